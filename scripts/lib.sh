@@ -1,0 +1,56 @@
+# What the scripts share: sourced, never run. Everything here may be called again at no cost.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Built tools are kept outside the tree, so that a new clone finds them again.
+cache=${KUBESTRACE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kubestrace}
+# The distribution's own Python: its bcc bindings are built for no other.
+system_python=/usr/bin/python3
+
+say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+need_root() {
+  [ "$(id -u)" = 0 ] || die "loading BPF programs takes root: run this as root (sudo $0)"
+}
+
+# packages NAME...: installs the Debian or Ubuntu packages that are not there yet, and starts none of their services.
+packages() {
+  local name missing=()
+  for name in "$@"; do
+    dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
+  done
+  [ ${#missing[@]} = 0 ] && return
+  command -v apt-get >/dev/null || die "needs the packages ${missing[*]}; without apt-get (Debian, Ubuntu) install them by hand"
+  say "installing ${missing[*]}"
+  local policy=/usr/sbin/policy-rc.d made_policy=
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made_policy=1
+  fi
+  local status=0
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get install -y -q --no-install-recommends "${missing[@]}" >"$cache/apt.log" 2>&1 ||
+    { apt-get update -q && apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$cache/apt.log" 2>&1 ||
+    status=$?
+  [ -z "$made_policy" ] || rm -f "$policy"
+  [ $status = 0 ] || { tail -n 20 "$cache/apt.log" >&2; die "apt-get could not install ${missing[*]} (log: $cache/apt.log)"; }
+}
+
+# python_env EXTRA...: the project in .venv with these extras, made anew when pyproject.toml asks for something else.
+python_env() {
+  packages python3 python3-venv python3-bpfcc libbpf1
+  local extras wanted
+  extras=$(IFS=,; echo "$*")
+  wanted=$( (echo "$extras $($system_python --version)"; cat "$root/pyproject.toml") | sha256sum)
+  if [ "$(cat "$root/.venv/kubestrace-$extras" 2>/dev/null)" != "$wanted" ]; then
+    say "installing Python packages (extras: $extras)"
+    [ -x "$root/.venv/bin/python" ] || $system_python -m venv "$root/.venv"
+    "$root/.venv/bin/python" -m pip install -q --disable-pip-version-check -e "$root[$extras]"
+    ln -sfn /usr/lib/python3/dist-packages/bcc "$("$root/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/bcc"
+    echo "$wanted" >"$root/.venv/kubestrace-$extras"
+  fi
+  PATH="$root/.venv/bin:$PATH"
+  export PATH
+}
+
+mkdir -p "$cache"
