@@ -1,0 +1,59 @@
+"""One cluster and one install a run, one namespace a test."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from kubectl import Namespace, run, until
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = "kubestrace-system"
+
+
+def pytest_configure() -> None:
+    """Refuse to run against a cluster that nobody meant."""
+    if not os.environ.get("KUBECONFIG"):
+        raise pytest.UsageError("no KUBECONFIG: run this as `tests/cluster/run -- pytest tests/e2e`")
+    context = run("kubectl", "config", "current-context").strip()
+    if context != "kubestrace-rig":
+        raise pytest.UsageError(f"the current context is '{context}', not the rig's: these tests change their cluster")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def system() -> Namespace:
+    """The chart, installed by Helm the way the README says, with every agent ready."""
+    run(
+        *("helm", "upgrade", "--install", "kubestrace", str(ROOT / "charts/kubestrace")),
+        *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "3m"),
+        timeout_seconds=200,
+    )
+    return Namespace(SYSTEM)
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest) -> Iterator[Namespace]:
+    """A namespace of the test's own, gone afterwards."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
+    run("kubectl", "create", "namespace", name)
+    yield Namespace(name)
+    run("kubectl", "delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(autouse=True)
+def _everything_ready(system: Namespace) -> None:
+    """Start each test from a whole system: an earlier one may have killed a part of it."""
+    until(lambda: _ready(system), "operator and agents are ready", timeout_seconds=120)
+
+
+def _ready(system: Namespace) -> bool:
+    pods = json.loads(system.kubectl("get", "pods", "-o", "json"))["items"]
+    return len(pods) >= 3 and all(
+        any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", [])) for pod in pods
+    )
