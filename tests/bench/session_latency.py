@@ -40,7 +40,8 @@ def row(name: str, samples: list[float]) -> str:
     """Return one line with median, 99th percentile and extremes."""
     ordered = sorted(samples)
     p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-    return f"{name:32}  p50 {statistics.median(ordered):7.0f}  p99 {p99:7.0f}  min {ordered[0]:7.0f}  max {ordered[-1]:7.0f}"
+    figures = {"p50": statistics.median(ordered), "p99": p99, "min": ordered[0], "max": ordered[-1]}
+    return f"{name:32}" + "".join(f"  {figure} {value:7.0f}" for figure, value in figures.items())
 
 
 def with_workload(namespace: str, image: str) -> None:
