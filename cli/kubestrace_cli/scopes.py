@@ -15,15 +15,15 @@ class Scope:
     """A cgroup v2 folder that lives as long as the trace."""
 
     def __init__(self, root: Path, own: str, name: str) -> None:
-        """Make the cgroup `name` below the cgroup `own` ("/" and on, as /proc/self/cgroup says) of the tree at `root`."""
+        """Make the cgroup `name` below the cgroup `own` (as /proc/self/cgroup has it) of the tree mounted at `root`."""
         self.parent = root / own.lstrip("/")
         self.path = self.parent / name
         try:
             self.path.mkdir()
         except OSError as error:
             raise ScopeError(
-                f"cannot make a cgroup for COMMAND in {self.parent}: {error.strerror}. COMMAND needs cgroup v2, mounted "
-                "so that root may write to it. Start it by hand and trace it with --pid instead."
+                f"cannot make a cgroup for COMMAND in {self.parent}: {error.strerror}. COMMAND needs cgroup v2, "
+                "mounted so that root may write to it. Start it by hand and trace it with --pid instead."
             ) from error
 
     def add(self, pid: int) -> None:

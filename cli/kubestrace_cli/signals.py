@@ -1,5 +1,6 @@
-"""Signals as events with their sender: whether a terminal sent one to the whole process group, or a process sent it
-to us alone, decides whether COMMAND has it already.
+"""Signals as events that tell their sender.
+
+What a terminal sends goes to the whole process group, and COMMAND has it already; what a process sends is ours alone.
 """
 
 import ctypes
