@@ -1,0 +1,49 @@
+"""What the kernel counted, as values: made by tracer, subtracted by aggregate. Knows no BPF."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kubestrace_agent.syscalls import SyscallKey
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One system call of one slot, cumulative since the slot was made. Sparse: zeros are left out."""
+
+    total_ns: int = 0
+    # Calls without a known length: in flight when counting began, denied by seccomp, never returning.
+    untimed: int = 0
+    # Those of `untimed` that were in flight when counting began.
+    unmatched: int = 0
+    # errno -> calls; the restart codes (512, 513, 514, 516) stand among them. 0: an errno that did not fit.
+    errnos: Mapping[int, int] = field(default_factory=dict)
+    # Histogram index as in agent.proto -> calls.
+    buckets: Mapping[int, int] = field(default_factory=dict)
+    # (epoch, longest call that ended in it or later): epochs ascend, lengths fall. The longest call after the
+    # snapshot of epoch E is the first pair with an epoch greater than E; no pair: no call since.
+    maxima: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A call that a living task is inside of."""
+
+    key: SyscallKey
+    # Thread and process as the host's pid namespace numbers them.
+    tid: int
+    pid: int
+    age_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawCounts:
+    """Everything counted in one slot since it was made: plain values, cheap to keep as a trace's start."""
+
+    # The snapshot's number: grows with each one of a Tracer, and is the epoch of Row.maxima.
+    epoch: int = 0
+    # CLOCK_MONOTONIC when it was taken.
+    time_ns: int = 0
+    rows: Mapping[SyscallKey, Row] = field(default_factory=dict)
+    in_flight: tuple[InFlight, ...] = ()
+    # Calls for which no row was free.
+    lost_calls: int = 0
