@@ -1,0 +1,122 @@
+"""The parts of a status as documents: one function a kind of row. Used by status.py."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from kubestrace_operator.conditions import Outcome
+from kubestrace_operator.merge import ContainerRow, SyscallRow
+from kubestrace_operator.progress import Failure
+from kubestrace_protos.v1 import agent_pb2
+
+MAX_MESSAGE_CHARACTERS = 1024
+
+
+def precise(when: datetime) -> str:
+    """Return a time in the API's notation, to the microsecond."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def shortened(outcome: Outcome) -> Outcome:
+    """Return the outcome with a message that is no essay."""
+    message = outcome.message
+    if len(message) > MAX_MESSAGE_CHARACTERS:
+        message = message[: MAX_MESSAGE_CHARACTERS - 3] + "..."
+    return Outcome(outcome.phase, outcome.reason, message)
+
+
+def syscall(row: SyscallRow) -> dict[str, Any]:
+    """Return a row of summary.syscalls."""
+    document: dict[str, Any] = {"name": row.name}
+    if row.abi:
+        document["abi"] = row.abi
+    document |= {"calls": row.calls, "errors": row.errors, "interrupted": row.interrupted}
+    document["totalNanoseconds"] = row.total_ns
+    if row.timed:
+        document |= {
+            "avgNanoseconds": row.average_ns,
+            "p50Nanoseconds": row.percentile(50),
+            "p95Nanoseconds": row.percentile(95),
+            "p99Nanoseconds": row.percentile(99),
+            "maxNanoseconds": row.max_ns,
+        }
+    document["wait"] = row.wait
+    return document
+
+
+def error_counts(rows: Sequence[SyscallRow]) -> list[dict[str, Any]]:
+    """Return summary.errorCounts, the most frequent first."""
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for row in rows:
+        for errno, count in row.errnos.items():
+            counted[row.name, row.abi, errno] += count
+    return [
+        {"syscall": name, **({"abi": abi} if abi else {}), "errno": errno, "count": count}
+        for (name, abi, errno), count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def ordered_containers(rows: Iterable[ContainerRow]) -> list[ContainerRow]:
+    """Return the containers that were traced, by pod, name and life."""
+    traced = [row for row in rows if row.state.phase != agent_pb2.ContainerState.PHASE_FAILED]
+    return sorted(
+        traced,
+        key=lambda row: (
+            row.state.container.pod_name,
+            row.state.container.container_name,
+            row.state.container.restart_count,
+            row.node,
+        ),
+    )
+
+
+def container(row: ContainerRow) -> dict[str, Any]:
+    """Return a row of containers."""
+    container = row.state.container
+    return {
+        "pod": container.pod_name,
+        "container": container.container_name,
+        "node": row.node,
+        "restarts": container.restart_count,
+        "pid": row.state.pid,
+        "hostPid": row.state.host_pid,
+        "calls": row.calls,
+        "errors": row.errors,
+        "totalNanoseconds": row.total_ns,
+        "waitNanoseconds": row.wait_ns,
+    }
+
+
+def failure(failure: Failure) -> dict[str, str]:
+    """Return a row of failures."""
+    document = {"node": failure.node, "pod": failure.pod, "container": failure.container}
+    named = {name: value for name, value in document.items() if value}
+    return named | {"reason": failure.reason, "message": failure.message[:MAX_MESSAGE_CHARACTERS]}
+
+
+def gap_order(gap: agent_pb2.Gap) -> tuple[int, str, str, str]:
+    """Return what gaps are ordered by."""
+    return (
+        gap.start_time_unix_nanoseconds,
+        gap.node,
+        gap.container.pod_name,
+        gap.container.container_name,
+    )
+
+
+def gap(gap: agent_pb2.Gap) -> dict[str, str]:
+    """Return a row of trust.gaps."""
+    document = {"node": gap.node, "pod": gap.container.pod_name, "container": gap.container.container_name}
+    document = {name: value for name, value in document.items() if value}
+    document |= {"reason": gap.reason, "message": gap.message[:MAX_MESSAGE_CHARACTERS]}
+    if gap.start_time_unix_nanoseconds:
+        document["startTime"] = precise(moment(gap.start_time_unix_nanoseconds))
+    if gap.end_time_unix_nanoseconds:
+        document["endTime"] = precise(moment(gap.end_time_unix_nanoseconds))
+    return document
+
+
+def moment(unix_nanoseconds: int) -> datetime:
+    """Return a time of the wire as a datetime."""
+    return datetime.fromtimestamp(unix_nanoseconds / 1e9, UTC)

@@ -1,0 +1,102 @@
+"""Reading untyped documents: every wrong field is noted with its path and a sentence, reading goes on.
+
+Used by spec.py only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Fields:
+    """One mapping of a document, with the problems found in the whole document."""
+
+    def __init__(self, value: object, path: str, known: Sequence[str], problems: list[str] | None = None) -> None:
+        self.problems: list[str] = [] if problems is None else problems
+        self._path = path
+        self._value: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+        if not isinstance(value, Mapping) and value is not None:
+            self.problems.append(f"{path} must be a mapping, not {value!r}")
+        for name in self._value:
+            if name not in known:
+                self.problem(name, f"is no field of this version; there are {', '.join(known)}")
+
+    def problem(self, name: str, sentence: str) -> None:
+        """Note that a field is wrong; the sentence goes on after its path."""
+        self.problems.append(f"{self._path}.{name} {sentence}")
+
+    def has(self, name: str) -> bool:
+        """Tell whether a field is given; null counts as left out, as for the API server."""
+        return self._value.get(name) is not None
+
+    def nested(self, name: str, known: Sequence[str]) -> "Fields":
+        """Return a field that is a mapping itself."""
+        return Fields(self._value.get(name), f"{self._path}.{name}", known, self.problems)
+
+    def each(self, name: str, known: Sequence[str]) -> list["Fields"]:
+        """Return the mappings of a list."""
+        return [
+            Fields(item, f"{self._path}.{name}[{index}]", known, self.problems)
+            for index, item in enumerate(self._list(name))
+        ]
+
+    def string(self, name: str) -> str:
+        """Return a string that must be there and not be empty."""
+        value = self._value.get(name)
+        if isinstance(value, str) and value:
+            return value
+        self.problem(name, "is missing" if value is None else f"must be a string that is not empty, not {value!r}")
+        return ""
+
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        """Return a string that must be one of these."""
+        value = self.string(name)
+        if value and value not in choices:
+            self.problem(name, f"is {value!r}; it must be one of {', '.join(choices)}")
+        return value
+
+    def integer(self, name: str, default: int, minimum: int, maximum: int) -> int:
+        """Return a whole number within bounds."""
+        value = self._value.get(name, default)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.problem(name, f"must be a whole number, not {value!r}")
+            return default
+        if not minimum <= value <= maximum:
+            self.problem(name, f"is {value}; it must be from {minimum} to {maximum}")
+        return value
+
+    def boolean(self, name: str) -> bool:
+        """Return a truth value, false when left out."""
+        value = self._value.get(name)
+        if value is not None and not isinstance(value, bool):
+            self.problem(name, f"must be true or false, not {value!r}")
+        return value is True
+
+    def strings(self, name: str) -> tuple[str, ...]:
+        """Return a list of strings, empty when left out."""
+        values = self._list(name)
+        for index, value in enumerate(values):
+            if not isinstance(value, str) or not value:
+                self.problem(f"{name}[{index}]", f"must be a string that is not empty, not {value!r}")
+        return tuple(value for value in values if isinstance(value, str))
+
+    def string_map(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Return a mapping of strings to strings as sorted pairs."""
+        value = self._value.get(name) or {}
+        if not isinstance(value, Mapping):
+            self.problem(name, f"must be a mapping, not {value!r}")
+            return ()
+        for key, item in value.items():
+            if not isinstance(item, str):
+                self.problem(f"{name}.{key}", f"must be a string, not {item!r}: put it in quotes")
+        return tuple(sorted((key, item) for key, item in value.items() if isinstance(item, str)))
+
+    def _list(self, name: str) -> Sequence[Any]:
+        value = self._value.get(name)
+        if value is None:
+            return []
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            self.problem(name, f"must be a list, not {value!r}")
+            return []
+        return value

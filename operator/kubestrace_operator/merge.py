@@ -1,0 +1,253 @@
+"""Adding up reports: of several nodes, and of several agents that served one node one after the other.
+
+A report is a full snapshot, so of one agent only the latest counts; reports of different agents never overlap and are
+added. Adding is associative and commutative: the order in which reports come does not matter.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from kubestrace_operator import histograms
+from kubestrace_protos.v1 import agent_pb2
+
+_Key = TypeVar("_Key")
+
+
+class SyscallKey(NamedTuple):
+    """A system call under one ABI; `abi` is empty for the machine's own."""
+
+    name: str
+    abi: str = ""
+
+
+class ContainerKey(NamedTuple):
+    """One life of one container: a restarted one has a new id."""
+
+    node: str
+    pod_uid: str
+    container: str
+    container_id: str
+
+
+@dataclass
+class SyscallRow:
+    """One system call, summed."""
+
+    name: str
+    abi: str = ""
+    wait: bool = False
+    calls: int = 0
+    errors: int = 0
+    interrupted: int = 0
+    timed: int = 0
+    total_ns: int = 0
+    max_ns: int = 0
+    errnos: dict[str, int] = field(default_factory=dict)
+    latency: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def average_ns(self) -> int:
+        """The mean length of the calls that have one."""
+        return self.total_ns // self.timed if self.timed else 0
+
+    def percentile(self, percent: int) -> int:
+        """Return the length that `percent` of 100 calls do not pass, in nanoseconds."""
+        return histograms.percentile(self.latency, percent, self.max_ns)
+
+
+@dataclass
+class ContainerRow:
+    """One life of one container, summed over system calls."""
+
+    state: agent_pb2.ContainerState
+    node: str
+    calls: int = 0
+    errors: int = 0
+    total_ns: int = 0
+    wait_ns: int = 0
+
+
+@dataclass
+class Trust:
+    """What is missing from the counts."""
+
+    unmatched_calls: int = 0
+    unreturned_calls: int = 0
+    lost_calls: int = 0
+    io_uring: bool = False
+    gaps: list[agent_pb2.Gap] = field(default_factory=list)
+    # By node: the agents of one node ran one after the other, their use is no sum.
+    agent_cpu_millicores: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Merged:
+    """Everything counted by any number of reports."""
+
+    syscalls: dict[SyscallKey, SyscallRow] = field(default_factory=dict)
+    containers: dict[ContainerKey, ContainerRow] = field(default_factory=dict)
+    trust: Trust = field(default_factory=Trust)
+
+    @property
+    def calls(self) -> int:
+        """All calls, working and waiting."""
+        return sum(row.calls for row in self.syscalls.values())
+
+    @property
+    def errors(self) -> int:
+        """All calls that returned an error."""
+        return sum(row.errors for row in self.syscalls.values())
+
+    @property
+    def interrupted(self) -> int:
+        """All calls that a signal interrupted to be restarted."""
+        return sum(row.interrupted for row in self.syscalls.values())
+
+    @property
+    def total_ns(self) -> int:
+        """Time in calls that work."""
+        return sum(row.total_ns for row in self.syscalls.values() if not row.wait)
+
+    @property
+    def wait_ns(self) -> int:
+        """Time in calls whose purpose is to wait."""
+        return sum(row.total_ns for row in self.syscalls.values() if row.wait)
+
+
+def merge(reports: Iterable[agent_pb2.Report]) -> Merged:
+    """Return the sum of the latest report of each agent."""
+    return add(from_report(report) for report in latest(reports).values())
+
+
+def latest(reports: Iterable[agent_pb2.Report]) -> dict[tuple[str, str], agent_pb2.Report]:
+    """Return the report with the highest sequence for each (node, agent id)."""
+    newest: dict[tuple[str, str], agent_pb2.Report] = {}
+    for report in reports:
+        known = newest.get((report.node, report.agent_id))
+        if known is None or known.sequence < report.sequence:
+            newest[report.node, report.agent_id] = report
+    return newest
+
+
+def from_report(report: agent_pb2.Report) -> Merged:
+    """Return one report's counts."""
+    rows = add_rows(_row(counts) for container in report.containers for counts in container.syscalls)
+    containers = {_key(report.node, each.state.container): _container(report.node, each) for each in report.containers}
+    return Merged(rows, containers, _trust(report.node, report.trust))
+
+
+def add(parts: Iterable[Merged]) -> Merged:
+    """Return the sum of any number of sums."""
+    parts = list(parts)
+    return Merged(
+        add_rows(row for part in parts for row in part.syscalls.values()),
+        _add_containers(part.containers for part in parts),
+        _add_trust(part.trust for part in parts),
+    )
+
+
+def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
+    """Return rows summed by call and ABI; the given rows stay as they are."""
+    total: dict[SyscallKey, SyscallRow] = {}
+    for row in rows:
+        sum_row = total.setdefault(SyscallKey(row.name, row.abi), SyscallRow(row.name, row.abi))
+        sum_row.wait = sum_row.wait or row.wait
+        sum_row.calls += row.calls
+        sum_row.errors += row.errors
+        sum_row.interrupted += row.interrupted
+        sum_row.timed += row.timed
+        sum_row.total_ns += row.total_ns
+        sum_row.max_ns = max(sum_row.max_ns, row.max_ns)
+        _count_into(sum_row.errnos, row.errnos)
+        _count_into(sum_row.latency, row.latency)
+    return total
+
+
+def _count_into(total: dict[_Key, int], more: Mapping[_Key, int]) -> None:
+    for key, count in more.items():
+        total[key] = total.get(key, 0) + count
+
+
+def _row(counts: agent_pb2.SyscallCounts) -> SyscallRow:
+    return SyscallRow(
+        name=counts.name,
+        abi=counts.abi,
+        wait=counts.wait,
+        calls=counts.calls,
+        errors=counts.errors,
+        interrupted=counts.interrupted,
+        timed=counts.timed,
+        total_ns=counts.total_nanoseconds,
+        max_ns=counts.max_nanoseconds,
+        errnos={errno.name: errno.count for errno in counts.errnos},
+        latency=histograms.counts(counts.latency),
+    )
+
+
+def _key(node: str, container: agent_pb2.Container) -> ContainerKey:
+    return ContainerKey(node, container.pod_uid, container.container_name, container.container_id)
+
+
+def _container(node: str, report: agent_pb2.ContainerReport) -> ContainerRow:
+    return ContainerRow(
+        state=report.state,
+        node=node,
+        calls=sum(counts.calls for counts in report.syscalls),
+        errors=sum(counts.errors for counts in report.syscalls),
+        total_ns=sum(counts.total_nanoseconds for counts in report.syscalls if not counts.wait),
+        wait_ns=sum(counts.total_nanoseconds for counts in report.syscalls if counts.wait),
+    )
+
+
+def _add_containers(parts: Iterable[Mapping[ContainerKey, ContainerRow]]) -> dict[ContainerKey, ContainerRow]:
+    total: dict[ContainerKey, ContainerRow] = {}
+    for part in parts:
+        for key, row in part.items():
+            known = total.get(key)
+            total[key] = row if known is None else _both(known, row)
+    return total
+
+
+def _both(one: ContainerRow, other: ContainerRow) -> ContainerRow:
+    """Return the counts that two agents, one after the other, made of the same container."""
+    later = max(one, other, key=_progress)
+    return ContainerRow(
+        state=later.state,
+        node=later.node,
+        calls=one.calls + other.calls,
+        errors=one.errors + other.errors,
+        total_ns=one.total_ns + other.total_ns,
+        wait_ns=one.wait_ns + other.wait_ns,
+    )
+
+
+def _progress(row: ContainerRow) -> tuple[bool, int, int, bytes]:
+    state = row.state
+    failed = state.phase == agent_pb2.ContainerState.PHASE_FAILED
+    # The bytes decide between equals, so that the order of adding does not.
+    return not failed, state.start_time_unix_nanoseconds, state.phase, state.SerializeToString(deterministic=True)
+
+
+def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
+    return Trust(
+        unmatched_calls=trust.unmatched_calls,
+        unreturned_calls=trust.unreturned_calls,
+        lost_calls=trust.lost_calls,
+        io_uring=trust.io_uring,
+        gaps=list(trust.gaps),
+        agent_cpu_millicores={node: trust.agent_cpu_millicores},
+    )
+
+
+def _add_trust(parts: Iterable[Trust]) -> Trust:
+    total = Trust()
+    for part in parts:
+        total.unmatched_calls += part.unmatched_calls
+        total.unreturned_calls += part.unreturned_calls
+        total.lost_calls += part.lost_calls
+        total.io_uring = total.io_uring or part.io_uring
+        total.gaps.extend(part.gaps)
+        for node, millicores in part.agent_cpu_millicores.items():
+            total.agent_cpu_millicores[node] = max(total.agent_cpu_millicores.get(node, 0), millicores)
+    return total

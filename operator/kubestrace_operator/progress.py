@@ -1,0 +1,73 @@
+"""Where a session stands beside its counts, and what that says about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kubestrace_operator.conditions import Completeness, Outcome
+from kubestrace_operator.merge import Merged
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that could not be traced: a container, a whole pod or a whole node."""
+
+    # CamelCase.
+    reason: str
+    message: str
+    node: str = ""
+    pod: str = ""
+    container: str = ""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Pods, by what became of them; skipped ones are within none of the other three."""
+
+    matched: int = 0
+    tracing: int = 0
+    finished: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a session stands, beside its counts."""
+
+    outcome: Outcome
+    generation: int = 1
+    start: datetime | None = None
+    completion: datetime | None = None
+    targets: Targets = Targets()
+    failures: tuple[Failure, ...] = ()
+    # "unified", "hybrid", "legacy"; of each node that said it.
+    cgroup_modes: frozenset[str] = frozenset()
+
+
+def completeness(merged: Merged, progress: Progress) -> Completeness:
+    """Tell whether everything was counted, and what was not."""
+    if progress.start is None and progress.outcome.finished:
+        return Completeness(False, "NothingTraced", "Nothing was traced.")
+    missing = _missing(merged, progress.failures)
+    if missing:
+        return Completeness(False, missing[0][0], " ".join(sentence for _, sentence in missing))
+    if not progress.outcome.finished:
+        return Completeness(None, progress.outcome.phase, "Nothing is known to be missing so far.")
+    return Completeness(True, "Complete", "No call was lost and no time is missing.")
+
+
+def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str]]:
+    trust = merged.trust
+    missing = []
+    if failures:
+        missing.append(("TargetsFailed", f"{_many(len(failures), 'target')} could not be traced; see failures."))
+    if trust.gaps:
+        missing.append(("TimeMissing", f"{_many(len(trust.gaps), 'span')} of time not counted; see trust.gaps."))
+    if trust.lost_calls:
+        missing.append(("CallsLost", f"{_many(trust.lost_calls, 'call')} lost because a kernel table was full."))
+    return missing
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

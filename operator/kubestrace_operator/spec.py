@@ -1,0 +1,173 @@
+"""What a person asked for: the spec of a TraceSession, parsed and checked.
+
+The CRD's schema refuses most of what is refused here, but a session may be older than the schema, and local mode reads
+files that no API server has seen. Which syscall names exist only the agents know: patterns are checked there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubestrace_operator import fields
+
+DEFAULT_DURATION_SECONDS = 30
+MAX_DURATION_SECONDS = 3600
+DEFAULT_MAX_PODS = 20
+MAX_MAX_PODS = 500
+WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
+OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+
+
+class InvalidSpecError(ValueError):
+    """A spec that cannot be served; `problems` holds one sentence for each thing that is wrong with it."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One line of a selector's matchExpressions."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A label selector; an empty one selects every pod of the namespace."""
+
+    match_labels: tuple[tuple[str, str], ...] = ()
+    match_expressions: tuple[Requirement, ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether an object with these labels is selected."""
+        return all(labels.get(key) == value for key, value in self.match_labels) and all(
+            _meets(labels, requirement) for requirement in self.match_expressions
+        )
+
+    def query(self) -> str:
+        """Return the selector as the API server's labelSelector parameter takes it."""
+        terms = [f"{key}={value}" for key, value in self.match_labels]
+        return ",".join(terms + [_term(requirement) for requirement in self.match_expressions])
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A workload in the session's namespace."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which pods and containers to trace; exactly one of `pod_name`, `selector` and `workload` is set."""
+
+    pod_name: str | None = None
+    selector: Selector | None = None
+    workload: Workload | None = None
+    # Empty: every container.
+    containers: tuple[str, ...] = ()
+    max_pods: int = DEFAULT_MAX_PODS
+
+
+@dataclass(frozen=True)
+class TraceSpec:
+    """A checked spec; `target` is None only where the caller said that it may be missing."""
+
+    target: Target | None
+    duration_seconds: int = DEFAULT_DURATION_SECONDS
+    syscalls: tuple[str, ...] = ()
+    cancel: bool = False
+
+
+def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> TraceSpec:
+    """Return the checked spec. Raises InvalidSpecError with every problem that there is.
+
+    Local mode names its target on the command line, so a target may be missing there (`target_required=False`).
+    """
+    top = fields.Fields(spec, "spec", ["target", "durationSeconds", "syscalls", "cancel"])
+    target = _target(top, required=target_required)
+    parsed = TraceSpec(
+        target=target,
+        duration_seconds=top.integer("durationSeconds", DEFAULT_DURATION_SECONDS, 1, MAX_DURATION_SECONDS),
+        syscalls=top.strings("syscalls"),
+        cancel=top.boolean("cancel"),
+    )
+    if top.problems:
+        raise InvalidSpecError(tuple(top.problems))
+    return parsed
+
+
+def parse_selector(selector: Mapping[str, Any] | None) -> Selector:
+    """Return a workload's own spec.selector. Raises InvalidSpecError."""
+    top = fields.Fields({"selector": selector}, "spec", ["selector"])
+    parsed = _selector(top)
+    if top.problems:
+        raise InvalidSpecError(tuple(top.problems))
+    return parsed
+
+
+def _target(top: fields.Fields, *, required: bool) -> Target | None:
+    if not top.has("target"):
+        if required:
+            top.problem("target", "is missing: name a podName, a selector or a workload")
+        return None
+    target = top.nested("target", ["podName", "selector", "workload", "containers", "maxPods"])
+    given = [name for name in ("podName", "selector", "workload") if target.has(name)]
+    if len(given) != 1:
+        found = f"{' and '.join(given)} are given" if given else "none is given"
+        top.problem("target", f"needs exactly one of podName, selector and workload; {found}")
+    return Target(
+        pod_name=target.string("podName") if target.has("podName") else None,
+        selector=_selector(target) if target.has("selector") else None,
+        workload=_workload(target) if target.has("workload") else None,
+        containers=target.strings("containers"),
+        max_pods=target.integer("maxPods", DEFAULT_MAX_PODS, 1, MAX_MAX_PODS),
+    )
+
+
+def _workload(target: fields.Fields) -> Workload:
+    workload = target.nested("workload", ["kind", "name"])
+    return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.string("name"))
+
+
+def _selector(parent: fields.Fields) -> Selector:
+    selector = parent.nested("selector", ["matchLabels", "matchExpressions"])
+    requirements = selector.each("matchExpressions", ["key", "operator", "values"])
+    return Selector(selector.string_map("matchLabels"), tuple(_requirement(each) for each in requirements))
+
+
+def _requirement(each: fields.Fields) -> Requirement:
+    operator = each.choice("operator", OPERATORS)
+    values = each.strings("values")
+    if operator in {"In", "NotIn"} and not values:
+        each.problem("values", f"is empty: the operator {operator} needs at least one value")
+    if operator in {"Exists", "DoesNotExist"} and values:
+        each.problem("values", f"is given: the operator {operator} takes none")
+    return Requirement(each.string("key"), operator, values)
+
+
+def _meets(labels: Mapping[str, str], requirement: Requirement) -> bool:
+    match requirement.operator:
+        case "In":
+            return labels.get(requirement.key) in requirement.values
+        case "NotIn":
+            return labels.get(requirement.key) not in requirement.values
+        case "Exists":
+            return requirement.key in labels
+        case _:
+            return requirement.key not in labels
+
+
+def _term(requirement: Requirement) -> str:
+    match requirement.operator:
+        case "In" | "NotIn":
+            return f"{requirement.key} {requirement.operator.lower()} ({','.join(requirement.values)})"
+        case "Exists":
+            return requirement.key
+        case _:
+            return f"!{requirement.key}"

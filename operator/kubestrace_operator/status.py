@@ -1,0 +1,204 @@
+"""The status of a TraceSession as a document, for the API server or for local mode's output.
+
+Its size is measured before it is written: an object of more than 64 KiB burdens etcd and everyone who lists it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kubestrace_operator import conditions, documents, table
+from kubestrace_operator.conditions import Completeness
+from kubestrace_operator.merge import Merged, SyscallRow
+from kubestrace_operator.progress import Progress, completeness
+
+MAX_STATUS_BYTES = 64 * 1024
+# Lists that are not the table: long enough for a person, short enough to leave the room to it.
+MAX_LISTED = 100
+# A cut table keeps this share of its rows for calls that wait.
+_WAIT_SHARE = 4
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """How many rows of each list are shown."""
+
+    syscalls: int
+    errors: int
+    containers: int
+    failures: int
+    gaps: int
+
+
+def status(
+    merged: Merged,
+    progress: Progress,
+    *,
+    now: datetime,
+    previous_conditions: Sequence[Mapping[str, Any]] = (),
+    limit_bytes: int | None = MAX_STATUS_BYTES,
+) -> dict[str, Any]:
+    """Return the status. With a limit, rows are left out until its JSON fits, and `truncated` says so.
+
+    Totals are never cut. `limit_bytes=None` (local mode) shows everything.
+    """
+    rows = ordered(merged.syscalls.values())
+    build = _Builder(merged, progress, rows, now, previous_conditions)
+    if limit_bytes is None:
+        return build.document(_everything(build))
+    for listed in (MAX_LISTED, 30, 10, 3, 0):
+        limits = _limits(build, listed)
+        if size(build.document(limits(0))) <= limit_bytes:
+            return build.document(limits(_most_that_fit(build, limits, limit_bytes)))
+    return minimal(progress, now=now, previous_conditions=previous_conditions)
+
+
+def minimal(
+    progress: Progress, *, now: datetime, previous_conditions: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return a status that says where the session stands and nothing else: for when the whole cannot be written."""
+    build = _Builder(Merged(), progress, [], now, previous_conditions)
+    return build.head(Completeness(None, "NotWritten", "The full result could not be written."))
+
+
+def size(document: Mapping[str, Any]) -> int:
+    """Return the bytes that a document takes as JSON."""
+    return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def ordered(rows: Iterable[SyscallRow]) -> list[SyscallRow]:
+    """Return rows as they are shown: calls that work by time, then those that wait by time."""
+    return sorted(rows, key=lambda row: (row.wait, -row.total_ns, -row.calls, row.name, row.abi))
+
+
+def _everything(build: "_Builder") -> _Limits:
+    most = max(len(build.rows), len(build.errors), len(build.merged.containers))
+    most = max(most, len(build.progress.failures), len(build.merged.trust.gaps))
+    return _Limits(most, most, most, most, most)
+
+
+def _limits(build: "_Builder", listed: int) -> "_LimitsFor":
+    containers = len(build.merged.containers) if listed == MAX_LISTED else listed
+    return _LimitsFor(listed, min(containers, 4 * listed))
+
+
+@dataclass(frozen=True)
+class _LimitsFor:
+    listed: int
+    containers: int
+
+    def __call__(self, syscalls: int) -> _Limits:
+        return _Limits(syscalls, min(self.listed, syscalls or self.listed), self.containers, self.listed, self.listed)
+
+
+def _most_that_fit(build: "_Builder", limits: _LimitsFor, limit_bytes: int) -> int:
+    """Return how many rows of the table can be shown, by halving."""
+    fits, beyond = 0, len(build.rows) + 1
+    while beyond - fits > 1:
+        middle = (fits + beyond) // 2
+        if size(build.document(limits(middle))) <= limit_bytes:
+            fits = middle
+        else:
+            beyond = middle
+    return fits
+
+
+def _kept(rows: Sequence[SyscallRow], limit: int) -> tuple[list[SyscallRow], list[SyscallRow]]:
+    """Return the rows to show and those left out; both kinds, working and waiting, keep their longest."""
+    working = [row for row in rows if not row.wait]
+    waiting = [row for row in rows if row.wait]
+    waits = min(len(waiting), max(limit // _WAIT_SHARE, limit - len(working)))
+    works = limit - waits
+    return [*working[:works], *waiting[:waits]], [*working[works:], *waiting[waits:]]
+
+
+class _Builder:
+    """The parts of one status, ready to be cut to any limits."""
+
+    def __init__(
+        self,
+        merged: Merged,
+        progress: Progress,
+        rows: Sequence[SyscallRow],
+        now: datetime,
+        previous_conditions: Sequence[Mapping[str, Any]],
+    ) -> None:
+        self.merged = merged
+        self.progress = progress
+        self.rows = rows
+        self.errors = documents.error_counts(rows)
+        self._now = now
+        self._previous = previous_conditions
+        self._containers = [
+            documents.container(row) for row in documents.ordered_containers(merged.containers.values())
+        ]
+        self._failures = [documents.failure(failure) for failure in progress.failures]
+        self._gaps = [documents.gap(gap) for gap in sorted(merged.trust.gaps, key=documents.gap_order)]
+        self._completeness = completeness(merged, progress)
+
+    def head(self, complete: Completeness) -> dict[str, Any]:
+        progress = self.progress
+        document: dict[str, Any] = {"observedGeneration": progress.generation, "phase": progress.outcome.phase}
+        if progress.start is not None:
+            document["startTime"] = documents.precise(progress.start)
+        if progress.completion is not None:
+            document["completionTime"] = documents.precise(progress.completion)
+        document["conditions"] = conditions.conditions(
+            documents.shortened(progress.outcome),
+            complete,
+            generation=progress.generation,
+            now=self._now,
+            previous=self._previous,
+        )
+        return document
+
+    def document(self, limits: _Limits) -> dict[str, Any]:
+        shown, left_out = _kept(self.rows, limits.syscalls)
+        document = self.head(self._completeness)
+        document["targets"] = vars(self.progress.targets).copy()
+        document["failures"] = self._failures[: limits.failures]
+        if self.progress.start is not None:
+            document["table"] = table.table(shown, left_out=left_out)
+            document["summary"] = self._summary(shown, limits)
+            document["containers"] = self._containers[: limits.containers]
+            document["trust"] = self._trust(limits)
+        document["truncated"] = self._truncated(left_out, limits)
+        return document
+
+    def _summary(self, shown: Sequence[SyscallRow], limits: _Limits) -> dict[str, Any]:
+        return {
+            "calls": self.merged.calls,
+            "errors": self.merged.errors,
+            "interrupted": self.merged.interrupted,
+            "totalNanoseconds": self.merged.total_ns,
+            "waitNanoseconds": self.merged.wait_ns,
+            "syscalls": [documents.syscall(row) for row in shown],
+            "errorCounts": self.errors[: limits.errors],
+        }
+
+    def _trust(self, limits: _Limits) -> dict[str, Any]:
+        trust = self.merged.trust
+        document: dict[str, Any] = {
+            "complete": self._completeness.complete is not False,
+            "lostCalls": trust.lost_calls,
+            "unmatchedCalls": trust.unmatched_calls,
+            "unreturnedCalls": trust.unreturned_calls,
+            "gaps": self._gaps[: limits.gaps],
+            "ioUring": trust.io_uring,
+            "agentCpuMillicores": max(trust.agent_cpu_millicores.values(), default=0),
+        }
+        modes = self.progress.cgroup_modes
+        if modes:
+            document["cgroupMode"] = next(iter(modes)) if len(modes) == 1 else "mixed"
+        return document
+
+    def _truncated(self, left_out: Sequence[SyscallRow], limits: _Limits) -> bool:
+        cut = [
+            (self.errors, limits.errors),
+            (self._containers, limits.containers),
+            (self._failures, limits.failures),
+            (self._gaps, limits.gaps),
+        ]
+        return bool(left_out) or any(len(rows) > limit for rows, limit in cut)

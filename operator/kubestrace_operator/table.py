@@ -1,0 +1,84 @@
+"""The summary as text: strace -c's columns, with p50, p99 and max beside them."""
+
+from collections.abc import Sequence
+
+from kubestrace_operator.merge import SyscallRow
+
+_WIDTHS = (6, 11, 11, 9, 9, 9, 9, 9)
+_HEADS = ("% time", "seconds", "usecs/call", "calls", "errors", "p50", "p99", "max")
+_NAME_RULE = "-" * 16
+_NOTHING = "No system call was made.\n"
+
+
+def table(rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = ()) -> str:
+    """Return the table of rows that are already in order, as `status.ordered` gives them.
+
+    Calls that work come first, with their share of the working time. Calls whose purpose is to wait follow apart: they
+    say `wait` where the others have their share. Rows in `left_out` are not shown but are in the totals.
+    """
+    if not rows and not left_out:
+        return _NOTHING
+    everything = [*rows, *left_out]
+    working = [row for row in everything if not row.wait]
+    waiting = [row for row in everything if row.wait]
+    busy_ns = sum(row.total_ns for row in working)
+    shown = [row for row in rows if not row.wait]
+    lines = [_line(*_HEADS, "syscall"), _rule()]
+    lines += [_row(row, _percent(row.total_ns, busy_ns)) for row in shown]
+    lines += _left_out(len(working) - len(shown))
+    lines += [_rule(), _total(working, "100.00", "total")]
+    if waiting:
+        shown = [row for row in rows if row.wait]
+        lines += [_rule(), *(_row(row, "wait") for row in shown)]
+        lines += _left_out(len(waiting) - len(shown))
+        lines += [_rule(), _total(waiting, "wait", "total")]
+    return "\n".join(lines) + "\n"
+
+
+def duration(nanoseconds: int) -> str:
+    """Return a length for people, with one digit behind the point: 850ns, 21.0ms, 3.5s."""
+    if nanoseconds < 1000:
+        return f"{nanoseconds}ns"
+    for unit, unit_ns in (("us", 1000), ("ms", 1000_000)):
+        # What would be rounded to 1000.0 is shown in the next unit.
+        if nanoseconds < unit_ns * 999.95:
+            return f"{nanoseconds / unit_ns:.1f}{unit}"
+    return f"{nanoseconds / 1e9:.1f}s"
+
+
+def _row(row: SyscallRow, share: str) -> str:
+    lengths = [duration(row.percentile(50)), duration(row.percentile(99)), duration(row.max_ns)]
+    name = f"{row.name} ({row.abi})" if row.abi else row.name
+    return _line(share, *_sums([row]), *(lengths if row.timed else ["", "", ""]), name)
+
+
+def _total(rows: Sequence[SyscallRow], share: str, name: str) -> str:
+    longest = max((row.max_ns for row in rows), default=0)
+    return _line(share, *_sums(rows), "", "", duration(longest) if longest else "", name)
+
+
+def _sums(rows: Sequence[SyscallRow]) -> list[str]:
+    total_ns = sum(row.total_ns for row in rows)
+    timed = sum(row.timed for row in rows)
+    calls = sum(row.calls for row in rows)
+    errors = sum(row.errors for row in rows)
+    each_us = total_ns // timed // 1000 if timed else 0
+    return [f"{total_ns / 1e9:.6f}", str(each_us), str(calls), str(errors) if errors else ""]
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f}" if whole else "0.00"
+
+
+def _left_out(count: int) -> list[str]:
+    return [_line(*[""] * len(_WIDTHS), f"({count} more, in the total)")] if count else []
+
+
+def _line(*columns: str) -> str:
+    *numbers, name = columns
+    cells = [text.rjust(width) for text, width in zip(numbers, _WIDTHS, strict=True)]
+    return f"{' '.join(cells)} {name}".rstrip()
+
+
+def _rule() -> str:
+    return _line(*("-" * width for width in _WIDTHS), _NAME_RULE)
