@@ -1,0 +1,118 @@
+"""The TraceSession of a local trace: read from a file or made, and put together with its status at the end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubestrace_operator import spec
+
+API_VERSION = "kubestrace.io/v1alpha1"
+KIND = "TraceSession"
+_DEFAULT_NAME = "local"
+
+
+class SessionFileError(Exception):
+    """The session's file cannot be used; `problems` holds one sentence for each thing that is wrong with it."""
+
+    def __init__(self, path: Path, *problems: str) -> None:
+        super().__init__(f"{path}: " + "; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is traced for how long; `duration_seconds` is None when COMMAND's end ends the trace."""
+
+    metadata: Mapping[str, Any]
+    target: Mapping[str, Any]
+    duration_seconds: int | None
+    syscalls: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return namespace/name, as far as they are there."""
+        return "/".join(str(self.metadata[key]) for key in ("namespace", "name") if self.metadata.get(key))
+
+    @property
+    def generation(self) -> int:
+        """Return which generation of the spec the status speaks of."""
+        generation = self.metadata.get("generation")
+        return generation if isinstance(generation, int) else 1
+
+    def document(self, status: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the whole resource as a cluster would hold it; only the target is of local mode's own kind."""
+        wanted: dict[str, Any] = {"target": dict(self.target)}
+        if self.duration_seconds is not None:
+            wanted["durationSeconds"] = self.duration_seconds
+        if self.syscalls:
+            wanted["syscalls"] = list(self.syscalls)
+        return {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": dict(self.metadata),
+            "spec": wanted,
+            "status": dict(status),
+        }
+
+
+def make(
+    file: Path | None,
+    target: Mapping[str, Any],
+    *,
+    duration_seconds: int | None,
+    syscalls: tuple[str, ...] | None,
+) -> Session:
+    """Return the session; what is given here holds before the file, and the file before the defaults.
+
+    Raises SessionFileError.
+    """
+    body = _read(file) if file else {}
+    wanted = body.get("spec") or {}
+    parsed = _parsed(file, wanted)
+    if duration_seconds is None and (wanted.get("durationSeconds") is not None or "command" not in target):
+        duration_seconds = parsed.duration_seconds
+    return Session(
+        metadata=body.get("metadata") or {"name": _DEFAULT_NAME},
+        target=target,
+        duration_seconds=duration_seconds,
+        syscalls=parsed.syscalls if syscalls is None else syscalls,
+    )
+
+
+def _parsed(file: Path | None, wanted: Mapping[str, Any]) -> spec.TraceSpec:
+    try:
+        parsed = spec.parse(wanted, target_required=False)
+    except spec.InvalidSpecError as error:
+        raise SessionFileError(file or Path("-"), *error.problems) from error
+    if parsed.cancel:
+        raise SessionFileError(file or Path("-"), "spec.cancel is true: the session was cancelled, nothing is traced")
+    return parsed
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """Return the one TraceSession of a YAML (or JSON) file."""
+    try:
+        documents = [each for each in yaml.safe_load_all(file.read_text()) if each is not None]
+    except OSError as error:
+        raise SessionFileError(file, f"cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SessionFileError(file, f"is no YAML: {' '.join(str(error).split())}") from error
+    sessions = [each for each in documents if isinstance(each, dict) and each.get("kind") == KIND]
+    if len(sessions) != 1:
+        raise SessionFileError(file, f"holds {len(sessions) or 'no'} TraceSession{'s' * (len(sessions) > 1)}, not one")
+    _check(file, sessions[0])
+    return sessions[0]
+
+
+def _check(file: Path, body: Mapping[str, Any]) -> None:
+    problems = []
+    if body.get("apiVersion") != API_VERSION:
+        problems.append(f"apiVersion is {body.get('apiVersion')!r}, not {API_VERSION!r}")
+    problems += [
+        f"{part} is no mapping" for part in ("metadata", "spec") if not isinstance(body.get(part) or {}, Mapping)
+    ]
+    if problems:
+        raise SessionFileError(file, *problems)

@@ -1,0 +1,107 @@
+"""What the command line names, found on this machine: a process, a cgroup, a container or COMMAND's own cgroup."""
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubestrace_agent import cgroups, processes
+
+CGROUP_MOUNT = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
+# "containerd://3f4e..." as in a pod's status, or any beginning of the id; fewer digits say too little.
+_ID = re.compile(r"(?:[a-z][a-z0-9-]*://)?(?P<digits>[0-9a-f]{4,64})")
+_SHOWN_DIGITS = 12
+
+
+class TargetError(Exception):
+    """The target is not here; the message says where it was looked for."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something to trace: the process `pid` with what it starts, or else everything in `cgroup` and below."""
+
+    # How the result's rows call it.
+    name: str
+    cgroup: Path
+    by_process: bool = False
+    # Of a process, or of the first process of a cgroup: as this machine and as its own pid namespace see it, 0: none.
+    host_pid: int = 0
+    pid: int = 0
+    container_id: str = ""
+
+
+def process(pid: int, root: Path, proc: Path = PROC) -> Target:
+    """Find a process by its id. Raises TargetError."""
+    try:
+        status = dict(line.split(":\t", 1) for line in (proc / str(pid) / "status").read_text().splitlines())
+    except OSError as error:
+        raise TargetError(f"there is no process {pid}") from error
+    if status["Tgid"] != str(pid):
+        raise TargetError(f"{pid} is a thread of process {status['Tgid']}; name the process")
+    if status["State"].startswith("Z"):
+        raise TargetError(f"process {pid} has ended; its parent has not asked for its exit code yet")
+    path = processes.cgroup_path(proc, pid) or "/"
+    inside = int(status["NSpid"].split()[-1])
+    return Target(name=status["Name"], cgroup=root / path.lstrip("/"), by_process=True, host_pid=pid, pid=inside)
+
+
+def cgroup(name: str, root: Path, proc: Path = PROC) -> Target:
+    """Find a cgroup by its absolute path or from the root of the tree on. Raises TargetError."""
+    tried = [root / name.lstrip("/")]
+    if Path(name).is_relative_to(root):
+        tried.insert(0, Path(name))
+    for path in tried:
+        if (path / "cgroup.procs").exists():
+            return _of_cgroup(f"/{path.relative_to(root)}".removesuffix("/."), path, proc)
+    raise TargetError(f"there is no cgroup {tried[-1]} (cgroup v2 is mounted at {root})")
+
+
+def container(text: str, root: Path, proc: Path = PROC) -> Target:
+    """Find a running container by its id, or by a beginning that only one has. Raises TargetError."""
+    match = _ID.fullmatch(text)
+    if match is None:
+        raise TargetError(f"{text!r} is no container id: at least 4 hex digits, as crictl ps or docker ps print them")
+    found = _containers(root, match["digits"])
+    if not found:
+        raise TargetError(
+            f"no running container has an id that begins with {text!r}: no cgroup below {root} is its own"
+        )
+    if len(found) > 1:
+        names = ", ".join(sorted(identifier[:_SHOWN_DIGITS] for identifier in found))
+        raise TargetError(f"{len(found)} containers have ids that begin with {text!r}: {names}")
+    [(identifier, path)] = found.items()
+    return _of_cgroup(identifier[:_SHOWN_DIGITS], path, proc, identifier)
+
+
+def command(name: str, scope: Path, pid: int) -> Target:
+    """Return the target for a COMMAND that waits in a cgroup of its own."""
+    return Target(name=Path(name).name, cgroup=scope, host_pid=pid, pid=pid)
+
+
+def _of_cgroup(name: str, path: Path, proc: Path, container_id: str = "") -> Target:
+    host_pid = processes.first_process(proc, path)
+    inside = processes.pid_in_container(proc, host_pid) if host_pid else 0
+    return Target(name=name, cgroup=path, host_pid=host_pid, pid=inside, container_id=container_id)
+
+
+def _containers(root: Path, digits: str) -> dict[str, Path]:
+    """Return the containers whose ids begin with these digits, each with its outermost cgroup."""
+    found: dict[str, Path] = {}
+    waiting = deque([root])
+    while waiting:
+        for folder in _folders(waiting.popleft()):
+            place = cgroups.parse(folder.name)
+            if place and place.container_id.startswith(digits):
+                found.setdefault(place.container_id, folder)
+            else:
+                waiting.append(folder)
+    return found
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.is_symlink())
+    except OSError:  # removed meanwhile
+        return []

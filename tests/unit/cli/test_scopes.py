@@ -1,0 +1,30 @@
+"""A cgroup of COMMAND's own where none can be made; the real ones are in tests/kernel."""
+
+from pathlib import Path
+
+import pytest
+
+from kubestrace_cli import scopes
+
+
+def test_a_cgroup_that_cannot_be_made_is_refused_with_the_place_and_a_way_out(tmp_path: Path) -> None:
+    """The message says where, why, and that --pid does without."""
+    with pytest.raises(scopes.ScopeError, match=f"in {tmp_path}/user.slice: No such file.*--pid"):
+        scopes.Scope(tmp_path, "/user.slice", "x")
+
+
+def test_a_cgroup_is_made_below_the_callers_own(tmp_path: Path) -> None:
+    """The path is the tree's root, the caller's own cgroup, and the name."""
+    (tmp_path / "user.slice").mkdir()
+
+    assert scopes.Scope(tmp_path, "/user.slice", "x").path == tmp_path / "user.slice" / "x"
+    assert (tmp_path / "user.slice" / "x").is_dir()
+
+
+def test_an_empty_cgroup_is_removed_with_what_nests_in_it(tmp_path: Path) -> None:
+    """Cgroups that COMMAND made and left behind go as well, and nobody was moved."""
+    scope = scopes.Scope(tmp_path, "/", "x")
+    (scope.path / "a" / "b").mkdir(parents=True)
+
+    assert scope.remove() == 0
+    assert not scope.path.exists()

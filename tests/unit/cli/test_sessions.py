@@ -1,0 +1,106 @@
+"""The session of a local trace: file, command line and defaults, and the document at the end."""
+
+from pathlib import Path
+
+import pytest
+
+from kubestrace_cli import sessions
+
+FILE = """\
+apiVersion: kubestrace.io/v1alpha1
+kind: TraceSession
+metadata: {name: slow-checkout, namespace: shop, labels: {team: a}}
+spec:
+  target: {podName: checkout-6d5f, containers: [app]}
+  durationSeconds: 7
+  syscalls: ["%file", "!stat"]
+"""
+COMMAND = {"command": ["ls"]}
+
+
+def written(folder: Path, text: str) -> Path:
+    """Write a session's file."""
+    path = folder / "session.yaml"
+    path.write_text(text)
+    return path
+
+
+def made(file: Path | None, target: dict[str, object] | None = None) -> sessions.Session:
+    """Make a session with nothing but a target on the command line."""
+    return sessions.make(file, target or COMMAND, duration_seconds=None, syscalls=None)
+
+
+def problems(folder: Path, text: str) -> str:
+    """Return what is said of a file that cannot be used."""
+    with pytest.raises(sessions.SessionFileError) as refused:
+        made(written(folder, text))
+    return str(refused.value)
+
+
+def test_a_files_duration_and_syscalls_hold_and_its_target_is_replaced(tmp_path: Path) -> None:
+    """The document keeps the file's metadata and takes the command line's target."""
+    session = made(written(tmp_path, FILE))
+
+    assert session.document({"phase": "Succeeded"}) == {
+        "apiVersion": "kubestrace.io/v1alpha1",
+        "kind": "TraceSession",
+        "metadata": {"name": "slow-checkout", "namespace": "shop", "labels": {"team": "a"}},
+        "spec": {"target": {"command": ["ls"]}, "durationSeconds": 7, "syscalls": ["%file", "!stat"]},
+        "status": {"phase": "Succeeded"},
+    }
+    assert session.name == "shop/slow-checkout"
+
+
+def test_the_command_line_holds_before_the_file(tmp_path: Path) -> None:
+    """-d and -e replace the file's durationSeconds and syscalls."""
+    session = sessions.make(written(tmp_path, FILE), COMMAND, duration_seconds=2, syscalls=("read",))
+
+    assert (session.duration_seconds, session.syscalls) == (2, ("read",))
+
+
+def test_without_a_file_a_command_has_no_duration_and_others_have_the_default() -> None:
+    """COMMAND is traced until it ends; a process, cgroup or container for 30 seconds."""
+    assert made(None).duration_seconds is None
+    assert made(None, {"pid": 1}).duration_seconds == 30
+    assert made(None).document({})["spec"] == {"target": {"command": ["ls"]}}
+
+
+def test_a_file_without_a_target_is_fine(tmp_path: Path) -> None:
+    """The command line names the target, so the file need not."""
+    text = "apiVersion: kubestrace.io/v1alpha1\nkind: TraceSession\nspec: {syscalls: [read]}"
+    session = made(written(tmp_path, text))
+
+    assert session.syscalls == ("read",)
+    assert session.name == "local"
+
+
+def test_the_one_session_among_other_resources_is_taken(tmp_path: Path) -> None:
+    """A file may hold the workload as well, as examples do."""
+    session = made(written(tmp_path, f"kind: Deployment\n---\n{FILE}---\n"))
+
+    assert session.duration_seconds == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{FILE}---\n{FILE}", "holds 2 TraceSessions, not one"),
+        ("kind: Pod", "holds no TraceSession, not one"),
+        ("a: [", "is no YAML"),
+        (FILE.replace("v1alpha1", "v9"), "apiVersion is 'kubestrace.io/v9', not 'kubestrace.io/v1alpha1'"),
+        (FILE.replace("durationSeconds: 7", "durationSeconds: 7200"), "spec.durationSeconds is 7200"),
+        (FILE.replace("durationSeconds", "duration"), "spec.duration is no field"),
+        (FILE + "  cancel: true\n", "spec.cancel is true"),
+        ("kind: TraceSession\napiVersion: kubestrace.io/v1alpha1\nspec: []\nmetadata: x", "metadata is no mapping"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, text: str, said: str) -> None:
+    """Every refusal begins with the file and says what is wrong."""
+    assert said in problems(tmp_path, text)
+    assert problems(tmp_path, text).startswith(str(tmp_path / "session.yaml"))
+
+
+def test_a_missing_file_is_named() -> None:
+    """A file that is not there is refused with the system's reason."""
+    with pytest.raises(sessions.SessionFileError, match=r"/nowhere/s.yaml: cannot be read: No such file"):
+        made(Path("/nowhere/s.yaml"))

@@ -1,0 +1,104 @@
+"""What the command line names, found in a tree of cgroups and processes made for the test."""
+
+from pathlib import Path
+
+import pytest
+
+from kubestrace_cli import targets
+
+FIRST = "3f4e" + "0" * 60
+SECOND = "3f4f" + "1" * 60
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Make a cgroup tree with two containers, one of them with a nested cgroup, and a service."""
+    tree = tmp_path / "cgroup"
+    for path in (
+        "kubepods.slice/kubepods-pod1.slice/cri-containerd-" + FIRST + ".scope/init.scope",
+        f"docker/{SECOND}",
+        "system.slice/nginx.service",
+    ):
+        (tree / path).mkdir(parents=True)
+    for folder in [tree, *tree.rglob("*")]:
+        (folder / "cgroup.procs").write_text("")
+    return tree
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """Make a /proc with a process 41 that is 7 in its container, its thread 42, and a dead one, 43."""
+    for pid, tgid, state, inside in ((41, 41, "S", "41\t7"), (42, 41, "S", "42\t8"), (43, 43, "Z", "43")):
+        folder = tmp_path / "proc" / str(pid)
+        folder.mkdir(parents=True)
+        text = f"Name:\tweb\nState:\t{state} (x)\nTgid:\t{tgid}\nPid:\t{pid}\nNSpid:\t{inside}\n"
+        (folder / "status").write_text(text)
+        (folder / "cgroup").write_text("1:cpu:/x\n0::/system.slice/nginx.service\n")
+        (folder / "stat").write_text(f"{pid} (web) S 1 {'0 ' * 17} 100 0\n")
+    return tmp_path / "proc"
+
+
+def test_a_process_is_found_with_its_name_both_pids_and_cgroup(root: Path, proc: Path) -> None:
+    """The result's row shows the pid inside the container and the host's."""
+    found = targets.process(41, root, proc)
+
+    assert found == targets.Target("web", root / "system.slice/nginx.service", by_process=True, host_pid=41, pid=7)
+
+
+@pytest.mark.parametrize(
+    ("pid", "said"),
+    [(40, "there is no process 40"), (42, "42 is a thread of process 41"), (43, "process 43 has ended")],
+)
+def test_what_is_no_living_process_is_refused(root: Path, proc: Path, pid: int, said: str) -> None:
+    """No such process, a thread and a zombie are told apart."""
+    with pytest.raises(targets.TargetError, match=said):
+        targets.process(pid, root, proc)
+
+
+def test_a_cgroup_is_found_by_each_way_to_write_it(root: Path, proc: Path) -> None:
+    """A path works from the file system's root, and from the cgroup root with or without a slash."""
+    (root / "system.slice/nginx.service/cgroup.procs").write_text("41\n")
+    names = [str(root / "system.slice/nginx.service"), "/system.slice/nginx.service", "system.slice/nginx.service"]
+
+    found = {targets.cgroup(name, root, proc) for name in names}
+
+    assert found == {
+        targets.Target("/system.slice/nginx.service", root / "system.slice/nginx.service", host_pid=41, pid=7)
+    }
+
+
+def test_a_cgroup_that_is_not_there_is_refused_with_the_place(root: Path, proc: Path) -> None:
+    """The message names the folder that was looked for and the root."""
+    with pytest.raises(targets.TargetError, match=f"no cgroup {root}/nowhere"):
+        targets.cgroup("nowhere", root, proc)
+
+
+@pytest.mark.parametrize("text", [FIRST, f"containerd://{FIRST}", "3f4e"])
+def test_a_container_is_found_by_its_id_and_by_a_beginning(root: Path, proc: Path, text: str) -> None:
+    """The full id, the pod status's form and a unique prefix find the container's own cgroup, not a nested one."""
+    found = targets.container(text, root, proc)
+
+    assert found.cgroup.name == f"cri-containerd-{FIRST}.scope"
+    assert (found.name, found.container_id) == (FIRST[:12], FIRST)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("abcd", "no running container has an id that begins with 'abcd'"),
+        ("nginx", "'nginx' is no container id"),
+        ("3f4", "'3f4' is no container id: at least 4 hex digits"),
+    ],
+)
+def test_a_container_that_is_not_here_is_refused(root: Path, proc: Path, text: str, said: str) -> None:
+    """Nothing that begins so, and what is no id at all, are told apart."""
+    with pytest.raises(targets.TargetError, match=said):
+        targets.container(text, root, proc)
+
+
+def test_a_beginning_of_two_ids_is_refused_with_both(root: Path, proc: Path) -> None:
+    """An ambiguous prefix lists the candidates."""
+    (root / "docker" / ("3f4e" + "2" * 60)).mkdir()
+
+    with pytest.raises(targets.TargetError, match="2 containers .* 3f4e00000000, 3f4e22222222"):
+        targets.container("3f4e", root, proc)
