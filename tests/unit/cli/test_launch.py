@@ -72,7 +72,6 @@ def test_the_child_makes_no_call_at_the_gate() -> None:
     try:
         before = switches()
         time.sleep(0.2)
-        assert Path(f"/proc/{waiting.pid}/syscall").read_text() in {"running\n", ""} or os.geteuid() != 0
         assert switches() == before
     finally:
         waiting.kill()
@@ -107,7 +106,8 @@ def test_the_command_starts_as_a_shell_would_start_it() -> None:
         "assert sys.argv[1:] == ['a b', '', 'ü'], sys.argv\n"
         "assert os.environ['KUBESTRACE_TEST'] == 'x=y'\n"
         "assert set(os.listdir('/proc/self/fd')) <= {*sys.stdin.read().split(), '3', '4'}\n"
-        "status = dict(line.split(':\\t') for line in open('/proc/self/status').read().splitlines() if ':\\t' in line)\n"
+        "lines = open('/proc/self/status').read().splitlines()\n"
+        "status = dict(line.split(':\\t') for line in lines if ':\\t' in line)\n"
         # Python itself ignores SIGPIPE (13) and SIGXFSZ (25) and catches SIGINT.
         "assert int(status['SigIgn'], 16) & ~(1 << 12 | 1 << 24) == 0, status['SigIgn']\n"
         "assert int(status['SigBlk'], 16) == 0\n"

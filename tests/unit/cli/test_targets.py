@@ -100,5 +100,5 @@ def test_a_beginning_of_two_ids_is_refused_with_both(root: Path, proc: Path) -> 
     """An ambiguous prefix lists the candidates."""
     (root / "docker" / ("3f4e" + "2" * 60)).mkdir()
 
-    with pytest.raises(targets.TargetError, match="2 containers .* 3f4e00000000, 3f4e22222222"):
+    with pytest.raises(targets.TargetError, match=r"2 containers .* 3f4e00000000, 3f4e22222222"):
         targets.container("3f4e", root, proc)
