@@ -1,0 +1,99 @@
+# What the rig's commands share: sourced, never run. Where things are, and how daemons are started and ended.
+# shellcheck shell=bash
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+
+# set -e alone ends without a word.
+set -E
+trap 'printf "error: %s:%s: %s\n" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
+
+here=$root/tests/cluster
+# All state: certificates, logs, etcd's data, the nodes' /var/lib folders. Not under /run, which is memory on many machines.
+rig=${KUBESTRACE_RIG:-/var/lib/kubestrace-rig}
+nodes=(node-1 node-2)
+
+# Addresses live in the rig's own network namespaces: they cannot collide with the machine's.
+control_ip=10.89.0.1
+service_range=10.96.0.0/16
+service_ip=10.96.0.1
+node_number() { echo "${1##*-}"; }
+node_ip() { echo "10.89.0.1$(node_number "$1")"; }
+pod_range() { echo "10.244.$(node_number "$1").0/24"; }
+
+# One command changes the rig at a time; daemons must not inherit the lock (see start).
+lock_rig() {
+  mkdir -p "$rig"/{pids,logs,daemons}
+  exec 9>"$rig/lock"
+  flock 9
+}
+
+# A pid alone may be another process's by now (reboot, wrap): its start time tells.
+start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" {print $20}'; }
+
+record_pid() { echo "$2 $(start_time "$2")" >"$rig/pids/$1"; }
+
+# pid_of NAME: the pid of a daemon that runs, else fails.
+pid_of() {
+  local pid started
+  read -r pid started 2>/dev/null <"$rig/pids/$1" || return 1
+  [ -n "$started" ] && [ "$(start_time "$pid")" = "$started" ] || return 1
+  echo "$pid"
+}
+
+# inside PLACE CMD...: runs CMD in the namespaces of a place (control, node-1, ...).
+# Never `ip netns exec`: it remounts /sys, and the cgroups are gone.
+inside() {
+  local place=$1 pid
+  shift
+  pid=$(pid_of "$place") || die "$place does not run: tests/cluster/up"
+  if [ "$place" = control ]; then
+    nsenter --target "$pid" --net -- "$@"
+  else
+    nsenter --target "$pid" --net --mount -- "$@"
+  fi
+}
+
+# start NAME PLACE CMD...: starts a daemon in a place; the command is kept so that restart can repeat it.
+start() {
+  local name=$1 place=$2
+  shift 2
+  { printf '%q ' "$place" "$@"; echo; } >"$rig/daemons/$name"
+  restart "$name"
+}
+
+restart() {
+  local name=$1 place command
+  eval "command=($(cat "$rig/daemons/$name"))"
+  place=$(pid_of "${command[0]}") || die "${command[0]} does not run: tests/cluster/up"
+  local namespaces=(--net)
+  [ "${command[0]}" = control ] || namespaces+=(--mount)
+  # Neither setsid nor nsenter forks here, so that $! is the daemon itself.
+  setsid nsenter --target "$place" "${namespaces[@]}" -- "${command[@]:1}" \
+    >>"$rig/logs/$name.log" 2>&1 </dev/null 9>&- &
+  record_pid "$name" $!
+}
+
+# stop NAME [SIGNAL]: ends a daemon and waits for it, 10 s at most before it is killed.
+stop() {
+  local pid tries=0
+  pid=$(pid_of "$1") || return 0
+  kill -s "${2:-TERM}" "$pid" 2>/dev/null || return 0
+  while pid_of "$1" >/dev/null; do
+    tries=$((tries + 1))
+    [ $tries != 100 ] || kill -s KILL "$pid" 2>/dev/null || true
+    sleep 0.1
+  done
+}
+
+# wait_for SECONDS WHAT CMD...: until CMD succeeds; WHAT goes into the error.
+wait_for() {
+  local seconds=$1 what=$2 end
+  shift 2
+  end=$((SECONDS + seconds))
+  until "$@" >"$rig/logs/wait.log" 2>&1; do
+    [ $SECONDS -lt $end ] || die "waited $seconds s in vain for $what (logs: $rig/logs): $(tail -n 3 "$rig/logs/wait.log")"
+    sleep 0.2
+  done
+}
+
+api() { inside control kubectl --kubeconfig "$rig/admin.conf" "$@"; }
