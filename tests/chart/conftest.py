@@ -1,0 +1,55 @@
+"""`tests/cluster/run -- pytest tests/chart` gives a cluster; any other that KUBECONFIG points to will do as well."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from apiserver import Cluster
+from rendering import NAMESPACE, Chart
+
+
+@pytest.fixture(scope="session")
+def chart() -> Chart:
+    """Return the chart."""
+    return Chart()
+
+
+@pytest.fixture(scope="session")
+def api_server(chart: Chart) -> Iterator[None]:
+    """Make sure that a cluster answers and serves TraceSessions as this tree defines them."""
+    asked = Cluster("default").run("get", "--raw", "/readyz", "--request-timeout=10s")
+    if asked.returncode:
+        _no_cluster(asked.stderr)
+    crd = chart.one("CustomResourceDefinition", "kubestrace.io")
+    # So that a later `helm install` takes the definition over instead of refusing one that it does not own.
+    owner = {"meta.helm.sh/release-name": chart.release, "meta.helm.sh/release-namespace": NAMESPACE}
+    crd["metadata"]["annotations"] |= owner
+    kubectl = Cluster("default")
+    there_before = kubectl.run("get", "crd", crd["metadata"]["name"]).returncode == 0
+    kubectl.ask("apply", "--server-side", "--force-conflicts", "--field-manager=chart-tests", "-f", "-", document=crd)
+    kubectl.ask("wait", "--for=condition=Established", "--timeout=30s", f"crd/{crd['metadata']['name']}")
+    yield
+    if not there_before:
+        # Waited for, so that what comes next does not meet a definition that is going away.
+        kubectl.ask("delete", "crd", crd["metadata"]["name"], "--timeout=60s")
+
+
+def _no_cluster(why: str) -> None:
+    message = f"no cluster answers (KUBECONFIG={os.environ.get('KUBECONFIG', '')}): {why}"
+    if os.environ.get("KUBESTRACE_REQUIRE_CLUSTER"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture
+def cluster(api_server: None) -> Iterator[Cluster]:
+    """Return a real cluster with a new namespace, which goes away afterwards."""
+    cluster = Cluster()
+    cluster.ask("create", "namespace", cluster.namespace)
+    yield cluster
+    cluster.ask("delete", "namespace", cluster.namespace, "--wait=false")

@@ -1,0 +1,47 @@
+"""The chart as Helm renders it."""
+
+import functools
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "kubestrace"
+NAMESPACE = "kubestrace-system"
+
+
+class ChartError(Exception):
+    """Helm refused; the text is what a person reads."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The chart, rendered by Helm as `helm install kubestrace` would."""
+
+    release: str = "kubestrace"
+
+    def manifests(self, **values: Any) -> list[dict[str, Any]]:
+        """Return all objects, with these values instead of the defaults."""
+        return list(_rendered(self.release, json.dumps(values)))
+
+    def one(self, kind: str, component: str, **values: Any) -> dict[str, Any]:
+        """Return the object of this kind whose name ends with this."""
+        (found,) = [
+            each
+            for each in self.manifests(**values)
+            if each["kind"] == kind and each["metadata"]["name"].endswith(component)
+        ]
+        return found
+
+
+@functools.cache
+def _rendered(release: str, values: str) -> tuple[dict[str, Any], ...]:
+    command = ["helm", "template", release, str(CHART), "--namespace", NAMESPACE, "--values", "-"]
+    done = subprocess.run(command, input=values, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ChartError(done.stderr)
+    return tuple(each for each in yaml.safe_load_all(done.stdout) if each)

@@ -1,0 +1,300 @@
+"""What is installed: as little power as does the job."""
+
+from typing import Any
+
+import pytest
+import yaml
+from rendering import CHART, NAMESPACE, Chart
+
+CAPABILITIES = {"BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH"}
+HOST_MOUNTS = {"/sys/fs/cgroup", "/run"}
+
+
+def pod(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the pod of a workload."""
+    return manifest["spec"]["template"]["spec"]
+
+
+def container(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the one container of a workload."""
+    (only,) = pod(manifest)["containers"]
+    return only
+
+
+def environment(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return a workload's environment."""
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container(manifest)["env"]}
+
+
+@pytest.fixture
+def agent(chart: Chart) -> dict[str, Any]:
+    """Return the agent's DaemonSet."""
+    return chart.one("DaemonSet", "agent")
+
+
+@pytest.fixture
+def operator(chart: Chart) -> dict[str, Any]:
+    """Return the operator's Deployment."""
+    return chart.one("Deployment", "operator")
+
+
+def test_the_agent_has_four_capabilities_and_is_not_privileged(agent: dict[str, Any]) -> None:
+    """Loading BPF and reading /proc is all that it may do beyond an ordinary container."""
+    security = container(agent)["securityContext"]
+
+    assert security["privileged"] is False
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["capabilities"]["drop"] == ["ALL"]
+    assert set(security["capabilities"]["add"]) == CAPABILITIES
+
+
+def test_the_agent_has_a_network_of_its_own(agent: dict[str, Any]) -> None:
+    """Its port is a pod's port, where a NetworkPolicy holds, and not the node's."""
+    assert "hostNetwork" not in pod(agent)
+    assert not any("hostPort" in port for port in container(agent)["ports"])
+    assert environment(agent)["KUBESTRACE_LISTEN"] == "$(POD_IP):9640"
+
+
+def test_the_agent_has_no_token_and_no_rights(chart: Chart, agent: dict[str, Any]) -> None:
+    """Whoever breaks into an agent finds nothing there to talk to the API server with."""
+    account = chart.one("ServiceAccount", "agent")
+    bound = [
+        subject["name"]
+        for each in chart.manifests()
+        if each["kind"] in {"RoleBinding", "ClusterRoleBinding"}
+        for subject in each["subjects"]
+    ]
+
+    assert pod(agent)["automountServiceAccountToken"] is False
+    assert account["automountServiceAccountToken"] is False
+    assert pod(agent)["serviceAccountName"] == account["metadata"]["name"]
+    assert account["metadata"]["name"] not in bound
+
+
+def test_the_agent_mounts_what_it_needs_of_the_node_read_only(agent: dict[str, Any]) -> None:
+    """The cgroups and the runtime's socket, and nothing of the node can be written."""
+    host = {each["name"]: each["hostPath"]["path"] for each in pod(agent)["volumes"] if "hostPath" in each}
+    mounts = {each["name"]: each for each in container(agent)["volumeMounts"]}
+
+    assert set(host.values()) == HOST_MOUNTS
+    assert all(mounts[name]["readOnly"] and mounts[name]["mountPath"] == f"/host{path}" for name, path in host.items())
+
+
+def test_a_named_cri_socket_mounts_its_directory_alone(chart: Chart) -> None:
+    """With a path, no other runtime and no other part of /run is in reach."""
+    agent = chart.one("DaemonSet", "agent", agent={"criSocket": "/run/k0s/containerd.sock"})
+    paths = {each["hostPath"]["path"] for each in pod(agent)["volumes"] if "hostPath" in each}
+
+    assert paths == {"/sys/fs/cgroup", "/run/k0s"}
+    assert environment(agent)["KUBESTRACE_CRI_SOCKET"] == "/host/run/k0s/containerd.sock"
+
+
+def test_without_the_cri_nothing_of_the_runtime_is_mounted(chart: Chart) -> None:
+    """`none` leaves the cgroup tree as the one thing of the node that is mounted."""
+    agent = chart.one("DaemonSet", "agent", agent={"criSocket": "none"})
+
+    assert [each["hostPath"]["path"] for each in pod(agent)["volumes"] if "hostPath" in each] == ["/sys/fs/cgroup"]
+    assert environment(agent)["KUBESTRACE_CRI_SOCKET"] == ""
+
+
+def test_every_linux_node_gets_an_agent(agent: dict[str, Any]) -> None:
+    """Taints keep no node out, because pods on it could not be traced."""
+    assert pod(agent)["tolerations"] == [{"operator": "Exists"}]
+    assert pod(agent)["nodeSelector"] == {"kubernetes.io/os": "linux"}
+
+
+def test_the_operator_is_an_ordinary_pod(operator: dict[str, Any]) -> None:
+    """No user 0, no capability, no writable root, the runtime's seccomp profile: the restricted level passes it."""
+    security = container(operator)["securityContext"]
+
+    assert pod(operator)["securityContext"]["runAsNonRoot"] is True
+    assert pod(operator)["securityContext"]["runAsUser"] == 65532
+    assert pod(operator)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert security == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostPID", "hostNetwork", "hostIPC", "volumes"} & set(pod(operator))
+
+
+def test_there_is_never_a_second_operator(operator: dict[str, Any]) -> None:
+    """An upgrade ends the old one first: two would write the same statuses."""
+    assert operator["spec"]["replicas"] == 1
+    assert operator["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_every_container_says_what_it_needs_and_how_it_is_probed(
+    operator: dict[str, Any], agent: dict[str, Any]
+) -> None:
+    """Requests, a memory limit and all three probes are there for both."""
+    for workload in (operator, agent):
+        each = container(workload)
+        assert each["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert "memory" in each["resources"]["limits"]
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= each.keys()
+
+
+def test_the_operator_finds_the_agents_pods(operator: dict[str, Any], agent: dict[str, Any]) -> None:
+    """The selector that the operator is given selects what the DaemonSet makes."""
+    given = environment(operator)["KUBESTRACE_AGENT_SELECTOR"]
+    labels = agent["spec"]["template"]["metadata"]["labels"]
+
+    assert dict(term.split("=") for term in given.split(",")) == agent["spec"]["selector"]["matchLabels"]
+    assert agent["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert environment(operator)["KUBESTRACE_AGENT_PORT"] == "9640"
+
+
+def test_only_the_operator_reaches_the_agents(chart: Chart, operator: dict[str, Any], agent: dict[str, Any]) -> None:
+    """The policy selects the agents, lets the operator's pods in, and lets nothing out."""
+    policy = chart.one("NetworkPolicy", "agent")["spec"]
+    ((source,),) = [rule["from"] for rule in policy["ingress"]]
+
+    assert policy["podSelector"]["matchLabels"] == agent["spec"]["selector"]["matchLabels"]
+    assert source["podSelector"]["matchLabels"] == operator["spec"]["selector"]["matchLabels"]
+    assert source.keys() == {"podSelector"}
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "egress" not in policy
+
+
+def test_the_operator_may_write_sessions_and_events_and_nothing_else_in_the_cluster(chart: Chart) -> None:
+    """Every other right outside its own namespace is a right to read."""
+    rules = chart.one("ClusterRole", "operator")["rules"]
+    writes = {
+        (resource, verb)
+        for rule in rules
+        for resource in rule["resources"]
+        for verb in set(rule["verbs"]) - {"get", "list", "watch"}
+    }
+
+    assert writes == {("tracesessions", "patch"), ("tracesessions/status", "patch"), ("events", "create")}
+    assert not any("*" in rule[part] for rule in rules for part in ("apiGroups", "resources", "verbs"))
+    assert "secrets" not in {resource for rule in rules for resource in rule["resources"]}
+
+
+def test_the_operator_reads_three_secrets_by_name(chart: Chart) -> None:
+    """Of Secrets it sees its own three, in its own namespace; only a creation cannot be restricted to names."""
+    role = chart.one("Role", "operator")
+    rules = [rule for rule in role["rules"] if rule["resources"] == ["secrets"]]
+    unnamed = [rule["verbs"] for rule in rules if "resourceNames" not in rule]
+    names = {name for rule in rules for name in rule.get("resourceNames", [])}
+
+    assert role["metadata"]["namespace"] == NAMESPACE
+    assert unnamed == [["create"]]
+    assert names == {"kubestrace-ca", "kubestrace-operator-tls", "kubestrace-agent-tls"}
+
+
+@pytest.mark.parametrize("mode", ["cert-manager", "secret"])
+def test_an_operator_that_makes_no_certificates_writes_no_secret(chart: Chart, mode: str) -> None:
+    """With cert-manager or given Secrets it may read the one with its own certificate."""
+    values = {"tls": {"mode": mode, "secret": {"operator": "ours", "agent": "theirs"}}}
+    rules = [rule for rule in chart.one("Role", "operator", **values)["rules"] if rule["resources"] == ["secrets"]]
+    name = {"cert-manager": "kubestrace-operator-tls", "secret": "ours"}[mode]
+
+    assert rules == [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}]
+
+
+def test_named_namespaces_take_the_rights_in_all_others_away(chart: Chart) -> None:
+    """An operator for two namespaces has a role in each and none in the cluster."""
+    values = {"operator": {"watchNamespaces": ["shop", "billing"]}}
+    manifests = chart.manifests(**values)
+    roles = {each["metadata"]["namespace"] for each in manifests if each["kind"] == "Role"}
+    bindings = {each["metadata"]["namespace"] for each in manifests if each["kind"] == "RoleBinding"}
+
+    assert roles == bindings == {NAMESPACE, "shop", "billing"}
+    assert not [each for each in manifests if each["kind"] == "ClusterRoleBinding"]
+    assert environment(chart.one("Deployment", "operator", **values))["KUBESTRACE_WATCH_NAMESPACES"] == "shop,billing"
+
+
+@pytest.mark.parametrize(
+    ("values", "operator_secret", "agent_secret", "operator_mode"),
+    [
+        ({}, "kubestrace-operator-tls", "kubestrace-agent-tls", "self-signed"),
+        ({"tls": {"mode": "cert-manager"}}, "kubestrace-operator-tls", "kubestrace-agent-tls", "secret"),
+        ({"tls": {"mode": "secret", "secret": {"operator": "ours", "agent": "theirs"}}}, "ours", "theirs", "secret"),
+    ],
+)
+def test_both_sides_use_the_secrets_of_the_mode(
+    chart: Chart, values: dict[str, Any], operator_secret: str, agent_secret: str, operator_mode: str
+) -> None:
+    """The operator is told its Secret and whether to make it; the agent has its own mounted."""
+    operator = environment(chart.one("Deployment", "operator", **values))
+    agent = chart.one("DaemonSet", "agent", **values)
+    (mounted,) = [each["secret"] for each in pod(agent)["volumes"] if "secret" in each]
+
+    assert operator["KUBESTRACE_TLS_MODE"] == operator_mode
+    assert operator["KUBESTRACE_OPERATOR_TLS_SECRET"] == operator_secret
+    assert mounted["secretName"] == agent_secret
+
+
+def test_cert_manager_is_asked_for_the_names_that_the_agents_and_the_operator_check(chart: Chart) -> None:
+    """The operator's certificate has the identity that agents pin, the agents' the name that the operator expects."""
+    values = {"tls": {"mode": "cert-manager"}}
+    operator = chart.one("Certificate", "operator", **values)["spec"]
+    agent = chart.one("Certificate", "agent", **values)["spec"]
+    ca = chart.one("Certificate", "-ca", **values)["spec"]
+
+    assert operator["uris"] == ["spiffe://kubestrace.io/operator"]
+    assert operator["usages"] == ["digital signature", "client auth"]
+    assert agent["dnsNames"] == ["kubestrace-agent"]
+    assert agent["usages"] == ["digital signature", "server auth"]
+    assert ca["isCA"] is True
+    assert ca["secretName"] == chart.one("Issuer", "-ca", **values)["spec"]["ca"]["secretName"]
+
+
+def test_an_issuer_that_is_there_makes_the_chart_bring_none(chart: Chart) -> None:
+    """With issuerRef both certificates come from it, and there is no CA of the chart's own."""
+    reference = {"name": "company-ca", "kind": "ClusterIssuer"}
+    manifests = chart.manifests(tls={"mode": "cert-manager", "certManager": {"issuerRef": reference}})
+    certificates = [each for each in manifests if each["kind"] == "Certificate"]
+
+    assert [each["spec"]["issuerRef"] for each in certificates] == [reference, reference]
+    assert not [each for each in manifests if each["kind"] == "Issuer"]
+
+
+def test_the_definition_outlives_the_release(chart: Chart) -> None:
+    """`helm uninstall` does not delete the sessions of the whole cluster."""
+    crd = chart.one("CustomResourceDefinition", "kubestrace.io")
+
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_namespaces_are_named_in_every_object(chart: Chart) -> None:
+    """What is not of the whole cluster says its namespace, so that `helm template | kubectl apply` puts it there."""
+    of_the_cluster = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
+    wrong = [
+        each["metadata"]["name"]
+        for each in chart.manifests(tls={"mode": "cert-manager"})
+        if (each["metadata"].get("namespace") == NAMESPACE) == (each["kind"] in of_the_cluster)
+    ]
+
+    assert wrong == []
+
+
+def test_every_object_carries_the_release_in_its_labels(chart: Chart) -> None:
+    """`kubectl get ... -l app.kubernetes.io/instance=kubestrace` finds all of it."""
+    unlabelled = [
+        each["metadata"]["name"]
+        for each in chart.manifests(tls={"mode": "cert-manager"})
+        if each["metadata"]["labels"].get("app.kubernetes.io/instance") != "kubestrace"
+    ]
+
+    assert unlabelled == []
+
+
+def test_each_template_holds_one_kind_of_object(chart: Chart) -> None:
+    """A reader finds an object by its kind."""
+    for template in (CHART / "templates").glob("*.yaml"):
+        kinds = {line for line in template.read_text().splitlines() if line.startswith("kind: ")}
+        assert len(kinds) == 1, f"{template.name} holds {sorted(kinds)}"
+
+
+def test_the_version_is_the_projects(chart: Chart) -> None:
+    """Chart, application and the images that it names have one version."""
+    metadata = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    project = (CHART.parents[1] / "pyproject.toml").read_text()
+
+    assert f'\nversion = "{metadata["appVersion"]}"\n' in project
+    assert metadata["version"] == metadata["appVersion"]
+    assert container(chart.one("DaemonSet", "agent"))["image"] == f"docker.io/kubestrace/agent:{metadata['appVersion']}"

@@ -1,0 +1,163 @@
+"""What can be set, and what each setting does."""
+
+import functools
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from rendering import CHART, NAMESPACE, Chart, ChartError
+
+VALUES = CHART / "values.yaml"
+CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
+# Another value for each that there is, by path.
+OTHERS: dict[str, Any] = {
+    "fullnameOverride": "tracer",
+    "imagePullSecrets": [{"name": "registry"}],
+    "crds.install": False,
+    "rbac.aggregate": False,
+    "tls.mode": "cert-manager",
+    "tls.certManager.issuerRef": {"name": "company-ca"},
+    "tls.certManager.duration": "720h",
+    "tls.secret.operator": "ours",
+    "tls.secret.agent": "ours",
+    "networkPolicy.enabled": False,
+    "operator.image.repository": "registry.example/operator",
+    "operator.image.tag": "9",
+    "operator.image.pullPolicy": "Never",
+    "operator.logLevel": "debug",
+    "operator.watchNamespaces": ["shop"],
+    "operator.resources": {"limits": {"memory": "1Gi"}},
+    "operator.nodeSelector": {"pool": "system"},
+    "operator.tolerations": [{"operator": "Exists"}],
+    "operator.affinity": {"nodeAffinity": {}},
+    "operator.priorityClassName": "system-cluster-critical",
+    "operator.podAnnotations": {"team": "platform"},
+    "agent.image.repository": "registry.example/agent",
+    "agent.image.tag": "9",
+    "agent.image.pullPolicy": "Never",
+    "agent.logLevel": "debug",
+    "agent.criSocket": "none",
+    "agent.maxContainers": 7,
+    "agent.resources": {"limits": {"memory": "2Gi"}},
+    "agent.nodeSelector": {"traced": "yes"},
+    "agent.tolerations": [],
+    "agent.affinity": {"nodeAffinity": {}},
+    "agent.priorityClassName": "system-node-critical",
+    "agent.podAnnotations": {"team": "platform"},
+    "agent.updateStrategy": {"type": "OnDelete"},
+    "agent.appArmorProfile": {"type": "Unconfined"},
+    "agent.seLinuxOptions": {"type": "spc_t"},
+}
+# Values that mean something only beside another one.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "tls.certManager": {"tls": {"mode": "cert-manager"}},
+    "tls.secret": {"tls": {"mode": "secret", "secret": {"operator": "one", "agent": "two"}}},
+}
+
+
+def test_every_value_has_a_case_here() -> None:
+    """A value that is added to the chart must show below that it has an effect."""
+    assert sorted(path for path, _ in _values(_document())) == sorted(OTHERS)
+
+
+@pytest.mark.parametrize("path", OTHERS)
+def test_every_value_has_an_effect(chart: Chart, path: str) -> None:
+    """Another value makes another chart: none is accepted and ignored."""
+    setting = next((values for prefix, values in SETTINGS.items() if path.startswith(prefix)), {})
+
+    changed = chart.manifests(**_merged(setting, _nested(path, OTHERS[path])))
+
+    assert changed != chart.manifests(**setting)
+
+
+@pytest.mark.parametrize("path", OTHERS)
+def test_every_value_has_a_comment_above_it(path: str) -> None:
+    """A person who reads values.yaml alone learns what each value means."""
+    line = dict(_values(_document()))[path]
+
+    above = VALUES.read_text().splitlines()[line - 1].strip()
+
+    assert above.startswith("# "), f"{path} (line {line + 1}) has '{above}' above it"
+
+
+@pytest.mark.parametrize("values", CI_VALUES, ids=lambda path: path.stem)
+def test_helm_lint_has_no_complaint(values: Any) -> None:
+    """Each way to install the chart passes Helm's own strict check."""
+    done = subprocess.run(
+        ["helm", "lint", "--strict", "--namespace", NAMESPACE, "--values", values, CHART],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"agnet": {}}, "additional properties 'agnet' not allowed"),
+        ({"agent": {"criSockt": "none"}}, "additional properties 'criSockt' not allowed"),
+        ({"agent": {"image": {"name": "x"}}}, "additional properties 'name' not allowed"),
+        ({"agent": {"criSocket": "containerd.sock"}}, "/agent/criSocket"),
+        ({"agent": {"maxContainers": 0}}, "/agent/maxContainers"),
+        ({"agent": {"tolerations": {"operator": "Exists"}}}, "/agent/tolerations"),
+        ({"operator": {"logLevel": "verbose"}}, "'debug', 'info', 'warning', 'error'"),
+        ({"operator": {"watchNamespaces": "shop"}}, "/operator/watchNamespaces"),
+        ({"tls": {"mode": "none"}}, "'self-signed', 'cert-manager', 'secret'"),
+        ({"tls": {"certManager": {"duration": "90d"}}}, "/tls/certManager/duration"),
+        ({"crds": {"install": "no"}}, "/crds/install"),
+        ({"tls": {"mode": "secret"}}, "tls.secret.operator must name the Secret with the operator's certificate"),
+        (
+            {"tls": {"mode": "secret", "secret": {"operator": "ours"}}},
+            "tls.secret.agent must name the Secret with the agents' certificate",
+        ),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_refused(chart: Chart, values: dict[str, Any], complaint: str) -> None:
+    """A typo, a wrong type and a missing name stop the installation and say where they are."""
+    with pytest.raises(ChartError) as refused:
+        chart.manifests(**values)
+
+    assert complaint in str(refused.value)
+
+
+def test_no_value_is_needed_beyond_a_mode(chart: Chart) -> None:
+    """The chart installs as it comes."""
+    kinds = {each["kind"] for each in chart.manifests()}
+
+    assert {"CustomResourceDefinition", "Deployment", "DaemonSet"} <= kinds
+
+
+@functools.cache
+def _document() -> yaml.MappingNode:
+    node = yaml.compose(VALUES.read_text())
+    assert isinstance(node, yaml.MappingNode)
+    return node
+
+
+def _values(node: yaml.MappingNode, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Return the path and the line of each value; what has a case as a whole is not looked into."""
+    for key, value in node.value:
+        path = prefix + key.value
+        if path not in OTHERS and isinstance(value, yaml.MappingNode) and value.value:
+            yield from _values(value, f"{path}.")
+        else:
+            yield path, key.start_mark.line
+
+
+def _nested(path: str, value: Any) -> dict[str, Any]:
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(below.get(name), dict)
+        merged[name] = _merged(below[name], value) if both else value
+    return merged
