@@ -1,0 +1,95 @@
+"""What may be asked of traces: the agent's own bounds, the checks, and the errors that say no. Pure.
+
+Used by traces; server turns the errors into gRPC's codes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kubestrace_protos.v1 import agent_pb2
+
+_SESSION_UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class TraceError(Exception):
+    """A request that is refused; `reason` is CamelCase."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class InvalidRequestError(TraceError):
+    """The request is wrong: trying again does not help."""
+
+
+class CannotTraceError(TraceError):
+    """This node cannot trace at all."""
+
+
+class LimitReachedError(TraceError):
+    """A bound of this agent is reached: it may work later."""
+
+
+class TraceNotFoundError(TraceError):
+    """No such trace here."""
+
+
+class ShuttingDownError(TraceError):
+    """The agent is about to end."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The agent's own bounds, whatever the operator asks for."""
+
+    max_traces: int = 64
+    # Of one trace, with those that ended or failed: a container that restarts all the time counts each time.
+    max_containers: int = 1024
+    max_duration_milliseconds: int = 3_600_000
+    default_lease_seconds: int = 60
+    max_lease_seconds: int = 3600
+    default_interval_milliseconds: int = 1000
+    min_interval_milliseconds: int = 100
+    max_interval_milliseconds: int = 60_000
+    # Final reports kept for an operator that comes back.
+    max_kept: int = 128
+    keep_seconds: float = 600.0
+
+
+def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
+    """Refuse a StartTraceRequest that is out of bounds."""
+    if not _SESSION_UID.fullmatch(request.session_uid):
+        raise InvalidRequestError("InvalidSession", f"session_uid {request.session_uid[:100]!r} is no UID")
+    duration = request.duration_milliseconds
+    if not 1 <= duration <= limits.max_duration_milliseconds:
+        raise InvalidRequestError(
+            "InvalidDuration",
+            f"duration_milliseconds is {duration}, and must be from 1 to {limits.max_duration_milliseconds}",
+        )
+    if request.lease_seconds > limits.max_lease_seconds:
+        raise InvalidRequestError(
+            "InvalidLease", f"lease_seconds is {request.lease_seconds}, and must not pass {limits.max_lease_seconds}"
+        )
+    if len(request.containers) > limits.max_containers:
+        raise InvalidRequestError(
+            "TooManyContainers", f"{len(request.containers)} containers, and one trace follows {limits.max_containers}"
+        )
+    if any(not container.container_id for container in request.containers):
+        raise InvalidRequestError("InvalidContainer", "a container has no container_id")
+
+
+def interval_seconds(milliseconds: int, limits: Limits) -> float:
+    """Give the time between two reports; 0 asks for the default."""
+    milliseconds = milliseconds or limits.default_interval_milliseconds
+    if not limits.min_interval_milliseconds <= milliseconds <= limits.max_interval_milliseconds:
+        raise InvalidRequestError(
+            "InvalidInterval",
+            f"interval_milliseconds is {milliseconds}, and must be from {limits.min_interval_milliseconds} "
+            f"to {limits.max_interval_milliseconds}",
+        )
+    return milliseconds / 1000

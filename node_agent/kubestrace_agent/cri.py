@@ -1,0 +1,138 @@
+"""Asks the container runtime, over the CRI's own gRPC API, what it knows about a container.
+
+The agent's only client of the runtime; used by containers. It reads, and calls nothing that changes a container.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+
+from kubestrace_protos.cri.v1 import api_pb2, api_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+# Below the folder that stands for the host's /run: containerd, k3s and RKE2, CRI-O, cri-dockerd.
+KNOWN_SOCKETS = ("containerd/containerd.sock", "k3s/containerd/containerd.sock", "crio/crio.sock", "cri-dockerd.sock")
+# kubelet's label on every container that it makes.
+_POD_UID_LABEL = "io.kubernetes.pod.uid"
+_OPTIONS = (
+    # Some Go servers refuse a socket's path as the name of a host.
+    ("grpc.default_authority", "localhost"),
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.enable_retries", 0),
+)
+
+
+class RuntimeUnavailableError(Exception):
+    """No runtime answered; the message says which sockets were tried and what each said."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A container as its runtime knows it; what the runtime does not say is 0 or empty."""
+
+    running: bool
+    pod_uid: str
+    start_time_unix_ns: int
+    pid: int
+    cgroups_path: str
+
+
+class Runtime:
+    """The first of some sockets that answers; another is tried as soon as it no longer does."""
+
+    def __init__(self, sockets: Sequence[Path], timeout_seconds: float = 2.0) -> None:
+        self._sockets = tuple(sockets)
+        self._timeout_seconds = timeout_seconds
+        self._channel: grpc.aio.Channel | None = None
+
+    async def container_status(self, container_id: str) -> Status | None:
+        """Ask for one container (64 hex digits); None when the runtime has none of that id."""
+        if self._channel is not None:
+            try:
+                return await self._ask(self._channel, container_id)
+            except grpc.aio.AioRpcError as error:
+                _log.warning("the container runtime no longer answers: %s", _brief(error))
+                await self.close()
+        return await self._ask_each(container_id)
+
+    async def _ask_each(self, container_id: str) -> Status | None:
+        said = []
+        for socket in self._sockets:
+            if not socket.exists():
+                said.append(f"{socket} is not there")
+                continue
+            channel = grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS)
+            try:
+                status = await self._ask(channel, container_id)
+            except grpc.aio.AioRpcError as error:
+                said.append(f"{socket} answered {_brief(error)}")
+                await channel.close()
+            else:
+                await self._keep(channel)
+                return status
+        raise RuntimeUnavailableError("no container runtime answered: " + ("; ".join(said) or "no socket is known"))
+
+    async def _keep(self, channel: grpc.aio.Channel) -> None:
+        if self._channel is None:
+            self._channel = channel
+        else:  # another call found the socket meanwhile
+            await channel.close()
+
+    async def _ask(self, channel: grpc.aio.Channel, container_id: str) -> Status | None:
+        stub = api_pb2_grpc.RuntimeServiceStub(channel)
+        request = api_pb2.ContainerStatusRequest(container_id=container_id, verbose=True)
+        try:
+            return _status(await stub.ContainerStatus(request, timeout=self._timeout_seconds))
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                return None
+            raise
+
+    async def close(self) -> None:
+        """Let go of the socket; a later call opens it again."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _status(response: api_pb2.ContainerStatusResponse) -> Status:
+    info = _info(response.info.get("info", ""))
+    pid = info.get("pid")
+    linux = (info.get("runtimeSpec") or {}).get("linux") or {}
+    return Status(
+        running=response.status.state == api_pb2.CONTAINER_RUNNING,
+        pod_uid=response.status.labels.get(_POD_UID_LABEL, ""),
+        start_time_unix_ns=max(response.status.started_at, 0),
+        pid=pid if isinstance(pid, int) and pid > 0 else 0,
+        cgroups_path=str(linux.get("cgroupsPath") or ""),
+    )
+
+
+def _info(text: str) -> dict[str, Any]:
+    """Read the runtime's own JSON, whose form the CRI leaves open; one that is not understood says nothing."""
+    try:
+        info = json.loads(text) if text else {}
+    except ValueError:
+        _log.warning("the container runtime's verbose answer is no JSON; looking the container up in the cgroup tree")
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
+def _brief(error: grpc.aio.AioRpcError) -> str:
+    return f"{error.code().name}: {(error.details() or '').splitlines()[0] if error.details() else 'no details'}"

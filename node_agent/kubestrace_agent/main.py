@@ -1,0 +1,144 @@
+"""Puts the agent together and runs it until it is told to end. Wiring only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import uuid
+from dataclasses import dataclass
+from importlib import metadata
+
+from kubestrace_agent import cgroups, cri, server, settings
+from kubestrace_agent.certificates import CertificateError, Certificates
+from kubestrace_agent.containers import NodeResolver
+from kubestrace_agent.health import Health
+from kubestrace_agent.kernel.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.trace import Node
+from kubestrace_agent.traces import Traces
+from kubestrace_protos.v1 import agent_pb2
+
+_log = logging.getLogger("kubestrace_agent")
+
+# Watchers get their final reports and hang up; kubelet allows 30 s in all.
+_GRACE_SECONDS = 3.0
+_CERTIFICATE_RETRY_SECONDS = 1.0
+
+
+@dataclass
+class _Ability:
+    """What this node can do; `tracer` is None when it cannot trace, for that reason."""
+
+    hierarchy: cgroups.Hierarchy
+    tracer: Tracer | None = None
+    reason: str = ""
+    message: str = ""
+
+
+def main() -> int:
+    """Run the agent (or ask one, with --health); the exit status."""
+    chosen = settings.parse(sys.argv[1:])
+    if chosen.ask_health:
+        return 0 if server.serving(chosen.health_socket) else 1
+    logging.basicConfig(
+        level=chosen.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        return asyncio.run(_run(chosen))
+    except OSError as error:
+        _log.error("the agent cannot run: %s", error)
+        return 1
+
+
+async def _run(chosen: settings.Settings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ready = asyncio.Event()
+    health, health_server = Health(ready.is_set), server.HealthServer()
+    await health_server.start(chosen.health_socket)
+    if chosen.health_listen:
+        await health.start(chosen.health_listen)
+    serving = asyncio.create_task(_serve(chosen, stop, ready, health_server))
+    try:
+        await serving
+    finally:
+        await health.stop()
+        await health_server.stop()
+    return 0
+
+
+async def _serve(
+    chosen: settings.Settings, stop: asyncio.Event, ready: asyncio.Event, health_server: server.HealthServer
+) -> None:
+    able = await asyncio.to_thread(_find_out, chosen)
+    description = _describe(chosen, able)
+    async with cri.Runtime(chosen.cri_sockets) as runtime:
+        cannot = (able.reason, able.message) if able.tracer is None else None
+        traces = Traces(
+            able.tracer,
+            NodeResolver(able.hierarchy, chosen.proc_root, runtime),
+            node=Node(chosen.node_name, description.agent_id, cannot),
+        )
+        certificates = Certificates(chosen.tls_folder)
+        await _until_certificates(certificates, stop)
+        if stop.is_set():
+            return
+        listener = server.Server(server.AgentService(traces, description), certificates=certificates)
+        port = await listener.start(chosen.listen)
+        _log.info("agent %s of node %s serves on port %d", description.agent_id, chosen.node_name, port)
+        ready.set()
+        await health_server.set_serving(serving=True)
+        await stop.wait()
+        _log.info("shutting down")
+        ready.clear()
+        await health_server.set_serving(serving=False)
+        await traces.shutdown()
+        await listener.stop(_GRACE_SECONDS)
+
+
+def _find_out(chosen: settings.Settings) -> _Ability:
+    """Look at the cgroups and load the programs: what fails here is told to whoever asks."""
+    try:
+        hierarchy = cgroups.detect(chosen.cgroup_root)
+    except cgroups.UnsupportedCgroupsError as error:
+        _log.error("cannot trace: %s", error)
+        return _Ability(cgroups.Hierarchy(error.mode, chosen.cgroup_root), None, error.reason, str(error))
+    try:
+        tracer = Tracer.load(max_containers=chosen.max_containers)
+    except UnsupportedKernelError as error:
+        _log.error("cannot trace: %s", error)
+        return _Ability(hierarchy, None, error.reason, str(error))
+    return _Ability(hierarchy, tracer)
+
+
+def _describe(chosen: settings.Settings, able: _Ability) -> agent_pb2.DescribeResponse:
+    host = os.uname()
+    return agent_pb2.DescribeResponse(
+        node=chosen.node_name,
+        agent_id=uuid.uuid4().hex,
+        agent_version=metadata.version("kubestrace"),
+        kernel_release=host.release,
+        architecture=host.machine,
+        cgroup_mode=able.hierarchy.mode,
+        can_trace=able.tracer is not None,
+        reason=able.reason,
+        message=able.message,
+    )
+
+
+async def _until_certificates(certificates: Certificates, stop: asyncio.Event) -> None:
+    """Wait for the operator's Secret, which may be made after this agent has started."""
+    said = ""
+    while not stop.is_set():
+        try:
+            certificates.load()
+        except CertificateError as error:
+            if str(error) != said:
+                said = str(error)
+                _log.warning("waiting for certificates: %s", said)
+            await asyncio.sleep(_CERTIFICATE_RETRY_SECONDS)
+        else:
+            return

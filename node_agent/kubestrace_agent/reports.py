@@ -1,0 +1,99 @@
+"""Builds the messages that tell what a trace counted. Pure; used by traces."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kubestrace_agent import aggregate
+from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kubestrace_agent.containers import Resolved
+    from kubestrace_agent.counters import Counter, Wanted
+    from kubestrace_agent.kernel.counts import RawCounts
+
+_Phase = agent_pb2.ContainerState.Phase
+
+
+@dataclass(eq=False)
+class Member:
+    """One container of one trace: `counter` while it is counted, `settled` once nothing can be added."""
+
+    state: agent_pb2.ContainerState
+    counter: Counter | None = None
+    start: RawCounts | None = None
+    gaps: list[agent_pb2.Gap] = field(default_factory=list)
+    settled: agent_pb2.ContainerReport | None = None
+
+
+def failed(container: agent_pb2.Container, reason: str, message: str) -> Member:
+    """Give a container that cannot be traced."""
+    state = agent_pb2.ContainerState(container=container, phase=_Phase.PHASE_FAILED, reason=reason, message=message)
+    return Member(state, settled=agent_pb2.ContainerReport(state=state))
+
+
+def tracing(container: agent_pb2.Container, found: Resolved, start_ns: int) -> agent_pb2.ContainerState:
+    """Give the state of a container that is counted since `start_ns`."""
+    return agent_pb2.ContainerState(
+        container=container,
+        phase=_Phase.PHASE_TRACING,
+        host_pid=found.host_pid,
+        pid=found.pid,
+        start_time_unix_nanoseconds=start_ns,
+    )
+
+
+def late(node: str, state: agent_pb2.ContainerState, found: Resolved, trace_start_ns: int) -> list[agent_pb2.Gap]:
+    """Give the gap of a container that joined a trace that ran already: its calls before that were not counted.
+
+    The gap begins when the container started, or when the trace did if that was later (or the start is not known).
+    """
+    begin, end = max(found.start_time_unix_ns, trace_start_ns), state.start_time_unix_nanoseconds
+    if begin >= end:
+        return []
+    since = "the container started" if begin == found.start_time_unix_ns else "the trace began"
+    return [
+        agent_pb2.Gap(
+            node=node,
+            reason="ContainerStartedEarlier",
+            message=f"counting began {(end - begin) / 1e9:.3f} s after {since}",
+            start_time_unix_nanoseconds=begin,
+            end_time_unix_nanoseconds=end,
+            container=state.container,
+        )
+    ]
+
+
+def container_report(member: Member, wanted: Wanted) -> agent_pb2.ContainerReport:
+    """Give what was counted of a container so far; a container that has ended is settled by this."""
+    if member.settled is not None or member.counter is None:
+        return member.settled or agent_pb2.ContainerReport(state=member.state)
+    counter = member.counter
+    report = agent_pb2.ContainerReport()
+    if counter.counts is not None:
+        counted = aggregate.difference(member.start, counter.counts, wanted=wanted, architecture=platform.machine())
+        report.syscalls.extend(counted.syscalls)
+        report.trust.CopyFrom(counted.trust)
+    report.trust.gaps.extend(member.gaps)
+    if counter.ended_ns:
+        member.state.phase = _Phase.PHASE_ENDED
+        member.state.end_time_unix_nanoseconds = counter.ended_ns
+        member.settled, member.start, member.counter = report, None, None
+    report.state.CopyFrom(member.state)
+    return report
+
+
+def total_trust(parts: Iterable[agent_pb2.Trust], agent_cpu_millicores: int) -> agent_pb2.Trust:
+    """Add up what is missing of the containers; a report's trust is this sum, gaps included."""
+    total = agent_pb2.Trust(agent_cpu_millicores=agent_cpu_millicores)
+    for part in parts:
+        total.unmatched_calls += part.unmatched_calls
+        total.unreturned_calls += part.unreturned_calls
+        total.lost_calls += part.lost_calls
+        total.io_uring = total.io_uring or part.io_uring
+        total.gaps.extend(part.gaps)
+    return total

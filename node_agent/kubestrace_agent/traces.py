@@ -1,0 +1,303 @@
+"""The life of traces: started by a session's UID, watched, ended by time, by call, by lease or with the agent.
+
+Knows no gRPC: it takes and gives the protocol's messages and raises admission's errors. Lives on one event loop;
+everything that touches the tracer runs in one thread beside it. Used by server, and by local mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import platform
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from kubestrace_agent import admission, reports, syscalls
+from kubestrace_agent.containers import Resolved, UnresolvedError
+from kubestrace_agent.counters import Counters
+from kubestrace_agent.kernel.tracer import NodeFullError
+from kubestrace_agent.trace import Node, Trace
+from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+
+    from kubestrace_agent.containers import Resolver
+    from kubestrace_agent.counters import Tracer
+
+_log = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_TICK_SECONDS = 1.0
+
+
+class Traces:
+    """All traces of this node. `tracer` is None where node.cannot_trace says why."""
+
+    def __init__(
+        self,
+        tracer: Tracer | None,
+        resolver: Resolver,
+        *,
+        node: Node,
+        limits: admission.Limits | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._resolver = resolver
+        self._node = node
+        self._limits = limits or admission.Limits()
+        self._clock_ns = clock_ns
+        self._counters = Counters(tracer, clock_ns) if tracer else None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tracer")
+        self._running: dict[str, Trace] = {}
+        self._kept: OrderedDict[str, Trace] = OrderedDict()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._ticker: asyncio.Task[None] | None = None
+        self._closing = False
+        self._sequence = itertools.count(1)
+
+    def syscall_problems(self, patterns: Sequence[str]) -> list[str]:
+        """Say what is wrong with some syscall patterns, a sentence each."""
+        try:
+            syscalls.parse_patterns(patterns, platform.machine())
+        except syscalls.SyscallPatternError as error:
+            return error.problems
+        return []
+
+    async def start(self, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
+        """Start the session's trace, or add containers to it. Raises admission's errors.
+
+        Goes on to the end even if the caller goes away, so that nothing is left half made.
+        """
+        admission.check_start(request, self._limits)
+        if (kept := self._kept.get(request.session_uid)) is not None:
+            return self._started(kept, created=False)
+        return await asyncio.shield(self._spawn(self._start(request)))
+
+    async def _start(self, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
+        trace = self._running.get(request.session_uid)
+        created = trace is None
+        if trace is None:
+            trace = self._create(request)
+        trace.last_call = time.monotonic()
+        try:
+            await self._add(trace, request.containers, late=not created)
+        finally:
+            if created:
+                self._run_until(trace, request.duration_milliseconds / 1000)
+        return self._started(trace, created=created)
+
+    def _create(self, request: agent_pb2.StartTraceRequest) -> Trace:
+        if self._counters is None:
+            reason, message = self._node.cannot_trace or ("CannotTrace", "this agent has no tracer")
+            raise admission.CannotTraceError(reason, message)
+        if self._closing:
+            raise admission.ShuttingDownError("AgentShutdown", "the agent is shutting down")
+        if len(self._running) >= self._limits.max_traces:
+            raise admission.LimitReachedError(
+                "TooManyTraces", f"{len(self._running)} traces run on node {self._node.name} already, and no more may"
+            )
+        try:
+            selection = syscalls.parse_patterns(request.syscalls, platform.machine())
+        except syscalls.SyscallPatternError as error:
+            raise admission.InvalidRequestError("InvalidSyscalls", str(error)) from error
+        trace = Trace(
+            node=self._node,
+            sequence=self._sequence,
+            session_uid=request.session_uid,
+            session_name=request.session_name,
+            counters=self._counters,
+            wanted=selection.keys(),
+            lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
+            start_ns=self._clock_ns(),
+        )
+        self._running[trace.session_uid] = trace
+        _log.info("trace %s (%r) starts", trace.session_uid, trace.session_name[:320])
+        return trace
+
+    def _run_until(self, trace: Trace, duration_seconds: float) -> None:
+        """Let time run: from here on, when the first containers are counted."""
+        loop = asyncio.get_running_loop()
+        trace.deadline = loop.call_later(
+            duration_seconds, lambda: self._spawn(self._end(trace, agent_pb2.END_REASON_COMPLETED))
+        )
+        if self._ticker is None or self._ticker.done():
+            self._ticker = loop.create_task(self._tick(trace.counters))
+
+    async def _add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
+        new = {each.container_id: each for each in containers if _is_new(trace, each)}
+        if len(trace.members.keys() | new.keys()) > self._limits.max_containers:
+            raise admission.LimitReachedError(
+                "TooManyContainers", f"one trace follows at most {self._limits.max_containers} containers on a node"
+            )
+        await asyncio.gather(*(self._attach(trace, container, late=late) for container in new.values()))
+
+    async def _attach(self, trace: Trace, container: agent_pb2.Container, *, late: bool) -> None:
+        try:
+            found: Resolved | UnresolvedError = await self._resolver.resolve(container)
+        except UnresolvedError as error:
+            _log.info("trace %s: %s: %s", trace.session_uid, error.reason, error)
+            found = error
+        async with trace.lock:
+            # It may have ended, or another call have added the container, during the search.
+            if trace.final is None and _is_new(trace, container):
+                trace.members[container.container_id] = await self._member(trace, container, found, late=late)
+
+    async def _member(
+        self, trace: Trace, container: agent_pb2.Container, found: Resolved | UnresolvedError, *, late: bool
+    ) -> reports.Member:
+        if isinstance(found, UnresolvedError):
+            return reports.failed(container, found.reason, str(found))
+        try:
+            counter, start = await self._call(trace.counters.acquire, found, trace.session_uid, trace.wanted)
+        except NodeFullError as error:
+            return reports.failed(container, "NodeFull", str(error))
+        except FileNotFoundError:
+            return reports.failed(container, "CgroupNotFound", f"{found.cgroup} ended before counting began")
+        except OSError as error:
+            _log.exception("cannot count %s", found.cgroup)
+            return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
+        state = reports.tracing(container, found, self._clock_ns())
+        gaps = reports.late(self._node.name, state, found, trace.start_ns) if late else []
+        return reports.Member(state, counter, start, gaps)
+
+    def _started(self, trace: Trace, *, created: bool) -> agent_pb2.StartTraceResponse:
+        states = (
+            (each.state for each in trace.final.containers)
+            if trace.final
+            else (member.state for member in trace.members.values())
+        )
+        return agent_pb2.StartTraceResponse(
+            agent_id=self._node.agent_id,
+            created=created,
+            containers=states,
+            start_time_unix_nanoseconds=trace.start_ns,
+        )
+
+    async def watch(self, session_uid: str, interval_milliseconds: int = 0) -> AsyncIterator[agent_pb2.Report]:
+        """Give reports, the first at once, until one that is final. Raises admission's errors."""
+        interval = admission.interval_seconds(interval_milliseconds, self._limits)
+        trace = self._trace(session_uid)
+        trace.watchers += 1
+        try:
+            while True:
+                report = await self._report(trace)
+                yield report
+                if report.final:
+                    return
+                await _wait(trace.ended, interval)
+        finally:
+            trace.watchers -= 1
+            trace.last_call = time.monotonic()
+
+    async def stop(self, session_uid: str) -> agent_pb2.Report:
+        """End a trace and give its final report; one that has ended gives the report it kept."""
+        trace = self._trace(session_uid)
+        return await asyncio.shield(self._spawn(self._end(trace, agent_pb2.END_REASON_STOPPED)))
+
+    def list(self) -> list[agent_pb2.TraceSummary]:
+        """Sum up the traces that run and those that have ended and are kept."""
+        return [
+            agent_pb2.TraceSummary(
+                session_uid=trace.session_uid,
+                session_name=trace.session_name,
+                ended=trace.final is not None,
+                containers=len(trace.final.containers if trace.final else trace.members),
+                start_time_unix_nanoseconds=trace.start_ns,
+            )
+            for trace in (*self._running.values(), *self._kept.values())
+        ]
+
+    async def shutdown(self) -> None:
+        """End every trace, so that watchers get final reports, and give the tracer back."""
+        self._closing = True
+        while self._running:
+            await asyncio.gather(
+                *(self._end(trace, agent_pb2.END_REASON_AGENT_SHUTDOWN) for trace in self._running.values())
+            )
+        if self._counters is not None:
+            await self._call(self._counters.close)
+        self._thread.shutdown(wait=False)
+
+    def _trace(self, session_uid: str) -> Trace:
+        trace = self._running.get(session_uid) or self._kept.get(session_uid)
+        if trace is None:
+            raise admission.TraceNotFoundError("TraceNotFound", f"no trace of session {session_uid[:128]!r} is here")
+        trace.last_call = time.monotonic()
+        return trace
+
+    async def _report(self, trace: Trace) -> agent_pb2.Report:
+        async with trace.lock:
+            if trace.final is not None:
+                return trace.final
+            return await self._call(trace.report, agent_pb2.END_REASON_UNSPECIFIED, self._clock_ns)
+
+    async def _end(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
+        async with trace.lock:
+            if trace.final is not None:
+                return trace.final
+            try:
+                trace.final = await self._call(trace.report, reason, self._clock_ns)
+            except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
+                _log.exception("trace %s: no counts in its final report", trace.session_uid)
+                trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
+            trace.members.clear()
+        if trace.deadline is not None:
+            trace.deadline.cancel()
+        self._keep(trace)
+        trace.ended.set()
+        _log.info("trace %s ends: %s", trace.session_uid, agent_pb2.EndReason.Name(reason))
+        return trace.final
+
+    def _keep(self, trace: Trace) -> None:
+        self._running.pop(trace.session_uid, None)
+        self._kept[trace.session_uid] = trace
+        if len(self._kept) > self._limits.max_kept:
+            self._kept.popitem(last=False)
+        asyncio.get_running_loop().call_later(self._limits.keep_seconds, self._kept.pop, trace.session_uid, None)
+
+    async def _tick(self, counters: Counters) -> None:
+        """Read the counters each second while any trace runs (they are small in the kernel), and see to leases."""
+        while self._running:
+            await asyncio.sleep(_until_next(_TICK_SECONDS))
+            try:
+                await self._call(counters.refresh)
+            except OSError:
+                _log.exception("cannot read the counters")
+            for trace in [each for each in self._running.values() if each.deadline and each.lease_is_over()]:
+                self._spawn(self._end(trace, agent_pb2.END_REASON_LEASE_EXPIRED))
+
+    async def _call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Run something in the tracer's thread, one at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
+
+    def _spawn(self, work: Coroutine[object, object, _T]) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _is_new(trace: Trace, container: agent_pb2.Container) -> bool:
+    """Tell whether a container is to be sought: it is unknown, or could not be traced when last asked for."""
+    member = trace.members.get(container.container_id)
+    return member is None or member.state.phase == agent_pb2.ContainerState.PHASE_FAILED
+
+
+def _until_next(period_seconds: float) -> float:
+    """Give the time to the next multiple of a period, so that all who wait for one wake together; never too short."""
+    rest = period_seconds - time.monotonic() % period_seconds
+    return rest if rest > period_seconds / 4 else rest + period_seconds
+
+
+async def _wait(event: asyncio.Event, interval_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(_until_next(interval_seconds)):
+            await event.wait()
+    except TimeoutError:
+        pass
