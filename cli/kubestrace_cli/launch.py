@@ -13,7 +13,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -73,19 +73,19 @@ def _problem(candidate: Path) -> int | None:
 class Child:
     """COMMAND's process: it waits at the gate until `release`, then becomes COMMAND."""
 
-    def __init__(self, path: Path, arguments: Sequence[str]) -> None:
-        """Fork the child. `arguments` holds COMMAND's own name first, as argv does."""
+    def __init__(self, path: Path, arguments: Sequence[str], mask: Collection[int] | None = None) -> None:
+        """Fork the child. `arguments` holds COMMAND's own name first, as argv does; `mask` its blocked signals."""
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
         self._exit_code: int | None = None
         execve = _Execve(path, arguments)
         # Signals that come while the child is made wait until it is ready to take them.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         try:
             self.pid = os.fork()
             if self.pid == 0:
-                _be_the_child(self._page, execve, mask)
+                _be_the_child(self._page, execve, before if mask is None else mask)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self.pidfd = os.pidfd_open(self.pid)
         self._await_ready()
 
@@ -161,7 +161,7 @@ def _vector(words: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
     return (ctypes.c_char_p * (len(words) + 1))(*words, None)
 
 
-def _be_the_child(page: mmap.mmap, execve: _Execve, mask: set[int | signal.Signals]) -> NoReturn:
+def _be_the_child(page: mmap.mmap, execve: _Execve, mask: Collection[int]) -> NoReturn:
     """Wait at the gate without a system call, then execute COMMAND."""
     try:
         # What Python has changed for itself; handlers of its own end with the execve, and here at once.

@@ -9,6 +9,8 @@ import signal
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 # sys/signalfd.h: SFD_NONBLOCK, SFD_CLOEXEC; the record's size and its first fields (signo u32, errno i32, code i32).
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
@@ -28,14 +30,17 @@ class Signals:
     """Takes signals through a file descriptor for as long as it is open."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
-        """Block the signals, but those that were ignored when we started (nohup): they stay ignored."""
+        """Block the signals, but those that were ignored when we started (nohup): they stay ignored.
+
+        `mask` is what was blocked before, for a COMMAND to start with.
+        """
         taken = {number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, taken)
+        self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, taken)
         self.fd = _signalfd(taken)
 
     def read(self) -> list[Received]:
         """Return what has come; never waits."""
-        received = []
+        received: list[Received] = []
         while True:
             try:
                 record = os.read(self.fd, _RECORD_BYTES)
@@ -44,10 +49,13 @@ class Signals:
             number, _, code = _HEAD.unpack_from(record)
             received.append(Received(number, from_kernel=code > 0))
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         """Let the signals act as before."""
         os.close(self.fd)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
 
 
 def _signalfd(numbers: set[int]) -> int:

@@ -1,7 +1,10 @@
 """What the command line names, found on this machine: a process, a cgroup, a container or COMMAND's own cgroup."""
 
+import contextlib
+import os
 import re
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +33,13 @@ class Target:
     host_pid: int = 0
     pid: int = 0
     container_id: str = ""
+
+
+def find(pid: int | None, cgroup_name: str | None, container_id: str | None, root: Path) -> Target:
+    """Find the one that is named. Raises TargetError."""
+    if pid is not None:
+        return process(pid, root)
+    return cgroup(cgroup_name, root) if cgroup_name is not None else container(container_id or "", root)
 
 
 def process(pid: int, root: Path, proc: Path = PROC) -> Target:
@@ -73,6 +83,19 @@ def container(text: str, root: Path, proc: Path = PROC) -> Target:
         raise TargetError(f"{len(found)} containers have ids that begin with {text!r}: {names}")
     [(identifier, path)] = found.items()
     return _of_cgroup(identifier[:_SHOWN_DIGITS], path, proc, identifier)
+
+
+@contextlib.contextmanager
+def process_file(target: Target) -> Iterator[int]:
+    """Yield a file descriptor that is readable when the target's process has ended. Raises TargetError."""
+    try:
+        pidfd = os.pidfd_open(target.host_pid)
+    except ProcessLookupError as error:
+        raise TargetError(f"process {target.host_pid} has just ended") from error
+    try:
+        yield pidfd
+    finally:
+        os.close(pidfd)
 
 
 def command(name: str, scope: Path, pid: int) -> Target:

@@ -9,13 +9,10 @@ from kubestrace_cli.signals import Received, Signals
 def test_a_signal_is_read_and_does_not_act() -> None:
     """What a process sends is read as an event, and afterwards signals act as before."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    signals = Signals([signal.SIGUSR1, signal.SIGTERM])
-    try:
+    with Signals([signal.SIGUSR1, signal.SIGTERM]) as signals:
         os.kill(os.getpid(), signal.SIGUSR1)
         received = signals.read()
         nothing = signals.read()
-    finally:
-        signals.close()
 
     assert received == [Received(signal.SIGUSR1, from_kernel=False)]
     assert nothing == []
@@ -25,10 +22,11 @@ def test_a_signal_is_read_and_does_not_act() -> None:
 def test_a_signal_that_was_ignored_stays_ignored() -> None:
     """Under nohup SIGHUP does nothing, here too."""
     old = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    signals = Signals([signal.SIGUSR2])
     try:
-        os.kill(os.getpid(), signal.SIGUSR2)
-        assert signals.read() == []
+        with Signals([signal.SIGUSR2]) as signals:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            received = signals.read()
     finally:
-        signals.close()
         signal.signal(signal.SIGUSR2, old)
+
+    assert received == []

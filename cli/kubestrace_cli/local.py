@@ -1,0 +1,152 @@
+"""`kubestrace local`: the agent's engine and the operator's merge and status, put together without a cluster.
+
+One target, one slot of the tracer, one final report. Imports neither kopf nor kubernetes nor grpc.
+"""
+
+import contextlib
+import platform
+import signal
+import sys
+from collections.abc import Iterator
+
+from kubestrace_agent import cgroups, processes, syscalls
+from kubestrace_agent.kernel.tracer import NodeFullError, Tracer, UnsupportedKernelError
+from kubestrace_cli import endings, launch, results, scopes, sessions, targets
+from kubestrace_cli.commands import Command
+from kubestrace_cli.options import Options
+from kubestrace_cli.progress import Progress
+from kubestrace_cli.recordings import Recording
+from kubestrace_cli.signals import Signals
+from kubestrace_protos.v1 import agent_pb2
+
+USAGE = 2
+CANNOT_TRACE = 1
+# What ends a trace of anything but COMMAND.
+_ENDING_SIGNALS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
+
+
+def run(options: Options) -> int:
+    """Trace and write the result; returns the exit code."""
+    try:
+        return _Local(options).run()
+    except launch.CommandError as error:
+        return _refuse(error, error.exit_code)
+    except (sessions.SessionFileError, syscalls.SyscallPatternError) as error:
+        return _refuse(error, USAGE)
+    except (
+        cgroups.UnsupportedCgroupsError,
+        NodeFullError,
+        results.ResultFileError,
+        scopes.ScopeError,
+        targets.TargetError,
+        UnsupportedKernelError,
+    ) as error:
+        return _refuse(error, CANNOT_TRACE)
+
+
+def _refuse(error: Exception, exit_code: int) -> int:
+    print(f"kubestrace: {error}", file=sys.stderr)
+    return exit_code
+
+
+class _Local:
+    """One local trace. Everything that can be refused without a tracer is refused first."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._session = sessions.make(
+            options.session_file,
+            options.target,
+            duration_seconds=options.duration_seconds,
+            syscalls=options.syscalls,
+        )
+        self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
+        self._path = launch.find(options.command[0]) if options.command else None
+        self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)
+        self._target = (
+            None if self._path else targets.find(options.pid, options.cgroup, options.container, self._hierarchy.root)
+        )
+
+    def run(self) -> int:
+        """Return the exit code."""
+        with contextlib.ExitStack() as stack:
+            to = stack.enter_context(results.opened(self._options.to))
+            signals = stack.enter_context(Signals(launch.PASSED_ON if self._path else _ENDING_SIGNALS))
+            tracer = stack.enter_context(contextlib.closing(Tracer.load(max_containers=1)))
+            if received := signals.read():
+                return 128 + received[0].number
+            command = None
+            if self._path:
+                command = stack.enter_context(Command(self._path, self._options.command, self._hierarchy.root, signals))
+            document = self._trace(tracer, signals, command)
+            tracer.close()
+            results.write(document, self._options.output, to)
+            return _exit_code(command, signals)
+
+    def _trace(self, tracer: Tracer, signals: Signals, command: Command | None) -> dict[str, object]:
+        """Count until the end and return the whole TraceSession."""
+        target = command.target if command else self._target
+        assert target is not None
+        with _watched(target, command) as watched:
+            recording = Recording(tracer, target, self._wanted)
+            if command:
+                command.release()
+            progress = Progress(sys.stderr, duration_seconds=self._session.duration_seconds, wanted=command is None)
+            try:
+                ending = endings.wait(
+                    signals,
+                    watched,
+                    duration_seconds=self._session.duration_seconds,
+                    on_signal=command.pass_on if command else None,
+                    on_tick=lambda: progress.show(recording.elapsed_seconds, recording.read()),
+                )
+            finally:
+                progress.clear()
+        report = recording.finish(agent_pb2.END_REASON_STOPPED if ending.by_person else agent_pb2.END_REASON_COMPLETED)
+        if command and command.child.ended():
+            command.child.raise_if_not_executed()
+        remark = _why_nothing(report, self._session, target)
+        status = results.status(self._session, report, ending, self._hierarchy.mode, remark)
+        return self._session.document(status)
+
+
+@contextlib.contextmanager
+def _watched(target: targets.Target, command: Command | None) -> Iterator[endings.Watched]:
+    """Yield what ends the trace of this target."""
+    if command:
+        yield endings.Watched("COMMAND", pidfd=command.child.pidfd)
+    elif target.by_process:
+        with targets.process_file(target) as pidfd:
+            yield endings.Watched(f"process {target.host_pid}", pidfd=pidfd)
+    else:
+        yield endings.Watched(f"the last process of {target.name}", cgroup=target.cgroup)
+
+
+def _exit_code(command: Command | None, signals: Signals) -> int:
+    """Return COMMAND's own exit code, after its end; signals are passed on until then."""
+    if command is None:
+        return 0
+    endings.wait(
+        signals,
+        endings.Watched("COMMAND", pidfd=command.child.pidfd),
+        duration_seconds=None,
+        on_signal=command.pass_on,
+        on_tick=lambda: None,
+    )
+    return command.child.wait()
+
+
+def _why_nothing(report: agent_pb2.Report, session: sessions.Session, target: targets.Target) -> str:
+    """Return why nothing was counted, or nothing when something was."""
+    if any(container.syscalls for container in report.containers):
+        return ""
+    if report.trust.unreturned_calls:
+        return (
+            f"nothing was counted: all that ran stayed inside {report.trust.unreturned_calls} calls that had begun "
+            "before and have not returned"
+        )
+    if session.syscalls:
+        return f"nothing was counted: no call of {', '.join(session.syscalls)} was made"
+    if not target.by_process and not processes.first_process(targets.PROC, target.cgroup):
+        return f"nothing was counted: no process was in {target.cgroup}"
+    return "nothing was counted: no system call was made"

@@ -1,0 +1,129 @@
+"""The result of a local trace: the same status as in a cluster, and how it is written."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from kubestrace_cli.endings import Ending
+from kubestrace_cli.sessions import Session
+from kubestrace_operator import conditions, merge, progress
+from kubestrace_operator import status as statuses
+from kubestrace_protos.v1 import agent_pb2
+
+_MODES = {agent_pb2.CGROUP_MODE_UNIFIED: "unified", agent_pb2.CGROUP_MODE_HYBRID: "hybrid"}
+# Lines of the list of errors below the table; -o yaml and json have all.
+_SHOWN_ERRORS = 10
+
+
+class ResultFileError(Exception):
+    """The file of --to cannot be written."""
+
+
+def status(
+    session: Session, report: agent_pb2.Report, ending: Ending, mode: agent_pb2.CgroupMode, remark: str
+) -> dict[str, Any]:
+    """Return the status, whole: no cap on its size. `remark` is added to the message of how it ended."""
+    message = " ".join(f"{text[0].upper()}{text[1:]}." for text in (ending.message, remark) if text)
+    if ending.by_person:
+        outcome = conditions.Outcome(conditions.CANCELLED, "Cancelled", message)
+    else:
+        outcome = conditions.Outcome(conditions.SUCCEEDED, "Completed", message)
+    end = _moment(report.time_unix_nanoseconds)
+    stands = progress.Progress(
+        outcome=outcome,
+        generation=session.generation,
+        start=_moment(report.start_time_unix_nanoseconds),
+        completion=end,
+        targets=progress.Targets(matched=1, finished=1),
+        cgroup_modes=frozenset({_MODES[mode]}),
+    )
+    return statuses.status(merge.merge([report]), stands, now=end, limit_bytes=None)
+
+
+@contextlib.contextmanager
+def opened(to: Path | None) -> Iterator[TextIO]:
+    """Open the result's place before the trace, so that a wrong one is told at once."""
+    if to is None:
+        yield sys.stdout
+        return
+    try:
+        file = to.open("w")
+    except OSError as error:
+        raise ResultFileError(f"cannot write the result to {to}: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def write(document: Mapping[str, Any], output: str, to: TextIO) -> None:
+    """Write the whole document (yaml, json) or the table. A reader that has gone away is no error."""
+    text = {"yaml": _yaml, "json": _json, "table": table}[output](document)
+    try:
+        to.write(text)
+        to.flush()
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """Return the table as in the status, the errors by name below it, and what must be known to trust it."""
+    state = document["status"]
+    lines = [state["table"].rstrip("\n")]
+    errors = state["summary"]["errorCounts"]
+    if errors:
+        lines += ["", "   errors errno            syscall"]
+        lines += [f"{each['count']:9} {each['errno']:<16} {_name(each)}" for each in errors[:_SHOWN_ERRORS]]
+    if len(errors) > _SHOWN_ERRORS:
+        lines.append(f"{sum(each['count'] for each in errors[_SHOWN_ERRORS:]):9} ({len(errors) - _SHOWN_ERRORS} more)")
+    lines += ["", *_remarks(state)]
+    return "\n".join(lines) + "\n"
+
+
+def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
+    """Say how it ended, and what the numbers do not hold."""
+    said = {each["type"]: each for each in state["conditions"]}
+    trust = state["trust"]
+    yield said["Finished"]["message"]
+    if not trust["complete"]:
+        yield f"NOT COMPLETE: {said['DataComplete']['message']}"
+    if trust["unmatchedCalls"]:
+        yield f"{trust['unmatchedCalls']} calls were under way when counting began: counted, without a length."
+    if trust["unreturnedCalls"]:
+        yield f"{trust['unreturnedCalls']} calls had not returned when counting ended: not counted."
+    if trust["ioUring"]:
+        yield "io_uring is in use: what it reads and writes never shows as system calls."
+
+
+def _name(error: Mapping[str, Any]) -> str:
+    return f"{error['syscall']} ({error['abi']})" if "abi" in error else str(error["syscall"])
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    # A date in a YAML file's metadata is written as text.
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines, the table, as a block that can be read."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _yaml(document: Mapping[str, Any]) -> str:
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _moment(unix_ns: int) -> datetime:
+    return datetime.fromtimestamp(unix_ns / 1e9, UTC)
