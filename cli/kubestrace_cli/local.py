@@ -8,6 +8,7 @@ import platform
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from kubestrace_agent import cgroups, processes, syscalls
 from kubestrace_agent.kernel.tracer import NodeFullError, Tracer, UnsupportedKernelError
@@ -61,32 +62,37 @@ class _Local:
             syscalls=options.syscalls,
         )
         self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
-        self._path = launch.find(options.command[0]) if options.command else None
-        self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)
-        self._target = (
-            None if self._path else targets.find(options.pid, options.cgroup, options.container, self._hierarchy.root)
-        )
+        self._root = self._hierarchy.root
+        # COMMAND's file, or what runs already.
+        self._place: Path | targets.Target
+        if options.command:
+            self._place = launch.find(options.command[0])
+        else:
+            self._place = targets.find(options.pid, options.cgroup, options.container, self._root)
 
     def run(self) -> int:
         """Return the exit code."""
+        place, words = self._place, self._options.command
         with contextlib.ExitStack() as stack:
             to = stack.enter_context(results.opened(self._options.to))
-            signals = stack.enter_context(Signals(launch.PASSED_ON if self._path else _ENDING_SIGNALS))
+            signals = stack.enter_context(Signals(launch.PASSED_ON if words else _ENDING_SIGNALS))
             tracer = stack.enter_context(contextlib.closing(Tracer.load(max_containers=1)))
             if received := signals.read():
                 return 128 + received[0].number
-            command = None
-            if self._path:
-                command = stack.enter_context(Command(self._path, self._options.command, self._hierarchy.root, signals))
-            document = self._trace(tracer, signals, command)
+            if isinstance(place, Path):
+                command = stack.enter_context(Command(place, words, self._root, signals))
+                target = command.target
+            else:
+                command, target = None, place
+            document = self._trace(tracer, signals, target, command)
             tracer.close()
             results.write(document, self._options.output, to)
             return _exit_code(command, signals)
 
-    def _trace(self, tracer: Tracer, signals: Signals, command: Command | None) -> dict[str, object]:
+    def _trace(
+        self, tracer: Tracer, signals: Signals, target: targets.Target, command: Command | None
+    ) -> dict[str, object]:
         """Count until the end and return the whole TraceSession."""
-        target = command.target if command else self._target
-        assert target is not None
         with _watched(target, command) as watched:
             recording = Recording(tracer, target, self._wanted)
             if command:
