@@ -62,6 +62,7 @@ class _Local:
             syscalls=options.syscalls,
         )
         self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
+        self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)
         self._root = self._hierarchy.root
         # COMMAND's file, or what runs already.
         self._place: Path | targets.Target
