@@ -1,0 +1,314 @@
+"""TraceSession as a real API server serves it: what it refuses, with which words, and what it shows."""
+
+import json
+from typing import Any
+
+import pytest
+from apiserver import Cluster
+from rendering import Chart
+
+TARGET_KINDS: list[dict[str, Any]] = [
+    {"podName": "checkout-0"},
+    {"selector": {"matchLabels": {"app": "checkout"}}},
+    {"selector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["web", "api"]}]}},
+    {"selector": {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}},
+    {"selector": {}},
+    {"workload": {"kind": "Deployment", "name": "checkout"}},
+]
+ONE_KIND = "target needs exactly one of podName, selector and workload"
+VALUES_RULE = "operators In and NotIn need values, Exists and DoesNotExist take none"
+
+
+def session(spec: dict[str, Any] | None = None, name: str = "slow-checkout") -> dict[str, Any]:
+    """Return a TraceSession; without a spec, one of a pod that is nowhere."""
+    spec = {"target": {"podName": "nowhere"}} if spec is None else spec
+    return {"apiVersion": "kubestrace.io/v1alpha1", "kind": "TraceSession", "metadata": {"name": name}, "spec": spec}
+
+
+def created(cluster: Cluster, document: dict[str, Any], *options: str) -> dict[str, Any]:
+    """Create a session and return it as the API server answered."""
+    return json.loads(cluster.ask("create", "-o", "json", "--validate=strict", *options, "-f", "-", document=document))
+
+
+def refused(cluster: Cluster, document: dict[str, Any]) -> str:
+    """Return the complaint about a session that cannot be created."""
+    return cluster.refusal("create", "--validate=strict", "--dry-run=server", "-f", "-", document=document)
+
+
+def patch(spec: dict[str, Any]) -> list[str]:
+    """Return kubectl's words for a change of the session's spec."""
+    return ["patch", "tsess", "slow-checkout", "--type=merge", "--dry-run=server", "-p", json.dumps({"spec": spec})]
+
+
+@pytest.mark.parametrize("target", TARGET_KINDS, ids=str)
+def test_each_kind_of_target_is_taken(cluster: Cluster, target: dict[str, Any]) -> None:
+    """A pod, a selector in all its forms, and a workload, each alone."""
+    given = created(cluster, session({"target": {**target, "containers": ["app"], "maxPods": 5}}), "--dry-run=server")
+
+    assert given["spec"]["target"] == {**target, "containers": ["app"], "maxPods": 5}
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"])
+def test_each_kind_of_workload_is_taken(cluster: Cluster, kind: str) -> None:
+    """The five kinds that make pods by a selector."""
+    created(cluster, session({"target": {"workload": {"kind": kind, "name": "x"}}}), "--dry-run=server")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"target": {}},
+        {"target": {"containers": ["app"]}},
+        {"target": {"podName": "x", "selector": {}}},
+        {"target": {"podName": "x", "workload": {"kind": "Job", "name": "y"}}},
+        {"target": {"podName": "x", "selector": {}, "workload": {"kind": "Job", "name": "y"}}},
+    ],
+    ids=str,
+)
+def test_a_target_is_one_thing(cluster: Cluster, spec: dict[str, Any]) -> None:
+    """No kind of target, two of them and three of them are refused in words."""
+    assert ONE_KIND in refused(cluster, session(spec))
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ({}, "spec.target: Required value"),
+        ({"target": {"podName": ""}}, "spec.target.podName"),
+        ({"target": {"workload": {"kind": "CronJob", "name": "x"}}}, 'supported values: "Deployment", "StatefulSet"'),
+        ({"target": {"workload": {"kind": "Job"}}}, "spec.target.workload.name: Required value"),
+        ({"target": {"podName": "x", "maxPods": 0}}, "greater than or equal to 1"),
+        ({"target": {"podName": "x", "maxPods": 501}}, "less than or equal to 500"),
+        ({"target": {"podName": "x", "containers": []}}, "spec.target.containers"),
+        ({"target": {"podName": "x", "containers": ["a", "a"]}}, "Duplicate value"),
+        ({"target": {"podName": "x"}, "durationSeconds": 0}, "greater than or equal to 1"),
+        ({"target": {"podName": "x"}, "durationSeconds": 3601}, "less than or equal to 3600"),
+        ({"target": {"podName": "x"}, "durationSeconds": "30s"}, "must be of type integer"),
+        ({"target": {"podName": "x"}, "syscalls": ["a"] * 129}, "must have at most 128 items"),
+        ({"target": {"podName": "x"}, "syscalls": [""]}, "spec.syscalls[0]"),
+        ({"target": {"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}}, VALUES_RULE),
+        (
+            {"target": {"selector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}}},
+            VALUES_RULE,
+        ),
+        ({"target": {"selector": {"matchExpressions": [{"key": "a", "operator": "Equals"}]}}}, '"NotIn"'),
+        ({"target": {"podName": "x"}, "views": {}}, 'unknown field "spec.views"'),
+        ({"target": {"podName": "x", "namespace": "y"}}, 'unknown field "spec.target.namespace"'),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_wrong_session_is_refused(cluster: Cluster, spec: dict[str, Any], complaint: str) -> None:
+    """Each wrong field is named, and nothing that is not served is accepted."""
+    assert complaint in refused(cluster, session(spec))
+
+
+def test_a_new_session_says_that_nobody_has_seen_it(cluster: Cluster) -> None:
+    """The default status keeps kstatus from taking a session as ready before the operator knows of it."""
+    given = created(cluster, session())
+
+    assert given["status"] == {"observedGeneration": -1}
+    assert given["spec"]["durationSeconds"] == 30
+    assert given["spec"]["cancel"] is False
+
+
+def test_defaults_are_written_into_the_top_of_the_spec_only(cluster: Cluster) -> None:
+    """A default inside target would show as a difference in GitOps tools for ever."""
+    given = created(cluster, session())
+
+    assert given["spec"]["target"] == {"podName": "nowhere"}
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"target": {"podName": "another"}}, "target cannot change after creation; create another TraceSession"),
+        ({"target": {"maxPods": 3}}, "target cannot change after creation"),
+        ({"target": {"containers": ["app"]}}, "target cannot change after creation"),
+        ({"durationSeconds": 31}, "durationSeconds cannot change after creation; end the session early with cancel"),
+        ({"syscalls": ["read"]}, "syscalls cannot change after creation; create another TraceSession"),
+        ({"syscalls": None}, "syscalls cannot change after creation"),
+    ],
+    ids=str,
+)
+def test_a_session_stays_what_it_is(cluster: Cluster, change: dict[str, Any], complaint: str) -> None:
+    """What was traced cannot be changed afterwards, so that a result always fits its spec."""
+    created(cluster, session({"target": {"podName": "nowhere"}, "syscalls": ["%file"]}))
+
+    assert complaint in cluster.refusal(*patch(change))
+
+
+def test_syscalls_cannot_be_added_to_a_session_that_counts_all(cluster: Cluster) -> None:
+    """A list where there was none is a change like any other."""
+    created(cluster, session())
+
+    assert "spec.syscalls" in cluster.refusal(*patch({"syscalls": ["read"]}))
+
+
+def test_cancel_is_taken_and_cannot_be_taken_back(cluster: Cluster) -> None:
+    """A session that was told to end cannot be told to go on, by false or by leaving cancel out."""
+    created(cluster, session())
+    cluster.ask("patch", "tsess", "slow-checkout", "--type=merge", "-p", '{"spec": {"cancel": true}}')
+
+    for change in (False, None):
+        complaint = cluster.refusal(*patch({"cancel": change}))
+        assert "cancel cannot be taken back; create another TraceSession" in complaint
+
+
+def test_labels_and_annotations_stay_free(cluster: Cluster) -> None:
+    """Only the spec is fixed."""
+    created(cluster, session())
+
+    cluster.ask("label", "tsess", "slow-checkout", "reviewed=yes")
+
+
+def full_status() -> dict[str, Any]:
+    """Return a status in which every field of the contract between operator and schema is set."""
+    time = "2026-11-23T14:00:00Z"
+    condition = {"reason": "Completed", "message": "Traced.", "lastTransitionTime": time, "observedGeneration": 1}
+    totals = {"calls": 9_000_000_000, "errors": 3, "totalNanoseconds": 2**53 + 1, "waitNanoseconds": 7}
+    lengths = {f"{name}Nanoseconds": 5 for name in ("total", "avg", "p50", "p95", "p99", "max")}
+    place = {"node": "n1", "pod": "checkout-0", "container": "app"}
+    why = {"reason": "AgentRestarted", "message": "The agent was restarted."}
+    return {
+        "observedGeneration": 1,
+        "phase": "Succeeded",
+        "startTime": time,
+        "completionTime": "2026-11-23T14:00:30.123456Z",
+        "conditions": [
+            {"type": name, "status": "True", **condition} for name in ("Finished", "Succeeded", "DataComplete")
+        ],
+        "targets": {"matched": 3, "tracing": 0, "finished": 2, "failed": 1, "skipped": 1},
+        "failures": [{**place, **why}, why],
+        "table": "% time     seconds\n 74.34   20.900112\n",
+        "summary": {
+            **totals,
+            "interrupted": 1,
+            "syscalls": [
+                {"name": "fsync", "abi": "i386", "calls": 1, "errors": 0, "interrupted": 0, **lengths, "wait": False},
+                {"name": "exit_group", "calls": 1},
+            ],
+            "errorCounts": [{"syscall": "openat", "abi": "x32", "errno": "ENOENT", "count": 3}],
+        },
+        "containers": [{**place, **totals, "restarts": 0, "pid": 1, "hostPid": 48213}],
+        "trust": {
+            "complete": False,
+            "lostCalls": 1,
+            "unmatchedCalls": 3,
+            "unreturnedCalls": 2,
+            "gaps": [{**place, **why, "startTime": time, "endTime": time}],
+            "ioUring": True,
+            "cgroupMode": "hybrid",
+            "agentCpuMillicores": 4,
+        },
+        "truncated": False,
+    }
+
+
+def write_status(cluster: Cluster, status: dict[str, Any], *options: str) -> str:
+    """Write a status as the operator does, without keeping it, and return what the API server answered."""
+    words = ["patch", "tsess", "slow-checkout", "--subresource=status", "--type=merge", "--dry-run=server"]
+    return cluster.ask(*words, "-p", json.dumps({"status": status}), *options)
+
+
+def test_the_schema_holds_all_that_the_operator_writes(cluster: Cluster) -> None:
+    """A whole status comes back as it was written: no field pruned, no large number rounded."""
+    created(cluster, session())
+
+    answered = json.loads(write_status(cluster, full_status(), "-o", "json"))["status"]
+
+    assert answered == full_status()
+
+
+def test_the_full_status_above_names_every_field_of_the_schema(chart: Chart) -> None:
+    """A field that is added to the schema is added to the test above."""
+    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+
+    assert _paths_of_schema(schema) == _paths_of_value(full_status())
+
+
+def test_status_cannot_be_written_with_the_spec(cluster: Cluster) -> None:
+    """Who may only create sessions cannot forge a result."""
+    given = created(cluster, {**session(), "status": full_status()})
+
+    assert given["status"] == {"observedGeneration": -1}
+
+
+@pytest.fixture
+def shown(cluster: Cluster) -> dict[str, Any]:
+    """Return kubectl get's columns and cells for a finished session, as {name: (cell, priority)}."""
+    created(cluster, session())
+    answer = cluster.table_of_status("tracesessions", "slow-checkout", full_status())
+    (row,) = answer["rows"]
+    return {
+        column["name"]: (cell, column["priority"])
+        for column, cell in zip(answer["columnDefinitions"], row["cells"], strict=True)
+    }
+
+
+def test_kubectl_get_shows_how_a_session_stands(shown: dict[str, Any]) -> None:
+    """Phase, pods, calls, errors and completeness at a glance."""
+    age = shown.pop("Age")
+    glance = {name: cell for name, (cell, priority) in shown.items() if priority == 0}
+
+    assert age[1] == 0
+    assert glance == {
+        "Name": "slow-checkout",
+        "Phase": "Succeeded",
+        "Pods": 3,
+        "Calls": 9_000_000_000,
+        "Errors": 3,
+        "Complete": False,
+    }
+
+
+def test_kubectl_get_wide_says_why(shown: dict[str, Any]) -> None:
+    """-o wide adds the reason and the message."""
+    wide = {name: cell for name, (cell, priority) in shown.items() if priority == 1}
+
+    assert wide == {"Reason": "Completed", "Message": "Traced."}
+
+
+def test_the_short_name_and_the_category_work(cluster: Cluster) -> None:
+    """`kubectl get tsess` and `kubectl get tracing` find the sessions."""
+    created(cluster, session())
+
+    assert cluster.ask("get", "tsess", "-o", "name") == "tracesession.kubestrace.io/slow-checkout\n"
+    assert "slow-checkout" in cluster.ask("get", "tracing", "-o", "name")
+
+
+def test_kubectl_explain_tells_what_a_field_means(cluster: Cluster) -> None:
+    """The descriptions reach the person who asks."""
+    printed = cluster.ask("explain", "tsess.status.trust.lostCalls")
+
+    assert "Calls that could not be counted" in printed
+
+
+def test_every_field_has_a_description(chart: Chart) -> None:
+    """The reference is made from the schema, so nothing in it may go without words."""
+    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+
+    silent = [path for path, node in _fields(version["schema"]["openAPIV3Schema"]) if "description" not in node]
+
+    assert silent == ["metadata"]
+
+
+def _fields(node: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for name, child in node.get("properties", {}).items():
+        found += [(prefix + name, child), *_fields(child.get("items", child), f"{prefix}{name}.")]
+    return found
+
+
+def _paths_of_schema(node: dict[str, Any]) -> set[str]:
+    return {path for path, _ in _fields(node)}
+
+
+def _paths_of_value(value: Any, prefix: str = "") -> set[str]:
+    if isinstance(value, list):
+        return set().union(*(_paths_of_value(item, prefix) for item in value))
+    if not isinstance(value, dict):
+        return set()
+    return {prefix + name for name in value}.union(
+        *(_paths_of_value(child, f"{prefix}{name}.") for name, child in value.items())
+    )
