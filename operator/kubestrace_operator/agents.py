@@ -1,0 +1,195 @@
+"""Speaking to the node agents: the only user of gRPC in the operator.
+
+One channel for each agent, kept for all sessions. TLS both ways: an agent must hold a certificate of our CA for the
+name `kubestrace-agent`, whatever its address is, and gets ours. The type of an error says whether trying again helps.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import NamedTuple, TypeVar
+
+import grpc
+import grpc.aio
+
+from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
+
+AGENT_NAME = "kubestrace-agent"
+DESCRIBE_SECONDS = 3.0
+START_SECONDS = 10.0
+STOP_SECONDS = 3.0
+# Reports come once a second; one that is this late means that the node or the network is gone.
+REPORT_INTERVAL_SECONDS = 1.0
+SILENCE_SECONDS = 6.0
+# A report of 500 containers with 300 calls each stays below this.
+_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    ("grpc.ssl_target_name_override", AGENT_NAME),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    # A dead node is noticed within these two together, also when nothing answers.
+    ("grpc.keepalive_time_ms", 5000),
+    ("grpc.keepalive_timeout_ms", 3000),
+    # An agent that restarts is there again within seconds; gRPC's own two minutes would keep us away.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+_Answer = TypeVar("_Answer")
+
+
+class AgentError(Exception):
+    """An agent did not do what was asked; the message says what was asked of which node, and why it failed."""
+
+
+class AgentUnavailableError(AgentError):
+    """The agent does not answer: it restarts, or its node or the network is gone. Trying again helps."""
+
+
+class RefusedIdentityError(AgentUnavailableError):
+    """One side refused the other's certificate. Trying again helps once the certificates are right."""
+
+
+class AgentFullError(AgentError):
+    """A cap of the agent is reached. Trying again helps when another trace has ended."""
+
+
+class CannotTraceError(AgentError):
+    """The node cannot trace at all. Trying again does not help."""
+
+
+class InvalidRequestError(AgentError):
+    """The agent refuses what was asked. Trying again does not help."""
+
+
+class TraceNotFoundError(AgentError):
+    """The agent knows no such trace: it has restarted since, or the trace ended long ago."""
+
+
+class Endpoint(NamedTuple):
+    """A ready agent."""
+
+    node: str
+    # "address:port"
+    address: str
+
+
+class Certificates(NamedTuple):
+    """PEM: whom we trust, and who we are."""
+
+    ca: bytes
+    certificate: bytes
+    key: bytes
+
+
+class Agents:
+    """Calls to all agents of the cluster."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        self._certificates = certificates
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def renew(self, certificates: Certificates) -> None:
+        """Use other certificates from now on; running streams break off and are taken up again by their sessions."""
+        if certificates == self._certificates:
+            return
+        self._certificates = certificates
+        await self.close()
+
+    async def keep(self, endpoints: Sequence[Endpoint]) -> None:
+        """Connect to these agents ahead of the first session, and let go of all others."""
+        wanted = {endpoint.address for endpoint in endpoints}
+        for address in set(self._channels) - wanted:
+            await self._channels.pop(address).close()
+        for endpoint in endpoints:
+            self._channel(endpoint).get_state(try_to_connect=True)
+
+    async def close(self) -> None:
+        """Close all channels."""
+        channels, self._channels = self._channels, {}
+        await asyncio.gather(*(channel.close() for channel in channels.values()))
+
+    async def describe(self, agent: Endpoint, syscalls: Sequence[str] = ()) -> agent_pb2.DescribeResponse:
+        """Return what a node can do, and what is wrong with these syscall patterns."""
+        request = agent_pb2.DescribeRequest(syscalls=syscalls)
+        call = self._stub(agent).Describe(request, timeout=DESCRIBE_SECONDS)
+        return await _answer("describe itself", agent, call)
+
+    async def start(self, agent: Endpoint, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
+        """Start a trace, or add containers to it."""
+        return await _answer("start a trace", agent, self._stub(agent).StartTrace(request, timeout=START_SECONDS))
+
+    async def stop(self, agent: Endpoint, session_uid: str) -> agent_pb2.Report:
+        """End a trace and return its final report."""
+        request = agent_pb2.StopTraceRequest(session_uid=session_uid)
+        call = self._stub(agent).StopTrace(request, timeout=STOP_SECONDS)
+        return (await _answer("stop a trace", agent, call)).report
+
+    async def traces(self, agent: Endpoint) -> agent_pb2.ListTracesResponse:
+        """Return the traces that an agent has, running ones and ended ones that it kept."""
+        call = self._stub(agent).ListTraces(agent_pb2.ListTracesRequest(), timeout=DESCRIBE_SECONDS)
+        return await _answer("list its traces", agent, call)
+
+    async def watch(self, agent: Endpoint, session_uid: str) -> AsyncIterator[agent_pb2.Report]:
+        """Yield reports up to the final one. Raises AgentUnavailableError when they stay away."""
+        interval = int(REPORT_INTERVAL_SECONDS * 1000)
+        request = agent_pb2.WatchTraceRequest(session_uid=session_uid, interval_milliseconds=interval)
+        stream = self._stub(agent).WatchTrace(request)
+        try:
+            while True:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    report = await _answer("report", agent, stream.read())
+                if not isinstance(report, agent_pb2.Report):
+                    return
+                yield report
+                if report.final:
+                    return
+        except TimeoutError:
+            message = f"the agent on node {agent.node} sent no report for {SILENCE_SECONDS:.0f} s"
+            raise AgentUnavailableError(message) from None
+        finally:
+            stream.cancel()
+
+    def _stub(self, agent: Endpoint) -> agent_pb2_grpc.AgentAsyncStub:
+        return agent_pb2_grpc.AgentStub(self._channel(agent))
+
+    def _channel(self, agent: Endpoint) -> grpc.aio.Channel:
+        channel = self._channels.get(agent.address)
+        if channel is None:
+            ca, certificate, key = self._certificates
+            credentials = grpc.ssl_channel_credentials(ca, key, certificate)
+            channel = grpc.aio.secure_channel(agent.address, credentials, options=_OPTIONS)
+            self._channels[agent.address] = channel
+        return channel
+
+
+async def _answer(what: str, agent: Endpoint, call: Awaitable[_Answer]) -> _Answer:
+    """Await a call and translate what gRPC raises."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        kind = _kind(error)
+        message = (
+            f"the agent on node {agent.node} ({agent.address}) did not {what}: {error.details() or error.code().name}"
+        )
+        raise kind(message) from error
+    except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+        # The channel was closed meanwhile: the agent is gone, or certificates were renewed.
+        raise AgentUnavailableError(f"the connection to the agent on node {agent.node} was closed") from error
+
+
+def _kind(error: grpc.aio.AioRpcError) -> type[AgentError]:
+    kinds = {
+        grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
+        grpc.StatusCode.FAILED_PRECONDITION: CannotTraceError,
+        grpc.StatusCode.NOT_FOUND: TraceNotFoundError,
+        grpc.StatusCode.RESOURCE_EXHAUSTED: AgentFullError,
+        grpc.StatusCode.PERMISSION_DENIED: RefusedIdentityError,
+        grpc.StatusCode.UNAUTHENTICATED: RefusedIdentityError,
+    }
+    details = (error.details() or "").lower()
+    # A failed handshake has no code of its own: gRPC says UNAVAILABLE and what TLS said.
+    if error.code() == grpc.StatusCode.UNAVAILABLE and any(
+        word in details for word in ("handshake", "peer name", "certificate")
+    ):
+        return RefusedIdentityError
+    return kinds.get(error.code(), AgentUnavailableError)
