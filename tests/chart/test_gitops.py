@@ -1,0 +1,82 @@
+"""The health script in docs/gitops.md, run by Lua (Argo CD's own speaks Lua 5.1)."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+from rendering import ROOT
+
+PAGE = ROOT / "docs" / "gitops.md"
+KEY = "resource.customizations.health.kubestrace.io_TraceSession"
+
+
+def script() -> str:
+    """Return the script as a reader would put it into argocd-cm."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return yaml.safe_load(block)["data"][KEY]
+
+
+def health(status: dict[str, Any] | None) -> tuple[str, str]:
+    """Run the script on a session of generation 2 and return its word and its message."""
+    session = {"metadata": {"generation": 2}, **({} if status is None else {"status": status})}
+    program = f"""
+        obj = {_lua(session)}
+        local function check() {script()} end
+        local health = check()
+        print(health.status) print(health.message)
+    """
+    done = subprocess.run(["lua5.1", "-"], input=program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    word, message = done.stdout.splitlines()
+    return word, message
+
+
+def conditions(finished: str, succeeded: str, reason: str) -> dict[str, Any]:
+    """Return a status with the two conditions that count, among others."""
+    words = {"reason": reason, "message": f"{reason} it is."}
+    return {
+        "observedGeneration": 2,
+        "conditions": [
+            {"type": "DataComplete", "status": "True", "reason": "Complete", "message": "Everything was counted."},
+            {"type": "Finished", "status": finished, **words},
+            {"type": "Succeeded", "status": succeeded, **words},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    "status",
+    [None, {"observedGeneration": -1}, {**conditions("True", "True", "Completed"), "observedGeneration": 1}],
+    ids=["no status", "the schema's default", "a status of an earlier generation"],
+)
+def test_a_session_that_nobody_has_seen_progresses(status: dict[str, Any] | None) -> None:
+    """Argo CD waits instead of calling it healthy."""
+    assert health(status) == ("Progressing", "The operator has not seen this session yet.")
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "message"),
+    [
+        (conditions("False", "Unknown", "NoMatchingPods"), "Progressing", "NoMatchingPods: NoMatchingPods it is."),
+        (conditions("True", "True", "Completed"), "Healthy", "Completed: Completed it is."),
+        (conditions("True", "True", "PartiallyCompleted"), "Healthy", "PartiallyCompleted: PartiallyCompleted it is."),
+        (conditions("True", "False", "Cancelled"), "Healthy", "Cancelled: Cancelled it is."),
+        (conditions("True", "False", "AgentUnavailable"), "Degraded", "AgentUnavailable: AgentUnavailable it is."),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_the_health_is_the_conditions(status: dict[str, Any], word: str, message: str) -> None:
+    """Progressing while it runs, healthy after success or a wanted end, degraded after a failure."""
+    assert health(status) == (word, message)
+
+
+def _lua(value: Any) -> str:
+    """Return a value as Lua writes it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"[{json.dumps(key)}] = {_lua(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "{" + ", ".join(map(_lua, value)) + "}"
+    return json.dumps(value)

@@ -1,0 +1,128 @@
+"""Writes docs/reference.md from the CRD, whose only copy is in the chart.
+
+`python tools/crd_reference.py` writes it; with --check it says whether the file is what would be written.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+CRD = ROOT / "charts" / "kubestrace" / "templates" / "crd.yaml"
+REFERENCE = ROOT / "docs" / "reference.md"
+
+Node = Mapping[str, Any]
+
+
+def main() -> int:
+    """Write the reference, or check it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file is out of date")
+    wanted = reference(load())
+    if not parser.parse_args().check:
+        REFERENCE.write_text(wanted)
+        return 0
+    if REFERENCE.read_text() == wanted:
+        return 0
+    sys.stderr.write(f"{REFERENCE.relative_to(ROOT)} is out of date: run python tools/crd_reference.py\n")
+    return 1
+
+
+def load(path: Path = CRD) -> Node:
+    """Return the CRD. Helm's actions stand on lines of their own, and without these lines it is plain YAML."""
+    lines = (line for line in path.read_text().splitlines() if not line.lstrip().startswith("{{"))
+    document: Node = yaml.safe_load("\n".join(lines))
+    return document
+
+
+def reference(crd: Node) -> str:
+    """Return the whole page."""
+    (version,) = crd["spec"]["versions"]
+    names = crd["spec"]["names"]
+    schema = version["schema"]["openAPIV3Schema"]
+    lines = [
+        f"# {names['kind']}, field by field",
+        "",
+        "<!-- Made from charts/kubestrace/templates/crd.yaml by tools/crd_reference.py: change it there. -->",
+        "",
+        schema["description"],
+        "",
+        f"`apiVersion: {crd['spec']['group']}/{version['name']}`, `kind: {names['kind']}`; namespaced. "
+        f"For kubectl: `{names['plural']}`, `{names['shortNames'][0]}`, and the category `{names['categories'][0]}`.",
+    ]
+    for name in ("spec", "status"):
+        lines += _section(name, schema["properties"][name])
+    return "\n".join([*lines, *_columns(version), ""])
+
+
+def _section(path: str, node: Node) -> Iterator[str]:
+    """Return the section of an object and those of the objects in it."""
+    fields: Mapping[str, Node] = node.get("properties", {})
+    yield from ("", f"## {path}", "", _one_line(node.get("description", "")), "")
+    yield from ("| field | type | meaning |", "| --- | --- | --- |")
+    required = set(node.get("required", ())) if path.startswith("spec") else set()
+    for name, field in fields.items():
+        yield f"| `{name}` | {_type(field)} | {_meaning(field, required=name in required)} |"
+    rules = [rule["message"] for rule in node.get("x-kubernetes-validations", ())]
+    if rules:
+        yield from ("", "The API server refuses what breaks a rule, in these words:", "")
+        yield from (f"- {_one_line(rule)}" for rule in rules)
+    for name, field in fields.items():
+        inner = field.get("items", field)
+        if "properties" in inner:
+            of_a_list = {"description": field["description"]} if "items" in field else {}
+            yield from _section(f"{path}.{name}{'[]' if of_a_list else ''}", {**inner, **of_a_list})
+
+
+def _type(field: Node) -> str:
+    """Return a field's type in words."""
+    match field:
+        case {"type": "array", "items": {"type": item}}:
+            return f"list of {item}s"
+        case {"type": "object", "additionalProperties": {"type": value}}:
+            return f"map of {value}s"
+        case {"format": "date-time"}:
+            return "time"
+        case _:
+            return str(field["type"])
+
+
+def _meaning(field: Node, *, required: bool) -> str:
+    """Return the description with the bounds that the schema sets."""
+    parts = ["Required."] if required else []
+    parts.append(_one_line(field["description"]))
+    if "enum" in field:
+        parts.append(f"One of {', '.join(f'`{value}`' for value in field['enum'])}.")
+    parts += _bounds(field)
+    if "default" in field and not isinstance(field["default"], dict):
+        parts.append(f"Default: `{str(field['default']).lower()}`.")
+    return " ".join(parts).replace("|", "\\|")
+
+
+def _bounds(field: Node) -> Iterator[str]:
+    if "maximum" in field:
+        yield f"From {field['minimum']} to {field['maximum']}."
+    if "maxItems" in field:
+        yield f"At most {field['maxItems']} entries."
+    if "maxProperties" in field:
+        yield f"At most {field['maxProperties']} entries."
+
+
+def _columns(version: Node) -> Iterator[str]:
+    """Return what kubectl get shows."""
+    yield from ("", "## What `kubectl get tsess` shows", "", "| column | from |", "| --- | --- |")
+    for column in version["additionalPrinterColumns"]:
+        wide = " (with `-o wide`)" if column.get("priority") else ""
+        yield f"| {column['name']}{wide} | `{column['jsonPath'].lstrip('.')}` |"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
