@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kubectl import Namespace, run, until
+from kubectl import Namespace, fresh_namespace, run, until
 
 ROOT = Path(__file__).parents[2]
 SYSTEM = "kubestrace-system"
@@ -41,9 +41,8 @@ def system() -> Namespace:
 def namespace(request: pytest.FixtureRequest) -> Iterator[Namespace]:
     """A namespace of the test's own, gone afterwards."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
-    run("kubectl", "create", "namespace", name)
-    yield Namespace(name)
-    run("kubectl", "delete", "namespace", name, "--wait=false")
+    with fresh_namespace(name) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,8 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,14 @@ class Namespace:
     def pods_ready(self, selector: str) -> None:
         """Wait until every pod of the selector is Ready."""
         self.kubectl("wait", "pod", "-l", selector, "--for=condition=Ready", "--timeout=60s")
+
+
+@contextmanager
+def fresh_namespace(name: str) -> Iterator[Namespace]:
+    """Make a namespace and take it away afterwards."""
+    run("kubectl", "create", "namespace", name)
+    yield Namespace(name)
+    run("kubectl", "delete", "namespace", name, "--wait=false")
 
 
 @dataclass(frozen=True)
