@@ -1,0 +1,221 @@
+"""`kubestrace local -- COMMAND`: exact counts from the first call to the last, and COMMAND left as it is."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from local_runs import KUBESTRACE, Known, condition, counted, kubestrace, until
+
+
+def test_a_command_is_counted_exactly_from_its_execve_to_its_exit(known: Known) -> None:
+    """Every call is there with its errors, nothing of the launcher is, and the exit code is COMMAND's."""
+    done = kubestrace("local", "-o", "json", "--to", "/dev/stderr", "--", known.path)
+
+    document = json.loads(done.stderr)
+    assert done.returncode == known.exit_code
+    assert counted(document) == known.calls
+    assert document["status"]["summary"]["errorCounts"] == known.errors
+    assert document["status"]["trust"] | {"agentCpuMillicores": 0} == {
+        "complete": True,
+        "lostCalls": 0,
+        "unmatchedCalls": 0,
+        "unreturnedCalls": 0,
+        "gaps": [],
+        "ioUring": False,
+        "agentCpuMillicores": 0,
+        "cgroupMode": document["status"]["trust"]["cgroupMode"],
+    }
+
+
+def test_the_names_are_those_that_strace_sees(tmp_path: Path) -> None:
+    """A shell with a pipe and a child: the same system calls, by name, as strace -f -c lists."""
+    words = ["sh", "-c", "ls / | cat >/dev/null; true"]
+    seen = tmp_path / "strace"
+    subprocess.run(["strace", "-f", "-c", "-o", str(seen), *words], check=True, stderr=subprocess.DEVNULL)
+    by_strace = {line.split()[-1] for line in seen.read_text().splitlines()[2:] if re.match(r" +\d", line)} - {"total"}
+
+    done = kubestrace("local", "-o", "json", "--", *words)
+
+    # strace attaches no count to what never returns.
+    assert set(counted(json.loads(done.stdout))) - {"exit_group", "rt_sigreturn"} == by_strace - {"rt_sigreturn"}
+
+
+def test_children_and_their_children_are_counted() -> None:
+    """All that COMMAND starts is in its cgroup: five execs are five, whoever made them."""
+    done = kubestrace("local", "-o", "json", "--", "sh", "-c", "(/bin/true; /bin/true) & /bin/true; wait; /bin/true")
+
+    assert counted(json.loads(done.stdout))["execve"] == 5
+
+
+def test_the_commands_own_output_and_input_are_left_alone(tmp_path: Path) -> None:
+    """With --to, standard output and standard error hold what COMMAND wrote and nothing else; input arrives."""
+    to = tmp_path / "result.yaml"
+
+    done = kubestrace("local", "-o", "yaml", "--to", str(to), "--", "sh", "-c", "cat; echo err >&2", input="in\n")
+
+    assert (done.stdout, done.stderr, done.returncode) == ("in\n", "err\n", 0)
+    assert to.read_text().startswith("apiVersion: kubestrace.io/v1alpha1\nkind: TraceSession\n")
+
+
+def test_the_result_follows_the_commands_output_on_standard_output(known: Known) -> None:
+    """Without --to the document comes after what COMMAND wrote, and standard error stays empty."""
+    done = kubestrace("local", "-o", "json", "--", known.path)
+
+    first, document = done.stdout.split("\n", 1)
+    assert first == "known"
+    assert json.loads(document)["spec"] == {"target": {"command": [known.path]}}
+    assert done.stderr == ""
+
+
+def test_the_table_shows_the_rows_the_errors_and_how_it_ended(known: Known) -> None:
+    """For people: strace -c's columns, the errors by name below, and one sentence about the end."""
+    done = kubestrace("local", "--", known.path)
+
+    assert re.search(r"^ .* +300 +300 .*openat$", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +300 ENOENT +openat\n +200 EBADF +close$", done.stdout, re.MULTILINE)
+    assert re.search(r"^COMMAND ended after \d+\.\d s\.$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code"),
+    [
+        (["sh", "-c", "exit 3"], 3),
+        (["sh", "-c", "kill -TERM $$"], 128 + signal.SIGTERM),
+        (["sh", "-c", "kill -SEGV $$"], 128 + signal.SIGSEGV),
+    ],
+)
+def test_the_exit_code_is_passed_on(words: list[str], exit_code: int) -> None:
+    """COMMAND's own, or 128 and the signal that killed it."""
+    assert kubestrace("local", "--", *words).returncode == exit_code
+
+
+@pytest.mark.parametrize(
+    ("word", "exit_code", "said"),
+    [
+        ("no-such-command", 127, "kubestrace: cannot find 'no-such-command' in the folders of PATH\n"),
+        ("/etc/passwd", 126, "kubestrace: cannot execute /etc/passwd: Permission denied\n"),
+    ],
+)
+def test_a_command_that_cannot_start_is_told_as_by_a_shell(word: str, exit_code: int, said: str) -> None:
+    """127 when it is not there and 126 when it cannot be executed, without a result."""
+    done = kubestrace("local", "-o", "json", "--", word)
+
+    assert (done.returncode, done.stdout, done.stderr) == (exit_code, "", said)
+
+
+def test_a_file_that_the_kernel_refuses_is_told(tmp_path: Path) -> None:
+    """What is executable but of no known format is refused by the execve itself: 126, no result."""
+    path = tmp_path / "tool"
+    path.write_text("\x7fELF no program")
+    path.chmod(0o755)
+
+    done = kubestrace("local", "--", str(path))
+
+    assert (done.returncode, done.stdout) == (126, "")
+    assert "cannot execute COMMAND: Exec format error" in done.stderr
+
+
+def test_a_signal_is_passed_on_and_the_result_is_printed() -> None:
+    """SIGTERM reaches COMMAND, which ends as it likes; what was counted is printed."""
+    script = "trap 'echo got it; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
+    process = subprocess.Popen([KUBESTRACE, "local", "--", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+
+    rest, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 5
+    assert rest.startswith("got it\n")
+    assert "total" in rest
+
+
+def test_ctrl_c_on_a_terminal_reaches_the_command_once() -> None:
+    """The terminal sends SIGINT to both; COMMAND gets it once, keeps its terminal, and its end ends the trace."""
+    script = (
+        "trap 'echo INT' INT; test -t 0 && test -t 1 && echo ready;"
+        " i=0; while [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done; echo done"
+    )
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(KUBESTRACE, [KUBESTRACE, "local", "--", "sh", "-c", script])  # noqa: S606 (the child of a fork)
+    assert os.read(terminal, 1000) == b"ready\r\n"
+    os.write(terminal, b"\x03")
+    said = _read_all(terminal)
+    _, status = os.waitpid(pid, 0)
+
+    assert said.count(b"INT\r\n") == 1
+    assert b"done\r\n" in said
+    assert b"total" in said
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def _read_all(terminal: int) -> bytes:
+    said = b""
+    while True:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # the last program with this terminal has ended
+            return said
+        if not part:
+            return said
+        said += part
+
+
+def test_a_given_duration_ends_the_trace_and_not_the_command(tmp_path: Path) -> None:
+    """When the duration is over the result is written; COMMAND runs on and its exit code is passed on."""
+    to = tmp_path / "result.json"
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [KUBESTRACE, "local", "-d", "1", "-o", "json", "--to", str(to), "--", "sh", "-c", "sleep 3; exit 4"]
+    )
+    until(lambda: to.exists() and to.read_text().endswith("}\n"))
+    written = time.monotonic() - began
+
+    exit_code = process.wait(timeout=30)
+
+    document = json.loads(to.read_text())
+    assert exit_code == 4
+    assert written < 2.5 < time.monotonic() - began
+    assert condition(document, "Finished")["message"].startswith("The duration of 1 s is over.")
+    assert document["spec"]["durationSeconds"] == 1
+    # What it is inside of at the end: sh waits for sleep, sleep sleeps.
+    assert document["status"]["trust"]["unreturnedCalls"] == 2
+
+
+def test_what_the_command_leaves_running_is_told_and_moved() -> None:
+    """The trace ends with COMMAND; a daemon that it left goes to the caller's cgroup, and ours is removed."""
+    script = "setsid sleep 30 >/dev/null 2>&1 </dev/null & echo $!"
+
+    done = kubestrace("local", "--to", "/dev/null", "--", "sh", "-c", script)
+    daemon = int(done.stdout)
+    cgroup = Path(f"/proc/{daemon}/cgroup").read_text()
+    os.kill(daemon, signal.SIGKILL)
+
+    assert "1 process that COMMAND started still runs, not traced any more" in done.stderr
+    assert "kubestrace-" not in cgroup
+    assert [path for path in Path("/sys/fs/cgroup").glob("**/kubestrace-[0-9]*") if path.is_dir()] == []
+
+
+def test_only_the_wanted_system_calls_are_counted(known: Known) -> None:
+    """-e keeps the rest out of the result, by name, class and exclusion."""
+    by_name = kubestrace("local", "-o", "json", "-e", "getppid,openat", "--", known.path)
+    but_one = kubestrace("local", "-o", "json", "-e", "!getppid", "--", known.path)
+
+    assert counted(json.loads(by_name.stdout.split("\n", 1)[1])) == {"getppid": 1000, "openat": 300}
+    expected = {name: count for name, count in known.calls.items() if name != "getppid"}
+    assert counted(json.loads(but_one.stdout.split("\n", 1)[1])) == expected
+
+
+def test_the_command_gets_no_file_of_ours() -> None:
+    """COMMAND inherits standard input, output and error, and none of the tracer's files."""
+    done = kubestrace("local", "--to", "/dev/null", "--", "ls", "/proc/self/fd")
+
+    # ls itself opens the folder that it lists.
+    assert done.stdout.split() == ["0", "1", "2", "3"]

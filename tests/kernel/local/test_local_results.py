@@ -1,0 +1,98 @@
+"""The document of local mode has the shape of the cluster's resource, and a session's file is kept to."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from local_runs import Known, counted, kubestrace
+
+CRD = Path(__file__).parents[3] / "charts/kubestrace/templates/crd.yaml"
+SESSION = """\
+apiVersion: kubestrace.io/v1alpha1
+kind: TraceSession
+metadata: {name: slow-checkout, namespace: shop}
+spec:
+  target: {podName: checkout-6d5f}
+  durationSeconds: 60
+  syscalls: ["getppid", "close"]
+"""
+
+
+def schema() -> Mapping[str, Any]:
+    """Read the resource's schema: the chart's template without its template lines is plain YAML."""
+    text = "\n".join(line for line in CRD.read_text().splitlines() if "{{" not in line)
+    [version] = yaml.safe_load(text)["spec"]["versions"]
+    properties: Mapping[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]
+    return properties
+
+
+def misfits(value: Any, wanted: Mapping[str, Any], path: str) -> Iterator[str]:
+    """List where a value is not as the schema says: what the API server would prune or refuse."""
+    types = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+    if not isinstance(value, types[wanted["type"]]):
+        yield f"{path} is {value!r}, no {wanted['type']}"
+    elif isinstance(value, dict) and "properties" in wanted:
+        yield from (f"{path}.{name} is missing" for name in wanted.get("required", []) if name not in value)
+        for name, each in value.items():
+            if name in wanted["properties"]:
+                yield from misfits(each, wanted["properties"][name], f"{path}.{name}")
+            else:
+                yield f"{path}.{name} is no field"
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from misfits(each, wanted["items"], f"{path}[{index}]")
+    elif value not in wanted.get("enum", [value]):
+        yield f"{path} is {value!r}, none of {wanted['enum']}"
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_the_status_has_the_shape_that_a_cluster_would_hold(known: Known, tmp_path: Path, output: str) -> None:
+    """Every field of the status is one of the resource's schema, with its type."""
+    to = tmp_path / "result"
+    kubestrace("local", "-o", output, "--to", str(to), "--", known.path)
+
+    document = json.loads(to.read_text()) if output == "json" else yaml.safe_load(to.read_text())
+
+    assert list(misfits(document["status"], schema()["status"], "status")) == []
+    assert set(document) == {"apiVersion", "kind", "metadata", "spec", "status"}
+    assert document["status"]["targets"] == {"matched": 1, "tracing": 0, "finished": 1, "failed": 0, "skipped": 0}
+    assert document["status"]["truncated"] is False
+
+
+def test_yaml_holds_the_table_as_a_block_that_can_be_read(known: Known) -> None:
+    """The table's lines are lines of the document."""
+    done = kubestrace("local", "-o", "yaml", "--", known.path)
+
+    assert "  table: |" in done.stdout
+    assert "getppid\n" in done.stdout
+
+
+def test_a_sessions_syscalls_hold_and_its_metadata_is_kept(known: Known, tmp_path: Path) -> None:
+    """With -f the file decides what is counted; only its target is replaced."""
+    session, to = tmp_path / "session.yaml", tmp_path / "result"
+    session.write_text(SESSION)
+
+    kubestrace("local", "-f", str(session), "-o", "json", "--to", str(to), "--", known.path)
+
+    document = json.loads(to.read_text())
+    assert counted(document) == {"getppid": 1000, "close": 200}
+    assert document["metadata"] == {"name": "slow-checkout", "namespace": "shop"}
+    assert document["spec"] == {
+        "target": {"command": [known.path]},
+        "durationSeconds": 60,
+        "syscalls": ["getppid", "close"],
+    }
+
+
+def test_a_result_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+    """A wrong --to ends with 1 and COMMAND has not run."""
+    mark = tmp_path / "mark"
+
+    done = kubestrace("local", "--to", "/no/such/folder/result", "--", "touch", str(mark))
+
+    assert done.returncode == 1
+    assert "cannot write the result to /no/such/folder/result: No such file or directory" in done.stderr
+    assert not mark.exists()
