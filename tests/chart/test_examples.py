@@ -1,10 +1,12 @@
 """What can be applied in examples/ is taken as they are."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from apiserver import Cluster
-from rendering import ROOT
+from rendering import CHART, NAMESPACE, ROOT
 
 EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
 
@@ -20,3 +22,16 @@ def test_the_api_server_takes_the_example(cluster: Cluster, example: Path) -> No
     done = cluster.run("apply", "--dry-run=server", "--validate=strict", "-f", str(example))
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_session_in_the_notes_can_be_pasted(cluster: Cluster) -> None:
+    """What Helm prints after the installation is a command that works, with a Deployment's name put in."""
+    command = ["helm", "install", "kubestrace", CHART, "--namespace", NAMESPACE, "--dry-run=client"]
+    notes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("NOTES:")[1]
+    (pasted,) = re.findall(r"^kubectl apply .*?^SESSION$", notes, re.DOTALL | re.MULTILINE)
+    pasted = pasted.replace("kubectl apply", f"kubectl apply --namespace {cluster.namespace} --validate=strict")
+
+    done = subprocess.run(["bash", "-ec", pasted], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "first-look created" in done.stdout
