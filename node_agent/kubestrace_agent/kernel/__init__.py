@@ -1,0 +1,1 @@
+"""What speaks to the kernel: BPF programs, their maps, and the Tracer on top."""

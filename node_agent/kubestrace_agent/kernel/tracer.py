@@ -4,26 +4,50 @@ Used by traces (agent) and by the CLI's local mode. A slot is one traced contain
 grow. A trace is the difference of two snapshots of its slot, so that any number of traces share one slot.
 """
 
+import ctypes
+import os
+import platform
+import time
+from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from kubestrace_agent.kernel import bpf, index, layout
 from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
-from kubestrace_agent.syscalls import SyscallKey
+from kubestrace_agent.kernel.programs import COUNTING, FOLLOWING, Programs, UnsupportedKernelError
+from kubestrace_agent.kernel.readings import Reading
+from kubestrace_agent.kernel.rows import ROWS_A_CONTAINER, NoRowsError, Rows
+from kubestrace_agent.syscalls import SyscallKey, abi_names
 
 __all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "UnsupportedKernelError"]
 
-
-class UnsupportedKernelError(Exception):
-    """This node cannot trace. `reason` is CamelCase; the message says what was tried, why it failed, what to do."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+# Different calls of one container that get a row; the tables have about 370 names, hostile programs more.
+_SLOT_ROWS = 640
+# The index holds row ids of 15 bits.
+_MAX_ROWS = 32768
+# A write that began before the last snapshot may land after it: rows are read again for this long.
+_LATE_NS = 50_000_000
+_32_BITS = 0xFFFFFFFF
+_CGROUP_ROOT_INODE = 1
+# The initial pid namespace's inode (Linux include/linux/proc_ns.h: PROC_PID_INIT_INO).
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 
 
 class NodeFullError(Exception):
     """A cap of this node is reached: no further slot."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    generation: int
+    # Where it stands in the maps: the key of containers or processes.
+    cgroup_id: int | None
+    pid: int | None
+    level: int
+    lost_before: int
+    readings: dict[SyscallKey, Reading] = field(default_factory=dict)
 
 
 class Tracer:
@@ -33,10 +57,33 @@ class Tracer:
     last one's removal detaches them.
     """
 
+    def __init__(self, programs: Programs, max_containers: int) -> None:
+        self._programs = programs
+        self._maps = maps = programs.maps
+        maps.check_size("config", layout.CONFIG_SIZE)
+        maps.check_size("indexes", layout.INDEX_SIZE)
+        maps.check_size("first_chunk", layout.ROW_SIZE)
+        self._config = maps.view("config", "I")
+        self._indexes = maps.view("indexes", "H")
+        self._lost = maps.view("lost", "Q")
+        self._rows = Rows(maps)
+        self._abis = abi_names(platform.machine())
+        self._max_containers = max_containers
+        self._slots: dict[int, _Slot] = {}
+        # The slot that was freed longest ago comes first: nobody in the kernel knows its last owner any more.
+        self._free = deque(range(1, maps.entries("indexes")))
+        self._generations = 0
+        self._epochs: deque[tuple[int, int]] = deque()
+        self._config[1] = 1
+        self._changed = False
+        self._closed = False
+
     @classmethod
     def load(cls, *, max_containers: int = 512) -> Self:
-        """Compile and load in a short-lived child process (about 0.3 s). Raises UnsupportedKernelError."""
-        raise NotImplementedError
+        """Compile and load in a short-lived child process (about 0.5 s). Raises UnsupportedKernelError."""
+        # Twice as many slots as may be used at once: each rests for a while before it is used again.
+        programs = Programs.load(max_slots=2 * max_containers + 1, max_rows=_MAX_ROWS, slot_rows=_SLOT_ROWS)
+        return cls(programs, max_containers)
 
     def add_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
         """Count the calls of this cgroup (a directory of the cgroup2 tree) and those nested below it: a slot.
@@ -45,37 +92,227 @@ class Tracer:
         Adding one cgroup twice is the caller's error (ValueError): keep slots per cgroup and count references.
         Raises FileNotFoundError when the cgroup is gone and NodeFullError at the cap.
         """
-        raise NotImplementedError
+        cgroup_id = cgroup_path.stat().st_ino
+        if any(slot.cgroup_id == cgroup_id for slot in self._slots.values()):
+            raise ValueError(f"{cgroup_path} is traced already")
+        return self._add(_Slot(0, cgroup_id, None, _level(cgroup_path), 0), wanted)
 
     def add_process(self, pid: int, *, wanted: frozenset[SyscallKey] | None) -> int:
         """Count the calls of this process, all its threads, and the children it makes from now on.
 
         Raises ProcessLookupError when there is no such process, UnsupportedKernelError where it cannot be followed.
         """
-        raise NotImplementedError
+        if Path("/proc/self/ns/pid").stat().st_ino != _INITIAL_PID_NAMESPACE:
+            raise UnsupportedKernelError(
+                "PidNamespace", "A process is followed by its PID on the host: run in the host's PID namespace."
+            )
+        os.kill(pid, 0)
+        return self._add(_Slot(0, None, _leader(pid), 0, 0), wanted)
+
+    def _add(self, slot: _Slot, wanted: frozenset[SyscallKey] | None) -> int:
+        self._reserve(new=1)
+        number = self._free.popleft()
+        self._generations += 1
+        slot.generation = self._generations
+        slot.lost_before = self._lost[number]
+        self._write_index(number, wanted)
+        self._indexes[(number + 1) * layout.INDEX_SIZE // 2 - 2] = 0  # struct index: used
+        try:
+            self._programs.attach(COUNTING if slot.pid is None else COUNTING + FOLLOWING)
+            # From this moment on calls are counted: nothing was in the maps before.
+            self._enter(number, slot)
+        except BaseException:
+            self._free.appendleft(number)
+            self._detach_unused()
+            raise
+        return number
+
+    def _reserve(self, new: int) -> None:
+        if len(self._slots) + new > self._max_containers:
+            raise NodeFullError(f"This node traces {len(self._slots)} containers already, its limit.")
+        promised = sum(max(0, ROWS_A_CONTAINER - len(slot.readings)) for slot in self._slots.values())
+        try:
+            self._rows.reserve(promised + new * ROWS_A_CONTAINER)
+        except NoRowsError:
+            raise NodeFullError(f"The rows of this node's table of counters ({_MAX_ROWS}) are all in use.") from None
+
+    def _enter(self, number: int, slot: _Slot) -> None:
+        target = layout.TARGET.pack(number, slot.generation)
+        self._slots[number] = slot
+        try:
+            self._write_levels()
+            if slot.cgroup_id is not None:
+                bpf.update(self._maps.fd("containers"), slot.cgroup_id.to_bytes(8, "little"), target)
+            elif slot.pid is not None:
+                bpf.update(self._maps.fd("processes"), bpf.key_u32(slot.pid), target)
+        except BaseException:
+            del self._slots[number]
+            raise
+        self._change()
+
+    def _change(self) -> None:
+        """Voids the notes of all CPUs. Once more at the next snapshot: a CPU may read the generation too early."""
+        self._config[0] = (self._config[0] + 1) & _32_BITS
+        self._changed = True
+
+    def _write_levels(self) -> None:
+        """Where in the tree containers stand, deepest first; all that fit when one's place is not known."""
+        levels = sorted({slot.level for slot in self._slots.values() if slot.cgroup_id is not None}, reverse=True)
+        if len(levels) > layout.MAX_LEVELS:
+            raise NodeFullError(f"Containers stand at more than {layout.MAX_LEVELS} depths of the cgroup tree.")
+        for position, level in enumerate(levels):
+            self._config[4 + position] = level
+        self._config[3] = len(levels)
+        self._config[2] = sum(slot.pid is not None for slot in self._slots.values())
 
     def set_wanted(self, slot: int, wanted: frozenset[SyscallKey] | None) -> None:
         """Change what a slot counts: pass the union of what its traces want, and subtract with each one's own."""
-        raise NotImplementedError
+        if slot not in self._slots:
+            raise KeyError(slot)
+        self._write_index(slot, wanted)
+
+    def _write_index(self, number: int, wanted: frozenset[SyscallKey] | None) -> None:
+        entries, others = index.blank(wanted, self._abis)
+        base = number * layout.INDEX_SIZE // 2
+        self._indexes[base : base + len(entries)] = memoryview(entries)
+        self._indexes[base + layout.INDEX_ENTRIES] = int(others)
 
     def remove(self, slot: int) -> None:
         """Stop counting it. Take the last snapshot before; the slot's number may come back for another container."""
-        raise NotImplementedError
+        gone = self._slots.pop(slot)
+        if gone.cgroup_id is not None:
+            bpf.delete(self._maps.fd("containers"), gone.cgroup_id.to_bytes(8, "little"))
+        else:
+            self._forget_processes(slot)
+        self._write_levels()
+        self._change()
+        self._rows.end(gone.generation)
+        self._forget_odd_errnos(gone.generation)
+        self._free.append(slot)
+        self._detach_unused()
+
+    def _forget_processes(self, slot: int) -> None:
+        """Of a family: with the fork hook still at work, so once more for a child that came meanwhile."""
+        processes = self._maps.fd("processes")
+        value = ctypes.create_string_buffer(layout.TARGET.size)
+        for _ in range(2):
+            for key in list(bpf.keys(processes, 4)):
+                if bpf.lookup(processes, key, value) and layout.TARGET.unpack(value.raw)[0] == slot:
+                    bpf.delete(processes, key)
+
+    def _forget_odd_errnos(self, generation: int) -> None:
+        for key in self._odd_errnos():
+            if layout.ODD_ERRNO.unpack(key)[0] == generation:
+                bpf.delete(self._maps.fd("odd_errnos"), key)
+
+    def _odd_errnos(self) -> list[bytes]:
+        return list(bpf.keys(self._maps.fd("odd_errnos"), layout.ODD_ERRNO.size))
+
+    def _detach_unused(self) -> None:
+        if not any(slot.pid is not None for slot in self._slots.values()):
+            self._programs.detach(FOLLOWING)
+        if not self._slots:
+            self._programs.detach(COUNTING)
 
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Counters since each slot was made, exact, with the calls that living tasks are inside of now.
 
         Pure values: keep the one of a trace's start and subtract by aggregate.difference; maxima need no folding by
         the caller, whatever other snapshots were taken between. Take one at least every 10 minutes while a slot
-        lives (counters in the kernel are 32 bits wide), each second for a trace that reports.
+        lives (counters in the kernel are 32 bits wide), each second for a trace that reports. One call for many
+        slots costs hardly more than one for one.
         """
-        raise NotImplementedError
+        if self._changed:
+            self._changed = False
+            self._config[0] = (self._config[0] + 1) & _32_BITS
+        epoch, now = self._next_epoch()
+        in_flight = self._tasks_in_calls(now)
+        self._read_touched(self._read_from(now))
+        self._reserve(new=0)
+        return {
+            number: RawCounts(
+                epoch=epoch,
+                time_ns=now,
+                rows={key: reading.row for key, reading in self._slots[number].readings.items()},
+                in_flight=tuple(in_flight.get(self._slots[number].generation, ())),
+                lost_calls=self._lost[number] - self._slots[number].lost_before,
+            )
+            for number in slots
+        }
+
+    def _next_epoch(self) -> tuple[int, int]:
+        """Ends the running epoch: its number, and when."""
+        epoch, now = self._config[1], time.monotonic_ns()
+        self._config[1] = epoch + 1
+        self._epochs.append((epoch, now))
+        return epoch, now
+
+    def _read_from(self, now: int) -> int:
+        """The first epoch whose rows may have changed since they were read last."""
+        while len(self._epochs) > 2 and self._epochs[1][1] < now - _LATE_NS:
+            self._epochs.popleft()
+        return self._epochs[0][0]
+
+    def _read_touched(self, epoch: int) -> None:
+        slots = {slot.generation: slot for slot in self._slots.values()}
+        odd = self._odd_errnos_by_row()
+        for row in self._rows.touched_since(epoch):
+            generation, abi, number = self._rows.owner(row)
+            slot = slots.get(generation)
+            if slot is not None:
+                key = SyscallKey(self._abis[abi], number)
+                reading = slot.readings.setdefault(key, Reading())
+                reading.take(self._rows.read(row), odd.get((generation, row), {}))
+
+    def _odd_errnos_by_row(self) -> dict[tuple[int, int], dict[int, int]]:
+        """Numbers that are no known errno, as seccomp filters may return: few, usually none."""
+        found: dict[tuple[int, int], dict[int, int]] = {}
+        values = ctypes.create_string_buffer(8 * self._maps.cpus)
+        for key in self._odd_errnos():
+            generation, row, number = layout.ODD_ERRNO.unpack(key)
+            if bpf.lookup(self._maps.fd("odd_errnos"), key, values):
+                found.setdefault((generation, row), {})[number] = sum(memoryview(values.raw).cast("Q"))
+        return found
+
+    def _tasks_in_calls(self, now: int) -> dict[int, list[InFlight]]:
+        """By slot generation."""
+        found: dict[int, list[InFlight]] = {}
+        for start, generation, row, tid, pid in layout.IN_FLIGHT.iter_unpack(self._programs.tasks_in_calls()):
+            owner, abi, number = self._rows.owner(row)
+            if owner == generation:
+                call = InFlight(SyscallKey(self._abis[abi], number), tid, pid, max(0, now - start))
+                found.setdefault(generation, []).append(call)
+        return found
 
     @property
     def attached(self) -> bool:
         """Whether any program is attached: only while there is a slot."""
-        raise NotImplementedError
+        return self._programs.attached
 
     def close(self) -> None:
         """Detach and give everything back. Twice is fine."""
-        raise NotImplementedError
+        if self._closed:
+            return
+        self._closed = True
+        self._rows.close()
+        for view in (self._config, self._indexes, self._lost):
+            view.release()
+        self._programs.close()
+
+
+def _level(cgroup_path: Path) -> int:
+    """Depth below the root of the cgroup2 tree. Raises UnsupportedCgroupsError's kind where the root is not seen."""
+    path = cgroup_path.resolve()
+    for level, folder in enumerate((path, *path.parents)):
+        if folder.stat().st_ino == _CGROUP_ROOT_INODE and (folder / "cgroup.procs").exists():
+            return level
+    raise UnsupportedKernelError(
+        "CgroupNamespace",
+        f"The root of the cgroup tree is not visible above {cgroup_path}: mount the host's /sys/fs/cgroup.",
+    )
+
+
+def _leader(pid: int) -> int:
+    """The process that a thread belongs to."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    return int(next(line for line in status.splitlines() if line.startswith("Tgid:")).split()[1])

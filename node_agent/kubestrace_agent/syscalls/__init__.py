@@ -38,3 +38,13 @@ class Selection:
 def parse_patterns(patterns: Sequence[str], architecture: str) -> Selection:
     """Patterns in strace's words for a machine ("x86_64", "aarch64"); none: all. Raises SyscallPatternError."""
     raise NotImplementedError
+
+
+def abi_names(machine: str) -> tuple[str, ...]:
+    """ABIs of a machine as the programs number them: native, compat, x32."""
+    return {"x86_64": ("x86_64", "i386", "x32"), "aarch64": ("aarch64", "arm")}[machine]
+
+
+def names(abi: str) -> dict[int, str]:
+    """Number -> name."""
+    return {}

@@ -1,0 +1,139 @@
+"""bpf(2) by libbpf.so.1: the few calls that the agent makes itself, so that it never loads LLVM.
+
+Every function raises OSError with the errno of the call. File descriptors are plain ints that the caller closes.
+"""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator
+
+MAP_TYPE_PERCPU_ARRAY = 6
+TRACE_ITER = 28
+
+_KEY_U32 = struct.Struct("=I")
+# struct bpf_map_info up to map_flags: type, id, key_size, value_size, max_entries, map_flags.
+_MAP_INFO = struct.Struct("=6I")
+
+_libbpf: ctypes.CDLL | None = None
+
+
+def _lib() -> ctypes.CDLL:
+    global _libbpf  # noqa: PLW0603 - loaded on first use, so that importing this needs no library
+    if _libbpf is None:
+        _libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+        for name in ("bpf_map_lookup_elem", "bpf_map_update_elem", "bpf_map_delete_elem"):
+            getattr(_libbpf, name).restype = ctypes.c_int
+        silent = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+        _libbpf.libbpf_set_print(ctypes.cast(None, silent))
+    return _libbpf
+
+
+def _check(result: int, what: str) -> int:
+    """Libbpf 1.x returns -errno and sets errno as well."""
+    if result < 0:
+        number = -result
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def possible_cpus() -> int:
+    """How many values a look-up in a per-CPU map returns."""
+    return _check(_lib().libbpf_num_possible_cpus(), "number of CPUs")
+
+
+def map_info(fd: int) -> tuple[int, int, int, int, int]:
+    """Type, key size, value size, entries and flags of a map."""
+    info = ctypes.create_string_buffer(256)
+    size = ctypes.c_uint32(256)
+    _check(_lib().bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)), "BPF_OBJ_GET_INFO_BY_FD")
+    kind, _, key_size, value_size, entries, flags = _MAP_INFO.unpack_from(info)
+    return kind, key_size, value_size, entries, flags
+
+
+def lookup(fd: int, key: bytes, value: "ctypes.Array[ctypes.c_char]") -> bool:
+    """Reads a value into a buffer of the map's size (times possible_cpus for per-CPU maps); False: no such key."""
+    result = _lib().bpf_map_lookup_elem(fd, key, value)
+    if result == -2:  # ENOENT
+        return False
+    _check(result, "BPF_MAP_LOOKUP_ELEM")
+    return True
+
+
+def update(fd: int, key: bytes, value: bytes, flags: int = 0) -> None:
+    """Inserts or replaces a value."""
+    _check(_lib().bpf_map_update_elem(fd, key, value, ctypes.c_uint64(flags)), "BPF_MAP_UPDATE_ELEM")
+
+
+def update_batch(fd: int, entries: list[tuple[bytes, bytes]]) -> None:
+    """Inserts or replaces several values; one by one where the kernel has no batch for this map."""
+    done = ctypes.c_uint32(len(entries))
+    all_keys, values = b"".join(key for key, _ in entries), b"".join(value for _, value in entries)
+    if _lib().bpf_map_update_batch(fd, all_keys, values, ctypes.byref(done), None) < 0:
+        for key, value in entries:
+            update(fd, key, value)
+
+
+def push(fd: int, value: bytes) -> None:
+    """Puts a value at the end of a queue map."""
+    _check(_lib().bpf_map_update_elem(fd, None, value, ctypes.c_uint64(0)), "BPF_MAP_UPDATE_ELEM")
+
+
+def pop(fd: int, value: "ctypes.Array[ctypes.c_char]") -> bool:
+    """Takes the first value of a queue map; False: it is empty."""
+    result = _lib().bpf_map_lookup_and_delete_elem(fd, None, value)
+    if result == -2:
+        return False
+    _check(result, "BPF_MAP_LOOKUP_AND_DELETE_ELEM")
+    return True
+
+
+def delete(fd: int, key: bytes) -> bool:
+    """Removes a key; False: it was not there."""
+    result = _lib().bpf_map_delete_elem(fd, key)
+    if result == -2:
+        return False
+    _check(result, "BPF_MAP_DELETE_ELEM")
+    return True
+
+
+def keys(fd: int, key_size: int) -> Iterator[bytes]:
+    """The keys of a hash map; those inserted or removed meanwhile may be missed."""
+    previous: bytes | None = None
+    following = ctypes.create_string_buffer(key_size)
+    while _lib().bpf_map_get_next_key(fd, previous, following) == 0:
+        previous = following.raw
+        yield previous
+
+
+def create_percpu_array(name: str, value_size: int, entries: int) -> int:
+    """A new per-CPU array; the file descriptor."""
+    fd = _lib().bpf_map_create(MAP_TYPE_PERCPU_ARRAY, name.encode(), 4, value_size, entries, None)
+    return _check(fd, "BPF_MAP_CREATE")
+
+
+def raw_tracepoint_open(name: str, program: int) -> int:
+    """Attaches a program; closing the returned file descriptor detaches it."""
+    return _check(_lib().bpf_raw_tracepoint_open(name.encode(), program), f"BPF_RAW_TRACEPOINT_OPEN {name}")
+
+
+def iterator_link(program: int) -> int:
+    """Makes an iterator program ready to be read."""
+    return _check(_lib().bpf_link_create(program, 0, TRACE_ITER, None), "BPF_LINK_CREATE")
+
+
+def iterate(link: int) -> bytes:
+    """Runs an iterator over everything; what it wrote."""
+    fd = _check(_lib().bpf_iter_create(link), "BPF_ITER_CREATE")
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+def key_u32(value: int) -> bytes:
+    """The key of an array map."""
+    return _KEY_U32.pack(value)

@@ -1,0 +1,3 @@
+#pragma once
+/* Sizes of tables, which are ours and powers of two. */
+#define roundup_pow_of_two(n) (n)

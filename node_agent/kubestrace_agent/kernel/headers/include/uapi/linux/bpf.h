@@ -1,0 +1,3 @@
+#pragma once
+/* bcc carries a copy of its own. */
+#include <bcc/bpf.h>

@@ -1,0 +1,3 @@
+#pragma once
+/* The preamble includes it; nothing of it is used. */
+#include <linux/types.h>

@@ -1,0 +1,38 @@
+"""The structs of syscalls.h, for Python. tracer compares the sizes with the loaded maps'."""
+
+import struct
+
+CONFIG_SIZE = 16 + 4 * 16
+MAX_LEVELS = 16
+# struct target: slot, generation.
+TARGET = struct.Struct("=II")
+# struct index: rows, others_wanted, used.
+INDEX_ENTRIES = 2048
+ABI_NUMBERS = 512
+# enum abi: native, compat, x32.
+ABI_X32 = 2
+INDEX_SIZE = 2 * INDEX_ENTRIES + 8
+NOT_WANTED = 0xFFFF
+ROW_MASK = 0x7FFF
+# struct row_key: generation, abi, nr.
+ROW_KEY = struct.Struct("=IIi")
+# struct head: generation, touched, slot, abi, nr; padded to a multiple of 8 in its map.
+HEAD = struct.Struct("=IIIIi4x")
+# struct odd_errno: generation, row, number.
+ODD_ERRNO = struct.Struct("=IHH")
+# struct in_flight: start_ns, generation, row, tid, pid.
+IN_FLIGHT = struct.Struct("=QIIII")
+
+CHUNK_ROWS = 256
+BUCKETS = 320
+ERRNOS = 144
+LOW_ERRNOS = 136
+RESTART_ERRNO = 512
+# struct row: total_ns, max_ns[2], epochs[2], untimed, unmatched; then errnos and buckets as u32.
+ROW_START = struct.Struct("=QQQIIII")
+ROW_SIZE = ROW_START.size + 4 * (ERRNOS + BUCKETS)
+
+
+def errno_at(index: int) -> int:
+    """The errno that stands at an index of struct row's errnos."""
+    return index if index < LOW_ERRNOS else index - LOW_ERRNOS + RESTART_ERRNO

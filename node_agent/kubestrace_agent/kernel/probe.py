@@ -1,0 +1,183 @@
+"""Compiles and loads the programs with bcc, hands their file descriptors to the agent, and exits.
+
+Run as a child process by tracer (`python -m kubestrace_agent.kernel.probe FD MAX_SLOTS MAX_ROWS SLOT_ROWS`): LLVM's
+60 MB and more stay out of the agent. FD is a unix socket: one JSON message, {"programs": {name: position}, "maps": ...,
+"problems": {program: why}} with the descriptors attached, or {"reason": ..., "message": ...}.
+"""
+
+import array
+import contextlib
+import json
+import os
+import platform
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kubestrace_agent.kernel.btf import Btf, BtfError
+
+HERE = Path(__file__).parent
+SOURCES = ("syscalls.bpf.c", "tasks.bpf.c")
+# Function -> whether nothing works without it.
+PROGRAMS = {
+    "on_sys_enter": True,
+    "on_sys_exit": True,
+    "bpf_iter__task": False,
+    "on_sched_process_fork": False,
+    "on_sched_process_exit": False,
+}
+MAPS = (
+    "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
+    "chunks", "odd_errnos", "tasks",
+)  # fmt: skip
+# Kernel numbers and bits that are part of the ABI of each architecture; offsets come from BTF (field -> name).
+_NUMBERS = {
+    "x86_64": {
+        "COMPAT_BIT": 2, "X32_BIT": 0x40000000, "COMPAT_EXIT_GROUP": 252, "NATIVE_EXIT": 60, "NATIVE_EXIT_GROUP": 231,
+        "NATIVE_SIGRETURN": 15, "NATIVE_CLONE": 56, "NATIVE_FORK": 57, "NATIVE_VFORK": 58,
+    },
+    "aarch64": {
+        "COMPAT_BIT": 1 << 22, "COMPAT_EXIT_GROUP": 248, "NATIVE_EXIT": 93, "NATIVE_EXIT_GROUP": 94,
+        "NATIVE_SIGRETURN": 139, "NATIVE_CLONE": 220, "NATIVE_FORK": 220, "NATIVE_VFORK": 220,
+    },
+}  # fmt: skip
+_FIELDS = {
+    "x86_64": {"COMPAT_OFFSET": "task_struct.thread_info.status", "NR_OFFSET": "pt_regs.orig_ax"},
+    "aarch64": {"COMPAT_OFFSET": "task_struct.thread_info.flags", "NR_OFFSET": "pt_regs.syscallno"},
+}
+_TASK_FIELDS = {
+    "TID_OFFSET": "task_struct.pid",
+    "PID_OFFSET": "task_struct.tgid",
+    "SIGNAL_OFFSET": "task_struct.signal",
+    "LIVE_OFFSET": "signal_struct.live",
+}
+
+
+class ProbeError(Exception):
+    """Why the programs cannot be loaded: reason and message as UnsupportedKernelError has them."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def _definitions(machine: str, sizes: dict[str, int]) -> dict[str, int]:
+    """Everything that the command line gives to the sources."""
+    if machine not in _NUMBERS:
+        raise ProbeError("UnsupportedArchitecture", f"kubestrace traces x86_64 and aarch64 nodes, this is {machine}.")
+    try:
+        btf = Btf.of_kernel()
+        offsets = {name: btf.offset(path) for name, path in (_FIELDS[machine] | _TASK_FIELDS).items()}
+    except (OSError, BtfError) as error:
+        raise ProbeError(
+            "NoBTF",
+            f"The kernel's type information (/sys/kernel/btf/vmlinux) cannot be used: {error}. "
+            "It needs a kernel built with CONFIG_DEBUG_INFO_BTF, as those of current distributions are.",
+        ) from error
+    return _NUMBERS[machine] | offsets | sizes
+
+
+@contextlib.contextmanager
+def _standard_error_kept() -> Iterator[Any]:
+    """Libbcc and LLVM write their complaints to file descriptor 2: keep them for the message."""
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def _last_words(file: Any) -> str:
+    file.seek(0)
+    lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return " | ".join(lines[-4:])[:600]
+
+
+def _denied(what: str, words: str) -> ProbeError:
+    """Loading failed: say why in our words, as bcc has one sentence for every EPERM."""
+    lockdown = Path("/sys/kernel/security/lockdown")
+    with contextlib.suppress(OSError):
+        if "[confidentiality]" in lockdown.read_text():
+            return ProbeError(
+                "LockedDown", "The kernel is locked down (confidentiality), which forbids tracing by BPF."
+            )
+    if not _capable():
+        return ProbeError(
+            "MissingCapabilities", f"{what} was refused: the agent needs the capabilities BPF and PERFMON (or root)."
+        )
+    return ProbeError("UnsupportedKernel", f"{what} was refused by kernel {platform.release()}: {words}")
+
+
+def _capable() -> bool:
+    """Whether this process has CAP_BPF and CAP_PERFMON (39, 38) or CAP_SYS_ADMIN (21), whatever its user id."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    effective = int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
+    return effective >> 21 & 1 == 1 or effective >> 38 & 3 == 3
+
+
+def _compile(definitions: dict[str, int]) -> Any:
+    # Before the import: bcc reads it when it compiles, and no folder of the node must be trusted.
+    os.environ["BCC_KERNEL_SOURCE"] = str(HERE / "headers")
+    try:
+        import bcc  # noqa: PLC0415 - only this process pays for LLVM
+    except (ImportError, OSError) as error:
+        raise ProbeError(
+            "NoBcc", f"bcc cannot be loaded: {error}. Install the distribution's python3-bpfcc."
+        ) from error
+    text = "\n".join((HERE / source).read_text(encoding="utf-8") for source in SOURCES)
+    flags = [f"-D{name}={value}" for name, value in definitions.items()] + [f"-I{HERE}"]
+    with _standard_error_kept() as complaints:
+        try:
+            return bcc.BPF(text=text, cflags=flags)
+        except Exception as error:  # bcc raises plain Exception
+            raise _denied("Compiling the programs or making their maps", _last_words(complaints)) from error
+
+
+def _load(program: Any) -> tuple[dict[str, int], dict[str, str]]:
+    """File descriptors of the programs, and why optional ones are missing."""
+    loaded, problems = {}, {}
+    for name, needed in PROGRAMS.items():
+        kind = program.TRACING if name.startswith("bpf_iter") else program.RAW_TRACEPOINT
+        with _standard_error_kept() as complaints:
+            try:
+                loaded[name] = program.load_func(name, kind).fd
+            except Exception as error:  # bcc raises plain Exception
+                problem = _denied(f"The program {name}", _last_words(complaints))
+                if needed:
+                    raise problem from error
+                problems[name] = str(problem)
+    return loaded, problems
+
+
+def _map_fds(program: Any) -> dict[str, int]:
+    """By libbcc's own function: bcc's Python knows no task storage."""
+    from bcc.libbcc import lib  # noqa: PLC0415 - as above
+
+    return {name: lib.bpf_table_fd(program.module, name.encode()) for name in MAPS}
+
+
+def main() -> None:
+    """Load, send, exit."""
+    fd, slots, rows, slot_rows = (int(argument) for argument in sys.argv[1:5])
+    with socket.socket(fileno=fd) as parent:
+        try:
+            sizes = {"MAX_SLOTS": slots, "MAX_ROWS": rows, "SLOT_ROWS": slot_rows}
+            program = _compile(_definitions(platform.machine(), sizes))
+            programs, problems = _load(program)
+            maps = _map_fds(program)
+        except ProbeError as error:
+            parent.sendall(json.dumps({"reason": error.reason, "message": str(error)}).encode())
+            return
+        names = {"programs": list(programs), "maps": list(maps), "problems": problems}
+        fds = array.array("i", [*programs.values(), *maps.values()])
+        parent.sendmsg([json.dumps(names).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+
+
+if __name__ == "__main__":
+    main()

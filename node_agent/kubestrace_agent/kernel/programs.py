@@ -1,0 +1,126 @@
+"""The loaded programs and maps: asked from the probe's child process, attached and detached here."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Self
+
+from kubestrace_agent.kernel import bpf
+from kubestrace_agent.kernel.maps import Maps
+
+_LOAD_TIMEOUT_SECONDS = 60
+_MESSAGE_BYTES = 1 << 16
+_MAX_FDS = 64
+
+# Counting first at the exit: a call that both hooks see is then one that began after both were there.
+COUNTING = ("sys_exit", "sys_enter")
+FOLLOWING = ("sched_process_fork", "sched_process_exit")
+_ITERATOR = "bpf_iter__task"
+
+
+class UnsupportedKernelError(Exception):
+    """This node cannot trace. `reason` is CamelCase; the message says what was tried, why it failed, what to do."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Programs:
+    """What the kernel holds for us. Links are the file descriptors whose closing detaches."""
+
+    maps: Maps
+    _programs: dict[str, int]
+    # Why a program that is not needed by all could not be loaded.
+    problems: dict[str, str]
+    _links: dict[str, int]
+
+    @classmethod
+    def load(cls, *, max_slots: int, max_rows: int, slot_rows: int) -> Self:
+        """Starts the probe and takes what it made. Raises UnsupportedKernelError."""
+        ours, childs = socket.socketpair()
+        with ours:
+            ours.settimeout(_LOAD_TIMEOUT_SECONDS)
+            child = subprocess.Popen(
+                [sys.executable, "-m", "kubestrace_agent.kernel.probe", *map(str, (childs.fileno(), max_slots, max_rows, slot_rows))],
+                pass_fds=[childs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )  # fmt: skip
+            childs.close()
+            try:
+                message, fds, _, _ = socket.recv_fds(ours, _MESSAGE_BYTES, _MAX_FDS)
+            except TimeoutError:
+                message, fds = b"", []
+                child.kill()
+            _, words = child.communicate()
+        if not message:
+            raise UnsupportedKernelError(
+                "ProbeFailed",
+                f"The process that loads the BPF programs ended without a word (exit code {child.returncode}): "
+                f"{words.decode(errors='replace').strip()[-400:]}",
+            )
+        told = json.loads(message)
+        if "reason" in told:
+            raise UnsupportedKernelError(told["reason"], told["message"])
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        programs, maps = fds[: len(told["programs"])], fds[len(told["programs"]) :]
+        return cls(
+            Maps(dict(zip(told["maps"], maps, strict=True))),
+            dict(zip(told["programs"], programs, strict=True)),
+            told["problems"],
+            {},
+        )
+
+    @property
+    def attached(self) -> bool:
+        """Whether any hook is attached."""
+        return bool(self._links)
+
+    def attach(self, hooks: tuple[str, ...]) -> None:
+        """Attaches to raw tracepoints, if not yet."""
+        for hook in hooks:
+            if hook not in self._links:
+                self._links[hook] = self._open(hook)
+
+    def detach(self, hooks: tuple[str, ...]) -> None:
+        """Detaches, the last attached first."""
+        for hook in reversed(hooks):
+            link = self._links.pop(hook, None)
+            if link is not None:
+                os.close(link)
+
+    def _open(self, hook: str) -> int:
+        try:
+            return bpf.raw_tracepoint_open(hook, self._programs[f"on_{hook}"])
+        except KeyError:
+            message = self.problems[f"on_{hook}"]
+        except OSError as error:
+            message = f"The tracepoint {hook} cannot be attached to: {error}"
+        self.detach((*COUNTING, *FOLLOWING))
+        raise UnsupportedKernelError("UnsupportedKernel", message)
+
+    def tasks_in_calls(self) -> bytes:
+        """The iterator's records (layout.IN_FLIGHT) for all tasks; nothing where the kernel has no iterators."""
+        program = self._programs.get(_ITERATOR)
+        if program is None:
+            return b""
+        link = bpf.iterator_link(program)
+        try:
+            return bpf.iterate(link)
+        finally:
+            os.close(link)
+
+    def close(self) -> None:
+        """Detach and close all."""
+        self.detach((*COUNTING, *FOLLOWING))
+        for fd in self._programs.values():
+            os.close(fd)
+        self._programs.clear()
+        self.maps.close()

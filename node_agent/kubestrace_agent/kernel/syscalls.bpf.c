@@ -1,0 +1,269 @@
+/* Counts system calls by container: sys_enter notes the start in the task, sys_exit counts into the row.
+ * Given by the command line: MAX_SLOTS, MAX_ROWS, SLOT_ROWS, and offsets of the running kernel (probe.py). */
+#include "syscalls.h"
+
+struct task_struct;
+
+BPF_F_TABLE("array", u32, struct config, config, 1, BPF_F_MMAPABLE);
+BPF_HASH(containers, u64, struct target, MAX_SLOTS);
+BPF_F_TABLE("hash", u32, struct target, processes, 65536, BPF_F_NO_PREALLOC);
+BPF_PERCPU_ARRAY(notes, struct note, 1);
+BPF_F_TABLE("array", u32, struct index, indexes, MAX_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, u64, lost, MAX_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct head, heads, MAX_ROWS, BPF_F_MMAPABLE);
+BPF_HASH(rows_by_key, struct row_key, u32, MAX_ROWS);
+BPF_QUEUE(free_rows, u32, MAX_ROWS);
+BPF_PERCPU_ARRAY(first_chunk, struct row, CHUNK_ROWS);
+BPF_ARRAY_OF_MAPS(chunks, "first_chunk", MAX_ROWS / CHUNK_ROWS);
+BPF_TABLE("percpu_hash", struct odd_errno, u64, odd_errnos, 1024);
+BPF_TASK_STORAGE(tasks, struct entry);
+
+/* The compiler must not fold a bound away that the verifier has to see. */
+#define BOUND(value, mask) asm volatile("%0 &= %1" : "+r"(value) : "i"(mask))
+
+static __always_inline void lose(u32 slot) {
+  u64 *count = lost.lookup(&slot);
+  if (count) __sync_fetch_and_add(count, 1);
+}
+
+/* The generation is read before the look-ups: a change in between makes the note void, not wrong. */
+static __always_inline void take_note(struct config *cfg, struct note *note, u64 cgroup) {
+  u32 generation = *(volatile u32 *)&cfg->generation;
+  struct target *target = containers.lookup(&cgroup);
+  for (u32 i = 0; i < MAX_LEVELS; i++) {
+    if (target || i >= cfg->level_count) break;
+    u64 ancestor = bpf_get_current_ancestor_cgroup_id(cfg->levels[i]);
+    target = containers.lookup(&ancestor);
+  }
+  note->cgroup = cgroup;
+  note->target.slot = target ? target->slot : 0;
+  note->target.generation = target ? target->generation : 0;
+  note->generation = generation;
+}
+
+/* Whose calls are these? NULL: nobody's who is traced. */
+static __always_inline struct target *find_target(struct config *cfg) {
+  u32 zero = 0;
+  if (cfg->processes) {
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    struct target *target = processes.lookup(&pid);
+    if (target) return target;
+  }
+  struct note *note = notes.lookup(&zero);
+  if (!note) return NULL;
+  u64 cgroup = bpf_get_current_cgroup_id();
+  if (note->cgroup != cgroup || note->generation != cfg->generation) take_note(cfg, note, cgroup);
+  return note->target.slot ? &note->target : NULL;
+}
+
+static __always_inline u32 abi_of(struct task_struct *task, s32 *nr) {
+  u64 status;
+  asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(status) : "r"(task), "i"(COMPAT_OFFSET));
+  if (status & COMPAT_BIT) return ABI_COMPAT;
+#ifdef X32_BIT
+  if (*nr >= 0 && (*nr & X32_BIT)) {
+    *nr &= ~X32_BIT;
+    return ABI_X32;
+  }
+#endif
+  return ABI_NATIVE;
+}
+
+static __always_inline bool never_returns(u32 abi, s32 nr) {
+  if (abi == ABI_COMPAT) return nr == 1 || nr == COMPAT_EXIT_GROUP || nr == 119 || nr == 173;
+  if (abi == ABI_X32) return nr == NATIVE_EXIT || nr == NATIVE_EXIT_GROUP || nr == 513;
+  return nr == NATIVE_EXIT || nr == NATIVE_EXIT_GROUP || nr == NATIVE_SIGRETURN;
+}
+
+static __always_inline bool makes_tasks(u32 abi, s32 nr) {
+  if (nr == 435) return true;
+  if (abi == ABI_COMPAT) return nr == 2 || nr == 120 || nr == 190;
+  return nr == NATIVE_CLONE || nr == NATIVE_FORK || nr == NATIVE_VFORK;
+}
+
+/* The first call of this kind: takes a free row. Two CPUs may try at once: the key's insertion decides. */
+static __always_inline u32 take_row(struct index *index, struct target *target, struct row_key *key) {
+  u32 row = 0;
+  if (index->used >= SLOT_ROWS || free_rows.pop(&row)) return 0;
+  struct head *head = heads.lookup(&row);
+  if (!head) return 0;
+  head->slot = target->slot;
+  head->abi = key->abi;
+  head->nr = key->nr;
+  head->touched = 0;
+  head->generation = key->generation;
+  if (rows_by_key.insert(key, &row) == 0) {
+    __sync_fetch_and_add(&index->used, 1);
+    return row;
+  }
+  head->generation = 0;
+  free_rows.push(&row, 0);
+  u32 *winner = rows_by_key.lookup(key);
+  return winner ? *winner : 0;
+}
+
+/* The row of a call with its flag, NOT_WANTED, or 0 and counted as lost. */
+static __always_inline u32 find_row(struct target *target, u32 generation, u32 abi, s32 nr) {
+  u32 slot = target->slot;
+  struct index *index = indexes.lookup(&slot);
+  if (!index) return NOT_WANTED;
+  bool indexed = (u32)nr < (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS);
+  u64 at = abi * ABI_NUMBERS + (u32)nr;
+  BOUND(at, INDEX_ENTRIES - 1);
+  if (indexed) {
+    u32 row = index->rows[at];
+    if (row != NO_ROW) return row;
+  } else if (!index->others_wanted) {
+    return NOT_WANTED;
+  }
+  struct row_key key = {.generation = generation, .abi = abi, .nr = nr};
+  u32 *known = rows_by_key.lookup(&key);
+  u32 row = known ? *known : take_row(index, target, &key);
+  if (!row) {
+    lose(slot);
+    return 0;
+  }
+  if (never_returns(abi, nr)) row |= NEVER_RETURNS;
+  if (indexed) index->rows[at] = row;
+  return row;
+}
+
+static __always_inline struct row *row_at(u32 id) {
+  u32 chunk = id / CHUNK_ROWS, at = id % CHUNK_ROWS;
+  void *map = chunks.lookup(&chunk);
+  return map ? bpf_map_lookup_elem(map, &at) : NULL;
+}
+
+/* The first call of an epoch on this CPU tells user space that the row is worth reading. */
+static __always_inline void touch(struct config *cfg, struct head *head, struct row *row, u64 ns) {
+  u32 epoch = cfg->epoch;
+  u64 *max = epoch & 1 ? &row->max_ns[1] : &row->max_ns[0];
+  u32 *of = epoch & 1 ? &row->epochs[1] : &row->epochs[0];
+  if (*of != epoch) {
+    *of = epoch;
+    *max = ns;
+    head->touched = epoch;
+  } else if (ns > *max) {
+    *max = ns;
+  }
+}
+
+/* log2 of the value's highest set bit, by halves: BPF has no instruction for it. */
+static __always_inline u64 bucket_of(u64 ns) {
+  if (ns < 16) return ns;
+  if (ns >> 42) return BUCKETS - 1;
+  u64 rest = ns, bit = 0;
+  if (rest >> 32) { rest >>= 32; bit = 32; }
+  if (rest >> 16) { rest >>= 16; bit += 16; }
+  if (rest >> 8) { rest >>= 8; bit += 8; }
+  if (rest >> 4) { rest >>= 4; bit += 4; }
+  if (rest >> 2) { rest >>= 2; bit += 2; }
+  bit += rest >> 1;
+  return 16 + (bit - 4) * 8 + ((ns >> (bit - 3)) & 7);
+}
+
+static __always_inline void count_errno(struct row *row, u32 id, u32 generation, u64 number) {
+  u64 at = number;
+  if (at >= LOW_ERRNOS) {
+    at = number - RESTART_ERRNO + LOW_ERRNOS;
+    if (number < RESTART_ERRNO || at >= ERRNOS) {
+      struct odd_errno key = {.generation = generation, .row = id, .number = number};
+      u64 zero = 0, *count = odd_errnos.lookup_or_try_init(&key, &zero);
+      if (count) {
+        *count += 1;
+        return;
+      }
+      at = 0;
+    }
+  }
+  BOUND(at, 255);
+  if (at < ERRNOS) row->errnos[at] += 1;
+}
+
+static __always_inline void count_result(struct row *row, u32 id, u32 generation, s64 result) {
+  if (result < 0 && result >= -4095) count_errno(row, id, generation, -result);
+}
+
+int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
+  u32 zero = 0;
+  struct config *cfg = config.lookup(&zero);
+  if (!cfg) return 0;
+  struct target *target = find_target(cfg);
+  if (!target) return 0;
+  s32 nr = ctx->args[1];
+  if (nr == -1) return 0; /* a tracer took the call away */
+  struct task_struct *task = bpf_get_current_task_btf();
+  u32 generation = target->generation;
+  u32 abi = abi_of(task, &nr);
+  u32 found = find_row(target, generation, abi, nr);
+  if (found == NOT_WANTED || !found) return 0;
+  u32 id = found & ROW_MASK;
+  if (found & NEVER_RETURNS) {
+    struct head *head = heads.lookup(&id);
+    struct row *row = row_at(id);
+    if (!head || !row || head->generation != generation) return 0;
+    row->untimed += 1;
+    touch(cfg, head, row, 0);
+    return 0;
+  }
+  struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!entry) return 0; /* no memory: the exit counts it, without a length */
+  entry->generation = generation;
+  entry->row = id;
+  entry->start_ns = bpf_ktime_get_ns();
+  return 0;
+}
+
+/* An exit without an entry: a call denied by seccomp, one that began before counting did, or a new task's first. */
+static __always_inline void count_unpaired(struct config *cfg, struct task_struct *task, struct entry *entry,
+                                           void *regs, s64 result) {
+  struct target *target = find_target(cfg);
+  if (!target) return;
+  s32 nr = -1;
+  bpf_probe_read_kernel(&nr, sizeof(nr), regs + NR_OFFSET);
+  if (nr == -1) return; /* returned from a signal handler, or a tracer took the call away */
+  u32 generation = target->generation;
+  u32 abi = abi_of(task, &nr);
+  if (!entry) entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  bool seen = entry && entry->generation == generation;
+  if (entry) entry->generation = generation;
+  if (!seen && result == 0 && makes_tasks(abi, nr)) return;
+  u32 found = find_row(target, generation, abi, nr);
+  if (found == NOT_WANTED || !found) return;
+  u32 id = found & ROW_MASK;
+  struct head *head = heads.lookup(&id);
+  struct row *row = row_at(id);
+  if (!head || !row || head->generation != generation) return;
+  row->untimed += 1;
+  if (!seen) row->unmatched += 1;
+  touch(cfg, head, row, 0);
+  count_result(row, id, generation, result);
+}
+
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
+  u32 zero = 0;
+  struct config *cfg = config.lookup(&zero);
+  if (!cfg) return 0;
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct entry *entry = tasks.task_storage_get(task, 0, 0);
+  u64 start = entry ? entry->start_ns : 0;
+  if (start) {
+    u64 ns = bpf_ktime_get_ns() - start;
+    u32 id = entry->row & ROW_MASK, generation = entry->generation;
+    entry->start_ns = 0;
+    struct head *head = heads.lookup(&id);
+    struct row *row = row_at(id);
+    /* A slot may have ended in the meantime; its row may even be another's by now. */
+    if (head && row && head->generation == generation) {
+      u64 bucket = bucket_of(ns);
+      BOUND(bucket, 511);
+      if (bucket < BUCKETS) row->buckets[bucket] += 1;
+      row->total_ns += ns;
+      touch(cfg, head, row, ns);
+      count_result(row, id, generation, ctx->args[1]);
+      return 0;
+    }
+  }
+  count_unpaired(cfg, task, entry, (void *)ctx->args[0], ctx->args[1]);
+  return 0;
+}

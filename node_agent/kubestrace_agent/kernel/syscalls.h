@@ -1,0 +1,94 @@
+/* What the programs and the agent both read: layout.py says the same in Python, and load compares the sizes. */
+#pragma once
+#include <linux/types.h>
+
+/* Numbers of one ABI in the index; x32 takes two parts, as its own calls start at 512. */
+#define ABI_NUMBERS 512
+#define INDEX_ENTRIES (4 * ABI_NUMBERS)
+enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
+
+/* Values of the index beside row ids (1..0x7ffe): no row yet, not wanted, and a flag for calls that never return. */
+#define NO_ROW 0
+#define NOT_WANTED 0xffff
+#define NEVER_RETURNS 0x8000
+#define ROW_MASK 0x7fff
+
+#define CHUNK_ROWS 256
+#define MAX_LEVELS 16
+#define BUCKETS 320
+/* errno 1..135 by their value, 512..519 (the restart codes among them) from 136 on, 0: did not fit anywhere. */
+#define ERRNOS 144
+#define LOW_ERRNOS 136
+#define RESTART_ERRNO 512
+
+struct config {
+  u32 generation; /* changes with every change of containers: notes of another one are void */
+  u32 epoch;      /* the number of the interval between two snapshots */
+  u32 processes;  /* how many slots follow a process */
+  u32 level_count;
+  u32 levels[MAX_LEVELS]; /* depths in the cgroup tree at which containers stand, deepest first */
+};
+
+struct target {
+  u32 slot;
+  u32 generation; /* of the slot: never used twice */
+};
+
+struct note {
+  u64 cgroup;
+  u32 generation; /* of config */
+  struct target target;
+};
+
+struct entry {
+  u64 start_ns;   /* 0: not in a call */
+  u32 generation; /* of the slot in which this task was seen last */
+  u32 row;
+};
+
+struct index {
+  u16 rows[INDEX_ENTRIES];
+  u32 others_wanted; /* numbers beyond the index */
+  u32 used;
+};
+
+struct row_key {
+  u32 generation;
+  u32 abi;
+  s32 nr;
+};
+
+/* Who owns a row; shared by all CPUs, read at every call and written rarely. */
+struct head {
+  u32 generation; /* of the owner; 0: nobody */
+  u32 touched;    /* the last epoch in which any CPU counted here */
+  u32 slot;
+  u32 abi;
+  s32 nr;
+};
+
+/* One system call of one slot on one CPU. Everything but the maxima only grows, 32-bit counters wrap. */
+struct row {
+  u64 total_ns;
+  u64 max_ns[2]; /* of the epoch in epochs[]: the even ones and the odd ones */
+  u32 epochs[2];
+  u32 untimed;
+  u32 unmatched;
+  u32 errnos[ERRNOS];
+  u32 buckets[BUCKETS];
+};
+
+struct odd_errno {
+  u32 generation;
+  u16 row;
+  u16 number;
+};
+
+/* What the iterator writes for a task that is inside a call. */
+struct in_flight {
+  u64 start_ns;
+  u32 generation;
+  u32 row;
+  u32 tid;
+  u32 pid;
+};
