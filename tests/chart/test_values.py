@@ -47,6 +47,7 @@ OTHERS: dict[str, Any] = {
     "agent.priorityClassName": "system-node-critical",
     "agent.podAnnotations": {"team": "platform"},
     "agent.updateStrategy": {"type": "OnDelete"},
+    "agent.seccompProfile": {"type": "Unconfined"},
     "agent.appArmorProfile": {"type": "Unconfined"},
     "agent.seLinuxOptions": {"type": "spc_t"},
 }
