@@ -147,11 +147,12 @@ def _why_nothing(report: agent_pb2.Report, session: sessions.Session, target: ta
     """Return why nothing was counted, or nothing when something was."""
     if any(container.syscalls for container in report.containers):
         return ""
-    if report.trust.unreturned_calls:
-        return (
-            f"nothing was counted: all that ran stayed inside {report.trust.unreturned_calls} calls that had begun "
-            "before and have not returned"
+    stuck = report.trust.unreturned_calls
+    if stuck:
+        calls = (
+            "1 call that had begun before and has" if stuck == 1 else f"{stuck} calls that had begun before and have"
         )
+        return f"nothing was counted: all that ran stayed inside {calls} not returned"
     if session.syscalls:
         return f"nothing was counted: no call of {', '.join(session.syscalls)} was made"
     if not target.by_process and not processes.first_process(targets.PROC, target.cgroup):

@@ -94,9 +94,9 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
     if not trust["complete"]:
         yield f"NOT COMPLETE: {said['DataComplete']['message']}"
     if trust["unmatchedCalls"]:
-        yield f"{trust['unmatchedCalls']} calls were under way when counting began: counted, without a length."
+        yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:
-        yield f"{trust['unreturnedCalls']} calls had not returned when counting ended: not counted."
+        yield f"Not returned when counting ended: {trust['unreturnedCalls']}, not counted."
     if trust["ioUring"]:
         yield "io_uring is in use: what it reads and writes never shows as system calls."
 

@@ -1,0 +1,155 @@
+"""The result of a local trace: its status, and how table, YAML and JSON are written."""
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubestrace_cli import results, sessions
+from kubestrace_cli.endings import Ending
+from kubestrace_protos.v1 import agent_pb2
+
+SESSION = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None)
+COMMAND_ENDED = Ending("COMMAND ended after 2.5 s")
+OPENAT = agent_pb2.SyscallCounts(
+    name="openat",
+    calls=5,
+    errors=3,
+    timed=5,
+    total_nanoseconds=50_000,
+    max_nanoseconds=20_000,
+    errnos=[agent_pb2.ErrnoCount(name="ENOENT", count=2), agent_pb2.ErrnoCount(name="EACCES", count=1)],
+    latency=agent_pb2.Histogram(buckets=[90], counts=[5]),
+)
+
+
+def report(*counts: agent_pb2.SyscallCounts, **trust: Any) -> agent_pb2.Report:
+    """Make a final report of one container."""
+    state = agent_pb2.ContainerState(
+        container=agent_pb2.Container(container_name="shop"),
+        phase=agent_pb2.ContainerState.PHASE_ENDED,
+        host_pid=41,
+        pid=7,
+    )
+    return agent_pb2.Report(
+        node="here",
+        agent_id="local-1",
+        sequence=1,
+        final=True,
+        start_time_unix_nanoseconds=1_000_000_000,
+        time_unix_nanoseconds=3_500_000_000,
+        containers=[agent_pb2.ContainerReport(state=state, syscalls=counts)],
+        trust=agent_pb2.Trust(**trust),
+    )
+
+
+def document(
+    *counts: agent_pb2.SyscallCounts,
+    ending: Ending = COMMAND_ENDED,
+    remark: str = "",
+    **trust: Any,
+) -> dict[str, Any]:
+    """Make the whole document of a trace."""
+    status = results.status(SESSION, report(*counts, **trust), ending, agent_pb2.CGROUP_MODE_UNIFIED, remark)
+    return SESSION.document(status)
+
+
+def finished(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the condition Finished."""
+    return next(each for each in status["conditions"] if each["type"] == "Finished")
+
+
+def test_a_trace_that_came_to_its_end_has_succeeded() -> None:
+    """Phase, reason, times and targets are those of a session in a cluster."""
+    status = document(OPENAT)["status"]
+
+    assert (status["phase"], finished(status)["reason"]) == ("Succeeded", "Completed")
+    assert (status["startTime"], status["completionTime"]) == (
+        "1970-01-01T00:00:01.000000Z",
+        "1970-01-01T00:00:03.500000Z",
+    )
+    assert status["targets"]["matched"] == status["targets"]["finished"] == 1
+    assert (status["observedGeneration"], status["trust"]["cgroupMode"]) == (1, "unified")
+
+
+def test_a_trace_that_a_person_ended_is_cancelled_and_complete() -> None:
+    """What was counted until Ctrl-C is all there."""
+    status = document(OPENAT, ending=Ending("ended by SIGINT after 2.5 s", by_person=True))["status"]
+
+    assert (status["phase"], finished(status)["reason"]) == ("Cancelled", "Cancelled")
+    assert finished(status)["message"] == "Ended by SIGINT after 2.5 s."
+    assert status["trust"]["complete"] is True
+
+
+def test_why_nothing_was_counted_stands_in_the_conditions_message() -> None:
+    """The sentence about the end is followed by the reason for the empty table."""
+    status = document(remark="nothing was counted: nobody was there")["status"]
+
+    assert finished(status)["message"] == "COMMAND ended after 2.5 s. Nothing was counted: nobody was there."
+
+
+def test_the_table_is_followed_by_the_errors_and_the_end() -> None:
+    """Errors by name and how it ended stand below the table; a clean trace has no further remark."""
+    text = results.table(document(OPENAT))
+
+    assert text.endswith(
+        "\n"
+        "   errors errno            syscall\n"
+        "        2 ENOENT           openat\n"
+        "        1 EACCES           openat\n"
+        "\n"
+        "COMMAND ended after 2.5 s.\n"
+    )
+
+
+def test_more_errors_than_are_shown_are_summed() -> None:
+    """The list below the table ends with what it leaves out."""
+    errnos = [agent_pb2.ErrnoCount(name=f"E{index:02}", count=index + 1) for index in range(12)]
+    counts = agent_pb2.SyscallCounts(name="ioctl", calls=78, errors=78, errnos=errnos)
+
+    assert "\n        3 (2 more)\n" in results.table(document(counts))
+
+
+def test_everything_that_is_missing_is_said_below_the_table() -> None:
+    """Lost, unmatched and unreturned calls and io_uring each have their sentence."""
+    text = results.table(document(OPENAT, lost_calls=4, unmatched_calls=3, unreturned_calls=2, io_uring=True))
+
+    assert "NOT COMPLETE: 4 calls lost" in text
+    assert "Under way when counting began: 3," in text
+    assert "Not returned when counting ended: 2," in text
+    assert "io_uring is in use" in text
+
+
+def test_json_and_yaml_hold_the_same_document() -> None:
+    """Both are read back to what was written, other letters and the table's lines included."""
+    whole = document(OPENAT)
+    whole["metadata"]["name"] = "größer"
+    places = {"json": io.StringIO(), "yaml": io.StringIO()}
+    for output, place in places.items():
+        results.write(whole, output, place)
+
+    assert json.loads(places["json"].getvalue()) == whole
+    assert yaml.safe_load(places["yaml"].getvalue()) == whole
+    assert "  table: |" in places["yaml"].getvalue()
+    assert "größer" in places["yaml"].getvalue()
+
+
+def test_a_reader_that_has_gone_away_is_no_error() -> None:
+    """`kubestrace local ... | head` ends without a traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as place:
+        results.write(document(OPENAT), "json", place)
+
+
+def test_a_result_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """The message names the file and the reason."""
+    with (
+        pytest.raises(results.ResultFileError, match="/nowhere/result: No such file"),
+        results.opened(tmp_path / "nowhere/result"),
+    ):
+        pass
