@@ -61,9 +61,8 @@ async def _run(chosen: settings.Settings) -> int:
     await health_server.start(chosen.health_socket)
     if chosen.health_listen:
         await health.start(chosen.health_listen)
-    serving = asyncio.create_task(_serve(chosen, stop, ready, health_server))
     try:
-        await serving
+        await _serve(chosen, stop, ready, health_server)
     finally:
         await health.stop()
         await health_server.stop()

@@ -7,7 +7,6 @@ operator's: a valid certificate alone opens nothing.
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 OPERATOR_IDENTITY = "spiffe://kubestrace.io/operator"
-
-# gRPC for Python has no setting for the lowest TLS version. It always offers TLS 1.3's own suites and takes this
-# list for TLS 1.2 only; this one suite needs a pre-shared key, which nobody has, so no TLS 1.2 handshake succeeds.
-# The door checks the version again.
-os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-PSK-AES128-CBC-SHA"
 
 _OPTIONS = (
     # A request names at most a node's containers; a report holds all their counts.

@@ -214,7 +214,9 @@ class Traces:
         ]
 
     async def shutdown(self) -> None:
-        """End every trace, so that watchers get final reports, and give the tracer back."""
+        """End every trace, so that watchers get final reports, and give the tracer back. Twice is fine."""
+        if self._closing:
+            return
         self._closing = True
         while self._running:
             await asyncio.gather(

@@ -1,0 +1,31 @@
+"""Settings from the environment and from flags."""
+
+from pathlib import Path
+
+import pytest
+
+from kubestrace_agent import settings
+
+
+def test_the_environment_gives_the_defaults_and_flags_win() -> None:
+    """A variable stands in for its flag, and an empty one for nothing."""
+    environment = {"KUBESTRACE_NODE_NAME": "n1", "KUBESTRACE_LISTEN": "", "KUBESTRACE_LOG_LEVEL": "debug"}
+
+    chosen = settings.parse(["--log-level", "warning"], environment)
+
+    assert (chosen.node_name, chosen.listen, chosen.log_level) == ("n1", "0.0.0.0:9640", "WARNING")
+
+
+def test_the_known_sockets_are_tried_unless_one_is_given() -> None:
+    """Below the mounted /run of the host first."""
+    assert settings.parse([], {}).cri_sockets[0] == Path("/host/run/containerd/containerd.sock")
+    assert settings.parse([], {"KUBESTRACE_CRI_SOCKET": "/a.sock"}).cri_sockets == (Path("/a.sock"),)
+
+
+@pytest.mark.parametrize("wrong", [["--log-level", "loud"], ["--max-containers", "0"], ["--max-containers", "many"]])
+def test_a_wrong_setting_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the flag."""
+    with pytest.raises(SystemExit):
+        settings.parse(wrong, {})
+
+    assert wrong[0] in capsys.readouterr().err
