@@ -149,9 +149,7 @@ def _why_nothing(report: agent_pb2.Report, session: sessions.Session, target: ta
         return ""
     stuck = report.trust.unreturned_calls
     if stuck:
-        calls = (
-            "1 call that had begun before and has" if stuck == 1 else f"{stuck} calls that had begun before and have"
-        )
+        calls = "1 call that began before and has" if stuck == 1 else f"{stuck} calls that began before and have"
         return f"nothing was counted: all that ran stayed inside {calls} not returned"
     if session.syscalls:
         return f"nothing was counted: no call of {', '.join(session.syscalls)} was made"

@@ -9,7 +9,7 @@ from kubestrace_agent import aggregate
 from kubestrace_agent.kernel.counts import InFlight, RawCounts
 from kubestrace_agent.kernel.tracer import Tracer
 from kubestrace_agent.syscalls import SyscallKey
-from kubestrace_cli.targets import Target
+from kubestrace_cli.targets import Target, TargetError
 from kubestrace_protos.v1 import agent_pb2
 
 _Phase = agent_pb2.ContainerState.Phase
@@ -19,14 +19,17 @@ class Recording:
     """Counts from the moment it is made until `finish`. The tracer stays the caller's."""
 
     def __init__(self, tracer: Tracer, target: Target, wanted: frozenset[SyscallKey] | None) -> None:
-        """Begin. Raises what Tracer.add_container and add_process raise."""
+        """Begin. Raises TargetError when the target has gone, and what the tracer raises."""
         self._tracer = tracer
         self._target = target
         self._wanted = wanted
-        if target.by_process:
-            self._slot = tracer.add_process(target.host_pid, wanted=wanted)
-        else:
-            self._slot = tracer.add_container(target.cgroup, wanted=wanted)
+        try:
+            if target.by_process:
+                self._slot = tracer.add_process(target.host_pid, wanted=wanted)
+            else:
+                self._slot = tracer.add_container(target.cgroup, wanted=wanted)
+        except (ProcessLookupError, FileNotFoundError) as error:
+            raise TargetError(f"{target.name} has just ended") from error
         self._cpu_start = time.process_time()
         self._start_ns = time.monotonic_ns()
         self.start_unix_ns = time.time_ns()
