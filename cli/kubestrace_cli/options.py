@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 # As the TraceSession's schema has them.
@@ -179,6 +178,9 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help=others.get("help"))
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        # Reading it costs 20 ms, which every other use would pay.
+        from importlib import metadata  # noqa: PLC0415
+
         print(f"kubestrace {metadata.version('kubestrace')}")
         parser.exit()
 
