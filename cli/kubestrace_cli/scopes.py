@@ -16,7 +16,8 @@ class Scope:
 
     def __init__(self, root: Path, own: str, name: str) -> None:
         """Make the cgroup `name` below the cgroup `own` (as /proc/self/cgroup has it) of the tree mounted at `root`."""
-        self.parent = root / own.lstrip("/")
+        # A path that climbs is outside our cgroup namespace, and of its tree we see only `root` and below.
+        self.parent = root if own.startswith("/..") else root / own.lstrip("/")
         self.path = self.parent / name
         try:
             self.path.mkdir()

@@ -21,6 +21,11 @@ def test_a_cgroup_is_made_below_the_callers_own(tmp_path: Path) -> None:
     assert (tmp_path / "user.slice" / "x").is_dir()
 
 
+def test_a_caller_outside_its_cgroup_namespace_uses_the_root(tmp_path: Path) -> None:
+    """A path that climbs out of the tree is not followed."""
+    assert scopes.Scope(tmp_path, "/../../other", "x").path == tmp_path / "x"
+
+
 def test_an_empty_cgroup_is_removed_with_what_nests_in_it(tmp_path: Path) -> None:
     """Cgroups that COMMAND made and left behind go as well, and nobody was moved."""
     scope = scopes.Scope(tmp_path, "/", "x")
