@@ -30,10 +30,10 @@ kubeconfig() {
   (umask 077 && cat >"$2") <<EOF
 apiVersion: v1
 kind: Config
-current-context: rig
-contexts: [{name: rig, context: {cluster: rig, user: $1}}]
+current-context: kubestrace-rig
+contexts: [{name: kubestrace-rig, context: {cluster: kubestrace-rig, user: $1}}]
 clusters:
-  - name: rig
+  - name: kubestrace-rig
     cluster:
       server: https://$control_ip:6443
       certificate-authority-data: $(base64 -w0 "$rig/pki/ca.crt")

@@ -1,7 +1,7 @@
 # A cgroup root for every node, on machines with cgroup v2 only and on hybrid ones: sourced after rig.sh.
 # shellcheck shell=bash
 
-cgroup_of() { echo "kubestrace-$1"; }
+cgroup_of() { echo "${rig##*/}-$1"; }
 
 # The mounted hierarchies: one on a machine with cgroup v2 only; on a hybrid one every v1 controller's and `unified`.
 hierarchies() { awk '$3 == "cgroup" || $3 == "cgroup2" {print $2}' /proc/mounts | grep '^/sys/fs/cgroup' | sort -u; }

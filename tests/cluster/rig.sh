@@ -8,7 +8,7 @@ set -E
 trap 'printf "error: %s:%s: %s\n" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 here=$root/tests/cluster
-# All state: certificates, logs, etcd's data, the nodes' /var/lib folders. Not under /run, which is memory on many machines.
+# One rig a folder; several can run at a time. All state: certificates, logs, etcd's data, the nodes' /var/lib folders. Not under /run, which is memory on many machines.
 rig=${KUBESTRACE_RIG:-/var/lib/kubestrace-rig}
 nodes=(node-1 node-2)
 
@@ -94,6 +94,21 @@ wait_for() {
     [ $SECONDS -lt $end ] || die "waited $seconds s in vain for $what (logs: $rig/logs): $(tail -n 3 "$rig/logs/wait.log")"
     sleep 0.2
   done
+}
+
+nodes_are_ready() {
+  [ "$(api get nodes -o 'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status} {end}')" = \
+    "$(printf 'True %.0s' "${nodes[@]}")" ]
+}
+
+# is_up: every daemon lives, the API server answers, the nodes are ready.
+is_up() {
+  local name
+  [ -e "$rig/is-up" ] || return 1
+  for name in "$rig"/pids/*; do
+    pid_of "${name##*/}" >/dev/null || return 1
+  done
+  api get --raw /readyz --request-timeout 5s >/dev/null 2>&1 && nodes_are_ready 2>/dev/null
 }
 
 api() { inside control kubectl --kubeconfig "$rig/admin.conf" "$@"; }
