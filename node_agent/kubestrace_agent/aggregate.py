@@ -1,10 +1,20 @@
 """Two snapshots of a slot -> what was counted between them, as the wire carries it. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel.counts import RawCounts
-from kubestrace_agent.syscalls import SyscallKey
+from kubestrace_agent.kernel.counts import RawCounts, Row
+from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, WAITS, SyscallKey, errno_name, name, names
 from kubestrace_protos.v1 import agent_pb2
+
+# Returns that the kernel turns into a restart or EINTR before the program sees them (Linux include/linux/errno.h:
+# ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK).
+RESTARTS = frozenset({512, 513, 514, 516})
+# Histogram of agent.proto.
+_LINEAR = 16
+_PARTS = 8
+_BUCKETS = 320
+_IO_URING = frozenset({"io_uring_setup", "io_uring_enter"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +37,81 @@ def difference(
     `wanted` is the trace's own Selection.keys() (a shared slot may count more); `architecture` is the machine's
     (platform.machine()): rows of another ABI carry its name.
     """
-    raise NotImplementedError
+    before = start or RawCounts()
+    syscalls = []
+    trust = agent_pb2.Trust(lost_calls=now.lost_calls - before.lost_calls)
+    for key, row in now.rows.items():
+        then = before.rows.get(key, _NOTHING)
+        if row is then:
+            continue
+        if name(key) in _IO_URING:
+            trust.io_uring = True
+        if is_wanted(key, wanted):
+            counts = _counts(key, then, row, before.epoch, architecture)
+            if counts.calls:
+                syscalls.append(counts)
+                trust.unmatched_calls += row.unmatched - then.unmatched
+    trust.unreturned_calls = sum(is_wanted(call.key, wanted) for call in now.in_flight)
+    syscalls.sort(key=lambda counts: (-counts.total_nanoseconds, counts.name, counts.abi))
+    return Difference(syscalls, trust)
+
+
+_NOTHING = Row()
+
+
+def is_wanted(key: SyscallKey, wanted: frozenset[SyscallKey] | None) -> bool:
+    """Whether a selection holds this call."""
+    if wanted is None or key in wanted:
+        return True
+    return SyscallKey(key.abi, UNKNOWN_NUMBERS) in wanted and key.number not in names(key.abi)
+
+
+def _counts(key: SyscallKey, then: Row, row: Row, since_epoch: int, architecture: str) -> agent_pb2.SyscallCounts:
+    buckets = _grown(then.buckets, row.buckets)
+    errnos = _grown(then.errnos, row.errnos)
+    timed = sum(buckets.values())
+    called = name(key)
+    return agent_pb2.SyscallCounts(
+        name=called,
+        abi="" if key.abi == architecture else key.abi,
+        wait=called in WAITS,
+        calls=timed + row.untimed - then.untimed,
+        errors=sum(count for number, count in errnos.items() if number not in RESTARTS),
+        interrupted=sum(count for number, count in errnos.items() if number in RESTARTS),
+        timed=timed,
+        total_nanoseconds=row.total_ns - then.total_ns,
+        max_nanoseconds=_longest(row, since_epoch, buckets),
+        errnos=[
+            agent_pb2.ErrnoCount(name=errno_name(number), count=count)
+            for number, count in sorted(errnos.items())
+            if number not in RESTARTS
+        ],
+        latency=agent_pb2.Histogram(buckets=sorted(buckets), counts=[buckets[index] for index in sorted(buckets)]),
+    )
+
+
+def _grown(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
+    """What was added, without zeros."""
+    return {index: count - then.get(index, 0) for index, count in now.items() if count != then.get(index, 0)}
+
+
+def _longest(row: Row, since_epoch: int, buckets: dict[int, int]) -> int:
+    """The longest call since an epoch, which lies in the highest bucket.
+
+    A call that ended in the microseconds of the first snapshot may be counted before it and have its length noted
+    after it, or the other way round: the bucket knows better.
+    """
+    if not buckets:
+        return 0
+    longest = next((ns for epoch, ns in row.maxima if epoch > since_epoch), 0)
+    low, high = bucket_bounds(max(buckets))
+    return min(max(longest, low), high) if high else max(longest, low)
+
+
+def bucket_bounds(index: int) -> tuple[int, int]:
+    """Smallest and largest value of a histogram bucket; the last one has no largest (0)."""
+    if index < _LINEAR:
+        return index, index
+    octave, part = divmod(index - _LINEAR, _PARTS)
+    low = (_PARTS + part) << (octave + 1)
+    return low, 0 if index == _BUCKETS - 1 else low + (1 << (octave + 1)) - 1

@@ -25,7 +25,7 @@ def _lib() -> ctypes.CDLL:
         for name in ("bpf_map_lookup_elem", "bpf_map_update_elem", "bpf_map_delete_elem"):
             getattr(_libbpf, name).restype = ctypes.c_int
         silent = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-        _libbpf.libbpf_set_print(ctypes.cast(None, silent))
+        _libbpf.libbpf_set_print(silent())
     return _libbpf
 
 

@@ -45,13 +45,14 @@ class Programs:
         ours, childs = socket.socketpair()
         with ours:
             ours.settimeout(_LOAD_TIMEOUT_SECONDS)
+            numbers = [str(number) for number in (childs.fileno(), max_slots, max_rows, slot_rows)]
             child = subprocess.Popen(
-                [sys.executable, "-m", "kubestrace_agent.kernel.probe", *map(str, (childs.fileno(), max_slots, max_rows, slot_rows))],
+                [sys.executable, "-m", "kubestrace_agent.kernel.probe", *numbers],
                 pass_fds=[childs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-            )  # fmt: skip
+            )
             childs.close()
             try:
                 message, fds, _, _ = socket.recv_fds(ours, _MESSAGE_BYTES, _MAX_FDS)

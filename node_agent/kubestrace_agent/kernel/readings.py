@@ -44,7 +44,7 @@ class Reading:
             total_ns=total,
             untimed=_grown(self.row.untimed, untimed),
             unmatched=_grown(self.row.unmatched, unmatched),
-            errnos={layout.errno_at(i): n for i, n in self._counters.items() if i < layout.ERRNOS} | odd_errnos,
+            errnos={layout.errno_at(i): n for i, n in self._counters.items() if i < layout.ERRNOS} | dict(odd_errnos),
             buckets={i - layout.ERRNOS: n for i, n in self._counters.items() if i >= layout.ERRNOS},
             maxima=_staircase(maxima),
         )

@@ -1,0 +1,133 @@
+"""Which system calls a session asks for, in strace's words. Pure.
+
+`name`, `%class`, `/regex` and each of them after `!`, which takes away: what is selected is the union of the others
+(all calls when there are none) without those. Names without % that only a class has (`file`) are not classes here.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kubestrace_agent.syscalls import tables
+from kubestrace_agent.syscalls.numbers import UNKNOWN_NUMBERS, SyscallKey, abi_names, names
+
+_MAX_PATTERN = 256
+# An expression is matched by backtracking: with this many repetitions a name of 30 letters still takes microseconds.
+_MAX_REPETITIONS = 4
+_REPETITION = re.compile(r"(?<!\\)(?:[*+?]|\{\d*,?\d*\})")
+_REPEATED_GROUP = re.compile(r"(?<!\\)\)(?:[*+]|\{)")
+_UNSAFE = re.compile(r"\\\d|\(\?")
+# strace's short form.
+_CLASS_ALIASES = {"net": "network"}
+
+
+class SyscallPatternError(ValueError):
+    """Patterns that name nothing. `problems`: one sentence for each, with the nearest names offered."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What patterns select on one machine."""
+
+    _keys: frozenset[SyscallKey] | None
+
+    def keys(self) -> frozenset[SyscallKey] | None:
+        """The calls selected; None is all. UNKNOWN_NUMBERS stands for numbers that no table knows."""
+        return self._keys
+
+
+class _WrongPatternError(Exception):
+    """One pattern is wrong; the message is its problem."""
+
+
+def parse_patterns(patterns: Sequence[str], architecture: str) -> Selection:
+    """Patterns for a machine ("x86_64", "aarch64"); none: all. Raises SyscallPatternError."""
+    wanted: set[str] = set()
+    unwanted: set[str] = set()
+    problems = []
+    for pattern in patterns:
+        negative = pattern.startswith("!")
+        try:
+            (unwanted if negative else wanted).update(_matching(pattern[negative:].strip(), pattern))
+        except _WrongPatternError as error:
+            problems.append(str(error))
+    if problems:
+        raise SyscallPatternError(problems)
+    if not patterns:
+        return Selection(None)
+    only_negative = all(pattern.startswith("!") for pattern in patterns)
+    chosen = (_all_names() if only_negative else wanted) - unwanted
+    return Selection(frozenset(_keys_of(chosen, architecture, others=only_negative)))
+
+
+def _keys_of(chosen: set[str], architecture: str, *, others: bool) -> Iterable[SyscallKey]:
+    for abi in abi_names(architecture):
+        yield from (SyscallKey(abi, number) for number, name in names(abi).items() if name in chosen)
+        if others:
+            yield SyscallKey(abi, UNKNOWN_NUMBERS)
+
+
+def _all_names() -> set[str]:
+    """Of every machine, so that a session may say `open` and run on nodes of any kind."""
+    every = (tables.X86_64, tables.I386, tables.X32, tables.AARCH64, tables.ARM)
+    return {name for table in every for name in table.values()}
+
+
+def _matching(word: str, pattern: str) -> set[str]:
+    """The names that a pattern without its `!` stands for."""
+    if len(pattern) > _MAX_PATTERN:
+        raise _WrongPatternError(f"A syscall pattern is longer than {_MAX_PATTERN} characters.")
+    if word.startswith("%"):
+        return set(_class(word[1:], pattern))
+    if word.startswith("/"):
+        return _regex(word[1:], pattern)
+    if word in _all_names():
+        return {word}
+    if re.fullmatch(r"syscall_\d+", word):
+        raise _WrongPatternError(f'"{pattern}": calls without a name cannot be chosen one by one.')
+    raise _WrongPatternError(f'"{pattern}" names no system call{_nearest(word, _names_and_classes())}')
+
+
+def _class(name: str, pattern: str) -> frozenset[str]:
+    members = tables.CLASSES.get(_CLASS_ALIASES.get(name, name))
+    if members is None:
+        raise _WrongPatternError(f'"{pattern}" names no class of system calls{_nearest("%" + name, _class_words())}')
+    return members
+
+
+def _regex(text: str, pattern: str) -> set[str]:
+    if _UNSAFE.search(text) or _REPEATED_GROUP.search(text) or len(_REPETITION.findall(text)) > _MAX_REPETITIONS:
+        raise _WrongPatternError(
+            f'"{pattern}": an expression may have {_MAX_REPETITIONS} repetitions, none of a group, no "(?" or "\\1".'
+        )
+    try:
+        expression = re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise _WrongPatternError(f'"{pattern}" is no regular expression: {error}.') from error
+    found = {name for name in _all_names() if expression.search(name)}
+    if not found:
+        raise _WrongPatternError(f'"{pattern}" matches no system call.')
+    return found
+
+
+def _class_words() -> list[str]:
+    return ["%" + name for name in (*tables.CLASSES, *_CLASS_ALIASES)]
+
+
+def _names_and_classes() -> list[str]:
+    return sorted(_all_names()) + _class_words()
+
+
+def _nearest(word: str, candidates: Sequence[str]) -> str:
+    """The nearest names as the end of a sentence; classes count without their %, which is easily forgotten."""
+    near = [name for name in candidates if name.lstrip("%") == word.lstrip("%")]
+    near += [name for name in difflib.get_close_matches(word, candidates, n=3, cutoff=0.6) if name not in near]
+    if not near:
+        return "."
+    quoted = [f'"{name}"' for name in near[:3]]
+    return f"; did you mean {' or '.join(([', '.join(quoted[:-1])] if quoted[:-1] else []) + quoted[-1:])}?"
