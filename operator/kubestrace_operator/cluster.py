@@ -18,7 +18,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from kubestrace_operator import pods as pod_objects
-from kubestrace_operator.credentials import ConflictError
+from kubestrace_operator.errors import ClusterError, ConflictError, ExpiredError, NotFoundError, RejectedError
 from kubestrace_operator.spec import InvalidSpecError, Selector, Workload, parse_selector
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ WATCH_SECONDS = 280
 WATCH_SILENCE_SECONDS = 75.0
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _MERGE_PATCH = "application/merge-patch+json"
+_CONFLICTS = 5
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _WORKLOADS = {
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments/{}",
@@ -39,22 +41,6 @@ _WORKLOADS = {
     "Job": "/apis/batch/v1/namespaces/{}/jobs/{}",
 }
 _REJECTED = frozenset({400, 413, 422})
-
-
-class ClusterError(Exception):
-    """The API server did not do what was asked. Trying again may help: it is away, overloaded or not yet ready."""
-
-
-class NotFoundError(ClusterError):
-    """There is no such object. Trying again does not help."""
-
-
-class RejectedError(ClusterError):
-    """The API server refuses this document. Trying again with the same one does not help."""
-
-
-class _ExpiredError(ClusterError):
-    """The resource version of a watch is too old: list again."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +69,16 @@ class Cluster:
         """Return the cluster that this pod runs in, or that the kubeconfig names; `namespace` is the operator's own."""
         configuration = Configuration()
         try:
-            kubernetes_config.load_incluster_config(client_configuration=configuration)
+            kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except kubernetes_config.ConfigException:
-            await kubernetes_config.load_kube_config(client_configuration=configuration)
+            await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+                client_configuration=configuration
+            )
         return cls(configuration, namespace)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call]
 
     async def login(self) -> Login:
         """Return the present credentials; a service account's token changes from time to time."""
@@ -138,16 +126,31 @@ class Cluster:
         path = f"{SESSIONS}/namespaces/{namespace}/tracesessions/{name}/status"
         await self._request("PATCH", path, body={"status": status}, content_type=_MERGE_PATCH)
 
-    async def unseen_sessions(self) -> dict[str, str]:
-        """Return creation times by "namespace/name" of the sessions that have no phase: nobody has taken them up."""
-        table = await self._request("GET", f"{SESSIONS}/tracesessions", accept=_TABLE)
+    async def set_finalizer(self, metadata: Mapping[str, Any], finalizer: str, *, present: bool) -> None:
+        """Add a finalizer to a session or take it away; `metadata` is the session's as last seen.
+
+        Raises NotFoundError, RejectedError (none can be added to an object that is being deleted), ClusterError.
+        """
+        path = f"{SESSIONS}/namespaces/{metadata['namespace']}/tracesessions/{metadata['name']}"
+        for _ in range(_CONFLICTS):
+            others = [each for each in metadata.get("finalizers") or () if each != finalizer]
+            wanted = {"resourceVersion": metadata["resourceVersion"], "finalizers": others + [finalizer] * present}
+            with suppress(ConflictError):
+                await self._request("PATCH", path, body={"metadata": wanted}, content_type=_MERGE_PATCH)
+                return
+            current = (await self._request("GET", path, accept=_METADATA))["metadata"]
+            if current["uid"] != metadata["uid"]:
+                raise NotFoundError(f"{path} is another session of the same name")
+            metadata = current
+        raise ClusterError(f"{path} changes faster than its finalizers can be written")
+
+    async def unseen_sessions(self, namespace: str | None = None) -> set[str]:
+        """Return the "namespace/name" of the sessions that have no phase: nobody has taken them up."""
+        within = f"/namespaces/{namespace}" if namespace else ""
+        table = await self._request("GET", f"{SESSIONS}{within}/tracesessions", accept=_TABLE)
         phase = next(index for index, column in enumerate(table["columnDefinitions"]) if column["name"] == "Phase")
         metadata = [row["object"]["metadata"] for row in table["rows"] or () if not row["cells"][phase]]
-        return {
-            f"{each['namespace']}/{each['name']}": each["creationTimestamp"]
-            for each in metadata
-            if not each.get("deletionTimestamp")
-        }
+        return {f"{each['namespace']}/{each['name']}" for each in metadata if not each.get("deletionTimestamp")}
 
     async def secret(self, name: str) -> Mapping[str, str] | None:
         """Return the data of a Secret of the operator's namespace, base64; None when there is none."""
@@ -184,7 +187,7 @@ class Cluster:
                         version = event["object"]["metadata"]["resourceVersion"]
                         if _applied(known, event):
                             yield known
-            except _ExpiredError:
+            except ExpiredError:
                 continue
             except ClusterError as error:
                 _log.warning("watching %s: %s", path, error)
@@ -194,8 +197,8 @@ class Cluster:
     async def _events(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
         """Yield a watch's events until the server ends it."""
         watch = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
-        response = await self._send("GET", path, query=watch, timeout=timeout)
+        waits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+        response = await self._send("GET", path, query=watch, waits=waits)
         try:
             async for line in response.content:
                 event = json.loads(line)
@@ -217,9 +220,9 @@ class Cluster:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> dict[str, Any]:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        waits = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
         headers = {"Content-Type": content_type, "Accept": accept}
-        response = await self._send(method, path, query=query, body=body, headers=headers, timeout=timeout)
+        response = await self._send(method, path, query=query, body=body, headers=headers, waits=waits)
         try:
             answer: dict[str, Any] = json.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -231,7 +234,7 @@ class Cluster:
         method: str,
         path: str,
         *,
-        timeout: aiohttp.ClientTimeout,
+        waits: aiohttp.ClientTimeout,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -246,7 +249,7 @@ class Cluster:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            answer = await self._client.call_api(*serialized, _request_timeout=timeout)
+            answer = await self._client.call_api(*serialized, _request_timeout=waits)
             response: aiohttp.ClientResponse = answer.response
             if response.status >= 400:
                 _raise_for(response.status, await _message(response), f"{method} {path}")
@@ -276,7 +279,7 @@ def _raise_for(code: int, message: str, what: str) -> None:
     if code == 409:
         raise ConflictError(sentence)
     if code == 410:
-        raise _ExpiredError(sentence)
+        raise ExpiredError(sentence)
     raise (RejectedError if code in _REJECTED else ClusterError)(sentence)
 
 

@@ -16,6 +16,7 @@ from typing import Protocol
 from kubestrace_operator import certificates
 from kubestrace_operator.agents import Certificates
 from kubestrace_operator.certificates import Pair
+from kubestrace_operator.errors import ConflictError
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 5
@@ -25,10 +26,6 @@ CERTIFICATE, KEY, CA = "tls.crt", "tls.key", "ca.crt"
 
 class CredentialsError(Exception):
     """No usable certificates; the message names the Secret and says what to do."""
-
-
-class ConflictError(Exception):
-    """Raised by a store: somebody else has made this Secret meanwhile."""
 
 
 class Store(Protocol):
@@ -104,9 +101,9 @@ def _usable_ca(name: str, data: Mapping[str, bytes], now: datetime) -> Pair:
 async def _leaf(store: Store, name: str, ca: Pair, now: datetime, *, agent: bool = False) -> Pair:
     data = await _read(store, name)
     known = Pair(data.get(CERTIFICATE, b""), data.get(KEY, b"")) if data is not None else None
-    if known is not None and data is not None and data.get(CA) == ca.certificate:
-        if not certificates.renewal_due(known, ca, now):
-            return known
+    same_ca = data is not None and data.get(CA) == ca.certificate
+    if known is not None and same_ca and not certificates.renewal_due(known, ca, now):
+        return known
     made = (certificates.agent_leaf if agent else certificates.operator_leaf)(ca, now)
     encoded = _encoded({CERTIFICATE: made.certificate, KEY: made.key, CA: ca.certificate})
     if known is None:

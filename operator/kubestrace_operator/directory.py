@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from kubestrace_operator.agents import Endpoint
@@ -24,11 +25,13 @@ class Directory:
         self._port = port
         self._ready: dict[str, Endpoint] = {}
         self._listeners: set[asyncio.Event] = set()
+        self._known = asyncio.Event()
 
     async def follow(self, snapshots: AsyncIterator[list[dict[str, Any]]], connections: Connections) -> None:
         """Take over every snapshot of the agents' pods; ends when they do."""
         async for pods in snapshots:
             ready = endpoints(pods, self._port)
+            self._known.set()
             if ready == self._ready:
                 continue
             _log.info("ready agents: %s", ", ".join(sorted(ready)) or "none")
@@ -36,6 +39,12 @@ class Directory:
             await connections.keep(list(ready.values()))
             for listener in self._listeners:
                 listener.set()
+
+    async def wait_until_known(self, seconds: float) -> None:
+        """Wait for the first snapshot, at most this long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._known.wait()
 
     def on(self, node: str) -> Endpoint | None:
         """Return the ready agent of a node."""

@@ -136,6 +136,7 @@ class _Builder:
         ]
         self._failures = [documents.failure(failure) for failure in progress.failures]
         self._gaps = [documents.gap(gap) for gap in sorted(merged.trust.gaps, key=documents.gap_order)]
+        self._syscalls = {id(row): documents.syscall(row) for row in rows}
         self._completeness = completeness(merged, progress)
 
     def head(self, complete: Completeness) -> dict[str, Any]:
@@ -174,7 +175,7 @@ class _Builder:
             "interrupted": self.merged.interrupted,
             "totalNanoseconds": self.merged.total_ns,
             "waitNanoseconds": self.merged.wait_ns,
-            "syscalls": [documents.syscall(row) for row in shown],
+            "syscalls": [self._syscalls[id(row)] for row in shown],
             "errorCounts": self.errors[: limits.errors],
         }
 

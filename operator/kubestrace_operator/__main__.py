@@ -1,0 +1,5 @@
+"""`python -m kubestrace_operator`."""
+
+from kubestrace_operator.main import main
+
+main()

@@ -1,0 +1,68 @@
+"""The operator's settings, from its environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+TLS_MODES = ("self-signed", "secret")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class EnvironmentProblem(Exception):  # noqa: N818 -- EnvironmentError is Python's old name for OSError
+    """A setting is missing or wrong; the message names it."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """All settings; each is the variable KUBESTRACE_<name>."""
+
+    # The operator's own namespace: agents and Secrets are looked for there.
+    namespace: str
+    # Label selector of the agents' pods.
+    agent_selector: str
+    agent_port: int
+    # "self-signed": the operator makes the certificates. "secret": somebody else does.
+    tls_mode: str
+    ca_secret: str
+    operator_tls_secret: str
+    agent_tls_secret: str
+    # "address:port" of the liveness probe.
+    liveness: str
+    # Empty: all.
+    watch_namespaces: tuple[str, ...]
+    log_level: str
+
+
+def read(variables: Mapping[str, str] = os.environ) -> Environment:
+    """Return the settings. Raises EnvironmentProblem."""
+
+    def value(name: str, default: str | None = None) -> str:
+        found = variables.get(f"KUBESTRACE_{name}", "").strip() or default
+        if found is None:
+            raise EnvironmentProblem(f"KUBESTRACE_{name} is not set")
+        return found
+
+    return Environment(
+        namespace=value("NAMESPACE"),
+        agent_selector=value("AGENT_SELECTOR", "app.kubernetes.io/name=kubestrace,app.kubernetes.io/component=agent"),
+        agent_port=_port(value("AGENT_PORT", "9640")),
+        tls_mode=_one_of("TLS_MODE", value("TLS_MODE", "self-signed"), TLS_MODES),
+        ca_secret=value("CA_SECRET", "kubestrace-ca"),
+        operator_tls_secret=value("OPERATOR_TLS_SECRET", "kubestrace-operator-tls"),
+        agent_tls_secret=value("AGENT_TLS_SECRET", "kubestrace-agent-tls"),
+        liveness=value("LIVENESS", "0.0.0.0:8080"),
+        watch_namespaces=tuple(value("WATCH_NAMESPACES", "").replace(",", " ").split()),
+        log_level=_one_of("LOG_LEVEL", value("LOG_LEVEL", "INFO").upper(), LOG_LEVELS),
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise EnvironmentProblem(f"KUBESTRACE_AGENT_PORT is {text!r}; it must be a port number")
+    return int(text)
+
+
+def _one_of(name: str, text: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise EnvironmentProblem(f"KUBESTRACE_{name} is {text!r}; it must be one of {', '.join(choices)}")
+    return text

@@ -1,0 +1,156 @@
+"""What a session knows: its pods, its nodes, where it stands; and the status that says so."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from kubestrace_operator import conditions, merge, outcomes, status
+from kubestrace_operator.conditions import Outcome
+from kubestrace_operator.merge import Merged, Trust
+from kubestrace_operator.nodes import NodeTrace, is_traced
+from kubestrace_operator.outcomes import Facts
+from kubestrace_operator.progress import Failure, Progress, Targets
+from kubestrace_operator.targets import ChosenPod, Found
+from kubestrace_protos.v1 import agent_pb2
+
+# Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
+_OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
+
+
+class Ledger:
+    """Everything that a status is made of."""
+
+    def __init__(self, generation: int, known_status: Mapping[str, Any]) -> None:
+        """`known_status` is what an earlier operator wrote of this session, or nothing."""
+        self.generation = generation
+        self.start = _moment(known_status.get("startTime"))
+        self.completion: datetime | None = None
+        self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
+        self.nodes: dict[str, NodeTrace] = {}
+        # None: the pods were not listed yet.
+        self.found: Found | None = None
+        self._pods: dict[str, ChosenPod] = {}
+        self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
+        self._nodes_before = {each.get("node") for each in known_status.get("containers") or ()}
+        self._gaps_before = list((known_status.get("trust") or {}).get("gaps") or ())
+
+    @property
+    def first_seen(self) -> datetime | None:
+        """When an operator first wrote that the session waits."""
+        finished = next((each for each in self._conditions if each.get("type") == "Finished"), {})
+        return _moment(finished.get("lastTransitionTime"))
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """The UIDs of the pods that are being traced, as they were last seen."""
+        return frozenset(pod.uid for pod in self.found.pods) if self.found else frozenset()
+
+    def note(self, found: Found) -> None:
+        """Take over what the target means now."""
+        self.found = found
+        self._pods |= {pod.uid: pod for pod in found.pods}
+
+    def traced_before(self, node: str) -> datetime | None:
+        """Return since when an earlier operator had this node traced, as far as its status says."""
+        return self.start if node in self._nodes_before else None
+
+    def failures(self, *, final: bool = False) -> tuple[Failure, ...]:
+        """Return what could not be traced; at the end that includes pods that never ran."""
+        found = self.found.failures if self.found else ()
+        of_nodes = [failure for node in self.nodes.values() for failure in node.failures()]
+        return (*found, *of_nodes, *(self._never_ran() if final else ()))
+
+    def facts(self, seconds: float, *, final: bool = False) -> Facts:
+        """Return what there is to say about the session."""
+        traced = [state for node in self.nodes.values() for state in node.states() if is_traced(state)]
+        return Facts(
+            merged=self.merged(),
+            failures=self.failures(final=final),
+            skipped=self.found.skipped if self.found else (),
+            containers=len(traced),
+            pods=len({state.container.pod_uid for state in traced}),
+            nodes=sum(node.traced for node in self.nodes.values()),
+            seconds=seconds,
+        )
+
+    def merged(self) -> Merged:
+        """Return everything counted so far."""
+        counted = merge.merge(report for node in self.nodes.values() for report in node.reports.values())
+        gaps = [gap for node in self.nodes.values() for gap in node.all_gaps()]
+        return merge.add([counted, Merged(trust=Trust(gaps=gaps + self._old_gaps()))])
+
+    def document(self) -> dict[str, Any]:
+        """Return the status as of now."""
+        if self.outcome.phase == conditions.TRACING:
+            self.outcome = outcomes.tracing(self.facts(0))
+        now = datetime.now(UTC)
+        document = status.status(self.merged(), self._progress(), now=now, previous_conditions=self._conditions)
+        self._conditions = document["conditions"]
+        return document
+
+    def minimal(self) -> dict[str, Any]:
+        """Return a status that only says where the session stands."""
+        return status.minimal(self._progress(), now=datetime.now(UTC), previous_conditions=self._conditions)
+
+    def _progress(self) -> Progress:
+        final = self.outcome.finished
+        return Progress(
+            outcome=self.outcome,
+            generation=self.generation,
+            start=self.start,
+            completion=self.completion,
+            targets=self._targets(final=final),
+            failures=self.failures(final=final),
+            cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
+        )
+
+    def _targets(self, *, final: bool) -> Targets:
+        states = [state for node in self.nodes.values() for state in node.states()]
+        traced = {state.container.pod_uid for state in states if is_traced(state)}
+        tracing_phase = agent_pb2.ContainerState.PHASE_TRACING
+        tracing = set() if final else {each.container.pod_uid for each in states if each.phase == tracing_phase}
+        pods = self._pods.keys() | traced
+        failed = (pods if final else self._failed_pods()) - traced
+        skipped = len(self.found.skipped) + len(self.found.without_container) if self.found else 0
+        return Targets(len(pods) + skipped, len(tracing), len(traced - tracing), len(failed), skipped)
+
+    def _failed_pods(self) -> set[str]:
+        failed_nodes = {node.node for node in self.nodes.values() if node.failure is not None}
+        states = [state for node in self.nodes.values() for state in node.states()]
+        return {pod.uid for pod in self._pods.values() if pod.node in failed_nodes} | {
+            state.container.pod_uid for state in states if not is_traced(state)
+        }
+
+    def _never_ran(self) -> list[Failure]:
+        known = {state.container.pod_uid for node in self.nodes.values() for state in node.states()}
+        known |= self._failed_pods()
+        return [
+            Failure("NotRunning", "; ".join(pod.waiting) or f"pod {pod.name} ended", pod.node, pod.name)
+            for pod in self._pods.values()
+            if pod.uid not in known
+        ]
+
+    def _old_gaps(self) -> list[agent_pb2.Gap]:
+        """Return the gaps of an earlier operator; what the lost agents had counted went with that operator."""
+        start = int(self.start.timestamp() * 1e9) if self.start else 0
+        return [
+            agent_pb2.Gap(
+                node=gap.get("node", ""),
+                reason=gap["reason"],
+                message=gap.get("message", ""),
+                start_time_unix_nanoseconds=start,
+                end_time_unix_nanoseconds=int(end.timestamp() * 1e9) if end else 0,
+            )
+            for gap in self._gaps_before
+            if gap.get("reason") in _OPERATORS_GAPS and gap.get("node") and not gap.get("container")
+            for end in [_moment(gap.get("endTime"))]
+        ]
+
+
+def _moment(text: object) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

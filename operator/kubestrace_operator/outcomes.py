@@ -1,0 +1,95 @@
+"""How a session stands and how it ended, in words: the reasons of api.md and messages that a person understands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kubestrace_operator import conditions, targets
+from kubestrace_operator.conditions import Outcome
+from kubestrace_operator.merge import Merged
+from kubestrace_operator.progress import Failure
+
+# What a waiting session's reason becomes when it ends without having traced anything.
+_ENDED_AS = {"AgentsNotReady": "AgentUnavailable"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What there is to say about a session."""
+
+    merged: Merged
+    failures: Sequence[Failure]
+    # Names of pods that were left out because of maxPods.
+    skipped: Sequence[str]
+    containers: int
+    pods: int
+    nodes: int
+    seconds: float
+
+
+def pending(reason: str, message: str, wait_seconds: float) -> Outcome:
+    """Return the outcome of a session that has nothing to trace yet."""
+    waiting = f" Waiting {wait_seconds:.0f} s at most." if wait_seconds >= 1 else ""
+    return Outcome(conditions.PENDING, reason, message + waiting)
+
+
+def tracing(facts: Facts) -> Outcome:
+    """Return the outcome of a session that counts."""
+    message = f"Counting system calls of {_scope(facts)}.{_left_out(facts)}{_failed(facts)}"
+    return Outcome(conditions.TRACING, "Tracing", message)
+
+
+def invalid(problems: Sequence[str]) -> Outcome:
+    """Return the outcome of a session that cannot be served as it is written."""
+    return Outcome(conditions.FAILED, "InvalidSpec", f"The spec cannot be served: {'; '.join(problems)}.")
+
+
+def nothing_traced(reason: str, message: str, failures: Sequence[Failure]) -> Outcome:
+    """Return the outcome of a session that never counted anything: the reason for which it waited until the end."""
+    if failures and reason in {"", "AgentsNotReady"}:
+        reason = failures[0].reason
+        message = targets.listed((failure.message for failure in failures), "; ", most=3)
+    sentence = message.rstrip(".")
+    return Outcome(conditions.FAILED, _ENDED_AS.get(reason, reason), f"Nothing was traced: {sentence}.")
+
+
+def cancelled(facts: Facts) -> Outcome:
+    """Return the outcome of a session that a person ended early."""
+    if not facts.containers:
+        return Outcome(conditions.CANCELLED, "Cancelled", "Cancelled before anything was traced.")
+    message = f"Cancelled after {facts.seconds:.0f} s; what was counted until then is kept. {_counted(facts)}"
+    return Outcome(conditions.CANCELLED, "Cancelled", message)
+
+
+def completed(facts: Facts, *, unanswered: Sequence[str]) -> Outcome:
+    """Return the outcome of a session that counted; `unanswered` are nodes whose final report never came."""
+    if unanswered and not facts.merged.calls and not facts.merged.containers:
+        message = f"No report came from {targets.listed(unanswered)} before the deadline."
+        return Outcome(conditions.FAILED, "DeadlineExceeded", message)
+    reason = "PartiallyCompleted" if facts.failures or unanswered else "Completed"
+    return Outcome(conditions.SUCCEEDED, reason, _counted(facts))
+
+
+def _counted(facts: Facts) -> str:
+    merged = facts.merged
+    counts = f"{merged.calls} calls, {merged.errors} of them failed" if merged.calls else "no system call was made"
+    return f"Traced {_scope(facts)} for {facts.seconds:.0f} s: {counts}.{_left_out(facts)}{_failed(facts)}"
+
+
+def _scope(facts: Facts) -> str:
+    counts = ((facts.containers, "container"), (facts.pods, "pod"), (facts.nodes, "node"))
+    words = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts]
+    return f"{words[0]} in {words[1]} on {words[2]}"
+
+
+def _left_out(facts: Facts) -> str:
+    if not facts.skipped:
+        return ""
+    count = len(facts.skipped)
+    pods = f"{count} more pod{'' if count == 1 else 's'} matched and {'is' if count == 1 else 'are'} left out"
+    return f" {pods} because of maxPods: {targets.listed(facts.skipped)}."
+
+
+def _failed(facts: Facts) -> str:
+    if not facts.failures:
+        return ""
+    return f" Not traced: {targets.listed((failure.message for failure in facts.failures), '; ', most=3)}."

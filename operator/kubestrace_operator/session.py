@@ -1,0 +1,326 @@
+"""One TraceSession from end to end.
+
+A session finds its pods, has every node that runs one traced, follows both, and writes what comes of it. It survives
+the loss of any of them, and of this process: everything that it needs to go on is in its status and in the agents.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from kubestrace_operator import conditions, outcomes, targets
+from kubestrace_operator.agents import AgentError, Endpoint
+from kubestrace_operator.conditions import Outcome
+from kubestrace_operator.errors import ClusterError
+from kubestrace_operator.ledger import Ledger
+from kubestrace_operator.nodes import NodeTrace, Order
+from kubestrace_operator.ports import AgentCalls, AgentDirectory, Identity, World
+from kubestrace_operator.publisher import Publisher
+from kubestrace_operator.spec import InvalidSpecError, Selector, Target, TraceSpec, Workload, parse
+
+Notify = Callable[[str, str, str], None]
+
+
+class Session:
+    """One TraceSession, from what its object says to a terminal status."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        spec: Mapping[str, Any],
+        known_status: Mapping[str, Any],
+        world: World,
+        notify: Notify,
+    ) -> None:
+        """`known_status` is what an earlier operator wrote; `notify` takes type, reason and message of an event."""
+        self.identity = identity
+        self._raw_spec = spec
+        self._cluster = world.cluster
+        self._calls = world.agents
+        self._directory = world.directory
+        self._timing = world.timing
+        self._notify = notify
+        self._ledger = Ledger(identity.generation, known_status)
+        self._publisher = Publisher(self._write, self._document, self._timing.update, self._vanish)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._clock = asyncio.get_running_loop().time
+        self._begun = self._clock()
+        self._announce_at = self._begun + self._timing.settle
+        self._gone = False
+        self._cancelled = False
+        self._asked = False
+        self._crash: BaseException | None = None
+        # None: not checked yet.
+        self._problems: tuple[str, ...] | None = None
+        self._missing = "The pods of this namespace could not be listed yet."
+
+    def cancel(self, generation: int) -> None:
+        """End early and keep what was counted: a person has set spec.cancel."""
+        self._ledger.generation = generation
+        self._cancelled = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve the session to its end. When this is cancelled the agents go on: another operator takes it up."""
+        self._directory.listen(self._wake)
+        publishing = asyncio.create_task(self._publisher.run())
+        try:
+            outcome = await self._serve()
+            await self._stop_tasks()
+            self._publisher.close()
+            await publishing
+            await self._finish(outcome)
+        finally:
+            self._directory.forget(self._wake)
+            publishing.cancel()
+            await self._stop_tasks()
+
+    async def _serve(self) -> Outcome:
+        try:
+            spec = parse(self._raw_spec)
+        except InvalidSpecError as error:
+            return outcomes.invalid(error.problems)
+        self._cancelled = self._cancelled or spec.cancel
+        self._order = Order(
+            self.identity.uid, self.identity.path, spec.syscalls, lambda: int(1000 * self._remaining(spec))
+        )
+        if self._ledger.start is not None:
+            await self._find_traces()
+        if spec.target is not None:
+            self._spawn(self._follow_pods(spec.target))
+        if spec.syscalls and self._ledger.start is None:
+            self._spawn(self._check_syscalls(spec))
+        else:
+            self._problems = ()
+        return await self._until_over(spec)
+
+    async def _until_over(self, spec: TraceSpec) -> Outcome:
+        while True:
+            if self._crash is not None:
+                raise self._crash
+            if self._gone:
+                return Outcome(conditions.CANCELLED, "Deleted", "The session was deleted.")
+            if self._problems:
+                return outcomes.invalid(self._problems)
+            if self._cancelled:
+                await self._stop_nodes()
+                return outcomes.cancelled(self._ledger.facts(self._elapsed(spec), final=True))
+            self._order_nodes()
+            self._note_start(spec)
+            outcome = self._over(spec) if self._ledger.start is not None else self._hopeless(spec)
+            if outcome is not None:
+                return outcome
+            await self._sleep(spec)
+
+    # Pods, patterns, nodes.
+
+    async def _follow_pods(self, target: Target) -> None:
+        selector = target.selector
+        if target.workload is not None:
+            selector = await self._find_workload(target.workload)
+        labels = selector.query() if selector is not None else None
+        async for pods in self._cluster.pods(self.identity.namespace, labels=labels or None, name=target.pod_name):
+            self._ledger.note(targets.find(target, pods, workload_selector=selector, chosen=self._ledger.chosen))
+            self._wake.set()
+
+    async def _find_workload(self, workload: Workload) -> Selector:
+        while True:
+            try:
+                selector = await self._cluster.workload_selector(self.identity.namespace, workload)
+                if selector is not None:
+                    return selector
+                self._missing = f"There is no {workload.kind} named {workload.name} in this namespace."
+            except ClusterError as error:
+                self._missing = f"{workload.kind} {workload.name} could not be read: {error}."
+            self._wake.set()
+            await asyncio.sleep(self._timing.retry)
+
+    async def _check_syscalls(self, spec: TraceSpec) -> None:
+        """Have any agent check the patterns: only agents know which calls there are."""
+        while self._problems is None:
+            for agent in self._directory.all():
+                with suppress(AgentError):
+                    described = await self._calls.describe(agent, spec.syscalls)
+                    self._problems = tuple(f"spec.syscalls: {each}" for each in described.syscall_problems)
+                    break
+            else:
+                await asyncio.sleep(self._timing.retry / 4)
+        self._wake.set()
+
+    async def _find_traces(self) -> None:
+        """Take up the nodes that trace this session already: the operator was restarted."""
+        agents = self._directory.all()
+        for agent, known in zip(agents, await asyncio.gather(*map(self._has_trace, agents)), strict=True):
+            if known:
+                self._begin_node(agent.node)
+
+    async def _has_trace(self, agent: Endpoint) -> bool:
+        with suppress(AgentError):
+            answer = await self._calls.traces(agent)
+            return any(trace.session_uid == self.identity.uid for trace in answer.traces)
+        return False
+
+    def _order_nodes(self) -> None:
+        """Have every node trace what runs there now."""
+        if self._problems is None or self._ledger.found is None:
+            return
+        by_node = targets.by_node(self._ledger.found.running)
+        for name in by_node.keys() - self._ledger.nodes.keys():
+            self._begin_node(name)
+        for name, node in self._ledger.nodes.items():
+            node.want(by_node.get(name, ()))
+            node.look()
+
+    def _begin_node(self, name: str) -> None:
+        node = NodeTrace(name, self._order, self._calls, self._directory.on, self._wake.set, self._warn)
+        before = self._ledger.traced_before(name)
+        node.traced_since = int(before.timestamp() * 1e9) if before else None
+        self._ledger.nodes[name] = node
+        self._spawn(node.run())
+
+    async def _stop_nodes(self) -> None:
+        await asyncio.gather(*(node.stop() for node in self._ledger.nodes.values()))
+
+    # Where the session stands.
+
+    def _note_start(self, spec: TraceSpec) -> None:
+        ledger = self._ledger
+        if ledger.start is None and any(node.traced for node in ledger.nodes.values()):
+            ledger.start = datetime.now(UTC)
+            self._announce_at = self._clock() + self._timing.settle
+        if ledger.start is None or ledger.outcome.phase == conditions.TRACING:
+            return
+        nodes = ledger.nodes.values()
+        if (nodes and all(node.settled for node in nodes)) or self._clock() >= self._announce_at:
+            self._say(outcomes.tracing(ledger.facts(self._elapsed(spec))))
+            self._notify("Normal", "Tracing", ledger.outcome.message)
+
+    def _hopeless(self, spec: TraceSpec) -> Outcome | None:
+        """Say what the session waits for; return how it ends when it has waited long enough."""
+        reason, message = self._waits_for()
+        nodes = self._ledger.nodes.values()
+        refused = bool(nodes) and all(node.finished for node in nodes)
+        if refused or self._waited() >= spec.duration_seconds:
+            return outcomes.nothing_traced(reason, message, self._ledger.failures(final=True))
+        if self._clock() - self._begun >= self._timing.patience:
+            self._say(outcomes.pending(reason, message, spec.duration_seconds))
+        return None
+
+    def _waits_for(self) -> tuple[str, str]:
+        found = self._ledger.found
+        if found is None:
+            return "NoMatchingPods", self._missing
+        if found.why_nothing:
+            return "NoMatchingPods", found.why_nothing
+        failures = self._ledger.failures()
+        if failures:
+            return "AgentsNotReady", targets.listed((each.message for each in failures), "; ") + "."
+        return "AgentsNotReady", "No kubestrace agent is ready to trace these pods."
+
+    def _over(self, spec: TraceSpec) -> Outcome | None:
+        """Return how the session ends once its time is over and its nodes have reported, or had the time to."""
+        late = -self._remaining(spec)
+        if late < 0:
+            return None
+        open_nodes = [node for node in self._ledger.nodes.values() if not node.finished]
+        if late >= self._timing.final and open_nodes and not self._asked:
+            self._asked = True
+            self._spawn(self._stop_nodes())
+        awaited = [node for node in open_nodes if late < self._allowance(node)]
+        if awaited:
+            return None
+        facts = self._ledger.facts(spec.duration_seconds, final=True)
+        return outcomes.completed(facts, unanswered=[node.node for node in open_nodes])
+
+    def _allowance(self, node: NodeTrace) -> float:
+        """Return how long after the end to wait for a node: one that never answered has nothing to say."""
+        if node.failure is None:
+            return self._timing.grace
+        return self._timing.final if node.reports else 0.0
+
+    async def _finish(self, outcome: Outcome) -> None:
+        ledger = self._ledger
+        ledger.outcome, ledger.completion = outcome, datetime.now(UTC)
+        if self._gone:
+            await stop_traces(self.identity.uid, self._calls, self._directory)
+            return
+        await self._publisher.finish(ledger.document(), ledger.minimal())
+        normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
+        self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
+
+    def _say(self, outcome: Outcome) -> None:
+        if outcome != self._ledger.outcome:
+            self._ledger.outcome = outcome
+            self._publisher.urgent()
+
+    # Time.
+
+    def _remaining(self, spec: TraceSpec) -> float:
+        start = self._ledger.start
+        return spec.duration_seconds - ((datetime.now(UTC) - start).total_seconds() if start else 0.0)
+
+    def _elapsed(self, spec: TraceSpec) -> float:
+        return min(max(0.0, spec.duration_seconds - self._remaining(spec)), spec.duration_seconds)
+
+    def _waited(self) -> float:
+        first_seen = self._ledger.first_seen
+        since_status = (datetime.now(UTC) - first_seen).total_seconds() if first_seen else 0.0
+        return max(since_status, self._clock() - self._begun)
+
+    async def _sleep(self, spec: TraceSpec) -> None:
+        """Sleep until something happens or is due."""
+        if self._ledger.start is None:
+            due = [self._begun + self._timing.patience - self._clock(), spec.duration_seconds - self._waited()]
+        else:
+            rest = self._remaining(spec)
+            due = [rest, rest + self._timing.final, rest + self._timing.grace, self._announce_at - self._clock()]
+        seconds = min((each for each in due if each > 0), default=self._timing.retry)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds + 0.001):
+                await self._wake.wait()
+        self._wake.clear()
+
+    # Writing and tasks.
+
+    async def _write(self, document: Mapping[str, Any]) -> None:
+        await self._cluster.patch_status(self.identity.namespace, self.identity.name, document)
+
+    def _document(self) -> Mapping[str, Any]:
+        return self._ledger.document()
+
+    def _vanish(self) -> None:
+        self._gone = True
+        self._wake.set()
+
+    def _warn(self, reason: str, message: str) -> None:
+        self._notify("Warning", reason, message)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._crash = task.exception()
+            self._wake.set()
+
+    async def _stop_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def stop_traces(session_uid: str, calls: AgentCalls, directory: AgentDirectory) -> None:
+    """End a session's trace on every node that can be reached; leases end what cannot."""
+
+    async def stop(agent: Endpoint) -> None:
+        with suppress(AgentError):
+            await calls.stop(agent, session_uid)
+
+    await asyncio.gather(*map(stop, directory.all()))
