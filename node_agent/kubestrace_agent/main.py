@@ -60,7 +60,7 @@ async def _run(chosen: settings.Settings) -> int:
     health, health_server = Health(ready.is_set), server.HealthServer()
     await health_server.start(chosen.health_socket)
     if chosen.health_listen:
-        await health.start(chosen.health_listen)
+        _log.info("health on port %d", await health.start(chosen.health_listen))
     try:
         await _serve(chosen, stop, ready, health_server)
     finally:

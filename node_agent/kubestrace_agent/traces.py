@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from kubestrace_agent import admission, reports, syscalls
 from kubestrace_agent.containers import Resolved, UnresolvedError
 from kubestrace_agent.counters import Counters
-from kubestrace_agent.kernel.tracer import NodeFullError
+from kubestrace_agent.kernel.tracer import NodeFullError, UnsupportedKernelError
 from kubestrace_agent.trace import Node, Trace
 from kubestrace_protos.v1 import agent_pb2
 
@@ -157,6 +157,8 @@ class Traces:
             counter, start = await self._call(trace.counters.acquire, found, trace.session_uid, trace.wanted)
         except NodeFullError as error:
             return reports.failed(container, "NodeFull", str(error))
+        except UnsupportedKernelError as error:  # loading worked, attaching does not
+            return reports.failed(container, error.reason, str(error))
         except FileNotFoundError:
             return reports.failed(container, "CgroupNotFound", f"{found.cgroup} ended before counting began")
         except OSError as error:

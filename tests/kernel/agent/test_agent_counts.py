@@ -1,0 +1,123 @@
+"""What a real agent counts of processes in cgroups of their own."""
+
+import time
+
+from agent_process import Agent, Stub, Tree, counts, request, wait_until
+
+from kubestrace_protos.v1 import agent_pb2
+
+CALLS, ERRORS = 1234, 56
+
+
+async def test_counts_are_exact_and_the_neighbour_is_not_in_them(agent: Agent, tree: Tree) -> None:
+    """Each container has exactly its own calls and errors, one in a nested cgroup too; nobody else's are there."""
+    one = tree.container(calls=CALLS, errors=ERRORS)
+    two = tree.container(calls=10 * CALLS, errors=1, nested="init.scope")
+    neighbour = tree.container(calls=CALLS, errors=ERRORS)
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        started = await stub.StartTrace(request(one, two, syscalls=["getppid", "chdir"]))
+        for container in (one, two, neighbour):
+            container.work()
+        report = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="session-1"))).report
+
+    assert [each.phase for each in started.containers] == [agent_pb2.ContainerState.PHASE_TRACING] * 2
+    assert len(report.containers) == 2
+    assert counts(report, one) == {"getppid": (CALLS, 0), "chdir": (ERRORS, ERRORS)}
+    assert counts(report, two) == {"getppid": (10 * CALLS, 0), "chdir": (1, 1)}
+    (chdir,) = (each for each in report.containers[0].syscalls if each.name == "chdir")
+    assert [(each.name, each.count) for each in chdir.errnos] == [("ENOENT", ERRORS)]
+    assert (report.trust.lost_calls, list(report.trust.gaps)) == (0, [])
+
+
+async def test_both_pids_are_shown(agent: Agent, tree: Tree) -> None:
+    """The container's first process is known by the host's number; here it shares the namespace, so both agree."""
+    container = tree.container()
+
+    async with agent.connect() as connection:
+        (state,) = (await Stub(connection).StartTrace(request(container))).containers
+
+    assert (state.host_pid, state.pid) == (container.process.pid, container.process.pid)
+
+
+async def test_sessions_that_overlap_each_count_from_their_own_start(agent: Agent, tree: Tree) -> None:
+    """One container, two sessions, two baselines."""
+    container = tree.container(calls=100)
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        await stub.StartTrace(request(container, session="one"))
+        container.work()
+        await stub.StartTrace(request(container, session="two", syscalls=["getppid"]))
+        container.work()
+        two = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="two"))).report
+        container.work()
+        one = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="one"))).report
+
+    assert counts(two, container) == {"getppid": (100, 0)}
+    assert counts(one, container)["getppid"] == (300, 0)
+
+
+async def test_a_container_that_ends_keeps_its_counts(agent: Agent, tree: Tree) -> None:
+    """Its last process is gone: ended, at a time, with everything that it did."""
+    container = tree.container(calls=CALLS)
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        await stub.StartTrace(request(container))
+        watch = aiter(stub.WatchTrace(agent_pb2.WatchTraceRequest(session_uid="session-1")))
+        await anext(watch)
+        container.work()
+        container.end()
+        ended_ns = time.time_ns()
+        async for report in watch:
+            if report.containers[0].state.phase == agent_pb2.ContainerState.PHASE_ENDED:
+                break
+
+    assert counts(report, container)["getppid"] == (CALLS, 0)
+    assert counts(report, container)["exit_group"] == (1, 0)
+    assert 0 <= report.containers[0].state.end_time_unix_nanoseconds - ended_ns < 2.5e9
+
+
+async def test_the_final_report_comes_at_the_end_of_the_duration(agent: Agent, tree: Tree) -> None:
+    """A watcher has it within 100 ms of the deadline, and the programs are detached."""
+    container = tree.container(calls=CALLS)
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        begin = time.monotonic()
+        await stub.StartTrace(request(container, duration_milliseconds=700))
+        attached = agent.attached_programs()
+        watch = aiter(stub.WatchTrace(agent_pb2.WatchTraceRequest(session_uid="session-1")))
+        first = await anext(watch)
+        first_after = time.monotonic() - begin
+        container.work()
+        async for report in watch:
+            last = report
+        took = time.monotonic() - begin
+
+    assert (first.final, first_after < 0.5) == (False, True)
+    assert (last.final, last.end_reason) == (True, agent_pb2.END_REASON_COMPLETED)
+    assert 0.7 <= took < 0.9
+    assert counts(last, container)["getppid"] == (CALLS, 0)
+    assert attached > 0
+    wait_until(lambda: agent.attached_programs() == 0, 1)
+
+
+async def test_a_container_that_is_not_there_is_named(agent: Agent, tree: Tree) -> None:
+    """It fails with a reason; a container of another pod than asked for does too."""
+    container = tree.container()
+    gone, foreign = request(container), request(container)
+    gone.containers[0].container_id = "containerd://" + "0" * 64
+    foreign.containers[0].pod_uid = "00000000-0000-4000-8000-000000000000"
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        await stub.StartTrace(gone)
+        states = (await stub.StartTrace(foreign)).containers
+
+    assert [(each.phase, each.reason) for each in states] == [
+        (agent_pb2.ContainerState.PHASE_FAILED, "ContainerNotFound")
+    ] * 2
+    assert agent.attached_programs() == 0
