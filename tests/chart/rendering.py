@@ -23,10 +23,11 @@ class Chart:
     """The chart, rendered by Helm as `helm install kubestrace` would."""
 
     release: str = "kubestrace"
+    namespace: str = NAMESPACE
 
     def manifests(self, **values: Any) -> list[dict[str, Any]]:
         """Return all objects, with these values instead of the defaults."""
-        return list(_rendered(self.release, json.dumps(values)))
+        return list(_rendered(self.release, self.namespace, json.dumps(values)))
 
     def one(self, kind: str, component: str, **values: Any) -> dict[str, Any]:
         """Return the object of this kind whose name ends with this."""
@@ -39,8 +40,8 @@ class Chart:
 
 
 @functools.cache
-def _rendered(release: str, values: str) -> tuple[dict[str, Any], ...]:
-    command = ["helm", "template", release, str(CHART), "--namespace", NAMESPACE, "--values", "-"]
+def _rendered(release: str, namespace: str, values: str) -> tuple[dict[str, Any], ...]:
+    command = ["helm", "template", release, str(CHART), "--namespace", namespace, "--values", "-"]
     done = subprocess.run(command, input=values, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ChartError(done.stderr)
