@@ -149,7 +149,7 @@ class Agents:
         finally:
             stream.cancel()
 
-    def _stub(self, agent: Endpoint) -> agent_pb2_grpc.AgentAsyncStub:
+    def _stub(self, agent: Endpoint) -> "agent_pb2_grpc.AgentAsyncStub":
         return agent_pb2_grpc.AgentStub(self._channel(agent))
 
     def _channel(self, agent: Endpoint) -> grpc.aio.Channel:
