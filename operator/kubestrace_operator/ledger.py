@@ -9,7 +9,7 @@ from kubestrace_operator.conditions import Outcome
 from kubestrace_operator.merge import Merged, Trust
 from kubestrace_operator.nodes import NodeTrace, is_traced
 from kubestrace_operator.outcomes import Facts
-from kubestrace_operator.progress import Failure, Progress, Targets
+from kubestrace_operator.progress import MAX_PODS_REACHED, Failure, Progress, Targets
 from kubestrace_operator.targets import ChosenPod, Found
 from kubestrace_protos.v1 import agent_pb2
 
@@ -31,7 +31,7 @@ class Ledger:
         self.found: Found | None = None
         self._pods: dict[str, ChosenPod] = {}
         self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
-        self._nodes_before = {each.get("node") for each in known_status.get("containers") or ()}
+        self._nodes_before = {str(each["node"]) for each in known_status.get("containers") or () if each.get("node")}
         self._gaps_before = list((known_status.get("trust") or {}).get("gaps") or ())
 
     @property
@@ -50,15 +50,27 @@ class Ledger:
         self.found = found
         self._pods |= {pod.uid: pod for pod in found.pods}
 
-    def traced_before(self, node: str) -> datetime | None:
-        """Return since when an earlier operator had this node traced, as far as its status says."""
-        return self.start if node in self._nodes_before else None
+    @property
+    def nodes_before(self) -> frozenset[str]:
+        """The nodes that an earlier operator had traced, as far as its status says."""
+        return frozenset(self._nodes_before)
+
+    @property
+    def has_reports(self) -> bool:
+        """Whether any node has reported."""
+        return any(node.reports for node in self.nodes.values())
 
     def failures(self, *, final: bool = False) -> tuple[Failure, ...]:
         """Return what could not be traced; at the end that includes pods that never ran."""
         found = self.found.failures if self.found else ()
         of_nodes = [failure for node in self.nodes.values() for failure in node.failures()]
         return (*found, *of_nodes, *(self._never_ran() if final else ()))
+
+    def _left_out(self) -> list[Failure]:
+        """Return the pods that match and are not traced because of maxPods."""
+        names = self.found.skipped if self.found else ()
+        message = "matches, and is left out because maxPods is reached"
+        return [Failure(MAX_PODS_REACHED, f"pod {name} {message}", pod=name) for name in names]
 
     def facts(self, seconds: float, *, final: bool = False) -> Facts:
         """Return what there is to say about the session."""
@@ -100,7 +112,7 @@ class Ledger:
             start=self.start,
             completion=self.completion,
             targets=self._targets(final=final),
-            failures=self.failures(final=final),
+            failures=(*self.failures(final=final), *self._left_out()),
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
         )
 

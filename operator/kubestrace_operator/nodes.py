@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kubestrace_operator import targets
@@ -96,6 +97,11 @@ class NodeTrace:
         """Whether anything was ever counted here."""
         return any(is_traced(state) for state in self.states())
 
+    @property
+    def active(self) -> bool:
+        """Whether the node has a trace of this session, as far as is known: there is something to wait for."""
+        return bool(self._sent or self.reports or self.traced_since)
+
     def states(self) -> list[agent_pb2.ContainerState]:
         """Return the latest state of every container that this node was asked to trace."""
         return list(self._states.values())
@@ -138,12 +144,13 @@ class NodeTrace:
             except (CannotTraceError, InvalidRequestError) as error:
                 await self._give_up(agent, error)
             except AgentError as error:
-                if isinstance(error, TraceNotFoundError) and (self._order.remaining() <= 0 or not self._wanted):
-                    self._finish()
+                if isinstance(error, TraceNotFoundError) and self._order.remaining() <= 0:
+                    self._lost()
                     return
                 attempt = attempt + 1 if self._heard() == heard else 0
                 self._fail(error)
-                await self._pause(error, attempt)
+                full = isinstance(error, AgentFullError)
+                await self._pause(_FULL_RETRY_SECONDS if full else _RETRY_SECONDS[min(attempt, 3)])
 
     async def stop(self) -> None:
         """End the trace now and take its final report; what is known stays when the agent does not answer."""
@@ -166,6 +173,12 @@ class NodeTrace:
             return
         if self._wanted:
             await self._start(agent)
+        elif not self.active:
+            # What was to be traced has gone before it could be, or the pods are not known yet.
+            self.failure = None
+            self._settle()
+            await self._pause(_RETRY_SECONDS[-1])
+            return
         adding = asyncio.create_task(self._add_later(agent))
         try:
             async for report in self._calls.watch(agent, self._order.session_uid):
@@ -312,15 +325,19 @@ class NodeTrace:
         self.failure = Failure(reason, f"node {self.node}: {message}", self.node)
         self._finish()
 
-    async def _pause(self, error: AgentError, attempt: int) -> None:
-        """Wait before the next attempt; a change among the agents ends the wait."""
-        seconds = _FULL_RETRY_SECONDS if isinstance(error, AgentFullError) else _RETRY_SECONDS[min(attempt, 3)]
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt; other containers or another agent end the wait."""
         self._kick.clear()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._kick.wait()
-        except TimeoutError:
-            pass
+
+    def _lost(self) -> None:
+        """The session is over and the agent knows nothing of it: it was restarted."""
+        if self.traced_since is not None and not self.reports:
+            message = f"the agent on node {self.node} was restarted; what it had counted is lost"
+            self._gap("AgentRestarted", message, self.traced_since, 0)
+        self._finish()
 
     def _finish(self) -> None:
         self.finished = True

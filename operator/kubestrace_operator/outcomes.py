@@ -62,11 +62,14 @@ def cancelled(facts: Facts) -> Outcome:
 
 def completed(facts: Facts, *, unanswered: Sequence[str]) -> Outcome:
     """Return the outcome of a session that counted; `unanswered` are nodes whose final report never came."""
-    if unanswered and not facts.merged.calls and not facts.merged.containers:
-        message = f"No report came from {targets.listed(unanswered)} before the deadline."
+    if not facts.merged.containers:
+        nodes = f" from {targets.listed(unanswered)}" if unanswered else ""
+        message = f"The time is over and no report came{nodes}. What is shown was counted before, if anything."
         return Outcome(conditions.FAILED, "DeadlineExceeded", message)
-    reason = "PartiallyCompleted" if facts.failures or unanswered else "Completed"
-    return Outcome(conditions.SUCCEEDED, reason, _counted(facts))
+    lost = [gap.node for gap in facts.merged.trust.gaps if not gap.container.container_name]
+    reason = "PartiallyCompleted" if facts.failures or unanswered or lost else "Completed"
+    missed = f" Not everything was counted on {targets.listed(sorted(set(lost)))}; see trust.gaps." if lost else ""
+    return Outcome(conditions.SUCCEEDED, reason, _counted(facts) + missed)
 
 
 def _counted(facts: Facts) -> str:

@@ -7,10 +7,13 @@ from datetime import datetime
 from kubestrace_operator.conditions import Completeness, Outcome
 from kubestrace_operator.merge import Merged
 
+# The reason of a failure that is a choice of the spec: it makes no result incomplete.
+MAX_PODS_REACHED = "MaxPodsReached"
+
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that could not be traced: a container, a whole pod or a whole node."""
+    """Something that is not traced: a container, a whole pod or a whole node."""
 
     # CamelCase.
     reason: str
@@ -60,8 +63,9 @@ def completeness(merged: Merged, progress: Progress) -> Completeness:
 def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str]]:
     trust = merged.trust
     missing = []
-    if failures:
-        missing.append(("TargetsFailed", f"{_many(len(failures), 'target')} could not be traced; see failures."))
+    failed = [failure for failure in failures if failure.reason != MAX_PODS_REACHED]
+    if failed:
+        missing.append(("TargetsFailed", f"{_many(len(failed), 'target')} could not be traced; see failures."))
     if trust.gaps:
         missing.append(("TimeMissing", f"{_many(len(trust.gaps), 'span')} of time not counted; see trust.gaps."))
     if trust.lost_calls:

@@ -64,7 +64,7 @@ class Publisher:
             except NotFoundError:
                 return
             except RejectedError as error:
-                if document is minimal:
+                if document == minimal:
                     raise
                 _log.error("the final status was refused, writing a minimal one: %s", error)
                 document = minimal

@@ -88,7 +88,7 @@ class Session:
             self.identity.uid, self.identity.path, spec.syscalls, lambda: int(1000 * self._remaining(spec))
         )
         if self._ledger.start is not None:
-            await self._find_traces()
+            await self._find_traces(self._ledger.start)
         if spec.target is not None:
             self._spawn(self._follow_pods(spec.target))
         if spec.syscalls and self._ledger.start is None:
@@ -150,12 +150,13 @@ class Session:
                 await asyncio.sleep(self._timing.retry / 4)
         self._wake.set()
 
-    async def _find_traces(self) -> None:
+    async def _find_traces(self, start: datetime) -> None:
         """Take up the nodes that trace this session already: the operator was restarted."""
         agents = self._directory.all()
-        for agent, known in zip(agents, await asyncio.gather(*map(self._has_trace, agents)), strict=True):
-            if known:
-                self._begin_node(agent.node)
+        found = await asyncio.gather(*map(self._has_trace, agents))
+        tracing = {agent.node for agent, has_trace in zip(agents, found, strict=True) if has_trace}
+        for name in tracing | self._ledger.nodes_before:
+            self._begin_node(name).traced_since = int(start.timestamp() * 1e9)
 
     async def _has_trace(self, agent: Endpoint) -> bool:
         with suppress(AgentError):
@@ -174,12 +175,11 @@ class Session:
             node.want(by_node.get(name, ()))
             node.look()
 
-    def _begin_node(self, name: str) -> None:
+    def _begin_node(self, name: str) -> NodeTrace:
         node = NodeTrace(name, self._order, self._calls, self._directory.on, self._wake.set, self._warn)
-        before = self._ledger.traced_before(name)
-        node.traced_since = int(before.timestamp() * 1e9) if before else None
         self._ledger.nodes[name] = node
         self._spawn(node.run())
+        return node
 
     async def _stop_nodes(self) -> None:
         await asyncio.gather(*(node.stop() for node in self._ledger.nodes.values()))
@@ -222,8 +222,9 @@ class Session:
 
     def _over(self, spec: TraceSpec) -> Outcome | None:
         """Return how the session ends once its time is over and its nodes have reported, or had the time to."""
-        late = -self._remaining(spec)
-        if late < 0:
+        # A session that is taken up after its end has the same time to collect what the agents kept.
+        late = min(-self._remaining(spec), self._clock() - self._begun)
+        if self._remaining(spec) > 0:
             return None
         open_nodes = [node for node in self._ledger.nodes.values() if not node.finished]
         if late >= self._timing.final and open_nodes and not self._asked:
@@ -233,13 +234,14 @@ class Session:
         if awaited:
             return None
         facts = self._ledger.facts(spec.duration_seconds, final=True)
-        return outcomes.completed(facts, unanswered=[node.node for node in open_nodes])
+        unanswered = [node.node for node in open_nodes if node.active or node.failure is not None]
+        return outcomes.completed(facts, unanswered=unanswered)
 
     def _allowance(self, node: NodeTrace) -> float:
-        """Return how long after the end to wait for a node: one that never answered has nothing to say."""
-        if node.failure is None:
-            return self._timing.grace
-        return self._timing.final if node.reports else 0.0
+        """Return how long after the end to wait for a node: one that never traced has nothing to say."""
+        if not node.active:
+            return 0.0
+        return self._timing.grace if node.failure is None else self._timing.final
 
     async def _finish(self, outcome: Outcome) -> None:
         ledger = self._ledger
@@ -247,7 +249,9 @@ class Session:
         if self._gone:
             await stop_traces(self.identity.uid, self._calls, self._directory)
             return
-        await self._publisher.finish(ledger.document(), ledger.minimal())
+        # Without a report the counts are not zero but unknown: what an earlier operator wrote stays.
+        known = ledger.has_reports or ledger.start is None
+        await self._publisher.finish(ledger.document() if known else ledger.minimal(), ledger.minimal())
         normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
         self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
 

@@ -60,7 +60,7 @@ def minimal(
 ) -> dict[str, Any]:
     """Return a status that says where the session stands and nothing else: for when the whole cannot be written."""
     build = _Builder(Merged(), progress, [], now, previous_conditions)
-    return build.head(Completeness(None, "NotWritten", "The full result could not be written."))
+    return build.head(Completeness(False, "NotWritten", "The full result could not be written."))
 
 
 def size(document: Mapping[str, Any]) -> int:
