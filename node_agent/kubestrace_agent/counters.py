@@ -110,10 +110,11 @@ class Counters:
         """Read all counters and notice what has ended; not again if that was just done, unless `fresh`."""
         if not self._counters or (not fresh and time.monotonic() - self._refreshed < _FRESH_SECONDS):
             return
+        by_slot = {counter.slot: counter for counter in self._counters.values()}
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
-        ended = [counter for counter in self._counters.values() if _has_ended(counter)]
-        for slot, counts in self._tracer.snapshot([each.slot for each in self._counters.values()]).items():
-            self._by_slot(slot).counts = counts
+        ended = [counter for counter in by_slot.values() if _has_ended(counter)]
+        for slot, counts in self._tracer.snapshot(by_slot).items():
+            by_slot[slot].counts = counts
         self._refreshed = time.monotonic()
         for counter in ended:
             counter.ended_ns = self._clock_ns()
@@ -123,9 +124,6 @@ class Counters:
         """Detach from the kernel."""
         self._counters.clear()
         self._tracer.close()
-
-    def _by_slot(self, slot: int) -> Counter:
-        return next(counter for counter in self._counters.values() if counter.slot == slot)
 
     def _remove(self, counter: Counter) -> None:
         del self._counters[counter.cgroup_id]
