@@ -126,7 +126,7 @@ class Traces:
         trace.deadline = loop.call_later(
             duration_seconds, lambda: self._spawn(self._end(trace, agent_pb2.END_REASON_COMPLETED))
         )
-        if self._ticker is None or self._ticker.done():
+        if self._ticker is None:
             self._ticker = loop.create_task(self._tick(trace.counters))
 
     async def _add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
@@ -260,6 +260,9 @@ class Traces:
 
     def _keep(self, trace: Trace) -> None:
         self._running.pop(trace.session_uid, None)
+        if not self._running and self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
         self._kept[trace.session_uid] = trace
         if len(self._kept) > self._limits.max_kept:
             self._kept.popitem(last=False)
@@ -267,7 +270,7 @@ class Traces:
 
     async def _tick(self, counters: Counters) -> None:
         """Read the counters each second while any trace runs (they are small in the kernel), and see to leases."""
-        while self._running:
+        while True:
             await asyncio.sleep(_until_next(_TICK_SECONDS))
             try:
                 await self._call(counters.refresh)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -42,7 +42,8 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
 class Agent:
     """One `python -m kubestrace_agent`."""
 
-    def __init__(self, folder: Path, authority: Authority, **environment: str) -> None:
+    def __init__(self, folder: Path, authority: Authority, *, within: Sequence[str] = (), **environment: str) -> None:
+        # `within`: a command that runs the agent with less than the test has.
         self.authority = authority
         self.folder = folder
         self.socket = folder / "health.sock"
@@ -60,7 +61,10 @@ class Agent:
         }
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kubestrace_agent"], env={**os.environ, **settings}, stderr=log, stdout=log
+                [*within, sys.executable, "-m", "kubestrace_agent"],
+                env={**os.environ, **settings},
+                stderr=log,
+                stdout=log,
             )
 
     @property

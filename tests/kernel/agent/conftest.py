@@ -1,6 +1,6 @@
 """Real agents and real cgroups, ended and removed after each test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,8 @@ def start_agent(tmp_path: Path, authority: Authority) -> Iterator[Callable[..., 
     """Start agents that share one folder of certificates, as restarts of one agent do."""
     agents: list[Agent] = []
 
-    def start(**environment: str) -> Agent:
-        agents.append(Agent(tmp_path, authority, **environment))
+    def start(*, within: Sequence[str] = (), **environment: str) -> Agent:
+        agents.append(Agent(tmp_path, authority, within=within, **environment))
         return agents[-1].ready()
 
     yield start

@@ -1,6 +1,7 @@
 """What a real agent counts of processes in cgroups of their own."""
 
 import time
+from collections.abc import Callable
 
 from agent_process import Agent, Stub, Tree, counts, request, wait_until
 
@@ -121,3 +122,19 @@ async def test_a_container_that_is_not_there_is_named(agent: Agent, tree: Tree) 
         (agent_pb2.ContainerState.PHASE_FAILED, "ContainerNotFound")
     ] * 2
     assert agent.attached_programs() == 0
+
+
+async def test_the_charts_capabilities_are_enough(start_agent: Callable[..., Agent], tree: Tree) -> None:
+    """Root without any other power counts exactly, and still sees the container's process."""
+    capabilities = "--bounding-set=-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search"
+    agent = start_agent(within=["setpriv", capabilities, "--inh-caps=-all", "--no-new-privs"])
+    container = tree.container(calls=CALLS)
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        (state,) = (await stub.StartTrace(request(container))).containers
+        container.work()
+        report = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="session-1"))).report
+
+    assert (state.phase, state.host_pid) == (agent_pb2.ContainerState.PHASE_TRACING, container.process.pid)
+    assert counts(report, container)["getppid"] == (CALLS, 0)

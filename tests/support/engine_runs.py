@@ -1,0 +1,174 @@
+"""How the tests run programs in cgroups of their own and read what was counted."""
+
+import os
+import platform
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from kubestrace_agent.aggregate import Difference, difference
+from kubestrace_agent.kernel.tracer import RawCounts, Tracer
+from kubestrace_protos.v1 import agent_pb2
+
+PROGRAMS = Path(__file__).parents[1] / "kernel/engine/programs"
+# name, ABI -> calls, errors, interrupted, timed; -1: not told.
+Counts = dict[tuple[str, str], tuple[int, ...]]
+
+
+def cgroup_root() -> Path:
+    """Where the cgroup2 tree is mounted, unified or hybrid."""
+    for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
+        _, folder, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(folder)
+    raise AssertionError("no cgroup2 tree is mounted: these tests need one")
+
+
+def compiled(source: Path, target: Path) -> Path:
+    """Compile a program; one without a library is a 32-bit one."""
+    own = ["-m32", "-nostdlib", "-ffreestanding"] if source.stem == "pure32" else ["-pthread"]
+    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", "-static", *own, "-o", target, source], check=True)
+    return target
+
+
+class Cgroup:
+    """A cgroup that nobody else uses."""
+
+    def __init__(self, parent: Path) -> None:
+        self.path = parent / f"kubestrace-engine-{uuid.uuid4().hex[:12]}"
+        self.path.mkdir()
+
+    def enter(self) -> None:
+        """Move the calling process into it: between fork and execve."""
+        fd = os.open(self.path / "cgroup.procs", os.O_WRONLY)
+        os.write(fd, b"0")
+        os.close(fd)
+
+    def take(self, pid: int) -> None:
+        """Move a process into it."""
+        (self.path / "cgroup.procs").write_text(str(pid), encoding="ascii")
+
+    def remove(self) -> None:
+        """End what is in it, which is all ours, and remove it."""
+        deadline = time.monotonic() + 10
+        while self.path.exists() and time.monotonic() < deadline:
+            for pid in (self.path / "cgroup.procs").read_text(encoding="ascii").split():
+                os.kill(int(pid), 9)
+            try:
+                self.path.rmdir()
+            except OSError:
+                time.sleep(0.01)
+
+
+class Run:
+    """A program at work in a cgroup."""
+
+    def __init__(self, cgroup: Cgroup | None, *command: str | Path) -> None:
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            preexec_fn=cgroup.enter if cgroup else None,  # noqa: PLW1509 - no threads here; it must be inside at execve
+        )
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """Where its words come from."""
+        assert self.process.stdin
+        return self.process.stdin
+
+    def say(self, word: bytes = b"x") -> bytes:
+        """Send a byte and give the line that answers."""
+        self.stdin.write(word)
+        return self.hear()
+
+    def hear(self) -> bytes:
+        """Give its next line."""
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def finish(self) -> str:
+        """Close its input, wait for its end, give the rest of its output."""
+        output, _ = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, self.process.returncode
+        return output.decode()
+
+    def end(self) -> None:
+        """End it where it stands."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def told(output: str) -> Counts:
+    """What a program counted itself."""
+    lines = [line.split() for line in output.splitlines() if line.count(" ") == 5]
+    return {(name, "" if abi == "-" else abi): tuple(map(int, numbers)) for name, abi, *numbers in lines}
+
+
+def counted(syscalls: list[agent_pb2.SyscallCounts]) -> Counts:
+    """What was traced, in the same shape."""
+    return {(each.name, each.abi): (each.calls, each.errors, each.interrupted, each.timed) for each in syscalls}
+
+
+def agree(expected: Counts, found: Counts) -> None:
+    """Compare all that the program told."""
+    assert expected
+    for key, numbers in expected.items():
+        ours = found.get(key, (0, 0, 0, 0))
+        assert [own if own >= 0 else None for own in numbers] == [
+            traced if own >= 0 else None for own, traced in zip(numbers, ours, strict=True)
+        ], key
+
+
+class Runs:
+    """Programs and the slots that their cgroups have."""
+
+    def __init__(self, tracer: Tracer, cgroup: Callable[..., Cgroup], program: Callable[[str], Path]) -> None:
+        self.tracer = tracer
+        self.cgroup = cgroup
+        self.program = program
+        self.slots: list[int] = []
+        self.running: list[Run] = []
+
+    def start(self, cgroup: Cgroup | None, name: str, *arguments: str) -> Run:
+        """Start a program."""
+        self.running.append(Run(cgroup, self.program(name), *arguments))
+        return self.running[-1]
+
+    def start_shell(self, cgroup: Cgroup, script: str) -> Run:
+        """Start a shell script."""
+        self.running.append(Run(cgroup, "/bin/sh", "-c", script))
+        return self.running[-1]
+
+    def trace(self, cgroup: Cgroup) -> int:
+        """Begin to count a cgroup."""
+        self.slots.append(self.tracer.add_container(cgroup.path, wanted=None))
+        return self.slots[-1]
+
+    def snapshot(self, slot: int) -> RawCounts:
+        """One slot's counters."""
+        return self.tracer.snapshot([slot])[slot]
+
+    def since(self, slot: int, start: RawCounts | None = None) -> Difference:
+        """What was counted since an earlier snapshot, or since the slot was made."""
+        return difference(start, self.snapshot(slot), wanted=None, architecture=platform.machine())
+
+    def whole(self, name: str, *arguments: str) -> tuple[str, Difference]:
+        """Trace a program from its execve to its end: its own words, and what was counted."""
+        cgroup = self.cgroup()
+        slot = self.trace(cgroup)
+        output = self.start(cgroup, name, *arguments).finish()
+        return output, self.since(slot)
+
+    def end(self) -> None:
+        """End the programs and their tracing."""
+        for run in self.running:
+            run.end()
+        for slot in self.slots:
+            self.tracer.remove(slot)
+        self.slots.clear()
