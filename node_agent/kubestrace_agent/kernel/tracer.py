@@ -45,7 +45,8 @@ class _Slot:
     # Where it stands in the maps: the key of containers or processes.
     cgroup_id: int | None
     pid: int | None
-    level: int
+    # Depth below the root of the cgroup tree; None where the root is not seen.
+    level: int | None
     lost_before: int
     readings: dict[SyscallKey, Reading] = field(default_factory=dict)
 
@@ -157,7 +158,9 @@ class Tracer:
 
     def _write_levels(self) -> None:
         """Where in the tree containers stand, deepest first; all that fit when one's place is not known."""
-        levels = sorted({slot.level for slot in self._slots.values() if slot.cgroup_id is not None}, reverse=True)
+        depths = {slot.level for slot in self._slots.values() if slot.cgroup_id is not None}
+        known = sorted((depth for depth in depths if depth is not None), reverse=True)
+        levels = list(range(layout.MAX_LEVELS, 0, -1)) if None in depths else known
         if len(levels) > layout.MAX_LEVELS:
             raise NodeFullError(f"Containers stand at more than {layout.MAX_LEVELS} depths of the cgroup tree.")
         for position, level in enumerate(levels):
@@ -300,16 +303,13 @@ class Tracer:
         self._programs.close()
 
 
-def _level(cgroup_path: Path) -> int:
-    """Depth below the root of the cgroup2 tree. Raises UnsupportedCgroupsError's kind where the root is not seen."""
+def _level(cgroup_path: Path) -> int | None:
+    """Depth below the root of the cgroup2 tree; None in a cgroup namespace (a kind node), which hides the root."""
     path = cgroup_path.resolve()
     for level, folder in enumerate((path, *path.parents)):
         if folder.stat().st_ino == _CGROUP_ROOT_INODE and (folder / "cgroup.procs").exists():
             return level
-    raise UnsupportedKernelError(
-        "CgroupNamespace",
-        f"The root of the cgroup tree is not visible above {cgroup_path}: mount the host's /sys/fs/cgroup.",
-    )
+    return None
 
 
 def _leader(pid: int) -> int:
