@@ -87,9 +87,17 @@ class Run:
         return self.hear()
 
     def hear(self) -> bytes:
-        """Give its next line."""
+        """Give its next line, once it waits for the next word."""
         assert self.process.stdout
-        return self.process.stdout.readline().strip()
+        line = self.process.stdout.readline().strip()
+        while any(state not in "SZ" for state in self.states()):
+            time.sleep(0.001)
+        return line
+
+    def states(self) -> list[str]:
+        """S is asleep, Z a zombie: one letter for each of its threads."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return [(task / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] for task in tasks]
 
     def finish(self) -> str:
         """Close its input, wait for its end, give the rest of its output."""

@@ -11,18 +11,16 @@ VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
 _MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")
-_TYPE = struct.Struct("<III")
-_MEMBER = struct.Struct("<III")
 _MAX_BYTES = 64 << 20
 _MAX_DEPTH = 16
 
-_STRUCT, _UNION = 4, 5
+_STRUCTS = frozenset({4, 5})  # struct, union
 # Kinds that only lead to another type: typedef, volatile, const, restrict, type tag.
 _ALIASES = frozenset({8, 9, 10, 11, 18})
-# Bytes that follow a type's own 12: fixed, or for each of its vlen elements.
-_FIXED_TAIL = {1: 4, 3: 12, 14: 4, 17: 4}
-_ELEMENT_TAIL = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}
-_LAST_KIND = 19
+# Words (of 4 bytes) that follow a type's own 3, by kind: always, and for each of its elements. -1: no such kind.
+_FIXED = (-1, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0) + (-1,) * 12
+_EACH = (0, 0, 0, 0, 3, 3, 2, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 0, 0, 3) + (0,) * 12
+_MEMBER_WORDS = 3
 
 
 class BtfError(Exception):
@@ -38,10 +36,11 @@ class Btf:
         magic, _, _, header_len, type_off, type_len, str_off, str_len = _HEADER.unpack_from(data)
         if magic != _MAGIC:
             raise BtfError("not BTF, or of the other byte order")
-        self._types = data[header_len + type_off : header_len + type_off + type_len]
+        types = data[header_len + type_off : header_len + type_off + type_len]
         self._strings = data[header_len + str_off : header_len + str_off + str_len]
-        if len(self._types) != type_len or len(self._strings) != str_len:
+        if len(types) != type_len or len(self._strings) != str_len or type_len % 4:
             raise BtfError("BTF is cut short")
+        self._words = array("I", types)
         self._at = self._index()
 
     @classmethod
@@ -63,50 +62,44 @@ class Btf:
             raise BtfError(f"{path} is a bit field")
         return bits // 8
 
-    def _index(self) -> "array[int]":
+    def _index(self) -> list[int]:
         """Where each type stands; type ids start at 1, 0 is void."""
-        at, position, end, types = array("I", [0]), 0, len(self._types), self._types
-        while position + _TYPE.size <= end:
+        at, position, words = [0], 0, self._words
+        fixed, each, end = _FIXED, _EACH, len(self._words) - 2
+        while position < end:
             at.append(position)
-            info = int.from_bytes(types[position + 4 : position + 8], "little")
+            info = words[position + 1]
             kind = info >> 24 & 0x1F
-            if not 1 <= kind <= _LAST_KIND:
+            if fixed[kind] < 0:
                 raise BtfError(f"BTF has a type of unknown kind {kind}")
-            position += 12 + _FIXED_TAIL.get(kind, 0) + _ELEMENT_TAIL.get(kind, 0) * (info & 0xFFFF)
-        if position != end:
+            position += 3 + fixed[kind] + each[kind] * (info & 0xFFFF)
+        if position != len(words):
             raise BtfError("BTF's types are cut short")
         return at
 
-    def _type(self, type_id: int) -> tuple[int, int, int, int]:
-        """Position, name offset, info and size-or-type of a type."""
-        if not 0 < type_id < len(self._at):
-            raise BtfError(f"BTF has no type {type_id}")
-        return (self._at[type_id], *_TYPE.unpack_from(self._types, self._at[type_id]))
-
     def _struct_named(self, name: str) -> int:
-        wanted = self._strings.find(b"\0" + name.encode() + b"\0")
-        for type_id in range(1, len(self._at)) if wanted >= 0 else ():
-            _, name_at, info, _ = self._type(type_id)
-            if info >> 24 & 0x1F in {_STRUCT, _UNION} and self._name(name_at) == name:
+        name_at, words = self._strings.find(b"\0" + name.encode() + b"\0") + 1, self._words
+        for type_id, position in enumerate(self._at if name_at else ()):
+            if type_id and words[position] == name_at and words[position + 1] >> 24 & 0x1F in _STRUCTS:
                 return type_id
         raise BtfError(f"this kernel's BTF has no struct {name}")
 
     def _name(self, at: int) -> str:
         end = self._strings.find(b"\0", at)
-        return self._strings[at:end].decode(errors="replace") if 0 <= at < end else ""
+        return self._strings[at:end].decode(errors="replace") if at < end else ""
 
     def _member(self, type_id: int, name: str, depth: int) -> tuple[int, int] | None:
         """Offset in bits and type of a member."""
-        position, _, info, target = self._type(type_id)
-        kind = info >> 24 & 0x1F
-        if depth and kind in _ALIASES:
-            return self._member(target, name, depth - 1)
-        if not depth or kind not in {_STRUCT, _UNION}:
+        if not 0 < type_id < len(self._at) or not depth:
             return None
-        for number in range(info & 0xFFFF):
-            name_at, member_type, bits = _MEMBER.unpack_from(self._types, position + 12 + 12 * number)
-            if info >> 31:
-                bits &= 0xFFFFFF
+        position = self._at[type_id]
+        _, info, target = self._words[position : position + 3]
+        kind = info >> 24 & 0x1F
+        if kind in _ALIASES:
+            return self._member(target, name, depth - 1)
+        members = self._words[position + 3 : position + 3 + _MEMBER_WORDS * (info & 0xFFFF)] if kind in _STRUCTS else ()
+        for name_at, member_type, place in zip(*(members[n::_MEMBER_WORDS] for n in range(3)), strict=True):
+            bits = place & 0xFFFFFF if info >> 31 else place
             if self._name(name_at) == name:
                 return bits, member_type
             inner = None if name_at else self._member(member_type, name, depth - 1)

@@ -196,7 +196,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
   u32 generation = target->generation;
   u32 abi = abi_of(task, &nr);
   u32 found = find_row(target, generation, abi, nr);
-  if (found == NOT_WANTED || !found) return 0;
+  if (found == NOT_WANTED) return 0;
   u32 id = found & ROW_MASK;
   if (found & NEVER_RETURNS) {
     struct head *head = heads.lookup(&id);
@@ -251,6 +251,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     u64 ns = bpf_ktime_get_ns() - start;
     u32 id = entry->row & ROW_MASK, generation = entry->generation;
     entry->start_ns = 0;
+    if (id == NO_ROW) return 0; /* counted as lost by the entry */
     struct head *head = heads.lookup(&id);
     struct row *row = row_at(id);
     /* A slot may have ended in the meantime; its row may even be another's by now. */

@@ -1,0 +1,54 @@
+"""One loaded Tracer, cgroups of our own, and compiled programs that know their own counts."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from engine_runs import PROGRAMS, Cgroup, Runs, cgroup_root, compiled
+
+from kubestrace_agent.kernel.tracer import Tracer
+
+
+@pytest.fixture(scope="session")
+def tracer() -> Iterator[Tracer]:
+    """Give one Tracer for all tests, as a node has; a kernel that cannot load it fails the tests."""
+    loaded = Tracer.load()
+    yield loaded
+    assert not loaded.attached
+    loaded.close()
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Compile a program of the tests once."""
+    folder = tmp_path_factory.mktemp("programs")
+    done: dict[str, Path] = {}
+
+    def get(name: str) -> Path:
+        if name not in done:
+            done[name] = compiled(PROGRAMS / f"{name}.c", folder / name)
+        return done[name]
+
+    return get
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Callable[..., Cgroup]]:
+    """Make cgroups, emptied and removed afterwards."""
+    made: list[Cgroup] = []
+
+    def make(parent: Cgroup | None = None) -> Cgroup:
+        made.append(Cgroup(parent.path if parent else cgroup_root()))
+        return made[-1]
+
+    yield make
+    for each in reversed(made):
+        each.remove()
+
+
+@pytest.fixture
+def runs(tracer: Tracer, cgroup: Callable[..., Cgroup], program: Callable[[str], Path]) -> Iterator[Runs]:
+    """Run programs while their cgroup is traced; what is left is ended and no longer traced."""
+    all_runs = Runs(tracer, cgroup, program)
+    yield all_runs
+    all_runs.end()

@@ -1,0 +1,88 @@
+"""Programs that know their own counts, traced from execve to exit: every number must agree."""
+
+import pytest
+from engine_runs import Runs, agree, counted, told
+
+
+def errnos(difference, name: str) -> dict[str, int]:
+    """The errno counts of one call."""
+    return {errno.name: errno.count for each in difference.syscalls if each.name == name for errno in each.errnos}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("plain", ()),
+        ("threads", ("8", "20000")),
+        ("threads", ("4000", "2")),
+        ("forks", ("2000",)),
+        ("oldcalls", ()),
+        ("pure32", ()),
+        ("denied", ()),
+        ("endings", ()),
+        ("interrupted", ()),
+        ("unknown", ("500", "8", "5")),
+        ("unknown", ("100000", "20", "3")),
+        ("skipped", ()),
+        ("ring", ()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value) or None,
+)
+def test_a_programs_own_counts_are_ours(runs: Runs, name: str, arguments: tuple[str, ...]) -> None:
+    """Calls, errors, interruptions and timed calls are exactly those that the program counted."""
+    output, difference = runs.whole(name, *arguments)
+
+    agree(told(output), counted(difference.syscalls))
+    assert difference.trust.lost_calls == 0
+    assert difference.trust.unreturned_calls == 0
+
+
+def test_errnos_are_counted_by_name(runs: Runs) -> None:
+    """Two errors of one call are two counts."""
+    _, difference = runs.whole("plain")
+
+    assert errnos(difference, "flock") == {"EBADF": 30, "EINVAL": 7}
+    assert errnos(difference, "faccessat") == {"ENOENT": 200}
+
+
+def test_a_filters_odd_errno_is_kept(runs: Runs) -> None:
+    """A seccomp filter may answer with a number that is no errno."""
+    _, difference = runs.whole("denied")
+
+    assert errnos(difference, "swapoff") == {"errno_1000": 5}
+    assert errnos(difference, "mkdirat") == {"EPERM": 100}
+
+
+def test_io_uring_is_said(runs: Runs) -> None:
+    """A program that makes a ring does work that no call shows; others do not."""
+    _, with_ring = runs.whole("ring")
+    _, without = runs.whole("plain")
+
+    assert (with_ring.trust.io_uring, without.trust.io_uring) == (True, False)
+
+
+def test_nothing_is_lost_with_all_cpus_saturated(runs: Runs) -> None:
+    """Two threads on each CPU, as fast as they can, with snapshots being taken meanwhile."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    storm = runs.start(cgroup, "storm", "3")
+    while storm.process.poll() is None:
+        runs.snapshot(slot)
+    difference = runs.since(slot)
+
+    agree(told(storm.finish()), counted(difference.syscalls))
+    assert difference.trust.lost_calls == 0
+
+
+def test_calls_without_a_row_are_counted_as_lost(runs: Runs) -> None:
+    """A hostile program makes more different calls than fit: each one is either in a row or in lost_calls."""
+    different, times = 900, 3
+    output, difference = runs.whole("unknown", "1000", str(different), str(times))
+
+    unknown = [each for each in difference.syscalls if each.name.startswith("syscall_")]
+    assert {each.calls for each in unknown} == {times}
+    late = 4  # the program's last calls are of new kinds too: 3 of x32, exit_group
+    assert different * times <= sum(each.calls for each in unknown) + difference.trust.lost_calls
+    assert sum(each.calls for each in unknown) + difference.trust.lost_calls <= different * times + late + 4
+    assert len(unknown) > 550
+    assert ("getpid", "x32") in told(output)
