@@ -68,6 +68,7 @@ class NodeResolver:
         self._proc = proc
         self._runtime = runtime
         self._slots = asyncio.Semaphore(_CONCURRENCY)
+        self._runtime_answers = True
 
     async def resolve(self, container: agent_pb2.Container) -> Resolved:
         """Find a running container. Raises UnresolvedError."""
@@ -80,8 +81,11 @@ class NodeResolver:
         try:
             status = await self._runtime.container_status(wanted.container_id)
         except cri.RuntimeUnavailableError as error:
-            _log.warning("%s; looking in the cgroup tree for %s", error, wanted.label)
+            if self._runtime_answers:  # said once, not for each container
+                _log.warning("%s; containers are sought in the cgroup tree alone", error)
+            self._runtime_answers = False
             return None
+        self._runtime_answers = True
         if status is None:
             return None
         if status.pod_uid and cgroups.bare_uid(status.pod_uid) != wanted.pod_uid:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from agent_process import Agent, Stub, Tree, counts, request, wait_until
 
@@ -134,6 +135,28 @@ async def test_the_charts_capabilities_are_enough(start_agent: Callable[..., Age
         stub = Stub(connection)
         (state,) = (await stub.StartTrace(request(container))).containers
         container.work()
+        report = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="session-1"))).report
+
+    assert (state.phase, state.host_pid) == (agent_pb2.ContainerState.PHASE_TRACING, container.process.pid)
+    assert counts(report, container)["getppid"] == (CALLS, 0)
+
+
+async def test_a_node_that_is_a_container_itself_is_counted(
+    start_agent: Callable[..., Agent], tree: Tree, tmp_path: Path
+) -> None:
+    """As in kind: of the cgroup tree only a part is mounted, whose depth nobody tells; nested cgroups count too."""
+    mount = tmp_path / "cgroup"
+    mount.mkdir()
+    bind = f'mount --bind {tree.root} {mount} && exec "$@"'
+    agent = start_agent(within=["unshare", "--mount", "sh", "-c", bind, "sh"], KUBESTRACE_CGROUP_ROOT=str(mount))
+    container = tree.container(calls=CALLS, nested="init.scope")
+    neighbour = tree.container(calls=CALLS)
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        (state,) = (await stub.StartTrace(request(container))).containers
+        container.work()
+        neighbour.work()
         report = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="session-1"))).report
 
     assert (state.phase, state.host_pid) == (agent_pb2.ContainerState.PHASE_TRACING, container.process.pid)
