@@ -29,8 +29,9 @@ class Watched:
     name: str
     # A process; readable when it has ended.
     pidfd: int | None = None
-    # A cgroup; ended when it is gone, or its last process is.
+    # A cgroup; ended when it is gone, or its last process is. One that never had a process still waits for its first.
     cgroup: Path | None = None
+    was_populated: bool = False
 
 
 def wait(
@@ -47,7 +48,7 @@ def wait(
     poller.register(signals.fd, select.POLLIN)
     if watched.pidfd is not None:
         poller.register(watched.pidfd, select.POLLIN)
-    populated = False
+    populated = watched.was_populated
     next_tick = start + _TICK_SECONDS
     while True:
         now = time.monotonic()

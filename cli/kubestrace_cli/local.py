@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kubestrace_agent import cgroups, processes, syscalls
 from kubestrace_agent.kernel.tracer import NodeFullError, Tracer, UnsupportedKernelError
-from kubestrace_cli import endings, launch, results, scopes, sessions, targets
+from kubestrace_cli import endings, launch, results, scopes, sessions, targets, waits
 from kubestrace_cli.commands import Command
 from kubestrace_cli.options import Options
 from kubestrace_cli.progress import Progress
@@ -126,7 +126,10 @@ def _watched(target: targets.Target, command: Command | None) -> Iterator[ending
         with targets.process_file(target) as pidfd:
             yield endings.Watched(f"process {target.host_pid}", pidfd=pidfd)
     else:
-        yield endings.Watched(f"the last process of {target.name}", cgroup=target.cgroup)
+        populated = cgroups.populated(target.cgroup)
+        # The root cgroup does not say whether anybody is in it, and does not end.
+        cgroup = None if populated is None else target.cgroup
+        yield endings.Watched(f"the last process of {target.name}", cgroup=cgroup, was_populated=bool(populated))
 
 
 def _exit_code(command: Command | None, signals: Signals) -> int:
@@ -147,12 +150,9 @@ def _why_nothing(report: agent_pb2.Report, session: sessions.Session, target: ta
     """Return why nothing was counted, or nothing when something was."""
     if any(container.syscalls for container in report.containers):
         return ""
-    stuck = report.trust.unreturned_calls
-    if stuck:
-        calls = "1 call that began before and has" if stuck == 1 else f"{stuck} calls that began before and have"
-        return f"nothing was counted: all that ran stayed inside {calls} not returned"
     if session.syscalls:
         return f"nothing was counted: no call of {', '.join(session.syscalls)} was made"
     if not target.by_process and not processes.first_process(targets.PROC, target.cgroup):
         return f"nothing was counted: no process was in {target.cgroup}"
-    return "nothing was counted: no system call was made"
+    inside = waits.described(target)
+    return f"nothing was counted: no system call began or returned{inside and '; ' + inside}"

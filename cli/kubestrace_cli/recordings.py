@@ -3,10 +3,9 @@
 import os
 import platform
 import time
-from collections.abc import Collection
 
 from kubestrace_agent import aggregate
-from kubestrace_agent.kernel.counts import InFlight, RawCounts
+from kubestrace_agent.kernel.counts import RawCounts
 from kubestrace_agent.kernel.tracer import Tracer
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_cli.targets import Target, TargetError
@@ -40,11 +39,6 @@ class Recording:
     def elapsed_seconds(self) -> float:
         """Seconds since the counting began."""
         return (time.monotonic_ns() - self._start_ns) / 1e9
-
-    @property
-    def in_flight(self) -> Collection[InFlight]:
-        """Calls that had not returned when the counters were last read."""
-        return self._counts.in_flight
 
     def read(self) -> int:
         """Read the counters, which must be done now and then; returns the calls so far."""
