@@ -74,6 +74,8 @@ class Cluster:
             await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
                 client_configuration=configuration
             )
+        # From Python 3.13 on a CA without key usages is refused, which clusters have and every other client takes.
+        configuration.disable_strict_ssl_verification = True
         return cls(configuration, namespace)
 
     async def close(self) -> None:

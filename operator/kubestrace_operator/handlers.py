@@ -8,6 +8,7 @@ So a session also begins with the very first event and does not wait for the fin
 kopf itself puts nothing on the objects: without daemons and change handlers it needs no finalizer and no annotations.
 """
 
+import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -72,11 +73,20 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
 
 
+class _Connection(kopf.ConnectionInfo):
+    """The API server's certificate is checked, but as other clients do it, see cluster.Cluster.connect."""
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        context = super().as_ssl_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
+
+
 @kopf.on.login()
 async def log_in(memo: Office, **_: Any) -> kopf.ConnectionInfo:
     """Give kopf the credentials that the other client has."""
     login: Login = await memo.login()
-    return kopf.ConnectionInfo(
+    return _Connection(
         server=login.server,
         ca_path=login.ca_path,
         certificate_path=login.certificate_path,

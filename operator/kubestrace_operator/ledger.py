@@ -1,7 +1,7 @@
 """What a session knows: its pods, its nodes, where it stands; and the status that says so."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from kubestrace_operator import conditions, merge, outcomes, status
@@ -20,15 +20,17 @@ _OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
 class Ledger:
     """Everything that a status is made of."""
 
-    def __init__(self, generation: int, known_status: Mapping[str, Any]) -> None:
+    def __init__(self, generation: int, known_status: Mapping[str, Any], now: Callable[[], datetime]) -> None:
         """`known_status` is what an earlier operator wrote of this session, or nothing."""
         self.generation = generation
+        self._now = now
         self.start = _moment(known_status.get("startTime"))
         self.completion: datetime | None = None
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
         self.nodes: dict[str, NodeTrace] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
+        self._taken_up = self.start is not None
         self._pods: dict[str, ChosenPod] = {}
         self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
         self._nodes_before = {str(each["node"]) for each in known_status.get("containers") or () if each.get("node")}
@@ -56,9 +58,9 @@ class Ledger:
         return frozenset(self._nodes_before)
 
     @property
-    def has_reports(self) -> bool:
-        """Whether any node has reported."""
-        return any(node.reports for node in self.nodes.values())
+    def counts_known(self) -> bool:
+        """Whether the counts are what was counted; without a report those of an earlier operator are unknown."""
+        return not self._taken_up or any(node.reports for node in self.nodes.values())
 
     def failures(self, *, final: bool = False) -> tuple[Failure, ...]:
         """Return what could not be traced; at the end that includes pods that never ran."""
@@ -95,14 +97,13 @@ class Ledger:
         """Return the status as of now."""
         if self.outcome.phase == conditions.TRACING:
             self.outcome = outcomes.tracing(self.facts(0))
-        now = datetime.now(UTC)
-        document = status.status(self.merged(), self._progress(), now=now, previous_conditions=self._conditions)
+        document = status.status(self.merged(), self._progress(), now=self._now(), previous_conditions=self._conditions)
         self._conditions = document["conditions"]
         return document
 
     def minimal(self) -> dict[str, Any]:
         """Return a status that only says where the session stands."""
-        return status.minimal(self._progress(), now=datetime.now(UTC), previous_conditions=self._conditions)
+        return status.minimal(self._progress(), now=self._now(), previous_conditions=self._conditions)
 
     def _progress(self) -> Progress:
         final = self.outcome.finished

@@ -31,8 +31,9 @@ def main() -> None:
     except EnvironmentProblem as error:
         sys.exit(f"kubestrace-operator: {error}")
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # kopf reports every request it repeats; what comes of them is logged by us.
-    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    # Each probe and each event of a watch would be a line.
+    for noisy in ("kopf", "aiohttp.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     asyncio.run(_serve(settings))
 
 

@@ -120,7 +120,7 @@ class NodeTrace:
     def want(self, containers: Iterable[RunningContainer]) -> None:
         """Say what runs here now and is to be traced; what was asked before and still runs goes on."""
         wanted = {container.container_id: container for container in containers}
-        if wanted.keys() - self._sent:
+        if wanted.keys() - self._wanted.keys():
             self._kick.set()
         self._wanted = wanted
 

@@ -48,8 +48,7 @@ def nothing_traced(reason: str, message: str, failures: Sequence[Failure]) -> Ou
     if failures and reason in {"", "AgentsNotReady"}:
         reason = failures[0].reason
         message = targets.listed((failure.message for failure in failures), "; ", most=3)
-    sentence = message.rstrip(".")
-    return Outcome(conditions.FAILED, _ENDED_AS.get(reason, reason), f"Nothing was traced: {sentence}.")
+    return Outcome(conditions.FAILED, _ENDED_AS.get(reason, reason), f"Nothing was traced. {message.rstrip('.')}.")
 
 
 def cancelled(facts: Facts) -> Outcome:

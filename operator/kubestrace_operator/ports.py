@@ -1,8 +1,9 @@
 """What a session needs of the world around it, so that its own logic can be run without a cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from kubestrace_operator.agents import Endpoint
@@ -84,6 +85,10 @@ class Timing:
     retry: float = 1.0
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class World:
     """Everything around a session."""
@@ -92,6 +97,7 @@ class World:
     agents: AgentCalls
     directory: AgentDirectory
     timing: Timing = Timing()
+    now: Callable[[], datetime] = _utc_now
 
 
 @dataclass(frozen=True)

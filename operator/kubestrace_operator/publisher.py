@@ -19,11 +19,11 @@ class Publisher:
     def __init__(
         self,
         write: Callable[[Document], Awaitable[None]],
-        build: Callable[[], Document],
+        build: Callable[[], Document | None],
         interval_seconds: float,
         gone: Callable[[], None],
     ) -> None:
-        """`build` makes the document as of now; `gone` is called when there is no session to write to any more."""
+        """`build` makes the document as of now, None when there is nothing to say; `gone` is called when there is no session to write to any more."""
         self._write = write
         self._build = build
         self._interval_seconds = interval_seconds
@@ -76,8 +76,11 @@ class Publisher:
                 return
 
     async def _attempt(self, attempt: int) -> int:
+        document = self._build()
+        if document is None:
+            return 0
         try:
-            await self._write(self._build())
+            await self._write(document)
         except NotFoundError:
             self._gone()
         except ClusterError as error:

@@ -7,7 +7,7 @@ the loss of any of them, and of this process: everything that it needs to go on 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from kubestrace_operator import conditions, outcomes, targets
@@ -42,7 +42,8 @@ class Session:
         self._directory = world.directory
         self._timing = world.timing
         self._notify = notify
-        self._ledger = Ledger(identity.generation, known_status)
+        self._now = world.now
+        self._ledger = Ledger(identity.generation, known_status, world.now)
         self._publisher = Publisher(self._write, self._document, self._timing.update, self._vanish)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -189,7 +190,7 @@ class Session:
     def _note_start(self, spec: TraceSpec) -> None:
         ledger = self._ledger
         if ledger.start is None and any(node.traced for node in ledger.nodes.values()):
-            ledger.start = datetime.now(UTC)
+            ledger.start = self._now()
             self._announce_at = self._clock() + self._timing.settle
         if ledger.start is None or ledger.outcome.phase == conditions.TRACING:
             return
@@ -245,13 +246,12 @@ class Session:
 
     async def _finish(self, outcome: Outcome) -> None:
         ledger = self._ledger
-        ledger.outcome, ledger.completion = outcome, datetime.now(UTC)
+        ledger.outcome, ledger.completion = outcome, self._now()
         if self._gone:
             await stop_traces(self.identity.uid, self._calls, self._directory)
             return
-        # Without a report the counts are not zero but unknown: what an earlier operator wrote stays.
-        known = ledger.has_reports or ledger.start is None
-        await self._publisher.finish(ledger.document() if known else ledger.minimal(), ledger.minimal())
+        # Where the counts are unknown, what an earlier operator wrote stays.
+        await self._publisher.finish(self._document() or ledger.minimal(), ledger.minimal())
         normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
         self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
 
@@ -264,14 +264,14 @@ class Session:
 
     def _remaining(self, spec: TraceSpec) -> float:
         start = self._ledger.start
-        return spec.duration_seconds - ((datetime.now(UTC) - start).total_seconds() if start else 0.0)
+        return spec.duration_seconds - ((self._now() - start).total_seconds() if start else 0.0)
 
     def _elapsed(self, spec: TraceSpec) -> float:
         return min(max(0.0, spec.duration_seconds - self._remaining(spec)), spec.duration_seconds)
 
     def _waited(self) -> float:
         first_seen = self._ledger.first_seen
-        since_status = (datetime.now(UTC) - first_seen).total_seconds() if first_seen else 0.0
+        since_status = (self._now() - first_seen).total_seconds() if first_seen else 0.0
         return max(since_status, self._clock() - self._begun)
 
     async def _sleep(self, spec: TraceSpec) -> None:
@@ -292,8 +292,8 @@ class Session:
     async def _write(self, document: Mapping[str, Any]) -> None:
         await self._cluster.patch_status(self.identity.namespace, self.identity.name, document)
 
-    def _document(self) -> Mapping[str, Any]:
-        return self._ledger.document()
+    def _document(self) -> Mapping[str, Any] | None:
+        return self._ledger.document() if self._ledger.counts_known else None
 
     def _vanish(self) -> None:
         self._gone = True

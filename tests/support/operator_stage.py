@@ -1,0 +1,362 @@
+"""A small world for the operator: an API server, agents and time that pass only as far as a test needs them."""
+
+import asyncio
+import functools
+import selectors
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from kubestrace_operator.agents import AgentUnavailableError, Endpoint, TraceNotFoundError
+from kubestrace_operator.ports import Identity, World
+from kubestrace_operator.session import Session
+from kubestrace_operator.spec import Selector, Workload
+from kubestrace_protos.v1 import agent_pb2
+
+TRACING = agent_pb2.ContainerState.PHASE_TRACING
+ENDED = agent_pb2.ContainerState.PHASE_ENDED
+FAILED = agent_pb2.ContainerState.PHASE_FAILED
+CALLS_A_SECOND = 10
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+Document = dict[str, Any]
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Waits for nothing: when nothing is ready, the time that would have been waited has passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready now."""
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("everything waits for something that never comes")
+            self.now += timeout
+        return ready
+
+
+class _JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop in whose time an hour passes at once."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        """Return seconds since the loop was made."""
+        return self._jumping.now
+
+
+def in_no_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an async test in a loop whose time jumps."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        with asyncio.Runner(loop_factory=_JumpingLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
+
+
+def now() -> datetime:
+    """Return the loop's time as a date."""
+    return BEGIN + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+def now_ns() -> int:
+    """Return the loop's time as the wire has it."""
+    return int(now().timestamp() * 1e9)
+
+
+def pod(name: str, node: str = "n1", **changes: Any) -> Document:
+    """Return a running pod with one container, as pods.trimmed gives it."""
+    restarts = changes.pop("restarts", 0)
+    state = changes.pop("state", {"running": {}})
+    containers = changes.pop("containers", ["app"])
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": f"uid-{name}",
+            "labels": changes.pop("labels", {"app": "shop"}),
+            "ownerReferences": changes.pop("owners", []),
+            "creationTimestamp": changes.pop("created", "2026-01-01T00:00:00Z"),
+        },
+        "spec": {
+            "nodeName": node,
+            "containers": [{"name": each} for each in containers],
+            "initContainers": changes.pop("init", []),
+            "ephemeralContainers": [],
+        },
+        "status": {
+            "phase": changes.pop("phase", "Running"),
+            "containerStatuses": [
+                {
+                    "name": each,
+                    "containerID": f"containerd://{name}-{each}-{restarts}",
+                    "restartCount": restarts,
+                    "state": state,
+                }
+                for each in containers
+            ],
+            "initContainerStatuses": [],
+            **changes,
+        },
+    }
+
+
+class FakeTrace:
+    """One session on one agent."""
+
+    def __init__(self, end: float) -> None:
+        self.begin_ns = now_ns()
+        self.end = end
+        self.containers: dict[str, tuple[agent_pb2.Container, float]] = {}
+        self.reason = agent_pb2.END_REASON_UNSPECIFIED
+        self.stopped_at: float | None = None
+
+
+class FakeAgent:
+    """Counts ten getppid a second in each container, of which one fails."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.lives = 1
+        self.answers = True
+        self.ready = True
+        self.refuses: Exception | None = None
+        self.unknown: set[str] = set()
+        self.described = agent_pb2.DescribeResponse(can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED)
+        self.traces: dict[str, FakeTrace] = {}
+        self.sequence = 0
+        self.requests: list[agent_pb2.StartTraceRequest] = []
+        self.stops: list[str] = []
+
+    @property
+    def agent_id(self) -> str:
+        """Another one in each life."""
+        return f"{self.node}-{self.lives}"
+
+    def restart(self) -> None:
+        """Forget everything and be another agent."""
+        self.traces.clear()
+        self.lives += 1
+        self.answers = self.ready = True
+
+    def state(self, container: agent_pb2.Container) -> agent_pb2.ContainerState:
+        """Return how a container is doing."""
+        if container.container_id in self.unknown:
+            return agent_pb2.ContainerState(
+                container=container, phase=FAILED, reason="CgroupNotFound", message="no cgroup"
+            )
+        return agent_pb2.ContainerState(container=container, phase=TRACING, pid=1, host_pid=4711)
+
+    def report(self, uid: str) -> agent_pb2.Report:
+        """Return what was counted of a session so far."""
+        trace = self.traces[uid]
+        clock = asyncio.get_running_loop().time()
+        over = trace.stopped_at is not None or clock >= trace.end
+        if over and not trace.reason:
+            trace.reason = agent_pb2.END_REASON_COMPLETED
+        until = min(clock, trace.end, trace.stopped_at if trace.stopped_at is not None else clock)
+        self.sequence += 1
+        report = agent_pb2.Report(
+            session_uid=uid,
+            node=self.node,
+            agent_id=self.agent_id,
+            sequence=self.sequence,
+            final=over,
+            end_reason=trace.reason,
+            start_time_unix_nanoseconds=trace.begin_ns,
+            time_unix_nanoseconds=now_ns(),
+        )
+        for container, since in trace.containers.values():
+            each = report.containers.add(state=self.state(container))
+            if each.state.phase == TRACING:
+                calls = int((until - since) * CALLS_A_SECOND)
+                each.syscalls.add(name="getppid", calls=calls, errors=1, timed=calls, total_nanoseconds=calls * 100)
+        return report
+
+
+class FakeAgents:
+    """The calls to all agents, and which of them are ready."""
+
+    def __init__(self, *nodes: str) -> None:
+        self.by_node = {node: FakeAgent(node) for node in nodes}
+        self.listeners: set[asyncio.Event] = set()
+
+    def __getitem__(self, node: str) -> FakeAgent:
+        return self.by_node[node]
+
+    def changed(self) -> None:
+        """Tell sessions that agents came or went."""
+        for listener in self.listeners:
+            listener.set()
+
+    def on(self, node: str) -> Endpoint | None:
+        """Return the ready agent of a node."""
+        agent = self.by_node.get(node)
+        return Endpoint(node, f"{node}:9640") if agent and agent.ready else None
+
+    def all(self) -> list[Endpoint]:
+        """Return all ready agents."""
+        return [Endpoint(node, f"{node}:9640") for node, agent in self.by_node.items() if agent.ready]
+
+    def listen(self, event: asyncio.Event) -> None:
+        """Set this event whenever agents come or go."""
+        self.listeners.add(event)
+
+    def forget(self, event: asyncio.Event) -> None:
+        """Stop setting it."""
+        self.listeners.discard(event)
+
+    async def describe(self, agent: Endpoint, syscalls: Sequence[str] = ()) -> agent_pb2.DescribeResponse:
+        """Know few syscalls."""
+        answer = agent_pb2.DescribeResponse()
+        answer.CopyFrom(self._agent(agent).described)
+        known = {"getppid", "openat", "%file"}
+        answer.syscall_problems.extend(f"{each}: did you mean openat?" for each in syscalls if each not in known)
+        return answer
+
+    async def start(self, agent: Endpoint, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
+        """Start a trace or add to it, as the real agent does."""
+        fake = self._agent(agent)
+        fake.requests.append(request)
+        if fake.refuses:
+            raise fake.refuses
+        clock = asyncio.get_running_loop().time()
+        created = request.session_uid not in fake.traces
+        trace = fake.traces.setdefault(request.session_uid, FakeTrace(clock + request.duration_milliseconds / 1000))
+        for container in request.containers:
+            trace.containers.setdefault(container.container_id, (container, clock))
+        return agent_pb2.StartTraceResponse(
+            agent_id=fake.agent_id,
+            created=created,
+            containers=[fake.state(container) for container, _ in trace.containers.values()],
+            start_time_unix_nanoseconds=trace.begin_ns,
+        )
+
+    async def stop(self, agent: Endpoint, session_uid: str) -> agent_pb2.Report:
+        """End a trace."""
+        fake = self._agent(agent)
+        fake.stops.append(session_uid)
+        trace = self._trace(fake, session_uid)
+        if not trace.reason:
+            trace.reason, trace.stopped_at = agent_pb2.END_REASON_STOPPED, asyncio.get_running_loop().time()
+        return fake.report(session_uid)
+
+    async def traces(self, agent: Endpoint) -> agent_pb2.ListTracesResponse:
+        """List running and kept traces."""
+        uids = self._agent(agent).traces
+        return agent_pb2.ListTracesResponse(traces=[agent_pb2.TraceSummary(session_uid=uid) for uid in uids])
+
+    async def watch(self, agent: Endpoint, session_uid: str) -> AsyncIterator[agent_pb2.Report]:
+        """Report once a second."""
+        while True:
+            fake = self._agent(agent)
+            trace = self._trace(fake, session_uid)
+            report = fake.report(session_uid)
+            yield report
+            if report.final:
+                return
+            await asyncio.sleep(min(1.0, max(0.0, trace.end - asyncio.get_running_loop().time())))
+
+    def _agent(self, agent: Endpoint) -> FakeAgent:
+        fake = self.by_node[agent.node]
+        if not fake.answers:
+            raise AgentUnavailableError(f"the agent on node {agent.node} does not answer")
+        return fake
+
+    def _trace(self, fake: FakeAgent, session_uid: str) -> FakeTrace:
+        if session_uid not in fake.traces:
+            raise TraceNotFoundError("no such trace")
+        return fake.traces[session_uid]
+
+
+class FakeCluster:
+    """Pods that a test may change, and every status that was written."""
+
+    def __init__(self, *pods: Document) -> None:
+        self.current = list(pods)
+        self.asked: list[tuple[str | None, str | None]] = []
+        self.workloads: dict[Workload, Selector] = {}
+        self.written: list[Document] = []
+        self.failing: Callable[[Mapping[str, Any]], Exception | None] = lambda _: None
+        self._changed = asyncio.Event()
+
+    @property
+    def status(self) -> Document:
+        """The status as the API server has it after all merge patches."""
+        merged: Document = {}
+        for each in self.written:
+            merged |= each
+        return merged
+
+    def become(self, *pods: Document) -> None:
+        """Let these be the pods from now on."""
+        self.current = list(pods)
+        self._changed.set()
+
+    async def pods(
+        self,
+        namespace: str,
+        *,
+        labels: str | None = None,
+        name: str | None = None,  # noqa: ARG002
+    ) -> AsyncIterator[list[Document]]:
+        """Yield the pods after each change."""
+        self.asked.append((labels, name))
+        while True:
+            yield list(self.current)
+            await self._changed.wait()
+            self._changed.clear()
+
+    async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:  # noqa: ARG002
+        """Return what the test said."""
+        return self.workloads.get(workload)
+
+    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Note the status, unless the API server fails."""
+        error = self.failing(status)
+        if error is not None:
+            raise error
+        self.written.append(dict(status))
+
+
+class Stage:
+    """One session in its world."""
+
+    def __init__(self, *pods: Document, nodes: Sequence[str] = ("n1", "n2")) -> None:
+        self.cluster = FakeCluster(*pods)
+        self.agents = FakeAgents(*nodes)
+        self.events: list[tuple[str, str, str]] = []
+
+    @property
+    def world(self) -> World:
+        """The fakes as a session takes them."""
+        return World(self.cluster, self.agents, self.agents, now=now)
+
+    def session(self, known: Mapping[str, Any] | None = None, **spec: Any) -> Session:
+        """Return a session of ten seconds over all pods with app=shop."""
+        spec = {"target": {"selector": {"matchLabels": {"app": "shop"}}}, "durationSeconds": 10} | spec
+        return Session(
+            Identity("u1", "shop", "s1"), spec, known or {}, self.world, lambda *event: self.events.append(event)
+        )
+
+    async def run(self, **spec: Any) -> Document:
+        """Run a session to its end and return its status."""
+        await self.session(**spec).run()
+        return self.cluster.status
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        """Return a condition's status and reason."""
+        found = next(each for each in self.cluster.status["conditions"] if each["type"] == kind)
+        return found["status"], found["reason"]
+
+    def message(self) -> str:
+        """Return what the session says of its end."""
+        return str(next(each for each in self.cluster.status["conditions"] if each["type"] == "Finished")["message"])
