@@ -4,6 +4,7 @@ One target, one slot of the tracer, one final report. Imports neither kopf nor k
 """
 
 import contextlib
+import os
 import platform
 import signal
 import sys
@@ -40,12 +41,14 @@ def run(options: Options) -> int:
         results.ResultFileError,
         scopes.ScopeError,
         targets.TargetError,
-        UnsupportedKernelError,
     ) as error:
         return _refuse(error, CANNOT_TRACE)
+    except UnsupportedKernelError as error:
+        as_root = "" if os.geteuid() == 0 else " Run kubestrace as root (sudo)."
+        return _refuse(f"{error}{as_root}", CANNOT_TRACE)
 
 
-def _refuse(error: Exception, exit_code: int) -> int:
+def _refuse(error: Exception | str, exit_code: int) -> int:
     print(f"kubestrace: {error}", file=sys.stderr)
     return exit_code
 
