@@ -274,7 +274,7 @@ class Traces:
             await asyncio.sleep(_until_next(_TICK_SECONDS))
             try:
                 await self._call(counters.refresh)
-            except OSError:
+            except Exception:  # noqa: BLE001 - whatever is wrong with the counts, leases must be seen to
                 _log.exception("cannot read the counters")
             for trace in [each for each in self._running.values() if each.deadline and each.lease_is_over()]:
                 self._spawn(self._end(trace, agent_pb2.END_REASON_LEASE_EXPIRED))

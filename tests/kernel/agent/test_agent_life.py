@@ -126,6 +126,22 @@ async def test_a_node_with_cgroup_v1_alone_says_so(start_agent: Start, tmp_path:
     assert ("kubestrace-reason", "UnsupportedCgroups") in list(raised.value.trailing_metadata())
 
 
+async def test_a_node_that_refuses_bpf_says_so(start_agent: Start) -> None:
+    """Without the capabilities the agent serves, says what it lacks, and refuses with that reason."""
+    agent = start_agent(within=["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"])
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        description = await stub.Describe(agent_pb2.DescribeRequest())
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.StartTrace(request())
+
+    assert (description.can_trace, description.reason != "") == (False, True)
+    assert "capabilities BPF and PERFMON" in description.message
+    assert raised.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert raised.value.details() == description.message
+
+
 def test_health_is_told_in_both_ways(agent: Agent) -> None:
     """By HTTP for kubelet, and by `kubestrace-agent --health` for people; both see the agent's end."""
     url = f"http://127.0.0.1:{agent.port('health')}/healthz"

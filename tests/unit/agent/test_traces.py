@@ -376,6 +376,18 @@ async def test_a_trace_ends_even_if_its_counts_cannot_be_read(make_traces, node,
     assert tracer.slots == {}
 
 
+async def test_a_lease_ends_even_if_counts_cannot_be_read(make_traces, node, tracer) -> None:
+    """What is wrong with the counters does not keep a trace alive."""
+    node.run("app")
+    traces = make_traces()
+    await traces.start(request("app", lease_seconds=1))
+
+    tracer.broken = True
+    await eventually(lambda: not tracer.slots)
+
+    assert (await traces.stop("s1")).end_reason == agent_pb2.END_REASON_LEASE_EXPIRED
+
+
 async def test_the_number_of_traces_is_bounded(make_traces) -> None:
     """The one beyond the bound is refused, and gets its turn once another has ended."""
     traces = make_traces(max_traces=1)
