@@ -53,6 +53,11 @@ _TASK_FIELDS = {
     "PID_OFFSET": "task_struct.tgid",
     "SIGNAL_OFFSET": "task_struct.signal",
     "LIVE_OFFSET": "signal_struct.live",
+    "STORAGE_OFFSET": "task_struct.bpf_storage",
+    "CGROUPS_OFFSET": "task_struct.cgroups",
+    "DFL_CGRP_OFFSET": "css_set.dfl_cgrp",
+    "KN_OFFSET": "cgroup.kn",
+    "ID_OFFSET": "kernfs_node.id",
 }
 
 

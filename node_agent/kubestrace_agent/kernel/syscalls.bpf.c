@@ -20,6 +20,26 @@ BPF_TASK_STORAGE(tasks, struct entry);
 
 /* The compiler must not fold a bound away that the verifier has to see. */
 #define BOUND(value, mask) asm volatile("%0 &= %1" : "+r"(value) : "i"(mask))
+/* A field of a kernel struct whose offset comes from BTF: one instruction, which the verifier checks by BTF again. A
+ * helper that returns the same costs a call and a return, and returns are dear where the kernel guards them. */
+#define LOAD(size, into, from, offset) \
+  asm volatile("%0 = *(" #size " *)(%1 + %2)" : "=r"(into) : "r"(from), "i"(offset))
+
+static __always_inline u64 cgroup_of(struct task_struct *task) {
+  u64 set, cgroup, node, id;
+  LOAD(u64, set, task, CGROUPS_OFFSET);
+  LOAD(u64, cgroup, set, DFL_CGRP_OFFSET);
+  LOAD(u64, node, cgroup, KN_OFFSET);
+  LOAD(u64, id, node, ID_OFFSET);
+  return id;
+}
+
+/* Most of a node's tasks have no storage at all: seen without a call. */
+static __always_inline struct entry *entry_of(struct task_struct *task) {
+  u64 storage;
+  LOAD(u64, storage, task, STORAGE_OFFSET);
+  return storage ? tasks.task_storage_get(task, 0, 0) : NULL;
+}
 
 static __always_inline void lose(u32 slot) {
   u64 *count = lost.lookup(&slot);
@@ -42,23 +62,25 @@ static __always_inline void take_note(struct config *cfg, struct note *note, u64
 }
 
 /* Whose calls are these? NULL: nobody's who is traced. */
-static __always_inline struct target *find_target(struct config *cfg) {
+static __always_inline struct target *find_target(struct config *cfg, struct task_struct *task) {
   u32 zero = 0;
   if (cfg->processes) {
-    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    u64 process;
+    LOAD(u32, process, task, PID_OFFSET);
+    u32 pid = process;
     struct target *target = processes.lookup(&pid);
     if (target) return target;
   }
   struct note *note = notes.lookup(&zero);
   if (!note) return NULL;
-  u64 cgroup = bpf_get_current_cgroup_id();
+  u64 cgroup = cgroup_of(task);
   if (note->cgroup != cgroup || note->generation != cfg->generation) take_note(cfg, note, cgroup);
   return note->target.slot ? &note->target : NULL;
 }
 
 static __always_inline u32 abi_of(struct task_struct *task, s32 *nr) {
   u64 status;
-  asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(status) : "r"(task), "i"(COMPAT_OFFSET));
+  LOAD(u32, status, task, COMPAT_OFFSET);
   if (status & COMPAT_BIT) return ABI_COMPAT;
 #ifdef X32_BIT
   if (*nr >= 0 && (*nr & X32_BIT)) {
@@ -188,11 +210,11 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
   if (!cfg) return 0;
-  struct target *target = find_target(cfg);
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct target *target = find_target(cfg, task);
   if (!target) return 0;
   s32 nr = ctx->args[1];
   if (nr == -1) return 0; /* a tracer took the call away */
-  struct task_struct *task = bpf_get_current_task_btf();
   u32 generation = target->generation;
   u32 abi = abi_of(task, &nr);
   u32 found = find_row(target, generation, abi, nr);
@@ -217,7 +239,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
 /* An exit without an entry: a call denied by seccomp, one that began before counting did, or a new task's first. */
 static __always_inline void count_unpaired(struct config *cfg, struct task_struct *task, struct entry *entry,
                                            void *regs, s64 result) {
-  struct target *target = find_target(cfg);
+  struct target *target = find_target(cfg, task);
   if (!target) return;
   s32 nr = -1;
   bpf_probe_read_kernel(&nr, sizeof(nr), regs + NR_OFFSET);
@@ -245,7 +267,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct config *cfg = config.lookup(&zero);
   if (!cfg) return 0;
   struct task_struct *task = bpf_get_current_task_btf();
-  struct entry *entry = tasks.task_storage_get(task, 0, 0);
+  struct entry *entry = entry_of(task);
   u64 start = entry ? entry->start_ns : 0;
   if (start) {
     u64 ns = bpf_ktime_get_ns() - start;

@@ -11,17 +11,17 @@ BPF_ITER(task) {
   struct task_struct *task;
   struct bpf_iter_meta *meta;
   void *seq;
-  asm volatile("%0 = *(u64 *)(%1 + 8)" : "=r"(task) : "r"(ctx));
+  LOAD(u64, task, ctx, 8);
   if (!task) return 0;
   struct entry *entry = tasks.task_storage_get(task, 0, 0);
   if (!entry || !entry->start_ns) return 0;
   u64 tid, pid;
-  asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(tid) : "r"(task), "i"(TID_OFFSET));
-  asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(pid) : "r"(task), "i"(PID_OFFSET));
+  LOAD(u32, tid, task, TID_OFFSET);
+  LOAD(u32, pid, task, PID_OFFSET);
   struct in_flight record = {
       .start_ns = entry->start_ns, .generation = entry->generation, .row = entry->row, .tid = tid, .pid = pid};
-  asm volatile("%0 = *(u64 *)(%1 + 0)" : "=r"(meta) : "r"(ctx));
-  asm volatile("%0 = *(u64 *)(%1 + 0)" : "=r"(seq) : "r"(meta));
+  LOAD(u64, meta, ctx, 0);
+  LOAD(u64, seq, meta, 0);
   bpf_seq_write(seq, &record, sizeof(record));
   return 0;
 }

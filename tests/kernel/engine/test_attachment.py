@@ -16,9 +16,9 @@ from kubestrace_agent.kernel.tracer import NodeFullError, Tracer, UnsupportedKer
 def links() -> list[str]:
     """BPF links that this process holds: each is an attached program."""
     found = []
-    for fd in os.listdir("/proc/self/fd"):
+    for fd in Path("/proc/self/fd").iterdir():
         try:
-            text = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="utf-8")
+            text = Path(f"/proc/self/fdinfo/{fd.name}").read_text(encoding="utf-8")
         except OSError:
             continue
         found += [line.split()[1] for line in text.splitlines() if line.startswith("link_type:")]
