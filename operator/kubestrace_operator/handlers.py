@@ -77,6 +77,7 @@ class _Connection(kopf.ConnectionInfo):
     """The API server's certificate is checked, but as other clients do it, see cluster.Cluster.connect."""
 
     def as_ssl_context(self) -> ssl.SSLContext:
+        """Return the context without the strict flag."""
         context = super().as_ssl_context()
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context

@@ -23,7 +23,10 @@ class Publisher:
         interval_seconds: float,
         gone: Callable[[], None],
     ) -> None:
-        """`build` makes the document as of now, None when there is nothing to say; `gone` is called when there is no session to write to any more."""
+        """`build` makes the document as of now, None when there is nothing to say.
+
+        `gone` is called when there is no session to write to any more.
+        """
         self._write = write
         self._build = build
         self._interval_seconds = interval_seconds
