@@ -4,10 +4,12 @@
 # Keys on a curve: made in milliseconds, where RSA ones take seconds.
 new_key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1"; }
 
+# Python 3.13 insists on the key usage and on the identifiers, as RFC 5280 does.
 make_ca() {
   mkdir -p "$rig/pki"
   new_key "$rig/pki/ca.key"
-  openssl req -x509 -new -key "$rig/pki/ca.key" -days 365 -subj /CN=kubestrace-rig -out "$rig/pki/ca.crt"
+  openssl req -x509 -new -key "$rig/pki/ca.key" -days 365 -subj /CN=kubestrace-rig -out "$rig/pki/ca.crt" \
+    -addext keyUsage=critical,keyCertSign,cRLSign
   # Service account tokens are signed with a key pair of their own.
   new_key "$rig/pki/sa.key"
   openssl ec -in "$rig/pki/sa.key" -pubout -out "$rig/pki/sa.pub" 2>/dev/null
@@ -20,7 +22,10 @@ certificate() {
   openssl req -new -key "$file.key" -subj "$2" |
     openssl x509 -req -CA "$rig/pki/ca.crt" -CAkey "$rig/pki/ca.key" -days 365 -out "$file.crt" \
       -set_serial "0x$(openssl rand -hex 8)" -extfile <(
+        echo "keyUsage=critical,digitalSignature"
         echo "extendedKeyUsage=serverAuth,clientAuth"
+        echo "subjectKeyIdentifier=hash"
+        echo "authorityKeyIdentifier=keyid"
         [ -z "${3:-}" ] || echo "subjectAltName=$3"
       ) 2>/dev/null
 }
