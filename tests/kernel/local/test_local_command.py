@@ -6,7 +6,6 @@ import pty
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -171,18 +170,17 @@ def _read_all(terminal: int) -> bytes:
 def test_a_given_duration_ends_the_trace_and_not_the_command(tmp_path: Path) -> None:
     """When the duration is over the result is written; COMMAND runs on and its exit code is passed on."""
     to = tmp_path / "result.json"
-    began = time.monotonic()
     process = subprocess.Popen(
-        [KUBESTRACE, "local", "-d", "1", "-o", "json", "--to", str(to), "--", "sh", "-c", "sleep 3; exit 4"]
+        [KUBESTRACE, "local", "-d", "1", "-o", "json", "--to", str(to), "--", "sh", "-c", "sleep 6; exit 4"]
     )
     until(lambda: to.exists() and to.read_text().endswith("}\n"))
-    written = time.monotonic() - began
+    still_running = process.poll() is None
 
     exit_code = process.wait(timeout=30)
 
     document = json.loads(to.read_text())
     assert exit_code == 4
-    assert written < 2.5 < time.monotonic() - began
+    assert still_running
     assert condition(document, "Finished")["message"].startswith("The duration of 1 s is over.")
     assert document["spec"]["durationSeconds"] == 1
     # What it is inside of at the end: sh waits for sleep, sleep sleeps.
