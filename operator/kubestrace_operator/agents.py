@@ -167,13 +167,13 @@ async def _answer(what: str, agent: Endpoint, call: Awaitable[_Answer]) -> _Answ
     try:
         return await call
     except grpc.aio.AioRpcError as error:
-        kind = _kind(error)
-        message = (
-            f"the agent on node {agent.node} ({agent.address}) did not {what}: {error.details() or error.code().name}"
-        )
-        raise kind(message) from error
-    except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
-        # The channel was closed meanwhile: the agent is gone, or certificates were renewed.
+        why = error.details() or error.code().name
+        raise _kind(error)(f"the agent on node {agent.node} ({agent.address}) did not {what}: {why}") from error
+    except (grpc.aio.UsageError, asyncio.CancelledError) as error:
+        # gRPC cancels the calls of a channel that is closed: the agent is gone, or certificates were renewed.
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
         raise AgentUnavailableError(f"the connection to the agent on node {agent.node} was closed") from error
 
 
@@ -189,7 +189,7 @@ def _kind(error: grpc.aio.AioRpcError) -> type[AgentError]:
     details = (error.details() or "").lower()
     # A failed handshake has no code of its own: gRPC says UNAVAILABLE and what TLS said.
     if error.code() == grpc.StatusCode.UNAVAILABLE and any(
-        word in details for word in ("handshake", "peer name", "certificate")
+        word in details for word in ("handshake", "verification", "certificate")
     ):
         return RefusedIdentityError
     return kinds.get(error.code(), AgentUnavailableError)

@@ -1,0 +1,117 @@
+"""Adding reports up: in any order, from any number of nodes and agents."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubestrace_operator import merge
+from kubestrace_operator.merge import SyscallKey
+from kubestrace_protos.v1 import agent_pb2
+
+PHASES = agent_pb2.ContainerState.Phase.values()
+COUNTS = st.integers(min_value=0, max_value=2**40)
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> agent_pb2.Report:
+    """Return a report as any of few agents on few nodes might send it."""
+    report = agent_pb2.Report(
+        node=draw(st.sampled_from(["n1", "n2"])), agent_id=draw(st.sampled_from("ab")), sequence=draw(COUNTS)
+    )
+    for _ in range(draw(st.integers(0, 2))):
+        container = report.containers.add()
+        container.state.container.container_id = draw(st.sampled_from("xyz"))
+        container.state.phase = draw(st.sampled_from(PHASES))
+        container.state.start_time_unix_nanoseconds = draw(st.integers(0, 3))
+        for name in draw(st.lists(st.sampled_from(["read", "futex", "openat"]), max_size=3)):
+            counts = container.syscalls.add(name=name, wait=name == "futex", abi=draw(st.sampled_from(["", "i386"])))
+            counts.calls = counts.timed = counts.total_nanoseconds = counts.max_nanoseconds = draw(COUNTS)
+            counts.latency.buckets.append(draw(st.integers(0, 319)))
+            counts.latency.counts.append(counts.calls)
+            counts.errnos.add(name=draw(st.sampled_from(["ENOENT", "EINTR"])), count=draw(COUNTS))
+    report.trust.lost_calls = draw(COUNTS)
+    report.trust.io_uring = draw(st.booleans())
+    report.trust.agent_cpu_millicores = draw(st.integers(0, 1000))
+    return report
+
+
+@given(st.lists(reports(), max_size=4))
+def test_the_order_of_adding_does_not_matter(some: list[agent_pb2.Report]) -> None:
+    """Any order gives the same sum, whatever was already added together."""
+    parts = [merge.from_report(report) for report in some]
+    whole = merge.add(parts)
+
+    for order in itertools.permutations(parts):
+        assert merge.add(order) == whole
+    assert merge.add([merge.add(parts[:2]), merge.add(parts[2:])]) == whole
+
+
+@given(st.lists(reports(), max_size=5))
+def test_nothing_is_lost_in_a_sum(some: list[agent_pb2.Report]) -> None:
+    """Totals are those of the latest report of each agent, counted by hand."""
+    latest = merge.latest(some).values()
+
+    merged = merge.merge(some)
+
+    assert merged.calls == sum(row.calls for r in latest for c in r.containers for row in c.syscalls)
+    assert sum(sum(row.latency.values()) for row in merged.syscalls.values()) == merged.calls
+    assert merged.total_ns + merged.wait_ns == merged.calls
+    assert merged.trust.lost_calls == sum(report.trust.lost_calls for report in latest)
+
+
+def test_a_later_report_replaces_an_earlier_one() -> None:
+    """Reports are snapshots: of one agent only the latest counts, whenever it comes."""
+    early, late = (
+        agent_pb2.Report(node="n1", agent_id="a", sequence=sequence, containers=[container(calls=calls)])
+        for sequence, calls in ((1, 5), (2, 9))
+    )
+
+    assert merge.merge([late, early]).calls == merge.merge([early, late]).calls == 9
+
+
+def container(calls: int = 1, **row: object) -> agent_pb2.ContainerReport:
+    """Return a container's report with one row."""
+    counts = agent_pb2.SyscallCounts(name="read", calls=calls, **row)  # type: ignore[arg-type]
+    state = agent_pb2.ContainerState(
+        container=agent_pb2.Container(container_id="x", pod_name="p", container_name="app"),
+        phase=agent_pb2.ContainerState.PHASE_TRACING,
+    )
+    return agent_pb2.ContainerReport(state=state, syscalls=[counts])
+
+
+def test_two_agents_of_one_node_are_added() -> None:
+    """An agent that was restarted counts on where the first had stopped: one container, both its counts."""
+    first = agent_pb2.Report(node="n1", agent_id="a", containers=[container(calls=5)])
+    second = agent_pb2.Report(node="n1", agent_id="b", containers=[container(calls=4)])
+
+    merged = merge.merge([first, second])
+
+    assert [row.calls for row in merged.containers.values()] == [9]
+
+
+def test_abis_are_kept_apart() -> None:
+    """The same name under another ABI is another call."""
+    report = agent_pb2.Report(containers=[container(calls=1), container(calls=2, abi="i386")])
+
+    assert set(merge.merge([report]).syscalls) == {SyscallKey("read"), SyscallKey("read", "i386")}
+
+
+def test_waits_are_summed_apart() -> None:
+    """Time in calls whose purpose is to wait is not time in calls that work."""
+    work, wait = container(total_nanoseconds=7), container(total_nanoseconds=11)
+    wait.syscalls[0].name, wait.syscalls[0].wait = "futex", True
+
+    merged = merge.merge([agent_pb2.Report(containers=[work, wait])])
+
+    assert (merged.total_ns, merged.wait_ns) == (7, 11)
+
+
+def test_the_agents_cost_is_that_of_the_dearest_node() -> None:
+    """Agents of one node ran one after the other; each node's use is kept, none is added."""
+    merged = merge.merge(
+        agent_pb2.Report(node=node, agent_id=agent, trust=agent_pb2.Trust(agent_cpu_millicores=cpu))
+        for node, agent, cpu in (("n1", "a", 4), ("n1", "b", 6), ("n2", "c", 5))
+    )
+
+    assert merged.trust.agent_cpu_millicores == {"n1": 6, "n2": 5}

@@ -1,0 +1,132 @@
+"""What a person may ask for, and how wrong requests are answered."""
+
+from typing import Any
+
+import pytest
+
+from kubestrace_operator.spec import InvalidSpecError, Requirement, Selector, Target, TraceSpec, Workload, parse
+
+
+def problems(spec: Any) -> str:
+    """Return what is wrong with a spec."""
+    with pytest.raises(InvalidSpecError) as raised:
+        parse(spec)
+    return str(raised.value)
+
+
+def test_everything_that_is_left_out_has_a_default() -> None:
+    """The shortest spec."""
+    assert parse({"target": {"podName": "a"}}) == TraceSpec(Target(pod_name="a", max_pods=20), 30, (), cancel=False)
+
+
+def test_everything_that_can_be_said() -> None:
+    """The longest spec."""
+    spec = {
+        "target": {"workload": {"kind": "Job", "name": "night"}, "containers": ["app"], "maxPods": 3},
+        "durationSeconds": 3600,
+        "syscalls": ["%file", "!stat"],
+        "cancel": True,
+    }
+
+    assert parse(spec) == TraceSpec(
+        Target(workload=Workload("Job", "night"), containers=("app",), max_pods=3),
+        3600,
+        ("%file", "!stat"),
+        cancel=True,
+    )
+
+
+def test_every_problem_is_named_at_once() -> None:
+    """Each says where and what; one round of editing is enough."""
+    found = problems(
+        {
+            "target": {"podName": "a", "workload": {"kind": "Cron"}, "containers": ["", 3], "maxPods": True},
+            "durationSeconds": "30",
+            "syscalls": "read",
+            "views": {},
+        }
+    )
+
+    assert "spec.target needs exactly one of podName, selector and workload; podName and workload are given" in found
+    assert "spec.target.workload.kind is 'Cron'; it must be one of Deployment" in found
+    assert "spec.target.workload.name is missing" in found
+    assert "spec.target.containers[0] must be a string that is not empty, not ''" in found
+    assert "spec.target.containers[1]" in found
+    assert "spec.target.maxPods must be a whole number, not True" in found
+    assert "spec.durationSeconds must be a whole number, not '30'" in found
+    assert "spec.syscalls must be a list" in found
+    assert "spec.views is no field of this version" in found
+
+
+@pytest.mark.parametrize("seconds", [0, 3601, -1])
+def test_a_duration_has_bounds(seconds: int) -> None:
+    """From one second to one hour."""
+    assert "from 1 to 3600" in problems({"target": {"podName": "a"}, "durationSeconds": seconds})
+
+
+@pytest.mark.parametrize("spec", [None, {}, {"target": None}])
+def test_a_target_is_needed(spec: Any) -> None:
+    """Without one nothing can be traced."""
+    assert "spec.target is missing" in problems(spec)
+
+
+def test_local_mode_needs_no_target() -> None:
+    """There the command line names it."""
+    assert parse({"durationSeconds": 5}, target_required=False) == TraceSpec(None, 5)
+
+
+@pytest.mark.parametrize("target", ["a", [], {"selector": []}, {"selector": {"matchLabels": {"a": 1}}}])
+def test_wrong_shapes_are_answered_not_raised(target: Any) -> None:
+    """A file that no API server has seen may hold anything."""
+    assert problems({"target": target})
+
+
+@pytest.mark.parametrize(
+    ("requirement", "labels", "matches"),
+    [
+        (("tier", "In", ("web", "db")), {"tier": "db"}, True),
+        (("tier", "In", ("web", "db")), {}, False),
+        (("tier", "NotIn", ("web",)), {"tier": "web"}, False),
+        (("tier", "NotIn", ("web",)), {}, True),
+        (("tier", "Exists"), {"tier": ""}, True),
+        (("tier", "Exists"), {}, False),
+        (("tier", "DoesNotExist"), {}, True),
+        (("tier", "DoesNotExist"), {"tier": "web"}, False),
+    ],
+)
+def test_requirements_match_as_in_kubernetes(
+    requirement: tuple[Any, ...], labels: dict[str, str], matches: bool
+) -> None:
+    """The four operators, with and without the label."""
+    assert Selector(match_expressions=(Requirement(*requirement),)).matches(labels) is matches
+
+
+def test_a_selector_as_the_api_server_takes_it() -> None:
+    """All kinds of terms in one query."""
+    selector = parse(
+        {
+            "target": {
+                "selector": {
+                    "matchLabels": {"app": "shop"},
+                    "matchExpressions": [
+                        {"key": "tier", "operator": "In", "values": ["web", "db"]},
+                        {"key": "zone", "operator": "NotIn", "values": ["a"]},
+                        {"key": "x", "operator": "Exists"},
+                        {"key": "y", "operator": "DoesNotExist"},
+                    ],
+                }
+            }
+        }
+    ).target
+
+    assert selector is not None
+    assert selector.selector is not None
+    assert selector.selector.query() == "app=shop,tier in (web,db),zone notin (a),x,!y"
+
+
+@pytest.mark.parametrize(("operator", "values"), [("In", []), ("NotIn", []), ("Exists", ["a"]), ("Near", [])])
+def test_operators_and_values_must_fit(operator: str, values: list[str]) -> None:
+    """In and NotIn need values, the others take none."""
+    expression = {"key": "tier", "operator": operator, "values": values}
+
+    assert "matchExpressions[0]" in problems({"target": {"selector": {"matchExpressions": [expression]}}})

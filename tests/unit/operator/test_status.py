@@ -1,0 +1,192 @@
+"""The status as a document: its shape, its conditions, and what is left out when it is too large."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from kubestrace_operator import conditions, merge, status
+from kubestrace_operator.conditions import Completeness, Outcome
+from kubestrace_operator.merge import Merged, SyscallRow, Trust
+from kubestrace_operator.progress import Failure, Progress
+from kubestrace_protos.v1 import agent_pb2
+
+NOW = datetime(2026, 1, 1, 12, 0, 30, 250_000, tzinfo=UTC)
+COMPLETED = Outcome(conditions.SUCCEEDED, "Completed", "done")
+STARTED = Progress(COMPLETED, start=NOW - timedelta(seconds=30), completion=NOW)
+
+
+def rows(count: int) -> dict[merge.SyscallKey, SyscallRow]:
+    """Return as many different calls, each with errors and large numbers."""
+    made = {}
+    for number in range(count):
+        row = SyscallRow(f"system_call_{number}", wait=number % 4 == 0, calls=10**9 + number, errors=10**6)
+        row.timed, row.total_ns, row.max_ns = row.calls, 10**12 + number, 10**11
+        row.errnos, row.latency = {"ENOENT": 10**6}, {100: row.calls}
+        made[merge.SyscallKey(row.name)] = row
+    return made
+
+
+def containers(count: int) -> dict[merge.ContainerKey, merge.ContainerRow]:
+    """Return as many containers with long names."""
+    made = {}
+    for number in range(count):
+        name = f"checkout-service-deployment-5d6f7c8b9-abc{number:02}"
+        container = agent_pb2.Container(pod_name=name, pod_uid=name, container_name="application", container_id=name)
+        state = agent_pb2.ContainerState(
+            container=container, phase=agent_pb2.ContainerState.PHASE_ENDED, pid=1, host_pid=4_000_000
+        )
+        key = merge.ContainerKey("node", name, "application", name)
+        made[key] = merge.ContainerRow(state, "worker-node-12.example.internal", 10**9, 10**6, 10**12, 10**12)
+    return made
+
+
+def test_20_pods_with_300_calls_fit() -> None:
+    """The status stays below 64 KiB: rows are cut, totals never, and truncated says so."""
+    merged = Merged(rows(300), containers(20))
+
+    document = status.status(merged, STARTED, now=NOW)
+
+    assert 55 * 1024 < status.size(document) <= 64 * 1024
+    assert document["truncated"] is True
+    assert len(document["containers"]) == 20
+    assert document["summary"]["calls"] == merged.calls
+    assert "more, in the total" in document["table"]
+    shown = document["summary"]["syscalls"]
+    assert 100 < len(shown) < 300
+    assert {row["wait"] for row in shown} == {False, True}
+
+
+def test_the_longest_calls_are_kept() -> None:
+    """What is cut is what took the least time."""
+    document = status.status(Merged(rows(300)), STARTED, now=NOW)
+
+    work = [row["totalNanoseconds"] for row in document["summary"]["syscalls"] if not row["wait"]]
+    assert work == sorted(work, reverse=True)
+    assert work[0] == 10**12 + 299
+
+
+def test_more_of_everything_still_fits() -> None:
+    """Hundreds of containers, failures and gaps with long messages cannot make a status that etcd refuses."""
+    gaps = [agent_pb2.Gap(node="n", reason="AgentRestarted", message="x" * 2000)] * 300
+    failures = tuple(Failure("AgentUnavailable", "y" * 2000, node=f"n{number}") for number in range(300))
+    progress = Progress(COMPLETED, start=NOW, failures=failures)
+
+    document = status.status(Merged(rows(400), containers(900), Trust(gaps=gaps)), progress, now=NOW)
+
+    assert status.size(document) <= 64 * 1024
+    assert document["truncated"] is True
+    assert document["failures"]
+
+
+def test_without_a_limit_everything_is_shown() -> None:
+    """Local mode's document."""
+    document = status.status(Merged(rows(300), containers(20)), STARTED, now=NOW, limit_bytes=None)
+
+    assert len(document["summary"]["syscalls"]) == 300
+    assert document["truncated"] is False
+
+
+def test_a_row() -> None:
+    """Integers in nanoseconds, as api.md has them."""
+    row = SyscallRow("openat", abi="i386", calls=4, errors=1, interrupted=1, timed=4, total_ns=400, max_ns=130)
+    row.latency, row.errnos = {40: 4}, {"ENOENT": 1}
+
+    document = status.status(Merged({merge.SyscallKey("openat", "i386"): row}), STARTED, now=NOW)
+
+    assert document["summary"]["syscalls"] == [
+        {
+            "name": "openat",
+            "abi": "i386",
+            "calls": 4,
+            "errors": 1,
+            "interrupted": 1,
+            "totalNanoseconds": 400,
+            "avgNanoseconds": 100,
+            "p50Nanoseconds": 130,
+            "p95Nanoseconds": 130,
+            "p99Nanoseconds": 130,
+            "maxNanoseconds": 130,
+            "wait": False,
+        }
+    ]
+    assert document["summary"]["errorCounts"] == [{"syscall": "openat", "abi": "i386", "errno": "ENOENT", "count": 1}]
+
+
+def test_a_row_without_lengths() -> None:
+    """A call that never returns has no lengths, not lengths of zero."""
+    document = status.status(Merged({merge.SyscallKey("exit"): SyscallRow("exit", calls=2)}), STARTED, now=NOW)
+
+    assert document["summary"]["syscalls"][0].keys() == {
+        *("name", "calls", "errors", "interrupted", "totalNanoseconds", "wait")
+    }
+
+
+def test_times_have_fractions_where_they_matter() -> None:
+    """Start and end to the microsecond, transitions to the second, as Kubernetes has them."""
+    document = status.status(Merged(), STARTED, now=NOW)
+
+    assert document["completionTime"] == "2026-01-01T12:00:30.250000Z"
+    assert document["conditions"][0]["lastTransitionTime"] == "2026-01-01T12:00:30Z"
+
+
+def test_lost_calls_make_a_result_incomplete() -> None:
+    """Everything lost is said where a person looks."""
+    document = status.status(Merged(trust=Trust(lost_calls=3)), STARTED, now=NOW)
+
+    data = next(each for each in document["conditions"] if each["type"] == "DataComplete")
+    assert (data["status"], data["reason"]) == ("False", "CallsLost")
+    assert document["trust"]["complete"] is False
+
+
+@pytest.mark.parametrize(
+    ("modes", "shown"), [({"unified"}, "unified"), ({"unified", "hybrid"}, "mixed"), (set(), None)]
+)
+def test_the_cgroup_mode(modes: set[str], shown: str | None) -> None:
+    """One word for all nodes."""
+    progress = Progress(COMPLETED, start=NOW, cgroup_modes=frozenset(modes))
+
+    assert status.status(Merged(), progress, now=NOW)["trust"].get("cgroupMode") == shown
+
+
+def of(outcome: Outcome, previous: tuple[dict[str, Any], ...] = ()) -> dict[str, tuple[str, str]]:
+    """Return status and time of each condition."""
+    found = conditions.conditions(outcome, Completeness(None, "Tracing", ""), generation=3, now=NOW, previous=previous)
+    assert all(each["observedGeneration"] == 3 for each in found)
+    return {each["type"]: (each["status"], each["lastTransitionTime"]) for each in found}
+
+
+def test_conditions_while_tracing() -> None:
+    """Not finished, not known to succeed, and reconciling, or GitOps tools would take it as ready."""
+    found = of(Outcome(conditions.TRACING, "Tracing", ""))
+
+    assert {kind: value for kind, (value, _) in found.items()} == {
+        "Finished": "False",
+        "Succeeded": "Unknown",
+        "DataComplete": "Unknown",
+        "Reconciling": "True",
+    }
+
+
+def test_conditions_of_a_failure() -> None:
+    """Finished is true, so that waiting for it returns."""
+    found = of(Outcome(conditions.FAILED, "NoMatchingPods", ""))
+
+    assert found["Finished"][0] == "True"
+    assert found["Succeeded"][0] == "False"
+    assert found["Stalled"][0] == "True"
+    assert "Reconciling" not in found
+
+
+def test_a_condition_keeps_its_time_until_it_changes() -> None:
+    """LastTransitionTime is when the status last changed, not when it was last written."""
+    before = (
+        {"type": "Finished", "status": "False", "lastTransitionTime": "2026-01-01T11:00:00Z"},
+        {"type": "Succeeded", "status": "Unknown", "lastTransitionTime": "2026-01-01T11:00:00Z"},
+    )
+
+    tracing = of(Outcome(conditions.TRACING, "Tracing", ""), before)
+    ended = of(COMPLETED, before)
+
+    assert tracing["Finished"] == ("False", "2026-01-01T11:00:00Z")
+    assert ended["Finished"] == ("True", "2026-01-01T12:00:30Z")

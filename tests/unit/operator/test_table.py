@@ -1,0 +1,82 @@
+"""The table as a person reads it."""
+
+import pytest
+
+from kubestrace_operator.histograms import bucket_index
+from kubestrace_operator.merge import SyscallRow
+from kubestrace_operator.status import ordered
+from kubestrace_operator.table import duration, table
+
+
+def row(name: str, each_ns: int, calls: int, **changes: object) -> SyscallRow:
+    """Return a row whose calls all took the same time."""
+    made = SyscallRow(name, calls=calls, timed=calls, total_ns=each_ns * calls, max_ns=each_ns)
+    made.latency = {bucket_index(each_ns): calls}
+    for field, value in changes.items():
+        setattr(made, field, value)
+    return made
+
+
+ROWS = ordered(
+    [
+        row("openat", 2_000, 1000, errors=301),
+        row("fsync", 25_000_000, 812),
+        row("futex", 1_000_000_000, 88, wait=True),
+        row("exit_group", 0, 2, timed=0, latency={}),
+    ]
+)
+
+
+def test_the_table() -> None:
+    """Strace -c's columns with three more; work by time, then the waits apart; errors blank where there are none."""
+    assert table(ROWS) == (
+        "% time     seconds  usecs/call     calls    errors       p50       p99       max syscall\n"
+        "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
+        " 99.99   20.300000       25000       812              24.1ms    24.1ms    25.0ms fsync\n"
+        "  0.01    0.002000           2      1000       301     2.0us     2.0us     2.0us openat\n"
+        "  0.00    0.000000           0         2                                         exit_group\n"
+        "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
+        "100.00   20.302000       11204      1814       301                        25.0ms total\n"
+        "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
+        "  wait   88.000000     1000000        88             973.1ms      1.0s      1.0s futex\n"
+        "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
+        "  wait   88.000000     1000000        88                                    1.0s total\n"
+    )
+
+
+def test_rows_that_are_left_out_stay_in_the_totals() -> None:
+    """A cut table says how many rows are missing, and its totals are whole."""
+    shown = table(ROWS[:1], left_out=ROWS[1:])
+
+    assert "(2 more, in the total)" in shown
+    assert "(1 more, in the total)" in shown
+    assert "100.00   20.302000       11204      1814       301" in shown
+
+
+def test_no_call_at_all() -> None:
+    """An empty table is a sentence."""
+    assert table([]) == "No system call was made.\n"
+
+
+def test_a_foreign_abi_is_shown() -> None:
+    """The same call of a 32-bit program is told apart."""
+    assert "getpid (i386)" in table([row("getpid", 100, 1, abi="i386")])
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "shown"),
+    [
+        (0, "0ns"),
+        (999, "999ns"),
+        (1000, "1.0us"),
+        (21_000_000, "21.0ms"),
+        (999_949, "999.9us"),
+        (999_950, "1.0ms"),
+        (999_999_999, "1.0s"),
+        (3_600_000_000_000, "3600.0s"),
+    ],
+)
+def test_lengths_are_for_people(nanoseconds: int, shown: str) -> None:
+    """One digit behind the point, never 1000 of a unit, never wider than its column."""
+    assert duration(nanoseconds) == shown
+    assert len(shown) <= 9
