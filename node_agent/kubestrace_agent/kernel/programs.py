@@ -47,7 +47,8 @@ class Programs:
             ours.settimeout(_LOAD_TIMEOUT_SECONDS)
             numbers = [str(number) for number in (childs.fileno(), max_slots, max_rows, slot_rows)]
             child = subprocess.Popen(
-                [sys.executable, "-m", "kubestrace_agent.kernel.probe", *numbers],
+                # -P: nothing is imported from the folder that we happen to run in.
+                [sys.executable, "-P", "-m", "kubestrace_agent.kernel.probe", *numbers],
                 pass_fds=[childs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from kubestrace_agent.kernel.maps import Maps
 # Rows kept free beyond those promised to containers: one program may need hundreds at once.
 SPARE_ROWS = 384
 # Rows promised to a container until it has used more.
-ROWS_A_CONTAINER = 64
+ROWS_A_CONTAINER = 60
 # A program runs for microseconds with preemption disabled: whoever still knew an ended slot is done after this.
 GRACE_SECONDS = 1.0
 

@@ -270,7 +270,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct entry *entry = entry_of(task);
   u64 start = entry ? entry->start_ns : 0;
   if (start) {
-    u64 ns = bpf_ktime_get_ns() - start;
+    u64 now = bpf_ktime_get_ns(), ns = now > start ? now - start : 0; /* CPUs may differ by a little */
     u32 id = entry->row & ROW_MASK, generation = entry->generation;
     entry->start_ns = 0;
     if (id == NO_ROW) return 0; /* counted as lost by the entry */

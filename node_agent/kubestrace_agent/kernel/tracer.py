@@ -4,6 +4,7 @@ Used by traces (agent) and by the CLI's local mode. A slot is one traced contain
 grow. A trace is the difference of two snapshots of its slot, so that any number of traces share one slot.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -91,8 +92,9 @@ class Tracer:
 
         `wanted` is Selection.keys(): None is all. Of two slots, one nested in the other, the inner one counts.
         Adding one cgroup twice is the caller's error (ValueError): keep slots per cgroup and count references.
-        Raises FileNotFoundError when the cgroup is gone and NodeFullError at the cap.
+        Raises FileNotFoundError when the cgroup is gone or no cgroup, and NodeFullError at the cap.
         """
+        (cgroup_path / "cgroup.procs").stat()  # any other folder is no cgroup
         cgroup_id = cgroup_path.stat().st_ino
         if any(slot.cgroup_id == cgroup_id for slot in self._slots.values()):
             raise ValueError(f"{cgroup_path} is traced already")
@@ -129,7 +131,7 @@ class Tracer:
         return number
 
     def _reserve(self, new: int) -> None:
-        if len(self._slots) + new > self._max_containers:
+        if new and len(self._slots) + new > self._max_containers:
             raise NodeFullError(f"This node traces {len(self._slots)} containers already, its limit.")
         promised = sum(max(0, ROWS_A_CONTAINER - len(slot.readings)) for slot in self._slots.values())
         try:
@@ -231,7 +233,8 @@ class Tracer:
         epoch, now = self._next_epoch()
         in_flight = self._tasks_in_calls(now)
         self._read_touched(self._read_from(now))
-        self._reserve(new=0)
+        with contextlib.suppress(NodeFullError):
+            self._reserve(new=0)  # at the node's limit further kinds of calls are counted as lost
         return {
             number: RawCounts(
                 epoch=epoch,
