@@ -1,5 +1,6 @@
 """Waits for a trace to end: by its duration, with its target, or by a signal."""
 
+import math
 import select
 import signal
 import time
@@ -22,16 +23,27 @@ class Ending:
     by_person: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class Watched:
     """What ends a trace beside its duration; `name` begins the sentence that says so."""
 
     name: str
-    # A process; readable when it has ended.
+    # A process's file: readable when it has ended.
     pidfd: int | None = None
     # A cgroup; ended when it is gone, or its last process is. One that never had a process still waits for its first.
     cgroup: Path | None = None
     was_populated: bool = False
+
+    def has_ended(self) -> bool:
+        """Tell whether it is over; never waits."""
+        if self.pidfd is not None:
+            return bool(select.select([self.pidfd], [], [], 0)[0])
+        if self.cgroup is None:
+            return False
+        populated = cgroups.populated(self.cgroup)
+        emptied = self.was_populated and not populated
+        self.was_populated = self.was_populated or bool(populated)
+        return emptied or populated is None
 
 
 def wait(
@@ -43,31 +55,23 @@ def wait(
     on_tick: Callable[[], None],
 ) -> Ending:
     """Return at the end. `on_signal` takes the signals; without it any of them ends the trace."""
-    start = time.monotonic()
+    begun = time.monotonic()
+    ends_at = math.inf if duration_seconds is None else begun + duration_seconds
+    ticks_at = begun + _TICK_SECONDS
     poller = select.poll()
-    poller.register(signals.fd, select.POLLIN)
-    if watched.pidfd is not None:
-        poller.register(watched.pidfd, select.POLLIN)
-    populated = watched.was_populated
-    next_tick = start + _TICK_SECONDS
-    while True:
-        now = time.monotonic()
-        if duration_seconds is not None and now >= start + duration_seconds:
-            return Ending(f"the duration of {duration_seconds:g} s is over")
-        until = next_tick if duration_seconds is None else min(next_tick, start + duration_seconds)
-        ready = {fd for fd, _ in poller.poll(max(0.0, until - now) * 1000)}
+    for fd in (signals.fd, watched.pidfd):
+        if fd is not None:
+            poller.register(fd, select.POLLIN)
+    while (now := time.monotonic()) < ends_at:
+        if now >= ticks_at:
+            ticks_at = now + _TICK_SECONDS
+            on_tick()
+        poller.poll(max(0.0, min(ticks_at, ends_at) - time.monotonic()) * 1000)
         for received in signals.read():
             if on_signal is None:
                 name = signal.Signals(received.number).name
-                return Ending(f"ended by {name} after {time.monotonic() - start:.1f} s", by_person=True)
+                return Ending(f"ended by {name} after {time.monotonic() - begun:.1f} s", by_person=True)
             on_signal(received)
-        if watched.pidfd in ready:
-            return Ending(f"{watched.name} ended after {time.monotonic() - start:.1f} s")
-        if watched.cgroup is not None:
-            now_populated = cgroups.populated(watched.cgroup)
-            if now_populated is None or (populated and not now_populated):
-                return Ending(f"{watched.name} ended after {time.monotonic() - start:.1f} s")
-            populated = populated or now_populated
-        if time.monotonic() >= next_tick:
-            next_tick += _TICK_SECONDS
-            on_tick()
+        if watched.has_ended():
+            return Ending(f"{watched.name} ended after {time.monotonic() - begun:.1f} s")
+    return Ending(f"the duration of {duration_seconds:g} s is over")

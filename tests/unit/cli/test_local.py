@@ -58,7 +58,7 @@ def tracer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTracer:
 @pytest.fixture
 def process() -> Iterator[int]:
     """Start a process that ends by itself after a moment."""
-    started = subprocess.Popen(["sleep", "0.3"])
+    started = subprocess.Popen(["sleep", "1"])
     yield started.pid
     started.wait()
 
