@@ -49,5 +49,5 @@ def test_the_agent_has_no_token_and_few_rights(system: Namespace) -> None:
     assert security["allowPrivilegeEscalation"] is False
     assert security["readOnlyRootFilesystem"] is True
     assert security["capabilities"]["drop"] == ["ALL"]
-    assert set(security["capabilities"]["add"]) == {"BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH"}
+    assert set(security["capabilities"]["add"]) == {"BPF", "PERFMON"}
     assert not pod["spec"].get("hostNetwork")
