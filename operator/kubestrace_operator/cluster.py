@@ -190,7 +190,7 @@ class Cluster:
                         if _applied(known, event):
                             yield known
             except ExpiredError:
-                continue
+                await _back_off(0)
             except ClusterError as error:
                 _log.warning("watching %s: %s", path, error)
                 await _back_off(attempt)

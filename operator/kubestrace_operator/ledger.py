@@ -74,11 +74,11 @@ class Ledger:
         message = "matches, and is left out because maxPods is reached"
         return [Failure(MAX_PODS_REACHED, f"pod {name} {message}", pod=name) for name in names]
 
-    def facts(self, seconds: float, *, final: bool = False) -> Facts:
-        """Return what there is to say about the session."""
+    def facts(self, seconds: float, *, final: bool = False, merged: Merged | None = None) -> Facts:
+        """Return what there is to say about the session; `merged` where it is known already."""
         traced = [state for node in self.nodes.values() for state in node.states() if is_traced(state)]
         return Facts(
-            merged=self.merged(),
+            merged=merged or self.merged(),
             failures=self.failures(final=final),
             skipped=self.found.skipped if self.found else (),
             containers=len(traced),
@@ -95,8 +95,9 @@ class Ledger:
 
     def document(self) -> dict[str, Any]:
         """Return the status as of now."""
+        merged = self.merged()
         if self.outcome.phase == conditions.TRACING:
-            self.outcome = outcomes.tracing(self.facts(0))
+            self.outcome = outcomes.tracing(self.facts(0, merged=merged))
         document = status.status(self.merged(), self._progress(), now=self._now(), previous_conditions=self._conditions)
         self._conditions = document["conditions"]
         return document

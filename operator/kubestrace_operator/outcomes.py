@@ -43,6 +43,12 @@ def invalid(problems: Sequence[str]) -> Outcome:
     return Outcome(conditions.FAILED, "InvalidSpec", f"The spec cannot be served: {'; '.join(problems)}.")
 
 
+def broken(error: BaseException) -> Outcome:
+    """Return the outcome of a session that the operator fails to serve: an error of ours."""
+    message = f"The operator failed to serve this session, again and again: {error!r}. Its log has the details."
+    return Outcome(conditions.FAILED, "OperatorFailed", message)
+
+
 def nothing_traced(reason: str, message: str, failures: Sequence[Failure]) -> Outcome:
     """Return the outcome of a session that never counted anything: the reason for which it waited until the end."""
     if failures and reason in {"", "AgentsNotReady"}:

@@ -68,6 +68,7 @@ class Session:
         """Serve the session to its end. When this is cancelled the agents go on: another operator takes it up."""
         self._directory.listen(self._wake)
         publishing = asyncio.create_task(self._publisher.run())
+        publishing.add_done_callback(self._ended)
         try:
             outcome = await self._serve()
             await self._stop_tasks()
@@ -78,6 +79,12 @@ class Session:
             self._directory.forget(self._wake)
             publishing.cancel()
             await self._stop_tasks()
+
+    async def give_up(self, error: BaseException) -> None:
+        """Write an end for a session that cannot be served: no session stays running for ever."""
+        self._ledger.outcome = outcomes.broken(error)
+        self._ledger.completion = self._now()
+        await self._publisher.finish(self._ledger.minimal(), self._ledger.minimal())
 
     async def _serve(self) -> Outcome:
         try:

@@ -5,6 +5,7 @@ that moment. The finalizer goes when the session ends: a finished one is deleted
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from kubestrace_operator.session import Notify, Session, stop_traces
 _log = logging.getLogger(__name__)
 FINALIZER = "kubestrace.io/finalizer"
 _RETRY_SECONDS = 2.0
+# Of a session that fails unexpectedly.
+_ATTEMPTS = 5
 
 Body = Mapping[str, Any]
 
@@ -95,22 +98,28 @@ class Sessions:
         running = self._running[uid]
         path = running.session.identity.path
         _log.info("%s: begun", path)
-        while not await self._finished(running.session):
+        for failures in itertools.count(1):
+            error = await self._failure(running.session)
+            if error is None:
+                break
+            if failures >= _ATTEMPTS:
+                await running.session.give_up(error)
+                break
             await asyncio.sleep(_RETRY_SECONDS)
             running.session = self._session(running.body, notify)
         _log.info("%s: ended", path)
         self._ended.add(uid)
-        del self._running[uid]
+        self._running.pop(uid, None)
         await self._release(running.body["metadata"])
 
-    async def _finished(self, session: Session) -> bool:
-        """Run a session; False when it failed unexpectedly: its agents go on, and it can be taken up again."""
+    async def _failure(self, session: Session) -> Exception | None:
+        """Run a session; return what it failed with unexpectedly, after which it can be taken up again."""
         try:
             await session.run()
-        except Exception:  # noqa: BLE001 -- whatever it is, the traces go on and the session is taken up again
-            _log.exception("%s: failed unexpectedly, taking it up again", session.identity.path)
-            return False
-        return True
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the traces go on and can be taken up again
+            _log.exception("%s: failed unexpectedly", session.identity.path)
+            return error
+        return None
 
     def _update(self, running: _Running, body: Body) -> None:
         running.body = body

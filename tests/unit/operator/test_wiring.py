@@ -1,0 +1,128 @@
+"""Settings, the agents' directory and the operator's own health."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from operator_stage import in_no_time
+
+from kubestrace_operator import environment
+from kubestrace_operator.agents import Endpoint
+from kubestrace_operator.directory import Directory, endpoints
+from kubestrace_operator.environment import EnvironmentProblem
+from kubestrace_operator.errors import ClusterError
+from kubestrace_operator.health import Health
+
+
+def agent_pod(name: str, node: str = "n1", **changes: Any) -> dict[str, Any]:
+    """Return a ready agent's pod, as pods.trimmed gives it."""
+    metadata = {"name": name, "creationTimestamp": changes.pop("created", "2026-01-01T00:00:00Z"), **changes}
+    return {"metadata": metadata, "spec": {"nodeName": node}, "status": {"podIP": "10.0.0.1", "ready": True}}
+
+
+def test_ready_agents_by_node() -> None:
+    """Only those that are ready, have an address and are not ending; of two on a node the newer."""
+    starting, unready = agent_pod("a"), agent_pod("b", "n2")
+    starting["status"]["podIP"] = None
+    unready["status"]["ready"] = False
+    ending = agent_pod("c", "n3", deletionTimestamp="2026-01-01T00:00:00Z")
+    old, new = agent_pod("old", "n4"), agent_pod("new", "n4", created="2026-01-02T00:00:00Z")
+    new["status"]["podIP"] = "fd00::1"
+
+    assert endpoints([new, starting, unready, ending, old], 9640) == {"n4": Endpoint("n4", "[fd00::1]:9640")}
+
+
+class Connections:
+    """Notes what is kept."""
+
+    def __init__(self) -> None:
+        self.kept: list[list[str]] = []
+
+    async def keep(self, endpoints: list[Endpoint]) -> None:
+        """Note."""
+        self.kept.append([endpoint.node for endpoint in endpoints])
+
+
+async def test_sessions_hear_of_agents_that_come_and_go() -> None:
+    """Each change is told to connections and to whoever listens; no change is told to nobody."""
+    directory, connections, heard = Directory(9640), Connections(), asyncio.Event()
+    told: list[bool] = []
+    directory.listen(heard)
+
+    async def snapshots() -> AsyncIterator[list[dict[str, Any]]]:
+        for pods in ([agent_pod("a")], [agent_pod("a")], []):
+            heard.clear()
+            yield pods
+            told.append(heard.is_set())
+
+    await directory.follow(snapshots(), connections)
+    await directory.wait_until_known(1)
+
+    assert told == [True, False, True]
+    assert connections.kept == [["n1"], []]
+    assert directory.on("n1") is None
+
+
+@in_no_time
+async def test_a_watch_that_has_stalled_is_found() -> None:
+    """A session that nobody has taken up twice in a row has not been delivered."""
+    unseen: set[str] = {"shop/new"}
+
+    async def look() -> set[str]:
+        return set(unseen)
+
+    health = Health(look, 30)
+    running = asyncio.create_task(health.run())
+    await asyncio.sleep(31)
+    first = health.problem()
+    await asyncio.sleep(30)
+    second = health.problem()
+    unseen.clear()
+    await asyncio.sleep(30)
+    running.cancel()
+
+    assert first is None
+    assert second is not None
+    assert "shop/new" in second
+    assert health.problem() is None
+
+
+@in_no_time
+async def test_an_api_server_that_is_away_is_no_illness_of_ours() -> None:
+    """Restarting the operator would not bring it back."""
+
+    async def look() -> set[str]:
+        raise ClusterError("away")
+
+    health = Health(look, 30)
+    running = asyncio.create_task(health.run())
+    await asyncio.sleep(100)
+    running.cancel()
+
+    assert health.problem() is None
+
+
+def test_settings_have_defaults() -> None:
+    """Only the namespace has to be given."""
+    settings = environment.read({"KUBESTRACE_NAMESPACE": "system", "KUBESTRACE_WATCH_NAMESPACES": "a, b"})
+
+    assert settings.namespace == "system"
+    assert settings.agent_port == 9640
+    assert settings.tls_mode == "self-signed"
+    assert settings.watch_namespaces == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({}, "KUBESTRACE_NAMESPACE is not set"),
+        ({"KUBESTRACE_NAMESPACE": "s", "KUBESTRACE_AGENT_PORT": "99999"}, "KUBESTRACE_AGENT_PORT is '99999'"),
+        ({"KUBESTRACE_NAMESPACE": "s", "KUBESTRACE_TLS_MODE": "none"}, "one of self-signed, secret"),
+        ({"KUBESTRACE_NAMESPACE": "s", "KUBESTRACE_LOG_LEVEL": "loud"}, "KUBESTRACE_LOG_LEVEL is 'LOUD'"),
+    ],
+)
+def test_wrong_settings_are_named(variables: dict[str, str], named: str) -> None:
+    """The operator does not start with a setting that it cannot use."""
+    with pytest.raises(EnvironmentProblem, match=named):
+        environment.read(variables)
