@@ -1,6 +1,7 @@
 """COMMAND, from the gate to its exit code, in a cgroup of its own."""
 
 import os
+import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ class Command:
         """Make the cgroup and the waiting process. Raises ScopeError and CommandError."""
         self._words = words
         own = processes.cgroup_path(targets.PROC, os.getpid()) or "/"
-        self._scope = scopes.Scope(root, own, f"kubestrace-{os.getpid()}")
+        self._scope = scopes.Scope(root, own, f"kubestrace-{os.getpid()}-{secrets.token_hex(3)}")
         try:
             self.child = launch.Child(path, words, signals.mask)
             self._scope.add(self.child.pid)
