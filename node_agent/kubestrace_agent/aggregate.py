@@ -35,25 +35,46 @@ def difference(
     """Everything counted after `start` up to `now`; both of the same slot. start=None: since the slot was made.
 
     `wanted` is the trace's own Selection.keys() (a shared slot may count more); `architecture` is the machine's
-    (platform.machine()): rows of another ABI carry its name.
+    (platform.machine()): rows of another ABI carry its name. Who asks each second uses Since.
     """
-    before = start or RawCounts()
-    syscalls = []
-    trust = agent_pb2.Trust(lost_calls=now.lost_calls - before.lost_calls)
-    for key, row in now.rows.items():
-        then = before.rows.get(key, _NOTHING)
-        if row is then:
-            continue
-        if name(key) in _IO_URING:
-            trust.io_uring = True
-        if is_wanted(key, wanted):
-            counts = _counts(key, then, row, before.epoch, architecture)
-            if counts.calls:
-                syscalls.append(counts)
-                trust.unmatched_calls += row.unmatched - then.unmatched
-    trust.unreturned_calls = sum(is_wanted(call.key, wanted) for call in now.in_flight)
-    syscalls.sort(key=lambda counts: (-counts.total_nanoseconds, counts.name, counts.abi))
-    return Difference(syscalls, trust)
+    return Since(start, wanted=wanted, architecture=architecture).to(now)
+
+
+class Since:
+    """The growing difference of one trace: `difference` that does not work out again what has not changed."""
+
+    def __init__(self, start: RawCounts | None, *, wanted: frozenset[SyscallKey] | None, architecture: str) -> None:
+        self._start = start or RawCounts()
+        self._wanted = wanted
+        self._architecture = architecture
+        # Row as it was worked out last -> its counts; a Row never changes, a newer one takes its place.
+        self._done: dict[SyscallKey, tuple[Row, agent_pb2.SyscallCounts]] = {}
+
+    def to(self, now: RawCounts) -> Difference:
+        """Everything counted from the start up to a snapshot of the same slot."""
+        trust = agent_pb2.Trust(lost_calls=now.lost_calls - self._start.lost_calls)
+        syscalls = []
+        for key, row in now.rows.items():
+            then = self._start.rows.get(key, _NOTHING)
+            if row is then:
+                continue
+            if name(key) in _IO_URING:
+                trust.io_uring = True
+            if is_wanted(key, self._wanted):
+                counts = self._counts(key, then, row)
+                if counts.calls:
+                    syscalls.append(counts)
+                    trust.unmatched_calls += row.unmatched - then.unmatched
+        trust.unreturned_calls = sum(is_wanted(call.key, self._wanted) for call in now.in_flight)
+        syscalls.sort(key=lambda counts: (-counts.total_nanoseconds, counts.name, counts.abi))
+        return Difference(syscalls, trust)
+
+    def _counts(self, key: SyscallKey, then: Row, row: Row) -> agent_pb2.SyscallCounts:
+        done = self._done.get(key)
+        if done is None or done[0] is not row:
+            done = row, _counts(key, then, row, self._start.epoch, self._architecture)
+            self._done[key] = done
+        return done[1]
 
 
 _NOTHING = Row()

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubestrace_agent.aggregate import bucket_bounds, difference
+from kubestrace_agent.aggregate import Since, bucket_bounds, difference
 from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey
 
@@ -117,3 +117,16 @@ def test_buckets_follow_each_other_without_a_gap() -> None:
     bounds = [bucket_bounds(index) for index in range(320)]
 
     assert all(later[0] == earlier[1] + 1 for earlier, later in pairwise(bounds))
+
+
+def test_a_growing_difference_is_the_same_as_a_new_one() -> None:
+    """What has not changed is not worked out again, and what has is."""
+    still, first = Row(10, 0, 0, {}, {10: 1}, ((1, 10),)), Row(30, 0, 0, {}, {26: 1}, ((1, 30),))
+    second = Row(60, 0, 0, {}, {26: 2}, ((2, 30),))
+    start = RawCounts(epoch=0)
+    since = Since(start, wanted=None, architecture="x86_64")
+    early, late = (RawCounts(epoch=n, rows={READ: still, GETPID: row}) for n, row in ((1, first), (2, second)))
+
+    assert since.to(early) == between(start, early)
+    assert since.to(late) == between(start, late)
+    assert since.to(late).syscalls[1] is since.to(late).syscalls[1]
