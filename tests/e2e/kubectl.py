@@ -72,6 +72,8 @@ class Namespace:
 def fresh_namespace(name: str) -> Iterator[Namespace]:
     """Make a namespace and take it away afterwards."""
     run("kubectl", "create", "namespace", name)
+    # No pod is admitted before; after a restart of the API server its controllers take their time.
+    run("kubectl", "-n", name, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
     yield Namespace(name)
     run("kubectl", "delete", "namespace", name, "--wait=false")
 
