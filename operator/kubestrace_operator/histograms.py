@@ -4,9 +4,7 @@ A histogram here is a dict of bucket index to count. The buckets are those of ag
 each, from there an octave has 8, so a bucket is at most 12.5 % wide and its middle at most 6.25 % wrong.
 """
 
-from collections.abc import Iterable, Mapping
-
-from kubestrace_protos.v1 import agent_pb2
+from collections.abc import Mapping
 
 LINEAR = 16
 PER_OCTAVE = 8
@@ -30,20 +28,6 @@ def bucket_bounds(index: int) -> tuple[int, int]:
     width = 1 << (octave + 1)
     low = (PER_OCTAVE + part) * width
     return low, low + width - 1
-
-
-def counts(histogram: agent_pb2.Histogram) -> dict[int, int]:
-    """Return the message's buckets as a dict."""
-    return dict(zip(histogram.buckets, histogram.counts, strict=True))
-
-
-def added(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:
-    """Return the sum of histograms."""
-    total: dict[int, int] = {}
-    for histogram in histograms:
-        for index, count in histogram.items():
-            total[index] = total.get(index, 0) + count
-    return total
 
 
 def percentile(histogram: Mapping[int, int], percent: int, max_ns: int) -> int:

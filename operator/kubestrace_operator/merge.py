@@ -132,7 +132,10 @@ def latest(reports: Iterable[agent_pb2.Report]) -> dict[tuple[str, str], agent_p
 
 def from_report(report: agent_pb2.Report) -> Merged:
     """Return one report's counts."""
-    rows = add_rows(_row(counts) for container in report.containers for counts in container.syscalls)
+    rows: dict[SyscallKey, SyscallRow] = {}
+    for container in report.containers:
+        for counts in container.syscalls:
+            _count(rows, counts)
     containers = {_key(report.node, each.state.container): _container(report.node, each) for each in report.containers}
     return Merged(rows, containers, _trust(report.node, report.trust))
 
@@ -169,20 +172,24 @@ def _count_into(total: dict[_Key, int], more: Mapping[_Key, int]) -> None:
         total[key] = total.get(key, 0) + count
 
 
-def _row(counts: agent_pb2.SyscallCounts) -> SyscallRow:
-    return SyscallRow(
-        name=counts.name,
-        abi=counts.abi,
-        wait=counts.wait,
-        calls=counts.calls,
-        errors=counts.errors,
-        interrupted=counts.interrupted,
-        timed=counts.timed,
-        total_ns=counts.total_nanoseconds,
-        max_ns=counts.max_nanoseconds,
-        errnos={errno.name: errno.count for errno in counts.errnos},
-        latency=histograms.counts(counts.latency),
-    )
+def _count(rows: dict[SyscallKey, SyscallRow], counts: agent_pb2.SyscallCounts) -> None:
+    """Add one row of one container. A report has thousands: nothing is built on the way."""
+    key = SyscallKey(counts.name, counts.abi)
+    row = rows.get(key)
+    if row is None:
+        row = rows[key] = SyscallRow(counts.name, counts.abi)
+    row.wait = row.wait or counts.wait
+    row.calls += counts.calls
+    row.errors += counts.errors
+    row.interrupted += counts.interrupted
+    row.timed += counts.timed
+    row.total_ns += counts.total_nanoseconds
+    row.max_ns = max(row.max_ns, counts.max_nanoseconds)
+    for errno in counts.errnos:
+        row.errnos[errno.name] = row.errnos.get(errno.name, 0) + errno.count
+    known = row.latency
+    for bucket, count in zip(counts.latency.buckets, counts.latency.counts, strict=True):
+        known[bucket] = known.get(bucket, 0) + count
 
 
 def _key(node: str, container: agent_pb2.Container) -> ContainerKey:
