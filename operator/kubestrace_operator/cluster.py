@@ -208,7 +208,7 @@ class Cluster:
                     _raise_for(event["object"].get("code", 500), event["object"].get("message", ""), path)
                 yield event
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise ClusterError(f"the watch broke off: {error!r}") from error
+            raise ClusterError(f"the watch broke off: {_words(error)}") from error
         finally:
             response.close()
 
@@ -228,7 +228,7 @@ class Cluster:
         try:
             answer: dict[str, Any] = json.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise ClusterError(f"{method} {path} was answered in part only: {error!r}") from error
+            raise ClusterError(f"{method} {path} was answered in part only: {_words(error)}") from error
         return answer
 
     async def _send(
@@ -256,7 +256,7 @@ class Cluster:
             if response.status >= 400:
                 _raise_for(response.status, await _message(response), f"{method} {path}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ClusterError(f"{method} {path}: the API server does not answer: {error!r}") from error
+            raise ClusterError(f"{method} {path}: the API server does not answer: {_words(error)}") from error
         return response
 
 
@@ -283,6 +283,11 @@ def _raise_for(code: int, message: str, what: str) -> None:
     if code == 410:
         raise ExpiredError(sentence)
     raise (RejectedError if code in _REJECTED else ClusterError)(sentence)
+
+
+def _words(error: Exception) -> str:
+    """Return what an error says; timeouts say nothing but their name."""
+    return str(error) or type(error).__name__
 
 
 async def _message(response: aiohttp.ClientResponse) -> str:

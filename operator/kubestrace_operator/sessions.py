@@ -139,6 +139,7 @@ class Sessions:
         if running is not None:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
+            _log.info("%s: deleted", running.session.identity.path)
         await stop_traces(uid, self._world.agents, self._world.directory)
         if metadata is not None:
             await self._release(metadata)
