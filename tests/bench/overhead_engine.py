@@ -4,7 +4,7 @@
 
 A loop of getppid and one of 1-byte reads, pinned to a CPU, in four situations that take turns: bare; two empty
 raw-tracepoint programs attached (the floor of the hooks); traced by us; beside a container that is traced by us.
-Medians of ns per call in the quicker batches; "added" is the multiple of what the empty programs add. Needs root and bcc.
+Medians of ns per call in the quicker batches; "added" is the multiple of what the empty programs add. Needs root, bcc.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def measure(stack: ExitStack, args: argparse.Namespace) -> dict[str, dict[str, l
             for name, situation in situations.items():
                 with situation():  # type: ignore[attr-defined]
                     command = [str(folder / "loop"), loop, str(args.calls), str(args.cpu)]
-                    done = subprocess.run(command, preexec_fn=ours.enter, capture_output=True, check=True)  # noqa: PLW1509
+                    done = subprocess.run(command, preexec_fn=ours.enter, capture_output=True, check=True)
                     results[name].append(float(done.stdout))
     return found
 
@@ -145,7 +145,8 @@ def main() -> None:
         floor = median["empty"] - median["bare"]
         for name, values in results.items():
             added = (median[name] - median["bare"]) / floor
-            print(f"{loop:8} {name:10} {median[name]:7.1f} ns  ({min(values):.1f}..{max(values):.1f})  added {added:.2f}x")
+            spread = f"({min(values):.1f}..{max(values):.1f})"
+            print(f"{loop:8} {name:10} {median[name]:7.1f} ns  {spread:18} added {added:.2f}x")
 
 
 if __name__ == "__main__":

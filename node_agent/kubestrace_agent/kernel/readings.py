@@ -42,7 +42,7 @@ class Reading:
                 sums[index] = sums.get(index, 0) + counters[index]
         for index in self._counters.keys() | sums.keys():  # one that wrapped to zero is in no sum
             self._counters[index] = _grown(self._counters.get(index, 0), sums.get(index, 0))
-        self.row = Row(
+        newer = Row(
             total_ns=total,
             untimed=_grown(self.row.untimed, untimed),
             unmatched=_grown(self.row.unmatched, unmatched),
@@ -50,6 +50,9 @@ class Reading:
             buckets={i - layout.ERRNOS: n for i, n in self._counters.items() if i >= layout.ERRNOS},
             maxima=_staircase(maxima),
         )
+        # The same object while nothing changes: who keeps it sees that at once.
+        if newer != self.row:
+            self.row = newer
         return self.row
 
 

@@ -91,3 +91,11 @@ def test_unknown_numbers_are_those_that_no_table_has() -> None:
 
     assert (entries[400], entries[511], entries[0]) == (0, 0, layout.NOT_WANTED)
     assert others
+
+
+def test_nothing_new_is_the_same_row() -> None:
+    """Rows are read once more after a change; a trace must not work them out again for that."""
+    reading = Reading()
+    first = reading.take(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1}), {})
+
+    assert reading.take(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1}), {}) is first

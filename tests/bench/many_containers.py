@@ -1,0 +1,73 @@
+"""What a node with many traced containers costs the agent: start of a further one, snapshot, and report.
+
+    python tests/bench/many_containers.py [--containers 200]
+
+Each container runs a short Python program (about 30 different system calls). Needs root.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from engine_runs import Cgroup, cgroup_root
+
+from kubestrace_agent.aggregate import Since
+from kubestrace_agent.kernel.tracer import Tracer
+
+PROGRAM = "import os\nfor i in range(200):\n os.getppid(); os.stat('/')"
+
+
+def milliseconds(since: float) -> float:
+    """Time since a moment."""
+    return (time.perf_counter() - since) * 1e3
+
+
+def resident() -> int:
+    """This process's memory in MiB."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--containers", type=int, default=200)
+    count = parser.parse_args().containers
+    tracer = Tracer.load()
+    cgroups = [Cgroup(cgroup_root()) for _ in range(count)]
+    try:
+        starts, slots = [], []
+        for cgroup in cgroups:
+            begin = time.perf_counter()
+            slots.append(tracer.add_container(cgroup.path, wanted=None))
+            starts.append(milliseconds(begin))
+        print(f"start of a further container: median {statistics.median(starts):.2f} ms, longest {max(starts):.1f} ms")
+        traces = {slot: Since(None, wanted=None, architecture="x86_64") for slot in slots}
+        for what in ("all rows changed", "all rows changed", "no row changed"):
+            if what.startswith("all"):
+                for cgroup in cgroups:
+                    subprocess.run(["/usr/bin/python3", "-S", "-c", PROGRAM], preexec_fn=cgroup.enter, check=True)
+            time.sleep(0.1)
+            begin = time.perf_counter()
+            found = tracer.snapshot(slots)
+            snapshot = milliseconds(begin)
+            begin = time.perf_counter()
+            for slot, counts in found.items():
+                traces[slot].to(counts)
+            rows = sum(len(counts.rows) for counts in found.values())
+            print(f"{what}: snapshot {snapshot:.1f} ms, differences {milliseconds(begin):.1f} ms, {rows} rows")
+            tracer.snapshot(slots)
+        print(f"{resident()} MiB resident")
+    finally:
+        tracer.close()
+        for cgroup in cgroups:
+            cgroup.remove()
+
+
+if __name__ == "__main__":
+    main()
