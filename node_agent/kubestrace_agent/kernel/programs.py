@@ -113,11 +113,17 @@ class Programs:
         program = self._programs.get(_ITERATOR)
         if program is None:
             return b""
-        link = bpf.iterator_link(program)
         try:
-            return bpf.iterate(link)
-        finally:
-            os.close(link)
+            link = bpf.iterator_link(program)
+            try:
+                return bpf.iterate(link)
+            finally:
+                os.close(link)
+        except OSError as error:
+            # Without it only the calls in flight are unknown: the counts are as exact as before.
+            self.problems[_ITERATOR] = f"The iterator over tasks cannot be run: {error}"
+            os.close(self._programs.pop(_ITERATOR))
+            return b""
 
     def close(self) -> None:
         """Detach and close all."""

@@ -16,6 +16,7 @@ def errnos(difference, name: str) -> dict[str, int]:
         ("threads", ("8", "20000")),
         ("threads", ("4000", "2")),
         ("forks", ("2000",)),
+        ("spawns", ()),
         ("oldcalls", ()),
         ("pure32", ()),
         ("denied", ()),

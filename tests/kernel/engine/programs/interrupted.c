@@ -39,8 +39,20 @@ int main(void) {
     pthread_join(id, NULL);
     close(ends[0]), close(ends[1]);
   }
+  pid_t child = fork(); /* stopped and continued in the middle: the kernel goes on by restart_syscall */
+  if (child == 0) {
+    struct timespec while_stopped = {0, 60000000};
+    syscall(SYS_nanosleep, &while_stopped, NULL);
+    _exit(0);
+  }
+  usleep(20000);
+  kill(child, SIGSTOP);
+  waitpid(child, NULL, WUNTRACED);
+  kill(child, SIGCONT);
+  waitpid(child, NULL, 0);
   tell_abi("pause", "-", 10, 0, 10, 10);
-  tell_abi("nanosleep", "-", 4, 0, 4, 4);
+  tell_abi("nanosleep", "-", 5, 0, 5, 5);
+  tell("restart_syscall", 1, 0);
   tell_abi("epoll_wait", "-", 5, 5, 0, 5);
   tell_abi("readv", "-", 12, 0, 6, 12);
   return 0;
