@@ -1,0 +1,1 @@
+"""What the programs say to each other: protobuf messages and the stubs made from them."""
