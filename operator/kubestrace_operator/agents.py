@@ -34,11 +34,20 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+# Where agents put their word for an error.
+_REASON_KEY = "kubestrace-reason"
 _Answer = TypeVar("_Answer")
 
 
 class AgentError(Exception):
-    """An agent did not do what was asked; the message says what was asked of which node, and why it failed."""
+    """An agent did not do what was asked; the message says what was asked of which node, and why it failed.
+
+    `reason` is the agent's own word for it, CamelCase, where it gave one.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class AgentUnavailableError(AgentError):
@@ -168,13 +177,18 @@ async def _answer(what: str, agent: Endpoint, call: Awaitable[_Answer]) -> _Answ
         return await call
     except grpc.aio.AioRpcError as error:
         why = error.details() or error.code().name
-        raise _kind(error)(f"the agent on node {agent.node} ({agent.address}) did not {what}: {why}") from error
+        message = f"the agent on node {agent.node} ({agent.address}) did not {what}: {why}"
+        raise _kind(error)(message, _reason(error)) from error
     except (grpc.aio.UsageError, asyncio.CancelledError) as error:
         # gRPC cancels the calls of a channel that is closed: the agent is gone, or certificates were renewed.
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
         raise AgentUnavailableError(f"the connection to the agent on node {agent.node} was closed") from error
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    return next((str(value) for key, value in error.trailing_metadata() or () if key == _REASON_KEY), "")
 
 
 def _kind(error: grpc.aio.AioRpcError) -> type[AgentError]:

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 # How long agents go on when the operator is away; they end by their duration anyway.
 LEASE_SECONDS = 120
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
-_FULL_RETRY_SECONDS = 5.0
+_AGAIN_SECONDS = 5.0
 # Legacy is not among them: such a node traces nothing.
 _CGROUP_MODES: dict[agent_pb2.CgroupMode, str] = {
     agent_pb2.CGROUP_MODE_UNIFIED: "unified",
@@ -91,6 +91,8 @@ class NodeTrace:
         self._tried: Endpoint | None = None
         self._kick = asyncio.Event()
         self._sent: set[str] = set()
+        # Until when everything here is known to be counted, in the agent's time.
+        self._counted_until = 0
 
     @property
     def traced(self) -> bool:
@@ -142,7 +144,7 @@ class NodeTrace:
                     raise AgentUnavailableError(f"no kubestrace agent is ready on node {self.node}")
                 await self._trace(agent)
             except (CannotTraceError, InvalidRequestError) as error:
-                await self._give_up(agent, error)
+                self._give_up(error)
             except AgentError as error:
                 if isinstance(error, TraceNotFoundError) and self._order.remaining() <= 0:
                     self._lost()
@@ -150,7 +152,7 @@ class NodeTrace:
                 attempt = attempt + 1 if self._heard() == heard else 0
                 self._fail(error)
                 full = isinstance(error, AgentFullError)
-                await self._pause(_FULL_RETRY_SECONDS if full else _RETRY_SECONDS[min(attempt, 3)])
+                await self._pause(_AGAIN_SECONDS if full else _RETRY_SECONDS[min(attempt, 3)])
 
     async def stop(self) -> None:
         """End the trace now and take its final report; what is known stays when the agent does not answer."""
@@ -212,16 +214,16 @@ class NodeTrace:
     async def _add_later(self, agent: Endpoint) -> None:
         """Send containers that come while the trace runs."""
         while True:
-            await self._kick.wait()
-            self._kick.clear()
-            if not self._wanted.keys() - self._sent:
+            # What could not be traced at first may be possible later: a slot is free, the runtime has caught up.
+            await self._pause(_AGAIN_SECONDS)
+            failed = {state.container.container_id for state in self.states() if not is_traced(state)}
+            if not self._wanted.keys() - (self._sent - failed):
                 continue
             try:
                 await self._start(agent)
             except AgentError as error:
                 _log.info("%s: %s", self._order.session_name, error)
-                await asyncio.sleep(_RETRY_SECONDS[-1])
-                self._kick.set()
+                self._sent -= self._wanted.keys()
 
     async def _ask_mode(self, agent: Endpoint) -> None:
         try:
@@ -236,6 +238,7 @@ class NodeTrace:
             self.reports[report.agent_id] = report
             self._absorb(each.state for each in report.containers)
         self._agent_id = report.agent_id
+        self._counted_until = report.time_unix_nanoseconds
         self.failure = None
         if report.final:
             self._end(report)
@@ -257,15 +260,16 @@ class NodeTrace:
 
     def _note_agent(self, response: agent_pb2.StartTraceResponse) -> None:
         """Note a gap when another agent than before, which knows nothing of the trace, has begun anew."""
-        previous = self.reports.get(self._agent_id)
-        if previous is not None and response.agent_id != self._agent_id:
+        start = response.start_time_unix_nanoseconds
+        if self._agent_id and response.agent_id != self._agent_id:
             message = f"the agent on node {self.node} was restarted; counts up to its last report are kept"
-            self._gap("AgentRestarted", message, previous.time_unix_nanoseconds, response.start_time_unix_nanoseconds)
-        elif previous is None and self.traced_since is not None and response.created:
+            self._gap("AgentRestarted", message, self._counted_until, start)
+        elif not self._agent_id and self.traced_since is not None and response.created:
             message = f"operator and agent on node {self.node} were both restarted; what was counted before is lost"
-            self._gap("AgentRestarted", message, self.traced_since, response.start_time_unix_nanoseconds)
+            self._gap("AgentRestarted", message, self.traced_since, start)
         self.traced_since = None
         self._agent_id = response.agent_id
+        self._counted_until = max(self._counted_until, start)
 
     def _gap(self, reason: str, message: str, start: int, end: int) -> None:
         self.gaps.append(self._gap_of(reason, message, start, end))
@@ -281,10 +285,9 @@ class NodeTrace:
 
     def all_gaps(self) -> list[agent_pb2.Gap]:
         """Return the spans that were not counted; one that lasts until now, since the agent was lost, has no end."""
-        last = self.reports.get(self._agent_id)
-        if self.finished or self.failure is None or last is None:
+        if self.failure is None or not self._counted_until:
             return list(self.gaps)
-        return [*self.gaps, self._gap_of(self.failure.reason, self.failure.message, last.time_unix_nanoseconds, 0)]
+        return [*self.gaps, self._gap_of(self.failure.reason, self.failure.message, self._counted_until, 0)]
 
     def _absorb(self, states: Iterable[agent_pb2.ContainerState]) -> None:
         for state in states:
@@ -309,20 +312,14 @@ class NodeTrace:
     def _fail(self, error: AgentError) -> None:
         if self.failure is None and self.reports:
             self._notify("AgentLost", str(error))
-        reason = "NodeFull" if isinstance(error, AgentFullError) else "AgentUnavailable"
+        reason = (error.reason or "NodeFull") if isinstance(error, AgentFullError) else "AgentUnavailable"
         pods = targets.listed(sorted({container.pod for container in self._wanted.values()}))
         self.failure = Failure(reason, f"{error}; not traced there: {pods}" if pods else str(error), self.node)
         self._settle()
 
-    async def _give_up(self, agent: Endpoint | None, error: AgentError) -> None:
-        reason, message = "InvalidSpec" if isinstance(error, InvalidRequestError) else "UnsupportedKernel", str(error)
-        if agent is not None and isinstance(error, CannotTraceError):
-            try:
-                described = await self._calls.describe(agent)
-                reason, message = described.reason or reason, described.message or message
-            except AgentError:
-                pass
-        self.failure = Failure(reason, f"node {self.node}: {message}", self.node)
+    def _give_up(self, error: AgentError) -> None:
+        default = "InvalidSpec" if isinstance(error, InvalidRequestError) else "UnsupportedKernel"
+        self.failure = Failure(error.reason or default, str(error), self.node)
         self._finish()
 
     async def _pause(self, seconds: float) -> None:

@@ -10,6 +10,7 @@ from authority import Authority, Leaf
 
 from kubestrace_operator import agents as agents_module
 from kubestrace_operator.agents import (
+    AgentError,
     AgentFullError,
     Agents,
     AgentUnavailableError,
@@ -49,7 +50,7 @@ class FakeService(agent_pb2_grpc.AgentServicer):
     async def StartTrace(self, _: Any, context: Any) -> agent_pb2.StartTraceResponse:  # noqa: N802
         """Start, or fail."""
         if self.code:
-            await context.abort(self.code, "as it is told")
+            await context.abort(self.code, "as it is told", (("kubestrace-reason", "AsTold"),))
         return agent_pb2.StartTraceResponse(agent_id="a", created=True)
 
     async def WatchTrace(self, _: Any, __: Any) -> AsyncIterator[agent_pb2.Report]:  # noqa: N802
@@ -135,8 +136,11 @@ async def test_the_type_of_an_error_says_whether_to_try_again(
     agent, client = await node.serve(), node.client()
     node.service.code = code
 
-    with pytest.raises(kind, match=r"node n1 .* as it is told"):
+    with pytest.raises(kind, match=r"node n1 .* as it is told") as raised:
         await client.start(agent, agent_pb2.StartTraceRequest())
+
+    assert isinstance(raised.value, AgentError)
+    assert raised.value.reason == "AsTold"
 
 
 async def test_nobody_listens(node: Node) -> None:

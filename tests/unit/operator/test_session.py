@@ -1,11 +1,11 @@
 """A session from its object to its terminal status, over a fake cluster and fake agents."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from operator_stage import TRACING, Stage, in_no_time, pod
 
-from kubestrace_operator.agents import AgentFullError, CannotTraceError
+from kubestrace_operator.agents import AgentFullError, AgentUnavailableError, CannotTraceError
 from kubestrace_operator.errors import ClusterError, NotFoundError, RejectedError
 from kubestrace_operator.spec import Selector, Workload
 from kubestrace_protos.v1 import agent_pb2
@@ -222,10 +222,7 @@ async def test_an_agent_that_becomes_ready_late() -> None:
 async def test_a_node_that_cannot_trace() -> None:
     """Its failure carries the agent's reason and words; other nodes go on."""
     stage = Stage(pod("a"), pod("b", "n2"))
-    stage.agents["n2"].refuses = CannotTraceError("no")
-    stage.agents["n2"].described = agent_pb2.DescribeResponse(
-        can_trace=False, reason="UnsupportedCgroups", message="this node has cgroup v1 only"
-    )
+    stage.agents["n2"].refuses = CannotTraceError("this node has cgroup v1 only", "UnsupportedCgroups")
 
     status = await stage.run()
 
@@ -239,8 +236,7 @@ async def test_a_node_that_cannot_trace() -> None:
 async def test_no_node_can_trace() -> None:
     """When every node refuses, the session fails at once with their reason."""
     stage = Stage(pod("a"))
-    stage.agents["n1"].refuses = CannotTraceError("no")
-    stage.agents["n1"].described = agent_pb2.DescribeResponse(reason="UnsupportedKernel", message="no BPF here")
+    stage.agents["n1"].refuses = CannotTraceError("no BPF here", "UnsupportedKernel")
 
     await stage.run(durationSeconds=3600)
 
@@ -379,6 +375,39 @@ async def test_a_container_that_cannot_be_found() -> None:
     (failure,) = status["failures"]
     assert (failure["pod"], failure["container"], failure["reason"]) == ("a", "odd", "CgroupNotFound")
     assert [row["container"] for row in status["containers"]] == ["app"]
+    assert stage.condition("Finished") == ("True", "PartiallyCompleted")
+
+
+@in_no_time
+async def test_a_container_that_is_found_at_the_second_try() -> None:
+    """What an agent could not trace is asked for again; the failure goes when it succeeds."""
+    stage = Stage(pod("a", containers=["app", "odd"]))
+    stage.agents["n1"].unknown.add("containerd://a-odd-0")
+
+    await during(stage, stage.agents["n1"].unknown.clear)
+
+    assert stage.cluster.status["failures"] == []
+    assert len(stage.cluster.status["containers"]) == 2
+
+
+@in_no_time
+async def test_an_agent_that_dies_before_its_first_report() -> None:
+    """Even then the time that nobody counted is shown."""
+    stage = Stage(pod("a"))
+    answer = stage.agents.watch
+
+    async def dies(*_: object) -> AsyncIterator[agent_pb2.Report]:
+        stage.agents.watch = answer  # type: ignore[method-assign]
+        await asyncio.sleep(2)
+        stage.agents["n1"].restart()
+        raise AgentUnavailableError("gone")
+        yield agent_pb2.Report()
+
+    stage.agents.watch = dies  # type: ignore[method-assign, assignment]
+
+    await stage.run()
+
+    assert [gap["reason"] for gap in stage.cluster.status["trust"]["gaps"]] == ["AgentRestarted"]
     assert stage.condition("Finished") == ("True", "PartiallyCompleted")
 
 
