@@ -49,6 +49,16 @@ def _no_cluster(why: str) -> None:
 @pytest.fixture
 def cluster(api_server: None) -> Iterator[Cluster]:
     """Return a real cluster with a new namespace, which goes away afterwards."""
+    yield from _with_namespace()
+
+
+@pytest.fixture(scope="session")
+def dry_cluster(api_server: None) -> Iterator[Cluster]:
+    """Return a real cluster with one namespace for all tests that change nothing in it."""
+    yield from _with_namespace()
+
+
+def _with_namespace() -> Iterator[Cluster]:
     cluster = Cluster()
     cluster.ask("create", "namespace", cluster.namespace)
     yield cluster

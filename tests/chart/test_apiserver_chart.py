@@ -16,22 +16,22 @@ NAMESPACES = re.compile(r'"namespace": "[^"]*"')
 
 
 @pytest.mark.parametrize("values", CI_VALUES, ids=lambda path: path.stem)
-def test_the_api_server_takes_every_object(cluster: Cluster, values: Path) -> None:
+def test_the_api_server_takes_every_object(dry_cluster: Cluster, values: Path) -> None:
     """No object has a field that the API server does not know, or one that it refuses."""
     # Under another release's name, so that an install that is there already is left out of the matter.
     manifests = Chart("trial").manifests(**yaml.safe_load(values.read_text()))
     known = [each for each in manifests if not each["apiVersion"].startswith(FOREIGN_GROUPS)]
-    in_one_namespace = json.loads(NAMESPACES.sub(f'"namespace": "{cluster.namespace}"', json.dumps(known)))
+    in_one_namespace = json.loads(NAMESPACES.sub(f'"namespace": "{dry_cluster.namespace}"', json.dumps(known)))
 
-    printed = cluster.ask("apply", "--dry-run=server", "--validate=strict", "-f", "-", document=in_one_namespace)
+    printed = dry_cluster.ask("apply", "--dry-run=server", "--validate=strict", "-f", "-", document=in_one_namespace)
 
     assert printed.count("(server dry run)") == len(known)
 
 
-def test_a_field_that_no_object_has_is_noticed(cluster: Cluster) -> None:
+def test_a_field_that_no_object_has_is_noticed(dry_cluster: Cluster) -> None:
     """The check above would see a misspelt field."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "x"}, "automountToken": False}
 
-    complaint = cluster.refusal("apply", "--dry-run=server", "--validate=strict", "-f", "-", document=account)
+    complaint = dry_cluster.refusal("apply", "--dry-run=server", "--validate=strict", "-f", "-", document=account)
 
     assert 'unknown field "automountToken"' in complaint

@@ -41,17 +41,19 @@ def patch(spec: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("target", TARGET_KINDS, ids=str)
-def test_each_kind_of_target_is_taken(cluster: Cluster, target: dict[str, Any]) -> None:
+def test_each_kind_of_target_is_taken(dry_cluster: Cluster, target: dict[str, Any]) -> None:
     """A pod, a selector in all its forms, and a workload, each alone."""
-    given = created(cluster, session({"target": {**target, "containers": ["app"], "maxPods": 5}}), "--dry-run=server")
+    given = created(
+        dry_cluster, session({"target": {**target, "containers": ["app"], "maxPods": 5}}), "--dry-run=server"
+    )
 
     assert given["spec"]["target"] == {**target, "containers": ["app"], "maxPods": 5}
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"])
-def test_each_kind_of_workload_is_taken(cluster: Cluster, kind: str) -> None:
+def test_each_kind_of_workload_is_taken(dry_cluster: Cluster, kind: str) -> None:
     """The five kinds that make pods by a selector."""
-    created(cluster, session({"target": {"workload": {"kind": kind, "name": "x"}}}), "--dry-run=server")
+    created(dry_cluster, session({"target": {"workload": {"kind": kind, "name": "x"}}}), "--dry-run=server")
 
 
 @pytest.mark.parametrize(
@@ -65,9 +67,9 @@ def test_each_kind_of_workload_is_taken(cluster: Cluster, kind: str) -> None:
     ],
     ids=str,
 )
-def test_a_target_is_one_thing(cluster: Cluster, spec: dict[str, Any]) -> None:
+def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> None:
     """No kind of target, two of them and three of them are refused in words."""
-    assert ONE_KIND in refused(cluster, session(spec))
+    assert ONE_KIND in refused(dry_cluster, session(spec))
 
 
 @pytest.mark.parametrize(
@@ -97,9 +99,9 @@ def test_a_target_is_one_thing(cluster: Cluster, spec: dict[str, Any]) -> None:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_a_wrong_session_is_refused(cluster: Cluster, spec: dict[str, Any], complaint: str) -> None:
+def test_a_wrong_session_is_refused(dry_cluster: Cluster, spec: dict[str, Any], complaint: str) -> None:
     """Each wrong field is named, and nothing that is not served is accepted."""
-    assert complaint in refused(cluster, session(spec))
+    assert complaint in refused(dry_cluster, session(spec))
 
 
 def test_a_new_session_says_that_nobody_has_seen_it(cluster: Cluster) -> None:
@@ -277,9 +279,9 @@ def test_the_short_name_and_the_category_work(cluster: Cluster) -> None:
     assert "slow-checkout" in cluster.ask("get", "tracing", "-o", "name")
 
 
-def test_kubectl_explain_tells_what_a_field_means(cluster: Cluster) -> None:
+def test_kubectl_explain_tells_what_a_field_means(dry_cluster: Cluster) -> None:
     """The descriptions reach the person who asks."""
-    printed = cluster.ask("explain", "tsess.status.trust.lostCalls")
+    printed = dry_cluster.ask("explain", "tsess.status.trust.lostCalls")
 
     assert "Calls that could not be counted" in printed
 

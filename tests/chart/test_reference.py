@@ -1,10 +1,13 @@
 """docs/reference.md is made from the CRD."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 from rendering import ROOT, Chart
+
+from kubestrace_agent.syscalls import tables
 
 SCRIPT = ROOT / "tools" / "crd_reference.py"
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -31,6 +34,16 @@ def test_the_reference_names_every_field_of_the_rendered_definition(chart: Chart
     ]
 
     assert missing == []
+
+
+def test_the_definition_lists_the_classes_that_the_agents_know(chart: Chart) -> None:
+    """A person finds in `kubectl explain` every word that a session may use."""
+    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+
+    listed = set(re.findall(r"%%?\w+", spec["syscalls"]["description"]))
+
+    assert listed == {f"%{name}" for name in tables.CLASSES} | {"%net"}
 
 
 def _objects(path: str, node: dict) -> list[tuple[str, list[str]]]:
