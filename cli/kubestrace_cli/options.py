@@ -57,7 +57,7 @@ class Options:
 
     @property
     def target(self) -> dict[str, object]:
-        """Return the target as the result's spec.target shows it."""
+        """Return the target as the result's annotation shows it."""
         if self.command:
             return {"command": list(self.command)}
         return {

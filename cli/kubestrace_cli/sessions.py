@@ -1,5 +1,6 @@
 """The TraceSession of a local trace: read from a file or made, and put together with its status at the end."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from kubestrace_operator import spec
 API_VERSION = "kubestrace.io/v1alpha1"
 KIND = "TraceSession"
 _DEFAULT_NAME = "local"
+# What was traced in truth: the resource knows pods alone as targets.
+TARGET_ANNOTATION = "kubestrace.io/local-target"
 
 
 class SessionFileError(Exception):
@@ -24,10 +27,14 @@ class SessionFileError(Exception):
 
 @dataclass(frozen=True)
 class Session:
-    """What is traced for how long; `duration_seconds` is None when COMMAND's end ends the trace."""
+    """What is traced for how long; `duration_seconds` is None when COMMAND's end ends the trace.
+
+    `target` is what the resource says, `traced` what the command line named: {"pid": 7}, {"command": ["ls"]} and so on.
+    """
 
     metadata: Mapping[str, Any]
     target: Mapping[str, Any]
+    traced: Mapping[str, Any]
     duration_seconds: int | None
     syscalls: tuple[str, ...]
 
@@ -43,7 +50,8 @@ class Session:
         return generation if isinstance(generation, int) else 1
 
     def document(self, status: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the whole resource as a cluster would hold it; only the target is of local mode's own kind."""
+        """Return the whole resource as a cluster would hold it and take it."""
+        annotations = {**(self.metadata.get("annotations") or {}), TARGET_ANNOTATION: json.dumps(self.traced)}
         wanted: dict[str, Any] = {"target": dict(self.target)}
         if self.duration_seconds is not None:
             wanted["durationSeconds"] = self.duration_seconds
@@ -52,7 +60,7 @@ class Session:
         return {
             "apiVersion": API_VERSION,
             "kind": KIND,
-            "metadata": dict(self.metadata),
+            "metadata": {**self.metadata, "annotations": annotations},
             "spec": wanted,
             "status": dict(status),
         }
@@ -60,7 +68,7 @@ class Session:
 
 def make(
     file: Path | None,
-    target: Mapping[str, Any],
+    traced: Mapping[str, Any],
     *,
     duration_seconds: int | None,
     syscalls: tuple[str, ...] | None,
@@ -72,11 +80,13 @@ def make(
     body = _read(file) if file else {}
     wanted = body.get("spec") or {}
     parsed = _parsed(file, wanted)
-    if duration_seconds is None and (wanted.get("durationSeconds") is not None or "command" not in target):
+    if duration_seconds is None and (wanted.get("durationSeconds") is not None or "command" not in traced):
         duration_seconds = parsed.duration_seconds
+    metadata = body.get("metadata") or {"name": _DEFAULT_NAME}
     return Session(
-        metadata=body.get("metadata") or {"name": _DEFAULT_NAME},
-        target=target,
+        metadata=metadata,
+        target=wanted.get("target") or {"podName": metadata.get("name") or _DEFAULT_NAME},
+        traced=traced,
         duration_seconds=duration_seconds,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
     )

@@ -68,7 +68,7 @@ def test_the_result_follows_the_commands_output_on_standard_output(known: Known)
 
     first, document = done.stdout.split("\n", 1)
     assert first == "known"
-    assert json.loads(document)["spec"] == {"target": {"command": [known.path]}}
+    assert json.loads(document)["spec"] == {"target": {"podName": "local"}}
     assert done.stderr == ""
 
 

@@ -71,7 +71,7 @@ def test_yaml_holds_the_table_as_a_block_that_can_be_read(known: Known) -> None:
 
 
 def test_a_sessions_syscalls_hold_and_its_metadata_is_kept(known: Known, tmp_path: Path) -> None:
-    """With -f the file decides what is counted; only its target is replaced."""
+    """With -f the file decides what is counted; the command line's target stands in an annotation."""
     session, to = tmp_path / "session.yaml", tmp_path / "result"
     session.write_text(SESSION)
 
@@ -79,12 +79,10 @@ def test_a_sessions_syscalls_hold_and_its_metadata_is_kept(known: Known, tmp_pat
 
     document = json.loads(to.read_text())
     assert counted(document) == {"getppid": 1000, "close": 200}
+    annotation = document["metadata"].pop("annotations")["kubestrace.io/local-target"]
+    assert json.loads(annotation) == {"command": [known.path]}
     assert document["metadata"] == {"name": "slow-checkout", "namespace": "shop"}
-    assert document["spec"] == {
-        "target": {"command": [known.path]},
-        "durationSeconds": 60,
-        "syscalls": ["getppid", "close"],
-    }
+    assert document["spec"] == yaml.safe_load(SESSION)["spec"]
 
 
 def test_a_result_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:

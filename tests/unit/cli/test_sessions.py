@@ -37,15 +37,24 @@ def problems(folder: Path, text: str) -> str:
     return str(refused.value)
 
 
-def test_a_files_duration_and_syscalls_hold_and_its_target_is_replaced(tmp_path: Path) -> None:
-    """The document keeps the file's metadata and takes the command line's target."""
+def test_a_files_session_holds_and_an_annotation_says_what_was_traced(tmp_path: Path) -> None:
+    """The document is the file's, which a cluster takes; what the command line named stands beside it."""
     session = made(written(tmp_path, FILE))
 
     assert session.document({"phase": "Succeeded"}) == {
         "apiVersion": "kubestrace.io/v1alpha1",
         "kind": "TraceSession",
-        "metadata": {"name": "slow-checkout", "namespace": "shop", "labels": {"team": "a"}},
-        "spec": {"target": {"command": ["ls"]}, "durationSeconds": 7, "syscalls": ["%file", "!stat"]},
+        "metadata": {
+            "name": "slow-checkout",
+            "namespace": "shop",
+            "labels": {"team": "a"},
+            "annotations": {"kubestrace.io/local-target": '{"command": ["ls"]}'},
+        },
+        "spec": {
+            "target": {"podName": "checkout-6d5f", "containers": ["app"]},
+            "durationSeconds": 7,
+            "syscalls": ["%file", "!stat"],
+        },
         "status": {"phase": "Succeeded"},
     }
     assert session.name == "shop/slow-checkout"
@@ -62,7 +71,7 @@ def test_without_a_file_a_command_has_no_duration_and_others_have_the_default() 
     """COMMAND is traced until it ends; a process, cgroup or container for 30 seconds."""
     assert made(None).duration_seconds is None
     assert made(None, {"pid": 1}).duration_seconds == 30
-    assert made(None).document({})["spec"] == {"target": {"command": ["ls"]}}
+    assert made(None).document({})["spec"] == {"target": {"podName": "local"}}
 
 
 def test_a_file_without_a_target_is_fine(tmp_path: Path) -> None:
