@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from kubestrace_operator import conditions, merge, outcomes, status
+from kubestrace_operator.accounts import NodeAccount, is_traced
 from kubestrace_operator.conditions import Outcome
 from kubestrace_operator.merge import Merged, Trust
-from kubestrace_operator.nodes import NodeTrace, is_traced
 from kubestrace_operator.outcomes import Facts
 from kubestrace_operator.progress import MAX_PODS_REACHED, Failure, Progress, Targets
 from kubestrace_operator.targets import ChosenPod, Found
@@ -27,7 +27,7 @@ class Ledger:
         self.start = _moment(known_status.get("startTime"))
         self.completion: datetime | None = None
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
-        self.nodes: dict[str, NodeTrace] = {}
+        self.nodes: dict[str, NodeAccount] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
         self._taken_up = self.start is not None
@@ -90,7 +90,7 @@ class Ledger:
     def merged(self) -> Merged:
         """Return everything counted so far."""
         counted = merge.merge(report for node in self.nodes.values() for report in node.reports.values())
-        gaps = [gap for node in self.nodes.values() for gap in node.all_gaps()]
+        gaps = [gap for node in self.nodes.values() for gap in node.gaps()]
         return merge.add([counted, Merged(trust=Trust(gaps=gaps + self._old_gaps()))])
 
     def document(self) -> dict[str, Any]:
@@ -138,11 +138,7 @@ class Ledger:
     def _never_ran(self) -> list[Failure]:
         known = {state.container.pod_uid for node in self.nodes.values() for state in node.states()}
         known |= self._failed_pods()
-        return [
-            Failure("NotRunning", "; ".join(pod.waiting) or f"pod {pod.name} ended", pod.node, pod.name)
-            for pod in self._pods.values()
-            if pod.uid not in known
-        ]
+        return [_never(pod) for pod in self._pods.values() if pod.uid not in known]
 
     def _old_gaps(self) -> list[agent_pb2.Gap]:
         """Return the gaps of an earlier operator; what the lost agents had counted went with that operator."""
@@ -159,6 +155,13 @@ class Ledger:
             if gap.get("reason") in _OPERATORS_GAPS and gap.get("node") and not gap.get("container")
             for end in [_moment(gap.get("endTime"))]
         ]
+
+
+def _never(pod: ChosenPod) -> Failure:
+    """Say why a pod that matched was never traced, and no node had a reason."""
+    if pod.running:
+        return Failure("AgentUnavailable", "no kubestrace agent was ready to trace it", pod.node, pod.name)
+    return Failure("NotRunning", "; ".join(pod.waiting) or f"pod {pod.name} has ended", pod.node, pod.name)
 
 
 def _moment(text: object) -> datetime | None:

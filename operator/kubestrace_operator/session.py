@@ -13,12 +13,13 @@ from typing import Any
 from kubestrace_operator import conditions, outcomes, targets
 from kubestrace_operator.agents import AgentError, Endpoint
 from kubestrace_operator.conditions import Outcome
-from kubestrace_operator.errors import ClusterError
+from kubestrace_operator.follow import PodFollower
 from kubestrace_operator.ledger import Ledger
 from kubestrace_operator.nodes import NodeTrace, Order
 from kubestrace_operator.ports import AgentCalls, AgentDirectory, Identity, World
 from kubestrace_operator.publisher import Publisher
-from kubestrace_operator.spec import InvalidSpecError, Selector, Target, TraceSpec, Workload, parse
+from kubestrace_operator.spec import InvalidSpecError, TraceSpec, parse
+from kubestrace_operator.targets import Found
 
 Notify = Callable[[str, str, str], None]
 
@@ -50,13 +51,14 @@ class Session:
         self._clock = asyncio.get_running_loop().time
         self._begun = self._clock()
         self._announce_at = self._begun + self._timing.settle
+        self._nodes: dict[str, NodeTrace] = {}
         self._gone = False
         self._cancelled = False
         self._asked = False
         self._crash: BaseException | None = None
         # None: not checked yet.
         self._problems: tuple[str, ...] | None = None
-        self._missing = "The pods of this namespace could not be listed yet."
+        self._follower = PodFollower(world.cluster, identity.namespace, world.timing.retry)
 
     def cancel(self, generation: int) -> None:
         """End early and keep what was counted: a person has set spec.cancel."""
@@ -98,7 +100,7 @@ class Session:
         if self._ledger.start is not None:
             await self._find_traces(self._ledger.start)
         if spec.target is not None:
-            self._spawn(self._follow_pods(spec.target))
+            self._spawn(self._follower.run(spec.target, lambda: self._ledger.chosen, self._found))
         if spec.syscalls and self._ledger.start is None:
             self._spawn(self._check_syscalls(spec))
         else:
@@ -119,32 +121,20 @@ class Session:
             self._order_nodes()
             self._note_start(spec)
             outcome = self._over(spec) if self._ledger.start is not None else self._hopeless(spec)
-            if outcome is not None:
-                return outcome
-            await self._sleep(spec)
+            if outcome is None:
+                await self._sleep(spec)
+                continue
+            if outcome.phase == conditions.FAILED:
+                # A trace whose containers could not be found counts nothing, but it is there.
+                await self._stop_nodes()
+            return outcome
 
     # Pods, patterns, nodes.
 
-    async def _follow_pods(self, target: Target) -> None:
-        selector = target.selector
-        if target.workload is not None:
-            selector = await self._find_workload(target.workload)
-        labels = selector.query() if selector is not None else None
-        async for pods in self._cluster.pods(self.identity.namespace, labels=labels or None, name=target.pod_name):
-            self._ledger.note(targets.find(target, pods, workload_selector=selector, chosen=self._ledger.chosen))
-            self._wake.set()
-
-    async def _find_workload(self, workload: Workload) -> Selector:
-        while True:
-            try:
-                selector = await self._cluster.workload_selector(self.identity.namespace, workload)
-                if selector is not None:
-                    return selector
-                self._missing = f"There is no {workload.kind} named {workload.name} in this namespace."
-            except ClusterError as error:
-                self._missing = f"{workload.kind} {workload.name} could not be read: {error}."
-            self._wake.set()
-            await asyncio.sleep(self._timing.retry)
+    def _found(self, found: Found | None) -> None:
+        if found is not None:
+            self._ledger.note(found)
+        self._wake.set()
 
     async def _check_syscalls(self, spec: TraceSpec) -> None:
         """Have any agent check the patterns: only agents know which calls there are."""
@@ -164,7 +154,7 @@ class Session:
         found = await asyncio.gather(*map(self._has_trace, agents))
         tracing = {agent.node for agent, has_trace in zip(agents, found, strict=True) if has_trace}
         for name in tracing | self._ledger.nodes_before:
-            self._begin_node(name).traced_since = int(start.timestamp() * 1e9)
+            self._begin_node(name).account.traced_since = int(start.timestamp() * 1e9)
 
     async def _has_trace(self, agent: Endpoint) -> bool:
         with suppress(AgentError):
@@ -177,20 +167,21 @@ class Session:
         if self._problems is None or self._ledger.found is None:
             return
         by_node = targets.by_node(self._ledger.found.running)
-        for name in by_node.keys() - self._ledger.nodes.keys():
+        for name in by_node.keys() - self._nodes.keys():
             self._begin_node(name)
-        for name, node in self._ledger.nodes.items():
+        for name, node in self._nodes.items():
             node.want(by_node.get(name, ()))
             node.look()
 
     def _begin_node(self, name: str) -> NodeTrace:
         node = NodeTrace(name, self._order, self._calls, self._directory.on, self._wake.set, self._warn)
-        self._ledger.nodes[name] = node
+        self._nodes[name] = node
+        self._ledger.nodes[name] = node.account
         self._spawn(node.run())
         return node
 
     async def _stop_nodes(self) -> None:
-        await asyncio.gather(*(node.stop() for node in self._ledger.nodes.values()))
+        await asyncio.gather(*(node.stop() for node in self._nodes.values()))
 
     # Where the session stands.
 
@@ -201,7 +192,7 @@ class Session:
             self._announce_at = self._clock() + self._timing.settle
         if ledger.start is None or ledger.outcome.phase == conditions.TRACING:
             return
-        nodes = ledger.nodes.values()
+        nodes = self._nodes.values()
         if (nodes and all(node.settled for node in nodes)) or self._clock() >= self._announce_at:
             self._say(outcomes.tracing(ledger.facts(self._elapsed(spec))))
             self._notify("Normal", "Tracing", ledger.outcome.message)
@@ -209,7 +200,7 @@ class Session:
     def _hopeless(self, spec: TraceSpec) -> Outcome | None:
         """Say what the session waits for; return how it ends when it has waited long enough."""
         reason, message = self._waits_for()
-        nodes = self._ledger.nodes.values()
+        nodes = self._nodes.values()
         refused = bool(nodes) and all(node.finished for node in nodes)
         if refused or self._waited() >= spec.duration_seconds:
             return outcomes.nothing_traced(reason, message, self._ledger.failures(final=True))
@@ -220,7 +211,7 @@ class Session:
     def _waits_for(self) -> tuple[str, str]:
         found = self._ledger.found
         if found is None:
-            return "NoMatchingPods", self._missing
+            return "NoMatchingPods", self._follower.missing
         if found.why_nothing:
             return "NoMatchingPods", found.why_nothing
         failures = self._ledger.failures()
@@ -234,22 +225,21 @@ class Session:
         late = min(-self._remaining(spec), self._clock() - self._begun)
         if self._remaining(spec) > 0:
             return None
-        open_nodes = [node for node in self._ledger.nodes.values() if not node.finished]
+        open_nodes = {name: node for name, node in self._nodes.items() if not node.finished}
         if late >= self._timing.final and open_nodes and not self._asked:
             self._asked = True
             self._spawn(self._stop_nodes())
-        awaited = [node for node in open_nodes if late < self._allowance(node)]
-        if awaited:
+        if any(late < self._allowance(node) for node in open_nodes.values()):
             return None
         facts = self._ledger.facts(spec.duration_seconds, final=True)
-        unanswered = [node.node for node in open_nodes if node.active or node.failure is not None]
-        return outcomes.completed(facts, unanswered=unanswered)
+        silent = [name for name, node in open_nodes.items() if node.active or node.account.failure is not None]
+        return outcomes.completed(facts, unanswered=silent)
 
     def _allowance(self, node: NodeTrace) -> float:
         """Return how long after the end to wait for a node: one that never traced has nothing to say."""
         if not node.active:
             return 0.0
-        return self._timing.grace if node.failure is None else self._timing.final
+        return self._timing.grace if node.account.failure is None else self._timing.final
 
     async def _finish(self, outcome: Outcome) -> None:
         ledger = self._ledger

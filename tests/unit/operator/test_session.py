@@ -120,6 +120,17 @@ async def test_a_container_name_that_no_pod_has() -> None:
 
 
 @in_no_time
+async def test_syscalls_that_no_agent_can_check() -> None:
+    """Without an agent nobody knows the calls; the pods that wait for it are named."""
+    stage = Stage(pod("a"), nodes=())
+
+    status = await stage.run(syscalls=["openat"])
+
+    assert stage.condition("Finished") == ("True", "AgentUnavailable")
+    assert [(each["pod"], each["reason"]) for each in status["failures"]] == [("a", "AgentUnavailable")]
+
+
+@in_no_time
 async def test_an_unknown_syscall_fails_at_once() -> None:
     """Patterns are checked by an agent; its suggestions reach the person, and nothing is traced."""
     stage = Stage(pod("a"))
@@ -376,6 +387,18 @@ async def test_a_container_that_cannot_be_found() -> None:
     assert (failure["pod"], failure["container"], failure["reason"]) == ("a", "odd", "CgroupNotFound")
     assert [row["container"] for row in status["containers"]] == ["app"]
     assert stage.condition("Finished") == ("True", "PartiallyCompleted")
+
+
+@in_no_time
+async def test_no_container_can_be_found() -> None:
+    """The session fails with the agent's reason, and leaves no empty trace behind."""
+    stage = Stage(pod("a"))
+    stage.agents["n1"].unknown.add("containerd://a-app-0")
+
+    await stage.run()
+
+    assert stage.condition("Finished") == ("True", "CgroupNotFound")
+    assert stage.agents["n1"].stops == ["u1"]
 
 
 @in_no_time

@@ -1,0 +1,45 @@
+"""Following the pods of one target: what it means now, each time that changes."""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from kubestrace_operator import targets
+from kubestrace_operator.errors import ClusterError
+from kubestrace_operator.ports import ClusterCalls
+from kubestrace_operator.spec import Selector, Target, Workload
+from kubestrace_operator.targets import Found
+
+
+class PodFollower:
+    """A target of one namespace."""
+
+    def __init__(self, cluster: ClusterCalls, namespace: str, retry_seconds: float) -> None:
+        """`retry_seconds` lie between two looks for a workload that is not there."""
+        # Why there is nothing to follow yet.
+        self.missing = "The pods of this namespace could not be listed yet."
+        self._cluster = cluster
+        self._namespace = namespace
+        self._retry_seconds = retry_seconds
+
+    async def run(
+        self, target: Target, chosen: Callable[[], Collection[str]], found: Callable[[Found | None], None]
+    ) -> None:
+        """Call `found` whenever the target means something else; never ends. `chosen` are UIDs of pods that stay."""
+        selector = target.selector
+        if target.workload is not None:
+            selector = await self._workload(target.workload, found)
+        labels = selector.query() if selector is not None else None
+        async for pods in self._cluster.pods(self._namespace, labels=labels or None, name=target.pod_name):
+            found(targets.find(target, pods, workload_selector=selector, chosen=chosen()))
+
+    async def _workload(self, workload: Workload, found: Callable[[Found | None], None]) -> Selector:
+        while True:
+            try:
+                selector = await self._cluster.workload_selector(self._namespace, workload)
+                if selector is not None:
+                    return selector
+                self.missing = f"There is no {workload.kind} named {workload.name} in this namespace."
+            except ClusterError as error:
+                self.missing = f"{workload.kind} {workload.name} could not be read: {error}."
+            found(None)
+            await asyncio.sleep(self._retry_seconds)
