@@ -13,7 +13,12 @@ BPF_F_TABLE("array", u32, u64, lost, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct head, heads, MAX_ROWS, BPF_F_MMAPABLE);
 BPF_HASH(rows_by_key, struct row_key, u32, MAX_ROWS);
 BPF_QUEUE(free_rows, u32, MAX_ROWS);
+/* A pattern only, and without type information: the agent's chunks have none, and kernels before 6.3 want them alike. */
+#pragma push_macro("BPF_ANNOTATE_KV_PAIR")
+#undef BPF_ANNOTATE_KV_PAIR
+#define BPF_ANNOTATE_KV_PAIR(name, key, value)
 BPF_PERCPU_ARRAY(first_chunk, struct row, CHUNK_ROWS);
+#pragma pop_macro("BPF_ANNOTATE_KV_PAIR")
 BPF_ARRAY_OF_MAPS(chunks, "first_chunk", MAX_ROWS / CHUNK_ROWS);
 BPF_TABLE("percpu_hash", struct odd_errno, u64, odd_errnos, 1024);
 BPF_TASK_STORAGE(tasks, struct entry);
