@@ -306,7 +306,7 @@ class FakeCluster:
         namespace: str,
         *,
         labels: str | None = None,
-        name: str | None = None,  # noqa: ARG002
+        name: str | None = None,
     ) -> AsyncIterator[list[Document]]:
         """Yield the pods after each change."""
         self.asked.append((labels, name))
@@ -315,11 +315,11 @@ class FakeCluster:
             await self._changed.wait()
             self._changed.clear()
 
-    async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:  # noqa: ARG002
+    async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:
         """Return what the test said."""
         return self.workloads.get(workload)
 
-    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:  # noqa: ARG002
+    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
         """Note the status, unless the API server fails."""
         error = self.failing(status)
         if error is not None:
