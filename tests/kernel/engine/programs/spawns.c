@@ -3,7 +3,7 @@
 #include <linux/sched.h>
 
 int main(void) {
-  for (int i = 0; i < 50; i++)
+  for (volatile int i = 0; i < 50; i++)
     if (vfork() == 0) _exit(0);
   for (int i = 0; i < 10; i++) {
     struct clone_args how = {.exit_signal = SIGCHLD};
