@@ -11,7 +11,8 @@ from typing import Self
 from kubestrace_agent.kernel import bpf
 from kubestrace_agent.kernel.maps import Maps
 
-_LOAD_TIMEOUT_SECONDS = 60
+# Half a second on a machine, a minute on an emulated one that is busy.
+_LOAD_TIMEOUT_SECONDS = 180
 _MESSAGE_BYTES = 1 << 16
 _MAX_FDS = 64
 
@@ -42,31 +43,7 @@ class Programs:
     @classmethod
     def load(cls, *, max_slots: int, max_rows: int, slot_rows: int) -> Self:
         """Starts the probe and takes what it made. Raises UnsupportedKernelError."""
-        ours, childs = socket.socketpair()
-        with ours:
-            ours.settimeout(_LOAD_TIMEOUT_SECONDS)
-            numbers = [str(number) for number in (childs.fileno(), max_slots, max_rows, slot_rows)]
-            child = subprocess.Popen(
-                # -P: nothing is imported from the folder that we happen to run in.
-                [sys.executable, "-P", "-m", "kubestrace_agent.kernel.probe", *numbers],
-                pass_fds=[childs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
-            childs.close()
-            try:
-                message, fds, _, _ = socket.recv_fds(ours, _MESSAGE_BYTES, _MAX_FDS)
-            except TimeoutError:
-                message, fds = b"", []
-                child.kill()
-            _, words = child.communicate()
-        if not message:
-            raise UnsupportedKernelError(
-                "ProbeFailed",
-                f"The process that loads the BPF programs ended without a word (exit code {child.returncode}): "
-                f"{words.decode(errors='replace').strip()[-400:]}",
-            )
+        message, fds = _ask_probe(max_slots, max_rows, slot_rows)
         told = json.loads(message)
         if "reason" in told:
             raise UnsupportedKernelError(told["reason"], told["message"])
@@ -132,3 +109,35 @@ class Programs:
             os.close(fd)
         self._programs.clear()
         self.maps.close()
+
+
+def _ask_probe(*numbers: int) -> tuple[bytes, list[int]]:
+    """Runs the probe in a child process: what it says, and the file descriptors that it hands over."""
+    ours, childs = socket.socketpair()
+    with ours:
+        ours.settimeout(_LOAD_TIMEOUT_SECONDS)
+        child = subprocess.Popen(
+            # -P: nothing is imported from the folder that we happen to run in.
+            [sys.executable, "-P", "-m", "kubestrace_agent.kernel.probe", *map(str, (childs.fileno(), *numbers))],
+            pass_fds=[childs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        childs.close()
+        try:
+            message, fds, _, _ = socket.recv_fds(ours, _MESSAGE_BYTES, _MAX_FDS)
+        except TimeoutError:
+            child.kill()
+            child.communicate()
+            raise UnsupportedKernelError(
+                "ProbeTimeout", f"Compiling and loading the BPF programs took longer than {_LOAD_TIMEOUT_SECONDS} s."
+            ) from None
+        _, words = child.communicate()
+    if not message:
+        raise UnsupportedKernelError(
+            "ProbeFailed",
+            f"The process that loads the BPF programs ended without a word (exit code {child.returncode}): "
+            f"{words.decode(errors='replace').strip()[-400:]}",
+        )
+    return message, fds
