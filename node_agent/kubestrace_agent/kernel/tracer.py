@@ -11,7 +11,6 @@ import platform
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +19,7 @@ from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.programs import COUNTING, FOLLOWING, Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.readings import Reading
 from kubestrace_agent.kernel.rows import ROWS_A_CONTAINER, NoRowsError, Rows
+from kubestrace_agent.kernel.slots import Slot, depth, in_hosts_pid_namespace, leader
 from kubestrace_agent.syscalls import SyscallKey, abi_names
 
 __all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "UnsupportedKernelError"]
@@ -31,25 +31,10 @@ _MAX_ROWS = 32768
 # A write that began before the last snapshot may land after it: rows are read again for this long.
 _LATE_NS = 50_000_000
 _32_BITS = 0xFFFFFFFF
-_CGROUP_ROOT_INODE = 1
-# The initial pid namespace's inode (Linux include/linux/proc_ns.h: PROC_PID_INIT_INO).
-_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 
 
 class NodeFullError(Exception):
     """A cap of this node is reached: no further slot."""
-
-
-@dataclass(slots=True)
-class _Slot:
-    generation: int
-    # Where it stands in the maps: the key of containers or processes.
-    cgroup_id: int | None
-    pid: int | None
-    # Depth below the root of the cgroup tree; None where the root is not seen.
-    level: int | None
-    lost_before: int
-    readings: dict[SyscallKey, Reading] = field(default_factory=dict)
 
 
 class Tracer:
@@ -71,7 +56,7 @@ class Tracer:
         self._rows = Rows(maps)
         self._abis = abi_names(platform.machine())
         self._max_containers = max_containers
-        self._slots: dict[int, _Slot] = {}
+        self._slots: dict[int, Slot] = {}
         # The slot that was freed longest ago comes first: nobody in the kernel knows its last owner any more.
         self._free = deque(range(1, maps.entries("indexes")))
         self._generations = 0
@@ -98,21 +83,21 @@ class Tracer:
         cgroup_id = cgroup_path.stat().st_ino
         if any(slot.cgroup_id == cgroup_id for slot in self._slots.values()):
             raise ValueError(f"{cgroup_path} is traced already")
-        return self._add(_Slot(0, cgroup_id, None, _level(cgroup_path), 0), wanted)
+        return self._add(Slot(0, cgroup_id, None, depth(cgroup_path), 0), wanted)
 
     def add_process(self, pid: int, *, wanted: frozenset[SyscallKey] | None) -> int:
         """Count the calls of this process, all its threads, and the children it makes from now on.
 
         Raises ProcessLookupError when there is no such process, UnsupportedKernelError where it cannot be followed.
         """
-        if Path("/proc/self/ns/pid").stat().st_ino != _INITIAL_PID_NAMESPACE:
+        if not in_hosts_pid_namespace():
             raise UnsupportedKernelError(
                 "PidNamespace", "A process is followed by its PID on the host: run in the host's PID namespace."
             )
         os.kill(pid, 0)
-        return self._add(_Slot(0, None, _leader(pid), 0, 0), wanted)
+        return self._add(Slot(0, None, leader(pid), 0, 0), wanted)
 
-    def _add(self, slot: _Slot, wanted: frozenset[SyscallKey] | None) -> int:
+    def _add(self, slot: Slot, wanted: frozenset[SyscallKey] | None) -> int:
         self._reserve(new=1)
         number = self._free.popleft()
         self._generations += 1
@@ -139,7 +124,7 @@ class Tracer:
         except NoRowsError:
             raise NodeFullError(f"The rows of this node's table of counters ({_MAX_ROWS}) are all in use.") from None
 
-    def _enter(self, number: int, slot: _Slot) -> None:
+    def _enter(self, number: int, slot: Slot) -> None:
         target = layout.TARGET.pack(number, slot.generation)
         self._slots[number] = slot
         try:
@@ -304,18 +289,3 @@ class Tracer:
         for view in (self._config, self._indexes, self._lost):
             view.release()
         self._programs.close()
-
-
-def _level(cgroup_path: Path) -> int | None:
-    """Depth below the root of the cgroup2 tree; None in a cgroup namespace (a kind node), which hides the root."""
-    path = cgroup_path.resolve()
-    for level, folder in enumerate((path, *path.parents)):
-        if folder.stat().st_ino == _CGROUP_ROOT_INODE and (folder / "cgroup.procs").exists():
-            return level
-    return None
-
-
-def _leader(pid: int) -> int:
-    """The process that a thread belongs to."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-    return int(next(line for line in status.splitlines() if line.startswith("Tgid:")).split()[1])
