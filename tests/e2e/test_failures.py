@@ -30,6 +30,8 @@ def without_agent(system: Namespace) -> Iterator[str]:
     back = {"spec": {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": None}}}}}
     _patch_agents(system, away)
     until(lambda: not agent_pod(system, node), "the agent is gone")
+    # The other node's agent is replaced too: its template has changed.
+    system.kubectl("rollout", "status", "daemonset/kubestrace-agent", "--timeout=90s")
     yield node
     _patch_agents(system, back)
     system.kubectl("rollout", "status", "daemonset/kubestrace-agent", "--timeout=90s")
