@@ -3,6 +3,7 @@
 Used by spec.py only.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,13 @@ class Fields:
         self.problem(name, "is missing" if value is None else f"must be a string that is not empty, not {value!r}")
         return ""
 
+    def named(self, name: str, pattern: re.Pattern[str], what: str) -> str:
+        """Return a string that must be there and fit a pattern, which `what` puts in words."""
+        value = self.string(name)
+        if value and not pattern.fullmatch(value):
+            self.problem(name, f"is {value!r}, which is no {what}")
+        return value
+
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """Return a string that must be one of these."""
         value = self.string(name)
@@ -81,16 +89,16 @@ class Fields:
                 self.problem(f"{name}[{index}]", f"must be a string that is not empty, not {value!r}")
         return tuple(value for value in values if isinstance(value, str))
 
-    def string_map(self, name: str) -> tuple[tuple[str, str], ...]:
-        """Return a mapping of strings to strings as sorted pairs."""
+    def string_map(self, name: str) -> dict[str, str]:
+        """Return a mapping of strings to strings."""
         value = self._value.get(name) or {}
         if not isinstance(value, Mapping):
             self.problem(name, f"must be a mapping, not {value!r}")
-            return ()
+            return {}
         for key, item in value.items():
-            if not isinstance(item, str):
+            if not isinstance(key, str) or not isinstance(item, str):
                 self.problem(f"{name}.{key}", f"must be a string, not {item!r}: put it in quotes")
-        return tuple(sorted((key, item) for key, item in value.items() if isinstance(item, str)))
+        return {key: item for key, item in value.items() if isinstance(key, str) and isinstance(item, str)}
 
     def _list(self, name: str) -> Sequence[Any]:
         value = self._value.get(name)

@@ -29,6 +29,7 @@ class PodFollower:
         if target.workload is not None:
             selector = await self._workload(target.workload, found)
         labels = selector.query() if selector is not None else None
+        # Raises RejectedError when the API server does not understand the target, however it was checked before.
         async for pods in self._cluster.pods(self._namespace, labels=labels or None, name=target.pod_name):
             found(targets.find(target, pods, workload_selector=selector, chosen=chosen()))
 

@@ -13,12 +13,13 @@ from typing import Any
 from kubestrace_operator import conditions, outcomes, targets
 from kubestrace_operator.agents import AgentError, Endpoint
 from kubestrace_operator.conditions import Outcome
+from kubestrace_operator.errors import RejectedError
 from kubestrace_operator.follow import PodFollower
 from kubestrace_operator.ledger import Ledger
 from kubestrace_operator.nodes import NodeTrace, Order
 from kubestrace_operator.ports import AgentCalls, AgentDirectory, Identity, World
 from kubestrace_operator.publisher import Publisher
-from kubestrace_operator.spec import InvalidSpecError, TraceSpec, parse
+from kubestrace_operator.spec import InvalidSpecError, Target, TraceSpec, parse
 from kubestrace_operator.targets import Found
 
 Notify = Callable[[str, str, str], None]
@@ -100,7 +101,7 @@ class Session:
         if self._ledger.start is not None:
             await self._find_traces(self._ledger.start)
         if spec.target is not None:
-            self._spawn(self._follower.run(spec.target, lambda: self._ledger.chosen, self._found))
+            self._spawn(self._follow(spec.target))
         if spec.syscalls and self._ledger.start is None:
             self._spawn(self._check_syscalls(spec))
         else:
@@ -130,6 +131,13 @@ class Session:
             return outcome
 
     # Pods, patterns, nodes.
+
+    async def _follow(self, target: Target) -> None:
+        try:
+            await self._follower.run(target, lambda: self._ledger.chosen, self._found)
+        except RejectedError as error:
+            self._problems = (f"spec.target: {error}",)
+            self._wake.set()
 
     def _found(self, found: Found | None) -> None:
         if found is not None:

@@ -4,7 +4,8 @@ The CRD's schema refuses most of what is refused here, but a session may be olde
 files that no API server has seen. Which syscall names exist only the agents know: patterns are checked there.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,12 @@ DEFAULT_MAX_PODS = 20
 MAX_MAX_PODS = 500
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+# As the API server has them. Names go into paths and queries: nothing else may be in them.
+_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_CONTAINER = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_LABEL = r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_LABEL_VALUE = re.compile(rf"({_LABEL})?")
+_LABEL_NAME = re.compile(_LABEL)
 
 
 class InvalidSpecError(ValueError):
@@ -122,33 +129,55 @@ def _target(top: fields.Fields, *, required: bool) -> Target | None:
         found = f"{' and '.join(given)} are given" if given else "none is given"
         top.problem("target", f"needs exactly one of podName, selector and workload; {found}")
     return Target(
-        pod_name=target.string("podName") if target.has("podName") else None,
+        pod_name=target.named("podName", _NAME, "name of a pod") if target.has("podName") else None,
         selector=_selector(target) if target.has("selector") else None,
         workload=_workload(target) if target.has("workload") else None,
-        containers=target.strings("containers"),
+        containers=_containers(target),
         max_pods=target.integer("maxPods", DEFAULT_MAX_PODS, 1, MAX_MAX_PODS),
     )
 
 
 def _workload(target: fields.Fields) -> Workload:
     workload = target.nested("workload", ["kind", "name"])
-    return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.string("name"))
+    return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.named("name", _NAME, "name of a workload"))
+
+
+def _containers(target: fields.Fields) -> tuple[str, ...]:
+    names = target.strings("containers")
+    for index, name in enumerate(names):
+        if name and not _CONTAINER.fullmatch(name):
+            target.problem(f"containers[{index}]", f"is {name!r}, which is no name of a container")
+    return names
 
 
 def _selector(parent: fields.Fields) -> Selector:
     selector = parent.nested("selector", ["matchLabels", "matchExpressions"])
     requirements = selector.each("matchExpressions", ["key", "operator", "values"])
-    return Selector(selector.string_map("matchLabels"), tuple(_requirement(each) for each in requirements))
+    labels = selector.string_map("matchLabels")
+    for key, value in labels.items():
+        _check_label(selector, "matchLabels", key, [value])
+    return Selector(tuple(sorted(labels.items())), tuple(_requirement(each) for each in requirements))
+
+
+def _check_label(place: fields.Fields, where: str, key: str, values: Iterable[str]) -> None:
+    """Note what the API server would refuse: the whole selector, and with it every list of pods."""
+    prefix, slash, name = key.rpartition("/")
+    if (slash and not _NAME.fullmatch(prefix)) or not _LABEL_NAME.fullmatch(name):
+        place.problem(where, f"has the key {key!r}, which is no name of a label")
+    for value in values:
+        if not _LABEL_VALUE.fullmatch(value):
+            place.problem(where, f"has the value {value!r}, which no label can have")
 
 
 def _requirement(each: fields.Fields) -> Requirement:
-    operator = each.choice("operator", OPERATORS)
-    values = each.strings("values")
+    key, operator, values = each.string("key"), each.choice("operator", OPERATORS), each.strings("values")
+    if key:
+        _check_label(each, "key", key, values)
     if operator in {"In", "NotIn"} and not values:
         each.problem("values", f"is empty: the operator {operator} needs at least one value")
     if operator in {"Exists", "DoesNotExist"} and values:
         each.problem("values", f"is given: the operator {operator} takes none")
-    return Requirement(each.string("key"), operator, values)
+    return Requirement(key, operator, values)
 
 
 def _meets(labels: Mapping[str, str], requirement: Requirement) -> bool:

@@ -163,6 +163,14 @@ async def test_a_failing_list_is_tried_again(server: FakeServer, cluster: Cluste
     assert names(await anext(cluster.pods("shop"))) == ["a:Running"]
 
 
+async def test_a_query_that_is_not_understood(server: FakeServer, cluster: Cluster) -> None:
+    """Asking again would not help."""
+    server.answer("GET", PODS, {"message": "unable to parse requirement"}, status=400)
+
+    with pytest.raises(RejectedError, match="unable to parse"):
+        await anext(cluster.pods("shop", labels="a b"))
+
+
 async def test_nobody_listens() -> None:
     """An API server that is away is an error that says: try again."""
     cluster = Cluster(Configuration(host="http://127.0.0.1:9"), "system")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from operator_stage import TRACING, Stage, in_no_time, pod
+from operator_stage import TRACING, Document, Stage, in_no_time, pod
 
 from kubestrace_operator.agents import AgentFullError, AgentUnavailableError, CannotTraceError
 from kubestrace_operator.errors import ClusterError, NotFoundError, RejectedError
@@ -153,6 +153,23 @@ async def test_an_invalid_spec_names_every_problem() -> None:
     assert stage.condition("Finished") == ("True", "InvalidSpec")
     assert "exactly one of" in stage.message()
     assert "durationSeconds" in stage.message()
+
+
+@in_no_time
+async def test_a_target_that_the_api_server_does_not_understand() -> None:
+    """However it came through the checks: the session fails with the server's words."""
+    stage = Stage(pod("a"))
+
+    async def refuse(*_: object, **__: object) -> AsyncIterator[list[Document]]:
+        raise RejectedError("unable to parse requirement")
+        yield []
+
+    stage.cluster.pods = refuse  # type: ignore[method-assign, assignment]
+
+    await stage.run()
+
+    assert stage.condition("Finished") == ("True", "InvalidSpec")
+    assert "unable to parse requirement" in stage.message()
 
 
 @in_no_time

@@ -130,3 +130,31 @@ def test_operators_and_values_must_fit(operator: str, values: list[str]) -> None
     expression = {"key": "tier", "operator": operator, "values": values}
 
     assert "matchExpressions[0]" in problems({"target": {"selector": {"matchExpressions": [expression]}}})
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"podName": "a,b"},
+        {"podName": "A"},
+        {"podName": "x" * 254},
+        {"workload": {"kind": "Job", "name": "../../kube-system/jobs/a"}},
+        {"podName": "a", "containers": ["a.b"]},
+        {"selector": {"matchLabels": {"app": "a b"}}},
+        {"selector": {"matchLabels": {"app": "x" * 64}}},
+        {"selector": {"matchLabels": {"UPPER/bad/key": "a"}}},
+        {"selector": {"matchLabels": {"app,x": "a"}}},
+        {"selector": {"matchExpressions": [{"key": "a=b", "operator": "Exists"}]}},
+        {"selector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b)"]}]}},
+    ],
+)
+def test_names_and_labels_are_those_that_kubernetes_knows(target: Any) -> None:
+    """They go into paths and queries: what the API server would misread or refuse is refused here, in words."""
+    assert "which " in problems({"target": target})
+
+
+def test_labels_with_a_prefix_and_without_a_value() -> None:
+    """Both are right."""
+    spec = parse({"target": {"selector": {"matchLabels": {"app.kubernetes.io/name": "", "a_B.c-d": "X_y.z-1"}}}})
+
+    assert spec.target is not None
