@@ -31,7 +31,7 @@ WATCH_SILENCE_SECONDS = 75.0
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _MERGE_PATCH = "application/merge-patch+json"
 _CONFLICTS = 5
-_REQUESTS = 8
+_REQUESTS = 16
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _WORKLOADS = {
