@@ -193,8 +193,9 @@ class Cluster:
                 while True:
                     async for event in self._events(path, {**query, "resourceVersion": version}):
                         version = event["object"]["metadata"]["resourceVersion"]
-                        if _applied(known, event):
+                        if pod_objects.applied(known, event):
                             yield known
+                    await _back_off(0)
             except ExpiredError:
                 await _back_off(0)
             except RejectedError:
@@ -267,20 +268,6 @@ class Cluster:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ClusterError(f"{method} {path}: the API server does not answer: {_words(error)}") from error
         return response
-
-
-def _applied(known: dict[str, dict[str, Any]], event: Mapping[str, Any]) -> bool:
-    """Apply an event to the objects that are known; tell whether anything that is read of them changed."""
-    if event["type"] == "BOOKMARK":
-        return False
-    uid = event["object"]["metadata"]["uid"]
-    if event["type"] == "DELETED":
-        return known.pop(uid, None) is not None
-    changed = pod_objects.trimmed(event["object"])
-    if known.get(uid) == changed:
-        return False
-    known[uid] = changed
-    return True
 
 
 def _raise_for(code: int, message: str, what: str) -> None:

@@ -31,5 +31,19 @@ def trimmed(pod: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def applied(known: dict[str, dict[str, Any]], event: Mapping[str, Any]) -> bool:
+    """Apply a watch's event to the pods that are known, by UID; tell whether anything that is read changed."""
+    if event["type"] == "BOOKMARK":
+        return False
+    uid = event["object"]["metadata"]["uid"]
+    if event["type"] == "DELETED":
+        return known.pop(uid, None) is not None
+    changed = trimmed(event["object"])
+    if known.get(uid) == changed:
+        return False
+    known[uid] = changed
+    return True
+
+
 def _only(document: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: document[name] for name in names if name in document}

@@ -19,6 +19,7 @@ from kubestrace_operator.ledger import Ledger
 from kubestrace_operator.nodes import NodeTrace, Order
 from kubestrace_operator.ports import AgentCalls, AgentDirectory, Identity, World
 from kubestrace_operator.publisher import Publisher
+from kubestrace_operator.schedule import Schedule
 from kubestrace_operator.spec import InvalidSpecError, Target, TraceSpec, parse
 from kubestrace_operator.targets import Found
 
@@ -49,9 +50,7 @@ class Session:
         self._publisher = Publisher(self._write, self._document, self._timing.update, self._vanish)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._clock = asyncio.get_running_loop().time
-        self._begun = self._clock()
-        self._announce_at = self._begun + self._timing.settle
+        self._schedule = Schedule(self._ledger, world.timing, world.now)
         self._nodes: dict[str, NodeTrace] = {}
         self._gone = False
         self._cancelled = False
@@ -94,9 +93,10 @@ class Session:
             spec = parse(self._raw_spec)
         except InvalidSpecError as error:
             return outcomes.invalid(error.problems)
+        self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
         self._order = Order(
-            self.identity.uid, self.identity.path, spec.syscalls, lambda: int(1000 * self._remaining(spec))
+            self.identity.uid, self.identity.path, spec.syscalls, lambda: int(1000 * self._schedule.remaining)
         )
         if self._ledger.start is not None:
             await self._find_traces(self._ledger.start)
@@ -118,12 +118,12 @@ class Session:
                 return outcomes.invalid(self._problems)
             if self._cancelled:
                 await self._stop_nodes()
-                return outcomes.cancelled(self._ledger.facts(self._elapsed(spec), final=True))
+                return outcomes.cancelled(self._ledger.facts(self._schedule.elapsed, final=True))
             self._order_nodes()
-            self._note_start(spec)
-            outcome = self._over(spec) if self._ledger.start is not None else self._hopeless(spec)
+            self._note_start()
+            outcome = self._over() if self._ledger.start is not None else self._hopeless(spec)
             if outcome is None:
-                await self._sleep(spec)
+                await self._sleep()
                 continue
             if outcome.phase == conditions.FAILED:
                 # A trace whose containers could not be found counts nothing, but it is there.
@@ -193,16 +193,15 @@ class Session:
 
     # Where the session stands.
 
-    def _note_start(self, spec: TraceSpec) -> None:
+    def _note_start(self) -> None:
         ledger = self._ledger
         if ledger.start is None and any(node.traced for node in ledger.nodes.values()):
-            ledger.start = self._now()
-            self._announce_at = self._clock() + self._timing.settle
+            ledger.start = self._schedule.started()
         if ledger.start is None or ledger.outcome.phase == conditions.TRACING:
             return
         nodes = self._nodes.values()
-        if (nodes and all(node.settled for node in nodes)) or self._clock() >= self._announce_at:
-            self._say(outcomes.tracing(ledger.facts(self._elapsed(spec))))
+        if (nodes and all(node.settled for node in nodes)) or self._schedule.settled:
+            self._say(outcomes.tracing(ledger.facts(self._schedule.elapsed)))
             self._notify("Normal", "Tracing", ledger.outcome.message)
 
     def _hopeless(self, spec: TraceSpec) -> Outcome | None:
@@ -210,9 +209,9 @@ class Session:
         reason, message = self._waits_for()
         nodes = self._nodes.values()
         refused = bool(nodes) and all(node.finished for node in nodes)
-        if refused or self._waited() >= spec.duration_seconds:
+        if refused or self._schedule.waited_enough:
             return outcomes.nothing_traced(reason, message, self._ledger.failures(final=True))
-        if self._clock() - self._begun >= self._timing.patience:
+        if self._schedule.worth_a_word:
             self._say(outcomes.pending(reason, message, spec.duration_seconds))
         return None
 
@@ -227,19 +226,18 @@ class Session:
             return "AgentsNotReady", targets.listed((each.message for each in failures), "; ") + "."
         return "AgentsNotReady", "No kubestrace agent is ready to trace these pods."
 
-    def _over(self, spec: TraceSpec) -> Outcome | None:
+    def _over(self) -> Outcome | None:
         """Return how the session ends once its time is over and its nodes have reported, or had the time to."""
-        # A session that is taken up after its end has the same time to collect what the agents kept.
-        late = min(-self._remaining(spec), self._clock() - self._begun)
-        if self._remaining(spec) > 0:
+        if self._schedule.remaining > 0:
             return None
+        late = self._schedule.late
         open_nodes = {name: node for name, node in self._nodes.items() if not node.finished}
         if late >= self._timing.final and open_nodes and not self._asked:
             self._asked = True
             self._spawn(self._stop_nodes())
         if any(late < self._allowance(node) for node in open_nodes.values()):
             return None
-        facts = self._ledger.facts(spec.duration_seconds, final=True)
+        facts = self._ledger.facts(self._schedule.elapsed, final=True)
         silent = [name for name, node in open_nodes.items() if node.active or node.account.failure is not None]
         return outcomes.completed(facts, unanswered=silent)
 
@@ -265,30 +263,10 @@ class Session:
             self._ledger.outcome = outcome
             self._publisher.urgent()
 
-    # Time.
-
-    def _remaining(self, spec: TraceSpec) -> float:
-        start = self._ledger.start
-        return spec.duration_seconds - ((self._now() - start).total_seconds() if start else 0.0)
-
-    def _elapsed(self, spec: TraceSpec) -> float:
-        return min(max(0.0, spec.duration_seconds - self._remaining(spec)), spec.duration_seconds)
-
-    def _waited(self) -> float:
-        first_seen = self._ledger.first_seen
-        since_status = (self._now() - first_seen).total_seconds() if first_seen else 0.0
-        return max(since_status, self._clock() - self._begun)
-
-    async def _sleep(self, spec: TraceSpec) -> None:
+    async def _sleep(self) -> None:
         """Sleep until something happens or is due."""
-        if self._ledger.start is None:
-            due = [self._begun + self._timing.patience - self._clock(), spec.duration_seconds - self._waited()]
-        else:
-            rest = self._remaining(spec)
-            due = [rest, rest + self._timing.final, rest + self._timing.grace, self._announce_at - self._clock()]
-        seconds = min((each for each in due if each > 0), default=self._timing.retry)
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds + 0.001):
+            async with asyncio.timeout(self._schedule.until_due() + 0.001):
                 await self._wake.wait()
         self._wake.clear()
 
