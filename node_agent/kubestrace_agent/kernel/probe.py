@@ -59,6 +59,8 @@ _TASK_FIELDS = {
     "KN_OFFSET": "cgroup.kn",
     "ID_OFFSET": "kernfs_node.id",
 }
+# Fields that came with a feature.
+_FEATURES = {"STORAGE_OFFSET": "task storage for tracing programs (Linux 5.11 and later have it)"}
 
 
 class ProbeError(Exception):
@@ -75,14 +77,27 @@ def _definitions(machine: str, sizes: dict[str, int]) -> dict[str, int]:
         raise ProbeError("UnsupportedArchitecture", f"kubestrace traces x86_64 and aarch64 nodes, this is {machine}.")
     try:
         btf = Btf.of_kernel()
-        offsets = {name: btf.offset(path) for name, path in (_FIELDS[machine] | _TASK_FIELDS).items()}
     except (OSError, BtfError) as error:
         raise ProbeError(
             "NoBTF",
             f"The kernel's type information (/sys/kernel/btf/vmlinux) cannot be used: {error}. "
             "It needs a kernel built with CONFIG_DEBUG_INFO_BTF, as those of current distributions are.",
         ) from error
-    return _NUMBERS[machine] | offsets | sizes
+    return _NUMBERS[machine] | _offsets(btf, _FIELDS[machine] | _TASK_FIELDS) | sizes
+
+
+def _offsets(btf: Btf, fields: dict[str, str]) -> dict[str, int]:
+    """Where the kernel keeps what the programs read; what it lacks is named by what it means."""
+    found = {}
+    for name, path in fields.items():
+        try:
+            found[name] = btf.offset(path)
+        except BtfError as error:
+            lacks = _FEATURES.get(name, "a field that the programs read")
+            raise ProbeError(
+                "UnsupportedKernel", f"Kernel {platform.release()} lacks {lacks}: {error}. A newer kernel is needed."
+            ) from error
+    return found
 
 
 @contextlib.contextmanager

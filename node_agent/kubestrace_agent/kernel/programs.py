@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -56,6 +57,11 @@ class Programs:
             told["problems"],
             {},
         )
+
+    @property
+    def fds(self) -> Mapping[str, int]:
+        """The loaded programs by name; their file descriptors stay ours."""
+        return self._programs
 
     @property
     def attached(self) -> bool:
