@@ -28,7 +28,8 @@ async def test_counts_are_exact_and_the_neighbour_is_not_in_them(agent: Agent, t
     assert len(report.containers) == 2
     assert counts(report, one) == {"getppid": (CALLS, 0), "chdir": (ERRORS, ERRORS)}
     assert counts(report, two) == {"getppid": (10 * CALLS, 0), "chdir": (1, 1)}
-    (chdir,) = (each for each in report.containers[0].syscalls if each.name == "chdir")
+    (first,) = (each for each in report.containers if each.state.container.container_id.endswith(one.id))
+    (chdir,) = (each for each in first.syscalls if each.name == "chdir")
     assert [(each.name, each.count) for each in chdir.errnos] == [("ENOENT", ERRORS)]
     assert (report.trust.lost_calls, list(report.trust.gaps)) == (0, [])
 
@@ -83,7 +84,7 @@ async def test_a_container_that_ends_keeps_its_counts(agent: Agent, tree: Tree) 
 
 
 async def test_the_final_report_comes_at_the_end_of_the_duration(agent: Agent, tree: Tree) -> None:
-    """A watcher has it within 100 ms of the deadline, and the programs are detached."""
+    """A watcher has it at the deadline and not with the next tick, and the programs are detached."""
     container = tree.container(calls=CALLS)
 
     async with agent.connect() as connection:
@@ -101,7 +102,7 @@ async def test_the_final_report_comes_at_the_end_of_the_duration(agent: Agent, t
 
     assert (first.final, first_after < 0.5) == (False, True)
     assert (last.final, last.end_reason) == (True, agent_pb2.END_REASON_COMPLETED)
-    assert 0.7 <= took < 0.9
+    assert 0.7 <= took < 0.95  # the tick of a second would be later
     assert counts(last, container)["getppid"] == (CALLS, 0)
     assert attached > 0
     wait_until(lambda: agent.attached_programs() == 0, 1)
