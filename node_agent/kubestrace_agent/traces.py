@@ -121,7 +121,9 @@ class Traces:
         return trace
 
     def _run_until(self, trace: Trace, duration_seconds: float) -> None:
-        """Let time run: from here on, when the first containers are counted."""
+        """Let time run: from here on, when the first containers are counted. A trace may have been stopped before."""
+        if trace.final is not None:
+            return
         loop = asyncio.get_running_loop()
         trace.deadline = loop.call_later(
             duration_seconds, lambda: self._spawn(self._end(trace, agent_pb2.END_REASON_COMPLETED))

@@ -467,3 +467,20 @@ async def test_nothing_wakes_an_idle_agent(make_traces, node, tracer) -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
 
     assert (tracer.epoch, tasks) == (before, set())
+
+
+async def test_a_trace_stopped_while_it_starts_leaves_nothing_behind(make_traces, node, tracer) -> None:
+    """The container found after the stop is not counted, and nobody wakes for a trace that has ended."""
+    node.run("app")
+    node.delay_seconds = 0.2
+    traces = make_traces()
+    before = asyncio.all_tasks()
+
+    starting = asyncio.create_task(traces.start(request("app")))
+    await asyncio.sleep(0.05)
+    await traces.stop("s1")
+    started = await starting
+
+    assert (started.created, len(started.containers)) == (True, 0)
+    assert tracer.slots == {}
+    assert asyncio.all_tasks() == before
