@@ -1,7 +1,8 @@
 """Which system calls a session asks for, in strace's words. Pure.
 
-`name`, `%class`, `/regex` and each of them after `!`, which takes away: what is selected is the union of the others
-(all calls when there are none) without those. Names without % that only a class has (`file`) are not classes here.
+`name`, `%class`, `/regex`, `all`, `none`, each of them after `?`, which makes it no error that there is no such call,
+and after `!`, which takes away: what is selected is the union of the others (all calls when there are none) without
+those. Names without % that only a class has (`file`) are not classes here.
 """
 
 import difflib
@@ -18,6 +19,8 @@ _MAX_REPETITIONS = 4
 _REPETITION = re.compile(r"(?<!\\)(?:[*+?]|\{\d*,?\d*\})")
 _REPEATED_GROUP = re.compile(r"(?<!\\)\)(?:[*+]|\{)")
 _UNSAFE = re.compile(r"\\\d|\(\?")
+# Stands for the calls that no table knows, as `all` has them too; no call has this name.
+_OTHERS = ""
 # strace's short form.
 _CLASS_ALIASES = {"net": "network"}
 
@@ -45,6 +48,10 @@ class _WrongPatternError(Exception):
     """One pattern is wrong; the message is its problem."""
 
 
+class _NothingFoundError(_WrongPatternError):
+    """There is no such call or class; after a `?` that is fine."""
+
+
 def parse_patterns(patterns: Sequence[str], architecture: str) -> Selection:
     """Patterns for a machine ("x86_64", "aarch64"); none: all. Raises SyscallPatternError."""
     wanted: set[str] = set()
@@ -56,19 +63,22 @@ def parse_patterns(patterns: Sequence[str], architecture: str) -> Selection:
             (unwanted if negative else wanted).update(_matching(pattern[negative:].strip(), pattern))
         except _WrongPatternError as error:
             problems.append(str(error))
+    everything = _all_names() | {_OTHERS}
+    if all(pattern.startswith("!") for pattern in patterns):
+        wanted = everything
+    chosen = wanted - unwanted
+    # Of every machine: a session may name what this one lacks.
+    if not chosen and not problems:
+        problems.append("The patterns leave no system call.")
     if problems:
         raise SyscallPatternError(problems)
-    if not patterns:
-        return Selection(None)
-    only_negative = all(pattern.startswith("!") for pattern in patterns)
-    chosen = (_all_names() if only_negative else wanted) - unwanted
-    return Selection(frozenset(_keys_of(chosen, architecture, others=only_negative)))
+    return Selection(None if chosen == everything else frozenset(_keys_of(chosen, architecture)))
 
 
-def _keys_of(chosen: set[str], architecture: str, *, others: bool) -> Iterable[SyscallKey]:
+def _keys_of(chosen: set[str], architecture: str) -> Iterable[SyscallKey]:
     for abi in abi_names(architecture):
         yield from (SyscallKey(abi, number) for number, name in names(abi).items() if name in chosen)
-        if others:
+        if _OTHERS in chosen:
             yield SyscallKey(abi, UNKNOWN_NUMBERS)
 
 
@@ -82,6 +92,24 @@ def _matching(word: str, pattern: str) -> set[str]:
     """The names that a pattern without its `!` stands for."""
     if len(pattern) > _MAX_PATTERN:
         raise _WrongPatternError(f"A syscall pattern is longer than {_MAX_PATTERN} characters.")
+    may_be_missing = word.startswith("?") and word != "?"
+    word = word.removeprefix("?")
+    if "," in word and not word.startswith("/"):
+        number = "two" if word.count(",") == 1 else str(word.count(",") + 1)
+        raise _WrongPatternError(f'"{pattern}" has a comma in it: write it as {number} items of the list.')
+    try:
+        return _found(word, pattern)
+    except _NothingFoundError:
+        if may_be_missing:
+            return set()
+        raise
+
+
+def _found(word: str, pattern: str) -> set[str]:
+    if word == "all":
+        return _all_names() | {_OTHERS}
+    if word == "none":
+        return set()
     if word.startswith("%"):
         return set(_class(word[1:], pattern))
     if word.startswith("/"):
@@ -90,13 +118,13 @@ def _matching(word: str, pattern: str) -> set[str]:
         return {word}
     if re.fullmatch(r"syscall_\d+", word):
         raise _WrongPatternError(f'"{pattern}": calls without a name cannot be chosen one by one.')
-    raise _WrongPatternError(f'"{pattern}" names no system call{_nearest(word, _names_and_classes())}')
+    raise _NothingFoundError(f'"{pattern}" names no system call{_nearest(word, _names_and_classes())}')
 
 
 def _class(name: str, pattern: str) -> frozenset[str]:
     members = tables.CLASSES.get(_CLASS_ALIASES.get(name, name))
     if members is None:
-        raise _WrongPatternError(f'"{pattern}" names no class of system calls{_nearest("%" + name, _class_words())}')
+        raise _NothingFoundError(f'"{pattern}" names no class of system calls{_nearest("%" + name, _class_words())}')
     return members
 
 
@@ -111,7 +139,7 @@ def _regex(text: str, pattern: str) -> set[str]:
         raise _WrongPatternError(f'"{pattern}" is no regular expression: {error}.') from error
     found = {name for name in _all_names() if expression.search(name)}
     if not found:
-        raise _WrongPatternError(f'"{pattern}" matches no system call.')
+        raise _NothingFoundError(f'"{pattern}" matches no system call.')
     return found
 
 

@@ -103,6 +103,38 @@ def test_patterns_select_as_straces_do(patterns: list[str], some: set[str], none
     assert not none & found
 
 
+@pytest.mark.parametrize("patterns", [["all"], ["!none"], ["all", "!?no_such_call"], ["openat", "all"]], ids=" ".join)
+def test_all_is_everything(patterns: list[str]) -> None:
+    """Strace's `all` filters nothing: calls that no table knows are in it."""
+    assert parse_patterns(patterns, "x86_64").keys() is None
+
+
+def test_all_without_some_is_what_the_refusals_alone_leave() -> None:
+    """`all,!stat` is `!stat`, with the numbers that no table knows."""
+    assert parse_patterns(["all", "!stat"], "x86_64").keys() == parse_patterns(["!stat"], "x86_64").keys()
+
+
+@pytest.mark.parametrize("pattern", ["?no_such_call", "?%no_such_class", "?/no such name", "!?no_such_call", "none"])
+def test_what_need_not_be_there_is_no_error_when_it_is_not(pattern: str) -> None:
+    """Strace's `?` leaves the rest of the list as it is."""
+    assert chosen("openat", pattern) == {"openat"}
+
+
+def test_what_need_not_be_there_is_selected_when_it_is() -> None:
+    """`?` before what exists changes nothing."""
+    assert chosen("?openat") == {"openat"}
+    assert chosen("?%file", "!?stat") == chosen("%file", "!stat")
+
+
+@pytest.mark.parametrize(
+    "patterns", [["none"], ["!all"], ["openat", "!openat"], ["%file", "!all"], ["?no_such_call"]], ids=" ".join
+)
+def test_patterns_that_leave_nothing_are_refused(patterns: list[str]) -> None:
+    """A trace that can count nothing is not begun."""
+    with pytest.raises(SyscallPatternError, match=r"^The patterns leave no system call\.$"):
+        parse_patterns(patterns, "x86_64")
+
+
 def test_a_name_is_selected_under_every_abi() -> None:
     """A 32-bit program's call of this name is meant as well."""
     assert parse_patterns(["getpid"], "x86_64").keys() == {
@@ -142,6 +174,11 @@ def test_only_refusals_leave_unknown_numbers_in() -> None:
         ("/a*b*c*d*e*f*", "repetitions"),
         (r"/(a)\1", "repetitions"),
         ("x" * 300, "longer than"),
+        ("?", "names no system call"),
+        ("?/(", "no regular expression"),
+        ("?syscall_400", "one by one"),
+        ("openat,read", '"openat,read" has a comma in it: write it as two items of the list.'),
+        ("!%file,read,write", "write it as 3 items of the list"),
     ],
 )
 def test_a_wrong_pattern_is_explained(pattern: str, words: str) -> None:
