@@ -60,7 +60,7 @@ _TASK_FIELDS = {
     "ID_OFFSET": "kernfs_node.id",
 }
 # Fields that came with a feature.
-_FEATURES = {"STORAGE_OFFSET": "task storage for tracing programs (Linux 5.11 and later have it)"}
+_FEATURES = {"STORAGE_OFFSET": "task storage for tracing programs (Linux has it since 5.13)"}
 
 
 class ProbeError(Exception):
