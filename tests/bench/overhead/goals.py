@@ -1,0 +1,66 @@
+"""What tracing by us may cost, and whether it did."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from results import BARE, EMPTY, IDLE, Results
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One goal: its words, what was measured, and whether that is within."""
+
+    text: str
+    measured: str
+    met: bool
+
+
+def judge(results: Results, mode: str) -> Iterator[Goal]:
+    """The goals of one mode of ours that this run has figures for."""
+    yield from _multiple(results, mode, "getppid", 2.5, "a traced loop of getppid")
+    yield from _multiple(results, mode, "neighbour", 1.2, "a neighbour that is not traced")
+    for workload in results.workloads:
+        yield from _below_peers(results, mode, workload["name"])
+    for name in ("redis", "nginx"):
+        yield from _loss(results, mode, name)
+    yield from _idle(results)
+
+
+def _multiple(results: Results, mode: str, workload: str, most: float, words: str) -> Iterator[Goal]:
+    cost = results.cost(workload, mode)
+    if cost and cost.multiple is not None:
+        text = f"{words}: adds at most {most} times what two empty programs add"
+        yield Goal(text, f"{cost.multiple:.2f} times ({cost.added_ns:,.0f} ns a call)", cost.multiple <= most)
+
+
+def _below_peers(results: Results, mode: str, workload: str) -> Iterator[Goal]:
+    ours = results.cost(workload, mode)
+    if not ours:
+        return
+    peers = {
+        peer["name"]: cost.ratio
+        for peer in results.tracers
+        if peer["latency"] and not peer["ours"] and (cost := results.cost(workload, peer["name"]))
+    }
+    if peers and workload != "neighbour":
+        cheapest = min(peers, key=lambda name: peers[name])
+        measured = f"{ours.ratio:.2f} times bare; the cheapest, {cheapest}, {peers[cheapest]:.2f}"
+        yield Goal(f"{workload}: cheaper than all others that measure time", measured, ours.ratio < peers[cheapest])
+
+
+def _loss(results: Results, mode: str, workload: str) -> Iterator[Goal]:
+    cost, floor = results.cost(workload, mode), results.cost(workload, EMPTY)
+    if cost and floor and cost.multiple_of_loss is not None:
+        text = f"{workload}: loses at most 1.5 times the requests a second that two empty programs lose"
+        measured = f"{cost.loss:.1%}, against {floor.loss:.1%}: {cost.multiple_of_loss:.2f} times"
+        yield Goal(text, measured, cost.multiple_of_loss <= 1.5)
+
+
+def _idle(results: Results) -> Iterator[Goal]:
+    """Nothing is attached, which hold.py makes sure of: what is measured is the benchmark's own noise."""
+    idle, bare = results.cost("getppid", IDLE), results.cost("getppid", BARE)
+    if idle and bare:
+        text = "when no trace runs: nothing attached, nothing added"
+        low, high = bare.ratio_range
+        measured = f"{idle.ratio:.3f} times bare; bare itself, measured twice, {low:.3f} to {high:.3f}"
+        yield Goal(text, measured, low <= idle.ratio <= high)

@@ -1,0 +1,149 @@
+"""The tracers as data: how each is started, when it is ready, what of its words says how many calls it saw.
+
+Each is told to trace one process or one cgroup, ours; none prints anything of other processes.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+# The usual script with two maps. It attaches its probes one after the other, from one end: the timers at both ends tell
+# that all are there.
+_TWO_MAPS = """
+interval:ms:100 { @first = 1; }
+tracepoint:raw_syscalls:sys_enter /pid == %d/ { @start[tid] = nsecs; }
+tracepoint:raw_syscalls:sys_exit /@start[tid]/ { @ns[args->id] = hist(nsecs - @start[tid]); delete(@start[tid]); }
+interval:ms:100 { if (@first == 1) { @first = 2; printf("ready\\n"); } }
+END { clear(@start); clear(@first); }
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is traced: `pid` of its one process, the cgroup that holds it, and a folder for the tracer's own files."""
+
+    pid: int
+    cgroup: Path
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Tracer:
+    """One way to trace.
+
+    command: what to start once the target runs; None for no tracer at all.
+    starts_target: the target is started by this command instead (it cannot attach to a running one).
+    ready: this in its output or errors says that it traces; BPF_LINK, PERF_EVENT: a file of this kind being open does.
+    seen: number of calls by its output, None when that cannot be said.
+    latency: it measures how long calls take. ours: one of the modes that are to be judged.
+    """
+
+    name: str
+    says: str
+    command: Callable[[Target], list[str]] | None = None
+    starts_target: bool = False
+    ready: str = ""
+    seen: Callable[[str], int] | None = None
+    latency: bool = False
+    ours: bool = False
+    needs: tuple[str, ...] = ()
+
+
+BPF_LINK = "anon_inode:bpf_link"
+PERF_EVENT = "anon_inode:[perf_event]"
+
+
+def _mode(name: str, says: str, *options: str) -> Tracer:
+    """One mode of ours: the command line's own options make the difference."""
+
+    def command(target: Target) -> list[str]:
+        return ["kubestrace", "local", "-o", "json", "-d", "120", *options, "--cgroup", str(target.cgroup)]
+
+    return Tracer(name, says, command, ready=BPF_LINK, seen=_seen_by_us, latency=True, ours=True, needs=("kubestrace",))
+
+
+def _held(what: str) -> Callable[[Target], list[str]]:
+    return lambda _: [sys.executable, str(HERE / "hold.py"), what]
+
+
+def _seen_by_us(output: str) -> int:
+    return int(json.loads(output)["status"]["summary"]["calls"])
+
+
+def _seen_by_strace(output: str) -> int:
+    """The total of its last line: 100.00 seconds usecs/call calls [errors] total."""
+    totals = [line.split() for line in output.splitlines() if line.endswith("total")]
+    return int(totals[-1][3]) if totals else 0
+
+
+def _seen_by_perf(output: str) -> int:
+    """Sum of the column after the call's name in all threads' tables."""
+    return sum(int(calls) for calls in re.findall(r"^   [a-z_0-9]+ +(\d+) +\d+ +[\d.]+", output, re.MULTILINE))
+
+
+def _seen_by_syscount(output: str) -> int:
+    return sum(int(calls) for calls in re.findall(r"^\S+ +(\d+) +[\d.]+$", output, re.MULTILINE))
+
+
+def _seen_by_bpftrace(output: str) -> int:
+    return sum(int(calls) for calls in re.findall(r"^\[.*[)\]] +(\d+) \|", output, re.MULTILINE))
+
+
+# Modes of ours that come with further views are further lines here.
+TRACERS = (
+    Tracer("bare", "nothing"),
+    Tracer("empty", "nothing: two programs that return", _held("empty"), ready="ready"),
+    Tracer("no trace", "nothing: our programs loaded, no trace running", _held("idle"), ready="ready"),
+    _mode("kubestrace", "calls, errors by errno, exact sum and maximum, percentiles within 6.25 %, waits apart"),
+    Tracer(
+        "syscount -L",
+        "calls, sum of time",
+        lambda target: ["syscount-bpfcc", "-L", "-T", "1000", "-p", str(target.pid)],
+        ready="Tracing syscalls",
+        seen=_seen_by_syscount,
+        latency=True,
+        needs=("syscount-bpfcc",),
+    ),
+    Tracer(
+        "bpftrace",
+        "calls and a histogram in powers of 2",
+        lambda target: ["bpftrace", "-e", _TWO_MAPS % target.pid],
+        ready="ready",
+        seen=_seen_by_bpftrace,
+        latency=True,
+        needs=("bpftrace",),
+    ),
+    Tracer(
+        "perf trace -s",
+        "calls, errors, sum, minimum, average, maximum by thread",
+        lambda target: ["perf", "trace", "-s", "-o", "/dev/stdout", "-p", str(target.pid)],
+        ready=PERF_EVENT,
+        seen=_seen_by_perf,
+        latency=True,
+        needs=("perf",),
+    ),
+    Tracer(
+        "strace -c",
+        "calls, errors, sum of CPU time in the kernel",
+        lambda target: ["strace", "-c", "-f", "-o", "/dev/stdout", "-p", str(target.pid)],
+        ready="attached",
+        seen=_seen_by_strace,
+        latency=True,
+        needs=("strace",),
+    ),
+    Tracer(
+        "strace --seccomp-bpf",
+        "as strace -c, but of file calls only (-e trace=%file); cannot attach to what runs already",
+        lambda target: [
+            *("strace", "-c", "-f", "--seccomp-bpf", "-e", "trace=%file"),
+            *("-o", str(target.folder / "seccomp"), "--"),
+        ],
+        starts_target=True,
+        needs=("strace",),
+    ),
+)
+BY_NAME = {tracer.name: tracer for tracer in TRACERS}
