@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass
 from importlib import metadata
 
-from kubestrace_agent import cgroups, cri, server, settings
+from kubestrace_agent import admission, cgroups, cri, server, settings
 from kubestrace_agent.certificates import CertificateError, Certificates
 from kubestrace_agent.containers import NodeResolver
 from kubestrace_agent.health import Health
@@ -80,6 +80,7 @@ async def _serve(
             able.tracer,
             NodeResolver(able.hierarchy, chosen.proc_root, runtime),
             node=Node(chosen.node_name, description.agent_id, cannot),
+            limits=admission.Limits(max_traces=chosen.max_traces),
         )
         certificates = Certificates(chosen.tls_folder)
         await _until_certificates(certificates, stop)

@@ -37,6 +37,7 @@ class Settings:
     cgroup_root: Path
     proc_root: Path
     max_containers: int
+    max_traces: int
     log_level: str
     # Not to serve but to ask: is the agent beside this process serving?
     ask_health: bool
@@ -59,13 +60,15 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     setting("cgroup-root", "KUBESTRACE_CGROUP_ROOT", "/sys/fs/cgroup", "the host's cgroup mount")
     setting("proc-root", "KUBESTRACE_PROC_ROOT", "/proc", "the host's /proc")
     setting("max-containers", "KUBESTRACE_MAX_CONTAINERS", "512", "containers traced at one time, at most")
+    setting("max-traces", "KUBESTRACE_MAX_TRACES", "64", "sessions counted at one time, at most")
     setting("log-level", "KUBESTRACE_LOG_LEVEL", "info", "debug, info, warning or error")
     parser.add_argument("--health", action="store_true", help="ask the running agent: exit 0 when it is serving")
     given = parser.parse_args(arguments)
     if given.log_level.lower() not in {"debug", "info", "warning", "error"}:
         parser.error(f"--log-level {given.log_level} is none of debug, info, warning, error")
-    if not given.max_containers.isdigit() or not 1 <= int(given.max_containers) <= 4096:
-        parser.error(f"--max-containers {given.max_containers} is no number from 1 to 4096")
+    for name, text in (("max-containers", given.max_containers), ("max-traces", given.max_traces)):
+        if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 4096:
+            parser.error(f"--{name} {text} is no number from 1 to 4096")
     return Settings(
         node_name=given.node_name,
         listen=given.listen,
@@ -76,6 +79,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         cgroup_root=Path(given.cgroup_root),
         proc_root=Path(given.proc_root),
         max_containers=int(given.max_containers),
+        max_traces=int(given.max_traces),
         log_level=given.log_level.upper(),
         ask_health=given.health,
     )

@@ -1,8 +1,10 @@
 """docs/reference.md is made from the CRD."""
 
+import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rendering import ROOT, Chart
@@ -11,6 +13,16 @@ from kubestrace_agent.syscalls import tables
 
 SCRIPT = ROOT / "tools" / "crd_reference.py"
 REFERENCE = ROOT / "docs" / "reference.md"
+# The modules that give the reasons of conditions, failures and gaps.
+WITH_REASONS = (
+    *(f"operator/kubestrace_operator/{name}.py" for name in ("accounts", "ledger", "nodes", "outcomes", "progress")),
+    *(f"operator/kubestrace_operator/{name}.py" for name in ("session", "status")),
+    *(f"node_agent/kubestrace_agent/{name}.py" for name in ("cgroups", "containers", "reports", "trace", "traces")),
+    *(f"node_agent/kubestrace_agent/kernel/{name}.py" for name in ("probe", "programs")),
+)
+# What no status shows: the operator takes an agent that shuts down as unavailable and drops a trace that is unknown;
+# an agent without a tracer has a better reason; AgentLost is an event's.
+UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "AgentLost"}
 
 
 def test_the_reference_is_up_to_date() -> None:
@@ -44,6 +56,25 @@ def test_the_definition_lists_the_classes_that_the_agents_know(chart: Chart) -> 
     listed = set(re.findall(r"%%?\w+", spec["syscalls"]["description"]))
 
     assert listed == {f"%{name}" for name in tables.CLASSES} | {"%net"}
+
+
+def test_the_definition_lists_the_reasons_that_the_code_gives(chart: Chart) -> None:
+    """Whoever meets a reason in a status finds it with `kubectl explain`."""
+    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    status = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    places = (status["conditions"], status["failures"], status["trust"]["properties"]["gaps"])
+    described = " ".join(place["items"]["properties"]["reason"]["description"] for place in places)
+
+    given = {word for path in WITH_REASONS for word in _reasons(ROOT / path)}
+
+    assert given, "no reason was found in the code"
+    assert sorted(given - UNSEEN - set(re.findall(r"\w+", described))) == []
+
+
+def _reasons(path: Path) -> set[str]:
+    """Return the CamelCase words among the strings of a module."""
+    constants = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+    return {text for text in constants if isinstance(text, str) and re.fullmatch(r"[A-Z][a-z]+[A-Z][A-Za-z]+", text)}
 
 
 def _objects(path: str, node: dict) -> list[tuple[str, list[str]]]:

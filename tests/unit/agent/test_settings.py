@@ -22,7 +22,17 @@ def test_the_known_sockets_are_tried_unless_one_is_given() -> None:
     assert settings.parse([], {"KUBESTRACE_CRI_SOCKET": "/a.sock"}).cri_sockets == (Path("/a.sock"),)
 
 
-@pytest.mark.parametrize("wrong", [["--log-level", "loud"], ["--max-containers", "0"], ["--max-containers", "many"]])
+def test_the_chart_sets_the_caps() -> None:
+    """How many containers and how many sessions a node takes at one time."""
+    chosen = settings.parse([], {"KUBESTRACE_MAX_CONTAINERS": "7", "KUBESTRACE_MAX_TRACES": "3"})
+
+    assert (chosen.max_containers, chosen.max_traces) == (7, 3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--log-level", "loud"], ["--max-containers", "0"], ["--max-containers", "many"], ["--max-traces", "5000"]],
+)
 def test_a_wrong_setting_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The message names the flag."""
     with pytest.raises(SystemExit):
