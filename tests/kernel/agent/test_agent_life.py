@@ -37,6 +37,23 @@ async def test_starting_again_changes_nothing(agent: Agent, tree: Tree) -> None:
     assert counts(report, container)["getppid"] == (10, 0)
 
 
+async def test_a_full_agent_takes_another_session_when_one_has_ended(start_agent: Start, tree: Tree) -> None:
+    """KUBESTRACE_MAX_TRACES bounds the sessions that are counted at one time."""
+    container = tree.container()
+    agent = start_agent(KUBESTRACE_MAX_TRACES="1")
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        await stub.StartTrace(request(container))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.StartTrace(request(container, session="session-2"))
+        await stub.StopTrace(STOP)
+        second = await stub.StartTrace(request(container, session="session-2"))
+
+    assert ("kubestrace-reason", "TooManyTraces") in list(refused.value.trailing_metadata() or ())
+    assert second.created
+
+
 async def test_a_trace_without_its_operator_ends_by_itself(agent: Agent, tree: Tree) -> None:
     """After the lease the programs are detached; the report is kept for an operator that comes back."""
     container = tree.container(calls=10)
