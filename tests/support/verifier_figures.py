@@ -50,17 +50,17 @@ def of_this_kernel() -> Figures:
 
 
 def recorded() -> dict[str, Figures]:
-    """By version of the kernel: "6.1"."""
+    """By version and flavour of the kernel: "6.1 amd64"."""
     found: dict[str, Figures] = json.loads(RECORDED.read_text(encoding="utf-8"))
     return found
 
 
 def record(figures: Figures) -> None:
-    """Write a kernel's figures among the others'."""
-    version = ".".join(figures["release"].split(".")[:2])
-    found = recorded() if RECORDED.exists() else {}
-    found[version] = figures
-    ordered = dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
+    """Write a kernel's figures among the others'; a later release of the same version takes the place of an earlier."""
+    release = figures["release"]
+    version = f"{'.'.join(release.split('.')[:2])} {release.rsplit('-', 1)[-1]}"
+    found = recorded() | {version: figures}
+    ordered = dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split()[0].split(".")]))
     text = json.dumps(ordered, indent=2)
     # A program a line: that is what a review reads.
     RECORDED.write_text(re.sub(r"\[\s+(\d+),\s+(\d+)\s+\]", r"[\1, \2]", text) + "\n", encoding="utf-8")
