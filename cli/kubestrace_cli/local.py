@@ -8,8 +8,9 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, TextIO
 
 from kubestrace_agent import cgroups, processes, syscalls
 from kubestrace_agent.kernel.tracer import NodeFullError, Tracer, UnsupportedKernelError
@@ -82,7 +83,8 @@ class _Local:
             signals = stack.enter_context(Signals(launch.PASSED_ON if words else _ENDING_SIGNALS))
             tracer = stack.enter_context(contextlib.closing(Tracer.load(max_containers=1)))
             if received := signals.read():
-                return 128 + received[0].number
+                name = signal.Signals(received[0].number).name
+                return _refuse(f"ended by {name} before counting began", 128 + received[0].number)
             if isinstance(place, Path):
                 command = stack.enter_context(Command(place, words, self._root, signals))
                 target = command.target
@@ -90,8 +92,16 @@ class _Local:
                 command, target = None, place
             document = self._trace(tracer, signals, target, command)
             tracer.close()
-            results.write(document, self._options.output, to)
-            return _exit_code(command, signals)
+            written = self._write(document, to)
+            return written if command is None else _exit_code(command, signals)
+
+    def _write(self, document: Mapping[str, Any], to: TextIO) -> int:
+        """Return 0, or say that the result could not be written: COMMAND has an exit code of its own."""
+        try:
+            results.write(document, self._options.output, to, anew=self._options.to is not None)
+        except results.ResultFileError as error:
+            return _refuse(error, CANNOT_TRACE)
+        return 0
 
     def _trace(
         self, tracer: Tracer, signals: Signals, target: targets.Target, command: Command | None
@@ -135,10 +145,8 @@ def _watched(target: targets.Target, command: Command | None) -> Iterator[ending
         yield endings.Watched(f"the last process of {target.name}", cgroup=cgroup, was_populated=bool(populated))
 
 
-def _exit_code(command: Command | None, signals: Signals) -> int:
+def _exit_code(command: Command, signals: Signals) -> int:
     """Return COMMAND's own exit code, after its end; signals are passed on until then."""
-    if command is None:
-        return 0
     endings.wait(
         signals,
         endings.Watched("COMMAND", pidfd=command.child.pidfd),

@@ -1,20 +1,29 @@
 """The `kubestrace` command."""
 
-import signal
+# Nothing else here: whatever is read before `main` begins answers Ctrl-C with a traceback.
 import sys
-from collections.abc import Sequence
 
-from kubestrace_cli import options
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# As shells say it: 128 and SIGINT's number.
+_INTERRUPTED = 130
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(words: "Sequence[str] | None" = None) -> int:
     """Run the command; returns the exit code."""
-    chosen = options.parse(sys.argv[1:] if words is None else words)
     try:
+        # Closed (2>&-): without this, what is said there would go to standard output.
+        sys.stderr = sys.stderr or open("/dev/null", "w")  # noqa: PTH123, SIM115 (pathlib is not read yet)
+        from kubestrace_cli import options  # noqa: PLC0415
+
+        chosen = options.parse(sys.argv[1:] if words is None else words)
         # Read only now: --help and --version need nothing of it.
         from kubestrace_cli import local  # noqa: PLC0415
 
         return local.run(chosen)
     except KeyboardInterrupt:
-        # Before anything was counted; later Ctrl-C is an event of the trace.
-        return 128 + signal.SIGINT
+        # Only before the trace: from its beginning on, Ctrl-C is an event of it.
+        print("kubestrace: interrupted before counting began", file=sys.stderr)
+        return _INTERRUPTED

@@ -45,7 +45,7 @@ class UsageError(Exception):
 class Options:
     """What `kubestrace local` was asked for."""
 
-    session_file: Path | None
+    session_file: Path | None  # "-": standard input
     output: str  # table, yaml, json
     to: Path | None  # None: standard output
     duration_seconds: int | None  # None: as the session says
@@ -123,7 +123,7 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
     session = local.add_argument_group("the session")
     session.add_argument(
         "-f", "--file", type=Path, metavar="SESSION.yaml",
-        help="a TraceSession: its durationSeconds and syscalls hold and its metadata is kept; "
+        help="a TraceSession (-: from standard input): its durationSeconds and syscalls hold and its metadata is kept; "
         "its target is replaced by what the command line names",
     )  # fmt: skip
     session.add_argument(
@@ -144,7 +144,9 @@ def _add_result_arguments(local: argparse.ArgumentParser) -> None:
         "-o", "--output", choices=("table", "yaml", "json"), default="table",
         help="a table to read, or the whole TraceSession with its status as a cluster would hold it (default: table)",
     )  # fmt: skip
-    result.add_argument("--to", type=Path, metavar="FILE", help="write the result to FILE (default: standard output)")
+    result.add_argument(
+        "--to", type=_result_file, metavar="FILE", help="write the result to FILE (default, and -: standard output)"
+    )
 
 
 def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[str] | None) -> Options:
@@ -189,6 +191,10 @@ def _pid(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no process id")
     return int(text)
+
+
+def _result_file(text: str) -> Path | None:
+    return None if text == "-" else Path(text)
 
 
 def _not_empty(text: str) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ _SHOWN_ERRORS = 10
 
 
 class ResultFileError(Exception):
-    """The file of --to cannot be written."""
+    """The file of --to, or standard output, cannot be written."""
 
 
 def status(
@@ -49,27 +50,65 @@ def status(
 
 @contextlib.contextmanager
 def opened(to: Path | None) -> Iterator[TextIO]:
-    """Open the result's place before the trace, so that a wrong one is told at once."""
+    """Open the result's place before the trace, so that a wrong one is told at once.
+
+    A file keeps what it holds until the result is written: there may be no trace, and none is made for nothing.
+    """
     if to is None:
+        if sys.stdout is None:
+            raise ResultFileError("cannot write the result: standard output is closed; name a file with --to")
         yield sys.stdout
         return
+    is_new = not to.exists()
     try:
-        file = to.open("w")
+        file = to.open("a")
     except OSError as error:
         raise ResultFileError(f"cannot write the result to {to}: {error.strerror}") from error
     with file:
-        yield file
+        try:
+            yield file
+        finally:
+            if is_new:
+                _remove_empty(to)
 
 
-def write(document: Mapping[str, Any], output: str, to: TextIO) -> None:
-    """Write the whole document (yaml, json) or the table. A reader that has gone away is no error."""
+def _remove_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if not path.stat().st_size:
+            path.unlink()
+
+
+def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = False) -> None:
+    """Write the whole document (yaml, json) or the table, `anew` in the place of what a file held.
+
+    A reader that has gone away is no error. Raises ResultFileError for any other reason.
+    """
     text = {"yaml": _yaml, "json": _json, "table": table}[output](document)
     try:
+        if anew:
+            _empty(to.fileno())
         to.write(text)
         to.flush()
-    except BrokenPipeError:
-        # Python flushes standard output once more at its end.
+    except OSError as error:
+        # What is left in Python's buffer is written once more when the file is closed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
+        if not isinstance(error, BrokenPipeError):
+            name = "standard output" if to is sys.stdout else to.name
+            raise ResultFileError(f"cannot write the result to {name}: {error.strerror}") from error
+
+
+def _empty(fd: int) -> None:
+    """Take away what a file held, but not what was written through our own output (--to /dev/stderr) just now."""
+    place = os.fstat(fd)
+    if stat.S_ISREG(place.st_mode) and not any(_leads_to(own, place) for own in (1, 2)):
+        os.ftruncate(fd, 0)
+
+
+def _leads_to(fd: int, place: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), place)
+    except OSError:  # closed
+        return False
 
 
 def table(document: Mapping[str, Any]) -> str:
@@ -93,6 +132,9 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
     yield said["Finished"]["message"]
     if not trust["complete"]:
         yield f"NOT COMPLETE: {said['DataComplete']['message']}"
+    interrupted = [f"{row['interrupted']} {_name(row)}" for row in state["summary"]["syscalls"] if row["interrupted"]]
+    if interrupted:
+        yield f"Interrupted by a signal, restarted by the kernel or EINTR for the program: {', '.join(interrupted)}."
     if trust["unmatchedCalls"]:
         yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:
@@ -101,8 +143,10 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
         yield "io_uring is in use: what it reads and writes never shows as system calls."
 
 
-def _name(error: Mapping[str, Any]) -> str:
-    return f"{error['syscall']} ({error['abi']})" if "abi" in error else str(error["syscall"])
+def _name(row: Mapping[str, Any]) -> str:
+    """Return the call of a row: of an error's, or of a system call's own."""
+    name = row.get("syscall") or row["name"]
+    return f"{name} ({row['abi']})" if "abi" in row else str(name)
 
 
 def _json(document: Mapping[str, Any]) -> str:

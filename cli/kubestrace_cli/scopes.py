@@ -1,7 +1,10 @@
 """A cgroup of COMMAND's own, below the caller's: what runs in it is COMMAND and what COMMAND started, nothing else."""
 
 import os
+import re
 from pathlib import Path
+
+from kubestrace_agent import cgroups
 
 # Processes that fork while they are moved out are found by looking again, not for ever.
 _ROUNDS = 100
@@ -19,6 +22,7 @@ class Scope:
         # A path that climbs is outside our cgroup namespace, and of its tree we see only `root` and below.
         self.parent = root if own.startswith("/..") else root / own.lstrip("/")
         self.path = self.parent / name
+        _remove_leftovers(self.parent, name)
         try:
             self.path.mkdir()
         except OSError as error:
@@ -74,6 +78,15 @@ def _direct_processes(folder: Path) -> list[int]:
         return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
     except OSError:  # removed meanwhile, or a threaded cgroup, whose processes its parent lists
         return []
+
+
+def _remove_leftovers(parent: Path, name: str) -> None:
+    """Remove the empty cgroups of runs that were killed (`name` is as theirs: word, pid, chance)."""
+    word = name.split("-", maxsplit=1)[0]
+    for folder in parent.glob(f"{word}-*"):
+        match = re.fullmatch(rf"{word}-(\d+)-[0-9a-f]+", folder.name)
+        if match and not Path("/proc", match[1]).exists() and cgroups.populated(folder) is False:
+            _remove_folders(folder)
 
 
 def _remove_folders(path: Path) -> bool:

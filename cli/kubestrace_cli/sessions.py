@@ -1,7 +1,8 @@
 """The TraceSession of a local trace: read from a file or made, and put together with its status at the end."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,14 @@ from kubestrace_operator import spec
 API_VERSION = "kubestrace.io/v1alpha1"
 KIND = "TraceSession"
 _DEFAULT_NAME = "local"
+STANDARD_INPUT = Path("-")
+# As the API server has them; it refuses others just as well.
+_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
+_METADATA_FIELDS = (
+    "annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generateName",
+    "generation", "labels", "managedFields", "name", "namespace", "ownerReferences", "resourceVersion", "selfLink",
+    "uid",
+)  # fmt: skip
 # What was traced in truth: the resource knows pods alone as targets.
 TARGET_ANNOTATION = "kubestrace.io/local-target"
 
@@ -21,7 +30,7 @@ class SessionFileError(Exception):
     """The session's file cannot be used; `problems` holds one sentence for each thing that is wrong with it."""
 
     def __init__(self, path: Path, *problems: str) -> None:
-        super().__init__(f"{path}: " + "; ".join(problems))
+        super().__init__(f"{'standard input' if path == STANDARD_INPUT else path}: " + "; ".join(problems))
         self.problems = problems
 
 
@@ -50,7 +59,7 @@ class Session:
         return generation if isinstance(generation, int) else 1
 
     def document(self, status: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the whole resource as a cluster would hold it and take it."""
+        """Return the whole resource as a cluster would hold it; one that is given it begins a session of its own."""
         annotations = {**(self.metadata.get("annotations") or {}), TARGET_ANNOTATION: json.dumps(self.traced)}
         wanted: dict[str, Any] = {"target": dict(self.target)}
         if self.duration_seconds is not None:
@@ -96,16 +105,18 @@ def _parsed(file: Path | None, wanted: Mapping[str, Any]) -> spec.TraceSpec:
     try:
         parsed = spec.parse(wanted, target_required=False)
     except spec.InvalidSpecError as error:
-        raise SessionFileError(file or Path("-"), *error.problems) from error
+        raise SessionFileError(file or STANDARD_INPUT, *error.problems) from error
     if parsed.cancel:
-        raise SessionFileError(file or Path("-"), "spec.cancel is true: the session was cancelled, nothing is traced")
+        raise SessionFileError(
+            file or STANDARD_INPUT, "spec.cancel is true: the session was cancelled, nothing is traced"
+        )
     return parsed
 
 
 def _read(file: Path) -> Mapping[str, Any]:
     """Return the one TraceSession of a YAML (or JSON) file."""
     try:
-        documents = [each for each in yaml.safe_load_all(file.read_text()) if each is not None]
+        documents = [each for each in yaml.safe_load_all(_text(file)) if each is not None]
     except OSError as error:
         raise SessionFileError(file, f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -117,12 +128,43 @@ def _read(file: Path) -> Mapping[str, Any]:
     return sessions[0]
 
 
+def _text(file: Path) -> str:
+    if file != STANDARD_INPUT:
+        return file.read_text()
+    if sys.stdin is None:
+        raise SessionFileError(file, "is closed")
+    return sys.stdin.read()
+
+
 def _check(file: Path, body: Mapping[str, Any]) -> None:
     problems = []
     if body.get("apiVersion") != API_VERSION:
         problems.append(f"apiVersion is {body.get('apiVersion')!r}, not {API_VERSION!r}")
-    problems += [
-        f"{part} is no mapping" for part in ("metadata", "spec") if not isinstance(body.get(part) or {}, Mapping)
-    ]
+    problems += [f"{name} is no field; there are {', '.join(_FIELDS)}" for name in body if name not in _FIELDS]
+    problems += [f"{part} is no mapping" for part in ("metadata", "spec") if not _is_mapping(body.get(part))]
+    if _is_mapping(body.get("metadata")):
+        problems += _metadata_problems(body.get("metadata") or {})
     if problems:
         raise SessionFileError(file, *problems)
+
+
+def _is_mapping(value: object) -> bool:
+    """Tell whether this is a mapping; null counts as left out, as for the API server."""
+    return value is None or isinstance(value, Mapping)
+
+
+def _metadata_problems(metadata: Mapping[Any, Any]) -> Iterator[str]:
+    for name in metadata:
+        if name not in _METADATA_FIELDS:
+            yield f"metadata.{name} is no field"
+    for name in ("name", "namespace"):
+        if not isinstance(metadata.get(name, ""), str | None):
+            yield f"metadata.{name} must be a string, not {metadata[name]!r}: put it in quotes"
+    for part in ("labels", "annotations"):
+        texts = metadata.get(part)
+        if not _is_mapping(texts):
+            yield f"metadata.{part} must be a mapping, not {texts!r}"
+            continue
+        for key, value in (texts or {}).items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                yield f"metadata.{part}.{key} must be a string, not {value!r}: put it in quotes"

@@ -53,7 +53,8 @@ class Signals:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """Let the signals act as before."""
+        """Let the signals act as before; one that comes when all is over has nothing left to end."""
+        self.read()
         os.close(self.fd)
         signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
 

@@ -57,7 +57,7 @@ def process(pid: int, root: Path, proc: Path = PROC) -> Target:
     return Target(name=status["Name"], cgroup=root / path.lstrip("/"), by_process=True, host_pid=pid, pid=inside)
 
 
-def cgroup(name: str, root: Path, proc: Path = PROC) -> Target:
+def cgroup(name: str, root: Path, proc: Path = PROC, mount: Path = CGROUP_MOUNT) -> Target:
     """Find a cgroup by its absolute path or from the root of the tree on. Raises TargetError."""
     tried = [root / name.lstrip("/")]
     if Path(name).is_relative_to(root):
@@ -65,6 +65,10 @@ def cgroup(name: str, root: Path, proc: Path = PROC) -> Target:
     for path in tried:
         if (path / "cgroup.procs").exists():
             return _of_cgroup(f"/{path.relative_to(root)}".removesuffix("/."), path, proc)
+    for path in (Path("/", name), mount / name.lstrip("/")):
+        # This file is in trees of v1 only.
+        if (path / "tasks").exists():
+            raise TargetError(f"{path} is a cgroup of v1; kubestrace knows those of cgroup v2, mounted at {root}")
     raise TargetError(f"there is no cgroup {tried[-1]} (cgroup v2 is mounted at {root})")
 
 

@@ -47,6 +47,13 @@ def test_options_are_read_with_their_units() -> None:
     assert (parsed.session_file, parsed.duration_seconds, parsed.to) == (Path("s.yaml"), 5, Path("out"))
 
 
+def test_a_dash_is_standard_input_or_output() -> None:
+    """As kubectl has it, for the session and for the result."""
+    parsed = options.parse(["local", "-f", "-", "--to", "-", "-p", "1"])
+
+    assert (parsed.session_file, parsed.to) == (Path("-"), None)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -56,6 +63,9 @@ def test_options_are_read_with_their_units() -> None:
         ("!futex,nanosleep", ("!futex", "!nanosleep")),
         ("trace=!futex,!nanosleep", ("!futex", "!nanosleep")),
         ("/^get.*id$", ("/^get.*id$",)),
+        ("trace=all", ("all",)),
+        ("?openat,?no_such_call", ("?openat", "?no_such_call")),
+        ("!?stat,?lstat", ("!?stat", "!?lstat")),
     ],
 )
 def test_syscalls_are_read_as_strace_reads_them(text: str, expected: tuple[str, ...]) -> None:

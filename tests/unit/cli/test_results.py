@@ -124,6 +124,20 @@ def test_everything_that_is_missing_is_said_below_the_table() -> None:
     assert "io_uring is in use" in text
 
 
+def test_interrupted_calls_are_said_below_the_table() -> None:
+    """EINTR is no error of the table, and must show all the same; a call of another ABI says which."""
+    counts = [
+        agent_pb2.SyscallCounts(name="read", calls=6, interrupted=5),
+        agent_pb2.SyscallCounts(name="pause", abi="i386", calls=2, interrupted=2, wait=True),
+    ]
+
+    text = results.table(document(OPENAT, *counts))
+
+    assert (
+        "\nInterrupted by a signal, restarted by the kernel or EINTR for the program: 5 read, 2 pause (i386).\n" in text
+    )
+
+
 def test_json_and_yaml_hold_the_same_document() -> None:
     """Both are read back to what was written, other letters and the table's lines included."""
     whole = document(OPENAT)
@@ -151,5 +165,53 @@ def test_a_result_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(results.ResultFileError, match="/nowhere/result: No such file"),
         results.opened(tmp_path / "nowhere/result"),
+    ):
+        pass
+
+
+def test_a_file_is_emptied_only_when_the_result_is_written(tmp_path: Path) -> None:
+    """What it held stays when there is no trace, and goes when there is one."""
+    to = tmp_path / "result"
+    to.write_text("old " * 10_000)
+    with pytest.raises(KeyError), results.opened(to):
+        raise KeyError
+    kept = to.read_text()
+
+    with results.opened(to) as place:
+        results.write(document(OPENAT), "json", place, anew=True)
+
+    assert kept == "old " * 10_000
+    assert json.loads(to.read_text())["kind"] == "TraceSession"
+
+
+def test_no_empty_file_is_left_when_there_is_no_result(tmp_path: Path) -> None:
+    """A file that was made for a result that never came goes; one that was there and empty stays."""
+    there = tmp_path / "there"
+    there.touch()
+    for path in (tmp_path / "new", there):
+        with results.opened(path):
+            pass
+
+    assert list(tmp_path.iterdir()) == [there]
+
+
+def test_a_full_disk_is_told_and_closing_the_file_is_no_second_error() -> None:
+    """The message names the place and the reason."""
+    with (
+        pytest.raises(
+            results.ResultFileError, match=r"^cannot write the result to /dev/full: No space left on device$"
+        ),
+        results.opened(Path("/dev/full")) as place,
+    ):
+        results.write(document(OPENAT), "json", place, anew=True)
+
+
+def test_a_closed_standard_output_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`>&-` is told before the trace, with the way out."""
+    monkeypatch.setattr("sys.stdout", None)
+
+    with (
+        pytest.raises(results.ResultFileError, match="standard output is closed; name a file with --to"),
+        results.opened(None),
     ):
         pass

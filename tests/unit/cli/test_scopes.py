@@ -1,5 +1,7 @@
 """A cgroup of COMMAND's own where none can be made; the real ones are in tests/kernel."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,29 @@ def test_an_empty_cgroup_is_removed_with_what_nests_in_it(tmp_path: Path) -> Non
 
     assert scope.remove() == 0
     assert not scope.path.exists()
+
+
+@pytest.fixture
+def ended() -> int:
+    """Give a pid that nobody has."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def leftover(folder: Path, pid: int, populated: int) -> Path:
+    """Make the cgroup of a run."""
+    path = folder / f"kubestrace-{pid}-0a1b2c"
+    path.mkdir()
+    (path / "cgroup.events").write_text(f"populated {populated}\nfrozen 0\n")
+    return path
+
+
+def test_what_a_killed_run_left_in_use_and_what_a_living_one_has_stay(tmp_path: Path, ended: int) -> None:
+    """A COMMAND that runs on after its tracer was killed is left alone, and so is another run's cgroup."""
+    kept = [leftover(tmp_path, ended, 1), leftover(tmp_path, os.getpid(), 0), tmp_path / "kubestrace-node-1"]
+    kept[-1].mkdir()
+
+    scopes.Scope(tmp_path, "/", "kubestrace-7-ffffff")
+
+    assert all(path.is_dir() for path in kept)

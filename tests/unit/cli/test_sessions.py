@@ -1,5 +1,6 @@
 """The session of a local trace: file, command line and defaults, and the document at the end."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,14 @@ def test_the_one_session_among_other_resources_is_taken(tmp_path: Path) -> None:
         (FILE.replace("durationSeconds", "duration"), "spec.duration is no field"),
         (FILE + "  cancel: true\n", "spec.cancel is true"),
         ("kind: TraceSession\napiVersion: kubestrace.io/v1alpha1\nspec: []\nmetadata: x", "metadata is no mapping"),
+        (f"{FILE.split('spec', maxsplit=1)[0]}spec: []", "spec is no mapping"),
+        (FILE + "stats: 1\n", "stats is no field; there are apiVersion, kind, metadata, spec, status"),
+        (FILE.replace("labels: {team: a}", "label: {}"), "metadata.label is no field"),
+        (FILE.replace("labels: {team: a}", "annotations: x"), "metadata.annotations must be a mapping, not 'x'"),
+        (FILE.replace("labels: {team: a}", "annotations: [a]"), "metadata.annotations must be a mapping, not ['a']"),
+        (FILE.replace("labels: {team: a}", "labels: []"), "metadata.labels must be a mapping, not []"),
+        (FILE.replace("team: a", "team: 1"), "metadata.labels.team must be a string, not 1: put it in quotes"),
+        (FILE.replace("name: slow-checkout", "name: 5"), "metadata.name must be a string, not 5: put it in quotes"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, text: str, said: str) -> None:
@@ -113,3 +122,22 @@ def test_a_missing_file_is_named() -> None:
     """A file that is not there is refused with the system's reason."""
     with pytest.raises(sessions.SessionFileError, match=r"/nowhere/s.yaml: cannot be read: No such file"):
         made(Path("/nowhere/s.yaml"))
+
+
+def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As kubectl has it; what is wrong there is told of standard input."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(FILE))
+    session = made(Path("-"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("kind: Pod"))
+
+    assert session.name == "shop/slow-checkout"
+    with pytest.raises(sessions.SessionFileError, match=r"^standard input: holds no TraceSession"):
+        made(Path("-"))
+
+
+def test_a_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-f - <&-` is refused as a missing file is."""
+    monkeypatch.setattr("sys.stdin", None)
+
+    with pytest.raises(sessions.SessionFileError, match=r"^standard input: is closed$"):
+        made(Path("-"))

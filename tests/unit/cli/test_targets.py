@@ -73,6 +73,16 @@ def test_a_cgroup_that_is_not_there_is_refused_with_the_place(root: Path, proc: 
         targets.cgroup("nowhere", root, proc)
 
 
+@pytest.mark.parametrize("name", ["{mount}/cpu/web", "/cpu/web", "cpu/web"])
+def test_a_cgroup_of_v1_is_told(root: Path, proc: Path, tmp_path: Path, name: str) -> None:
+    """Beside v2, in systemd's hybrid mode, its path is not looked for in the tree of v2."""
+    (tmp_path / "mount/cpu/web").mkdir(parents=True)
+    (tmp_path / "mount/cpu/web/tasks").touch()
+
+    with pytest.raises(targets.TargetError, match=r"/mount/cpu/web is a cgroup of v1; .* v2, mounted at .*/cgroup$"):
+        targets.cgroup(name.format(mount=tmp_path / "mount"), root, proc, tmp_path / "mount")
+
+
 @pytest.mark.parametrize("text", [FIRST, f"containerd://{FIRST}", "3f4e"])
 def test_a_container_is_found_by_its_id_and_by_a_beginning(root: Path, proc: Path, text: str) -> None:
     """The full id, the pod status's form and a unique prefix find the container's own cgroup, not a nested one."""

@@ -59,3 +59,14 @@ def test_a_cgroups_processes_are_all_looked_at(tmp_path: Path) -> None:
 def test_nobody_is_nothing(tmp_path: Path) -> None:
     """A process that has gone has nothing to be said of it."""
     assert waits.described(target(41), tmp_path) == ""
+
+
+def test_a_thread_of_the_kernel_is_inside_no_call(tmp_path: Path) -> None:
+    """Its file of zeros means read for a program; its flags say what it is, behind a name that may hold anything."""
+    process(tmp_path, 2, "0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n")
+    process(tmp_path, 41, "running\n", "0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n")
+    for folder, flags in (("2", 2129984), ("2/task/2", 2129984), ("41/task/41", 4194304), ("41/task/42", 4194320)):
+        (tmp_path / folder / "stat").write_text(f"2 (a) b) S 0 0 0 0 -1 {flags} 0 0 0\n")
+
+    assert waits.described(target(2), tmp_path) == "it is a thread of the kernel, which makes no system calls"
+    assert waits.described(target(41), tmp_path) == "its 2 threads are inside no call (2)"

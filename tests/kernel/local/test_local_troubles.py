@@ -1,0 +1,198 @@
+"""Local mode when something goes wrong around it: the result's place, signals, kills, targets that say nothing."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from local_runs import KUBESTRACE, Known, condition, counted, kubestrace, until
+
+from kubestrace_agent import cgroups
+from kubestrace_cli import targets
+
+EINTR = """\
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static void handle(int number) { (void)number; }
+
+int main(void) {
+    struct sigaction action = {.sa_handler = handle}; /* no SA_RESTART */
+    struct itimerval timer = {{0, 20000}, {0, 20000}};
+    int ends[2];
+    char byte;
+
+    if (pipe(ends) || sigaction(SIGALRM, &action, 0) || setitimer(ITIMER_REAL, &timer, 0))
+        return 1;
+    for (int i = 0; i < 5; i++)
+        if (read(ends[0], &byte, 1) != -1)
+            return 1;
+    for (int i = 0; i < 5; i++)
+        pause();
+    return 0;
+}
+"""
+
+
+def in_a_shell(redirection: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with its output redirected as a shell does it."""
+    script = ["sh", "-c", f'exec "$@" {redirection}', "sh", KUBESTRACE, *words]
+    return subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_full_disk_loses_the_result_and_not_the_commands_exit_code() -> None:
+    """One line says it, for a file and for standard output."""
+    by_name = kubestrace("local", "--to", "/dev/full", "--", "sh", "-c", "exit 3")
+    redirected = in_a_shell(">/dev/full", "local", "--", "sh", "-c", "exit 3")
+    without_a_command = kubestrace("local", "--to", "/dev/full", "-d", "1", "--pid", str(os.getpid()))
+
+    said = "kubestrace: cannot write the result to {}: No space left on device\n"
+    assert (by_name.returncode, by_name.stderr) == (3, said.format("/dev/full"))
+    assert (redirected.returncode, redirected.stderr) == (3, said.format("standard output"))
+    assert (without_a_command.returncode, without_a_command.stderr) == (1, said.format("/dev/full"))
+
+
+def test_with_standard_output_closed_nothing_runs(tmp_path: Path) -> None:
+    """There is no place for the result, and --to is one; COMMAND then gets what a shell would have given it."""
+    mark, to = tmp_path / "mark", tmp_path / "result"
+    refused = in_a_shell(">&-", "local", "--", "touch", str(mark))
+    had_run = mark.exists()
+
+    done = in_a_shell("<&- >&- 2>&-", "local", "-o", "json", "--to", str(to), "--", "touch", str(mark))
+
+    assert (refused.returncode, refused.stderr.count("\n"), had_run) == (1, 1, False)
+    assert "standard output is closed; name a file with --to" in refused.stderr
+    assert done.returncode == 0
+    assert mark.exists()
+    assert counted(json.loads(to.read_text()))["execve"] == 1
+
+
+def test_a_file_keeps_what_it_holds_when_no_trace_is_possible(tmp_path: Path) -> None:
+    """A missing interpreter is found only by the execve itself; a missing program, and a missing root, before."""
+    to, script, new = tmp_path / "result", tmp_path / "script", tmp_path / "new"
+    to.write_text("yesterday's")
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    kubestrace("local", "--to", str(to), "--", "no-such-command")
+    not_executed = kubestrace("local", "--to", str(to), "--", str(script))
+    without_a_file = kubestrace("local", "--to", str(new), "--", str(script))
+    without_root = kubestrace("local", "--to", str(to), "--", "true", preexec_fn=_drop_capabilities)
+
+    assert (not_executed.returncode, without_a_file.returncode, without_root.returncode) == (127, 127, 1)
+    assert to.read_text() == "yesterday's"
+    assert not new.exists()
+
+
+def _drop_capabilities() -> None:
+    """Give up root, but keep what the test's folder needs: it is root's own, and 0755 is enough to run programs."""
+    os.setgroups([])
+    os.seteuid(65534)
+
+
+def test_our_own_output_as_the_results_file_is_not_emptied(tmp_path: Path) -> None:
+    """--to /dev/stderr with standard error in a file: what COMMAND wrote there stays in front of the result."""
+    to = tmp_path / "both"
+    with to.open("w") as both:
+        words = [KUBESTRACE, "local", "-o", "json", "--to", "/dev/stderr", "--", "sh", "-c", "echo hello >&2"]
+        subprocess.run(words, stderr=both, check=True, timeout=60)
+
+    first, document = to.read_text().split("\n", 1)
+    assert first == "hello"
+    assert json.loads(document)["kind"] == "TraceSession"
+
+
+def test_interrupted_calls_show_below_the_table(tmp_path: Path) -> None:
+    """Five reads and five pauses that really returned EINTR."""
+    source, program = tmp_path / "eintr.c", tmp_path / "eintr"
+    source.write_text(EINTR)
+    subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-o", str(program), str(source)], check=True)
+
+    done = kubestrace("local", "--", str(program))
+
+    assert re.search(r"^Interrupted by a signal, .*: 5 read, 5 (pause|ppoll)\.$", done.stdout, re.MULTILINE)
+
+
+def test_a_session_from_standard_input_and_its_result_to_standard_output(known: Known, tmp_path: Path) -> None:
+    """Two dashes, and no file of that name."""
+    session = "apiVersion: kubestrace.io/v1alpha1\nkind: TraceSession\nspec: {syscalls: ['?nope', getppid]}\n"
+
+    done = kubestrace("local", "-f", "-", "--to", "-", "-o", "json", "--", known.path, input=session, cwd=tmp_path)
+
+    assert counted(json.loads(done.stdout.split("\n", 1)[1])) == {"getppid": 1000}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_straces_words_for_all_and_nothing(known: Known) -> None:
+    """`-e all` counts everything, `-e none` is refused as wrong use."""
+    everything = kubestrace("local", "-o", "json", "-e", "trace=all", "--", known.path)
+    nothing = kubestrace("local", "-e", "none", "--", known.path)
+
+    assert counted(json.loads(everything.stdout.split("\n", 1)[1])) == known.calls
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert nothing.stderr == "kubestrace: The patterns leave no system call.\n"
+
+
+def test_a_signal_before_the_counting_is_told() -> None:
+    """Ctrl-C while the programs are made ready: one line, and COMMAND has not run."""
+    process = subprocess.Popen(
+        [KUBESTRACE, "local", "--", "echo", "ran"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    # From here on signals are events: a bit of SigBlk is set (proc(5)).
+    until(lambda: _blocks(process.pid, signal.SIGINT))
+    process.send_signal(signal.SIGINT)
+
+    written, said = process.communicate(timeout=30)
+
+    assert (process.returncode, written) == (130, "")
+    assert said == "kubestrace: ended by SIGINT before counting began\n"
+
+
+def _blocks(pid: int, number: int) -> bool:
+    match = re.search(r"^SigBlk:\t([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return match is not None and bool(int(match[1], 16) & 1 << (number - 1))
+
+
+def test_a_thread_of_the_kernel_makes_no_calls() -> None:
+    """The process 2 is all kernel: nothing is counted, and it is inside of nothing."""
+    done = kubestrace("local", "-o", "json", "-d", "1", "--pid", "2")
+
+    message = condition(json.loads(done.stdout), "Finished")["message"]
+    assert message.endswith("it is a thread of the kernel, which makes no system calls.")
+
+
+@pytest.fixture
+def killed() -> Iterator[Path]:
+    """Kill a run at its work, with COMMAND and all: its cgroup stays."""
+    root = cgroups.detect(targets.CGROUP_MOUNT).root
+    process = subprocess.Popen([KUBESTRACE, "local", "--to", "/dev/null", "--", "sleep", "60"])
+    until(lambda: [*root.rglob(f"kubestrace-{process.pid}-*/cgroup.procs")])
+    [folder] = root.rglob(f"kubestrace-{process.pid}-*")
+    until(lambda: "sleep" in _names(folder))
+    process.kill()
+    process.wait()
+    for pid in (folder / "cgroup.procs").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+    until(lambda: not cgroups.populated(folder))
+    yield folder
+    if folder.exists():
+        folder.rmdir()
+
+
+def _names(folder: Path) -> set[str]:
+    pids = (folder / "cgroup.procs").read_text().split()
+    return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
+
+
+def test_the_cgroup_of_a_killed_run_goes_with_the_next_run(killed: Path) -> None:
+    """Nothing can be done at a SIGKILL; a later run from the same cgroup clears up."""
+    was_there = killed.is_dir()
+
+    kubestrace("local", "--to", "/dev/null", "--", "true")
+
+    assert was_there
+    assert not killed.exists()
