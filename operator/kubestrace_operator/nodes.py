@@ -130,6 +130,7 @@ class NodeTrace:
 
     async def _trace(self) -> None:
         """Start or find the trace and follow it; returns after the final report, or with nothing to trace."""
+        self._kick.clear()
         agent = self._tried = self._on(self._node)
         if agent is None:
             raise AgentUnavailableError(f"no kubestrace agent is ready on node {self._node}")
@@ -159,6 +160,7 @@ class NodeTrace:
         raise AgentUnavailableError(f"the agent on node {self._node} ended its reports without a final one")
 
     async def _start(self, agent: Endpoint) -> None:
+        self._kick.clear()
         containers = list(self._wanted.values())
         request = agent_pb2.StartTraceRequest(
             session_uid=self._order.session_uid,
@@ -181,6 +183,7 @@ class NodeTrace:
         while True:
             # What could not be traced at first may be possible later: a slot is free, the runtime has caught up.
             await self._pause(_AGAIN_SECONDS)
+            self._kick.clear()
             failed = {state.container.container_id for state in self.account.states() if not is_traced(state)}
             if not self._wanted.keys() - (self._sent - failed):
                 continue
@@ -217,8 +220,10 @@ class NodeTrace:
         self._finish()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait; other containers or another agent end the wait."""
-        self._kick.clear()
+        """Wait; other containers or another agent end the wait, also those that came before it.
+
+        Whoever reads what is wanted clears the kick just before: so none that comes during a request is lost.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._kick.wait()
