@@ -18,7 +18,7 @@ class Outcome:
     """Where a session stands: the phase for people, the reason for programs, the message for both."""
 
     phase: str
-    # CamelCase, one of api.md's.
+    # CamelCase; the reference of the field conditions lists them.
     reason: str
     message: str
 
@@ -76,6 +76,12 @@ def is_finished(status: Mapping[str, Any] | None) -> bool:
         each.get("type") == "Finished" and each.get("status") == "True"
         for each in (status or {}).get("conditions") or ()
     )
+
+
+def observed(status: Mapping[str, Any], generation: int) -> dict[str, Any]:
+    """Return what changes in a terminal status when a later generation of its spec was seen: nothing else."""
+    known = [{**each, "observedGeneration": generation} for each in status.get("conditions") or ()]
+    return {"observedGeneration": generation, "conditions": known}
 
 
 def timestamp(when: datetime) -> str:

@@ -49,6 +49,8 @@ class Sessions:
         self._running: dict[str, _Running] = {}
         # Served to their end: an event from before that end must not begin them again.
         self._ended: set[str] = set()
+        # Uid and generation of finished sessions whose generation is just being written.
+        self._acknowledging: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -71,6 +73,7 @@ class Sessions:
         elif uid in self._running:
             self._update(self._running[uid], body)
         elif uid in self._ended or conditions.is_finished(body.get("status")):
+            self._acknowledge(body)
             if FINALIZER in metadata.get("finalizers", ()):
                 self._spawn(self._release(metadata))
         else:
@@ -144,6 +147,21 @@ class Sessions:
         if metadata is not None:
             await self._release(metadata)
 
+    def _acknowledge(self, body: Body) -> None:
+        """Note in a finished session's status that a change came too late: who compares generations would wait."""
+        status, metadata = body.get("status") or {}, body["metadata"]
+        generation = metadata.get("generation", 1)
+        key = metadata["uid"], generation
+        late = generation > status.get("observedGeneration", 0)
+        if conditions.is_finished(status) and late and key not in self._acknowledging:
+            self._acknowledging.add(key)
+            self._spawn(self._observe(key, metadata, conditions.observed(status, generation)))
+
+    async def _observe(self, key: tuple[str, int], metadata: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+        patch = self._world.cluster.patch_status
+        await self._persistently(lambda: patch(metadata["namespace"], metadata["name"], status))
+        self._acknowledging.discard(key)
+
     async def _hold(self, metadata: Mapping[str, Any]) -> None:
         await self._persistently(lambda: self._finalizers.set_finalizer(metadata, FINALIZER, present=True))
 
@@ -158,7 +176,7 @@ class Sessions:
                 # Gone meanwhile, or being deleted: nothing is left to hold.
                 return
             except ClusterError as error:
-                _log.warning("a finalizer is not written yet: %s", error)
+                _log.warning("a session's object is not written yet: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 return

@@ -149,16 +149,40 @@ async def test_a_session_that_was_deleted_while_no_operator_was_there() -> None:
 async def test_finished_sessions_are_left_alone() -> None:
     """An operator that starts serves none of them again, and takes away a finalizer that was forgotten."""
     office = Office(pod("a"))
-    finished = {"conditions": [{"type": "Finished", "status": "True"}]}
+    finished = {"observedGeneration": 1, "conditions": [{"type": "Finished", "status": "True"}]}
     office.see(None, status=finished)
     await asyncio.sleep(1)
     assert office.finalizers.calls == []
+    assert office.stage.cluster.written == []
 
     office.see(None, status=finished, metadata={"finalizers": [FINALIZER]})
     await asyncio.sleep(1)
 
     assert office.finalizers.calls == [False]
     assert office.stage.agents["n1"].requests == []
+
+
+@in_no_time
+async def test_a_cancel_that_comes_too_late() -> None:
+    """The status says that the later generation was seen, in one write; nothing else changes."""
+    office = Office(pod("a"))
+    office.see("ADDED")
+    await asyncio.sleep(11)
+    before, written = office.stage.cluster.status, len(office.stage.cluster.written)
+
+    for _ in range(3):
+        office.see("MODIFIED", spec={"cancel": True}, metadata={"generation": 2}, status=before)
+    await asyncio.sleep(1)
+    office.see("MODIFIED", spec={"cancel": True}, metadata={"generation": 2})
+    await asyncio.sleep(1)
+
+    after = office.stage.cluster.status
+    assert len(office.stage.cluster.written) == written + 1
+    assert after["observedGeneration"] == 2
+    assert {each["observedGeneration"] for each in after["conditions"]} == {2}
+    assert [each | {"observedGeneration": 1} for each in after["conditions"]] == before["conditions"]
+    assert after["phase"] == "Succeeded"
+    assert office.sessions.running == 0
 
 
 @in_no_time
