@@ -18,7 +18,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from kubestrace_operator import pods as pod_objects
-from kubestrace_operator.errors import ClusterError, ConflictError, ExpiredError, NotFoundError, RejectedError
+from kubestrace_operator.errors import ClusterError, ConflictError, ExpiredError, Listener, NotFoundError, RejectedError
 from kubestrace_operator.spec import InvalidSpecError, Selector, Workload, parse_selector
 
 _log = logging.getLogger(__name__)
@@ -104,16 +104,16 @@ class Cluster:
             attempt += 1
 
     async def pods(
-        self, namespace: str, *, labels: str | None = None, name: str | None = None
+        self, namespace: str, *, labels: str | None = None, name: str | None = None, failing: Listener | None = None
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """Yield all matching pods of a namespace, at first and after every change; never ends.
 
-        Raises RejectedError when the API server does not understand the query.
+        `failing` hears of what is tried again. Raises RejectedError when the API server does not understand the query.
         """
         query = {"labelSelector": labels} if labels else {}
         if name is not None:
             query["fieldSelector"] = f"metadata.name={name}"
-        async for known in self._mirror(f"/api/v1/namespaces/{namespace}/pods", query):
+        async for known in self._mirror(f"/api/v1/namespaces/{namespace}/pods", query, failing):
             yield list(known.values())
 
     async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:
@@ -180,7 +180,9 @@ class Cluster:
         path = f"/api/v1/namespaces/{self._namespace}/secrets/{name}"
         await self._request("PATCH", path, body={"data": dict(data)}, content_type=_MERGE_PATCH)
 
-    async def _mirror(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, dict[str, Any]]]:
+    async def _mirror(
+        self, path: str, query: Mapping[str, str], failing: Listener | None
+    ) -> AsyncIterator[dict[str, dict[str, Any]]]:
         """Yield all objects by UID, after the list and after every event of the watch; begins anew when it breaks."""
         attempt = 0
         while True:
@@ -202,6 +204,8 @@ class Cluster:
                 raise
             except ClusterError as error:
                 _log.warning("watching %s: %s", path, error)
+                if failing is not None:
+                    failing(error)
                 await _back_off(attempt)
                 attempt += 1
 

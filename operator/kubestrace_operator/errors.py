@@ -1,8 +1,14 @@
 """What may go wrong with the API server; the type says whether trying again helps. Raised by cluster.py."""
 
+from collections.abc import Callable
+
 
 class ClusterError(Exception):
     """The API server did not do what was asked. Trying again may help: it is away, overloaded or not yet ready."""
+
+
+# Who is told of what did not work yet.
+Listener = Callable[[ClusterError], None]
 
 
 class NotFoundError(ClusterError):

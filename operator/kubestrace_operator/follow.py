@@ -17,6 +17,8 @@ class PodFollower:
         """`retry_seconds` lie between two looks for a workload that is not there."""
         # Why there is nothing to follow yet.
         self.missing = "The pods of this namespace could not be listed yet."
+        # Whether the API server has said what there is, even if that is nothing.
+        self.answered = False
         self._cluster = cluster
         self._namespace = namespace
         self._retry_seconds = retry_seconds
@@ -30,13 +32,22 @@ class PodFollower:
             selector = await self._workload(target.workload, found)
         labels = selector.query() if selector is not None else None
         # Raises RejectedError when the API server does not understand the target, however it was checked before.
-        async for pods in self._cluster.pods(self._namespace, labels=labels or None, name=target.pod_name):
+        listed = self._cluster.pods(
+            self._namespace, labels=labels or None, name=target.pod_name, failing=lambda error: self._fail(error, found)
+        )
+        async for pods in listed:
+            self.answered = True
             found(targets.find(target, pods, workload_selector=selector, chosen=chosen()))
+
+    def _fail(self, error: ClusterError, found: Callable[[Found | None], None]) -> None:
+        self.missing = f"The pods of this namespace could not be listed: {error}."
+        found(None)
 
     async def _workload(self, workload: Workload, found: Callable[[Found | None], None]) -> Selector:
         while True:
             try:
                 selector = await self._cluster.workload_selector(self._namespace, workload)
+                self.answered = selector is None
                 if selector is not None:
                     return selector
                 self.missing = f"There is no {workload.kind} named {workload.name} in this namespace."

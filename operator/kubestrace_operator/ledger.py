@@ -27,6 +27,8 @@ class Ledger:
         self.start = _moment(known_status.get("startTime"))
         self.completion: datetime | None = None
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
+        # Whether the spec chose some system calls.
+        self.filtered = False
         self.nodes: dict[str, NodeAccount] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
@@ -85,6 +87,7 @@ class Ledger:
             pods=len({state.container.pod_uid for state in traced}),
             nodes=sum(node.traced for node in self.nodes.values()),
             seconds=seconds,
+            filtered=self.filtered,
         )
 
     def merged(self) -> Merged:
@@ -113,6 +116,7 @@ class Ledger:
             generation=self.generation,
             start=self.start,
             completion=self.completion,
+            filtered=self.filtered,
             targets=self._targets(final=final),
             failures=(*self.failures(final=final), *self._left_out()),
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),

@@ -1,4 +1,4 @@
-"""How a session stands and how it ended, in words: the reasons of api.md and messages that a person understands."""
+"""How a session stands and how it ended, in words: reasons for programs, messages for people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from kubestrace_operator import conditions, targets
 from kubestrace_operator.conditions import Outcome
 from kubestrace_operator.merge import Merged
 from kubestrace_operator.progress import Failure
+from kubestrace_operator.targets import Found
 
 # What a waiting session's reason becomes when it ends without having traced anything.
 _ENDED_AS = {"AgentsNotReady": "AgentUnavailable"}
@@ -24,12 +25,25 @@ class Facts:
     pods: int
     nodes: int
     seconds: float
+    # Whether the spec chose some system calls.
+    filtered: bool = False
+
+
+def waits_for(found: Found | None, missing: str, failures: Sequence[Failure]) -> tuple[str, str]:
+    """Return the reason and the message of a session that traces nothing; `missing` says why no pods are known."""
+    if found is None:
+        return "NoMatchingPods", missing
+    if found.why_nothing:
+        return "NoMatchingPods", found.why_nothing
+    if failures:
+        return "AgentsNotReady", targets.listed((each.message.rstrip(".") for each in failures), "; ")
+    return "AgentsNotReady", "No kubestrace agent is ready to trace these pods."
 
 
 def pending(reason: str, message: str, wait_seconds: float) -> Outcome:
     """Return the outcome of a session that has nothing to trace yet."""
     waiting = f" Waiting {wait_seconds:.0f} s at most." if wait_seconds >= 1 else ""
-    return Outcome(conditions.PENDING, reason, message + waiting)
+    return Outcome(conditions.PENDING, reason, _sentence(message) + waiting)
 
 
 def tracing(facts: Facts) -> Outcome:
@@ -40,7 +54,8 @@ def tracing(facts: Facts) -> Outcome:
 
 def invalid(problems: Sequence[str]) -> Outcome:
     """Return the outcome of a session that cannot be served as it is written."""
-    return Outcome(conditions.FAILED, "InvalidSpec", f"The spec cannot be served: {'; '.join(problems)}.")
+    listed = "; ".join(problem.rstrip(".") for problem in problems)
+    return Outcome(conditions.FAILED, "InvalidSpec", f"The spec cannot be served: {listed}.")
 
 
 def broken(error: BaseException) -> Outcome:
@@ -54,7 +69,7 @@ def nothing_traced(reason: str, message: str, failures: Sequence[Failure]) -> Ou
     if failures and reason in {"", "AgentsNotReady"}:
         reason = failures[0].reason
         message = targets.listed((failure.message for failure in failures), "; ", most=3)
-    return Outcome(conditions.FAILED, _ENDED_AS.get(reason, reason), f"Nothing was traced. {message.rstrip('.')}.")
+    return Outcome(conditions.FAILED, _ENDED_AS.get(reason, reason), f"Nothing was traced. {_sentence(message)}")
 
 
 def cancelled(facts: Facts) -> Outcome:
@@ -79,7 +94,8 @@ def completed(facts: Facts, *, unanswered: Sequence[str]) -> Outcome:
 
 def _counted(facts: Facts) -> str:
     merged = facts.merged
-    counts = f"{merged.calls} calls, {merged.errors} of them failed" if merged.calls else "no system call was made"
+    none = "none of the chosen system calls was made" if facts.filtered else "no system call was made"
+    counts = f"{merged.calls} calls, {merged.errors} of them failed" if merged.calls else none
     return f"Traced {_scope(facts)} for {facts.seconds:.0f} s: {counts}.{_left_out(facts)}{_failed(facts)}"
 
 
@@ -100,4 +116,10 @@ def _left_out(facts: Facts) -> str:
 def _failed(facts: Facts) -> str:
     if not facts.failures:
         return ""
-    return f" Not traced: {targets.listed((failure.message for failure in facts.failures), '; ', most=3)}."
+    messages = (failure.message.rstrip(".") for failure in facts.failures)
+    return f" Not traced: {targets.listed(messages, '; ', most=3)}."
+
+
+def _sentence(words: str) -> str:
+    """Return words, which may be a failure's or another program's, as one sentence of ours."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from kubestrace_operator.agents import Endpoint
+from kubestrace_operator.errors import Listener
 from kubestrace_operator.spec import Selector, Workload
 from kubestrace_protos.v1 import agent_pb2
 
@@ -15,9 +16,9 @@ class ClusterCalls(Protocol):
     """What is asked of the API server; cluster.Cluster does it."""
 
     def pods(
-        self, namespace: str, *, labels: str | None = None, name: str | None = None
+        self, namespace: str, *, labels: str | None = None, name: str | None = None, failing: Listener | None = None
     ) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield the matching pods, at first and after every change."""
+        """Yield the matching pods, at first and after every change. `failing` hears of what is tried again."""
         ...
 
     async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:
@@ -78,6 +79,9 @@ class Timing:
     settle: float = 0.7
     # Before a session that has nothing to trace says so: most have it sooner.
     patience: float = 0.4
+    # Before a session that has waited long enough is given up without a look at its pods, patterns and nodes: most of
+    # the wait may have been another operator's.
+    look: float = 5.0
     # After the end of the duration: for a final report to come by itself, then for one that is asked for.
     final: float = 2.0
     grace: float = 8.0

@@ -42,9 +42,11 @@ class Progress:
     generation: int = 1
     start: datetime | None = None
     completion: datetime | None = None
+    # Whether the spec chose some system calls: then a count of zero says nothing of the others.
+    filtered: bool = False
     targets: Targets = Targets()
     failures: tuple[Failure, ...] = ()
-    # "unified", "hybrid", "legacy"; of each node that said it.
+    # "unified" or "hybrid"; of each node that traces and said it.
     cgroup_modes: frozenset[str] = frozenset()
 
 

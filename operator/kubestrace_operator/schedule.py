@@ -42,6 +42,11 @@ class Schedule:
         return self._waited() >= self.duration_seconds
 
     @property
+    def looked_enough(self) -> bool:
+        """Whether this operator has had its own time to find something to trace, whoever waited before it."""
+        return self._clock() - self._begun >= self._timing.look
+
+    @property
     def worth_a_word(self) -> bool:
         """Whether a session has waited so long that it should say for what."""
         return self._clock() - self._begun >= self._timing.patience
@@ -59,7 +64,8 @@ class Schedule:
     def until_due(self) -> float:
         """Return the seconds until something is due."""
         if self._ledger.start is None:
-            due = [self._begun + self._timing.patience - self._clock(), self.duration_seconds - self._waited()]
+            own = self._clock() - self._begun
+            due = [self._timing.patience - own, self._timing.look - own, self.duration_seconds - self._waited()]
         else:
             rest = self.remaining
             due = [rest, rest + self._timing.final, rest + self._timing.grace, self._announce_at - self._clock()]

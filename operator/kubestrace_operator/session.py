@@ -93,6 +93,7 @@ class Session:
             spec = parse(self._raw_spec)
         except InvalidSpecError as error:
             return outcomes.invalid(error.problems)
+        self._ledger.filtered = bool(spec.syscalls)
         self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
         self._order = Order(
@@ -206,25 +207,19 @@ class Session:
 
     def _hopeless(self, spec: TraceSpec) -> Outcome | None:
         """Say what the session waits for; return how it ends when it has waited long enough."""
-        reason, message = self._waits_for()
+        reason, message = outcomes.waits_for(self._ledger.found, self._follower.missing, self._ledger.failures())
         nodes = self._nodes.values()
         refused = bool(nodes) and all(node.finished for node in nodes)
-        if refused or self._schedule.waited_enough:
+        if refused or (self._schedule.waited_enough and (self._looked() or self._schedule.looked_enough)):
             return outcomes.nothing_traced(reason, message, self._ledger.failures(final=True))
         if self._schedule.worth_a_word:
             self._say(outcomes.pending(reason, message, spec.duration_seconds))
         return None
 
-    def _waits_for(self) -> tuple[str, str]:
-        found = self._ledger.found
-        if found is None:
-            return "NoMatchingPods", self._follower.missing
-        if found.why_nothing:
-            return "NoMatchingPods", found.why_nothing
-        failures = self._ledger.failures()
-        if failures:
-            return "AgentsNotReady", targets.listed((each.message for each in failures), "; ") + "."
-        return "AgentsNotReady", "No kubestrace agent is ready to trace these pods."
+    def _looked(self) -> bool:
+        """Tell whether it is known here what can be traced: another operator may have done the waiting."""
+        known = self._follower.answered and self._problems is not None
+        return known and all(node.settled for node in self._nodes.values())
 
     def _over(self) -> Outcome | None:
         """Return how the session ends once its time is over and its nodes have reported, or had the time to."""

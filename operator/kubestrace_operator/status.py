@@ -161,7 +161,7 @@ class _Builder:
         document["targets"] = vars(self.progress.targets).copy()
         document["failures"] = self._failures[: limits.failures]
         if self.progress.start is not None:
-            document["table"] = table.table(shown, left_out=left_out)
+            document["table"] = table.table(shown, left_out=left_out, filtered=self.progress.filtered)
             document["summary"] = self._summary(shown, limits)
             document["containers"] = self._containers[: limits.containers]
             document["trust"] = self._trust(limits)
@@ -182,7 +182,8 @@ class _Builder:
     def _trust(self, limits: _Limits) -> dict[str, Any]:
         trust = self.merged.trust
         document: dict[str, Any] = {
-            "complete": self._completeness.complete is not False,
+            # Not before the end: what is missing may only be known then.
+            **({"complete": self._completeness.complete is True} if self.progress.outcome.finished else {}),
             "lostCalls": trust.lost_calls,
             "unmatchedCalls": trust.unmatched_calls,
             "unreturnedCalls": trust.unreturned_calls,

@@ -8,16 +8,20 @@ _WIDTHS = (6, 11, 11, 9, 9, 9, 9, 9)
 _HEADS = ("% time", "seconds", "usecs/call", "calls", "errors", "p50", "p99", "max")
 _NAME_RULE = "-" * 16
 _NOTHING = "No system call was made.\n"
+_NOTHING_CHOSEN = "None of the chosen system calls was made.\n"
+_MOST_INTERRUPTED = 5
 
 
-def table(rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = ()) -> str:
+def table(rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = (), filtered: bool = False) -> str:
     """Return the table of rows that are already in order, as `status.ordered` gives them.
 
     Calls that work come first, with their share of the working time. Calls whose purpose is to wait follow apart: they
     say `wait` where the others have their share. Rows in `left_out` are not shown but are in the totals.
+    Calls that a signal interrupted are told below: they are no errors, though a program may have got EINTR. `filtered`
+    says that only some calls were counted at all.
     """
     if not rows and not left_out:
-        return _NOTHING
+        return _NOTHING_CHOSEN if filtered else _NOTHING
     everything = [*rows, *left_out]
     working = [row for row in everything if not row.wait]
     waiting = [row for row in everything if row.wait]
@@ -32,6 +36,7 @@ def table(rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = ()) ->
         lines += [_rule(), *(_row(row, "wait") for row in shown)]
         lines += _left_out(len(waiting) - len(shown))
         lines += [_rule(), _total(waiting, "wait", "total")]
+    lines += _interrupted(everything)
     return "\n".join(lines) + "\n"
 
 
@@ -48,8 +53,23 @@ def duration(nanoseconds: int) -> str:
 
 def _row(row: SyscallRow, share: str) -> str:
     lengths = [duration(row.percentile(50)), duration(row.percentile(99)), duration(row.max_ns)]
-    name = f"{row.name} ({row.abi})" if row.abi else row.name
-    return _line(share, *_sums([row]), *(lengths if row.timed else ["", "", ""]), name)
+    return _line(share, *_sums([row]), *(lengths if row.timed else ["", "", ""]), _name(row))
+
+
+def _name(row: SyscallRow) -> str:
+    return f"{row.name} ({row.abi})" if row.abi else row.name
+
+
+def _interrupted(rows: Sequence[SyscallRow]) -> list[str]:
+    """Say which calls a signal cut short: what the program got of it is not known where calls are counted."""
+    cut = sorted((row for row in rows if row.interrupted), key=lambda row: (-row.interrupted, row.name, row.abi))
+    if not cut:
+        return []
+    words = [f"{row.interrupted} {_name(row)}" for row in cut[:_MOST_INTERRUPTED]]
+    others = sum(row.interrupted for row in cut[_MOST_INTERRUPTED:])
+    words += [f"{others} others"] if others else []
+    verb = "was" if len(cut) == cut[0].interrupted == 1 else "were"
+    return [f"{', '.join(words)} {verb} interrupted by a signal: restarted or ended with EINTR"]
 
 
 def _total(rows: Sequence[SyscallRow], share: str, name: str) -> str:

@@ -219,9 +219,13 @@ def _why(
     if not alive:
         return f"Every {describe(target)} has ended: {listed(_name(pod) for pod in matching)}."
     if not taken and failures:
-        return "; ".join(failure.message for failure in failures) + "."
+        return f"{_match(alive)}, but {'; '.join(failure.message for failure in failures)}."
     waiting = [sentence for pod in taken for sentence in pod.waiting]
-    return f"Nothing runs yet: {listed(waiting, '; ')}."
+    return f"{_match(alive)}, but nothing that is wanted runs yet: {listed(waiting, '; ')}."
+
+
+def _match(pods: Sequence[Pod]) -> str:
+    return "1 pod matches" if len(pods) == 1 else f"{len(pods)} pods match"
 
 
 def listed(words: Iterable[str], separator: str = ", ", most: int = 5) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kubestrace_operator.agents import AgentUnavailableError, Endpoint, TraceNotFoundError
+from kubestrace_operator.errors import ClusterError
 from kubestrace_operator.ports import Identity, World
 from kubestrace_operator.session import Session
 from kubestrace_operator.spec import Selector, Workload
@@ -219,7 +220,7 @@ class FakeAgents:
         answer = agent_pb2.DescribeResponse()
         answer.CopyFrom(self._agent(agent).described)
         known = {"getppid", "openat", "%file"}
-        answer.syscall_problems.extend(f"{each}: did you mean openat?" for each in syscalls if each not in known)
+        answer.syscall_problems.extend(f"{each}: did you mean openat." for each in syscalls if each not in known)
         return answer
 
     async def start(self, agent: Endpoint, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
@@ -286,6 +287,9 @@ class FakeCluster:
         self.workloads: dict[Workload, Selector] = {}
         self.written: list[Document] = []
         self.failing: Callable[[Mapping[str, Any]], Exception | None] = lambda _: None
+        # Seconds before pods are listed; the error that listing them gives.
+        self.slow = 0.0
+        self.forbids: ClusterError | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -307,8 +311,14 @@ class FakeCluster:
         *,
         labels: str | None = None,
         name: str | None = None,
+        failing: Callable[[ClusterError], None] | None = None,
     ) -> AsyncIterator[list[Document]]:
-        """Yield the pods after each change."""
+        """Yield the pods after each change; before, the API server may fail or be slow."""
+        await asyncio.sleep(self.slow)
+        while self.forbids is not None:
+            assert failing is not None
+            failing(self.forbids)
+            await asyncio.sleep(1)
         self.asked.append((labels, name))
         while True:
             yield list(self.current)

@@ -156,11 +156,13 @@ async def test_a_version_that_is_too_old_is_listed_again(server: FakeServer, clu
 
 
 async def test_a_failing_list_is_tried_again(server: FakeServer, cluster: Cluster) -> None:
-    """The follower never ends, whatever the API server says."""
+    """The follower never ends, whatever the API server says; who wants to know is told."""
     server.answer("GET", PODS, {"message": "starting"}, status=503)
     server.answer("GET", PODS, listed(pod("a")))
+    told: list[ClusterError] = []
 
-    assert names(await anext(cluster.pods("shop"))) == ["a:Running"]
+    assert names(await anext(cluster.pods("shop", failing=told.append))) == ["a:Running"]
+    assert [str(error) for error in told] == [f"GET {PODS}: starting (503)"]
 
 
 async def test_a_query_that_is_not_understood(server: FakeServer, cluster: Cluster) -> None:

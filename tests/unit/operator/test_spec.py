@@ -144,6 +144,7 @@ def test_operators_and_values_must_fit(operator: str, values: list[str]) -> None
         {"selector": {"matchLabels": {"app": "x" * 64}}},
         {"selector": {"matchLabels": {"UPPER/bad/key": "a"}}},
         {"selector": {"matchLabels": {"app,x": "a"}}},
+        {"selector": {"matchLabels": {"bad key!": "a"}}},
         {"selector": {"matchExpressions": [{"key": "a=b", "operator": "Exists"}]}},
         {"selector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b)"]}]}},
     ],

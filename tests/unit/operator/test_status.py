@@ -88,7 +88,7 @@ def test_without_a_limit_everything_is_shown() -> None:
 
 
 def test_a_row() -> None:
-    """Integers in nanoseconds, as api.md has them."""
+    """Integers in nanoseconds; the ABI only where it is not the machine's own."""
     row = SyscallRow("openat", abi="i386", calls=4, errors=1, interrupted=1, timed=4, total_ns=400, max_ns=130)
     row.latency, row.errnos = {40: 4}, {"ENOENT": 1}
 

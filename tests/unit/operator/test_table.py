@@ -58,6 +58,35 @@ def test_no_call_at_all() -> None:
     assert table([]) == "No system call was made.\n"
 
 
+def test_no_call_of_those_that_were_chosen() -> None:
+    """Of the others nothing is known."""
+    assert table([], filtered=True) == "None of the chosen system calls was made.\n"
+
+
+def test_calls_that_were_interrupted() -> None:
+    """They are no errors: a line below the table names them, also those whose row is left out."""
+    rows = ordered([row("read", 100, 9, interrupted=5), row("pause", 100, 7, interrupted=5), row("openat", 100, 1)])
+
+    shown = table(rows[:1], left_out=rows[1:])
+
+    assert shown.endswith("total\n5 pause, 5 read were interrupted by a signal: restarted or ended with EINTR\n")
+
+
+def test_one_call_that_was_interrupted() -> None:
+    """In the singular, with its ABI."""
+    shown = table([row("read", 100, 9, interrupted=1, abi="i386")])
+
+    assert shown.splitlines()[-1].startswith("1 read (i386) was interrupted by a signal")
+
+
+def test_many_calls_that_were_interrupted() -> None:
+    """The line stays short: the most frequent are named, the others added up."""
+    shown = table([row(f"call{number}", 100, 9, interrupted=number) for number in range(1, 8)])
+
+    named = "7 call7, 6 call6, 5 call5, 4 call4, 3 call3, 3 others were interrupted"
+    assert shown.splitlines()[-1].startswith(named)
+
+
 def test_a_foreign_abi_is_shown() -> None:
     """The same call of a 32-bit program is told apart."""
     assert "getpid (i386)" in table([row("getpid", 100, 1, abi="i386")])

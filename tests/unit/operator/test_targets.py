@@ -75,6 +75,7 @@ def test_why_nothing_runs() -> None:
 
     why = targets.find(SHOP, [waiting, unscheduled, ended]).why_nothing
 
+    assert why.startswith("3 pods match, but nothing that is wanted runs yet: ")
     assert "container app of pod a is waiting (ImagePullBackOff)" in why
     assert "container app of pod b has no node yet" in why
     assert "container app of pod c has ended (Error 1)" in why
