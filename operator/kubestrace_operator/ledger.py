@@ -23,12 +23,12 @@ class Ledger:
     def __init__(self, generation: int, known_status: Mapping[str, Any], now: Callable[[], datetime]) -> None:
         """`known_status` is what an earlier operator wrote of this session, or nothing."""
         self.generation = generation
+        # Whether the spec chose some system calls.
+        self.filtered = False
         self._now = now
         self.start = _moment(known_status.get("startTime"))
         self.completion: datetime | None = None
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
-        # Whether the spec chose some system calls.
-        self.filtered = False
         self.nodes: dict[str, NodeAccount] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
