@@ -44,6 +44,7 @@ def status(
         completion=end,
         targets=progress.Targets(matched=1, finished=1),
         cgroup_modes=frozenset({_MODES[mode]}),
+        filtered=bool(session.syscalls),
     )
     return statuses.status(merge.merge([report]), stands, now=end, limit_bytes=None)
 
@@ -132,9 +133,6 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
     yield said["Finished"]["message"]
     if not trust["complete"]:
         yield f"NOT COMPLETE: {said['DataComplete']['message']}"
-    interrupted = [f"{row['interrupted']} {_name(row)}" for row in state["summary"]["syscalls"] if row["interrupted"]]
-    if interrupted:
-        yield f"Interrupted by a signal, restarted by the kernel or EINTR for the program: {', '.join(interrupted)}."
     if trust["unmatchedCalls"]:
         yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:
@@ -143,10 +141,8 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
         yield "io_uring is in use: what it reads and writes never shows as system calls."
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    """Return the call of a row: of an error's, or of a system call's own."""
-    name = row.get("syscall") or row["name"]
-    return f"{name} ({row['abi']})" if "abi" in row else str(name)
+def _name(error: Mapping[str, Any]) -> str:
+    return f"{error['syscall']} ({error['abi']})" if "abi" in error else str(error["syscall"])
 
 
 def _json(document: Mapping[str, Any]) -> str:

@@ -124,18 +124,11 @@ def test_everything_that_is_missing_is_said_below_the_table() -> None:
     assert "io_uring is in use" in text
 
 
-def test_interrupted_calls_are_said_below_the_table() -> None:
-    """EINTR is no error of the table, and must show all the same; a call of another ABI says which."""
-    counts = [
-        agent_pb2.SyscallCounts(name="read", calls=6, interrupted=5),
-        agent_pb2.SyscallCounts(name="pause", abi="i386", calls=2, interrupted=2, wait=True),
-    ]
+def test_interrupted_calls_are_said_once() -> None:
+    """EINTR is no error of the table, and must show all the same: the table that every status has says it."""
+    read = agent_pb2.SyscallCounts(name="read", calls=6, interrupted=5)
 
-    text = results.table(document(OPENAT, *counts))
-
-    assert (
-        "\nInterrupted by a signal, restarted by the kernel or EINTR for the program: 5 read, 2 pause (i386).\n" in text
-    )
+    assert results.table(document(OPENAT, read)).count("nterrupted") == 1
 
 
 def test_json_and_yaml_hold_the_same_document() -> None:
