@@ -1,0 +1,16 @@
+"""A kernel that is locked down while the tests run: by `guest` only and as the last, as there is no way back."""
+
+from pathlib import Path
+
+import pytest
+
+from kubestrace_agent.kernel.tracer import Tracer, UnsupportedKernelError
+
+
+def test_a_locked_down_kernel_is_named() -> None:
+    """Confidentiality forbids programs to read kernel memory: that is said, not the verifier's words."""
+    Path("/sys/kernel/security/lockdown").write_text("confidentiality", encoding="ascii")
+
+    with pytest.raises(UnsupportedKernelError, match=r"locked down \(confidentiality\)") as refused:
+        Tracer.load()
+    assert refused.value.reason == "LockedDown"
