@@ -50,6 +50,7 @@ def main() -> None:
         watching(Path(folder), arguments.patience) as calm,
     ):
         for repetition in range(arguments.repetitions):
+            calm.refill()
             for workload in workloads:
                 # The same order each time would give each tracer the same predecessor.
                 order = random.Random(f"{repetition} {workload.name}").sample(tracers, len(tracers))  # noqa: S311
@@ -66,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--milliseconds", type=int, default=400, help="of one run; a second at least for wrk")
     parser.add_argument(
-        "--patience", type=float, default=300, help="seconds, over all, to wait for moments without disturbance"
+        "--patience", type=float, default=45, help="seconds of a repetition to wait for moments without disturbance"
     )
     parser.add_argument("--workloads", type=_names, default=[workload.name for workload in WORKLOADS])
     parser.add_argument("--tracers", type=_names, default=[tracer.name for tracer in TRACERS])

@@ -18,17 +18,21 @@ _FIRST_PROBES = 30
 
 
 class Calm:
-    """Waits for moments in which nothing else disturbs, no longer than `patience_seconds` over its whole life."""
+    """Waits for moments in which nothing else disturbs, no longer than `patience_seconds` in each repetition."""
 
     def __init__(self, probe: Ordered, patience_seconds: float) -> None:
         self._probe = probe
-        self._patience_seconds = patience_seconds
+        self._patience_seconds = self._left_seconds = patience_seconds
         self._least = min(probe.work(_PROBE_MS).ns for _ in range(_FIRST_PROBES))
 
     @property
     def patient(self) -> bool:
         """Whether there is patience left."""
-        return self._patience_seconds > 0
+        return self._left_seconds > 0
+
+    def refill(self) -> None:
+        """A new repetition: one that was much disturbed leaves the others their share."""
+        self._left_seconds = self._patience_seconds
 
     def now(self) -> bool:
         """Whether nothing disturbs."""
@@ -39,13 +43,13 @@ class Calm:
     def wait(self) -> None:
         """Until nothing disturbs, or the patience is at its end."""
         begin = time.monotonic()
-        while not self.now() and time.monotonic() - begin < self._patience_seconds:
+        while not self.now() and time.monotonic() - begin < self._left_seconds:
             time.sleep(_PAUSE_SECONDS)
         self.spend(time.monotonic() - begin)
 
     def spend(self, seconds: float) -> None:
         """Take from the patience: a run that is made anew costs of it, too."""
-        self._patience_seconds -= seconds
+        self._left_seconds -= seconds
 
 
 @contextmanager

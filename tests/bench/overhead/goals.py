@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from results import BARE, EMPTY, IDLE, Results
 
+# Two bare runs of one process differ by so much on a machine that does nothing else.
+_NOISE = 0.01
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -57,10 +60,10 @@ def _loss(results: Results, mode: str, workload: str) -> Iterator[Goal]:
 
 
 def _idle(results: Results) -> Iterator[Goal]:
-    """Nothing is attached, which hold.py makes sure of: what is measured is the benchmark's own noise."""
+    """Nothing is attached, which hold.py makes sure of: what is measured is no more than the benchmark's own noise."""
     idle, bare = results.cost("getppid", IDLE), results.cost("getppid", BARE)
     if idle and bare:
         text = "when no trace runs: nothing attached, nothing added"
         low, high = bare.ratio_range
         measured = f"{idle.ratio:.3f} times bare; bare itself, measured twice, {low:.3f} to {high:.3f}"
-        yield Goal(text, measured, low <= idle.ratio <= high)
+        yield Goal(text, measured, idle.ratio <= max(high, 1 + _NOISE))
