@@ -53,19 +53,23 @@ def wait(
     duration_seconds: float | None,
     on_signal: Callable[[Received], None] | None,
     on_tick: Callable[[], None],
+    tick_seconds: Callable[[], float] = lambda: _TICK_SECONDS,
 ) -> Ending:
-    """Return at the end. `on_signal` takes the signals; without it any of them ends the trace."""
+    """Return at the end. `on_signal` takes the signals; without it any of them ends the trace.
+
+    `tick_seconds` says how long it is to the next `on_tick`, asked after each.
+    """
     begun = time.monotonic()
     ends_at = math.inf if duration_seconds is None else begun + duration_seconds
-    ticks_at = begun + _TICK_SECONDS
+    ticks_at = begun + tick_seconds()
     poller = select.poll()
     for fd in (signals.fd, watched.pidfd):
         if fd is not None:
             poller.register(fd, select.POLLIN)
     while (now := time.monotonic()) < ends_at:
         if now >= ticks_at:
-            ticks_at = now + _TICK_SECONDS
             on_tick()
+            ticks_at = time.monotonic() + tick_seconds()
         poller.poll(max(0.0, min(ticks_at, ends_at) - time.monotonic()) * 1000)
         for received in signals.read():
             if on_signal is None:

@@ -64,6 +64,7 @@ class _Local:
             options.target,
             duration_seconds=options.duration_seconds,
             syscalls=options.syscalls,
+            timeline=options.timeline,
         )
         self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
         self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)
@@ -108,7 +109,13 @@ class _Local:
     ) -> dict[str, object]:
         """Count until the end and return the whole TraceSession."""
         with _watched(target, command) as watched:
-            recording = Recording(tracer, target, self._wanted)
+            recording = Recording(
+                tracer,
+                target,
+                self._wanted,
+                buckets=self._session.timeline,
+                duration_seconds=self._session.duration_seconds,
+            )
             if command:
                 command.release()
             progress = Progress(sys.stderr, duration_seconds=self._session.duration_seconds, wanted=command is None)
@@ -119,6 +126,7 @@ class _Local:
                     duration_seconds=self._session.duration_seconds,
                     on_signal=command.pass_on if command else None,
                     on_tick=lambda: progress.show(recording.elapsed_seconds, recording.read()),
+                    tick_seconds=lambda: recording.tick_seconds,
                 )
             finally:
                 progress.clear()
@@ -126,7 +134,9 @@ class _Local:
         if command and command.child.ended():
             command.child.raise_if_not_executed()
         remark = _why_nothing(report, self._session, target)
-        status = results.status(self._session, report, ending, self._hierarchy.mode, remark)
+        status = results.status(
+            self._session, report, ending, self._hierarchy.mode, remark, timeline_ns=recording.duration_ns
+        )
         return self._session.document(status)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 # As the TraceSession's schema has them.
 MAX_DURATION_SECONDS = 3600
+MAX_BUCKETS = 240
 DEFAULT_DURATION_SECONDS = 30
 
 _EPILOG = """\
@@ -54,6 +55,7 @@ class Options:
     cgroup: str | None = None
     container: str | None = None
     command: tuple[str, ...] = ()
+    timeline: int | None = None  # buckets; None: as the session says
 
     @property
     def target(self) -> dict[str, object]:
@@ -104,7 +106,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         help="trace a program, process, cgroup or container of this machine",
         description="Counts and times the system calls of one program, process, cgroup or container of this machine, "
         "exactly, in the kernel: the same engine and the same result as a TraceSession in a cluster. Needs root.",
-        usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [-o table|yaml|json] [--to FILE]\n"
+        usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [--timeline N]\n"
+        "                        [-o table|yaml|json] [--to FILE]\n"
         "                        (--pid P | --cgroup PATH | --container ID | -- COMMAND ...)",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -123,7 +126,7 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
     session = local.add_argument_group("the session")
     session.add_argument(
         "-f", "--file", type=Path, metavar="SESSION.yaml",
-        help="a TraceSession (-: from standard input): its durationSeconds and syscalls hold and its metadata is kept; "
+        help="a TraceSession (-: from standard input): its durationSeconds, syscalls and views hold, its metadata is kept; "
         "its target is replaced by what the command line names",
     )  # fmt: skip
     session.add_argument(
@@ -135,6 +138,11 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         "-e", "--syscalls", type=_syscalls, metavar="SYSCALLS",
         help="only these system calls, in strace's words, separated by commas: names, classes (%%file, %%network), "
         "/regular expressions, !exclusions (default: the session's, else all)",
+    )  # fmt: skip
+    session.add_argument(
+        "--timeline", type=_buckets, metavar="N",
+        help=f"also count by time, in N equal parts of the duration, 1 to {MAX_BUCKETS}, none shorter than 100 ms; "
+        "without a duration, in up to N parts of 100 ms, 200 ms, 400 ms ..., as long as COMMAND needs",
     )  # fmt: skip
 
 
@@ -170,6 +178,7 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         cgroup=options.cgroup,
         container=options.container,
         command=tuple(command or ()),
+        timeline=options.timeline,
     )
 
 
@@ -206,6 +215,12 @@ def _not_empty(text: str) -> str:
 def _duration(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_DURATION_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r}: whole seconds from 1 to {MAX_DURATION_SECONDS}")
+    return int(text)
+
+
+def _buckets(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_BUCKETS:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to {MAX_BUCKETS}")
     return int(text)
 
 

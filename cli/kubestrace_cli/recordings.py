@@ -4,21 +4,36 @@ import os
 import platform
 import time
 
-from kubestrace_agent import aggregate
+from kubestrace_agent import aggregate, timelines
 from kubestrace_agent.kernel.counts import RawCounts
 from kubestrace_agent.kernel.tracer import Tracer
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_cli.targets import Target, TargetError
 from kubestrace_protos.v1 import agent_pb2
 
+# Of a timeline whose trace has no duration: its buckets begin so long, and double when they are all used.
+_FIRST_BUCKET_NS = 100_000_000
+_TICK_SECONDS = 0.5
 _Phase = agent_pb2.ContainerState.Phase
 
 
 class Recording:
     """Counts from the moment it is made until `finish`. The tracer stays the caller's."""
 
-    def __init__(self, tracer: Tracer, target: Target, wanted: frozenset[SyscallKey] | None) -> None:
-        """Begin. Raises TargetError when the target has gone, and what the tracer raises."""
+    def __init__(
+        self,
+        tracer: Tracer,
+        target: Target,
+        wanted: frozenset[SyscallKey] | None,
+        *,
+        buckets: int | None = None,
+        duration_seconds: int | None = None,
+    ) -> None:
+        """Begin. Raises TargetError when the target has gone, and what the tracer raises.
+
+        With `buckets` a timeline is kept: so many of the duration; without a duration at most so many, as short as
+        that allows.
+        """
         self._tracer = tracer
         self._target = target
         self._wanted = wanted
@@ -34,6 +49,12 @@ class Recording:
         self.start_unix_ns = time.time_ns()
         self.end_unix_ns = 0
         self._counts = RawCounts()
+        self._grows = duration_seconds is None
+        self._timeline: timelines.Buckets | None = None
+        if buckets is not None:
+            duration_ns = _FIRST_BUCKET_NS * buckets if duration_seconds is None else 1_000_000_000 * duration_seconds
+            grid = timelines.Grid(self._start_ns, duration_ns, buckets)
+            self._timeline = timelines.Buckets(grid, None, self._start_ns, wanted=wanted)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -43,7 +64,31 @@ class Recording:
     def read(self) -> int:
         """Read the counters, which must be done now and then; returns the calls so far."""
         self._counts = self._tracer.snapshot([self._slot])[self._slot]
+        self._note_time()
         return sum(counts.calls for counts in self._difference().syscalls)
+
+    @property
+    def tick_seconds(self) -> float:
+        """The time until the counters should be read next: half a second, or the timeline's next border."""
+        if self._timeline is None:
+            return _TICK_SECONDS
+        now_ns = time.monotonic_ns()
+        border_ns = self._timeline.grid.next_border(now_ns)
+        if border_ns is None and self._grows:
+            border_ns = self._timeline.grid.end_ns
+        return _TICK_SECONDS if border_ns is None else min(max((border_ns - now_ns) / 1e9, 0.0), _TICK_SECONDS)
+
+    @property
+    def duration_ns(self) -> int | None:
+        """What the timeline's buckets divide, all together; None without a timeline."""
+        return self._timeline.grid.duration_ns if self._timeline else None
+
+    def _note_time(self) -> None:
+        if self._timeline is None:
+            return
+        while self._grows and self._counts.time_ns > self._timeline.grid.end_ns + self._timeline.grid.bucket_ns // 2:
+            self._timeline.double()
+        self._timeline.take(self._counts)
 
     def finish(self, end_reason: agent_pb2.EndReason) -> agent_pb2.Report:
         """Read the counters for the last time, stop counting, and return the final report."""
@@ -55,6 +100,9 @@ class Recording:
         counted = self._difference()
         trust = agent_pb2.Trust(agent_cpu_millicores=millicores)
         trust.MergeFrom(counted.trust)
+        container = agent_pb2.ContainerReport(state=self._state(), syscalls=counted.syscalls, trust=counted.trust)
+        if self._timeline is not None:
+            container.timeline.CopyFrom(self._timeline.message())
         return agent_pb2.Report(
             node=platform.node(),
             agent_id=f"local-{os.getpid()}",
@@ -63,7 +111,7 @@ class Recording:
             end_reason=end_reason,
             start_time_unix_nanoseconds=self.start_unix_ns,
             time_unix_nanoseconds=self.end_unix_ns,
-            containers=[agent_pb2.ContainerReport(state=self._state(), syscalls=counted.syscalls, trust=counted.trust)],
+            containers=[container],
             trust=trust,
         )
 

@@ -16,6 +16,7 @@ from kubestrace_cli.endings import Ending
 from kubestrace_cli.sessions import Session
 from kubestrace_operator import conditions, merge, progress
 from kubestrace_operator import status as statuses
+from kubestrace_operator.timelines import Grid
 from kubestrace_protos.v1 import agent_pb2
 
 _MODES = {agent_pb2.CGROUP_MODE_UNIFIED: "unified", agent_pb2.CGROUP_MODE_HYBRID: "hybrid"}
@@ -28,9 +29,18 @@ class ResultFileError(Exception):
 
 
 def status(
-    session: Session, report: agent_pb2.Report, ending: Ending, mode: agent_pb2.CgroupMode, remark: str
+    session: Session,
+    report: agent_pb2.Report,
+    ending: Ending,
+    mode: agent_pb2.CgroupMode,
+    remark: str,
+    *,
+    timeline_ns: int | None = None,
 ) -> dict[str, Any]:
-    """Return the status, whole: no cap on its size. `remark` is added to the message of how it ended."""
+    """Return the status, whole: no cap on its size. `remark` is added to the message of how it ended.
+
+    `timeline_ns` is what the buckets of the timeline divide: the duration, or what a COMMAND without one has used.
+    """
     message = " ".join(f"{text[0].upper()}{text[1:]}." for text in (ending.message, remark) if text)
     if ending.by_person:
         outcome = conditions.Outcome(conditions.CANCELLED, "Cancelled", message)
@@ -45,6 +55,7 @@ def status(
         targets=progress.Targets(matched=1, finished=1),
         cgroup_modes=frozenset({_MODES[mode]}),
         filtered=bool(session.syscalls),
+        timeline=Grid(session.timeline, timeline_ns) if session.timeline and timeline_ns else None,
     )
     return statuses.status(merge.merge([report]), stands, now=end, limit_bytes=None)
 
@@ -116,6 +127,8 @@ def table(document: Mapping[str, Any]) -> str:
     """Return the table as in the status, the errors by name below it, and what must be known to trust it."""
     state = document["status"]
     lines = [state["table"].rstrip("\n")]
+    if "timeline" in state:
+        lines += ["", state["timeline"]["chart"].rstrip("\n")]
     errors = state["summary"]["errorCounts"]
     if errors:
         lines += ["", "   errors errno            syscall"]
@@ -137,6 +150,8 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:
         yield f"Not returned when counting ended: {trust['unreturnedCalls']}, not counted."
+    if late := state.get("timeline", {}).get("lateSnapshots"):
+        yield f"Timeline: {late} snapshots came more than half a bucket late; those buckets are less exact."
     if trust["ioUring"]:
         yield "io_uring is in use: what it reads and writes never shows as system calls."
 

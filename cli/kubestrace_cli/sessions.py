@@ -22,6 +22,7 @@ _METADATA_FIELDS = (
     "generation", "labels", "managedFields", "name", "namespace", "ownerReferences", "resourceVersion", "selfLink",
     "uid",
 )  # fmt: skip
+_BUCKETS_PER_SECOND = spec.MAX_BUCKETS_PER_SECOND
 # What was traced in truth: the resource knows pods alone as targets.
 TARGET_ANNOTATION = "kubestrace.io/local-target"
 
@@ -46,6 +47,8 @@ class Session:
     traced: Mapping[str, Any]
     duration_seconds: int | None
     syscalls: tuple[str, ...]
+    # Buckets of the view timeline; None: it is off.
+    timeline: int | None = None
 
     @property
     def name(self) -> str:
@@ -66,6 +69,8 @@ class Session:
             wanted["durationSeconds"] = self.duration_seconds
         if self.syscalls:
             wanted["syscalls"] = list(self.syscalls)
+        if self.timeline is not None:
+            wanted["views"] = {"timeline": {"buckets": self.timeline}}
         return {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -81,6 +86,7 @@ def make(
     *,
     duration_seconds: int | None,
     syscalls: tuple[str, ...] | None,
+    timeline: int | None = None,
 ) -> Session:
     """Return the session; what is given here holds before the file, and the file before the defaults.
 
@@ -91,6 +97,8 @@ def make(
     parsed = _parsed(file, wanted)
     if duration_seconds is None and (wanted.get("durationSeconds") is not None or "command" not in traced):
         duration_seconds = parsed.duration_seconds
+    timeline = parsed.views.timeline if timeline is None else timeline
+    _check_room(file, timeline, duration_seconds)
     metadata = body.get("metadata") or {"name": _DEFAULT_NAME}
     return Session(
         metadata=metadata,
@@ -98,6 +106,17 @@ def make(
         traced=traced,
         duration_seconds=duration_seconds,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
+        timeline=timeline,
+    )
+
+
+def _check_room(file: Path | None, timeline: int | None, duration_seconds: int | None) -> None:
+    """Refuse buckets that are too short for the duration, which the command line may have changed."""
+    if timeline is None or duration_seconds is None or timeline <= (room := duration_seconds * _BUCKETS_PER_SECOND):
+        return
+    raise SessionFileError(
+        file or Path("--timeline"),
+        f"{timeline} buckets: one is at least 100 ms long, and {duration_seconds} s have room for {room}",
     )
 
 

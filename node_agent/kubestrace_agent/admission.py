@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kubestrace_protos.v1 import agent_pb2
 
+# Of a timeline. A snapshot of a full node takes some 10 ms.
+MAX_BUCKETS = 240
+MIN_BUCKET_MILLISECONDS = 100
 _SESSION_UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -81,6 +84,22 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
         )
     if any(not container.container_id for container in request.containers):
         raise InvalidRequestError("InvalidContainer", "a container has no container_id")
+    if request.views.HasField("timeline"):
+        _check_timeline(request.views.timeline, limits)
+
+
+def _check_timeline(timeline: agent_pb2.Timeline, limits: Limits) -> None:
+    if not 1 <= timeline.buckets <= MAX_BUCKETS:
+        raise InvalidRequestError(
+            "InvalidTimeline", f"views.timeline.buckets is {timeline.buckets}, and must be from 1 to {MAX_BUCKETS}"
+        )
+    duration = timeline.duration_milliseconds
+    if not timeline.buckets * MIN_BUCKET_MILLISECONDS <= duration <= limits.max_duration_milliseconds:
+        raise InvalidRequestError(
+            "InvalidTimeline",
+            f"views.timeline.duration_milliseconds is {duration}: {timeline.buckets} buckets of at least "
+            f"{MIN_BUCKET_MILLISECONDS} ms, and at most {limits.max_duration_milliseconds} ms in all, are possible",
+        )
 
 
 def interval_seconds(milliseconds: int, limits: Limits) -> float:

@@ -120,6 +120,11 @@ class Counters:
             counter.ended_ns = self._clock_ns()
             self._remove(counter)
 
+    def refresh_since(self, monotonic_ns: int) -> None:
+        """Read all counters, unless that was done after a moment (time.monotonic_ns)."""
+        if self._refreshed < monotonic_ns / 1e9:
+            self.refresh(fresh=True)
+
     def close(self) -> None:
         """Detach from the kernel."""
         self._counters.clear()

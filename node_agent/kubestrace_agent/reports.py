@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.containers import Resolved
     from kubestrace_agent.counters import Counter, Wanted
     from kubestrace_agent.kernel.counts import RawCounts
+    from kubestrace_agent.timelines import Buckets
 
 _Phase = agent_pb2.ContainerState.Phase
 
@@ -28,6 +29,12 @@ class Member:
     start: RawCounts | None = None
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     settled: agent_pb2.ContainerReport | None = None
+    timeline: Buckets | None = None
+
+    def note_time(self) -> None:
+        """Put what the newest snapshot holds into the timeline, if one is kept."""
+        if self.timeline is not None and self.counter is not None and self.counter.counts is not None:
+            self.timeline.take(self.counter.counts)
 
 
 def failed(container: agent_pb2.Container, reason: str, message: str) -> Member:
@@ -78,6 +85,9 @@ def container_report(member: Member, wanted: Wanted) -> agent_pb2.ContainerRepor
         counted = aggregate.difference(member.start, counter.counts, wanted=wanted, architecture=platform.machine())
         report.syscalls.extend(counted.syscalls)
         report.trust.CopyFrom(counted.trust)
+    if member.timeline is not None:
+        member.note_time()
+        report.timeline.CopyFrom(member.timeline.message())
     report.trust.gaps.extend(member.gaps)
     if counter.ended_ns:
         member.state.phase = _Phase.PHASE_ENDED

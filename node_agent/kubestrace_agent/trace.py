@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kubestrace_agent.counters import Counters, Wanted
+    from kubestrace_agent.timelines import Grid
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Trace:
     deadline: asyncio.TimerHandle | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     final: agent_pb2.Report | None = None
+    # The buckets of a timeline, where one is asked for.
+    grid: Grid | None = None
 
     def lease_is_over(self) -> bool:
         """Tell whether nobody has watched or called for too long."""
@@ -70,6 +73,12 @@ class Trace:
             reports.total_trust((each.trust for each in report.containers), self._agent_cpu_millicores())
         )
         return report
+
+    def note_time(self, border_ns: int) -> None:
+        """Take a snapshot for a border of the timeline. Belongs to the thread of the counters, like report."""
+        self.counters.refresh_since(border_ns)
+        for member in self.members.values():
+            member.note_time()
 
     def empty_report(self, reason: agent_pb2.EndReason, time_ns: int, message: str) -> agent_pb2.Report:
         """Give a final report that holds nothing but the reason why."""

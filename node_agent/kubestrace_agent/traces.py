@@ -15,7 +15,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from kubestrace_agent import admission, reports, syscalls
+from kubestrace_agent import admission, reports, syscalls, timelines
 from kubestrace_agent.containers import Resolved, UnresolvedError
 from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel.tracer import NodeFullError, UnsupportedKernelError
@@ -115,6 +115,7 @@ class Traces:
             wanted=selection.keys(),
             lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
             start_ns=self._clock_ns(),
+            grid=timelines.grid(request.views, time.monotonic_ns()),
         )
         self._running[trace.session_uid] = trace
         _log.info("trace %s (%r) starts", trace.session_uid, trace.session_name[:320])
@@ -130,6 +131,8 @@ class Traces:
         )
         if self._ticker is None:
             self._ticker = loop.create_task(self._tick(trace.counters))
+        if trace.grid is not None:
+            self._spawn(self._keep_time(trace, trace.grid))
 
     async def _add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
         new = {each.container_id: each for each in containers if _is_new(trace, each)}
@@ -168,7 +171,10 @@ class Traces:
             return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
         state = reports.tracing(container, found, self._clock_ns())
         gaps = reports.late(self._node.name, state, found, trace.start_ns) if late else []
-        return reports.Member(state, counter, start, gaps)
+        member = reports.Member(state, counter, start, gaps)
+        if trace.grid is not None:
+            member.timeline = timelines.Buckets(trace.grid, start, time.monotonic_ns(), wanted=trace.wanted)
+        return member
 
     def _started(self, trace: Trace, *, created: bool) -> agent_pb2.StartTraceResponse:
         states = (
@@ -281,6 +287,21 @@ class Traces:
             for trace in [each for each in self._running.values() if each.deadline and each.lease_is_over()]:
                 self._spawn(self._end(trace, agent_pb2.END_REASON_LEASE_EXPIRED))
 
+    async def _keep_time(self, trace: Trace, grid: timelines.Grid) -> None:
+        """Take a snapshot at each border of a timeline; those that a busy node has missed are not made up for."""
+        while not trace.ended.is_set():
+            border_ns = grid.next_border(time.monotonic_ns())
+            if border_ns is None:
+                return
+            if await _happens(trace.ended, (border_ns - time.monotonic_ns()) / 1e9):
+                return
+            async with trace.lock:
+                if trace.final is None:
+                    try:
+                        await self._call(trace.note_time, border_ns)
+                    except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
+                        _log.exception("trace %s: no snapshot for its timeline", trace.session_uid)
+
     async def _call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run something in the tracer's thread, one at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
@@ -305,8 +326,12 @@ def _until_next(period_seconds: float) -> float:
 
 
 async def _wait(event: asyncio.Event, interval_seconds: float) -> None:
+    await _happens(event, _until_next(interval_seconds))
+
+
+async def _happens(event: asyncio.Event, within_seconds: float) -> bool:
     try:
-        async with asyncio.timeout(_until_next(interval_seconds)):
-            await event.wait()
+        async with asyncio.timeout(within_seconds):
+            return await event.wait()
     except TimeoutError:
-        pass
+        return False

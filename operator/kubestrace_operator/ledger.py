@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubestrace_operator import conditions, merge, outcomes, status
 from kubestrace_operator.accounts import NodeAccount, is_traced
@@ -12,6 +12,9 @@ from kubestrace_operator.outcomes import Facts
 from kubestrace_operator.progress import MAX_PODS_REACHED, Failure, Progress, Targets
 from kubestrace_operator.targets import ChosenPod, Found
 from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from kubestrace_operator.timelines import Grid
 
 # Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
 _OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
@@ -32,6 +35,8 @@ class Ledger:
         self.nodes: dict[str, NodeAccount] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
+        # The buckets of the view timeline; None: it is off.
+        self.timeline: Grid | None = None
         self._taken_up = self.start is not None
         self._pods: dict[str, ChosenPod] = {}
         self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
@@ -120,6 +125,7 @@ class Ledger:
             targets=self._targets(final=final),
             failures=(*self.failures(final=final), *self._left_out()),
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
+            timeline=self.timeline,
         )
 
     def _targets(self, *, final: bool) -> Targets:

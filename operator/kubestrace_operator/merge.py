@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from kubestrace_operator import histograms
+from kubestrace_operator import histograms, timelines
 from kubestrace_protos.v1 import agent_pb2
 
 _Key = TypeVar("_Key")
@@ -66,6 +66,8 @@ class ContainerRow:
     errors: int = 0
     total_ns: int = 0
     wait_ns: int = 0
+    # None: the view was off.
+    timeline: timelines.Timeline | None = None
 
 
 @dataclass
@@ -113,6 +115,11 @@ class Merged:
     def wait_ns(self) -> int:
         """Time in calls whose purpose is to wait."""
         return sum(row.total_ns for row in self.syscalls.values() if row.wait)
+
+    @property
+    def timeline(self) -> timelines.Timeline:
+        """Everything by time; empty where the view was off."""
+        return timelines.add(row.timeline for row in self.containers.values() if row.timeline is not None)
 
 
 def merge(reports: Iterable[agent_pb2.Report]) -> Merged:
@@ -204,6 +211,7 @@ def _container(node: str, report: agent_pb2.ContainerReport) -> ContainerRow:
         errors=sum(counts.errors for counts in report.syscalls),
         total_ns=sum(counts.total_nanoseconds for counts in report.syscalls if not counts.wait),
         wait_ns=sum(counts.total_nanoseconds for counts in report.syscalls if counts.wait),
+        timeline=timelines.from_counts(report.timeline) if report.HasField("timeline") else None,
     )
 
 
@@ -226,7 +234,13 @@ def _both(one: ContainerRow, other: ContainerRow) -> ContainerRow:
         errors=one.errors + other.errors,
         total_ns=one.total_ns + other.total_ns,
         wait_ns=one.wait_ns + other.wait_ns,
+        timeline=_both_timelines(one.timeline, other.timeline),
     )
+
+
+def _both_timelines(one: timelines.Timeline | None, other: timelines.Timeline | None) -> timelines.Timeline | None:
+    kept = [each for each in (one, other) if each is not None]
+    return timelines.add(kept) if kept else None
 
 
 def _progress(row: ContainerRow) -> tuple[bool, int, int, bytes]:

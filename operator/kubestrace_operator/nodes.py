@@ -44,6 +44,8 @@ class Order:
     syscalls: tuple[str, ...]
     # Milliseconds that are left of the session, as of now.
     remaining: Callable[[], int]
+    # What is collected beyond the summary, as of now.
+    views: Callable[[], agent_pb2.Views] = agent_pb2.Views
 
 
 class NodeTrace:
@@ -169,6 +171,7 @@ class NodeTrace:
             syscalls=self._order.syscalls,
             duration_milliseconds=max(1, self._order.remaining()),
             lease_seconds=LEASE_SECONDS,
+            views=self._order.views(),
         )
         response = await self._calls.start(agent, request)
         sent = {container.container_id for container in containers}

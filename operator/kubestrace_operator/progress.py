@@ -6,6 +6,7 @@ from datetime import datetime
 
 from kubestrace_operator.conditions import Completeness, Outcome
 from kubestrace_operator.merge import Merged
+from kubestrace_operator.timelines import Grid
 
 # The reason of a failure that is a choice of the spec: it makes no result incomplete.
 MAX_PODS_REACHED = "MaxPodsReached"
@@ -48,6 +49,8 @@ class Progress:
     failures: tuple[Failure, ...] = ()
     # "unified" or "hybrid"; of each node that traces and said it.
     cgroup_modes: frozenset[str] = frozenset()
+    # The buckets of the view timeline; None: it is off.
+    timeline: Grid | None = None
 
 
 def completeness(merged: Merged, progress: Progress) -> Completeness:

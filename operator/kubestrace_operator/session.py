@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from kubestrace_operator import conditions, outcomes, targets
+from kubestrace_operator import conditions, outcomes, targets, views
 from kubestrace_operator.agents import AgentError, Endpoint
 from kubestrace_operator.conditions import Outcome
 from kubestrace_operator.errors import RejectedError
@@ -97,8 +97,13 @@ class Session:
         self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
         self._order = Order(
-            self.identity.uid, self.identity.path, spec.syscalls, lambda: int(1000 * self._schedule.remaining)
+            self.identity.uid,
+            self.identity.path,
+            spec.syscalls,
+            lambda: int(1000 * self._schedule.remaining),
+            lambda: views.request(spec, self._schedule.elapsed),
         )
+        self._ledger.timeline = views.grid(spec)
         if self._ledger.start is not None:
             await self._find_traces(self._ledger.start)
         if spec.target is not None:

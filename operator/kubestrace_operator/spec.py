@@ -15,6 +15,10 @@ DEFAULT_DURATION_SECONDS = 30
 MAX_DURATION_SECONDS = 3600
 DEFAULT_MAX_PODS = 20
 MAX_MAX_PODS = 500
+DEFAULT_BUCKETS = 60
+MAX_BUCKETS = 240
+# The agents refuse shorter buckets: 100 ms.
+MAX_BUCKETS_PER_SECOND = 10
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 # As the API server has them. Names go into paths and queries: nothing else may be in them.
@@ -82,6 +86,14 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Views:
+    """What is collected beyond the summary; None: this view is off."""
+
+    # Buckets of the session's duration.
+    timeline: int | None = None
+
+
+@dataclass(frozen=True)
 class TraceSpec:
     """A checked spec; `target` is None only where the caller said that it may be missing."""
 
@@ -89,6 +101,7 @@ class TraceSpec:
     duration_seconds: int = DEFAULT_DURATION_SECONDS
     syscalls: tuple[str, ...] = ()
     cancel: bool = False
+    views: Views = Views()
 
 
 def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> TraceSpec:
@@ -96,13 +109,15 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
 
     Local mode names its target on the command line, so a target may be missing there (`target_required=False`).
     """
-    top = fields.Fields(spec, "spec", ["target", "durationSeconds", "syscalls", "cancel"])
+    top = fields.Fields(spec, "spec", ["target", "durationSeconds", "syscalls", "cancel", "views"])
     target = _target(top, required=target_required)
+    duration_seconds = top.integer("durationSeconds", DEFAULT_DURATION_SECONDS, 1, MAX_DURATION_SECONDS)
     parsed = TraceSpec(
         target=target,
-        duration_seconds=top.integer("durationSeconds", DEFAULT_DURATION_SECONDS, 1, MAX_DURATION_SECONDS),
+        duration_seconds=duration_seconds,
         syscalls=top.strings("syscalls"),
         cancel=top.boolean("cancel"),
+        views=_views(top.nested("views", ["timeline"]), duration_seconds),
     )
     if top.problems:
         raise InvalidSpecError(tuple(top.problems))
@@ -140,6 +155,23 @@ def _target(top: fields.Fields, *, required: bool) -> Target | None:
 def _workload(target: fields.Fields) -> Workload:
     workload = target.nested("workload", ["kind", "name"])
     return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.named("name", _NAME, "name of a workload"))
+
+
+def _views(views: fields.Fields, duration_seconds: int) -> Views:
+    return Views(timeline=_timeline(views, duration_seconds) if views.has("timeline") else None)
+
+
+def _timeline(views: fields.Fields, duration_seconds: int) -> int:
+    """Return the buckets; where none are said there are 60, or as many as a shorter session has room for."""
+    timeline = views.nested("timeline", ["buckets"])
+    room = duration_seconds * MAX_BUCKETS_PER_SECOND
+    buckets = timeline.integer("buckets", min(DEFAULT_BUCKETS, room), 1, MAX_BUCKETS)
+    if buckets > room:
+        timeline.problem(
+            "buckets",
+            f"is {buckets}; a bucket is at least 100 ms long, and {duration_seconds} s have room for {room}",
+        )
+    return buckets
 
 
 def _containers(target: fields.Fields) -> tuple[str, ...]:

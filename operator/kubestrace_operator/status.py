@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kubestrace_operator import conditions, documents, table
+from kubestrace_operator import charts, conditions, documents, table
 from kubestrace_operator.conditions import Completeness
 from kubestrace_operator.merge import Merged, SyscallRow
 from kubestrace_operator.progress import Progress, completeness
@@ -47,11 +47,12 @@ def status(
     rows = ordered(merged.syscalls.values())
     build = _Builder(merged, progress, rows, now, previous_conditions)
     if limit_bytes is None:
-        return build.document(_everything(build))
+        return _with_timelines(build.document(_everything(build)), build, None)
     for listed in (MAX_LISTED, 30, 10, 3, 0):
         limits = _limits(build, listed)
         if size(build.document(limits(0))) <= limit_bytes:
-            return build.document(limits(_most_that_fit(build, limits, limit_bytes)))
+            cut = build.document(limits(_most_that_fit(build, limits, limit_bytes)))
+            return _with_timelines(cut, build, limit_bytes)
     return minimal(progress, now=now, previous_conditions=previous_conditions)
 
 
@@ -105,6 +106,23 @@ def _most_that_fit(build: "_Builder", limits: _LimitsFor, limit_bytes: int) -> i
     return fits
 
 
+def _with_timelines(document: dict[str, Any], build: "_Builder", limit_bytes: int | None) -> dict[str, Any]:
+    """Add the containers' own timelines, those with the most calls first, into the room that all else has left."""
+    rows = build.timelines()
+    if not rows:
+        return document
+    document["timeline"]["containers"] = kept = []
+    room = None if limit_bytes is None else limit_bytes - size(document)
+    for row in rows:
+        if room is not None:
+            room -= size(row) + 1
+            if room < 0:
+                document["truncated"] = True
+                break
+        kept.append(row)
+    return document
+
+
 def _kept(rows: Sequence[SyscallRow], limit: int) -> tuple[list[SyscallRow], list[SyscallRow]]:
     """Return the rows to show and those left out; both kinds, working and waiting, keep their longest."""
     working = [row for row in rows if not row.wait]
@@ -139,6 +157,16 @@ class _Builder:
         self._syscalls = {id(row): documents.syscall(row) for row in rows}
         self._completeness = completeness(merged, progress)
 
+    def timelines(self) -> list[dict[str, Any]]:
+        """Return the timeline of each container, the one with the most calls first."""
+        progress, whole = self.progress, self.merged.timeline
+        if progress.timeline is None or progress.start is None:
+            return []
+        length = charts.length(whole, progress.timeline, progress.start, progress.completion or self._now)
+        rows = documents.ordered_containers(self.merged.containers.values())
+        rows.sort(key=lambda row: -row.calls)
+        return [charts.container(row.state, row.timeline, length) for row in rows if row.timeline is not None]
+
     def head(self, complete: Completeness) -> dict[str, Any]:
         progress = self.progress
         document: dict[str, Any] = {"observedGeneration": progress.generation, "phase": progress.outcome.phase}
@@ -165,6 +193,11 @@ class _Builder:
             document["summary"] = self._summary(shown, limits)
             document["containers"] = self._containers[: limits.containers]
             document["trust"] = self._trust(limits)
+            if self.progress.timeline is not None:
+                end = self.progress.completion or self._now
+                document["timeline"] = charts.document(
+                    self.merged.timeline, self.progress.timeline, self.progress.start, end
+                )
         document["truncated"] = self._truncated(left_out, limits)
         return document
 

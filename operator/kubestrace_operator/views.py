@@ -1,0 +1,22 @@
+"""What a spec's views come to: the part of the agents' request, and the buckets of the timeline."""
+
+from kubestrace_operator.spec import TraceSpec
+from kubestrace_operator.timelines import Grid
+from kubestrace_protos.v1 import agent_pb2
+
+
+def request(spec: TraceSpec, elapsed_seconds: float) -> agent_pb2.Views:
+    """Return what an agent is asked for that begins so long after the session's start."""
+    views = agent_pb2.Views()
+    if spec.views.timeline is not None:
+        views.timeline.buckets = spec.views.timeline
+        views.timeline.duration_milliseconds = 1000 * spec.duration_seconds
+        views.timeline.elapsed_milliseconds = int(1000 * elapsed_seconds)
+    return views
+
+
+def grid(spec: TraceSpec) -> Grid | None:
+    """Return the buckets of the session; None where its spec has no timeline."""
+    if spec.views.timeline is None:
+        return None
+    return Grid(spec.views.timeline, 1_000_000_000 * spec.duration_seconds)
