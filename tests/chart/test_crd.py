@@ -25,6 +25,11 @@ def session(spec: dict[str, Any] | None = None, name: str = "slow-checkout") -> 
     return {"apiVersion": "kubestrace.io/v1alpha1", "kind": "TraceSession", "metadata": {"name": name}, "spec": spec}
 
 
+def timeline(buckets: int, **spec: Any) -> dict[str, Any]:
+    """Return a spec with a timeline."""
+    return {"target": {"podName": "x"}, "views": {"timeline": {"buckets": buckets}}, **spec}
+
+
 def created(cluster: Cluster, document: dict[str, Any], *options: str) -> dict[str, Any]:
     """Create a session and return it as the API server answered."""
     return json.loads(cluster.ask("create", "-o", "json", "--validate=strict", *options, "-f", "-", document=document))
@@ -94,7 +99,10 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
             VALUES_RULE,
         ),
         ({"target": {"selector": {"matchExpressions": [{"key": "a", "operator": "Equals"}]}}}, '"NotIn"'),
-        ({"target": {"podName": "x"}, "views": {}}, 'unknown field "spec.views"'),
+        ({"target": {"podName": "x"}, "views": {"weather": {}}}, 'unknown field "spec.views.weather"'),
+        (timeline(0), "greater than or equal to 1"),
+        (timeline(241), "less than or equal to 240"),
+        (timeline(11, durationSeconds=1), "a bucket is at least 100 ms long; at most durationSeconds x 10 buckets"),
         ({"target": {"podName": "x", "namespace": "y"}}, 'unknown field "spec.target.namespace"'),
     ],
     ids=lambda value: str(value)[:60],
@@ -102,6 +110,14 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
 def test_a_wrong_session_is_refused(dry_cluster: Cluster, spec: dict[str, Any], complaint: str) -> None:
     """Each wrong field is named, and nothing that is not served is accepted."""
     assert complaint in refused(dry_cluster, session(spec))
+
+
+@pytest.mark.parametrize(
+    "spec", [timeline(1), timeline(240), timeline(10, durationSeconds=1), {**timeline(1), "views": {"timeline": {}}}]
+)
+def test_a_timeline_is_taken_and_given_back_as_it_was(dry_cluster: Cluster, spec: dict[str, Any]) -> None:
+    """All that its bounds allow; the buckets that are left out are no field that the API server fills in."""
+    assert created(dry_cluster, session(spec), "--dry-run=server")["spec"]["views"] == spec["views"]
 
 
 def test_a_new_session_says_that_nobody_has_seen_it(cluster: Cluster) -> None:
@@ -129,6 +145,7 @@ def test_defaults_are_written_into_the_top_of_the_spec_only(cluster: Cluster) ->
         ({"durationSeconds": 31}, "durationSeconds cannot change after creation; end the session early with cancel"),
         ({"syscalls": ["read"]}, "syscalls cannot change after creation; create another TraceSession"),
         ({"syscalls": None}, "syscalls cannot change after creation"),
+        ({"views": {"timeline": {"buckets": 5}}}, "views cannot change after creation; create another TraceSession"),
     ],
     ids=str,
 )
@@ -201,6 +218,16 @@ def full_status() -> dict[str, Any]:
             "ioUring": True,
             "cgroupMode": "hybrid",
             "agentCpuMillicores": 4,
+        },
+        "timeline": {
+            **{name: [0, 2**53 + 1] for name in ("calls", "errors", "totalNanoseconds", "waitNanoseconds")},
+            "startTime": time,
+            "bucketNanoseconds": 500_000_000,
+            "lateSnapshots": 1,
+            "chart": " calls | \u2588| at most 3 in 500.0ms\n",
+            "containers": [
+                {"pod": "checkout-0", "container": "app", "restarts": 0, "calls": [0, 3], "errors": [0, 0]},
+            ],
         },
         "truncated": False,
     }

@@ -1,6 +1,7 @@
 """Small fakes for the agent's parts: a tracer that counts what a test tells it to, a node of folders, a runtime."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 
@@ -51,7 +52,8 @@ class FakeTracer:
         if self.broken:
             raise ValueError("the counters make no sense")
         self.epoch += 1
-        return {slot: RawCounts(epoch=self.epoch, rows=dict(self.rows[slot])) for slot in slots}
+        now = time.monotonic_ns()
+        return {slot: RawCounts(epoch=self.epoch, time_ns=now, rows=dict(self.rows[slot])) for slot in slots}
 
     def close(self) -> None:
         """Remember that."""

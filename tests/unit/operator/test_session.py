@@ -636,3 +636,22 @@ async def test_a_session_in_which_nothing_was_called() -> None:
     assert stage.condition("Finished") == ("True", "Completed")
     assert "no system call was made" in stage.message()
     assert status["table"] == "No system call was made.\n"
+
+
+@in_no_time
+async def test_an_agent_that_comes_late_is_told_how_much_has_gone() -> None:
+    """Views go to every node; an agent that takes over in the middle counts in the session's buckets."""
+    stage = Stage(pod("a"), pod("b", "n2"))
+
+    def restart() -> None:
+        stage.agents["n1"].restart()
+
+    await during(stage, restart, at=4.0, views={"timeline": {"buckets": 10}})
+    first, *_, again = (each.views.timeline for each in stage.agents["n1"].requests)
+    (other,) = {each.views.timeline.elapsed_milliseconds for each in stage.agents["n2"].requests}
+
+    assert (first.buckets, first.duration_milliseconds, first.elapsed_milliseconds) == (10, 10_000, 0)
+    assert (again.buckets, again.duration_milliseconds) == (10, 10_000)
+    assert 4000 <= again.elapsed_milliseconds < 6000
+    assert other < 100
+    assert len(stage.cluster.status["timeline"]["calls"]) == 10

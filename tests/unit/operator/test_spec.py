@@ -43,7 +43,7 @@ def test_every_problem_is_named_at_once() -> None:
             "target": {"podName": "a", "workload": {"kind": "Cron"}, "containers": ["", 3], "maxPods": True},
             "durationSeconds": "30",
             "syscalls": "read",
-            "views": {},
+            "views": {"weather": {}},
         }
     )
 
@@ -55,7 +55,7 @@ def test_every_problem_is_named_at_once() -> None:
     assert "spec.target.maxPods must be a whole number, not True" in found
     assert "spec.durationSeconds must be a whole number, not '30'" in found
     assert "spec.syscalls must be a list" in found
-    assert "spec.views is no field of this version" in found
+    assert "spec.views.weather is no field of this version" in found
 
 
 @pytest.mark.parametrize("seconds", [0, 3601, -1])
@@ -159,3 +159,27 @@ def test_labels_with_a_prefix_and_without_a_value() -> None:
     spec = parse({"target": {"selector": {"matchLabels": {"app.kubernetes.io/name": "", "a_B.c-d": "X_y.z-1"}}}})
 
     assert spec.target is not None
+
+
+@pytest.mark.parametrize(
+    ("timeline", "seconds", "buckets"), [({}, 30, 60), ({}, 2, 20), ({"buckets": 240}, 24, 240), ({"buckets": 1}, 1, 1)]
+)
+def test_a_timeline_has_sixty_buckets_unless_said_otherwise(
+    timeline: dict[str, int], seconds: int, buckets: int
+) -> None:
+    """Fewer where a short session has no room for sixty."""
+    spec = parse({"target": {"podName": "a"}, "durationSeconds": seconds, "views": {"timeline": timeline}})
+
+    assert spec.views.timeline == buckets
+
+
+def test_a_timeline_is_off_unless_asked_for() -> None:
+    """An empty mapping of views asks for none."""
+    assert parse({"target": {"podName": "a"}, "views": {}}).views.timeline is None
+
+
+def test_buckets_that_are_too_short_are_refused() -> None:
+    """The sentence says how many there is room for."""
+    found = problems({"target": {"podName": "a"}, "durationSeconds": 5, "views": {"timeline": {"buckets": 51}}})
+
+    assert found == ("spec.views.timeline.buckets is 51; a bucket is at least 100 ms long, and 5 s have room for 50")
