@@ -119,7 +119,11 @@ class Merged:
     @property
     def timeline(self) -> timelines.Timeline:
         """Everything by time; empty where the view was off."""
-        return timelines.add(row.timeline for row in self.containers.values() if row.timeline is not None)
+        parts = [row.timeline for row in self.containers.values() if row.timeline is not None]
+        total = timelines.add(parts)
+        # One snapshot is late for all containers of its node: the sum would count it for each.
+        total.late = max((part.late for part in parts), default=0)
+        return total
 
 
 def merge(reports: Iterable[agent_pb2.Report]) -> Merged:

@@ -8,8 +8,8 @@ from agent_process import Agent, Stub, Tree, request
 from kubestrace_protos.v1 import agent_pb2
 
 CALLS = 20_000
-BUCKET_NS = 200_000_000
-VIEWS = agent_pb2.Views(timeline=agent_pb2.Timeline(buckets=50, duration_milliseconds=10_000))
+BUCKET_NS = 500_000_000
+VIEWS = agent_pb2.Views(timeline=agent_pb2.Timeline(buckets=120, duration_milliseconds=60_000))
 
 
 async def test_each_container_has_its_burst_where_it_was(agent: Agent, tree: Tree) -> None:
@@ -21,11 +21,11 @@ async def test_each_container_has_its_burst_where_it_was(agent: Agent, tree: Tre
         stub = Stub(connection)
         started = await stub.StartTrace(request(one, two, views=VIEWS))
         for container in (one, two):
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1)
             begin = time.time_ns()
             container.work()
             worked[f"containerd://{container.id}"] = begin, time.time_ns(), CALLS if container is one else 2 * CALLS
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1)
         report = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="session-1"))).report
 
     assert len(report.containers) == 2

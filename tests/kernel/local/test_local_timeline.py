@@ -47,10 +47,9 @@ def test_a_burst_is_where_it_was(tmp_path: Path) -> None:
 
     assert status["summary"]["calls"] == sum(timeline["calls"]) == 20_008
     assert status["summary"]["totalNanoseconds"] == sum(timeline["totalNanoseconds"])
-    # A border's snapshot comes a little after it.
-    around = timeline["calls"][max(burst.start - 1, 0) : burst.stop]
-    assert 20_000 <= sum(around) <= 20_008
-    assert timeline["calls"].index(max(timeline["calls"])) in range(burst.start - 1, burst.stop)
+    # A border's snapshot comes a little after it, on a busy machine later than that.
+    assert sum(timeline["calls"][burst.start - 1 : burst.stop + 1]) >= 20_000
+    assert max(timeline["calls"]) in timeline["calls"][burst.start - 1 : burst.stop + 1]
     assert timeline["containers"][0]["calls"] == timeline["calls"]
 
 
@@ -62,7 +61,7 @@ def test_a_command_without_a_duration_gets_buckets_that_fit(tmp_path: Path) -> N
     assert timeline["bucketNanoseconds"] == 400_000_000
     assert 6 <= len(timeline["calls"]) <= 8
     assert status["summary"]["calls"] == sum(timeline["calls"]) == 20_008
-    assert sum(timeline["calls"][max(burst.start - 1, 0) : burst.stop]) >= 20_000
+    assert sum(timeline["calls"][burst.start - 1 : burst.stop + 1]) >= 20_000
 
 
 def test_the_chart_stands_below_the_table() -> None:
