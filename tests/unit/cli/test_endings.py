@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from kubestrace_cli.signals import Received, Signals
 
 @pytest.fixture
 def signals() -> Iterator[Signals]:
-    """Take SIGUSR1 as an event."""
+    """Take SIGUSR1 as an event, when it is sent to this thread: one of gRPC's, of other tests, would die of it."""
     with Signals([signal.SIGUSR1]) as taken:
         yield taken
 
@@ -43,7 +44,7 @@ def test_the_duration_ends_it(signals: Signals) -> None:
 
 def test_a_signal_ends_it_when_nobody_else_takes_signals(signals: Signals) -> None:
     """Ctrl-C is a person's wish and the message names the signal."""
-    os.kill(os.getpid(), signal.SIGUSR1)
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
 
     ending = endings.wait(signals, endings.Watched("x"), duration_seconds=30, on_signal=None, on_tick=nothing)
 
@@ -54,7 +55,7 @@ def test_a_signal_ends_it_when_nobody_else_takes_signals(signals: Signals) -> No
 def test_signals_are_handed_on_and_the_trace_goes_on(signals: Signals) -> None:
     """With a taker, the signal is its own and the duration still decides."""
     taken: list[Received] = []
-    os.kill(os.getpid(), signal.SIGUSR1)
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
 
     ending = endings.wait(signals, endings.Watched("x"), duration_seconds=0.2, on_signal=taken.append, on_tick=nothing)
 

@@ -1,7 +1,7 @@
 """Signals with their sender."""
 
-import os
 import signal
+import threading
 
 from kubestrace_cli.signals import Received, Signals
 
@@ -10,7 +10,7 @@ def test_a_signal_is_read_and_does_not_act() -> None:
     """What a process sends is read as an event, and afterwards signals act as before."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with Signals([signal.SIGUSR1, signal.SIGTERM]) as signals:
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
         received = signals.read()
         nothing = signals.read()
 
@@ -24,7 +24,7 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
     old = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     try:
         with Signals([signal.SIGUSR2]) as signals:
-            os.kill(os.getpid(), signal.SIGUSR2)
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR2)
             received = signals.read()
     finally:
         signal.signal(signal.SIGUSR2, old)
