@@ -126,8 +126,8 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
     session = local.add_argument_group("the session")
     session.add_argument(
         "-f", "--file", type=Path, metavar="SESSION.yaml",
-        help="a TraceSession (-: from standard input): its durationSeconds, syscalls and views hold, its metadata is kept; "
-        "its target is replaced by what the command line names",
+        help="a TraceSession (-: from standard input): its durationSeconds, syscalls and views hold, its "
+        "metadata is kept; its target is replaced by what the command line names",
     )  # fmt: skip
     session.add_argument(
         "-d", "--duration", type=_duration, metavar="SECONDS",
