@@ -29,12 +29,19 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def system() -> Namespace:
     """The chart, installed by Helm the way the README says, with every agent ready."""
+    made = Namespace(SYSTEM)
+    was_there = SYSTEM in run("helm", "list", "--all-namespaces", "--output", "json")
     run(
         *("helm", "upgrade", "--install", "kubestrace", str(ROOT / "charts/kubestrace")),
         *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "3m"),
         timeout_seconds=200,
     )
-    return Namespace(SYSTEM)
+    if was_there:
+        # The images keep their tags while they are being worked on: what runs may be older.
+        made.kubectl("rollout", "restart", "deployment/kubestrace-operator", "daemonset/kubestrace-agent")
+        for name in ("deployment/kubestrace-operator", "daemonset/kubestrace-agent"):
+            made.kubectl("rollout", "status", name, "--timeout=90s")
+    return made
 
 
 @pytest.fixture

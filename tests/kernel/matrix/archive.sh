@@ -8,7 +8,7 @@ flavour=cloud-amd64
 archive_suites=(debian-security/bullseye-security debian/bookworm debian/bookworm-backports debian/trixie-backports)
 
 # apt with lists and packages of its own, whatever the machine's sources are; packages are signed as always.
-# -1 of Valid-Until: a suite that has retired is no reason to fail.
+# A suite that has retired is no reason to fail.
 prepare_archive() {
   packages debian-archive-keyring kmod xz-utils zstd
   mkdir -p "$archive/apt/lists/partial" "$archive/apt/archives/partial" "$archive/apt/parts" "$archive/packages"
@@ -72,7 +72,8 @@ fetch_kernel() {
     new=$archive/$release.new
     rm -rf "$new"
     # Since 7.0 the image's package only depends on two others.
-    parts=$(in_archive apt-cache show "linux-image-$release" | grep -oE "linux-(binary|modules)-$release" | sort -u) || true
+    parts=$(in_archive apt-cache show "linux-image-$release" |
+      grep -oF -e "linux-binary-$release" -e "linux-modules-$release" | sort -u) || true
     # shellcheck disable=SC2086 # package names hold no spaces
     unpack "$new" "linux-image-$release" $parts || return 1
     # Older packages have lib/modules and the image in boot.
