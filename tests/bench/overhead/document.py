@@ -70,6 +70,9 @@ Without `--docs` it only prints the table. Quicker, or in part:
 """
 
 
+_MET = {True: "met", False: "**missed**", None: "not decided: the noise is as great"}
+
+
 def page(results: Results, data: str) -> str:
     """The whole page."""
     runs = sum(map(len, results.samples.values()))
@@ -97,7 +100,7 @@ def _goals(results: Results) -> Iterator[str]:
     yield "| --- | --- | --- |"
     for mode in modes:
         for goal in judge(results, mode):
-            yield f"| {goal.text} | {goal.measured} | {'met' if goal.met else '**missed**'} |"
+            yield f"| {goal.text} | {goal.measured} | {_MET[goal.met]} |"
 
 
 def _table(results: Results, workload: dict[str, str]) -> str:
