@@ -71,9 +71,9 @@ fetch_kernel() {
     update_archive || return 1
     new=$archive/$release.new
     rm -rf "$new"
-    # Since 7.0 the image's package only depends on two others.
+    # Since 7.0 the image's package only depends on others; modules.builtin is in -base.
     parts=$(in_archive apt-cache show "linux-image-$release" |
-      grep -oF -e "linux-binary-$release" -e "linux-modules-$release" | sort -u) || true
+      grep -oF -e "linux-base-$release" -e "linux-binary-$release" -e "linux-modules-$release" | sort -u) || true
     # shellcheck disable=SC2086 # package names hold no spaces
     unpack "$new" "linux-image-$release" $parts || return 1
     # Older packages have lib/modules and the image in boot.
