@@ -153,6 +153,8 @@ def _slow_calls(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         result = f"-1 {row['errno']}" if "errno" in row else row["result"]
         thread = f"{row['pid']:5}  {row['thread']:<16}"
         call = f"{row['syscall']}({row['arguments']}) = {result}"
+        if "abi" in row:
+            call += f"  ({row['abi']})"
         yield f"{row['time'][11:26]} {row['nanoseconds'] / 1e6:10.3f} {thread} {call}"
 
 
