@@ -64,6 +64,7 @@ class _Local:
             options.target,
             duration_seconds=options.duration_seconds,
             syscalls=options.syscalls,
+            slow_milliseconds=options.slow_milliseconds,
             timeline=options.timeline,
         )
         self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
@@ -115,6 +116,7 @@ class _Local:
                 self._wanted,
                 buckets=self._session.timeline,
                 duration_seconds=self._session.duration_seconds,
+                slow_calls=self._session.slow_calls,
             )
             if command:
                 command.release()

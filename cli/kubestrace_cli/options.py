@@ -9,6 +9,7 @@ from pathlib import Path
 MAX_DURATION_SECONDS = 3600
 MAX_BUCKETS = 240
 DEFAULT_DURATION_SECONDS = 30
+MAX_SLOW_MILLISECONDS = 60_000
 
 _EPILOG = """\
 What to trace (exactly one):
@@ -33,6 +34,7 @@ Examples:
   kubestrace local -- make -j4
   kubestrace local --pid 4711 -d 10
   kubestrace local -e '%file,%network,!stat' -- python3 app.py
+  kubestrace local --slow 10 --pid 4711
   kubestrace local --container 3f4e19a2 -o json --to result.json
   kubestrace local -f session.yaml --cgroup system.slice/nginx.service
 """
@@ -51,6 +53,7 @@ class Options:
     to: Path | None  # None: standard output
     duration_seconds: int | None  # None: as the session says
     syscalls: tuple[str, ...] | None  # None: as the session says
+    slow_milliseconds: int | None = None  # None: as the session says
     pid: int | None = None
     cgroup: str | None = None
     container: str | None = None
@@ -106,7 +109,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         help="trace a program, process, cgroup or container of this machine",
         description="Counts and times the system calls of one program, process, cgroup or container of this machine, "
         "exactly, in the kernel: the same engine and the same result as a TraceSession in a cluster. Needs root.",
-        usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [--timeline N]\n"
+        usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [--slow MILLISECONDS] [--timeline N]\n"
         "                        [-o table|yaml|json] [--to FILE]\n"
         "                        (--pid P | --cgroup PATH | --container ID | -- COMMAND ...)",
         epilog=_EPILOG,
@@ -138,6 +141,11 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         "-e", "--syscalls", type=_syscalls, metavar="SYSCALLS",
         help="only these system calls, in strace's words, separated by commas: names, classes (%%file, %%network), "
         "/regular expressions, !exclusions (default: the session's, else all)",
+    )  # fmt: skip
+    session.add_argument(
+        "--slow", type=_slow, metavar="MILLISECONDS",
+        help="list the slowest calls that took at least so long, with their arguments, as strace -T with a bound "
+        f"would, 1 to {MAX_SLOW_MILLISECONDS} (default: the session's slowCalls view, else no list)",
     )  # fmt: skip
     session.add_argument(
         "--timeline", type=_buckets, metavar="N",
@@ -174,6 +182,7 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         to=options.to,
         duration_seconds=options.duration,
         syscalls=options.syscalls,
+        slow_milliseconds=options.slow,
         pid=options.pid,
         cgroup=options.cgroup,
         container=options.container,
@@ -215,6 +224,12 @@ def _not_empty(text: str) -> str:
 def _duration(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_DURATION_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r}: whole seconds from 1 to {MAX_DURATION_SECONDS}")
+    return int(text)
+
+
+def _slow(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_SLOW_MILLISECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r}: whole milliseconds from 1 to {MAX_SLOW_MILLISECONDS}")
     return int(text)
 
 

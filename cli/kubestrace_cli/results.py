@@ -5,7 +5,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -55,6 +55,7 @@ def status(
         targets=progress.Targets(matched=1, finished=1),
         cgroup_modes=frozenset({_MODES[mode]}),
         filtered=bool(session.syscalls),
+        slow_calls=session.slow_calls.limit if session.slow_calls else None,
         timeline=Grid(session.timeline, timeline_ns) if session.timeline and timeline_ns else None,
     )
     return statuses.status(merge.merge([report]), stands, now=end, limit_bytes=None)
@@ -135,8 +136,26 @@ def table(document: Mapping[str, Any]) -> str:
         lines += [f"{each['count']:9} {each['errno']:<16} {_name(each)}" for each in errors[:_SHOWN_ERRORS]]
     if len(errors) > _SHOWN_ERRORS:
         lines.append(f"{sum(each['count'] for each in errors[_SHOWN_ERRORS:]):9} ({len(errors) - _SHOWN_ERRORS} more)")
+    if "slowCalls" in state:
+        lines += ["", *_slow_calls(state["slowCalls"])]
     lines += ["", *_remarks(state)]
     return "\n".join(lines) + "\n"
+
+
+def _slow_calls(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Tell the slowest calls, each in a line as strace -T has it, with when and who before it."""
+    if not rows:
+        yield "No call was slow."
+        return
+    yield "slow calls, those that wait at the end"
+    yield "time (UTC)            msec   pid  thread           call"
+    for row in rows:
+        result = f"-1 {row['errno']}" if "errno" in row else row["result"]
+        thread = f"{row['pid']:5}  {row['thread']:<16}"
+        call = f"{row['syscall']}({row['arguments']}) = {result}"
+        if "abi" in row:
+            call += f"  ({row['abi']})"
+        yield f"{row['time'][11:26]} {row['nanoseconds'] / 1e6:10.3f} {thread} {call}"
 
 
 def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
@@ -146,6 +165,8 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
     yield said["Finished"]["message"]
     if not trust["complete"]:
         yield f"NOT COMPLETE: {said['DataComplete']['message']}"
+    if trust.get("slowCallsLost"):
+        yield f"Slow calls that had no room and may be missing in the list: {trust['slowCallsLost']}."
     if trust["unmatchedCalls"]:
         yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:

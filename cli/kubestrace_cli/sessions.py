@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Session:
     syscalls: tuple[str, ...]
     # Buckets of the view timeline; None: it is off.
     timeline: int | None = None
+    # None: this view is off.
+    slow_calls: spec.SlowCalls | None = None
 
     @property
     def name(self) -> str:
@@ -61,6 +63,14 @@ class Session:
         generation = self.metadata.get("generation")
         return generation if isinstance(generation, int) else 1
 
+    def _views(self) -> dict[str, Any]:
+        views: dict[str, Any] = {}
+        if self.timeline is not None:
+            views["timeline"] = {"buckets": self.timeline}
+        if slow := self.slow_calls:
+            views["slowCalls"] = {"thresholdMilliseconds": slow.threshold_milliseconds, "limit": slow.limit}
+        return views
+
     def document(self, status: Mapping[str, Any]) -> dict[str, Any]:
         """Return the whole resource as a cluster would hold it; one that is given it begins a session of its own."""
         annotations = {**(self.metadata.get("annotations") or {}), TARGET_ANNOTATION: json.dumps(self.traced)}
@@ -69,8 +79,8 @@ class Session:
             wanted["durationSeconds"] = self.duration_seconds
         if self.syscalls:
             wanted["syscalls"] = list(self.syscalls)
-        if self.timeline is not None:
-            wanted["views"] = {"timeline": {"buckets": self.timeline}}
+        if asked := self._views():
+            wanted["views"] = asked
         return {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -87,6 +97,7 @@ def make(
     duration_seconds: int | None,
     syscalls: tuple[str, ...] | None,
     timeline: int | None = None,
+    slow_milliseconds: int | None = None,
 ) -> Session:
     """Return the session; what is given here holds before the file, and the file before the defaults.
 
@@ -107,6 +118,7 @@ def make(
         duration_seconds=duration_seconds,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
         timeline=timeline,
+        slow_calls=_slow_calls(parsed.views.slow_calls, slow_milliseconds),
     )
 
 
@@ -118,6 +130,12 @@ def _check_room(file: Path | None, timeline: int | None, duration_seconds: int |
         file or Path("--timeline"),
         f"{timeline} buckets: one is at least 100 ms long, and {duration_seconds} s have room for {room}",
     )
+
+
+def _slow_calls(asked: spec.SlowCalls | None, slow_milliseconds: int | None) -> spec.SlowCalls | None:
+    if slow_milliseconds is None:
+        return asked
+    return replace(asked or spec.SlowCalls(), threshold_milliseconds=slow_milliseconds)
 
 
 def _parsed(file: Path | None, wanted: Mapping[str, Any]) -> spec.TraceSpec:

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.slow_calls import MAX_LIMIT, MAX_THRESHOLD_NS, MIN_THRESHOLD_NS
+
 if TYPE_CHECKING:
     from kubestrace_protos.v1 import agent_pb2
 
@@ -86,6 +88,17 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
         raise InvalidRequestError("InvalidContainer", "a container has no container_id")
     if request.views.HasField("timeline"):
         _check_timeline(request.views.timeline, limits)
+    if request.views.HasField("slow_calls"):
+        _check_slow_calls(request.views.slow_calls)
+
+
+def _check_slow_calls(view: agent_pb2.SlowCallsView) -> None:
+    if not MIN_THRESHOLD_NS <= view.threshold_nanoseconds <= MAX_THRESHOLD_NS:
+        raise InvalidRequestError(
+            "InvalidSlowCalls", f"threshold_nanoseconds is {view.threshold_nanoseconds}, and must be from 1 ms to 60 s"
+        )
+    if not 1 <= view.limit <= MAX_LIMIT:
+        raise InvalidRequestError("InvalidSlowCalls", f"limit is {view.limit}, and must be from 1 to {MAX_LIMIT}")
 
 
 def _check_timeline(timeline: agent_pb2.Timeline, limits: Limits) -> None:

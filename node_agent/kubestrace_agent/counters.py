@@ -11,14 +11,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from kubestrace_agent import cgroups
+from kubestrace_agent import cgroups, slow_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from kubestrace_agent.containers import Resolved
-    from kubestrace_agent.kernel.counts import RawCounts
+    from kubestrace_agent.kernel.counts import Floors, RawCounts, RawSlowCall
     from kubestrace_agent.syscalls import SyscallKey
 
     # What is counted; None is everything.
@@ -45,6 +45,15 @@ class Tracer(Protocol):
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Read counters."""
 
+    def want_slow_calls(self, slot: int, floors: Floors | None) -> None:
+        """Begin or end to tell slow calls."""
+
+    def slow_calls(self) -> dict[int, list[RawSlowCall]]:
+        """Give those that came since the last time."""
+
+    def slow_calls_lost(self, slot: int) -> int:
+        """Count those that had no room."""
+
     def close(self) -> None:
         """Give everything back."""
 
@@ -57,6 +66,8 @@ class Counter:
     cgroup_id: int
     slot: int
     users: dict[str, Wanted] = field(default_factory=dict)
+    # By user: only of those that asked for the view.
+    slow: dict[str, slow_calls.Slowest] = field(default_factory=dict)
     counts: RawCounts | None = None
     ended_ns: int = 0
     was_populated: bool = False
@@ -88,11 +99,44 @@ class Counters:
         counter.counts = self._tracer.snapshot([counter.slot])[counter.slot]
         return counter, counter.counts
 
+    def want_slow_calls(self, counter: Counter, user: str, slowest: slow_calls.Slowest) -> None:
+        """Collect a container's slow calls for a user from now on. Raises UnsupportedKernelError, OSError."""
+        self._read_slow_calls()
+        slowest.since_ns = time.monotonic_ns()
+        slowest.lost_before = slowest.lost_now = self._tracer.slow_calls_lost(counter.slot)
+        counter.slow[user] = slowest
+        try:
+            self._set_floors(counter)
+        except BaseException:
+            del counter.slow[user]
+            raise
+
+    def _set_floors(self, counter: Counter) -> None:
+        floors = slow_calls.union(each.floors for each in counter.slow.values()) if counter.slow else None
+        self._tracer.want_slow_calls(counter.slot, floors)
+
+    def _read_slow_calls(self) -> None:
+        telling = {counter.slot: counter for counter in self._counters.values() if counter.slow}
+        if not telling:
+            return
+        unix_minus_monotonic_ns = self._clock_ns() - time.monotonic_ns()
+        for slot, calls in self._tracer.slow_calls().items():
+            for slowest in telling[slot].slow.values() if slot in telling else ():
+                slowest.take(calls, unix_minus_monotonic_ns)
+        for slot, counter in telling.items():
+            lost = self._tracer.slow_calls_lost(slot)
+            for slowest in counter.slow.values():
+                slowest.lost_now = lost
+            self._set_floors(counter)
+
     def release(self, counter: Counter, user: str) -> None:
         """Let go of a container; the last user ends the counting."""
         counter.users.pop(user, None)
+        slowest = counter.slow.pop(user, None)
         if counter.ended_ns:
             return
+        if slowest is not None:
+            self._set_floors(counter)
         if counter.users:
             self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
         else:
@@ -115,6 +159,7 @@ class Counters:
         ended = [counter for counter in by_slot.values() if _has_ended(counter)]
         for slot, counts in self._tracer.snapshot(by_slot).items():
             by_slot[slot].counts = counts
+        self._read_slow_calls()
         self._refreshed = time.monotonic()
         for counter in ended:
             counter.ended_ns = self._clock_ns()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.containers import Resolved
     from kubestrace_agent.counters import Counter, Wanted
     from kubestrace_agent.kernel.counts import RawCounts
+    from kubestrace_agent.slow_calls import Slowest
     from kubestrace_agent.timelines import Buckets
 
 _Phase = agent_pb2.ContainerState.Phase
@@ -30,6 +31,7 @@ class Member:
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     settled: agent_pb2.ContainerReport | None = None
     timeline: Buckets | None = None
+    slowest: Slowest | None = None
 
     def note_time(self) -> None:
         """Put what the newest snapshot holds into the timeline, if one is kept."""
@@ -75,6 +77,17 @@ def late(node: str, state: agent_pb2.ContainerState, found: Resolved, trace_star
     ]
 
 
+def without_slow_calls(node: str, state: agent_pb2.ContainerState, message: str) -> agent_pb2.Gap:
+    """Give the gap of a container whose slow calls cannot be told, although it is counted."""
+    return agent_pb2.Gap(
+        node=node,
+        reason="SlowCallsUnavailable",
+        message=message,
+        start_time_unix_nanoseconds=state.start_time_unix_nanoseconds,
+        container=state.container,
+    )
+
+
 def container_report(member: Member, wanted: Wanted) -> agent_pb2.ContainerReport:
     """Give what was counted of a container so far; a container that has ended is settled by this."""
     if member.settled is not None or member.counter is None:
@@ -85,6 +98,9 @@ def container_report(member: Member, wanted: Wanted) -> agent_pb2.ContainerRepor
         counted = aggregate.difference(member.start, counter.counts, wanted=wanted, architecture=platform.machine())
         report.syscalls.extend(counted.syscalls)
         report.trust.CopyFrom(counted.trust)
+    if member.slowest is not None:
+        report.slow_calls.extend(member.slowest.calls())
+        report.trust.slow_calls_lost = member.slowest.lost
     if member.timeline is not None:
         member.note_time()
         report.timeline.CopyFrom(member.timeline.message())
@@ -92,7 +108,7 @@ def container_report(member: Member, wanted: Wanted) -> agent_pb2.ContainerRepor
     if counter.ended_ns:
         member.state.phase = _Phase.PHASE_ENDED
         member.state.end_time_unix_nanoseconds = counter.ended_ns
-        member.settled, member.start, member.counter = report, None, None
+        member.settled, member.start, member.counter, member.slowest = report, None, None, None
     report.state.CopyFrom(member.state)
     return report
 
@@ -104,6 +120,7 @@ def total_trust(parts: Iterable[agent_pb2.Trust], agent_cpu_millicores: int) -> 
         total.unmatched_calls += part.unmatched_calls
         total.unreturned_calls += part.unreturned_calls
         total.lost_calls += part.lost_calls
+        total.slow_calls_lost += part.slow_calls_lost
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)
     return total

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kubestrace_operator.conditions import Outcome
-from kubestrace_operator.merge import ContainerRow, SyscallRow
+from kubestrace_operator.merge import ContainerRow, SlowCallRow, SyscallRow
 from kubestrace_operator.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
 
@@ -85,6 +85,29 @@ def container(row: ContainerRow) -> dict[str, Any]:
         "errors": row.errors,
         "totalNanoseconds": row.total_ns,
         "waitNanoseconds": row.wait_ns,
+    }
+
+
+def slow_call(row: SlowCallRow) -> dict[str, Any]:
+    """Return a row of slowCalls. What came from an agent is bounded there."""
+    call = row.call
+    start = moment(call.start_time_unix_nanoseconds // 1_000_000_000 * 1_000_000_000)
+    # Exact: a float of today's nanoseconds is not, to the microsecond.
+    start = start.replace(microsecond=call.start_time_unix_nanoseconds % 1_000_000_000 // 1000)
+    document: dict[str, Any] = {"time": precise(start), "syscall": call.name}
+    if call.abi:
+        document["abi"] = call.abi
+    document |= {"nanoseconds": call.nanoseconds, "wait": call.wait, "arguments": call.arguments}
+    document |= {"errno": call.errno} if call.errno else {"result": call.result}
+    return document | {
+        "pid": call.pid,
+        "tid": call.tid,
+        "hostPid": call.host_pid,
+        "process": call.process,
+        "thread": call.thread,
+        "pod": row.container.pod_name,
+        "container": row.container.container_name,
+        "node": row.node,
     }
 
 

@@ -32,6 +32,8 @@ class Ledger:
         self.start = _moment(known_status.get("startTime"))
         self.completion: datetime | None = None
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
+        # How many slow calls are shown; None: the session has not asked for any.
+        self.slow_calls: int | None = None
         self.nodes: dict[str, NodeAccount] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
@@ -125,6 +127,7 @@ class Ledger:
             targets=self._targets(final=final),
             failures=(*self.failures(final=final), *self._left_out()),
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
+            slow_calls=self.slow_calls,
             timeline=self.timeline,
         )
 

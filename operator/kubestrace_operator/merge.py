@@ -4,6 +4,7 @@ A report is a full snapshot, so of one agent only the latest counts; reports of 
 added. Adding is associative and commutative: the order in which reports come does not matter.
 """
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -12,6 +13,8 @@ from kubestrace_operator import histograms, timelines
 from kubestrace_protos.v1 import agent_pb2
 
 _Key = TypeVar("_Key")
+# As many as a session may ask for: the slowest of all are among the slowest of each part.
+MAX_SLOW_CALLS = 200
 
 
 class SyscallKey(NamedTuple):
@@ -70,6 +73,15 @@ class ContainerRow:
     timeline: timelines.Timeline | None = None
 
 
+@dataclass(frozen=True)
+class SlowCallRow:
+    """One slow call, and where it was made."""
+
+    call: agent_pb2.SlowCall
+    container: agent_pb2.Container
+    node: str
+
+
 @dataclass
 class Trust:
     """What is missing from the counts."""
@@ -81,6 +93,7 @@ class Trust:
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     # By node: the agents of one node ran one after the other, their use is no sum.
     agent_cpu_millicores: dict[str, int] = field(default_factory=dict)
+    slow_calls_lost: int = 0
 
 
 @dataclass
@@ -90,6 +103,8 @@ class Merged:
     syscalls: dict[SyscallKey, SyscallRow] = field(default_factory=dict)
     containers: dict[ContainerKey, ContainerRow] = field(default_factory=dict)
     trust: Trust = field(default_factory=Trust)
+    # The slowest, as they are shown: calls that work, then those that wait.
+    slow_calls: list[SlowCallRow] = field(default_factory=list)
 
     @property
     def calls(self) -> int:
@@ -148,7 +163,10 @@ def from_report(report: agent_pb2.Report) -> Merged:
         for counts in container.syscalls:
             _count(rows, counts)
     containers = {_key(report.node, each.state.container): _container(report.node, each) for each in report.containers}
-    return Merged(rows, containers, _trust(report.node, report.trust))
+    slow = [
+        SlowCallRow(call, each.state.container, report.node) for each in report.containers for call in each.slow_calls
+    ]
+    return Merged(rows, containers, _trust(report.node, report.trust), slowest(slow))
 
 
 def add(parts: Iterable[Merged]) -> Merged:
@@ -158,7 +176,19 @@ def add(parts: Iterable[Merged]) -> Merged:
         add_rows(row for part in parts for row in part.syscalls.values()),
         _add_containers(part.containers for part in parts),
         _add_trust(part.trust for part in parts),
+        slowest(row for part in parts for row in part.slow_calls),
     )
+
+
+def slowest(rows: Iterable[SlowCallRow]) -> list[SlowCallRow]:
+    """Return the slowest calls that work by length, then those that wait, as many as any session shows."""
+    return heapq.nsmallest(MAX_SLOW_CALLS, rows, key=_slow_order)
+
+
+def _slow_order(row: SlowCallRow) -> tuple[bool, int, int, str, str, int]:
+    call = row.call
+    place = row.node, row.container.container_id, call.host_tid
+    return call.wait, -call.nanoseconds, call.start_time_unix_nanoseconds, *place
 
 
 def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
@@ -259,6 +289,7 @@ def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
         unmatched_calls=trust.unmatched_calls,
         unreturned_calls=trust.unreturned_calls,
         lost_calls=trust.lost_calls,
+        slow_calls_lost=trust.slow_calls_lost,
         io_uring=trust.io_uring,
         gaps=list(trust.gaps),
         agent_cpu_millicores={node: trust.agent_cpu_millicores},
@@ -271,6 +302,7 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
         total.unmatched_calls += part.unmatched_calls
         total.unreturned_calls += part.unreturned_calls
         total.lost_calls += part.lost_calls
+        total.slow_calls_lost += part.slow_calls_lost
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)
         for node, millicores in part.agent_cpu_millicores.items():

@@ -49,6 +49,8 @@ class Progress:
     failures: tuple[Failure, ...] = ()
     # "unified" or "hybrid"; of each node that traces and said it.
     cgroup_modes: frozenset[str] = frozenset()
+    # How many slow calls are shown; None: the session has not asked for any.
+    slow_calls: int | None = None
     # The buckets of the view timeline; None: it is off.
     timeline: Grid | None = None
 
@@ -75,6 +77,9 @@ def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str
         missing.append(("TimeMissing", f"{_many(len(trust.gaps), 'span')} of time not counted; see trust.gaps."))
     if trust.lost_calls:
         missing.append(("CallsLost", f"{_many(trust.lost_calls, 'call')} lost because a kernel table was full."))
+    if trust.slow_calls_lost:
+        sentence = f"{_many(trust.slow_calls_lost, 'slow call')} had no room: slowCalls may miss some."
+        missing.append(("SlowCallsLost", sentence))
     return missing
 
 

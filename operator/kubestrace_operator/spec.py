@@ -20,6 +20,10 @@ MAX_BUCKETS = 240
 # The agents refuse shorter buckets: 100 ms.
 MAX_BUCKETS_PER_SECOND = 10
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
+DEFAULT_THRESHOLD_MILLISECONDS = 10
+MAX_THRESHOLD_MILLISECONDS = 60_000
+DEFAULT_SLOW_CALLS = 50
+MAX_SLOW_CALLS = 200
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 # As the API server has them. Names go into paths and queries: nothing else may be in them.
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -86,11 +90,20 @@ class Target:
 
 
 @dataclass(frozen=True)
+class SlowCalls:
+    """The view of slow calls: which are candidates, and how many of them are shown."""
+
+    threshold_milliseconds: int = DEFAULT_THRESHOLD_MILLISECONDS
+    limit: int = DEFAULT_SLOW_CALLS
+
+
+@dataclass(frozen=True)
 class Views:
     """What is collected beyond the summary; None: this view is off."""
 
     # Buckets of the session's duration.
     timeline: int | None = None
+    slow_calls: SlowCalls | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         duration_seconds=duration_seconds,
         syscalls=top.strings("syscalls"),
         cancel=top.boolean("cancel"),
-        views=_views(top.nested("views", ["timeline"]), duration_seconds),
+        views=_views(top.nested("views", ["timeline", "slowCalls"]), duration_seconds),
     )
     if top.problems:
         raise InvalidSpecError(tuple(top.problems))
@@ -158,7 +171,16 @@ def _workload(target: fields.Fields) -> Workload:
 
 
 def _views(views: fields.Fields, duration_seconds: int) -> Views:
-    return Views(timeline=_timeline(views, duration_seconds) if views.has("timeline") else None)
+    return Views(
+        timeline=_timeline(views, duration_seconds) if views.has("timeline") else None,
+        slow_calls=_slow_calls(views) if views.has("slowCalls") else None,
+    )
+
+
+def _slow_calls(views: fields.Fields) -> SlowCalls:
+    slow = views.nested("slowCalls", ["thresholdMilliseconds", "limit"])
+    threshold = slow.integer("thresholdMilliseconds", DEFAULT_THRESHOLD_MILLISECONDS, 1, MAX_THRESHOLD_MILLISECONDS)
+    return SlowCalls(threshold, slow.integer("limit", DEFAULT_SLOW_CALLS, 1, MAX_SLOW_CALLS))
 
 
 def _timeline(views: fields.Fields, duration_seconds: int) -> int:

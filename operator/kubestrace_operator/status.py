@@ -3,6 +3,7 @@
 Its size is measured before it is written: an object of more than 64 KiB burdens etcd and everyone who lists it.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ MAX_STATUS_BYTES = 64 * 1024
 MAX_LISTED = 100
 # A cut table keeps this share of its rows for calls that wait.
 _WAIT_SHARE = 4
+# Slow calls may take this share of the room.
+_SLOW_SHARE = 2
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class _Limits:
     containers: int
     failures: int
     gaps: int
+    slow_calls: int = 0
 
 
 def status(
@@ -49,7 +53,7 @@ def status(
     if limit_bytes is None:
         return _with_timelines(build.document(_everything(build)), build, None)
     for listed in (MAX_LISTED, 30, 10, 3, 0):
-        limits = _limits(build, listed)
+        limits = _limits(build, listed, limit_bytes)
         if size(build.document(limits(0))) <= limit_bytes:
             cut = build.document(limits(_most_that_fit(build, limits, limit_bytes)))
             return _with_timelines(cut, build, limit_bytes)
@@ -76,22 +80,31 @@ def ordered(rows: Iterable[SyscallRow]) -> list[SyscallRow]:
 
 def _everything(build: "_Builder") -> _Limits:
     most = max(len(build.rows), len(build.errors), len(build.merged.containers))
-    most = max(most, len(build.progress.failures), len(build.merged.trust.gaps))
-    return _Limits(most, most, most, most, most)
+    most = max(most, len(build.progress.failures), len(build.merged.trust.gaps), len(build.slow_calls))
+    return _Limits(most, most, most, most, most, most)
 
 
-def _limits(build: "_Builder", listed: int) -> "_LimitsFor":
+def _limits(build: "_Builder", listed: int, limit_bytes: int) -> "_LimitsFor":
     containers = len(build.merged.containers) if listed == MAX_LISTED else listed
-    return _LimitsFor(listed, min(containers, 4 * listed))
+    slow_calls = min(_slow_calls_in(build.slow_calls, limit_bytes // _SLOW_SHARE), 4 * listed)
+    return _LimitsFor(listed, min(containers, 4 * listed), slow_calls)
+
+
+def _slow_calls_in(rows: Sequence[Mapping[str, Any]], limit_bytes: int) -> int:
+    """Return how many of the first rows take no more than so many bytes."""
+    sums = itertools.accumulate(size(row) + 1 for row in rows)
+    return sum(1 for _ in itertools.takewhile(lambda total: total <= limit_bytes, sums))
 
 
 @dataclass(frozen=True)
 class _LimitsFor:
     listed: int
     containers: int
+    slow_calls: int
 
     def __call__(self, syscalls: int) -> _Limits:
-        return _Limits(syscalls, min(self.listed, syscalls or self.listed), self.containers, self.listed, self.listed)
+        errors = min(self.listed, syscalls or self.listed)
+        return _Limits(syscalls, errors, self.containers, self.listed, self.listed, self.slow_calls)
 
 
 def _most_that_fit(build: "_Builder", limits: _LimitsFor, limit_bytes: int) -> int:
@@ -155,6 +168,8 @@ class _Builder:
         self._failures = [documents.failure(failure) for failure in progress.failures]
         self._gaps = [documents.gap(gap) for gap in sorted(merged.trust.gaps, key=documents.gap_order)]
         self._syscalls = {id(row): documents.syscall(row) for row in rows}
+        shown = merged.slow_calls[: progress.slow_calls or 0]
+        self.slow_calls = [documents.slow_call(row) for row in shown]
         self._completeness = completeness(merged, progress)
 
     def timelines(self) -> list[dict[str, Any]]:
@@ -192,6 +207,8 @@ class _Builder:
             document["table"] = table.table(shown, left_out=left_out, filtered=self.progress.filtered)
             document["summary"] = self._summary(shown, limits)
             document["containers"] = self._containers[: limits.containers]
+            if self.progress.slow_calls is not None:
+                document["slowCalls"] = self.slow_calls[: limits.slow_calls]
             document["trust"] = self._trust(limits)
             if self.progress.timeline is not None:
                 end = self.progress.completion or self._now
@@ -224,6 +241,8 @@ class _Builder:
             "ioUring": trust.io_uring,
             "agentCpuMillicores": max(trust.agent_cpu_millicores.values(), default=0),
         }
+        if self.progress.slow_calls is not None:
+            document["slowCallsLost"] = trust.slow_calls_lost
         modes = self.progress.cgroup_modes
         if modes:
             document["cgroupMode"] = next(iter(modes)) if len(modes) == 1 else "mixed"
@@ -235,5 +254,6 @@ class _Builder:
             (self._containers, limits.containers),
             (self._failures, limits.failures),
             (self._gaps, limits.gaps),
+            (self.slow_calls, limits.slow_calls),
         ]
         return bool(left_out) or any(len(rows) > limit for rows, limit in cut)

@@ -12,6 +12,10 @@ def request(spec: TraceSpec, elapsed_seconds: float) -> agent_pb2.Views:
         views.timeline.buckets = spec.views.timeline
         views.timeline.duration_milliseconds = 1000 * spec.duration_seconds
         views.timeline.elapsed_milliseconds = int(1000 * elapsed_seconds)
+    slow = spec.views.slow_calls
+    if slow is not None:
+        views.slow_calls.threshold_nanoseconds = 1_000_000 * slow.threshold_milliseconds
+        views.slow_calls.limit = slow.limit
     return views
 
 

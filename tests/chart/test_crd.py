@@ -99,6 +99,16 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
             VALUES_RULE,
         ),
         ({"target": {"selector": {"matchExpressions": [{"key": "a", "operator": "Equals"}]}}}, '"NotIn"'),
+        ({"target": {"podName": "x"}, "views": {"slowCalls": {"stacks": True}}}, 'field "spec.views.slowCalls.stacks"'),
+        (
+            {"target": {"podName": "x"}, "views": {"slowCalls": {"thresholdMilliseconds": 0}}},
+            "greater than or equal to 1",
+        ),
+        (
+            {"target": {"podName": "x"}, "views": {"slowCalls": {"thresholdMilliseconds": 60001}}},
+            "less than or equal to 60000",
+        ),
+        ({"target": {"podName": "x"}, "views": {"slowCalls": {"limit": 201}}}, "less than or equal to 200"),
         ({"target": {"podName": "x"}, "views": {"weather": {}}}, 'unknown field "spec.views.weather"'),
         (timeline(0), "greater than or equal to 1"),
         (timeline(241), "less than or equal to 240"),

@@ -37,6 +37,18 @@ def compiled(source: Path, target: Path) -> Path:
     return target
 
 
+def links() -> list[str]:
+    """BPF links that this process holds: each is an attached program."""
+    found = []
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            text = Path(f"/proc/self/fdinfo/{fd.name}").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        found += [line.split()[1] for line in text.splitlines() if line.startswith("link_type:")]
+    return found
+
+
 class Cgroup:
     """A cgroup that nobody else uses."""
 

@@ -47,3 +47,32 @@ class RawCounts:
     in_flight: tuple[InFlight, ...] = ()
     # Calls for which no row was free.
     lost_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RawSlowCall:
+    """One slow call as the kernel told it. PIDs: of the host, then of the process's own pid namespace."""
+
+    key: SyscallKey
+    waits: bool
+    # CLOCK_MONOTONIC.
+    start_ns: int
+    length_ns: int
+    arguments: tuple[int, ...]
+    result: int
+    tid: int
+    pid: int
+    inner_tid: int
+    inner_pid: int
+    thread: bytes
+    process: bytes
+    # For each of arguments.captured(...): the mode of the file's inode (0: none), and what was read.
+    captures: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """The shortest calls that are to be told, in nanoseconds: of those that work, of those whose purpose is to wait."""
+
+    working_ns: int
+    waiting_ns: int

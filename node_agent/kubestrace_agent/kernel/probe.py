@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kubestrace_agent.kernel import slow_offsets
 from kubestrace_agent.kernel.btf import Btf, BtfError
 
 HERE = Path(__file__).parent
@@ -33,6 +34,10 @@ MAPS = (
     "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
     "chunks", "odd_errnos", "tasks",
 )  # fmt: skip
+# A view of its own: what it lacks takes nothing else away.
+SLOW_SOURCE = "slow_calls.bpf.c"
+SLOW_PROGRAM = "on_slow_exit"
+SLOW_MAPS = ("slow_slots", "slow_shapes", "slow_events", "slow_scratch")
 # Kernel numbers and bits that are part of the ABI of each architecture; offsets come from BTF (field -> name).
 _NUMBERS = {
     "x86_64": {
@@ -71,8 +76,8 @@ class ProbeError(Exception):
         self.reason = reason
 
 
-def _definitions(machine: str, sizes: dict[str, int]) -> dict[str, int]:
-    """Everything that the command line gives to the sources."""
+def _definitions(machine: str, sizes: dict[str, int]) -> tuple[dict[str, int], dict[str, str]]:
+    """Everything that the command line gives to the sources, and why a view is missing."""
     if machine not in _NUMBERS:
         raise ProbeError("UnsupportedArchitecture", f"kubestrace traces x86_64 and aarch64 nodes, this is {machine}.")
     try:
@@ -83,7 +88,11 @@ def _definitions(machine: str, sizes: dict[str, int]) -> dict[str, int]:
             f"The kernel's type information (/sys/kernel/btf/vmlinux) cannot be used: {error}. "
             "It needs a kernel built with CONFIG_DEBUG_INFO_BTF, as those of current distributions are.",
         ) from error
-    return _NUMBERS[machine] | _offsets(btf, _FIELDS[machine] | _TASK_FIELDS) | sizes
+    needed = _NUMBERS[machine] | _offsets(btf, _FIELDS[machine] | _TASK_FIELDS) | sizes
+    try:
+        return needed | slow_offsets.definitions(machine, btf), {}
+    except BtfError as error:
+        return needed, {SLOW_PROGRAM: f"Slow calls cannot be told: {error}."}
 
 
 def _offsets(btf: Btf, fields: dict[str, str]) -> dict[str, int]:
@@ -141,7 +150,7 @@ def _capable() -> bool:
     return effective >> 21 & 1 == 1 or effective >> 38 & 3 == 3
 
 
-def _compile(definitions: dict[str, int]) -> Any:
+def _compile(definitions: dict[str, int], sources: tuple[str, ...]) -> Any:
     # Before the import: bcc reads it when it compiles, and no folder of the node must be trusted.
     os.environ["BCC_KERNEL_SOURCE"] = str(HERE / "headers")
     try:
@@ -150,7 +159,7 @@ def _compile(definitions: dict[str, int]) -> Any:
         raise ProbeError(
             "NoBcc", f"bcc cannot be loaded: {error}. Install the distribution's python3-bpfcc."
         ) from error
-    text = "\n".join((HERE / source).read_text(encoding="utf-8") for source in SOURCES)
+    text = "\n".join((HERE / source).read_text(encoding="utf-8") for source in sources)
     flags = [f"-D{name}={value}" for name, value in definitions.items()] + [f"-I{HERE}"]
     with _standard_error_kept() as complaints:
         try:
@@ -159,10 +168,10 @@ def _compile(definitions: dict[str, int]) -> Any:
             raise _denied("Compiling the programs or making their maps", _last_words(complaints)) from error
 
 
-def _load(program: Any) -> tuple[dict[str, int], dict[str, str]]:
+def _load(program: Any, wanted: dict[str, bool]) -> tuple[dict[str, int], dict[str, str]]:
     """File descriptors of the programs, and why optional ones are missing."""
     loaded, problems = {}, {}
-    for name, needed in PROGRAMS.items():
+    for name, needed in wanted.items():
         kind = program.TRACING if name.startswith("bpf_iter") else program.RAW_TRACEPOINT
         with _standard_error_kept() as complaints:
             try:
@@ -175,11 +184,11 @@ def _load(program: Any) -> tuple[dict[str, int], dict[str, str]]:
     return loaded, problems
 
 
-def _map_fds(program: Any) -> dict[str, int]:
+def _map_fds(program: Any, names: tuple[str, ...]) -> dict[str, int]:
     """By libbcc's own function: bcc's Python knows no task storage."""
     from bcc.libbcc import lib  # noqa: PLC0415 - as above
 
-    return {name: lib.bpf_table_fd(program.module, name.encode()) for name in MAPS}
+    return {name: lib.bpf_table_fd(program.module, name.encode()) for name in names}
 
 
 def main() -> None:
@@ -188,13 +197,15 @@ def main() -> None:
     with socket.socket(fileno=fd) as parent:
         try:
             sizes = {"MAX_SLOTS": slots, "MAX_ROWS": rows, "SLOT_ROWS": slot_rows}
-            program = _compile(_definitions(platform.machine(), sizes))
-            programs, problems = _load(program)
-            maps = _map_fds(program)
+            definitions, missing = _definitions(platform.machine(), sizes)
+            slow = SLOW_PROGRAM not in missing
+            program = _compile(definitions, (*SOURCES, SLOW_SOURCE) if slow else SOURCES)
+            programs, problems = _load(program, PROGRAMS | ({SLOW_PROGRAM: False} if slow else {}))
+            maps = _map_fds(program, (*MAPS, *SLOW_MAPS) if slow else MAPS)
         except ProbeError as error:
             parent.sendall(json.dumps({"reason": error.reason, "message": str(error)}).encode())
             return
-        names = {"programs": list(programs), "maps": list(maps), "problems": problems}
+        names = {"programs": list(programs), "maps": list(maps), "problems": problems | missing}
         fds = array.array("i", [*programs.values(), *maps.values()])
         parent.sendmsg([json.dumps(names).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
 

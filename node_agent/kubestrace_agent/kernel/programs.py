@@ -20,6 +20,9 @@ _MAX_FDS = 64
 # Counting first at the exit: a call that both hooks see is then one that began after both were there.
 COUNTING = ("sys_exit", "sys_enter")
 FOLLOWING = ("sched_process_fork", "sched_process_exit")
+# A view: sits behind the counting at the same tracepoint, as probes run in the order in which they were attached.
+SLOW = "slow_exit"
+_TRACEPOINTS = {SLOW: "sys_exit"}
 _ITERATOR = "bpf_iter__task"
 
 
@@ -81,14 +84,21 @@ class Programs:
             if link is not None:
                 os.close(link)
 
+    def need(self, hook: str) -> None:
+        """Raises UnsupportedKernelError where this kernel did not take a program."""
+        if f"on_{hook}" not in self._programs:
+            raise UnsupportedKernelError("UnsupportedKernel", self.problems[f"on_{hook}"])
+
     def _open(self, hook: str) -> int:
+        tracepoint = _TRACEPOINTS.get(hook, hook)
         try:
-            return bpf.raw_tracepoint_open(hook, self._programs[f"on_{hook}"])
+            return bpf.raw_tracepoint_open(tracepoint, self._programs[f"on_{hook}"])
         except KeyError:
             message = self.problems[f"on_{hook}"]
         except OSError as error:
-            message = f"The tracepoint {hook} cannot be attached to: {error}"
-        self.detach((*COUNTING, *FOLLOWING))
+            message = f"The tracepoint {tracepoint} cannot be attached to: {error}"
+        if hook != SLOW:
+            self.detach((*COUNTING, *FOLLOWING))
         raise UnsupportedKernelError("UnsupportedKernel", message)
 
     def tasks_in_calls(self) -> bytes:
@@ -110,7 +120,7 @@ class Programs:
 
     def close(self) -> None:
         """Detach and close all."""
-        self.detach((*COUNTING, *FOLLOWING))
+        self.detach((*COUNTING, *FOLLOWING, SLOW))
         for fd in self._programs.values():
             os.close(fd)
         self._programs.clear()

@@ -278,6 +278,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     u64 now = bpf_ktime_get_ns(), ns = now > start ? now - start : 0; /* CPUs may differ by a little */
     u32 id = entry->row & ROW_MASK, generation = entry->generation;
     entry->start_ns = 0;
+    entry->last_ns = ns;
     if (id == NO_ROW) return 0; /* counted as lost by the entry */
     struct head *head = heads.lookup(&id);
     struct row *row = row_at(id);
@@ -292,6 +293,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
       return 0;
     }
   }
+  if (entry) entry->last_ns = 0;
   count_unpaired(cfg, task, entry, (void *)ctx->args[0], ctx->args[1]);
   return 0;
 }

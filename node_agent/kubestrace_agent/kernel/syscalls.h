@@ -44,6 +44,7 @@ struct entry {
   u64 start_ns;   /* 0: not in a call */
   u32 generation; /* of the slot in which this task was seen last */
   u32 row;
+  u64 last_ns; /* how long the call took that ended last; 0: not known. For the views behind the counting. */
 };
 
 struct index {

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Self
 
 from kubestrace_agent.kernel import bpf, index, layout
-from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
+from kubestrace_agent.kernel.counts import Floors, InFlight, RawCounts, RawSlowCall, Row
 from kubestrace_agent.kernel.programs import COUNTING, FOLLOWING, Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.readings import Reading
 from kubestrace_agent.kernel.rows import ROWS_A_CONTAINER, NoRowsError, Rows
 from kubestrace_agent.kernel.slots import Slot, depth, in_hosts_pid_namespace, leader
+from kubestrace_agent.kernel.slow_calls import SlowCalls
 from kubestrace_agent.syscalls import SyscallKey, abi_names
 
 __all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "UnsupportedKernelError"]
@@ -55,6 +56,7 @@ class Tracer:
         self._lost = maps.view("lost", "Q")
         self._rows = Rows(maps)
         self._abis = abi_names(platform.machine())
+        self._slow_calls = SlowCalls(programs, self._abis)
         self._max_containers = max_containers
         self._slots: dict[int, Slot] = {}
         # The slot that was freed longest ago comes first: nobody in the kernel knows its last owner any more.
@@ -167,8 +169,27 @@ class Tracer:
         self._indexes[base : base + len(entries)] = memoryview(entries)
         self._indexes[base + layout.INDEX_ENTRIES] = int(others)
 
+    def want_slow_calls(self, slot: int, floors: Floors | None) -> None:
+        """Tell the calls of a slot that take at least so long, from now on; None: no longer.
+
+        Raises UnsupportedKernelError where this kernel does not take the view's program: everything else goes on.
+        """
+        if floors is None:
+            self._slow_calls.forget(slot)
+        else:
+            self._slow_calls.want(slot, self._slots[slot].generation, floors)
+
+    def slow_calls(self) -> dict[int, list[RawSlowCall]]:
+        """What was told since this was asked last, by slot: ask each second, or calls find no room."""
+        return self._slow_calls.read()
+
+    def slow_calls_lost(self, slot: int) -> int:
+        """Calls over the slot's floors that found no room since it wants any."""
+        return self._slow_calls.lost(slot)
+
     def remove(self, slot: int) -> None:
         """Stop counting it. Take the last snapshot before; the slot's number may come back for another container."""
+        self._slow_calls.forget(slot)
         gone = self._slots.pop(slot)
         if gone.cgroup_id is not None:
             bpf.delete(self._maps.fd("containers"), gone.cgroup_id.to_bytes(8, "little"))
@@ -285,6 +306,7 @@ class Tracer:
         if self._closed:
             return
         self._closed = True
+        self._slow_calls.close()
         self._rows.close()
         for view in (self._config, self._indexes, self._lost):
             view.release()

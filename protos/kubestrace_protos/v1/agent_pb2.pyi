@@ -96,10 +96,12 @@ class StartTraceRequest(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Union[Views, _Mapping]] = ...) -> None: ...
 
 class Views(_message.Message):
-    __slots__ = ("timeline",)
+    __slots__ = ("slow_calls", "timeline")
+    SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    slow_calls: SlowCallsView
     timeline: Timeline
-    def __init__(self, timeline: _Optional[_Union[Timeline, _Mapping]] = ...) -> None: ...
+    def __init__(self, slow_calls: _Optional[_Union[SlowCallsView, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ...) -> None: ...
 
 class Timeline(_message.Message):
     __slots__ = ("buckets", "duration_milliseconds", "elapsed_milliseconds")
@@ -110,6 +112,14 @@ class Timeline(_message.Message):
     duration_milliseconds: int
     elapsed_milliseconds: int
     def __init__(self, buckets: _Optional[int] = ..., duration_milliseconds: _Optional[int] = ..., elapsed_milliseconds: _Optional[int] = ...) -> None: ...
+
+class SlowCallsView(_message.Message):
+    __slots__ = ("threshold_nanoseconds", "limit")
+    THRESHOLD_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    threshold_nanoseconds: int
+    limit: int
+    def __init__(self, threshold_nanoseconds: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class StartTraceResponse(_message.Message):
     __slots__ = ("agent_id", "created", "containers", "start_time_unix_nanoseconds")
@@ -224,16 +234,18 @@ class Report(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., node: _Optional[str] = ..., agent_id: _Optional[str] = ..., sequence: _Optional[int] = ..., final: _Optional[bool] = ..., end_reason: _Optional[_Union[EndReason, str]] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., time_unix_nanoseconds: _Optional[int] = ..., containers: _Optional[_Iterable[_Union[ContainerReport, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ...) -> None: ...
 
 class ContainerReport(_message.Message):
-    __slots__ = ("state", "syscalls", "trust", "timeline")
+    __slots__ = ("state", "syscalls", "trust", "slow_calls", "timeline")
     STATE_FIELD_NUMBER: _ClassVar[int]
     SYSCALLS_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
+    SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
     state: ContainerState
     syscalls: _containers.RepeatedCompositeFieldContainer[SyscallCounts]
     trust: Trust
+    slow_calls: _containers.RepeatedCompositeFieldContainer[SlowCall]
     timeline: TimelineCounts
-    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., timeline: _Optional[_Union[TimelineCounts, _Mapping]] = ...) -> None: ...
+    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., slow_calls: _Optional[_Iterable[_Union[SlowCall, _Mapping]]] = ..., timeline: _Optional[_Union[TimelineCounts, _Mapping]] = ...) -> None: ...
 
 class TimelineCounts(_message.Message):
     __slots__ = ("buckets", "calls", "errors", "total_nanoseconds", "wait_nanoseconds", "late_snapshots")
@@ -250,6 +262,38 @@ class TimelineCounts(_message.Message):
     wait_nanoseconds: _containers.RepeatedScalarFieldContainer[int]
     late_snapshots: int
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., calls: _Optional[_Iterable[int]] = ..., errors: _Optional[_Iterable[int]] = ..., total_nanoseconds: _Optional[_Iterable[int]] = ..., wait_nanoseconds: _Optional[_Iterable[int]] = ..., late_snapshots: _Optional[int] = ...) -> None: ...
+
+class SlowCall(_message.Message):
+    __slots__ = ("name", "abi", "wait", "start_time_unix_nanoseconds", "nanoseconds", "result", "errno", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ABI_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERRNO_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TID_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    HOST_TID_FIELD_NUMBER: _ClassVar[int]
+    HOST_PID_FIELD_NUMBER: _ClassVar[int]
+    THREAD_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    abi: str
+    wait: bool
+    start_time_unix_nanoseconds: int
+    nanoseconds: int
+    result: int
+    errno: str
+    arguments: str
+    tid: int
+    pid: int
+    host_tid: int
+    host_pid: int
+    thread: str
+    process: str
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., nanoseconds: _Optional[int] = ..., result: _Optional[int] = ..., errno: _Optional[str] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ...) -> None: ...
 
 class SyscallCounts(_message.Message):
     __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency")
@@ -294,20 +338,22 @@ class Histogram(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Trust(_message.Message):
-    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores")
+    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost")
     UNMATCHED_CALLS_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_CALLS_FIELD_NUMBER: _ClassVar[int]
     LOST_CALLS_FIELD_NUMBER: _ClassVar[int]
     IO_URING_FIELD_NUMBER: _ClassVar[int]
     GAPS_FIELD_NUMBER: _ClassVar[int]
     AGENT_CPU_MILLICORES_FIELD_NUMBER: _ClassVar[int]
+    SLOW_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
     unmatched_calls: int
     unreturned_calls: int
     lost_calls: int
     io_uring: bool
     gaps: _containers.RepeatedCompositeFieldContainer[Gap]
     agent_cpu_millicores: int
-    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ...) -> None: ...
+    slow_calls_lost: int
+    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("node", "reason", "message", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "container")

@@ -8,21 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from engine_runs import Runs
+from engine_runs import Runs, links
 
 from kubestrace_agent.kernel.tracer import NodeFullError, Tracer
-
-
-def links() -> list[str]:
-    """BPF links that this process holds: each is an attached program."""
-    found = []
-    for fd in Path("/proc/self/fd").iterdir():
-        try:
-            text = Path(f"/proc/self/fdinfo/{fd.name}").read_text(encoding="utf-8")
-        except OSError:
-            continue
-        found += [line.split()[1] for line in text.splitlines() if line.startswith("link_type:")]
-    return found
 
 
 def test_nothing_is_attached_while_nothing_is_traced(runs: Runs) -> None:

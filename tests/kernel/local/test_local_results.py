@@ -94,3 +94,20 @@ def test_a_result_that_cannot_be_written_is_told_before_anything_runs(tmp_path: 
     assert done.returncode == 1
     assert "cannot write the result to /no/such/folder/result: No such file or directory" in done.stderr
     assert not mark.exists()
+
+
+def test_slow_calls_are_listed_with_their_arguments(tmp_path: Path) -> None:
+    """Of a program that sleeps and waits for a pipe's writer; each field is one of the schema's."""
+    fifo = tmp_path / "fifo"
+    script = f"mkfifo {fifo}; (sleep 0.05; echo x >{fifo}) & read word <{fifo}"
+    done = kubestrace("local", "--slow", "20", "-o", "json", "--", "sh", "-c", script)
+    document = json.loads(done.stdout)
+    known = schema()["status"]["properties"]["slowCalls"]["items"]["properties"]
+    slow = {row["syscall"]: row for row in document["status"]["slowCalls"]}
+
+    assert slow["openat"]["arguments"].startswith(f'AT_FDCWD, "{fifo}", 0')
+    assert slow["openat"]["nanoseconds"] >= 20_000_000
+    assert slow["clock_nanosleep"]["wait"]
+    assert all(row.keys() <= known.keys() for row in slow.values())
+    assert document["status"]["trust"]["slowCallsLost"] == 0
+    assert document["spec"]["views"] == {"slowCalls": {"thresholdMilliseconds": 20, "limit": 50}}

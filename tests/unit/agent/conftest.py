@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from kubestrace_agent import admission, containers, traces
-from kubestrace_agent.kernel.tracer import NodeFullError, RawCounts, Row
+from kubestrace_agent.kernel.counts import Floors, RawSlowCall
+from kubestrace_agent.kernel.tracer import NodeFullError, RawCounts, Row, UnsupportedKernelError
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.trace import Node
 from kubestrace_protos.cri.v1 import api_pb2, api_pb2_grpc
@@ -30,6 +31,11 @@ class FakeTracer:
         self.epoch = 0
         self.broken = False
         self.closed = False
+        # By slot: what is asked for, what the next read tells, what was lost.
+        self.floors: dict[int, Floors] = {}
+        self.told: dict[int, list[RawSlowCall]] = {}
+        self.slow_lost = 0
+        self.tells_slow_calls = True
 
     def add_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
         """Give a slot."""
@@ -54,6 +60,24 @@ class FakeTracer:
         self.epoch += 1
         now = time.monotonic_ns()
         return {slot: RawCounts(epoch=self.epoch, time_ns=now, rows=dict(self.rows[slot])) for slot in slots}
+
+    def want_slow_calls(self, slot: int, floors: Floors | None) -> None:
+        """Remember what is asked for."""
+        if not self.tells_slow_calls:
+            raise UnsupportedKernelError("UnsupportedKernel", "no such field")
+        if floors is None:
+            self.floors.pop(slot, None)
+        else:
+            self.floors[slot] = floors
+
+    def slow_calls(self) -> dict[int, list[RawSlowCall]]:
+        """Tell once what a test put there."""
+        told, self.told = self.told, {}
+        return told
+
+    def slow_calls_lost(self, slot: int) -> int:
+        """Give what a test says."""
+        return self.slow_lost
 
     def close(self) -> None:
         """Remember that."""

@@ -110,3 +110,10 @@ def test_version_and_help_end_well(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "kubestrace 0." in printed
     assert "kubestrace local -- make -j4" in printed
+
+
+def test_slow_calls_have_a_threshold_in_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole ones, within the schema's bounds."""
+    assert options.parse(["local", "--slow", "10", "-p", "1"]).slow_milliseconds == 10
+    for wrong in ("0", "60001", "1.5", "-1", "x"):
+        assert "whole milliseconds from 1 to 60000" in refused(["local", f"--slow={wrong}", "-p", "1"], capsys)

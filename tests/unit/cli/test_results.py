@@ -208,3 +208,30 @@ def test_a_closed_standard_output_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         results.opened(None),
     ):
         pass
+
+
+def test_slow_calls_stand_below_the_table() -> None:
+    """A line each as strace -T has it, with when and who; what had no room is told."""
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, slow_milliseconds=5)
+    made = report(OPENAT, slow_calls_lost=2)
+    slow = agent_pb2.SlowCall(
+        name="fsync", start_time_unix_nanoseconds=1_767_268_800_123_456_789, nanoseconds=21_500_000,
+        arguments="3</data/wal>", errno="EIO", pid=7, thread="wal-writer",
+    )  # fmt: skip
+    made.containers[0].slow_calls.append(slow)
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert "\n12:00:00.123456     21.500     7  wal-writer       fsync(3</data/wal>) = -1 EIO\n" in text
+    assert "may be missing in the list: 2." in text
+    assert "slow" not in results.table(document(OPENAT))
+
+
+def test_a_trace_without_a_slow_call_says_so() -> None:
+    """An empty list is an answer."""
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, slow_milliseconds=5)
+
+    status = results.status(session, report(OPENAT), COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+
+    assert "\nNo call was slow.\n" in results.table(session.document(status))

@@ -30,6 +30,9 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
             counts.latency.buckets.append(draw(st.integers(0, 319)))
             counts.latency.counts.append(counts.calls)
             counts.errnos.add(name=draw(st.sampled_from(["ENOENT", "EINTR"])), count=draw(COUNTS))
+        for nanoseconds in draw(st.lists(st.integers(0, 9), max_size=3)):
+            container.slow_calls.add(name="fsync", nanoseconds=nanoseconds, wait=draw(st.booleans()))
+    report.trust.slow_calls_lost = draw(COUNTS)
     report.trust.lost_calls = draw(COUNTS)
     report.trust.io_uring = draw(st.booleans())
     report.trust.agent_cpu_millicores = draw(st.integers(0, 1000))
@@ -115,3 +118,20 @@ def test_the_agents_cost_is_that_of_the_dearest_node() -> None:
     )
 
     assert merged.trust.agent_cpu_millicores == {"n1": 6, "n2": 5}
+
+
+def test_the_slowest_calls_of_all_containers_are_kept() -> None:
+    """As many as any session may show: those that work by length, then those that wait."""
+    reports = [agent_pb2.Report(node=node, agent_id=node, sequence=1) for node in ("n1", "n2")]
+    for report in reports:
+        container = report.containers.add()
+        for ns in range(150):
+            container.slow_calls.add(name="fsync", nanoseconds=ns)
+            container.slow_calls.add(name="futex", nanoseconds=1000, wait=True)
+
+    slow = merge.merge(reports).slow_calls
+
+    assert len(slow) == merge.MAX_SLOW_CALLS
+    assert [row.call.nanoseconds for row in slow[:4]] == [149, 149, 148, 148]
+    assert {row.node for row in slow} == {"n1", "n2"}
+    assert not any(row.call.wait for row in slow)

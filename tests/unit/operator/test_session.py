@@ -639,6 +639,30 @@ async def test_a_session_in_which_nothing_was_called() -> None:
 
 
 @in_no_time
+async def test_slow_calls_are_asked_of_the_agents_and_shown() -> None:
+    """Each node gets threshold and limit; the status has the list, empty as long as nothing is slow."""
+    stage = Stage(pod("a"), pod("b", "n2"))
+
+    status = await stage.run(views={"slowCalls": {"thresholdMilliseconds": 5}})
+    views = [stage.agents[node].requests[0].views.slow_calls for node in ("n1", "n2")]
+
+    assert [(view.threshold_nanoseconds, view.limit) for view in views] == [(5_000_000, 50)] * 2
+    assert status["slowCalls"] == []
+    assert status["trust"]["slowCallsLost"] == 0
+
+
+@in_no_time
+async def test_a_session_without_views_asks_for_none() -> None:
+    """What is not asked for is off."""
+    stage = Stage(pod("a"))
+
+    status = await stage.run()
+
+    assert not stage.agents["n1"].requests[0].views.HasField("slow_calls")
+    assert "slowCalls" not in status
+
+
+@in_no_time
 async def test_an_agent_that_comes_late_is_told_how_much_has_gone() -> None:
     """Views go to every node; an agent that takes over in the middle counts in the session's buckets."""
     stage = Stage(pod("a"), pod("b", "n2"))

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from kubestrace_operator.spec import InvalidSpecError, Requirement, Selector, Target, TraceSpec, Workload, parse
+from kubestrace_operator.spec import (
+    InvalidSpecError,
+    Requirement,
+    Selector,
+    SlowCalls,
+    Target,
+    TraceSpec,
+    Views,
+    Workload,
+    parse,
+)
 
 
 def problems(spec: Any) -> str:
@@ -159,6 +169,29 @@ def test_labels_with_a_prefix_and_without_a_value() -> None:
     spec = parse({"target": {"selector": {"matchLabels": {"app.kubernetes.io/name": "", "a_B.c-d": "X_y.z-1"}}}})
 
     assert spec.target is not None
+
+
+def test_slow_calls_have_defaults() -> None:
+    """An empty view is one with the usual threshold and limit; without it the view is off."""
+    target = {"podName": "a"}
+
+    assert parse({"target": target}).views == Views()
+    assert parse({"target": target, "views": {}}).views == Views()
+    assert parse({"target": target, "views": {"slowCalls": {}}}).views == Views(slow_calls=SlowCalls(10, 50))
+    assert parse({"target": target, "views": {"slowCalls": {"thresholdMilliseconds": 1, "limit": 200}}}).views == Views(
+        slow_calls=SlowCalls(1, 200)
+    )
+
+
+def test_slow_calls_have_bounds() -> None:
+    """The schema's."""
+    found = problems(
+        {"target": {"podName": "a"}, "views": {"slowCalls": {"thresholdMilliseconds": 0, "limit": 201, "stacks": True}}}
+    )
+
+    assert "spec.views.slowCalls.thresholdMilliseconds is 0; it must be from 1 to 60000" in found
+    assert "spec.views.slowCalls.limit is 201; it must be from 1 to 200" in found
+    assert "spec.views.slowCalls.stacks is no field of this version" in found
 
 
 @pytest.mark.parametrize(

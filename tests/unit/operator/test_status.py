@@ -1,5 +1,6 @@
 """The status as a document: its shape, its conditions, and what is left out when it is too large."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -190,3 +191,51 @@ def test_a_condition_keeps_its_time_until_it_changes() -> None:
 
     assert tracing["Finished"] == ("False", "2026-01-01T11:00:00Z")
     assert ended["Finished"] == ("True", "2026-01-01T12:00:30Z")
+
+
+def slow_rows(count: int, arguments: str = "3</var/lib/x>, ..., 4096") -> list[merge.SlowCallRow]:
+    """Return as many slow calls."""
+    start = 1_767_268_800_123_456_789
+    return [
+        merge.SlowCallRow(
+            agent_pb2.SlowCall(
+                name="write", start_time_unix_nanoseconds=start, nanoseconds=10**9 - number, arguments=arguments,
+                result=4096, pid=7, tid=8, host_pid=48213, host_tid=48214, thread="wal-writer", process="shop",
+            ),
+            agent_pb2.Container(pod_name="shop-1", container_name="app"),
+            "n1",
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def test_slow_calls_are_shown_when_asked_for() -> None:
+    """As many as the session wants, with the time to the microsecond; nothing of it in a session without the view."""
+    merged = Merged(slow_calls=slow_rows(3), trust=Trust(slow_calls_lost=4))
+
+    asked = status.status(merged, replace(STARTED, slow_calls=2), now=NOW)
+    other = status.status(merged, STARTED, now=NOW)
+
+    assert len(asked["slowCalls"]) == 2
+    assert asked["slowCalls"][0] == {
+        "time": "2026-01-01T12:00:00.123456Z", "syscall": "write", "nanoseconds": 10**9, "wait": False,
+        "arguments": "3</var/lib/x>, ..., 4096", "result": 4096, "pid": 7, "tid": 8, "hostPid": 48213,
+        "process": "shop", "thread": "wal-writer", "pod": "shop-1", "container": "app", "node": "n1",
+    }  # fmt: skip
+    assert asked["trust"]["slowCallsLost"] == 4
+    assert next(each for each in asked["conditions"] if each["type"] == "DataComplete")["reason"] == "SlowCallsLost"
+    assert not asked["truncated"]
+    assert "slowCalls" not in other
+    assert "slowCallsLost" not in other["trust"]
+
+
+def test_slow_calls_are_cut_and_leave_room_to_the_table() -> None:
+    """200 calls with the longest arguments, beside 400 rows of the table: both are cut, and it is said."""
+    merged = Merged(syscalls=rows(400), containers=containers(20), slow_calls=slow_rows(200, "x" * 512))
+
+    document = status.status(merged, replace(STARTED, slow_calls=200), now=NOW)
+
+    assert status.size(document) <= status.MAX_STATUS_BYTES
+    assert document["truncated"]
+    assert 20 < len(document["slowCalls"]) < 200
+    assert len(document["summary"]["syscalls"]) > 20

@@ -1,0 +1,216 @@
+/* The view of slow calls: attached to sys_exit behind the counting, which leaves the call's length in the task's entry.
+ * Everything that is read of the program is read here, after a call that was slow: the others cost one comparison. */
+#include "slow_calls.h"
+
+BPF_F_TABLE("array", u32, struct slow_slot, slow_slots, MAX_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, u64, slow_shapes, INDEX_ENTRIES, BPF_F_MMAPABLE);
+BPF_PERCPU_ARRAY(slow_scratch, struct slow_call, 1);
+BPF_RINGBUF_OUTPUT(slow_events, SLOW_PAGES);
+
+static __always_inline u64 word_at(u64 base, u64 offset) {
+  u64 value = 0;
+  bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
+  return value;
+}
+
+static __always_inline u32 half_at(u64 base, u64 offset) {
+  u32 value = 0;
+  bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
+  return value;
+}
+
+/* The number in the innermost namespace of a struct pid; struct upid is 16 bytes and begins with the number. */
+static __always_inline u32 inner_number(u64 pid) {
+  u32 level = half_at(pid, SLOW_LEVEL_OFFSET);
+  return half_at(pid, SLOW_NUMBERS_OFFSET + 16 * (u64)(level & 31));
+}
+
+static __always_inline void read_task(struct slow_call *call, u64 task) {
+  u64 leader = word_at(task, SLOW_LEADER_OFFSET);
+  call->tid = half_at(task, TID_OFFSET);
+  call->pid = half_at(task, PID_OFFSET);
+  call->inner_tid = inner_number(word_at(task, SLOW_PID_OFFSET));
+  call->inner_pid = inner_number(word_at(leader, SLOW_PID_OFFSET));
+  bpf_probe_read_kernel(call->thread, sizeof(call->thread), (void *)(task + SLOW_COMM_OFFSET));
+  bpf_probe_read_kernel(call->process, sizeof(call->process), (void *)(leader + SLOW_COMM_OFFSET));
+}
+
+static __always_inline void read_arguments(struct slow_call *call, u64 regs) {
+  if (call->abi == ABI_COMPAT) {
+    call->arguments[0] = (u32)word_at(regs, SLOW_COMPAT_0);
+    call->arguments[1] = (u32)word_at(regs, SLOW_COMPAT_1);
+    call->arguments[2] = (u32)word_at(regs, SLOW_COMPAT_2);
+    call->arguments[3] = (u32)word_at(regs, SLOW_COMPAT_3);
+    call->arguments[4] = (u32)word_at(regs, SLOW_COMPAT_4);
+    call->arguments[5] = (u32)word_at(regs, SLOW_COMPAT_5);
+    return;
+  }
+  call->arguments[0] = word_at(regs, SLOW_NATIVE_0);
+  call->arguments[1] = word_at(regs, SLOW_NATIVE_1);
+  call->arguments[2] = word_at(regs, SLOW_NATIVE_2);
+  call->arguments[3] = word_at(regs, SLOW_NATIVE_3);
+  call->arguments[4] = word_at(regs, SLOW_NATIVE_4);
+  call->arguments[5] = word_at(regs, SLOW_NATIVE_5);
+}
+
+/* Where the text goes on: below TEXT_BYTES, and a string of STRING_BYTES has room behind it. */
+static __always_inline u8 *text_of(struct slow_call *call) {
+  u64 at = *(volatile u32 *)&call->used;
+  BOUND(at, TEXT_BYTES - 1);
+  return &call->text[at];
+}
+
+static __always_inline bool is_full(struct slow_call *call) { return *(volatile u32 *)&call->used >= TEXT_BYTES; }
+
+static __always_inline void read_path(struct slow_call *call, u64 address) {
+  long size = bpf_probe_read_user_str(text_of(call), STRING_BYTES, (void *)address);
+  if (size > 0) call->used += size;
+}
+
+/* The family first: a unix socket's name is as long as a path may be, the others' addresses are short. */
+static __always_inline void read_address(struct slow_call *call, u64 address) {
+  u8 *text = text_of(call);
+  u16 family = 0;
+  if (!address || bpf_probe_read_user(&family, sizeof(family), (void *)address)) return;
+  if (family == FAMILY_UNIX) {
+    *(u16 *)text = family;
+    long size = bpf_probe_read_user_str(text + 2, 108, (void *)(address + 2));
+    call->used += 2 + (size > 0 ? size : 0);
+  } else if (family == FAMILY_IPV4) {
+    if (!bpf_probe_read_user(text, 16, (void *)address)) call->used += 16;
+  } else if (!bpf_probe_read_user(text, ADDRESS_BYTES, (void *)address)) {
+    call->used += ADDRESS_BYTES;
+  }
+}
+
+/* The peer of an internet socket, as the sockaddr of its family. */
+static __always_inline void read_peer(struct slow_call *call, u64 file) {
+  u64 sock = word_at(word_at(file, SLOW_PRIVATE_OFFSET), SLOW_SK_OFFSET);
+  u8 *text = text_of(call);
+  u16 family = half_at(sock, SLOW_FAMILY_OFFSET), port = half_at(sock, SLOW_PORT_OFFSET);
+  if (!port || (family != FAMILY_IPV4 && family != FAMILY_IPV6)) return;
+  __builtin_memset(text, 0, ADDRESS_BYTES);
+  bpf_probe_read_kernel(text, 2, (void *)(sock + SLOW_FAMILY_OFFSET));
+  bpf_probe_read_kernel(text + 2, 2, (void *)(sock + SLOW_PORT_OFFSET));
+  if (family == FAMILY_IPV4) {
+    bpf_probe_read_kernel(text + 4, 4, (void *)(sock + SLOW_IPV4_OFFSET));
+  } else {
+    bpf_probe_read_kernel(text + 8, 16, (void *)(sock + SLOW_IPV6_OFFSET));
+  }
+  call->used += ADDRESS_BYTES;
+}
+
+/* A file's path as its names from the last to the first; at a mount's root it goes on where that is mounted. An empty
+ * name at the end: not to the top. */
+static __always_inline void read_names(struct slow_call *call, u64 file) {
+  u64 mount = word_at(file, SLOW_MNT_OFFSET) - SLOW_MOUNT_OFFSET, dentry = word_at(file, SLOW_DENTRY_OFFSET);
+  for (u32 i = 0; i < NAME_STEPS && !is_full(call); i++) {
+    u64 parent = word_at(dentry, SLOW_PARENT_OFFSET);
+    if (dentry == parent || dentry == word_at(mount, SLOW_MOUNT_OFFSET + SLOW_ROOT_OFFSET)) {
+      u64 above = word_at(mount, SLOW_ABOVE_OFFSET);
+      if (!above || above == mount) return;
+      dentry = word_at(mount, SLOW_MOUNTPOINT_OFFSET);
+      mount = above;
+    } else {
+      long size = bpf_probe_read_kernel_str(text_of(call), STRING_BYTES, (void *)word_at(dentry, SLOW_NAME_OFFSET));
+      if (size > 0) call->used += size;
+      dentry = parent;
+    }
+  }
+  if (is_full(call)) return; /* the reader sees it by the sum */
+  *text_of(call) = 0;
+  call->used += 1;
+}
+
+static __always_inline void read_file(struct slow_call *call, u64 number, u64 task, u32 *mode) {
+  u64 table = word_at(word_at(task, SLOW_FILES_OFFSET), SLOW_FDT_OFFSET);
+  if ((u32)number >= half_at(table, SLOW_MAX_FDS_OFFSET)) return;
+  u64 file = word_at(word_at(table, SLOW_FD_OFFSET) + 8 * (u64)(u32)number, 0);
+  if (!file) return;
+  *mode = (u16)half_at(word_at(file, SLOW_INODE_OFFSET), SLOW_MODE_OFFSET);
+  u32 type = *mode & 0170000;
+  if (type == TYPE_SOCKET) {
+    read_peer(call, file);
+  } else if (type && type != TYPE_PIPE) {
+    read_names(call, file);
+  }
+}
+
+static __always_inline u64 argument(struct slow_call *call, u64 at) {
+  BOUND(at, 7);
+  return at < 6 ? call->arguments[at] : 0;
+}
+
+static __always_inline void read_capture(struct slow_call *call, u32 which, u32 shape, u64 task) {
+  u64 value = argument(call, shape >> 4 & 7);
+  u32 kind = shape & 15, before = call->used;
+  call->modes[which] = 0;
+  if (!is_full(call)) {
+    if (kind == CAPTURE_PATH) {
+      read_path(call, value);
+    } else if (kind == CAPTURE_ADDRESS) {
+      read_address(call, value);
+    } else if (kind == CAPTURE_FILE) {
+      read_file(call, value, task, &call->modes[which]);
+    }
+  }
+  call->text_bytes[which] = *(volatile u32 *)&call->used - before;
+}
+
+static __always_inline u32 shape_of(struct head *head) {
+  u32 at = head->abi * ABI_NUMBERS + (u32)head->nr;
+  if ((u32)head->nr >= (head->abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+  u64 *shape = slow_shapes.lookup(&at);
+  return shape ? *shape : 0;
+}
+
+static __always_inline void tell(struct bpf_raw_tracepoint_args *ctx, struct head *head, u64 *lost, s64 *room, u32 shape,
+                                 u64 task, u64 ns) {
+  u32 zero = 0;
+  struct slow_call *call = slow_scratch.lookup(&zero);
+  if (!call) return;
+  call->end_ns = bpf_ktime_get_ns();
+  call->length_ns = ns;
+  call->result = ctx->args[1];
+  call->generation = head->generation;
+  call->slot = head->slot;
+  call->abi = head->abi;
+  call->nr = head->nr;
+  call->used = 0;
+  read_task(call, task);
+  read_arguments(call, ctx->args[0]);
+  read_capture(call, 0, shape, task);
+  read_capture(call, 1, shape >> 8, task);
+  u64 size = *(volatile u32 *)&call->used;
+  BOUND(size, 1023);
+  if (size > sizeof(call->text)) size = sizeof(call->text);
+  size += __builtin_offsetof(struct slow_call, text);
+  __sync_fetch_and_add(room, -(s64)size - 16); /* with the ring's own words */
+  if (slow_events.ringbuf_output(call, size, BPF_RB_NO_WAKEUP)) __sync_fetch_and_add(lost, 1);
+}
+
+int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct entry *entry = entry_of(task);
+  if (!entry) return 0;
+  u64 ns = entry->last_ns;
+  if (ns < LEAST_SLOW_NS) return 0;
+  u32 id = entry->row & ROW_MASK;
+  struct head *head = heads.lookup(&id);
+  if (!head || head->generation != entry->generation) return 0;
+  u32 number = head->slot;
+  struct slow_slot *slot = slow_slots.lookup(&number);
+  if (!slot) return 0;
+  u32 shape = shape_of(head);
+  u64 waits = shape >> SHAPE_WAITS_BIT;
+  BOUND(waits, 1);
+  if (ns < slot->floor_ns[waits]) return 0;
+  s64 *room = &slot->room[waits];
+  u64 *lost = &slot->lost[waits];
+  if (*(volatile s64 *)room <= 0) {
+    __sync_fetch_and_add(lost, 1);
+    return 0;
+  }
+  tell(ctx, head, lost, room, shape, (u64)task, ns);
+  return 0;
+}

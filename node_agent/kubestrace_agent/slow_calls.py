@@ -1,0 +1,223 @@
+"""Slow calls as the wire carries them: decoded from what the kernel told, and the slowest of them kept. Pure.
+
+Everything that a container controls (paths, names of threads, addresses) is made safe to print here.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import platform
+import socket
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kubestrace_agent.aggregate import is_wanted
+from kubestrace_agent.kernel.counts import Floors
+from kubestrace_agent.syscalls import arguments, errno_name, name
+from kubestrace_agent.syscalls.arguments import Kind
+from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from kubestrace_agent.kernel.counts import RawSlowCall
+    from kubestrace_agent.syscalls import SyscallKey
+
+MIN_THRESHOLD_NS = 1_000_000
+MAX_THRESHOLD_NS = 60_000_000_000
+MAX_LIMIT = 200
+# Characters of a path or an address, of all arguments, and of a thread's name (the kernel's has 15 bytes).
+_MAX_TEXT = 256
+_MAX_ARGUMENTS = 512
+_MAX_NAME = 64
+_AT_FDCWD = -100
+# O_CREAT and O_TMPFILE: only with them does open have a mode.
+_CREATES = 0o100 | 0o20000000
+# struct slow_call holds this many bytes of names: more were cut.
+_TEXT_BYTES = 512
+_FILE_TYPES = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "pipe"}
+# Linux include/linux/errno.h: not seen by programs, who get EINTR or make the call again.
+_RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART_RESTARTBLOCK"}
+_MAX_ERRNO = 4095
+
+
+@dataclass(eq=False)
+class Slowest:
+    """The slowest calls of one container for one session: of calls that work and of calls that wait, `limit` each."""
+
+    threshold_ns: int
+    limit: int
+    # As Selection.keys(): None is everything.
+    wanted: frozenset[SyscallKey] | None
+    # When it began, CLOCK_MONOTONIC: what ended before is another session's.
+    since_ns: int = 0
+    # Calls that found no room, as the container's counter says: when it began, and by now.
+    lost_before: int = 0
+    lost_now: int = 0
+    # Heaps of (length, number, call), the shortest first; the number keeps calls from being compared.
+    _kept: tuple[list[_Kept], list[_Kept]] = field(default_factory=lambda: ([], []))
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def take(self, calls: Iterable[RawSlowCall], unix_minus_monotonic_ns: int) -> None:
+        """Keep those that are among the slowest."""
+        for call in calls:
+            kept = self._kept[call.waits]
+            if call.length_ns < self.threshold_ns or call.start_ns + call.length_ns < self.since_ns:
+                continue
+            if not is_wanted(call.key, self.wanted):
+                continue
+            if len(kept) >= self.limit and call.length_ns <= kept[0][0]:
+                continue
+            entry = call.length_ns, next(self._numbers), message(call, unix_minus_monotonic_ns)
+            if len(kept) < self.limit:
+                heapq.heappush(kept, entry)
+            else:
+                heapq.heapreplace(kept, entry)
+
+    @property
+    def lost(self) -> int:
+        """Calls that might have been among the slowest, for which there was no room."""
+        return self.lost_now - self.lost_before
+
+    @property
+    def floors(self) -> Floors:
+        """What is still worth telling: nothing that is shorter than what is kept, once that is enough."""
+        working, waiting = (kept[0][0] + 1 if len(kept) >= self.limit else self.threshold_ns for kept in self._kept)
+        return Floors(working, waiting)
+
+    def calls(self) -> list[agent_pb2.SlowCall]:
+        """The slowest: calls that work first, as waiting is what the others are for."""
+        return [call for kept in self._kept for _, _, call in sorted(kept, key=lambda each: (-each[0], each[1]))][
+            : self.limit
+        ]
+
+
+_Kept = tuple[int, int, agent_pb2.SlowCall]
+
+
+def union(floors: Iterable[Floors]) -> Floors:
+    """What any of some sessions wants told."""
+    wanted = list(floors)
+    return Floors(min(each.working_ns for each in wanted), min(each.waiting_ns for each in wanted))
+
+
+def message(call: RawSlowCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:
+    """One call as the wire carries it."""
+    failed = -_MAX_ERRNO <= call.result < 0
+    abi = "" if call.key.abi == platform.machine() else call.key.abi
+    return agent_pb2.SlowCall(
+        name=name(call.key),
+        abi=abi,
+        wait=call.waits,
+        start_time_unix_nanoseconds=call.start_ns + unix_minus_monotonic_ns,
+        nanoseconds=call.length_ns,
+        result=0 if failed else call.result,
+        errno=(_RESTARTS.get(-call.result) or errno_name(-call.result)) if failed else "",
+        arguments=described(call),
+        tid=call.inner_tid,
+        pid=call.inner_pid,
+        host_tid=call.tid,
+        host_pid=call.pid,
+        thread=safe(call.thread, _MAX_NAME),
+        process=safe(call.process, _MAX_NAME),
+    )
+
+
+def described(call: RawSlowCall) -> str:
+    """The arguments in strace's words; nothing after an execve, which has replaced what they pointed at."""
+    called = name(call.key)
+    if called in {"execve", "execveat"} and call.result == 0:
+        return ""
+    told = dict(zip(arguments.captured(called, call.key.abi), call.captures, strict=False))
+    kinds = arguments.kinds(called, call.key.abi)
+    if called in {"open", "openat"} and not call.arguments[len(kinds) - 2] & _CREATES:
+        kinds = kinds[:-1]
+    words = [_word(kind, call.arguments[at], told.get(at)) for at, kind in enumerate(kinds)]
+    text = ", ".join(words)
+    return text if len(text) <= _MAX_ARGUMENTS else text[: _MAX_ARGUMENTS - 3] + "..."
+
+
+def _pointer(value: int) -> str:
+    return f"{value:#x}" if value else "NULL"
+
+
+def _word(kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
+    mode, text = captured or (0, b"")
+    match kind:
+        case Kind.PATH:
+            return f'"{safe(text.rstrip(_NUL), _MAX_TEXT)}"' if text else _pointer(value)
+        case Kind.ADDRESS:
+            return address(text) or _pointer(value)
+        case Kind.FILE | Kind.DIRECTORY:
+            return _file(_signed(value, 32), mode, text)
+        case _:
+            return _PLAIN[kind](value)
+
+
+_PLAIN: dict[Kind, Callable[[int], str]] = {
+    Kind.NUMBER: lambda value: str(_signed(value, 32)),
+    Kind.OFFSET: lambda value: str(_signed(value, 64)),
+    Kind.SIZE: str,
+    Kind.MODE: lambda value: f"0{value & 0o7777:o}",
+    Kind.FLAGS: lambda value: f"{value & 0xFFFFFFFF:#x}" if value else "0",
+    Kind.POINTER: _pointer,
+    Kind.HIDDEN: lambda value: "..." if value else "NULL",
+}
+_NUL = b"\0"
+
+
+def _signed(value: int, bits: int) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def _file(number: int, mode: int, text: bytes) -> str:
+    if number == _AT_FDCWD:
+        return "AT_FDCWD"
+    kind = _FILE_TYPES.get(stat.S_IFMT(mode))
+    if kind == "socket":
+        return f"{number}<{address(text) or kind}>"
+    if kind or not mode:
+        return f"{number}<{kind}>" if kind else str(number)
+    return f"{number}<{path(text)}>"
+
+
+def path(text: bytes) -> str:
+    """A path from its names, the last first, each with a NUL behind it; an empty one says that more was above."""
+    names = text.split(_NUL)[:-1]
+    cut = len(text) >= _TEXT_BYTES or _NUL * 2 in text
+    whole = b"/".join(each for each in reversed(names) if each)
+    return ("..." if cut else "") + safe(b"/" + whole, _MAX_TEXT)
+
+
+def address(text: bytes) -> str:
+    """A socket address: 10.0.0.1:443, [::1]:443, unix:/run/x; empty where it says nothing."""
+    if len(text) < 2:
+        return ""
+    family = int.from_bytes(text[:2], "little")
+    if family == socket.AF_UNIX:
+        name_of_it = text[2:].rstrip(_NUL)
+        return f"unix:{safe(name_of_it, _MAX_TEXT)}" if name_of_it else "unix"
+    port = int.from_bytes(text[2:4], "big")
+    if family == socket.AF_INET and len(text) >= 8:
+        return f"{socket.inet_ntop(socket.AF_INET, text[4:8])}:{port}"
+    if family == socket.AF_INET6 and len(text) >= 24:
+        return f"[{socket.inet_ntop(socket.AF_INET6, text[8:24])}]:{port}"
+    return f"family {family}"
+
+
+def safe(text: bytes, most: int) -> str:
+    r"""Text of a container as plain ASCII in a line of its own: other bytes stand as \xNN, quotes are escaped."""
+    words = "".join(_SAFE[byte] for byte in text[:most])
+    return words + "..." if len(text) > most else words
+
+
+def _printable(byte: int) -> str:
+    if chr(byte) in '"\\':
+        return f"\\{chr(byte)}"
+    return chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}"
+
+
+_SAFE = [_printable(byte) for byte in range(256)]

@@ -1,0 +1,144 @@
+"""What the arguments of system calls are, for those that a person wants to see beside a slow call. Pure.
+
+Written from the manual pages (man 2 NAME). Only what names things is told: paths, files, addresses of peers, sizes and
+flags; what a buffer holds is never read.
+"""
+
+from enum import StrEnum
+
+# struct slow_call of slow_calls.h takes this many strings from the program.
+CAPTURES = 2
+
+
+class Kind(StrEnum):
+    """What one argument is, by the letter that stands for it below."""
+
+    PATH = "p"
+    # A file descriptor; DIRECTORY may also be AT_FDCWD.
+    FILE = "f"
+    DIRECTORY = "d"
+    # A socket address that the program gives or gets.
+    ADDRESS = "a"
+    NUMBER = "n"
+    # Unsigned, as wide as a pointer.
+    SIZE = "u"
+    # Signed, 64 bits wide.
+    OFFSET = "o"
+    # Bits, in hexadecimal.
+    FLAGS = "x"
+    MODE = "m"
+    # An address whose value itself says something (a futex, a mapping).
+    POINTER = "*"
+    # An address of something that is not read.
+    HIDDEN = "."
+
+
+# Letters of Kind, in the order of the arguments. Offsets that 32-bit ABIs split in two are left out there: see `kinds`.
+_BY_WORDS = {
+    "p": "acct chdir chroot rmdir swapoff umount unlink",
+    "px": "umount2 swapon",
+    "pm": "chmod creat mkdir",
+    "pn": "access",
+    "po": "truncate truncate64",
+    "pp": "link rename symlink pivot_root",
+    "pxm": "open",
+    "pmx": "mknod",
+    "p.": "stat lstat stat64 lstat64 statfs oldstat oldlstat utime utimes",
+    "p.u": "readlink",
+    "pnn": "chown lchown chown32 lchown32",
+    "p..": "execve",
+    "dp..x": "execveat",
+    "dpxm": "openat",
+    "dp.u": "openat2 readlinkat",
+    "dpn": "faccessat",
+    "dpnx": "faccessat2",
+    "dpm": "mkdirat fchmodat",
+    "dpmx": "mknodat",
+    "dpx": "unlinkat",
+    "dp.x": "newfstatat fstatat64 utimensat",
+    "dpxx.": "statx",
+    "dpnnx": "fchownat",
+    "dpdp": "renameat",
+    "dpdpx": "renameat2 linkat",
+    "pdp": "symlinkat",
+    "p.ux": "setxattr lsetxattr",
+    "p..u": "getxattr lgetxattr",
+    "f": "close fsync fdatasync dup fchdir syncfs epoll_create",
+    "fm": "fchmod",
+    "fo": "ftruncate ftruncate64",
+    "ff": "dup2",
+    "ffx": "dup3",
+    "fn": "flock listen shutdown",
+    "f.": "fstat fstat64 fstatfs oldfstat",
+    "f.u": "read write getdents getdents64",
+    "f.uo": "pread64 pwrite64",
+    "f.n": "readv writev",
+    "f.no": "preadv pwritev preadv2 pwritev2",
+    "fon": "lseek",
+    "fx*": "ioctl fcntl fcntl64",
+    "fxoo": "fallocate",
+    "foux": "sync_file_range readahead",
+    "fnn": "fchown fchown32",
+    "ff.u": "sendfile sendfile64",
+    "f.f.ux": "copy_file_range splice",
+    "ffux": "tee",
+    "fau": "connect bind",
+    "fa.": "accept getsockname getpeername",
+    "fa.x": "accept4",
+    "f.uxau": "sendto",
+    "f.uxa.": "recvfrom",
+    "f.x": "sendmsg recvmsg",
+    "f.nx": "sendmmsg recvmmsg",
+    "fnn.u": "setsockopt",
+    "fnn..": "getsockopt",
+    "nnn": "socket",
+    "nnn.": "socketpair",
+    "f.nn": "epoll_wait",
+    "f.nn.u": "epoll_pwait",
+    "f.n..u": "epoll_pwait2",
+    "fnf.": "epoll_ctl",
+    ".un": "poll",
+    ".u..u": "ppoll ppoll_time64",
+    "n....": "select _newselect",
+    "n.....": "pselect6 pselect6_time64",
+    "*xn.*n": "futex futex_time64",
+    "*uxxfo": "mmap mmap2",
+    "*u": "munmap",
+    "*ux": "mprotect msync",
+    "*un": "madvise",
+    "*uux*": "mremap",
+    "*": "brk",
+    "..": "nanosleep",
+    "nx..": "clock_nanosleep clock_nanosleep_time64",
+    "n.x.": "wait4",
+    "n.x": "waitpid",
+    "nn.x.": "waitid",
+    "x....": "clone",
+    ".u": "clone3 getrandom",
+    "nn": "kill tkill",
+    "pppx.": "mount",
+    "fuuxu": "io_uring_enter",
+    ".x": "memfd_create pipe2",
+    "x": "unshare",
+    "fx": "setns",
+}  # fmt: skip
+KINDS = {
+    name: tuple(Kind(letter) for letter in letters) for letters, names in _BY_WORDS.items() for name in names.split()
+}
+# On 32-bit ABIs a 64-bit offset takes two arguments, and some ABIs leave one out before it: not told there.
+_NARROW = frozenset({"i386", "arm"})
+
+
+def kinds(name: str, abi: str) -> tuple[Kind, ...]:
+    """What a call's arguments are, as far as they are told; nothing for a call that is not described here."""
+    known = KINDS.get(name, ())
+    if abi in _NARROW and Kind.OFFSET in known:
+        return known[: known.index(Kind.OFFSET)]
+    return known
+
+
+def captured(name: str, abi: str) -> tuple[int, ...]:
+    """Which arguments need a string of the program or the kernel: paths first, then addresses, then files."""
+    order = {Kind.PATH: 0, Kind.ADDRESS: 1, Kind.FILE: 2, Kind.DIRECTORY: 2}
+    wanted = [(order[kind], at) for at, kind in enumerate(kinds(name, abi)) if kind in order]
+    return tuple(at for _, at in sorted(wanted)[:CAPTURES])

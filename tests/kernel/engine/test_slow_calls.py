@@ -1,0 +1,166 @@
+"""Slow calls as the kernel tells them: what they are, what they cost when nobody asks, and who is silenced by whom."""
+
+import time
+from pathlib import Path
+
+import pytest
+from engine_runs import Cgroup, Runs, links
+
+from kubestrace_agent.kernel.counts import Floors
+from kubestrace_agent.slow_calls import Slowest, message
+from kubestrace_agent.syscalls import name
+from kubestrace_protos.v1 import agent_pb2
+
+MS = 1_000_000
+# Between the program's own clock and the tracepoints, on a machine that does other things.
+ROUGHLY_NS = 10 * MS
+
+
+def slow(runs: Runs, cgroup: Cgroup, threshold_ms: int = 10) -> int:
+    """Trace a cgroup and ask for its slow calls."""
+    slot = runs.trace(cgroup)
+    runs.tracer.want_slow_calls(slot, Floors(threshold_ms * MS, threshold_ms * MS))
+    return slot
+
+
+def told(runs: Runs, slot: int) -> list[agent_pb2.SlowCall]:
+    """What came since the last time."""
+    offset = time.time_ns() - time.monotonic_ns()
+    return [message(call, offset) for call in runs.tracer.slow_calls().get(slot, [])]
+
+
+def own(output: str) -> dict[str, tuple[int, int, int]]:
+    """Call -> when it began, how long it took, its number; as the program says."""
+    lines = [line.split() for line in output.splitlines() if line.count(" ") == 3]
+    return {called: (int(began), int(took), int(number)) for called, began, took, number in lines}
+
+
+@pytest.fixture
+def whole(runs: Runs, tmp_path: Path) -> tuple[str, dict[str, agent_pb2.SlowCall]]:
+    """A run of slow.c: its words, and what was told of its own four calls."""
+    cgroup = runs.cgroup()
+    slot = slow(runs, cgroup)
+    output = runs.start(cgroup, "slow", str(tmp_path)).finish()
+    pid = int(output.split()[-1])
+    return output, {call.name: call for call in told(runs, slot) if call.host_pid == pid and call.name != "wait4"}
+
+
+def test_when_and_how_long(whole: tuple[str, dict[str, agent_pb2.SlowCall]]) -> None:
+    """Start and length are the program's own, and so are the process and its thread."""
+    output, calls = whole
+
+    for called, (began, took, _) in own(output).items():
+        assert abs(calls[called].start_time_unix_nanoseconds - began) < ROUGHLY_NS, called
+        assert abs(calls[called].nanoseconds - took) < ROUGHLY_NS, called
+        assert calls[called].pid == calls[called].tid == calls[called].host_tid == int(output.split()[-1])
+        assert calls[called].wait == (called == "clock_nanosleep")
+
+
+def test_arguments_in_straces_words(whole: tuple[str, dict[str, agent_pb2.SlowCall]], tmp_path: Path) -> None:
+    """The file behind a descriptor, the path of an open, the peer of a socket; never what was read."""
+    output, calls = whole
+    expected = own(output)
+
+    assert calls["fcntl"].arguments.startswith(f"{expected['fcntl'][2]}<{tmp_path}/file>, 0x7, 0x")
+    assert calls["openat"].arguments == 'AT_FDCWD, "a \\x1b[31m\\"fifo", 0'
+    assert calls["openat"].result == expected["openat"][2]
+    assert calls["recvfrom"].arguments.partition(", ")[0].endswith(f"<127.0.0.1:{expected['recvfrom'][2]}>")
+    assert calls["recvfrom"].arguments.partition(", ")[2] == "..., 32, 0, NULL, NULL"
+    assert not any("never-to-be-seen" in str(call) for call in calls.values())
+
+
+def test_names_are_made_safe(whole: tuple[str, dict[str, agent_pb2.SlowCall]]) -> None:
+    """A thread may call itself what it likes: no escape gets to a terminal."""
+    _, calls = whole
+
+    assert {call.thread for call in calls.values()} == {"slow\\x1b[1mname"}
+    assert {call.process for call in calls.values()} == {"slow\\x1b[1mname"}
+
+
+def test_pids_are_those_of_the_processs_own_namespace(runs: Runs) -> None:
+    """Of a process that has ended before anybody could look at it."""
+    cgroup = runs.cgroup()
+    slot = slow(runs, cgroup)
+
+    runs.start_shell(cgroup, "unshare --pid --fork sleep 0.05").finish()
+    (slept,) = [call for call in told(runs, slot) if call.name == "clock_nanosleep"]
+
+    assert (slept.pid, slept.tid) == (1, 1)
+    assert slept.host_pid == slept.host_tid > 1
+    assert slept.thread == "sleep"
+
+
+def test_only_calls_over_the_floor_come(runs: Runs) -> None:
+    """Shorter ones cost the comparison and are not told."""
+    cgroup = runs.cgroup()
+    slot = slow(runs, cgroup, threshold_ms=40)
+
+    runs.start_shell(cgroup, "sleep 0.02; sleep 0.06").finish()
+    slept = [call.nanoseconds for call in told(runs, slot) if call.name == "clock_nanosleep"]
+
+    assert len(slept) == 1
+    assert slept[0] >= 60 * MS
+
+
+def test_the_program_is_attached_only_while_asked_for(runs: Runs) -> None:
+    """A third link with the first that asks, gone with the last; the counting stays."""
+    first, second = runs.trace(runs.cgroup()), runs.trace(runs.cgroup())
+    assert len(links()) == 2
+    floors = Floors(MS, MS)
+
+    runs.tracer.want_slow_calls(first, floors)
+    runs.tracer.want_slow_calls(second, floors)
+    assert len(links()) == 3
+    runs.tracer.want_slow_calls(first, None)
+    assert len(links()) == 3
+    runs.tracer.remove(second)
+    runs.slots.remove(second)
+    assert len(links()) == 2
+
+
+def test_a_container_that_has_not_asked_tells_nothing(runs: Runs) -> None:
+    """Although another one on the node asks."""
+    asking, silent = runs.cgroup(), runs.cgroup()
+    slow(runs, asking)
+    slot = runs.trace(silent)
+
+    runs.start_shell(silent, "sleep 0.05").finish()
+
+    assert told(runs, slot) == []
+    assert runs.tracer.slow_calls_lost(slot) == 0
+
+
+def test_a_noisy_neighbour_silences_nobody(runs: Runs, tmp_path: Path) -> None:
+    """It fills its part of the ring; what it loses is counted, and the quiet container's calls all come."""
+    noisy, quiet = runs.cgroup(), runs.cgroup()
+    noisy_slot, quiet_slot = slow(runs, noisy, threshold_ms=1), slow(runs, quiet)
+
+    noise = runs.start(noisy, "noisy", "200")
+    time.sleep(0.5)
+    output = runs.start(quiet, "slow", str(tmp_path)).finish()
+    made = int(noise.finish())
+    raw = runs.tracer.slow_calls()
+    sleeps = sum(name(call.key) == "clock_nanosleep" for call in raw.get(noisy_slot, []))
+    heard = {name(call.key) for call in raw[quiet_slot]}
+
+    assert own(output).keys() <= heard
+    assert runs.tracer.slow_calls_lost(quiet_slot) == 0
+    assert runs.tracer.slow_calls_lost(noisy_slot) > 0
+    # Told and lost together are all that it made, but for the few calls of the program itself that were slow.
+    assert made <= sleeps + runs.tracer.slow_calls_lost(noisy_slot) <= made + 300
+
+
+def test_once_enough_are_held_only_slower_ones_are_told(runs: Runs) -> None:
+    """The floor rises to what is held, so that a steady noise is lost no more."""
+    cgroup = runs.cgroup()
+    slot = slow(runs, cgroup)
+    slowest = Slowest(10 * MS, 2, None)
+
+    runs.start_shell(cgroup, "sleep 0.05; sleep 0.03; sleep 0.04").finish()
+    slowest.take(runs.tracer.slow_calls()[slot], 0)
+    runs.tracer.want_slow_calls(slot, slowest.floors)
+    runs.start_shell(cgroup, "sleep 0.02").finish()
+    after = [call for call in told(runs, slot) if call.name == "clock_nanosleep"]
+
+    assert [round(call.nanoseconds / 10 / MS) for call in slowest.calls() if call.name == "clock_nanosleep"] != []
+    assert after == []
