@@ -65,7 +65,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=7)
-    parser.add_argument("--milliseconds", type=int, default=400, help="of one run; a second at least for wrk")
+    parser.add_argument("--milliseconds", type=int, default=400, help="of one run; services thrice as long")
     parser.add_argument(
         "--patience", type=float, default=45, help="seconds of a repetition to wait for moments without disturbance"
     )

@@ -40,14 +40,14 @@ What each tracer tells for its price:
 
 - Each repetition runs every workload once under every tracer, in an order that changes. A run is: the workload starts,
   works for {milliseconds} ms untraced, the tracer attaches to it, and the same process works for {milliseconds} ms
-  again (nginx: a second each). The ratio is that of these two; so whatever else slows the machine slows both.
+  again (services: three times as long). The ratio is that of these two; so whatever else slows the machine slows both.
 - Before and after each run a bare loop of getppid is timed: where it takes more than 1.1 times the least that was seen,
   something else disturbs (another's tracer, a busy host), and the run waits or is made anew while the patience of the
   benchmark lasts. {disturbed} of the {runs} runs here ended disturbed. All of it runs at a high priority.
 - The traced process is pinned to one CPU, the client of a service to another, tracers run where the kernel puts them.
   The storm has a thread on each CPU.
-- The loops and the walk count their own time by batches of 400 calls (by walks), and the quickest tenth of them is
-  taken: the others hold what else ran on the CPU. Services are judged by requests in a time.
+- The loops and the walk count their own time by batches of 400 calls (by walks), services tell their count of requests
+  every 30 ms; the quickest tenth of these is taken: the others hold what else ran on the CPU.
 - Each tracer is told to trace one process only (ours: its cgroup), as one would on a busy node. A tracer whose result
   does not hold the calls that the workload made has not been measured, and the run fails or says so.
 - `strace --seccomp-bpf` cannot attach, so it starts its target, and it is compared with an untraced run right before.
