@@ -5,7 +5,7 @@ from datetime import datetime
 from kubectl import fresh_namespace
 from workloads import NODES, calls_pod, report, signal
 
-SLEEPS = ("getppid=1000", "nanosleep-ms=10x20")
+SLEEPS = ("getppid=1000", "nanosleep-ms=20x20")
 
 
 def test_the_slowest_calls_of_two_pods_are_listed() -> None:
