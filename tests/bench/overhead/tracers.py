@@ -99,6 +99,7 @@ TRACERS = (
     Tracer("empty", "nothing: two programs that return", _held("empty"), ready="ready"),
     Tracer("no trace", "nothing: our programs loaded, no trace running", _held("idle"), ready="ready"),
     _mode("kubestrace", "calls, errors by errno, exact sum and maximum, percentiles within 6.25 %, waits apart"),
+    _mode("kubestrace --slow 10", "the same, and each call of 10 ms and more with its arguments", "--slow", "10"),
     Tracer(
         "syscount -L",
         "calls, sum of time",
