@@ -56,6 +56,7 @@ def main() -> None:
                 order = random.Random(f"{repetition} {workload.name}").sample(tracers, len(tracers))  # noqa: S311
                 _repeat(workload, order, Path(folder), results, calm)
             print(f"repetition {repetition + 1} of {arguments.repetitions}", file=sys.stderr, flush=True)
+    results.machine["note"] = arguments.note
     results.machine["loadAtEnd"] = machine.load()
     print(report.table(results))
     if arguments.to:
@@ -72,6 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workloads", type=_names, default=[workload.name for workload in WORKLOADS])
     parser.add_argument("--tracers", type=_names, default=[tracer.name for tracer in TRACERS])
     parser.add_argument("--to", type=Path, metavar="FILE.json", help="write the results here")
+    parser.add_argument("--note", default="", help="what a reader of the page should know about this run")
     return parser.parse_args()
 
 

@@ -20,7 +20,7 @@ Made from `{data}` by `tests/bench/overhead/draw`; the figures are those of one 
 
 {goals}
 
-"Two empty programs" are two raw-tracepoint programs on `sys_enter` and `sys_exit` that do nothing: what any tracer that
+{note}"Two empty programs" are two raw-tracepoint programs on `sys_enter` and `sys_exit` that do nothing: what any tracer that
 uses these hooks costs at least, whatever it does with them.
 
 ## Figures
@@ -80,6 +80,7 @@ def page(results: Results, data: str) -> str:
         chart="overhead.svg",
         data=data,
         goals="\n".join(_goals(results)),
+        note=f"{results.machine['note']}\n\n" if results.machine["note"] else "",
         repetitions=results.repetitions,
         milliseconds=results.milliseconds,
         tables="\n\n".join(_table(results, workload) for workload in results.workloads),
