@@ -20,8 +20,8 @@ Made from `{data}` by `tests/bench/overhead/draw`; the figures are those of one 
 
 {goals}
 
-{note}"Two empty programs" are two raw-tracepoint programs on `sys_enter` and `sys_exit` that do nothing: what any tracer that
-uses these hooks costs at least, whatever it does with them.
+{note}"Two empty programs" are two raw-tracepoint programs on `sys_enter` and `sys_exit` that do nothing: what any
+tracer that uses these hooks costs at least, whatever it does with them.
 
 ## Figures
 
