@@ -39,7 +39,7 @@ class Recording:
         """
         self._tracer = tracer
         self._target = target
-        self._wanted = wanted
+        self._since = aggregate.Since(None, wanted=wanted, architecture=platform.machine())
         try:
             if target.by_process:
                 self._slot = tracer.add_process(target.host_pid, wanted=wanted)
@@ -131,7 +131,7 @@ class Recording:
         )
 
     def _difference(self) -> aggregate.Difference:
-        return aggregate.difference(None, self._counts, wanted=self._wanted, architecture=platform.machine())
+        return self._since.to(self._counts)
 
     def _state(self) -> agent_pb2.ContainerState:
         target = self._target

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kubestrace_agent import aggregate
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kubestrace_agent.aggregate import Since
     from kubestrace_agent.containers import Resolved
-    from kubestrace_agent.counters import Counter, Wanted
-    from kubestrace_agent.kernel.counts import RawCounts
+    from kubestrace_agent.counters import Counter
     from kubestrace_agent.slow_calls import Slowest
     from kubestrace_agent.timelines import Buckets
 
@@ -27,7 +25,7 @@ class Member:
 
     state: agent_pb2.ContainerState
     counter: Counter | None = None
-    start: RawCounts | None = None
+    since: Since | None = None
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     settled: agent_pb2.ContainerReport | None = None
     timeline: Buckets | None = None
@@ -88,14 +86,14 @@ def without_slow_calls(node: str, state: agent_pb2.ContainerState, message: str)
     )
 
 
-def container_report(member: Member, wanted: Wanted) -> agent_pb2.ContainerReport:
+def container_report(member: Member) -> agent_pb2.ContainerReport:
     """Give what was counted of a container so far; a container that has ended is settled by this."""
     if member.settled is not None or member.counter is None:
         return member.settled or agent_pb2.ContainerReport(state=member.state)
     counter = member.counter
     report = agent_pb2.ContainerReport()
-    if counter.counts is not None:
-        counted = aggregate.difference(member.start, counter.counts, wanted=wanted, architecture=platform.machine())
+    if counter.counts is not None and member.since is not None:
+        counted = member.since.to(counter.counts)
         report.syscalls.extend(counted.syscalls)
         report.trust.CopyFrom(counted.trust)
     if member.slowest is not None:
@@ -108,7 +106,7 @@ def container_report(member: Member, wanted: Wanted) -> agent_pb2.ContainerRepor
     if counter.ended_ns:
         member.state.phase = _Phase.PHASE_ENDED
         member.state.end_time_unix_nanoseconds = counter.ended_ns
-        member.settled, member.start, member.counter, member.slowest = report, None, None, None
+        member.settled, member.since, member.counter, member.slowest = report, None, None, None
     report.state.CopyFrom(member.state)
     return report
 

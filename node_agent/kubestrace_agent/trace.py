@@ -67,7 +67,7 @@ class Trace:
         try:
             self.counters.refresh(fresh=final)
             report = self._header(reason, clock_ns())
-            report.containers.extend(reports.container_report(each, self.wanted) for each in self.members.values())
+            report.containers.extend(reports.container_report(each) for each in self.members.values())
         finally:
             if final:
                 self.counters.release_all([each.counter for each in self.members.values()], self.session_uid)

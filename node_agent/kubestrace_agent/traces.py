@@ -15,7 +15,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from kubestrace_agent import admission, reports, syscalls, timelines
+from kubestrace_agent import admission, aggregate, reports, syscalls, timelines
 from kubestrace_agent.containers import Resolved, UnresolvedError
 from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel.tracer import NodeFullError, UnsupportedKernelError
@@ -173,7 +173,8 @@ class Traces:
             return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
         state = reports.tracing(container, found, self._clock_ns())
         gaps = reports.late(self._node.name, state, found, trace.start_ns) if late else []
-        member = reports.Member(state, counter, start, gaps)
+        since = aggregate.Since(start, wanted=trace.wanted, architecture=platform.machine())
+        member = reports.Member(state, counter, since, gaps)
         if trace.slow_calls is not None:
             slowest = Slowest(trace.slow_calls.threshold_nanoseconds, trace.slow_calls.limit, trace.wanted)
             await self._want_slow_calls(trace, member, counter, slowest)
