@@ -75,8 +75,9 @@ class Timing:
 
     # Between two writes of the counts while tracing.
     update: float = 5.0
-    # For the slower nodes, before Tracing is written.
-    settle: float = 0.7
+    # For the slower nodes, before Tracing is written: most people start their load then. An agent that is not there is
+    # known at once; this is for one that is slow to answer.
+    settle: float = 2.5
     # Before a session that has nothing to trace says so: most have it sooner.
     patience: float = 0.4
     # Before a session that has waited long enough is given up without a look at its pods, patterns and nodes: most of

@@ -101,8 +101,8 @@ class Session:
         return next((entry for entry in self.status.get("conditions", []) if entry["type"] == kind), {})
 
     def tracing(self, timeout_seconds: float = 30) -> "Session":
-        """Wait until the phase is Tracing."""
-        until(lambda: self.status.get("phase") == "Tracing", f"{self.name} is Tracing", timeout_seconds)
+        """Wait until the phase is Tracing, with every pod: a node that is slow to start may follow later."""
+        until(lambda: _traces_all(self.status), f"{self.name} is Tracing all its pods", timeout_seconds)
         return self
 
     def finished(self, timeout_seconds: float = 90) -> Document:
@@ -115,3 +115,8 @@ class Session:
     def rows(self) -> dict[str, Document]:
         """Return the summary's rows by syscall name."""
         return {row["name"]: row for row in self.status["summary"]["syscalls"]}
+
+
+def _traces_all(status: Document) -> bool:
+    targets = status.get("targets", {})
+    return status.get("phase") == "Tracing" and targets["tracing"] == targets["matched"] - targets["skipped"]
