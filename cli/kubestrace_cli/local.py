@@ -20,6 +20,7 @@ from kubestrace_cli.options import Options
 from kubestrace_cli.progress import Progress
 from kubestrace_cli.recordings import Recording
 from kubestrace_cli.signals import Signals
+from kubestrace_operator import views
 from kubestrace_protos.v1 import agent_pb2
 
 USAGE = 2
@@ -114,9 +115,9 @@ class _Local:
                 tracer,
                 target,
                 self._wanted,
-                buckets=self._session.timeline,
+                buckets=self._session.views.timeline,
                 duration_seconds=self._session.duration_seconds,
-                slow_calls=self._session.slow_calls,
+                views=views.collected(self._session.views),
             )
             if command:
                 command.release()

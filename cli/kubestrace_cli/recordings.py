@@ -5,12 +5,11 @@ import platform
 import time
 
 from kubestrace_agent import aggregate, timelines
+from kubestrace_agent.collectors import Collector, collectors
 from kubestrace_agent.kernel.counts import RawCounts
 from kubestrace_agent.kernel.tracer import Tracer
-from kubestrace_agent.slow_calls import Slowest
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_cli.targets import Target, TargetError
-from kubestrace_operator import spec
 from kubestrace_protos.v1 import agent_pb2
 
 # Of a timeline whose trace has no duration: its buckets begin so long, and double when they are all used.
@@ -30,7 +29,7 @@ class Recording:
         *,
         buckets: int | None = None,
         duration_seconds: int | None = None,
-        slow_calls: spec.SlowCalls | None = None,
+        views: agent_pb2.Views | None = None,
     ) -> None:
         """Begin. Raises TargetError when the target has gone, and what the tracer raises.
 
@@ -47,10 +46,11 @@ class Recording:
                 self._slot = tracer.add_container(target.cgroup, wanted=wanted)
         except (ProcessLookupError, FileNotFoundError) as error:
             raise TargetError(f"{target.name} has just ended") from error
-        self._slowest: Slowest | None = None
-        if slow_calls is not None:
-            self._slowest = Slowest(slow_calls.threshold_milliseconds * 1_000_000, slow_calls.limit, wanted)
-            tracer.want_slow_calls(self._slot, self._slowest.floors)
+        self._collectors = collectors(views or agent_pb2.Views(), wanted)
+        for collector in self._collectors:
+            collector.begin(time.monotonic_ns(), 0)
+            tracer.want(collector.view, self._slot, collector.wanted)
+            self._collect(collector)
         self._cpu_start = time.process_time()
         self._start_ns = time.monotonic_ns()
         self.start_unix_ns = time.time_ns()
@@ -71,13 +71,15 @@ class Recording:
     def read(self) -> int:
         """Read the counters, which must be done now and then; returns the calls so far."""
         self._counts = self._tracer.snapshot([self._slot])[self._slot]
-        if self._slowest is not None:
-            told = self._tracer.slow_calls().get(self._slot, [])
-            self._slowest.take(told, time.time_ns() - time.monotonic_ns())
-            self._slowest.lost_now = self._tracer.slow_calls_lost(self._slot)
-            self._tracer.want_slow_calls(self._slot, self._slowest.floors)
+        for collector in self._collectors:
+            self._collect(collector)
+            self._tracer.want(collector.view, self._slot, collector.wanted)
         self._note_time()
         return sum(counts.calls for counts in self._difference().syscalls)
+
+    def _collect(self, collector: Collector) -> None:
+        told, lost = self._tracer.read(collector.view).get(self._slot), self._tracer.lost(collector.view, self._slot)
+        collector.take(told, lost, time.time_ns() - time.monotonic_ns())
 
     @property
     def tick_seconds(self) -> float:
@@ -110,12 +112,11 @@ class Recording:
         millicores = round(1000 * cpu_seconds / max(self.elapsed_seconds, 1e-3))
         self._tracer.remove(self._slot)
         counted = self._difference()
-        slowest = self._slowest.calls() if self._slowest else []
-        counted.trust.slow_calls_lost = self._slowest.lost if self._slowest else 0
-        trust = agent_pb2.Trust(agent_cpu_millicores=millicores)
-        trust.MergeFrom(counted.trust)
         container = agent_pb2.ContainerReport(state=self._state(), syscalls=counted.syscalls, trust=counted.trust)
-        container.slow_calls.extend(slowest)
+        for collector in self._collectors:
+            collector.write(container)
+        trust = agent_pb2.Trust(agent_cpu_millicores=millicores)
+        trust.MergeFrom(container.trust)
         if self._timeline is not None:
             container.timeline.CopyFrom(self._timeline.message())
         return agent_pb2.Report(

@@ -55,8 +55,8 @@ def status(
         targets=progress.Targets(matched=1, finished=1),
         cgroup_modes=frozenset({_MODES[mode]}),
         filtered=bool(session.syscalls),
-        slow_calls=session.slow_calls.limit if session.slow_calls else None,
-        timeline=Grid(session.timeline, timeline_ns) if session.timeline and timeline_ns else None,
+        views=session.views,
+        timeline=Grid(buckets, timeline_ns) if (buckets := session.views.timeline) and timeline_ns else None,
     )
     return statuses.status(merge.merge([report]), stands, now=end, limit_bytes=None)
 

@@ -47,10 +47,7 @@ class Session:
     traced: Mapping[str, Any]
     duration_seconds: int | None
     syscalls: tuple[str, ...]
-    # Buckets of the view timeline; None: it is off.
-    timeline: int | None = None
-    # None: this view is off.
-    slow_calls: spec.SlowCalls | None = None
+    views: spec.Views = spec.NO_VIEWS
 
     @property
     def name(self) -> str:
@@ -65,9 +62,9 @@ class Session:
 
     def _views(self) -> dict[str, Any]:
         views: dict[str, Any] = {}
-        if self.timeline is not None:
-            views["timeline"] = {"buckets": self.timeline}
-        if slow := self.slow_calls:
+        if self.views.timeline is not None:
+            views["timeline"] = {"buckets": self.views.timeline}
+        if slow := self.views.slow_calls:
             views["slowCalls"] = {"thresholdMilliseconds": slow.threshold_milliseconds, "limit": slow.limit}
         return views
 
@@ -117,8 +114,9 @@ def make(
         traced=traced,
         duration_seconds=duration_seconds,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
-        timeline=timeline,
-        slow_calls=_slow_calls(parsed.views.slow_calls, slow_milliseconds),
+        views=replace(
+            parsed.views, timeline=timeline, slow_calls=_slow_calls(parsed.views.slow_calls, slow_milliseconds)
+        ),
     )
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from kubestrace_agent import cgroups, slow_calls
+from kubestrace_agent import cgroups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from kubestrace_agent.collectors import Collector
     from kubestrace_agent.containers import Resolved
-    from kubestrace_agent.kernel.counts import Floors, RawCounts, RawSlowCall
+    from kubestrace_agent.kernel.counts import RawCounts
     from kubestrace_agent.syscalls import SyscallKey
 
     # What is counted; None is everything.
@@ -45,14 +46,14 @@ class Tracer(Protocol):
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Read counters."""
 
-    def want_slow_calls(self, slot: int, floors: Floors | None) -> None:
-        """Begin or end to tell slow calls."""
+    def want(self, view: str, slot: int, wanted: Any) -> None:
+        """Have a view tell of a slot; None: no longer."""
 
-    def slow_calls(self) -> dict[int, list[RawSlowCall]]:
-        """Give those that came since the last time."""
+    def read(self, view: str) -> Mapping[int, Any]:
+        """Give what a view tells, by slot."""
 
-    def slow_calls_lost(self, slot: int) -> int:
-        """Count those that had no room."""
+    def lost(self, view: str, slot: int) -> int:
+        """Count what a view had no room for."""
 
     def close(self) -> None:
         """Give everything back."""
@@ -66,8 +67,8 @@ class Counter:
     cgroup_id: int
     slot: int
     users: dict[str, Wanted] = field(default_factory=dict)
-    # By user: only of those that asked for the view.
-    slow: dict[str, slow_calls.Slowest] = field(default_factory=dict)
+    # View -> user: what is collected beside the counts, for whom.
+    collectors: dict[str, dict[str, Collector]] = field(default_factory=dict)
     counts: RawCounts | None = None
     ended_ns: int = 0
     was_populated: bool = False
@@ -99,44 +100,45 @@ class Counters:
         counter.counts = self._tracer.snapshot([counter.slot])[counter.slot]
         return counter, counter.counts
 
-    def want_slow_calls(self, counter: Counter, user: str, slowest: slow_calls.Slowest) -> None:
-        """Collect a container's slow calls for a user from now on. Raises UnsupportedKernelError, OSError."""
-        self._read_slow_calls()
-        slowest.since_ns = time.monotonic_ns()
-        slowest.lost_before = slowest.lost_now = self._tracer.slow_calls_lost(counter.slot)
-        counter.slow[user] = slowest
+    def collect(self, counter: Counter, user: str, collector: Collector) -> None:
+        """Collect what a view tells of a container for a user from now on. Raises UnsupportedKernelError, OSError."""
+        view = collector.view
+        self._read_view(view)
+        collector.begin(time.monotonic_ns(), self._tracer.lost(view, counter.slot))
+        users = counter.collectors.setdefault(view, {})
+        users[user] = collector
         try:
-            self._set_floors(counter)
+            self._want(counter, view)
         except BaseException:
-            del counter.slow[user]
+            del users[user]
             raise
+        self._read_view(view)
 
-    def _set_floors(self, counter: Counter) -> None:
-        floors = slow_calls.union(each.floors for each in counter.slow.values()) if counter.slow else None
-        self._tracer.want_slow_calls(counter.slot, floors)
+    def _want(self, counter: Counter, view: str) -> None:
+        wanted = [each.wanted for each in counter.collectors[view].values()]
+        union = next(iter(counter.collectors[view].values())).union(wanted) if wanted else None
+        self._tracer.want(view, counter.slot, union)
 
-    def _read_slow_calls(self) -> None:
-        telling = {counter.slot: counter for counter in self._counters.values() if counter.slow}
+    def _read_view(self, view: str) -> None:
+        telling = {counter.slot: counter for counter in self._counters.values() if counter.collectors.get(view)}
         if not telling:
             return
+        told = self._tracer.read(view)
         unix_minus_monotonic_ns = self._clock_ns() - time.monotonic_ns()
-        for slot, calls in self._tracer.slow_calls().items():
-            for slowest in telling[slot].slow.values() if slot in telling else ():
-                slowest.take(calls, unix_minus_monotonic_ns)
         for slot, counter in telling.items():
-            lost = self._tracer.slow_calls_lost(slot)
-            for slowest in counter.slow.values():
-                slowest.lost_now = lost
-            self._set_floors(counter)
+            lost = self._tracer.lost(view, slot)
+            for collector in counter.collectors[view].values():
+                collector.take(told.get(slot), lost, unix_minus_monotonic_ns)
+            self._want(counter, view)
 
     def release(self, counter: Counter, user: str) -> None:
         """Let go of a container; the last user ends the counting."""
         counter.users.pop(user, None)
-        slowest = counter.slow.pop(user, None)
+        collected = [view for view, users in counter.collectors.items() if users.pop(user, None) is not None]
         if counter.ended_ns:
             return
-        if slowest is not None:
-            self._set_floors(counter)
+        for view in collected:
+            self._want(counter, view)
         if counter.users:
             self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
         else:
@@ -159,7 +161,8 @@ class Counters:
         ended = [counter for counter in by_slot.values() if _has_ended(counter)]
         for slot, counts in self._tracer.snapshot(by_slot).items():
             by_slot[slot].counts = counts
-        self._read_slow_calls()
+        for view in {view for counter in by_slot.values() for view, users in counter.collectors.items() if users}:
+            self._read_view(view)
         self._refreshed = time.monotonic()
         for counter in ended:
             counter.ended_ns = self._clock_ns()

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kubestrace_agent.aggregate import Since
+    from kubestrace_agent.collectors import Collector
     from kubestrace_agent.containers import Resolved
     from kubestrace_agent.counters import Counter
-    from kubestrace_agent.slow_calls import Slowest
     from kubestrace_agent.timelines import Buckets
 
 _Phase = agent_pb2.ContainerState.Phase
@@ -29,7 +29,7 @@ class Member:
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     settled: agent_pb2.ContainerReport | None = None
     timeline: Buckets | None = None
-    slowest: Slowest | None = None
+    collectors: list[Collector] = field(default_factory=list)
 
     def note_time(self) -> None:
         """Put what the newest snapshot holds into the timeline, if one is kept."""
@@ -75,11 +75,11 @@ def late(node: str, state: agent_pb2.ContainerState, found: Resolved, trace_star
     ]
 
 
-def without_slow_calls(node: str, state: agent_pb2.ContainerState, message: str) -> agent_pb2.Gap:
-    """Give the gap of a container whose slow calls cannot be told, although it is counted."""
+def without_view(node: str, state: agent_pb2.ContainerState, reason: str, message: str) -> agent_pb2.Gap:
+    """Give the gap of a container of which a view cannot be had, although it is counted."""
     return agent_pb2.Gap(
         node=node,
-        reason="SlowCallsUnavailable",
+        reason=reason,
         message=message,
         start_time_unix_nanoseconds=state.start_time_unix_nanoseconds,
         container=state.container,
@@ -96,9 +96,8 @@ def container_report(member: Member) -> agent_pb2.ContainerReport:
         counted = member.since.to(counter.counts)
         report.syscalls.extend(counted.syscalls)
         report.trust.CopyFrom(counted.trust)
-    if member.slowest is not None:
-        report.slow_calls.extend(member.slowest.calls())
-        report.trust.slow_calls_lost = member.slowest.lost
+    for collector in member.collectors:
+        collector.write(report)
     if member.timeline is not None:
         member.note_time()
         report.timeline.CopyFrom(member.timeline.message())
@@ -106,7 +105,7 @@ def container_report(member: Member) -> agent_pb2.ContainerReport:
     if counter.ended_ns:
         member.state.phase = _Phase.PHASE_ENDED
         member.state.end_time_unix_nanoseconds = counter.ended_ns
-        member.settled, member.since, member.counter, member.slowest = report, None, None, None
+        member.settled, member.since, member.counter, member.collectors = report, None, None, []
     report.state.CopyFrom(member.state)
     return report
 

@@ -11,7 +11,7 @@ import platform
 import socket
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel.counts import Floors
@@ -20,7 +20,7 @@ from kubestrace_agent.syscalls.arguments import Kind
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from kubestrace_agent.kernel.counts import RawSlowCall
     from kubestrace_agent.syscalls import SyscallKey
@@ -47,10 +47,13 @@ _MAX_ERRNO = 4095
 class Slowest:
     """The slowest calls of one container for one session: of calls that work and of calls that wait, `limit` each."""
 
+    view: ClassVar[str] = "slow_calls"
+    unavailable: ClassVar[str] = "SlowCallsUnavailable"
+
     threshold_ns: int
     limit: int
     # As Selection.keys(): None is everything.
-    wanted: frozenset[SyscallKey] | None
+    syscalls: frozenset[SyscallKey] | None
     # When it began, CLOCK_MONOTONIC: what ended before is another session's.
     since_ns: int = 0
     # Calls that found no room, as the container's counter says: when it began, and by now.
@@ -60,13 +63,19 @@ class Slowest:
     _kept: tuple[list[_Kept], list[_Kept]] = field(default_factory=lambda: ([], []))
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    def take(self, calls: Iterable[RawSlowCall], unix_minus_monotonic_ns: int) -> None:
+    def begin(self, monotonic_ns: int, lost: int) -> None:
+        """Take nothing that ended before."""
+        self.since_ns = monotonic_ns
+        self.lost_before = self.lost_now = lost
+
+    def take(self, told: Iterable[RawSlowCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Keep those that are among the slowest."""
-        for call in calls:
+        self.lost_now = lost
+        for call in told or ():
             kept = self._kept[call.waits]
             if call.length_ns < self.threshold_ns or call.start_ns + call.length_ns < self.since_ns:
                 continue
-            if not is_wanted(call.key, self.wanted):
+            if not is_wanted(call.key, self.syscalls):
                 continue
             if len(kept) >= self.limit and call.length_ns <= kept[0][0]:
                 continue
@@ -82,10 +91,20 @@ class Slowest:
         return self.lost_now - self.lost_before
 
     @property
-    def floors(self) -> Floors:
+    def wanted(self) -> Floors:
         """What is still worth telling: nothing that is shorter than what is kept, once that is enough."""
         working, waiting = (kept[0][0] + 1 if len(kept) >= self.limit else self.threshold_ns for kept in self._kept)
         return Floors(working, waiting)
+
+    @staticmethod
+    def union(wanted: Sequence[Floors]) -> Floors:
+        """What any of some sessions wants told."""
+        return Floors(min(each.working_ns for each in wanted), min(each.waiting_ns for each in wanted))
+
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Put the slowest into a report."""
+        report.slow_calls.extend(self.calls())
+        report.trust.slow_calls_lost = self.lost
 
     def calls(self) -> list[agent_pb2.SlowCall]:
         """The slowest: calls that work first, as waiting is what the others are for."""
@@ -95,12 +114,6 @@ class Slowest:
 
 
 _Kept = tuple[int, int, agent_pb2.SlowCall]
-
-
-def union(floors: Iterable[Floors]) -> Floors:
-    """What any of some sessions wants told."""
-    wanted = list(floors)
-    return Floors(min(each.working_ns for each in wanted), min(each.waiting_ns for each in wanted))
 
 
 def message(call: RawSlowCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:

@@ -37,8 +37,8 @@ class Trace:
     session_name: str
     counters: Counters
     wanted: Wanted
-    # None: the view is off.
-    slow_calls: agent_pb2.SlowCallsView | None
+    # What is collected beside the counts.
+    views: agent_pb2.Views
     lease_seconds: int
     start_ns: int
     start_cpu_ns: int = field(default_factory=time.process_time_ns)

@@ -15,17 +15,17 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from kubestrace_agent import admission, aggregate, reports, syscalls, timelines
+from kubestrace_agent import admission, aggregate, collectors, reports, syscalls, timelines
 from kubestrace_agent.containers import Resolved, UnresolvedError
 from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel.tracer import NodeFullError, UnsupportedKernelError
-from kubestrace_agent.slow_calls import Slowest
 from kubestrace_agent.trace import Node, Trace
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
+    from kubestrace_agent.collectors import Collector
     from kubestrace_agent.containers import Resolver
     from kubestrace_agent.counters import Counter, Tracer
 
@@ -114,7 +114,7 @@ class Traces:
             session_name=request.session_name,
             counters=self._counters,
             wanted=selection.keys(),
-            slow_calls=request.views.slow_calls if request.views.HasField("slow_calls") else None,
+            views=request.views,
             lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
             start_ns=self._clock_ns(),
             grid=timelines.grid(request.views, time.monotonic_ns()),
@@ -175,22 +175,22 @@ class Traces:
         gaps = reports.late(self._node.name, state, found, trace.start_ns) if late else []
         since = aggregate.Since(start, wanted=trace.wanted, architecture=platform.machine())
         member = reports.Member(state, counter, since, gaps)
-        if trace.slow_calls is not None:
-            slowest = Slowest(trace.slow_calls.threshold_nanoseconds, trace.slow_calls.limit, trace.wanted)
-            await self._want_slow_calls(trace, member, counter, slowest)
+        for collector in collectors.collectors(trace.views, trace.wanted):
+            await self._collect(trace, member, counter, collector)
         if trace.grid is not None:
             member.timeline = timelines.Buckets(trace.grid, start, time.monotonic_ns(), wanted=trace.wanted)
         return member
 
-    async def _want_slow_calls(self, trace: Trace, member: reports.Member, counter: Counter, slowest: Slowest) -> None:
-        """Collect slow calls too; where that cannot be, the counts are as good as without."""
+    async def _collect(self, trace: Trace, member: reports.Member, counter: Counter, collector: Collector) -> None:
+        """Have a view collected too; where that cannot be, the counts are as good as without."""
         try:
-            await self._call(trace.counters.want_slow_calls, counter, trace.session_uid, slowest)
+            await self._call(trace.counters.collect, counter, trace.session_uid, collector)
         except (UnsupportedKernelError, OSError) as error:
-            _log.warning("trace %s: no slow calls: %s", trace.session_uid, error)
-            member.gaps.append(reports.without_slow_calls(self._node.name, member.state, str(error)))
+            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, error)
+            gap = reports.without_view(self._node.name, member.state, collector.unavailable, str(error))
+            member.gaps.append(gap)
         else:
-            member.slowest = slowest
+            member.collectors.append(collector)
 
     def _started(self, trace: Trace, *, created: bool) -> agent_pb2.StartTraceResponse:
         states = (

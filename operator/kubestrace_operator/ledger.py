@@ -10,6 +10,7 @@ from kubestrace_operator.conditions import Outcome
 from kubestrace_operator.merge import Merged, Trust
 from kubestrace_operator.outcomes import Facts
 from kubestrace_operator.progress import MAX_PODS_REACHED, Failure, Progress, Targets
+from kubestrace_operator.spec import Views
 from kubestrace_operator.targets import ChosenPod, Found
 from kubestrace_protos.v1 import agent_pb2
 
@@ -32,8 +33,8 @@ class Ledger:
         self.start = _moment(known_status.get("startTime"))
         self.completion: datetime | None = None
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
-        # How many slow calls are shown; None: the session has not asked for any.
-        self.slow_calls: int | None = None
+        # What the session collects beyond the summary.
+        self.views = Views()
         self.nodes: dict[str, NodeAccount] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
@@ -127,7 +128,7 @@ class Ledger:
             targets=self._targets(final=final),
             failures=(*self.failures(final=final), *self._left_out()),
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
-            slow_calls=self.slow_calls,
+            views=self.views,
             timeline=self.timeline,
         )
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from kubestrace_operator.conditions import Completeness, Outcome
 from kubestrace_operator.merge import Merged
+from kubestrace_operator.spec import NO_VIEWS, Views
 from kubestrace_operator.timelines import Grid
 
 # The reason of a failure that is a choice of the spec: it makes no result incomplete.
@@ -49,8 +50,8 @@ class Progress:
     failures: tuple[Failure, ...] = ()
     # "unified" or "hybrid"; of each node that traces and said it.
     cgroup_modes: frozenset[str] = frozenset()
-    # How many slow calls are shown; None: the session has not asked for any.
-    slow_calls: int | None = None
+    # What the session collects beyond the summary.
+    views: Views = NO_VIEWS
     # The buckets of the view timeline; None: it is off.
     timeline: Grid | None = None
 

@@ -96,8 +96,7 @@ class Session:
         self._ledger.filtered = bool(spec.syscalls)
         self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
-        slow = spec.views.slow_calls
-        self._ledger.slow_calls = slow.limit if slow else None
+        self._ledger.views = spec.views
         self._order = Order(
             self.identity.uid,
             self.identity.path,

@@ -106,6 +106,9 @@ class Views:
     slow_calls: SlowCalls | None = None
 
 
+NO_VIEWS = Views()
+
+
 @dataclass(frozen=True)
 class TraceSpec:
     """A checked spec; `target` is None only where the caller said that it may be missing."""
@@ -114,7 +117,7 @@ class TraceSpec:
     duration_seconds: int = DEFAULT_DURATION_SECONDS
     syscalls: tuple[str, ...] = ()
     cancel: bool = False
-    views: Views = Views()
+    views: Views = NO_VIEWS
 
 
 def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> TraceSpec:

@@ -168,7 +168,8 @@ class _Builder:
         self._failures = [documents.failure(failure) for failure in progress.failures]
         self._gaps = [documents.gap(gap) for gap in sorted(merged.trust.gaps, key=documents.gap_order)]
         self._syscalls = {id(row): documents.syscall(row) for row in rows}
-        shown = merged.slow_calls[: progress.slow_calls or 0]
+        views = progress.views
+        shown = merged.slow_calls[: views.slow_calls.limit if views.slow_calls else 0]
         self.slow_calls = [documents.slow_call(row) for row in shown]
         self._completeness = completeness(merged, progress)
 
@@ -207,7 +208,7 @@ class _Builder:
             document["table"] = table.table(shown, left_out=left_out, filtered=self.progress.filtered)
             document["summary"] = self._summary(shown, limits)
             document["containers"] = self._containers[: limits.containers]
-            if self.progress.slow_calls is not None:
+            if self.progress.views.slow_calls is not None:
                 document["slowCalls"] = self.slow_calls[: limits.slow_calls]
             document["trust"] = self._trust(limits)
             if self.progress.timeline is not None:
@@ -241,7 +242,7 @@ class _Builder:
             "ioUring": trust.io_uring,
             "agentCpuMillicores": max(trust.agent_cpu_millicores.values(), default=0),
         }
-        if self.progress.slow_calls is not None:
+        if self.progress.views.slow_calls is not None:
             document["slowCallsLost"] = trust.slow_calls_lost
         modes = self.progress.cgroup_modes
         if modes:

@@ -1,18 +1,24 @@
 """What a spec's views come to: the part of the agents' request, and the buckets of the timeline."""
 
-from kubestrace_operator.spec import TraceSpec
+from kubestrace_operator.spec import TraceSpec, Views
 from kubestrace_operator.timelines import Grid
 from kubestrace_protos.v1 import agent_pb2
 
 
 def request(spec: TraceSpec, elapsed_seconds: float) -> agent_pb2.Views:
     """Return what an agent is asked for that begins so long after the session's start."""
-    views = agent_pb2.Views()
+    views = collected(spec.views)
     if spec.views.timeline is not None:
         views.timeline.buckets = spec.views.timeline
         views.timeline.duration_milliseconds = 1000 * spec.duration_seconds
         views.timeline.elapsed_milliseconds = int(1000 * elapsed_seconds)
-    slow = spec.views.slow_calls
+    return views
+
+
+def collected(wanted: Views) -> agent_pb2.Views:
+    """Return the views that the kernel tells beside the counts: all but the timeline."""
+    views = agent_pb2.Views()
+    slow = wanted.slow_calls
     if slow is not None:
         views.slow_calls.threshold_nanoseconds = 1_000_000 * slow.threshold_milliseconds
         views.slow_calls.limit = slow.limit

@@ -17,27 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kubestrace_agent.kernel import slow_offsets
 from kubestrace_agent.kernel.btf import Btf, BtfError
+from kubestrace_agent.kernel.sources import SOURCES, Source
 
 HERE = Path(__file__).parent
-SOURCES = ("syscalls.bpf.c", "tasks.bpf.c")
-# Function -> whether nothing works without it.
-PROGRAMS = {
-    "on_sys_enter": True,
-    "on_sys_exit": True,
-    "bpf_iter__task": False,
-    "on_sched_process_fork": False,
-    "on_sched_process_exit": False,
-}
-MAPS = (
-    "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
-    "chunks", "odd_errnos", "tasks",
-)  # fmt: skip
-# A view of its own: what it lacks takes nothing else away.
-SLOW_SOURCE = "slow_calls.bpf.c"
-SLOW_PROGRAM = "on_slow_exit"
-SLOW_MAPS = ("slow_slots", "slow_shapes", "slow_events", "slow_scratch")
 # Kernel numbers and bits that are part of the ABI of each architecture; offsets come from BTF (field -> name).
 _NUMBERS = {
     "x86_64": {
@@ -76,8 +59,8 @@ class ProbeError(Exception):
         self.reason = reason
 
 
-def _definitions(machine: str, sizes: dict[str, int]) -> tuple[dict[str, int], dict[str, str]]:
-    """Everything that the command line gives to the sources, and why a view is missing."""
+def _definitions(machine: str, sizes: dict[str, int]) -> tuple[dict[str, int], list[Source], dict[str, str]]:
+    """What the command line gives to the sources, those that this kernel can have, and why programs are missing."""
     if machine not in _NUMBERS:
         raise ProbeError("UnsupportedArchitecture", f"kubestrace traces x86_64 and aarch64 nodes, this is {machine}.")
     try:
@@ -88,11 +71,17 @@ def _definitions(machine: str, sizes: dict[str, int]) -> tuple[dict[str, int], d
             f"The kernel's type information (/sys/kernel/btf/vmlinux) cannot be used: {error}. "
             "It needs a kernel built with CONFIG_DEBUG_INFO_BTF, as those of current distributions are.",
         ) from error
-    needed = _NUMBERS[machine] | _offsets(btf, _FIELDS[machine] | _TASK_FIELDS) | sizes
-    try:
-        return needed | slow_offsets.definitions(machine, btf), {}
-    except BtfError as error:
-        return needed, {SLOW_PROGRAM: f"Slow calls cannot be told: {error}."}
+    found = _NUMBERS[machine] | _offsets(btf, _FIELDS[machine] | _TASK_FIELDS) | sizes
+    sources: list[Source] = []
+    problems: dict[str, str] = {}
+    for source in SOURCES:
+        try:
+            found |= source.definitions(machine, btf)
+        except BtfError as error:
+            problems |= dict.fromkeys(source.programs, f"{source.what} cannot be told: {error}.")
+        else:
+            sources.append(source)
+    return found, sources, problems
 
 
 def _offsets(btf: Btf, fields: dict[str, str]) -> dict[str, int]:
@@ -150,7 +139,7 @@ def _capable() -> bool:
     return effective >> 21 & 1 == 1 or effective >> 38 & 3 == 3
 
 
-def _compile(definitions: dict[str, int], sources: tuple[str, ...]) -> Any:
+def _compile(definitions: dict[str, int], sources: list[Source]) -> Any:
     # Before the import: bcc reads it when it compiles, and no folder of the node must be trusted.
     os.environ["BCC_KERNEL_SOURCE"] = str(HERE / "headers")
     try:
@@ -159,7 +148,7 @@ def _compile(definitions: dict[str, int], sources: tuple[str, ...]) -> Any:
         raise ProbeError(
             "NoBcc", f"bcc cannot be loaded: {error}. Install the distribution's python3-bpfcc."
         ) from error
-    text = "\n".join((HERE / source).read_text(encoding="utf-8") for source in sources)
+    text = "\n".join((HERE / source.file).read_text(encoding="utf-8") for source in sources)
     flags = [f"-D{name}={value}" for name, value in definitions.items()] + [f"-I{HERE}"]
     with _standard_error_kept() as complaints:
         try:
@@ -168,26 +157,28 @@ def _compile(definitions: dict[str, int], sources: tuple[str, ...]) -> Any:
             raise _denied("Compiling the programs or making their maps", _last_words(complaints)) from error
 
 
-def _load(program: Any, wanted: dict[str, bool]) -> tuple[dict[str, int], dict[str, str]]:
+def _load(program: Any, sources: list[Source]) -> tuple[dict[str, int], dict[str, str]]:
     """File descriptors of the programs, and why optional ones are missing."""
     loaded, problems = {}, {}
-    for name, needed in wanted.items():
-        kind = program.TRACING if name.startswith("bpf_iter") else program.RAW_TRACEPOINT
-        with _standard_error_kept() as complaints:
-            try:
-                loaded[name] = program.load_func(name, kind).fd
-            except Exception as error:  # bcc raises plain Exception
-                problem = _denied(f"The program {name}", _last_words(complaints))
-                if needed:
-                    raise problem from error
-                problems[name] = str(problem)
+    for source in sources:
+        for name in source.programs:
+            kind = program.TRACING if name in source.iterators else program.RAW_TRACEPOINT
+            with _standard_error_kept() as complaints:
+                try:
+                    loaded[name] = program.load_func(name, kind).fd
+                except Exception as error:  # bcc raises plain Exception
+                    problem = _denied(f"The program {name}", _last_words(complaints))
+                    if name in source.needed:
+                        raise problem from error
+                    problems[name] = str(problem)
     return loaded, problems
 
 
-def _map_fds(program: Any, names: tuple[str, ...]) -> dict[str, int]:
+def _map_fds(program: Any, sources: list[Source]) -> dict[str, int]:
     """By libbcc's own function: bcc's Python knows no task storage."""
     from bcc.libbcc import lib  # noqa: PLC0415 - as above
 
+    names = (name for source in sources for name in source.maps)
     return {name: lib.bpf_table_fd(program.module, name.encode()) for name in names}
 
 
@@ -197,11 +188,10 @@ def main() -> None:
     with socket.socket(fileno=fd) as parent:
         try:
             sizes = {"MAX_SLOTS": slots, "MAX_ROWS": rows, "SLOT_ROWS": slot_rows}
-            definitions, missing = _definitions(platform.machine(), sizes)
-            slow = SLOW_PROGRAM not in missing
-            program = _compile(definitions, (*SOURCES, SLOW_SOURCE) if slow else SOURCES)
-            programs, problems = _load(program, PROGRAMS | ({SLOW_PROGRAM: False} if slow else {}))
-            maps = _map_fds(program, (*MAPS, *SLOW_MAPS) if slow else MAPS)
+            definitions, sources, missing = _definitions(platform.machine(), sizes)
+            program = _compile(definitions, sources)
+            programs, problems = _load(program, sources)
+            maps = _map_fds(program, sources)
         except ProbeError as error:
             parent.sendall(json.dumps({"reason": error.reason, "message": str(error)}).encode())
             return

@@ -11,6 +11,7 @@ from typing import Self
 
 from kubestrace_agent.kernel import bpf
 from kubestrace_agent.kernel.maps import Maps
+from kubestrace_agent.kernel.sources import TRACEPOINTS
 
 # Half a second on a machine, a minute on an emulated one that is busy.
 _LOAD_TIMEOUT_SECONDS = 180
@@ -18,11 +19,8 @@ _MESSAGE_BYTES = 1 << 16
 _MAX_FDS = 64
 
 # Counting first at the exit: a call that both hooks see is then one that began after both were there.
-COUNTING = ("sys_exit", "sys_enter")
-FOLLOWING = ("sched_process_fork", "sched_process_exit")
-# A view: sits behind the counting at the same tracepoint, as probes run in the order in which they were attached.
-SLOW = "slow_exit"
-_TRACEPOINTS = {SLOW: "sys_exit"}
+COUNTING = ("on_sys_exit", "on_sys_enter")
+FOLLOWING = ("on_sched_process_fork", "on_sched_process_exit")
 _ITERATOR = "bpf_iter__task"
 
 
@@ -72,10 +70,14 @@ class Programs:
         return bool(self._links)
 
     def attach(self, hooks: tuple[str, ...]) -> None:
-        """Attaches to raw tracepoints, if not yet."""
-        for hook in hooks:
-            if hook not in self._links:
+        """Attaches to raw tracepoints, if not yet: all of them, or none and UnsupportedKernelError."""
+        new = tuple(hook for hook in hooks if hook not in self._links)
+        try:
+            for hook in new:
                 self._links[hook] = self._open(hook)
+        except UnsupportedKernelError:
+            self.detach(new)
+            raise
 
     def detach(self, hooks: tuple[str, ...]) -> None:
         """Detaches, the last attached first."""
@@ -84,22 +86,19 @@ class Programs:
             if link is not None:
                 os.close(link)
 
-    def need(self, hook: str) -> None:
+    def need(self, program: str) -> None:
         """Raises UnsupportedKernelError where this kernel did not take a program."""
-        if f"on_{hook}" not in self._programs:
-            raise UnsupportedKernelError("UnsupportedKernel", self.problems[f"on_{hook}"])
+        if program not in self._programs:
+            raise UnsupportedKernelError("UnsupportedKernel", self.problems[program])
 
     def _open(self, hook: str) -> int:
-        tracepoint = _TRACEPOINTS.get(hook, hook)
+        self.need(hook)
         try:
-            return bpf.raw_tracepoint_open(tracepoint, self._programs[f"on_{hook}"])
-        except KeyError:
-            message = self.problems[f"on_{hook}"]
+            return bpf.raw_tracepoint_open(TRACEPOINTS[hook], self._programs[hook])
         except OSError as error:
-            message = f"The tracepoint {tracepoint} cannot be attached to: {error}"
-        if hook != SLOW:
-            self.detach((*COUNTING, *FOLLOWING))
-        raise UnsupportedKernelError("UnsupportedKernel", message)
+            raise UnsupportedKernelError(
+                "UnsupportedKernel", f"The tracepoint {TRACEPOINTS[hook]} cannot be attached to: {error}"
+            ) from error
 
     def tasks_in_calls(self) -> bytes:
         """The iterator's records (layout.IN_FLIGHT) for all tasks; nothing where the kernel has no iterators."""
@@ -120,7 +119,7 @@ class Programs:
 
     def close(self) -> None:
         """Detach and close all."""
-        self.detach((*COUNTING, *FOLLOWING, SLOW))
+        self.detach(tuple(self._links))
         for fd in self._programs.values():
             os.close(fd)
         self._programs.clear()

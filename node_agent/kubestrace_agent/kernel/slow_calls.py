@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from kubestrace_agent.kernel import layout
 from kubestrace_agent.kernel.counts import Floors, RawSlowCall
-from kubestrace_agent.kernel.programs import SLOW, Programs
+from kubestrace_agent.kernel.programs import Programs
 from kubestrace_agent.syscalls import WAITS, SyscallKey, arguments, names
 
 # struct slow_slot: floor_ns, lost, room, for calls that work and calls that wait.
@@ -27,6 +27,7 @@ _CAPTURE = {
     arguments.Kind.ADDRESS: 3,
 }
 _WAITS_BIT = 1 << 16
+_PROGRAM = "on_slow_exit"
 # A record in the ring: length with two flags, then the page it is in; data is padded to 8 bytes.
 _HEAD_BYTES = 8
 _BUSY, _DISCARDED = 1 << 31, 1 << 30
@@ -34,7 +35,7 @@ _NEVER = (1 << 64) - 1
 
 
 class SlowCalls:
-    """The view of a Tracer."""
+    """The View: what is wanted are Floors, what is read are RawSlowCalls."""
 
     def __init__(self, programs: Programs, abis: Sequence[str]) -> None:
         self._programs = programs
@@ -46,21 +47,16 @@ class SlowCalls:
         # Mapped at the first use, as the ring is.
         self._slots = memoryview(b"")
 
-    @property
-    def wanted(self) -> bool:
-        """Whether any slot asks for it."""
-        return bool(self._lost_before)
-
     def want(self, slot: int, generation: int, floors: Floors) -> None:
         """Tell a slot's calls over the floors. Raises UnsupportedKernelError where that cannot be."""
         if slot not in self._lost_before:
-            self._programs.need(SLOW)
+            self._programs.need(_PROGRAM)
             self._open()
             self._lost_before[slot] = self._lost(slot)
             self._generations[generation] = slot
             self._deal_out()
         self._write_floors(slot, floors)
-        self._programs.attach((SLOW,))
+        self._programs.attach((_PROGRAM,))
 
     def forget(self, slot: int) -> None:
         """Tell nothing of a slot any more; the last one's end detaches the program. Twice is fine."""
@@ -69,7 +65,7 @@ class SlowCalls:
         self._generations = {generation: known for generation, known in self._generations.items() if known != slot}
         self._write_floors(slot, Floors(_NEVER, _NEVER))
         if not self._lost_before:
-            self._programs.detach((SLOW,))
+            self._programs.detach((_PROGRAM,))
 
     def lost(self, slot: int) -> int:
         """How many calls over the floors had no room since the slot asked."""

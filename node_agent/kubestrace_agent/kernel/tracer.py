@@ -10,17 +10,17 @@ import os
 import platform
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from kubestrace_agent.kernel import bpf, index, layout
-from kubestrace_agent.kernel.counts import Floors, InFlight, RawCounts, RawSlowCall, Row
+from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.programs import COUNTING, FOLLOWING, Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.readings import Reading
 from kubestrace_agent.kernel.rows import ROWS_A_CONTAINER, NoRowsError, Rows
 from kubestrace_agent.kernel.slots import Slot, depth, in_hosts_pid_namespace, leader
-from kubestrace_agent.kernel.slow_calls import SlowCalls
+from kubestrace_agent.kernel.views import views
 from kubestrace_agent.syscalls import SyscallKey, abi_names
 
 __all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "UnsupportedKernelError"]
@@ -56,7 +56,7 @@ class Tracer:
         self._lost = maps.view("lost", "Q")
         self._rows = Rows(maps)
         self._abis = abi_names(platform.machine())
-        self._slow_calls = SlowCalls(programs, self._abis)
+        self._views = views(programs, self._abis)
         self._max_containers = max_containers
         self._slots: dict[int, Slot] = {}
         # The slot that was freed longest ago comes first: nobody in the kernel knows its last owner any more.
@@ -169,27 +169,28 @@ class Tracer:
         self._indexes[base : base + len(entries)] = memoryview(entries)
         self._indexes[base + layout.INDEX_ENTRIES] = int(others)
 
-    def want_slow_calls(self, slot: int, floors: Floors | None) -> None:
-        """Tell the calls of a slot that take at least so long, from now on; None: no longer.
+    def want(self, view: str, slot: int, wanted: Any) -> None:
+        """Have a view (sources.VIEWS) tell of a slot from now on, or another thing than before; None: no longer.
 
-        Raises UnsupportedKernelError where this kernel does not take the view's program: everything else goes on.
+        Raises UnsupportedKernelError where this kernel does not take the view's programs: everything else goes on.
         """
-        if floors is None:
-            self._slow_calls.forget(slot)
+        if wanted is None:
+            self._views[view].forget(slot)
         else:
-            self._slow_calls.want(slot, self._slots[slot].generation, floors)
+            self._views[view].want(slot, self._slots[slot].generation, wanted)
 
-    def slow_calls(self) -> dict[int, list[RawSlowCall]]:
-        """What was told since this was asked last, by slot: ask each second, or calls find no room."""
-        return self._slow_calls.read()
+    def read(self, view: str) -> Mapping[int, Any]:
+        """What a view tells of the slots that want it: ask each second, or events find no room."""
+        return self._views[view].read()
 
-    def slow_calls_lost(self, slot: int) -> int:
-        """Calls over the slot's floors that found no room since it wants any."""
-        return self._slow_calls.lost(slot)
+    def lost(self, view: str, slot: int) -> int:
+        """What a view had no room for since the slot wants it."""
+        return self._views[view].lost(slot)
 
     def remove(self, slot: int) -> None:
         """Stop counting it. Take the last snapshot before; the slot's number may come back for another container."""
-        self._slow_calls.forget(slot)
+        for view in self._views.values():
+            view.forget(slot)
         gone = self._slots.pop(slot)
         if gone.cgroup_id is not None:
             bpf.delete(self._maps.fd("containers"), gone.cgroup_id.to_bytes(8, "little"))
@@ -306,8 +307,9 @@ class Tracer:
         if self._closed:
             return
         self._closed = True
-        self._slow_calls.close()
+        for view in self._views.values():
+            view.close()
         self._rows.close()
-        for view in (self._config, self._indexes, self._lost):
-            view.release()
+        for shared in (self._config, self._indexes, self._lost):
+            shared.release()
         self._programs.close()

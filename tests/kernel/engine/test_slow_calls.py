@@ -19,14 +19,14 @@ ROUGHLY_NS = 10 * MS
 def slow(runs: Runs, cgroup: Cgroup, threshold_ms: int = 10) -> int:
     """Trace a cgroup and ask for its slow calls."""
     slot = runs.trace(cgroup)
-    runs.tracer.want_slow_calls(slot, Floors(threshold_ms * MS, threshold_ms * MS))
+    runs.tracer.want("slow_calls", slot, Floors(threshold_ms * MS, threshold_ms * MS))
     return slot
 
 
 def told(runs: Runs, slot: int) -> list[agent_pb2.SlowCall]:
     """What came since the last time."""
     offset = time.time_ns() - time.monotonic_ns()
-    return [message(call, offset) for call in runs.tracer.slow_calls().get(slot, [])]
+    return [message(call, offset) for call in runs.tracer.read("slow_calls").get(slot, [])]
 
 
 def own(output: str) -> dict[str, tuple[int, int, int]]:
@@ -108,10 +108,10 @@ def test_the_program_is_attached_only_while_asked_for(runs: Runs) -> None:
     assert len(links()) == 2
     floors = Floors(MS, MS)
 
-    runs.tracer.want_slow_calls(first, floors)
-    runs.tracer.want_slow_calls(second, floors)
+    runs.tracer.want("slow_calls", first, floors)
+    runs.tracer.want("slow_calls", second, floors)
     assert len(links()) == 3
-    runs.tracer.want_slow_calls(first, None)
+    runs.tracer.want("slow_calls", first, None)
     assert len(links()) == 3
     runs.tracer.remove(second)
     runs.slots.remove(second)
@@ -127,7 +127,7 @@ def test_a_container_that_has_not_asked_tells_nothing(runs: Runs) -> None:
     runs.start_shell(silent, "sleep 0.05").finish()
 
     assert told(runs, slot) == []
-    assert runs.tracer.slow_calls_lost(slot) == 0
+    assert runs.tracer.lost("slow_calls", slot) == 0
 
 
 def test_a_noisy_neighbour_silences_nobody(runs: Runs, tmp_path: Path) -> None:
@@ -139,15 +139,15 @@ def test_a_noisy_neighbour_silences_nobody(runs: Runs, tmp_path: Path) -> None:
     time.sleep(0.5)
     output = runs.start(quiet, "slow", str(tmp_path)).finish()
     made = int(noise.finish())
-    raw = runs.tracer.slow_calls()
+    raw = runs.tracer.read("slow_calls")
     sleeps = sum(name(call.key) == "clock_nanosleep" for call in raw.get(noisy_slot, []))
     heard = {name(call.key) for call in raw[quiet_slot]}
 
     assert own(output).keys() <= heard
-    assert runs.tracer.slow_calls_lost(quiet_slot) == 0
-    assert runs.tracer.slow_calls_lost(noisy_slot) > 0
+    assert runs.tracer.lost("slow_calls", quiet_slot) == 0
+    assert runs.tracer.lost("slow_calls", noisy_slot) > 0
     # Told and lost together are all that it made, but for the few calls of the program itself that were slow.
-    assert made <= sleeps + runs.tracer.slow_calls_lost(noisy_slot) <= made + 300
+    assert made <= sleeps + runs.tracer.lost("slow_calls", noisy_slot) <= made + 300
 
 
 def test_once_enough_are_held_only_slower_ones_are_told(runs: Runs) -> None:
@@ -157,8 +157,8 @@ def test_once_enough_are_held_only_slower_ones_are_told(runs: Runs) -> None:
     slowest = Slowest(10 * MS, 2, None)
 
     runs.start_shell(cgroup, "sleep 0.05; sleep 0.03; sleep 0.04").finish()
-    slowest.take(runs.tracer.slow_calls()[slot], 0)
-    runs.tracer.want_slow_calls(slot, slowest.floors)
+    slowest.take(runs.tracer.read("slow_calls")[slot], 0, 0)
+    runs.tracer.want("slow_calls", slot, slowest.wanted)
     runs.start_shell(cgroup, "sleep 0.02").finish()
     after = [call for call in told(runs, slot) if call.name == "clock_nanosleep"]
 

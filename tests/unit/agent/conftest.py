@@ -61,21 +61,21 @@ class FakeTracer:
         now = time.monotonic_ns()
         return {slot: RawCounts(epoch=self.epoch, time_ns=now, rows=dict(self.rows[slot])) for slot in slots}
 
-    def want_slow_calls(self, slot: int, floors: Floors | None) -> None:
+    def want(self, view: str, slot: int, wanted: Floors | None) -> None:
         """Remember what is asked for."""
         if not self.tells_slow_calls:
             raise UnsupportedKernelError("UnsupportedKernel", "no such field")
-        if floors is None:
+        if wanted is None:
             self.floors.pop(slot, None)
         else:
-            self.floors[slot] = floors
+            self.floors[slot] = wanted
 
-    def slow_calls(self) -> dict[int, list[RawSlowCall]]:
+    def read(self, view: str) -> dict[int, list[RawSlowCall]]:
         """Tell once what a test put there."""
         told, self.told = self.told, {}
         return told
 
-    def slow_calls_lost(self, slot: int) -> int:
+    def lost(self, view: str, slot: int) -> int:
         """Give what a test says."""
         return self.slow_lost
 

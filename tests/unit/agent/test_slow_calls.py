@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubestrace_agent import admission, slow_calls
+from kubestrace_agent import admission
 from kubestrace_agent.kernel.counts import Floors, RawSlowCall
 from kubestrace_agent.kernel.slow_calls import shape
 from kubestrace_agent.slow_calls import Slowest, address, described, message, path, safe
@@ -172,7 +172,7 @@ def test_the_slowest_are_kept_and_those_that_work_come_first() -> None:
     made = [call("fsync", length_ns=ns) for ns in (30, 11, 9)]
     made += [call("futex", length_ns=ns, waits=True) for ns in (500, 100, 400)]
 
-    slowest.take(made, 0)
+    slowest.take(made, 0, 0)
 
     assert lengths(slowest) == [(False, 30), (False, 11), (True, 500)]
 
@@ -182,11 +182,11 @@ def test_raising_the_floor_loses_nothing(made: list[tuple[bool, int]], limit: in
     """What is below the floors would not have been kept: leaving it out changes no result."""
     raw = [call("read", length_ns=ns, waits=waits) for waits, ns in made]
     whole, floored = Slowest(5, limit, None), Slowest(5, limit, None)
-    whole.take(raw, 0)
-    floored.take(raw[:at], 0)
-    floors = floored.floors
+    whole.take(raw, 0, 0)
+    floored.take(raw[:at], 0, 0)
+    floors = floored.wanted
 
-    floored.take([c for c in raw[at:] if c.length_ns >= (floors.waiting_ns if c.waits else floors.working_ns)], 0)
+    floored.take([c for c in raw[at:] if c.length_ns >= (floors.waiting_ns if c.waits else floors.working_ns)], 0, 0)
 
     assert lengths(floored) == lengths(whole)
 
@@ -198,6 +198,7 @@ def test_only_ones_own_calls_are_kept() -> None:
     slowest.take(
         [call("fsync", length_ns=999), call("fsync", length_ns=5_000), call("read", length_ns=6_000)],
         0,
+        0,
     )
 
     assert lengths(slowest) == [(False, 5_000)]
@@ -205,7 +206,7 @@ def test_only_ones_own_calls_are_kept() -> None:
 
 def test_sessions_that_share_a_container_ask_for_what_any_wants() -> None:
     """The lower floor of each kind."""
-    assert slow_calls.union([Floors(10, 50), Floors(20, 30)]) == Floors(10, 30)
+    assert Slowest.union([Floors(10, 50), Floors(20, 30)]) == Floors(10, 30)
 
 
 def asked(threshold_ms: int = 10, limit: int = 5, session: str = "s1") -> agent_pb2.StartTraceRequest:

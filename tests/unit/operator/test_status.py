@@ -10,6 +10,7 @@ from kubestrace_operator import conditions, merge, status
 from kubestrace_operator.conditions import Completeness, Outcome
 from kubestrace_operator.merge import Merged, SyscallRow, Trust
 from kubestrace_operator.progress import Failure, Progress
+from kubestrace_operator.spec import SlowCalls, Views
 from kubestrace_protos.v1 import agent_pb2
 
 NOW = datetime(2026, 1, 1, 12, 0, 30, 250_000, tzinfo=UTC)
@@ -213,7 +214,7 @@ def test_slow_calls_are_shown_when_asked_for() -> None:
     """As many as the session wants, with the time to the microsecond; nothing of it in a session without the view."""
     merged = Merged(slow_calls=slow_rows(3), trust=Trust(slow_calls_lost=4))
 
-    asked = status.status(merged, replace(STARTED, slow_calls=2), now=NOW)
+    asked = status.status(merged, replace(STARTED, views=Views(slow_calls=SlowCalls(10, 2))), now=NOW)
     other = status.status(merged, STARTED, now=NOW)
 
     assert len(asked["slowCalls"]) == 2
@@ -233,7 +234,7 @@ def test_slow_calls_are_cut_and_leave_room_to_the_table() -> None:
     """200 calls with the longest arguments, beside 400 rows of the table: both are cut, and it is said."""
     merged = Merged(syscalls=rows(400), containers=containers(20), slow_calls=slow_rows(200, "x" * 512))
 
-    document = status.status(merged, replace(STARTED, slow_calls=200), now=NOW)
+    document = status.status(merged, replace(STARTED, views=Views(slow_calls=SlowCalls(10, 200))), now=NOW)
 
     assert status.size(document) <= status.MAX_STATUS_BYTES
     assert document["truncated"]

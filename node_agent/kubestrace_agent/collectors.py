@@ -1,0 +1,52 @@
+"""What a session may collect of a container beside the counts: one Collector a view, made from the session's Views.
+
+Used by traces, and by local mode. A new view is a module with a Collector, and a line here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from kubestrace_agent.slow_calls import Slowest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kubestrace_agent.counters import Wanted
+    from kubestrace_protos.v1 import agent_pb2
+
+
+class Collector(Protocol):
+    """What one session collects of one container by one view of the kernel's (kernel.sources.VIEWS)."""
+
+    view: ClassVar[str]
+    # The reason of the gap where the view cannot be had, CamelCase.
+    unavailable: ClassVar[str]
+
+    @property
+    def wanted(self) -> Any:
+        """What the kernel is asked for, as the View takes it; may change with what is held."""
+
+    @staticmethod
+    def union(wanted: Sequence[Any]) -> Any:
+        """Give what serves several sessions."""
+
+    def begin(self, monotonic_ns: int, lost: int) -> None:
+        """Begin now; `lost` is what the view had no room for until now, for others."""
+
+    def take(self, told: Any, lost: int, unix_minus_monotonic_ns: int) -> None:
+        """Take what the View read (None: nothing of this container), and what it had no room for until now.
+
+        The first time comes at once after the beginning: what grows has its start there.
+        """
+
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Put what is held into a report that has its counts."""
+
+
+def collectors(views: agent_pb2.Views, wanted: Wanted) -> list[Collector]:
+    """Give a collector for each view that is asked for; `wanted` are the session's system calls."""
+    made: list[Collector] = []
+    if views.HasField("slow_calls"):
+        made.append(Slowest(views.slow_calls.threshold_nanoseconds, views.slow_calls.limit, wanted))
+    return made

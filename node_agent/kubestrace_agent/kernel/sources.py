@@ -1,0 +1,65 @@
+"""What probe compiles: the counting, and the views beside it, each by programs and maps of its own. Pure.
+
+A new view is a NAME.bpf.c, a Source in SOURCES, and a View (views.py) that speaks to its maps.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from kubestrace_agent.kernel import slow_offsets
+from kubestrace_agent.kernel.btf import Btf
+
+
+@dataclass(frozen=True)
+class Source:
+    """One .bpf.c file, compiled in one piece with the counting's, whose functions and maps it may use."""
+
+    file: str
+    # Function -> the raw tracepoint that it is attached to, behind the counting, as probes run in the order in which
+    # they were attached.
+    hooks: Mapping[str, str]
+    maps: tuple[str, ...]
+    # Its constants for a machine (platform.machine()). Raises BtfError: then the view is not there.
+    definitions: Callable[[str, Btf], dict[str, int]] = lambda _machine, _btf: {}
+    # Iterators over tasks: BPF_ITER functions by their full names.
+    iterators: tuple[str, ...] = ()
+    # In words, for "... cannot be told: ".
+    what: str = ""
+    # Functions without which nothing works.
+    needed: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """All functions."""
+        return (*self.hooks, *self.iterators)
+
+
+COUNTING = Source(
+    file="syscalls.bpf.c",
+    hooks={"on_sys_exit": "sys_exit", "on_sys_enter": "sys_enter"},
+    maps=(
+        "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
+        "chunks", "odd_errnos", "tasks",
+    ),
+    needed=frozenset({"on_sys_enter", "on_sys_exit"}),
+)  # fmt: skip
+TASKS = Source(
+    file="tasks.bpf.c",
+    hooks={
+        "on_sched_process_fork": "sched_process_fork",
+        "on_sched_process_exit": "sched_process_exit",
+    },
+    maps=(),
+    iterators=("bpf_iter__task",),
+)
+VIEWS = {
+    "slow_calls": Source(
+        file="slow_calls.bpf.c",
+        hooks={"on_slow_exit": "sys_exit"},
+        maps=("slow_slots", "slow_shapes", "slow_events", "slow_scratch"),
+        definitions=slow_offsets.definitions,
+        what="Slow calls",
+    ),
+}
+SOURCES = (COUNTING, TASKS, *VIEWS.values())
+TRACEPOINTS = {function: tracepoint for source in SOURCES for function, tracepoint in source.hooks.items()}
