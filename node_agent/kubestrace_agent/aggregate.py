@@ -92,13 +92,15 @@ def _counts(key: SyscallKey, then: Row, row: Row, since_epoch: int, architecture
     errnos = _grown(then.errnos, row.errnos)
     timed = sum(buckets.values())
     called = name(key)
+    indexes = sorted(buckets)
+    interrupted = sum(errnos[number] for number in RESTARTS & errnos.keys()) if errnos else 0
     return agent_pb2.SyscallCounts(
         name=called,
         abi="" if key.abi == architecture else key.abi,
         wait=called in WAITS,
         calls=timed + row.untimed - then.untimed,
-        errors=sum(count for number, count in errnos.items() if number not in RESTARTS),
-        interrupted=sum(count for number, count in errnos.items() if number in RESTARTS),
+        errors=sum(errnos.values()) - interrupted,
+        interrupted=interrupted,
         timed=timed,
         total_nanoseconds=row.total_ns - then.total_ns,
         max_nanoseconds=_longest(row, since_epoch, buckets),
@@ -107,12 +109,14 @@ def _counts(key: SyscallKey, then: Row, row: Row, since_epoch: int, architecture
             for number, count in sorted(errnos.items())
             if number not in RESTARTS
         ],
-        latency=agent_pb2.Histogram(buckets=sorted(buckets), counts=[buckets[index] for index in sorted(buckets)]),
+        latency=agent_pb2.Histogram(buckets=indexes, counts=map(buckets.__getitem__, indexes)),
     )
 
 
 def _grown(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
     """What was added, without zeros."""
+    if not then:
+        return dict(now)
     return {index: count - then.get(index, 0) for index, count in now.items() if count != then.get(index, 0)}
 
 

@@ -28,8 +28,9 @@ BUCKETS = 320
 ERRNOS = 144
 LOW_ERRNOS = 136
 RESTART_ERRNO = 512
-# struct row: total_ns, max_ns[2], epochs[2], untimed, unmatched; then errnos and buckets as u32.
-ROW_START = struct.Struct("=QQQIIII")
+GROUP = 8
+# struct row: total_ns, max_ns[2], epochs[2], untimed, unmatched, used; then errnos and buckets as u32.
+ROW_START = struct.Struct("=QQQIIIIQ")
 ROW_SIZE = ROW_START.size + 4 * (ERRNOS + BUCKETS)
 
 

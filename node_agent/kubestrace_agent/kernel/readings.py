@@ -1,16 +1,13 @@
 """A row's raw values on all CPUs -> exact totals since its slot was made. Pure."""
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import compress
 
 from kubestrace_agent.kernel import layout
 from kubestrace_agent.kernel.counts import Row
 
-# Counters of one CPU: few of them are ever used, and `compress` finds those at C speed.
-_COUNTERS = struct.Struct(f"={layout.ERRNOS + layout.BUCKETS}I")
-_INDEXES = range(layout.ERRNOS + layout.BUCKETS)
+# Of the 464 counters of a CPU few are ever used: the row says in which groups those are.
+_GROUP = struct.Struct(f"={layout.GROUP}I")
 _32_BITS = 0xFFFFFFFF
 
 
@@ -22,14 +19,14 @@ class Reading:
     # Index among errnos and buckets -> calls.
     _counters: dict[int, int] = field(default_factory=dict)
 
-    def take(self, raw: bytes, odd_errnos: Mapping[int, int]) -> Row:
+    def take(self, raw: bytes, odd_errnos: dict[int, int]) -> Row:
         """Adds a newer reading: the row's values, one after the other for each CPU; errnos counted beside them."""
         total = untimed = unmatched = 0
         maxima = set(self.row.maxima)
         sums: dict[int, int] = {}
         for start in range(0, len(raw), layout.ROW_SIZE):
-            ns, even_max, odd_max, even_epoch, odd_epoch, cpu_untimed, cpu_unmatched = layout.ROW_START.unpack_from(
-                raw, start
+            ns, even_max, odd_max, even_epoch, odd_epoch, cpu_untimed, cpu_unmatched, used = (
+                layout.ROW_START.unpack_from(raw, start)
             )
             if not even_epoch and not odd_epoch:
                 continue  # never touched on this CPU
@@ -37,16 +34,13 @@ class Reading:
             untimed += cpu_untimed
             unmatched += cpu_unmatched
             maxima |= {(even_epoch, even_max), (odd_epoch, odd_max)}
-            counters = _COUNTERS.unpack_from(raw, start + layout.ROW_START.size)
-            for index in compress(_INDEXES, counters):
-                sums[index] = sums.get(index, 0) + counters[index]
-        for index in self._counters.keys() | sums.keys():  # one that wrapped to zero is in no sum
-            self._counters[index] = _grown(self._counters.get(index, 0), sums.get(index, 0))
+            _add_counters(sums, used, raw, start + layout.ROW_START.size)
+        self._grow(sums)
         newer = Row(
             total_ns=total,
             untimed=_grown(self.row.untimed, untimed),
             unmatched=_grown(self.row.unmatched, unmatched),
-            errnos={layout.errno_at(i): n for i, n in self._counters.items() if i < layout.ERRNOS} | dict(odd_errnos),
+            errnos={layout.errno_at(i): n for i, n in self._counters.items() if i < layout.ERRNOS} | odd_errnos,
             buckets={i - layout.ERRNOS: n for i, n in self._counters.items() if i >= layout.ERRNOS},
             maxima=_staircase(maxima),
         )
@@ -54,6 +48,25 @@ class Reading:
         if newer != self.row:
             self.row = newer
         return self.row
+
+    def _grow(self, sums: dict[int, int]) -> None:
+        known = self._counters
+        for index, now in sums.items():
+            known[index] = _grown(known.get(index, 0), now)
+        if len(known) > len(sums):  # one that wrapped to zero is in no sum
+            for index in known.keys() - sums.keys():
+                known[index] = _grown(known[index], 0)
+
+
+def _add_counters(sums: dict[int, int], used: int, raw: bytes, start: int) -> None:
+    """Adds one CPU's counters, by rising index."""
+    while used:
+        lowest = used & -used
+        used ^= lowest
+        first = (lowest.bit_length() - 1) * layout.GROUP
+        for index, count in enumerate(_GROUP.unpack_from(raw, start + 4 * first), first):
+            if count:
+                sums[index] = sums.get(index, 0) + count
 
 
 def _grown(before: int, now: int) -> int:

@@ -204,7 +204,9 @@ static __always_inline void count_errno(struct row *row, u32 id, u32 generation,
     }
   }
   BOUND(at, 255);
-  if (at < ERRNOS) row->errnos[at] += 1;
+  if (at >= ERRNOS) return;
+  row->errnos[at] += 1;
+  row->used |= 1ULL << at / GROUP;
 }
 
 static __always_inline void count_result(struct row *row, u32 id, u32 generation, s64 result) {
@@ -286,7 +288,10 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     if (head && row && head->generation == generation) {
       u64 bucket = bucket_of(ns);
       BOUND(bucket, 511);
-      if (bucket < BUCKETS) row->buckets[bucket] += 1;
+      if (bucket < BUCKETS) {
+        row->buckets[bucket] += 1;
+        row->used |= 1ULL << (ERRNOS + bucket) / GROUP;
+      }
       row->total_ns += ns;
       touch(cfg, head, row, ns);
       count_result(row, id, generation, ctx->args[1]);

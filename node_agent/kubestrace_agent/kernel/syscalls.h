@@ -20,6 +20,8 @@ enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
 #define ERRNOS 144
 #define LOW_ERRNOS 136
 #define RESTART_ERRNO 512
+/* Of the counters of a row, errnos and buckets in a row: at most 64 groups. */
+#define GROUP 8
 
 struct config {
   u32 generation; /* changes with every change of containers: notes of another one are void */
@@ -75,6 +77,7 @@ struct row {
   u32 epochs[2];
   u32 untimed;
   u32 unmatched;
+  u64 used; /* bits of the groups of GROUP counters below that hold any: readers look at no others */
   u32 errnos[ERRNOS];
   u32 buckets[BUCKETS];
 };

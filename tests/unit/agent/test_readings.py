@@ -18,7 +18,8 @@ def raw(total: int = 0, maxima=((0, 0), (0, 0)), untimed: int = 0, unmatched: in
     words = [0] * (layout.ERRNOS + layout.BUCKETS)
     for position, count in (counters or {}).items():
         words[position] = count & 0xFFFFFFFF
-    start = layout.ROW_START.pack(total, even_ns, odd_ns, even, odd, untimed, unmatched)
+    used = sum({1 << position // layout.GROUP for position in counters or {}})
+    start = layout.ROW_START.pack(total, even_ns, odd_ns, even, odd, untimed, unmatched, used)
     return start + struct.pack(f"={len(words)}I", *words)
 
 
