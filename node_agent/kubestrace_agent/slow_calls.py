@@ -22,7 +22,7 @@ from kubestrace_protos.v1 import agent_pb2
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from kubestrace_agent.kernel.counts import RawSlowCall
+    from kubestrace_agent.kernel.counts import RawCall
     from kubestrace_agent.syscalls import SyscallKey
 
 MIN_THRESHOLD_NS = 1_000_000
@@ -35,7 +35,7 @@ _MAX_NAME = 64
 _AT_FDCWD = -100
 # O_CREAT and O_TMPFILE: only with them does open have a mode.
 _CREATES = 0o100 | 0o20000000
-# struct slow_call holds this many bytes of names: more were cut.
+# struct call holds this many bytes of names: more were cut.
 _TEXT_BYTES = 512
 _FILE_TYPES = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "pipe"}
 # Linux include/linux/errno.h: not seen by programs, who get EINTR or make the call again.
@@ -68,7 +68,7 @@ class Slowest:
         self.since_ns = monotonic_ns
         self.lost_before = self.lost_now = lost
 
-    def take(self, told: Iterable[RawSlowCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
+    def take(self, told: Iterable[RawCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Keep those that are among the slowest."""
         self.lost_now = lost
         for call in told or ():
@@ -116,7 +116,7 @@ class Slowest:
 _Kept = tuple[int, int, agent_pb2.SlowCall]
 
 
-def message(call: RawSlowCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:
+def message(call: RawCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:
     """One call as the wire carries it."""
     failed = -_MAX_ERRNO <= call.result < 0
     abi = "" if call.key.abi == platform.machine() else call.key.abi
@@ -138,7 +138,7 @@ def message(call: RawSlowCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCa
     )
 
 
-def described(call: RawSlowCall) -> str:
+def described(call: RawCall) -> str:
     """The arguments in strace's words; nothing after an execve, which has replaced what they pointed at."""
     called = name(call.key)
     if called in {"execve", "execveat"} and call.result == 0:

@@ -50,8 +50,8 @@ class RawCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class RawSlowCall:
-    """One slow call as the kernel told it. PIDs: of the host, then of the process's own pid namespace."""
+class RawCall:
+    """One call as the kernel told it. PIDs: of the host, then of the process's own pid namespace."""
 
     key: SyscallKey
     waits: bool

@@ -74,13 +74,17 @@ def _definitions(machine: str, sizes: dict[str, int]) -> tuple[dict[str, int], l
     found = _NUMBERS[machine] | _offsets(btf, _FIELDS[machine] | _TASK_FIELDS) | sizes
     sources: list[Source] = []
     problems: dict[str, str] = {}
+    lacking: dict[str, str] = {}
     for source in SOURCES:
         try:
             found |= source.definitions(machine, btf)
         except BtfError as error:
-            problems |= dict.fromkeys(source.programs, f"{source.what} cannot be told: {error}.")
-        else:
+            lacking[source.file] = str(error)
+        why = lacking.get(source.file) or lacking.get(source.uses)
+        if why is None:
             sources.append(source)
+        else:
+            problems |= dict.fromkeys(source.programs, f"{source.what} cannot be told: {why}.")
     return found, sources, problems
 
 

@@ -4,42 +4,9 @@
 
 /* Nothing shorter is ever asked for: the first and most often the only comparison. */
 #define LEAST_SLOW_NS 1000000
-/* What is read of a call's arguments, as bits of its shape: two captures of kind and argument, and whether it waits. */
-enum capture { CAPTURE_NOTHING, CAPTURE_PATH, CAPTURE_FILE, CAPTURE_ADDRESS };
-#define SHAPE_WAITS_BIT 16
-#define CAPTURES 2
-/* Strings of both captures, and room for one more after the last that still may begin. */
-#define TEXT_BYTES 512
-#define STRING_BYTES 256
-#define NAME_STEPS 24
-#define ADDRESS_BYTES 28
-enum family { FAMILY_UNIX = 1, FAMILY_IPV4 = 2, FAMILY_IPV6 = 10 };
-enum type { TYPE_PIPE = 0010000, TYPE_SOCKET = 0140000 };
-
 /* Of a slot, written by both sides: 0 calls that work, 1 calls whose purpose is to wait. */
 struct slow_slot {
   u64 floor_ns[2]; /* shorter ones are not asked for; all bits: none is */
   u64 lost[2];     /* over the floor, and no room */
   s64 room[2];     /* bytes of the ring that may be filled until the agent reads */
-};
-
-struct slow_call {
-  u64 end_ns; /* CLOCK_MONOTONIC */
-  u64 length_ns;
-  u64 arguments[6];
-  s64 result;
-  u32 generation;
-  u32 abi;
-  s32 nr;
-  u32 slot;
-  u32 tid; /* as the host numbers them, then as the innermost pid namespace does */
-  u32 pid;
-  u32 inner_tid;
-  u32 inner_pid;
-  u32 text_bytes[CAPTURES];
-  u32 modes[CAPTURES]; /* of a captured file's inode; 0: none was found */
-  u32 used; /* of text: kept here, where the verifier does not follow its every value */
-  char thread[16];
-  char process[16];
-  u8 text[TEXT_BYTES + STRING_BYTES];
 };

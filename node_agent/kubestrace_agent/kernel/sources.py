@@ -3,11 +3,15 @@
 A new view is a NAME.bpf.c, a Source in SOURCES, and a View (views.py) that speaks to its maps.
 """
 
+import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel import slow_offsets
+from kubestrace_agent.kernel import call_offsets
 from kubestrace_agent.kernel.btf import Btf
+
+# Of the ring that slow calls come by: a power of two.
+_SLOW_RING_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Source:
     definitions: Callable[[str, Btf], dict[str, int]] = lambda _machine, _btf: {}
     # Iterators over tasks: BPF_ITER functions by their full names.
     iterators: tuple[str, ...] = ()
+    # The source whose functions it uses, too: without that, it is not there either.
+    uses: str = ""
     # In words, for "... cannot be told: ".
     what: str = ""
     # Functions without which nothing works.
@@ -52,14 +58,25 @@ TASKS = Source(
     maps=(),
     iterators=("bpf_iter__task",),
 )
+# No program of its own: what the views have in common that tell single calls.
+CALLS = Source(
+    file="calls.bpf.c",
+    hooks={},
+    maps=("call_shapes",),
+    definitions=call_offsets.definitions,
+)
 VIEWS = {
     "slow_calls": Source(
         file="slow_calls.bpf.c",
         hooks={"on_slow_exit": "sys_exit"},
-        maps=("slow_slots", "slow_shapes", "slow_events", "slow_scratch"),
-        definitions=slow_offsets.definitions,
+        maps=("slow_slots", "slow_events", "slow_scratch"),
+        definitions=lambda _machine, _btf: {
+            "SLOW_PAGES": _SLOW_RING_BYTES // mmap.PAGESIZE,
+            "PAGE_SIZE": mmap.PAGESIZE,
+        },
+        uses="calls.bpf.c",
         what="Slow calls",
     ),
 }
-SOURCES = (COUNTING, TASKS, *VIEWS.values())
+SOURCES = (COUNTING, TASKS, CALLS, *VIEWS.values())
 TRACEPOINTS = {function: tracepoint for source in SOURCES for function, tracepoint in source.hooks.items()}

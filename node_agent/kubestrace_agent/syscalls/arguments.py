@@ -6,7 +6,7 @@ flags; what a buffer holds is never read.
 
 from enum import StrEnum
 
-# struct slow_call of slow_calls.h takes this many strings from the program.
+# struct call of calls.h takes this many strings from the program.
 CAPTURES = 2
 
 

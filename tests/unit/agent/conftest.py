@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from kubestrace_agent import admission, containers, traces
-from kubestrace_agent.kernel.counts import Floors, RawSlowCall
+from kubestrace_agent.kernel.counts import Floors, RawCall
 from kubestrace_agent.kernel.tracer import NodeFullError, RawCounts, Row, UnsupportedKernelError
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.trace import Node
@@ -33,7 +33,7 @@ class FakeTracer:
         self.closed = False
         # By slot: what is asked for, what the next read tells, what was lost.
         self.floors: dict[int, Floors] = {}
-        self.told: dict[int, list[RawSlowCall]] = {}
+        self.told: dict[int, list[RawCall]] = {}
         self.slow_lost = 0
         self.tells_slow_calls = True
 
@@ -70,7 +70,7 @@ class FakeTracer:
         else:
             self.floors[slot] = wanted
 
-    def read(self, view: str) -> dict[int, list[RawSlowCall]]:
+    def read(self, view: str) -> dict[int, list[RawCall]]:
         """Tell once what a test put there."""
         told, self.told = self.told, {}
         return told

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubestrace_agent import admission
-from kubestrace_agent.kernel.counts import Floors, RawSlowCall
-from kubestrace_agent.kernel.slow_calls import shape
+from kubestrace_agent.kernel.calls import shape
+from kubestrace_agent.kernel.counts import Floors, RawCall
 from kubestrace_agent.slow_calls import Slowest, address, described, message, path, safe
 from kubestrace_agent.syscalls import SyscallKey, arguments, names
 from kubestrace_protos.v1 import agent_pb2
@@ -22,9 +22,9 @@ REGULAR, PIPE, SOCKET = 0o100644, 0o010600, 0o140777
 PEER = socket.AF_INET.to_bytes(2, "little") + (443).to_bytes(2, "big") + bytes([10, 0, 0, 7])
 
 
-def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), **changes: object) -> RawSlowCall:
+def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), **changes: object) -> RawCall:
     """A call as the kernel tells it."""
-    made = RawSlowCall(
+    made = RawCall(
         key=SyscallKey("x86_64", NUMBERS[name]),
         waits=False,
         start_ns=1_000,
@@ -66,7 +66,7 @@ def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), 
         (call("getppid"), ""),
     ],
 )
-def test_arguments_are_straces_words(made: RawSlowCall, words: str) -> None:
+def test_arguments_are_straces_words(made: RawCall, words: str) -> None:
     """Paths, files and peers by name, sizes as they are, buffers not at all."""
     assert described(made) == words
 

@@ -1,0 +1,67 @@
+"""Single calls as calls.bpf.c tells them. Used by the views that do."""
+
+import struct
+from collections.abc import Sequence
+
+from kubestrace_agent.kernel import layout
+from kubestrace_agent.kernel.counts import RawCall
+from kubestrace_agent.kernel.maps import Maps
+from kubestrace_agent.syscalls import WAITS, SyscallKey, arguments, names
+
+# struct call without its text.
+_RECORD = struct.Struct("=QQ6QqIIiIIIII2I2II16s16s")
+# And with the most of it.
+RECORD_BYTES = _RECORD.size + 512 + 256
+_CAPTURE = {
+    arguments.Kind.PATH: 1,
+    arguments.Kind.FILE: 2,
+    arguments.Kind.DIRECTORY: 2,
+    arguments.Kind.ADDRESS: 3,
+}
+_WAITS_BIT = 1 << 16
+
+
+def write_shapes(maps: Maps, abis: Sequence[str]) -> None:
+    """Tell the programs what to read of which call; `abis` as abi_names gives them. Twice is fine."""
+    shapes = maps.view("call_shapes", "Q")
+    for position, abi in enumerate(abis):
+        for number, called in names(abi).items():
+            at = position * layout.ABI_NUMBERS + number
+            if at < layout.INDEX_ENTRIES:
+                shapes[at] = shape(called, abi)
+    shapes.release()
+
+
+def shape(called: str, abi: str) -> int:
+    """What the program is to read of a call's arguments, as calls.h has it."""
+    kinds = arguments.kinds(called, abi)
+    value = _WAITS_BIT if called in WAITS else 0
+    for position, at in enumerate(arguments.captured(called, abi)):
+        value |= (_CAPTURE[kinds[at]] | at << 4) << 8 * position
+    return value
+
+
+def parsed(record: bytes, abis: Sequence[str]) -> tuple[int, RawCall]:
+    """The generation of the call's slot, and the call."""
+    end, length, *rest = _RECORD.unpack_from(record)
+    values, result = tuple(rest[:6]), rest[6]
+    generation, abi, number, _, tid, pid, inner_tid, inner_pid, first, second, *modes = rest[7:19]
+    _, thread, process = rest[19:22]
+    key = SyscallKey(abis[abi], number)
+    text = record[_RECORD.size :]
+    call = RawCall(
+        key=key,
+        waits=names(key.abi).get(number) in WAITS,
+        start_ns=end - length,
+        length_ns=length,
+        arguments=values,
+        result=result,
+        tid=tid,
+        pid=pid,
+        inner_tid=inner_tid,
+        inner_pid=inner_pid,
+        thread=thread.partition(b"\0")[0],
+        process=process.partition(b"\0")[0],
+        captures=((modes[0], text[:first]), (modes[1], text[first : first + second])),
+    )
+    return generation, call
