@@ -11,7 +11,7 @@ from typing import Self
 
 from kubestrace_agent.kernel import bpf
 from kubestrace_agent.kernel.maps import Maps
-from kubestrace_agent.kernel.sources import TRACEPOINTS
+from kubestrace_agent.kernel.sources import TAILS, TRACEPOINTS
 
 # Half a second on a machine, a minute on an emulated one that is busy.
 _LOAD_TIMEOUT_SECONDS = 180
@@ -41,6 +41,8 @@ class Programs:
     # Why a program that is not needed by all could not be loaded.
     problems: dict[str, str]
     _links: dict[str, int]
+    # What stands in a program array.
+    _called: set[str]
 
     @classmethod
     def load(cls, *, max_slots: int, max_rows: int, slot_rows: int) -> Self:
@@ -57,6 +59,7 @@ class Programs:
             dict(zip(told["programs"], programs, strict=True)),
             told["problems"],
             {},
+            set(),
         )
 
     @property
@@ -69,12 +72,21 @@ class Programs:
         """Whether any hook is attached."""
         return bool(self._links)
 
+    @property
+    def active(self) -> frozenset[str]:
+        """The programs that the kernel runs now, attached or called by others."""
+        return frozenset({*self._links, *self._called})
+
     def attach(self, hooks: tuple[str, ...]) -> None:
-        """Attaches to raw tracepoints, if not yet: all of them, or none and UnsupportedKernelError."""
-        new = tuple(hook for hook in hooks if hook not in self._links)
+        """Attaches to raw tracepoints or program arrays, if not yet: all, or none and UnsupportedKernelError."""
+        new = tuple(hook for hook in hooks if hook not in self._links and hook not in self._called)
         try:
             for hook in new:
-                self._links[hook] = self._open(hook)
+                self.need(hook)
+                if hook in TAILS:
+                    self._put(hook)
+                else:
+                    self._links[hook] = self._open(hook)
         except UnsupportedKernelError:
             self.detach(new)
             raise
@@ -85,14 +97,25 @@ class Programs:
             link = self._links.pop(hook, None)
             if link is not None:
                 os.close(link)
+            elif hook in self._called:
+                self._called.remove(hook)
+                bpf.delete(self.maps.fd(TAILS[hook]), bpf.key_u32(0))
 
     def need(self, program: str) -> None:
         """Raises UnsupportedKernelError where this kernel did not take a program."""
         if program not in self._programs:
             raise UnsupportedKernelError("UnsupportedKernel", self.problems[program])
 
+    def _put(self, hook: str) -> None:
+        try:
+            bpf.update(self.maps.fd(TAILS[hook]), bpf.key_u32(0), bpf.key_u32(self._programs[hook]))
+        except OSError as error:
+            raise UnsupportedKernelError(
+                "UnsupportedKernel", f"The program {hook} cannot follow the counting: {error}"
+            ) from error
+        self._called.add(hook)
+
     def _open(self, hook: str) -> int:
-        self.need(hook)
         try:
             return bpf.raw_tracepoint_open(TRACEPOINTS[hook], self._programs[hook])
         except OSError as error:
@@ -119,7 +142,7 @@ class Programs:
 
     def close(self) -> None:
         """Detach and close all."""
-        self.detach(tuple(self._links))
+        self.detach((*self._called, *self._links))
         for fd in self._programs.values():
             os.close(fd)
         self._programs.clear()

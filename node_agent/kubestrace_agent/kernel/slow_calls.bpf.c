@@ -1,5 +1,5 @@
-/* The view of slow calls: attached to sys_exit behind the counting, which leaves the call's length in the task's entry.
- * Everything that is read of the program is read here, after a call that was slow: the others cost one comparison. */
+/* The view of slow calls: the counting at sys_exit goes on here after a call that was slow, and leaves the call's length
+ * in the task's entry. Everything that is read of the program is read here: other calls cost nothing. */
 #include "slow_calls.h"
 
 BPF_F_TABLE("array", u32, struct slow_slot, slow_slots, MAX_SLOTS, BPF_F_MMAPABLE);
@@ -21,7 +21,6 @@ int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct entry *entry = entry_of(task);
   if (!entry) return 0;
   u64 ns = entry->last_ns;
-  if (ns < LEAST_SLOW_NS) return 0;
   u32 id = entry->row & ROW_MASK;
   struct head *head = heads.lookup(&id);
   if (!head || head->generation != entry->generation) return 0;

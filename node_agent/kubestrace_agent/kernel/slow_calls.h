@@ -2,8 +2,6 @@
 #pragma once
 #include <linux/types.h>
 
-/* Nothing shorter is ever asked for: the first and most often the only comparison. */
-#define LEAST_SLOW_NS 1000000
 /* Of a slot, written by both sides: 0 calls that work, 1 calls whose purpose is to wait. */
 struct slow_slot {
   u64 floor_ns[2]; /* shorter ones are not asked for; all bits: none is */

@@ -23,6 +23,8 @@ class Source:
     # they were attached.
     hooks: Mapping[str, str]
     maps: tuple[str, ...]
+    # Function -> the program array at whose head the counting goes on with it (a tail call), instead of a tracepoint.
+    tails: Mapping[str, str] = field(default_factory=dict)
     # Its constants for a machine (platform.machine()). Raises BtfError: then the view is not there.
     definitions: Callable[[str, Btf], dict[str, int]] = lambda _machine, _btf: {}
     # Iterators over tasks: BPF_ITER functions by their full names.
@@ -37,7 +39,7 @@ class Source:
     @property
     def programs(self) -> tuple[str, ...]:
         """All functions."""
-        return (*self.hooks, *self.iterators)
+        return (*self.hooks, *self.tails, *self.iterators)
 
 
 COUNTING = Source(
@@ -45,7 +47,7 @@ COUNTING = Source(
     hooks={"on_sys_exit": "sys_exit", "on_sys_enter": "sys_enter"},
     maps=(
         "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
-        "chunks", "odd_errnos", "tasks",
+        "chunks", "odd_errnos", "tasks", "after_slow",
     ),
     needed=frozenset({"on_sys_enter", "on_sys_exit"}),
 )  # fmt: skip
@@ -68,7 +70,8 @@ CALLS = Source(
 VIEWS = {
     "slow_calls": Source(
         file="slow_calls.bpf.c",
-        hooks={"on_slow_exit": "sys_exit"},
+        hooks={},
+        tails={"on_slow_exit": "after_slow"},
         maps=("slow_slots", "slow_events", "slow_scratch"),
         definitions=lambda _machine, _btf: {
             "SLOW_PAGES": _SLOW_RING_BYTES // mmap.PAGESIZE,
@@ -80,3 +83,4 @@ VIEWS = {
 }
 SOURCES = (COUNTING, TASKS, CALLS, *VIEWS.values())
 TRACEPOINTS = {function: tracepoint for source in SOURCES for function, tracepoint in source.hooks.items()}
+TAILS = {function: array for source in SOURCES for function, array in source.tails.items()}

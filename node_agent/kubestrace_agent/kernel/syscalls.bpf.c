@@ -22,6 +22,9 @@ BPF_PERCPU_ARRAY(first_chunk, struct row, CHUNK_ROWS);
 BPF_ARRAY_OF_MAPS(chunks, "first_chunk", MAX_ROWS / CHUNK_ROWS);
 BPF_TABLE("percpu_hash", struct odd_errno, u64, odd_errnos, 1024);
 BPF_TASK_STORAGE(tasks, struct entry);
+/* The first program of a view that goes on after a call of at least LEAST_SLOW_NS; empty while none asks. So a view of
+ * slow calls costs nothing at those that are not, nor in tasks that are not traced. */
+BPF_PROG_ARRAY(after_slow, 1);
 
 /* The compiler must not fold a bound away that the verifier has to see. */
 #define BOUND(value, mask) asm volatile("%0 &= %1" : "+r"(value) : "i"(mask))
@@ -295,6 +298,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
       row->total_ns += ns;
       touch(cfg, head, row, ns);
       count_result(row, id, generation, ctx->args[1]);
+      if (ns >= LEAST_SLOW_NS) after_slow.call(ctx, 0);
       return 0;
     }
   }

@@ -23,6 +23,11 @@ enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
 /* Of the counters of a row, errnos and buckets in a row: at most 64 groups. */
 #define GROUP 8
 
+/* No view asks for shorter calls by themselves: the others are told to none. */
+#ifndef LEAST_SLOW_NS
+#define LEAST_SLOW_NS 1000000
+#endif
+
 struct config {
   u32 generation; /* changes with every change of containers: notes of another one are void */
   u32 epoch;      /* the number of the interval between two snapshots */

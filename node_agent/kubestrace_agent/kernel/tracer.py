@@ -302,6 +302,11 @@ class Tracer:
         """Whether any program is attached: only while there is a slot."""
         return self._programs.attached
 
+    @property
+    def active(self) -> frozenset[str]:
+        """The programs that the kernel runs now, by name."""
+        return self._programs.active
+
     def close(self) -> None:
         """Detach and give everything back. Twice is fine."""
         if self._closed:

@@ -102,20 +102,22 @@ def test_only_calls_over_the_floor_come(runs: Runs) -> None:
     assert slept[0] >= 60 * MS
 
 
-def test_the_program_is_attached_only_while_asked_for(runs: Runs) -> None:
-    """A third link with the first that asks, gone with the last; the counting stays."""
+def test_the_program_runs_only_while_asked_for(runs: Runs) -> None:
+    """The counting goes on with it from the first that asks to the last; it takes no tracepoint of its own."""
     first, second = runs.trace(runs.cgroup()), runs.trace(runs.cgroup())
-    assert len(links()) == 2
+    counting = runs.tracer.active
+    assert "on_slow_exit" not in counting
     floors = Floors(MS, MS)
 
     runs.tracer.want("slow_calls", first, floors)
     runs.tracer.want("slow_calls", second, floors)
-    assert len(links()) == 3
+    assert runs.tracer.active == counting | {"on_slow_exit"}
+    assert len(links()) == 2
     runs.tracer.want("slow_calls", first, None)
-    assert len(links()) == 3
+    assert runs.tracer.active == counting | {"on_slow_exit"}
     runs.tracer.remove(second)
     runs.slots.remove(second)
-    assert len(links()) == 2
+    assert runs.tracer.active == counting
 
 
 def test_a_container_that_has_not_asked_tells_nothing(runs: Runs) -> None:
