@@ -51,6 +51,7 @@ class Recording:
             collector.begin(time.monotonic_ns(), 0)
             tracer.want(collector.view, self._slot, collector.wanted)
             self._collect(collector)
+        self._skipped_before = tracer.skipped_calls
         self._cpu_start = time.process_time()
         self._start_ns = time.monotonic_ns()
         self.start_unix_ns = time.time_ns()
@@ -115,7 +116,8 @@ class Recording:
         container = agent_pb2.ContainerReport(state=self._state(), syscalls=counted.syscalls, trust=counted.trust)
         for collector in self._collectors:
             collector.write(container)
-        trust = agent_pb2.Trust(agent_cpu_millicores=millicores)
+        skipped = self._tracer.skipped_calls - self._skipped_before
+        trust = agent_pb2.Trust(agent_cpu_millicores=millicores, skipped_calls=skipped)
         trust.MergeFrom(container.trust)
         if self._timeline is not None:
             container.timeline.CopyFrom(self._timeline.message())

@@ -46,6 +46,10 @@ class Tracer(Protocol):
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Read counters."""
 
+    @property
+    def skipped_calls(self) -> int:
+        """Count what the kernel skipped, since the tracer is there."""
+
     def want(self, view: str, slot: int, wanted: Any) -> None:
         """Have a view tell of a slot; None: no longer."""
 
@@ -167,6 +171,11 @@ class Counters:
         for counter in ended:
             counter.ended_ns = self._clock_ns()
             self._remove(counter)
+
+    @property
+    def skipped_calls(self) -> int:
+        """Calls of any process of the node that the kernel did not have counted, since the agent started."""
+        return self._tracer.skipped_calls
 
     def refresh_since(self, monotonic_ns: int) -> None:
         """Read all counters, unless that was done after a moment (time.monotonic_ns)."""

@@ -110,9 +110,9 @@ def container_report(member: Member) -> agent_pb2.ContainerReport:
     return report
 
 
-def total_trust(parts: Iterable[agent_pb2.Trust], agent_cpu_millicores: int) -> agent_pb2.Trust:
-    """Add up what is missing of the containers; a report's trust is this sum, gaps included."""
-    total = agent_pb2.Trust(agent_cpu_millicores=agent_cpu_millicores)
+def total_trust(parts: Iterable[agent_pb2.Trust], *, agent_cpu_millicores: int, skipped_calls: int) -> agent_pb2.Trust:
+    """Add up what is missing of the containers; a report's trust is this sum, gaps included, and what is the node's."""
+    total = agent_pb2.Trust(agent_cpu_millicores=agent_cpu_millicores, skipped_calls=skipped_calls)
     for part in parts:
         total.unmatched_calls += part.unmatched_calls
         total.unreturned_calls += part.unreturned_calls

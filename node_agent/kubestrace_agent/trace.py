@@ -42,6 +42,7 @@ class Trace:
     lease_seconds: int
     start_ns: int
     start_cpu_ns: int = field(default_factory=time.process_time_ns)
+    start_skipped_calls: int = 0
     start_monotonic: float = field(default_factory=time.monotonic)
     # Held while members change or are read, so that the end comes before or after, never between.
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -72,7 +73,11 @@ class Trace:
             if final:
                 self.counters.release_all([each.counter for each in self.members.values()], self.session_uid)
         report.trust.CopyFrom(
-            reports.total_trust((each.trust for each in report.containers), self._agent_cpu_millicores())
+            reports.total_trust(
+                (each.trust for each in report.containers),
+                agent_cpu_millicores=self._agent_cpu_millicores(),
+                skipped_calls=self.counters.skipped_calls - self.start_skipped_calls,
+            )
         )
         return report
 

@@ -117,6 +117,7 @@ class Traces:
             views=request.views,
             lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
             start_ns=self._clock_ns(),
+            start_skipped_calls=self._counters.skipped_calls,
             grid=timelines.grid(request.views, time.monotonic_ns()),
         )
         self._running[trace.session_uid] = trace

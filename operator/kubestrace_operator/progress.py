@@ -78,6 +78,9 @@ def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str
         missing.append(("TimeMissing", f"{_many(len(trust.gaps), 'span')} of time not counted; see trust.gaps."))
     if trust.lost_calls:
         missing.append(("CallsLost", f"{_many(trust.lost_calls, 'call')} lost because a kernel table was full."))
+    if trust.skipped_calls:
+        sentence = f"{_many(trust.skipped_calls, 'call')} of these nodes skipped by the kernel; see trust.skippedCalls."
+        missing.append(("CallsSkipped", sentence))
     if trust.slow_calls_lost:
         sentence = f"{_many(trust.slow_calls_lost, 'slow call')} had no room: slowCalls may miss some."
         missing.append(("SlowCallsLost", sentence))

@@ -236,6 +236,7 @@ class _Builder:
             # Not before the end: what is missing may only be known then.
             **({"complete": self._completeness.complete is True} if self.progress.outcome.finished else {}),
             "lostCalls": trust.lost_calls,
+            "skippedCalls": trust.skipped_calls,
             "unmatchedCalls": trust.unmatched_calls,
             "unreturnedCalls": trust.unreturned_calls,
             "gaps": self._gaps[: limits.gaps],

@@ -222,6 +222,7 @@ def full_status() -> dict[str, Any]:
         "trust": {
             "complete": False,
             "lostCalls": 1,
+            "skippedCalls": 2,
             "unmatchedCalls": 3,
             "unreturnedCalls": 2,
             "gaps": [{**place, **why, "startTime": time, "endTime": time}],

@@ -14,6 +14,10 @@ TRACE_ITER = 28
 _KEY_U32 = struct.Struct("=I")
 # struct bpf_map_info up to map_flags: type, id, key_size, value_size, max_entries, map_flags.
 _MAP_INFO = struct.Struct("=6I")
+# struct bpf_prog_info (Linux include/uapi/linux/bpf.h): recursion_misses.
+_PROG_INFO_SIZE = 256
+_MISSES_AT = 208
+_MISSES = struct.Struct("=Q")
 
 _libbpf: ctypes.CDLL | None = None
 
@@ -49,6 +53,15 @@ def map_info(fd: int) -> tuple[int, int, int, int, int]:
     _check(_lib().bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)), "BPF_OBJ_GET_INFO_BY_FD")
     kind, _, key_size, value_size, entries, flags = _MAP_INFO.unpack_from(info)
     return kind, key_size, value_size, entries, flags
+
+
+def recursion_misses(fd: int) -> int:
+    """How often a program was not run; 0 where the kernel does not tell (before Linux 5.12)."""
+    info = ctypes.create_string_buffer(_PROG_INFO_SIZE)
+    size = ctypes.c_uint32(_PROG_INFO_SIZE)
+    _check(_lib().bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)), "BPF_OBJ_GET_INFO_BY_FD")
+    misses: int = _MISSES.unpack_from(info, _MISSES_AT)[0]
+    return misses
 
 
 def lookup(fd: int, key: bytes, value: "ctypes.Array[ctypes.c_char]") -> bool:

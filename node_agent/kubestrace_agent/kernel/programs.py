@@ -101,6 +101,10 @@ class Programs:
                 self._called.remove(hook)
                 bpf.delete(self.maps.fd(TAILS[hook]), bpf.key_u32(0))
 
+    def skipped(self, program: str) -> int:
+        """How often the kernel did not run a program, as it was being run on that CPU already."""
+        return bpf.recursion_misses(self._programs[program])
+
     def need(self, program: str) -> None:
         """Raises UnsupportedKernelError where this kernel did not take a program."""
         if program not in self._programs:

@@ -298,6 +298,15 @@ class Tracer:
         return found
 
     @property
+    def skipped_calls(self) -> int:
+        """Calls of this node at whose end the counting was skipped, whoever made them.
+
+        The kernel runs a program once at a time on each CPU. Where it may preempt one (Linux 7), all tasks that come to
+        that CPU in the meantime go by uncounted.
+        """
+        return self._programs.skipped("on_sys_exit")
+
+    @property
     def attached(self) -> bool:
         """Whether any program is attached: only while there is a slot."""
         return self._programs.attached

@@ -31,6 +31,7 @@ class FakeTracer:
         self.epoch = 0
         self.broken = False
         self.closed = False
+        self.skipped_calls = 0
         # By slot: what is asked for, what the next read tells, what was lost.
         self.floors: dict[int, Floors] = {}
         self.told: dict[int, list[RawCall]] = {}

@@ -57,6 +57,21 @@ async def test_a_trace_counts_from_its_start(make_traces, node, tracer) -> None:
     assert (report.final, report.end_reason, report.node) == (True, agent_pb2.END_REASON_STOPPED, "n1")
 
 
+async def test_what_the_kernel_skipped_on_the_node_is_told_once(make_traces, node, tracer) -> None:
+    """Since the trace began, whoever's calls they were: not by container."""
+    for name in ("app", "other"):
+        node.run(name)
+    traces = make_traces()
+    tracer.skipped_calls = 4
+
+    await traces.start(request("app", "other"))
+    tracer.skipped_calls = 9
+    report = await traces.stop("s1")
+
+    assert report.trust.skipped_calls == 5
+    assert [each.trust.skipped_calls for each in report.containers] == [0, 0]
+
+
 async def test_starting_twice_is_one_trace(make_traces, node, tracer) -> None:
     """The second call with the same session changes nothing and says so."""
     app = node.run("app")

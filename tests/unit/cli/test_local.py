@@ -26,6 +26,7 @@ class FakeTracer:
 
     def __init__(self) -> None:
         self.did: list[object] = []
+        self.skipped_calls = 0
 
     def add_process(self, pid: int, *, wanted: frozenset[syscalls.SyscallKey] | None) -> int:
         """Note the process."""

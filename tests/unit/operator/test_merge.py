@@ -34,6 +34,7 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
             container.slow_calls.add(name="fsync", nanoseconds=nanoseconds, wait=draw(st.booleans()))
     report.trust.slow_calls_lost = draw(COUNTS)
     report.trust.lost_calls = draw(COUNTS)
+    report.trust.skipped_calls = draw(COUNTS)
     report.trust.io_uring = draw(st.booleans())
     report.trust.agent_cpu_millicores = draw(st.integers(0, 1000))
     return report
@@ -61,6 +62,7 @@ def test_nothing_is_lost_in_a_sum(some: list[agent_pb2.Report]) -> None:
     assert sum(sum(row.latency.values()) for row in merged.syscalls.values()) == merged.calls
     assert merged.total_ns + merged.wait_ns == merged.calls
     assert merged.trust.lost_calls == sum(report.trust.lost_calls for report in latest)
+    assert merged.trust.skipped_calls == sum(report.trust.skipped_calls for report in latest)
 
 
 def test_a_later_report_replaces_an_earlier_one() -> None:

@@ -132,12 +132,15 @@ def test_times_have_fractions_where_they_matter() -> None:
     assert document["conditions"][0]["lastTransitionTime"] == "2026-01-01T12:00:30Z"
 
 
-def test_lost_calls_make_a_result_incomplete() -> None:
+@pytest.mark.parametrize(
+    ("trust", "reason"), [(Trust(lost_calls=3), "CallsLost"), (Trust(skipped_calls=1), "CallsSkipped")]
+)
+def test_lost_calls_make_a_result_incomplete(trust: Trust, reason: str) -> None:
     """Everything lost is said where a person looks."""
-    document = status.status(Merged(trust=Trust(lost_calls=3)), STARTED, now=NOW)
+    document = status.status(Merged(trust=trust), STARTED, now=NOW)
 
     data = next(each for each in document["conditions"] if each["type"] == "DataComplete")
-    assert (data["status"], data["reason"]) == ("False", "CallsLost")
+    assert (data["status"], data["reason"]) == ("False", reason)
     assert document["trust"]["complete"] is False
 
 
