@@ -9,6 +9,7 @@ from kubestrace_agent.collectors import Collector, collectors
 from kubestrace_agent.kernel.counts import RawCounts
 from kubestrace_agent.kernel.tracer import Tracer
 from kubestrace_agent.syscalls import SyscallKey
+from kubestrace_agent.unreturned import Unreturned
 from kubestrace_cli.targets import Target, TargetError
 from kubestrace_protos.v1 import agent_pb2
 
@@ -39,6 +40,8 @@ class Recording:
         self._tracer = tracer
         self._target = target
         self._since = aggregate.Since(None, wanted=wanted, architecture=platform.machine())
+        # Who runs this may look behind the descriptors of any process.
+        self._unreturned = Unreturned(None, wanted=wanted, paths=True)
         try:
             if target.by_process:
                 self._slot = tracer.add_process(target.host_pid, wanted=wanted)
@@ -114,6 +117,7 @@ class Recording:
         self._tracer.remove(self._slot)
         counted = self._difference()
         container = agent_pb2.ContainerReport(state=self._state(), syscalls=counted.syscalls, trust=counted.trust)
+        container.unreturned.extend(self._unreturned.calls(self._counts))
         for collector in self._collectors:
             collector.write(container)
         skipped = self._tracer.skipped_calls - self._skipped_before

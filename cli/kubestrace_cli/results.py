@@ -20,8 +20,9 @@ from kubestrace_operator.timelines import Grid
 from kubestrace_protos.v1 import agent_pb2
 
 _MODES = {agent_pb2.CGROUP_MODE_UNIFIED: "unified", agent_pb2.CGROUP_MODE_HYBRID: "hybrid"}
-# Lines of the list of errors below the table; -o yaml and json have all.
+# Lines of the lists below the table; -o yaml and json have more.
 _SHOWN_ERRORS = 10
+_SHOWN_UNRETURNED = 20
 
 
 class ResultFileError(Exception):
@@ -138,6 +139,7 @@ def table(document: Mapping[str, Any]) -> str:
         lines.append(f"{sum(each['count'] for each in errors[_SHOWN_ERRORS:]):9} ({len(errors) - _SHOWN_ERRORS} more)")
     if "slowCalls" in state:
         lines += ["", *_slow_calls(state["slowCalls"])]
+    lines += _unreturned(state["unreturned"])
     lines += ["", *_remarks(state)]
     return "\n".join(lines) + "\n"
 
@@ -156,6 +158,21 @@ def _slow_calls(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if "abi" in row:
             call += f"  ({row['abi']})"
         yield f"{row['time'][11:26]} {row['nanoseconds'] / 1e6:10.3f} {thread} {call}"
+
+
+def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Tell the calls that have not returned: for how long, who, and what; `>` says at least."""
+    if not rows:
+        return
+    yield from ("", "not returned, those that wait at the end")
+    yield "        sec   pid  thread           call"
+    for row in rows[:_SHOWN_UNRETURNED]:
+        age = f"{'>' if row['beganEarlier'] else ''}{row['ageNanoseconds'] / 1e9:.3f}"
+        abi = f"  ({row['abi']})" if "abi" in row else ""
+        who = f"{row.get('pid', row['hostPid']):5}  {row.get('thread', ''):<16}"
+        yield f"{age:>11} {who} {row['syscall']}({row.get('arguments', '')}){abi}"
+    if len(rows) > _SHOWN_UNRETURNED:
+        yield f"({len(rows) - _SHOWN_UNRETURNED} more)"
 
 
 def _remarks(state: Mapping[str, Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.containers import Resolved
     from kubestrace_agent.counters import Counter
     from kubestrace_agent.timelines import Buckets
+    from kubestrace_agent.unreturned import Unreturned
 
 _Phase = agent_pb2.ContainerState.Phase
 
@@ -30,6 +31,7 @@ class Member:
     settled: agent_pb2.ContainerReport | None = None
     timeline: Buckets | None = None
     collectors: list[Collector] = field(default_factory=list)
+    unreturned: Unreturned | None = None
 
     def note_time(self) -> None:
         """Put what the newest snapshot holds into the timeline, if one is kept."""
@@ -96,6 +98,8 @@ def container_report(member: Member) -> agent_pb2.ContainerReport:
         counted = member.since.to(counter.counts)
         report.syscalls.extend(counted.syscalls)
         report.trust.CopyFrom(counted.trust)
+    if counter.counts is not None and member.unreturned is not None:
+        report.unreturned.extend(member.unreturned.calls(counter.counts))
     for collector in member.collectors:
         collector.write(report)
     if member.timeline is not None:

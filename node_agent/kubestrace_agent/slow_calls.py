@@ -116,10 +116,16 @@ class Slowest:
 _Kept = tuple[int, int, agent_pb2.SlowCall]
 
 
+def names(call: RawCall) -> tuple[str, str]:
+    """Thread and process, safe to print."""
+    return safe(call.thread, _MAX_NAME), safe(call.process, _MAX_NAME)
+
+
 def message(call: RawCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:
     """One call as the wire carries it."""
     failed = -_MAX_ERRNO <= call.result < 0
     abi = "" if call.key.abi == platform.machine() else call.key.abi
+    thread, process = names(call)
     return agent_pb2.SlowCall(
         name=name(call.key),
         abi=abi,
@@ -133,8 +139,8 @@ def message(call: RawCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:
         pid=call.inner_pid,
         host_tid=call.tid,
         host_pid=call.pid,
-        thread=safe(call.thread, _MAX_NAME),
-        process=safe(call.process, _MAX_NAME),
+        thread=thread,
+        process=process,
     )
 
 
@@ -192,7 +198,7 @@ def _file(number: int, mode: int, text: bytes) -> str:
     kind = _FILE_TYPES.get(stat.S_IFMT(mode))
     if kind == "socket":
         return f"{number}<{address(text) or kind}>"
-    if kind or not mode:
+    if kind or not text:
         return f"{number}<{kind}>" if kind else str(number)
     return f"{number}<{path(text)}>"
 

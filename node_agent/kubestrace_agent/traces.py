@@ -20,6 +20,7 @@ from kubestrace_agent.containers import Resolved, UnresolvedError
 from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel.tracer import NodeFullError, UnsupportedKernelError
 from kubestrace_agent.trace import Node, Trace
+from kubestrace_agent.unreturned import Unreturned
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -176,6 +177,9 @@ class Traces:
         gaps = reports.late(self._node.name, state, found, trace.start_ns) if late else []
         since = aggregate.Since(start, wanted=trace.wanted, architecture=platform.machine())
         member = reports.Member(state, counter, since, gaps)
+        # Paths and peers may be secret: they are told only where they are asked for.
+        paths = trace.views.HasField("slow_calls")
+        member.unreturned = Unreturned(start, wanted=trace.wanted, paths=paths)
         for collector in collectors.collectors(trace.views, trace.wanted):
             await self._collect(trace, member, counter, collector)
         if trace.grid is not None:

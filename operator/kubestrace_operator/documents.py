@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kubestrace_operator.conditions import Outcome
-from kubestrace_operator.merge import ContainerRow, SlowCallRow, SyscallRow
+from kubestrace_operator.merge import ContainerRow, SyscallRow
 from kubestrace_operator.progress import Failure
+from kubestrace_operator.single_calls import SlowCallRow, UnreturnedRow
 from kubestrace_protos.v1 import agent_pb2
 
 MAX_MESSAGE_CHARACTERS = 1024
@@ -105,6 +106,25 @@ def slow_call(row: SlowCallRow) -> dict[str, Any]:
         "hostPid": call.host_pid,
         "process": call.process,
         "thread": call.thread,
+        "pod": row.container.pod_name,
+        "container": row.container.container_name,
+        "node": row.node,
+    }
+
+
+def unreturned(row: UnreturnedRow) -> dict[str, Any]:
+    """Return a row of unreturned. What came from an agent is bounded there."""
+    call = row.call
+    document: dict[str, Any] = {"syscall": call.name}
+    if call.abi:
+        document["abi"] = call.abi
+    document |= {"wait": call.wait, "ageNanoseconds": call.age_nanoseconds, "beganEarlier": call.began_earlier}
+    if call.tid:
+        document |= {"arguments": call.arguments, "pid": call.pid, "tid": call.tid}
+        document |= {"process": call.process, "thread": call.thread}
+    return document | {
+        "hostPid": call.host_pid,
+        "hostTid": call.host_tid,
         "pod": row.container.pod_name,
         "container": row.container.container_name,
         "node": row.node,

@@ -4,17 +4,15 @@ A report is a full snapshot, so of one agent only the latest counts; reports of 
 added. Adding is associative and commutative: the order in which reports come does not matter.
 """
 
-import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from kubestrace_operator import histograms, timelines
+from kubestrace_operator.single_calls import SlowCallRow, UnreturnedRow, oldest, slowest
 from kubestrace_protos.v1 import agent_pb2
 
 _Key = TypeVar("_Key")
-# As many as a session may ask for: the slowest of all are among the slowest of each part.
-MAX_SLOW_CALLS = 200
 
 
 class SyscallKey(NamedTuple):
@@ -71,15 +69,9 @@ class ContainerRow:
     wait_ns: int = 0
     # None: the view was off.
     timeline: timelines.Timeline | None = None
-
-
-@dataclass(frozen=True)
-class SlowCallRow:
-    """One slow call, and where it was made."""
-
-    call: agent_pb2.SlowCall
-    container: agent_pb2.Container
-    node: str
+    # As of the last report: all, and the oldest one by one.
+    unreturned_calls: int = 0
+    unreturned: tuple[agent_pb2.UnreturnedCall, ...] = ()
 
 
 @dataclass
@@ -87,7 +79,6 @@ class Trust:
     """What is missing from the counts."""
 
     unmatched_calls: int = 0
-    unreturned_calls: int = 0
     lost_calls: int = 0
     io_uring: bool = False
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
@@ -131,6 +122,21 @@ class Merged:
     def wait_ns(self) -> int:
         """Time in calls whose purpose is to wait."""
         return sum(row.total_ns for row in self.syscalls.values() if row.wait)
+
+    @property
+    def unreturned_calls(self) -> int:
+        """Calls that have not returned, over all containers."""
+        return sum(row.unreturned_calls for row in self.containers.values())
+
+    @property
+    def unreturned(self) -> list[UnreturnedRow]:
+        """The oldest of them that are told one by one: calls that work by age, then those that wait."""
+        rows = (
+            UnreturnedRow(call, row.state.container, row.node)
+            for row in self.containers.values()
+            for call in row.unreturned
+        )
+        return oldest(rows)
 
     @property
     def timeline(self) -> timelines.Timeline:
@@ -179,17 +185,6 @@ def add(parts: Iterable[Merged]) -> Merged:
         _add_trust(part.trust for part in parts),
         slowest(row for part in parts for row in part.slow_calls),
     )
-
-
-def slowest(rows: Iterable[SlowCallRow]) -> list[SlowCallRow]:
-    """Return the slowest calls that work by length, then those that wait, as many as any session shows."""
-    return heapq.nsmallest(MAX_SLOW_CALLS, rows, key=_slow_order)
-
-
-def _slow_order(row: SlowCallRow) -> tuple[bool, int, int, str, str, int]:
-    call = row.call
-    place = row.node, row.container.container_id, call.host_tid
-    return call.wait, -call.nanoseconds, call.start_time_unix_nanoseconds, *place
 
 
 def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
@@ -247,6 +242,8 @@ def _container(node: str, report: agent_pb2.ContainerReport) -> ContainerRow:
         total_ns=sum(counts.total_nanoseconds for counts in report.syscalls if not counts.wait),
         wait_ns=sum(counts.total_nanoseconds for counts in report.syscalls if counts.wait),
         timeline=timelines.from_counts(report.timeline) if report.HasField("timeline") else None,
+        unreturned_calls=report.trust.unreturned_calls,
+        unreturned=tuple(report.unreturned),
     )
 
 
@@ -270,6 +267,9 @@ def _both(one: ContainerRow, other: ContainerRow) -> ContainerRow:
         total_ns=one.total_ns + other.total_ns,
         wait_ns=one.wait_ns + other.wait_ns,
         timeline=_both_timelines(one.timeline, other.timeline),
+        # A call is in one agent's last report and in the next one's too: it is one call.
+        unreturned_calls=later.unreturned_calls,
+        unreturned=later.unreturned,
     )
 
 
@@ -278,17 +278,18 @@ def _both_timelines(one: timelines.Timeline | None, other: timelines.Timeline | 
     return timelines.add(kept) if kept else None
 
 
-def _progress(row: ContainerRow) -> tuple[bool, int, int, bytes]:
+def _progress(row: ContainerRow) -> tuple[bool, int, int, bytes, int, bytes]:
     state = row.state
     failed = state.phase == agent_pb2.ContainerState.PHASE_FAILED
     # The bytes decide between equals, so that the order of adding does not.
-    return not failed, state.start_time_unix_nanoseconds, state.phase, state.SerializeToString(deterministic=True)
+    named = state.SerializeToString(deterministic=True)
+    calls = b"".join(call.SerializeToString(deterministic=True) for call in row.unreturned)
+    return not failed, state.start_time_unix_nanoseconds, state.phase, named, row.unreturned_calls, calls
 
 
 def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
     return Trust(
         unmatched_calls=trust.unmatched_calls,
-        unreturned_calls=trust.unreturned_calls,
         lost_calls=trust.lost_calls,
         slow_calls_lost=trust.slow_calls_lost,
         skipped_calls=trust.skipped_calls,
@@ -302,7 +303,6 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
     total = Trust()
     for part in parts:
         total.unmatched_calls += part.unmatched_calls
-        total.unreturned_calls += part.unreturned_calls
         total.lost_calls += part.lost_calls
         total.slow_calls_lost += part.slow_calls_lost
         total.skipped_calls += part.skipped_calls

@@ -34,6 +34,7 @@ class _Limits:
     failures: int
     gaps: int
     slow_calls: int = 0
+    unreturned: int = 0
 
 
 def status(
@@ -81,7 +82,8 @@ def ordered(rows: Iterable[SyscallRow]) -> list[SyscallRow]:
 def _everything(build: "_Builder") -> _Limits:
     most = max(len(build.rows), len(build.errors), len(build.merged.containers))
     most = max(most, len(build.progress.failures), len(build.merged.trust.gaps), len(build.slow_calls))
-    return _Limits(most, most, most, most, most, most)
+    most = max(most, len(build.unreturned))
+    return _Limits(most, most, most, most, most, most, most)
 
 
 def _limits(build: "_Builder", listed: int, limit_bytes: int) -> "_LimitsFor":
@@ -104,7 +106,7 @@ class _LimitsFor:
 
     def __call__(self, syscalls: int) -> _Limits:
         errors = min(self.listed, syscalls or self.listed)
-        return _Limits(syscalls, errors, self.containers, self.listed, self.listed, self.slow_calls)
+        return _Limits(syscalls, errors, self.containers, self.listed, self.listed, self.slow_calls, self.listed)
 
 
 def _most_that_fit(build: "_Builder", limits: _LimitsFor, limit_bytes: int) -> int:
@@ -171,6 +173,7 @@ class _Builder:
         views = progress.views
         shown = merged.slow_calls[: views.slow_calls.limit if views.slow_calls else 0]
         self.slow_calls = [documents.slow_call(row) for row in shown]
+        self.unreturned = [documents.unreturned(row) for row in merged.unreturned]
         self._completeness = completeness(merged, progress)
 
     def timelines(self) -> list[dict[str, Any]]:
@@ -205,9 +208,10 @@ class _Builder:
         document["targets"] = vars(self.progress.targets).copy()
         document["failures"] = self._failures[: limits.failures]
         if self.progress.start is not None:
-            document["table"] = table.table(shown, left_out=left_out, filtered=self.progress.filtered)
+            document["table"] = self._table(shown, left_out)
             document["summary"] = self._summary(shown, limits)
             document["containers"] = self._containers[: limits.containers]
+            document["unreturned"] = self.unreturned[: limits.unreturned]
             if self.progress.views.slow_calls is not None:
                 document["slowCalls"] = self.slow_calls[: limits.slow_calls]
             document["trust"] = self._trust(limits)
@@ -218,6 +222,10 @@ class _Builder:
                 )
         document["truncated"] = self._truncated(left_out, limits)
         return document
+
+    def _table(self, shown: Sequence[SyscallRow], left_out: Sequence[SyscallRow]) -> str:
+        text = table.table(shown, left_out=left_out, filtered=self.progress.filtered)
+        return text + table.unreturned(self.merged.unreturned, self.merged.unreturned_calls)
 
     def _summary(self, shown: Sequence[SyscallRow], limits: _Limits) -> dict[str, Any]:
         return {
@@ -238,7 +246,7 @@ class _Builder:
             "lostCalls": trust.lost_calls,
             "skippedCalls": trust.skipped_calls,
             "unmatchedCalls": trust.unmatched_calls,
-            "unreturnedCalls": trust.unreturned_calls,
+            "unreturnedCalls": self.merged.unreturned_calls,
             "gaps": self._gaps[: limits.gaps],
             "ioUring": trust.io_uring,
             "agentCpuMillicores": max(trust.agent_cpu_millicores.values(), default=0),
@@ -257,5 +265,6 @@ class _Builder:
             (self._failures, limits.failures),
             (self._gaps, limits.gaps),
             (self.slow_calls, limits.slow_calls),
+            (self.unreturned, limits.unreturned),
         ]
         return bool(left_out) or any(len(rows) > limit for rows, limit in cut)

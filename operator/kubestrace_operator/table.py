@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from kubestrace_operator.merge import SyscallRow
+from kubestrace_operator.single_calls import UnreturnedRow
+from kubestrace_protos.v1 import agent_pb2
 
 _WIDTHS = (6, 11, 11, 9, 9, 9, 9, 9)
 _HEADS = ("% time", "seconds", "usecs/call", "calls", "errors", "p50", "p99", "max")
@@ -10,6 +12,7 @@ _NAME_RULE = "-" * 16
 _NOTHING = "No system call was made.\n"
 _NOTHING_CHOSEN = "None of the chosen system calls was made.\n"
 _MOST_INTERRUPTED = 5
+_MOST_UNRETURNED = 5
 
 
 def table(rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = (), filtered: bool = False) -> str:
@@ -38,6 +41,24 @@ def table(rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = (), fi
         lines += [_rule(), _total(waiting, "wait", "total")]
     lines += _interrupted(everything)
     return "\n".join(lines) + "\n"
+
+
+def unreturned(rows: Sequence[UnreturnedRow], count: int) -> str:
+    """Return a line, or nothing, about the calls that have not returned: `rows` are the oldest of `count`."""
+    if not rows:
+        return f"{count} calls have not returned\n" if count else ""
+    words = [
+        f"{_called(row.call)} {'over ' if row.call.began_earlier else ''}{duration(row.call.age_nanoseconds)}"
+        for row in rows[:_MOST_UNRETURNED]
+    ]
+    others = count - len(words)
+    words += [f"{others} more"] if others > 0 else []
+    have = "call has" if count == 1 else "calls have"
+    return f"{count} {have} not returned: {', '.join(words)}\n"
+
+
+def _called(call: agent_pb2.UnreturnedCall) -> str:
+    return f"{call.name} ({call.abi})" if call.abi else call.name
 
 
 def duration(nanoseconds: int) -> str:

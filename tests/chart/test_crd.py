@@ -249,6 +249,23 @@ def full_status() -> dict[str, Any]:
                 **place,
             }
         ],
+        "unreturned": [
+            {
+                "syscall": "read",
+                "abi": "i386",
+                "wait": False,
+                "ageNanoseconds": 2**53 + 1,
+                "beganEarlier": True,
+                "arguments": "0<pipe>, ..., 1",
+                "pid": 7,
+                "tid": 8,
+                "hostPid": 48213,
+                "hostTid": 48214,
+                "process": "app",
+                "thread": "io",
+                **place,
+            }
+        ],
         "timeline": {
             **{name: [0, 2**53 + 1] for name in ("calls", "errors", "totalNanoseconds", "waitNanoseconds")},
             "startTime": time,

@@ -62,6 +62,10 @@ class Btf:
             raise BtfError(f"{path} is a bit field")
         return bits // 8
 
+    def names(self, name: str) -> bool:
+        """Whether anything (a type, a field, a value of an enum, a function) has this name."""
+        return b"\0" + name.encode() + b"\0" in self._strings
+
     def _index(self) -> list[int]:
         """Where each type stands; type ids start at 1, 0 is void."""
         at, position, words = [0], 0, self._words

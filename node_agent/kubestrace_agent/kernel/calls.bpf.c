@@ -1,19 +1,8 @@
 /* For the views that tell single calls: a call's task, its arguments and what they point at, read as it ends. */
 #include "calls.h"
+#include "reads.h"
 
 BPF_F_TABLE("array", u32, u64, call_shapes, INDEX_ENTRIES, BPF_F_MMAPABLE);
-
-static __always_inline u64 word_at(u64 base, u64 offset) {
-  u64 value = 0;
-  bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
-  return value;
-}
-
-static __always_inline u32 half_at(u64 base, u64 offset) {
-  u32 value = 0;
-  bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
-  return value;
-}
 
 /* The number in the innermost namespace of a struct pid; struct upid is 16 bytes and begins with the number. */
 static __always_inline u32 inner_number(u64 pid) {
@@ -153,11 +142,19 @@ static __always_inline void read_capture(struct call *call, u32 which, u32 shape
   call->text_bytes[which] = *(volatile u32 *)&call->used - before;
 }
 
-static __always_inline u32 shape_of(struct head *head) {
-  u32 at = head->abi * ABI_NUMBERS + (u32)head->nr;
-  if ((u32)head->nr >= (head->abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+static __always_inline u32 shape_of(u32 abi, s32 nr) {
+  u32 at = abi * ABI_NUMBERS + (u32)nr;
+  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
   u64 *shape = call_shapes.lookup(&at);
   return shape ? *shape : 0;
+}
+
+/* How many bytes of a record are used. */
+static __always_inline u64 size_of(struct call *call) {
+  u64 size = *(volatile u32 *)&call->used;
+  BOUND(size, 1023);
+  if (size > sizeof(call->text)) size = sizeof(call->text);
+  return size + __builtin_offsetof(struct call, text);
 }
 
 /* Everything of a call that has just ended. How many bytes of the record are used. */
@@ -175,8 +172,5 @@ static __always_inline u64 read_call(struct call *call, struct bpf_raw_tracepoin
   read_arguments(call, ctx->args[0]);
   read_capture(call, 0, shape, task);
   read_capture(call, 1, shape >> 8, task);
-  u64 size = *(volatile u32 *)&call->used;
-  BOUND(size, 1023);
-  if (size > sizeof(call->text)) size = sizeof(call->text);
-  return size + __builtin_offsetof(struct call, text);
+  return size_of(call);
 }

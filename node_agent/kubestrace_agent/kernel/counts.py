@@ -32,7 +32,12 @@ class InFlight:
     # Thread and process as the host's pid namespace numbers them.
     tid: int
     pid: int
+    # Of a call whose beginning was not seen: at least.
     age_ns: int
+    # It was under way before its slot was made, or before the task came into it.
+    began_earlier: bool = False
+    # Who and with which arguments, for calls.parsed; empty where the kernel cannot tell.
+    details: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

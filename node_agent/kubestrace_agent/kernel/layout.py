@@ -20,8 +20,8 @@ ROW_KEY = struct.Struct("=IIi")
 HEAD = struct.Struct("=IIIIi4x")
 # struct odd_errno: generation, row, number.
 ODD_ERRNO = struct.Struct("=IHH")
-# struct in_flight: start_ns, generation, row, tid, pid.
-IN_FLIGHT = struct.Struct("=QIIII")
+# struct in_flight: start_ns, since_ns, generation, abi, nr, tid, pid, seen, details.
+IN_FLIGHT = struct.Struct("=QQIIiIIII4x")
 
 CHUNK_ROWS = 256
 BUCKETS = 320

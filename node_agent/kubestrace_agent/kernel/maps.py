@@ -16,6 +16,10 @@ class Maps:
         self._shared: dict[str, mmap.mmap] = {}
         self.cpus = bpf.possible_cpus()
 
+    def has(self, name: str) -> bool:
+        """Whether this kernel took the programs that the map belongs to."""
+        return name in self._fds
+
     def fd(self, name: str) -> int:
         """File descriptor of a map."""
         return self._fds[name]

@@ -27,7 +27,7 @@ int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
   u32 number = head->slot;
   struct slow_slot *slot = slow_slots.lookup(&number);
   if (!slot) return 0;
-  u32 shape = shape_of(head);
+  u32 shape = shape_of(head->abi, head->nr);
   u64 waits = shape >> SHAPE_WAITS_BIT;
   BOUND(waits, 1);
   if (ns < slot->floor_ns[waits]) return 0;

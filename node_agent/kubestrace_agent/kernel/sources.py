@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel import call_offsets
+from kubestrace_agent.kernel import call_offsets, walk_offsets
 from kubestrace_agent.kernel.btf import Btf
 
 # Of the ring that slow calls come by: a power of two.
@@ -58,14 +58,15 @@ TASKS = Source(
         "on_sched_process_exit": "sched_process_exit",
     },
     maps=(),
+    definitions=walk_offsets.definitions,
     iterators=("bpf_iter__task",),
 )
-# No program of its own: what the views have in common that tell single calls.
+# No program of its own: what those have in common that tell single calls.
 CALLS = Source(
     file="calls.bpf.c",
     hooks={},
     maps=("call_shapes",),
-    definitions=call_offsets.definitions,
+    definitions=lambda machine, btf: call_offsets.definitions(machine, btf) | {"DETAILS": 1},
 )
 VIEWS = {
     "slow_calls": Source(
@@ -81,6 +82,6 @@ VIEWS = {
         what="Slow calls",
     ),
 }
-SOURCES = (COUNTING, TASKS, CALLS, *VIEWS.values())
+SOURCES = (COUNTING, CALLS, TASKS, *VIEWS.values())
 TRACEPOINTS = {function: tracepoint for source in SOURCES for function, tracepoint in source.hooks.items()}
 TAILS = {function: array for source in SOURCES for function, array in source.tails.items()}

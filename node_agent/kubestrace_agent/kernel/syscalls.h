@@ -95,9 +95,14 @@ struct odd_errno {
 
 /* What the iterator writes for a task that is inside a call. */
 struct in_flight {
-  u64 start_ns;
+  u64 start_ns; /* 0: not known, as the call began before it was counted */
+  u64 since_ns; /* the call was under way then */
   u32 generation;
-  u32 row;
+  u32 abi;
+  s32 nr;
   u32 tid;
   u32 pid;
+  u32 seen;    /* an earlier call of the task was seen in this slot: this one began after counting did */
+  u32 details; /* bytes that follow: a struct call with as much of its text as is used */
+  u32 unused;
 };

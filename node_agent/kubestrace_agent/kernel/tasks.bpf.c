@@ -6,23 +6,176 @@ struct bpf_iter__task {
   struct task_struct *task;
 };
 
+#ifdef WALK
+#include "reads.h"
+/* Helper 175 (Linux has it since 5.15): bcc's own headers may be older. */
+static void *(*const task_regs)(struct task_struct *task) = (void *)175;
+BPF_PERCPU_ARRAY(walk_notes, struct note, 1);
+
+/* As find_target, for any task. The cgroup of the last one is kept: the tasks of a process come one after the other. */
+static __always_inline struct target *target_of(struct config *cfg, struct task_struct *task) {
+  u32 zero = 0;
+  if (cfg->processes) {
+    u64 process;
+    LOAD(u32, process, task, PID_OFFSET);
+    u32 pid = process;
+    struct target *target = processes.lookup(&pid);
+    if (target) return target;
+  }
+  struct note *note = walk_notes.lookup(&zero);
+  if (!note) return NULL;
+  u64 set, cgroup, own = cgroup_of(task);
+  if (note->cgroup == own && note->generation == cfg->generation) return note->target.slot ? &note->target : NULL;
+  note->generation = cfg->generation;
+  note->cgroup = own;
+  note->target.slot = 0;
+  LOAD(u64, set, task, CGROUPS_OFFSET);
+  LOAD(u64, cgroup, set, DFL_CGRP_OFFSET);
+  for (u32 i = 0; i < WALK_LEVELS && cgroup; i++) {
+    u64 node, id, state;
+    LOAD(u64, node, cgroup, KN_OFFSET);
+    LOAD(u64, id, node, ID_OFFSET);
+    struct target *target = containers.lookup(&id);
+    if (target) {
+      note->target = *target;
+      return &note->target;
+    }
+    LOAD(u64, state, cgroup, PARENT_OFFSET);
+    if (!state) return NULL;
+    LOAD(u64, cgroup, state, CSS_CGROUP_OFFSET);
+  }
+  return NULL;
+}
+
+static __always_inline bool is_asleep(struct task_struct *task) {
+  u64 state;
+  LOAD(u32, state, task, STATE_OFFSET);
+  return state && !(state & TASK_STOPPED);
+}
+
+/* Inside a call, as its registers say: the kernel keeps -ENOSYS in the result until the call has returned, and no
+ * number in those of a task that an interrupt took from user mode. */
+static __always_inline bool is_inside(struct task_struct *task, s32 *nr) {
+  u64 flags, running;
+  LOAD(u32, flags, task, FLAGS_OFFSET);
+  LOAD(u32, running, task, ON_CPU_OFFSET);
+  if (running || flags & (PF_KTHREAD | PF_EXITING | PF_IO_WORKER)) return false;
+  void *regs = task_regs(task);
+  if (!regs || bpf_probe_read_kernel(nr, sizeof(*nr), regs + NR_OFFSET) || *nr == -1) return false;
+#ifdef RESULT_OFFSET
+  s64 result = 0;
+  bpf_probe_read_kernel(&result, sizeof(result), regs + RESULT_OFFSET);
+  return result == -ENOSYS;
+#else
+  return is_asleep(task);
+#endif
+}
+
+#ifdef RQ_CLOCK_OFFSET
+/* How long a task has not run, at least. The scheduler notes when it last did, by the clock of its CPU that leaves out
+ * interrupts; that clock's distance from the common one has only grown since, and ours was read at the last tick. Where
+ * the processors' counters are not in step, the clocks of two of them may differ by a tick. */
+static __always_inline u64 idle_of(struct task_struct *task) {
+  u64 theirs = word_at(word_at((u64)task, CFS_RQ_OFFSET), RQ_OFFSET);
+  u64 ours = word_at(word_at((u64)bpf_get_current_task_btf(), CFS_RQ_OFFSET), RQ_OFFSET);
+  u64 left_out = word_at(theirs, RQ_CLOCK_OFFSET) - word_at(theirs, RQ_CLOCK_TASK_OFFSET);
+  u64 ran = word_at((u64)task, EXEC_START_OFFSET) + left_out, now = word_at(ours, RQ_CLOCK_OFFSET);
+  return now > ran + CLOCKS_DIFFER_NS ? now - ran - CLOCKS_DIFFER_NS : 0;
+}
+#else
+static __always_inline u64 idle_of(struct task_struct *task) { return 0; }
+#endif
+
+/* A call that has no start: it began before counting did, waits before its entry is seen (seccomp asks somebody, a
+ * tracer holds it), or found no row. */
+static __always_inline bool find_flight(struct config *cfg, struct task_struct *task, struct entry *entry,
+                                        struct in_flight *record) {
+  s32 nr = -1;
+  if (!is_inside(task, &nr)) return false;
+  struct target *target = target_of(cfg, task);
+  if (!target) return false;
+  record->generation = target->generation;
+  record->seen = entry && entry->generation == target->generation;
+  if (record->seen) record->start_ns = entry->start_ns;
+  if (record->seen && !record->start_ns && !is_asleep(task)) return false;
+  record->abi = abi_of(task, &nr);
+  record->nr = nr;
+  record->since_ns = bpf_ktime_get_ns() - idle_of(task);
+  return true;
+}
+#endif
+
+#if defined(WALK) && defined(DETAILS)
+BPF_PERCPU_ARRAY(walk_scratch, struct call, 1);
+
+/* The memory of another task is out of reach here: of what arguments name, only files behind descriptors are read. */
+static __always_inline void read_descriptor(struct call *call, u32 which, u32 shape, u64 task) {
+  u32 before = call->used;
+  call->modes[which] = 0;
+  if ((shape & 15) == CAPTURE_FILE && !is_full(call))
+    read_file(call, argument(call, shape >> 4 & 7), task, &call->modes[which]);
+  call->text_bytes[which] = *(volatile u32 *)&call->used - before;
+}
+
+static __always_inline void tell_flight(void *seq, struct in_flight *record, struct task_struct *task) {
+  u32 zero = 0, shape = shape_of(record->abi, record->nr);
+  struct call *call = walk_scratch.lookup(&zero);
+  if (!call) return;
+  call->end_ns = call->length_ns = call->result = 0;
+  call->generation = record->generation;
+  call->slot = 0;
+  call->abi = record->abi;
+  call->nr = record->nr;
+  call->used = 0;
+  read_task(call, (u64)task);
+  read_arguments(call, (u64)task_regs(task));
+  read_descriptor(call, 0, shape, (u64)task);
+  read_descriptor(call, 1, shape >> 8, (u64)task);
+  u64 size = size_of(call);
+  record->details = size;
+  bpf_seq_write(seq, record, sizeof(*record));
+  bpf_seq_write(seq, call, size);
+}
+#else
+static __always_inline void tell_flight(void *seq, struct in_flight *record, struct task_struct *task) {
+  bpf_seq_write(seq, record, sizeof(*record));
+}
+#endif
+
 /* Read by the agent at each snapshot; walks all tasks that it can see. */
 BPF_ITER(task) {
+  u32 zero = 0;
   struct task_struct *task;
   struct bpf_iter_meta *meta;
   void *seq;
   LOAD(u64, task, ctx, 8);
-  if (!task) return 0;
+  struct config *cfg = config.lookup(&zero);
+  if (!task || !cfg) return 0;
+  struct in_flight record = {};
   struct entry *entry = tasks.task_storage_get(task, 0, 0);
-  if (!entry || !entry->start_ns) return 0;
+  u32 id = entry && entry->start_ns ? entry->row & ROW_MASK : NO_ROW;
+  struct head *head = heads.lookup(&id);
+  if (id != NO_ROW && head && head->generation == entry->generation) {
+    record.start_ns = entry->start_ns;
+    record.generation = head->generation;
+    record.abi = head->abi;
+    record.nr = head->nr;
+    record.seen = 1;
+    if (!record.start_ns) return 0; /* it has just returned */
+#ifdef WALK
+  } else if (find_flight(cfg, task, entry, &record)) {
+#endif
+  } else {
+    return 0;
+  }
   u64 tid, pid;
   LOAD(u32, tid, task, TID_OFFSET);
   LOAD(u32, pid, task, PID_OFFSET);
-  struct in_flight record = {
-      .start_ns = entry->start_ns, .generation = entry->generation, .row = entry->row, .tid = tid, .pid = pid};
+  record.tid = tid;
+  record.pid = pid;
   LOAD(u64, meta, ctx, 0);
   LOAD(u64, seq, meta, 0);
-  bpf_seq_write(seq, &record, sizeof(record));
+  tell_flight(seq, &record, task);
   return 0;
 }
 

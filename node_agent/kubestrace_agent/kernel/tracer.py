@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from kubestrace_agent.kernel import bpf, index, layout
 from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
+from kubestrace_agent.kernel.flights import Flights
 from kubestrace_agent.kernel.programs import COUNTING, FOLLOWING, Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.readings import Reading
 from kubestrace_agent.kernel.rows import ROWS_A_CONTAINER, NoRowsError, Rows
@@ -57,6 +58,7 @@ class Tracer:
         self._rows = Rows(maps)
         self._abis = abi_names(platform.machine())
         self._views = views(programs, self._abis)
+        self._flights = Flights(programs, self._abis)
         self._max_containers = max_containers
         self._slots: dict[int, Slot] = {}
         # The slot that was freed longest ago comes first: nobody in the kernel knows its last owner any more.
@@ -238,7 +240,7 @@ class Tracer:
             self._changed = False
             self._config[0] = (self._config[0] + 1) & _32_BITS
         epoch, now = self._next_epoch()
-        in_flight = self._tasks_in_calls(now)
+        in_flight = self._flights.read(now)
         self._read_touched(self._read_from(now))
         with contextlib.suppress(NodeFullError):
             self._reserve(new=0)  # at the node's limit further kinds of calls are counted as lost
@@ -285,16 +287,6 @@ class Tracer:
             generation, row, number = layout.ODD_ERRNO.unpack(key)
             if bpf.lookup(self._maps.fd("odd_errnos"), key, values):
                 found.setdefault((generation, row), {})[number] = sum(memoryview(values.raw).cast("Q"))
-        return found
-
-    def _tasks_in_calls(self, now: int) -> dict[int, list[InFlight]]:
-        """By slot generation."""
-        found: dict[int, list[InFlight]] = {}
-        for start, generation, row, tid, pid in layout.IN_FLIGHT.iter_unpack(self._programs.tasks_in_calls()):
-            owner, abi, number = self._rows.owner(row)
-            if owner == generation:
-                call = InFlight(SyscallKey(self._abis[abi], number), tid, pid, max(0, now - start))
-                found.setdefault(generation, []).append(call)
         return found
 
     @property

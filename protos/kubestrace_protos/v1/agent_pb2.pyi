@@ -234,18 +234,48 @@ class Report(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., node: _Optional[str] = ..., agent_id: _Optional[str] = ..., sequence: _Optional[int] = ..., final: _Optional[bool] = ..., end_reason: _Optional[_Union[EndReason, str]] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., time_unix_nanoseconds: _Optional[int] = ..., containers: _Optional[_Iterable[_Union[ContainerReport, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ...) -> None: ...
 
 class ContainerReport(_message.Message):
-    __slots__ = ("state", "syscalls", "trust", "slow_calls", "timeline")
+    __slots__ = ("state", "syscalls", "trust", "slow_calls", "timeline", "unreturned")
     STATE_FIELD_NUMBER: _ClassVar[int]
     SYSCALLS_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
     SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    UNRETURNED_FIELD_NUMBER: _ClassVar[int]
     state: ContainerState
     syscalls: _containers.RepeatedCompositeFieldContainer[SyscallCounts]
     trust: Trust
     slow_calls: _containers.RepeatedCompositeFieldContainer[SlowCall]
     timeline: TimelineCounts
-    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., slow_calls: _Optional[_Iterable[_Union[SlowCall, _Mapping]]] = ..., timeline: _Optional[_Union[TimelineCounts, _Mapping]] = ...) -> None: ...
+    unreturned: _containers.RepeatedCompositeFieldContainer[UnreturnedCall]
+    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., slow_calls: _Optional[_Iterable[_Union[SlowCall, _Mapping]]] = ..., timeline: _Optional[_Union[TimelineCounts, _Mapping]] = ..., unreturned: _Optional[_Iterable[_Union[UnreturnedCall, _Mapping]]] = ...) -> None: ...
+
+class UnreturnedCall(_message.Message):
+    __slots__ = ("name", "abi", "wait", "age_nanoseconds", "began_earlier", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ABI_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    AGE_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    BEGAN_EARLIER_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TID_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    HOST_TID_FIELD_NUMBER: _ClassVar[int]
+    HOST_PID_FIELD_NUMBER: _ClassVar[int]
+    THREAD_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    abi: str
+    wait: bool
+    age_nanoseconds: int
+    began_earlier: bool
+    arguments: str
+    tid: int
+    pid: int
+    host_tid: int
+    host_pid: int
+    thread: str
+    process: str
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., age_nanoseconds: _Optional[int] = ..., began_earlier: _Optional[bool] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ...) -> None: ...
 
 class TimelineCounts(_message.Message):
     __slots__ = ("buckets", "calls", "errors", "total_nanoseconds", "wait_nanoseconds", "late_snapshots")

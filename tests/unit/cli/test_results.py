@@ -42,7 +42,7 @@ def report(*counts: agent_pb2.SyscallCounts, **trust: Any) -> agent_pb2.Report:
         final=True,
         start_time_unix_nanoseconds=1_000_000_000,
         time_unix_nanoseconds=3_500_000_000,
-        containers=[agent_pb2.ContainerReport(state=state, syscalls=counts)],
+        containers=[agent_pb2.ContainerReport(state=state, syscalls=counts, trust=agent_pb2.Trust(**trust))],
         trust=agent_pb2.Trust(**trust),
     )
 

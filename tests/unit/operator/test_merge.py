@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubestrace_operator import merge
+from kubestrace_operator import merge, single_calls
 from kubestrace_operator.merge import SyscallKey
 from kubestrace_protos.v1 import agent_pb2
 
@@ -32,6 +32,9 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
             counts.errnos.add(name=draw(st.sampled_from(["ENOENT", "EINTR"])), count=draw(COUNTS))
         for nanoseconds in draw(st.lists(st.integers(0, 9), max_size=3)):
             container.slow_calls.add(name="fsync", nanoseconds=nanoseconds, wait=draw(st.booleans()))
+        for age in draw(st.lists(st.integers(0, 9), max_size=2)):
+            container.unreturned.add(name="fsync", age_nanoseconds=age, wait=draw(st.booleans()))
+        container.trust.unreturned_calls = draw(COUNTS)
     report.trust.slow_calls_lost = draw(COUNTS)
     report.trust.lost_calls = draw(COUNTS)
     report.trust.skipped_calls = draw(COUNTS)
@@ -95,6 +98,19 @@ def test_two_agents_of_one_node_are_added() -> None:
     assert [row.calls for row in merged.containers.values()] == [9]
 
 
+def test_a_call_under_way_is_not_counted_by_two_agents() -> None:
+    """What the first agent saw last is what the second one still sees, or has ended."""
+    first, second = (agent_pb2.Report(node="n1", agent_id=agent, containers=[container()]) for agent in "ab")
+    for start, report in enumerate((first, second)):
+        report.containers[0].state.start_time_unix_nanoseconds = start
+        report.containers[0].trust.unreturned_calls = 1
+        report.containers[0].unreturned.add(name="read", age_nanoseconds=start)
+
+    for merged in (merge.merge([first, second]), merge.merge([second, first])):
+        assert merged.unreturned_calls == 1
+        assert [row.call.age_nanoseconds for row in merged.unreturned] == [1]
+
+
 def test_abis_are_kept_apart() -> None:
     """The same name under another ABI is another call."""
     report = agent_pb2.Report(containers=[container(calls=1), container(calls=2, abi="i386")])
@@ -133,7 +149,7 @@ def test_the_slowest_calls_of_all_containers_are_kept() -> None:
 
     slow = merge.merge(reports).slow_calls
 
-    assert len(slow) == merge.MAX_SLOW_CALLS
+    assert len(slow) == single_calls.MAX_SLOW_CALLS
     assert [row.call.nanoseconds for row in slow[:4]] == [149, 149, 148, 148]
     assert {row.node for row in slow} == {"n1", "n2"}
     assert not any(row.call.wait for row in slow)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubestrace_operator import conditions, merge, status
+from kubestrace_operator import conditions, merge, single_calls, status
 from kubestrace_operator.conditions import Completeness, Outcome
 from kubestrace_operator.merge import Merged, SyscallRow, Trust
 from kubestrace_operator.progress import Failure, Progress
@@ -197,11 +197,11 @@ def test_a_condition_keeps_its_time_until_it_changes() -> None:
     assert ended["Finished"] == ("True", "2026-01-01T12:00:30Z")
 
 
-def slow_rows(count: int, arguments: str = "3</var/lib/x>, ..., 4096") -> list[merge.SlowCallRow]:
+def slow_rows(count: int, arguments: str = "3</var/lib/x>, ..., 4096") -> list[single_calls.SlowCallRow]:
     """Return as many slow calls."""
     start = 1_767_268_800_123_456_789
     return [
-        merge.SlowCallRow(
+        single_calls.SlowCallRow(
             agent_pb2.SlowCall(
                 name="write", start_time_unix_nanoseconds=start, nanoseconds=10**9 - number, arguments=arguments,
                 result=4096, pid=7, tid=8, host_pid=48213, host_tid=48214, thread="wal-writer", process="shop",
@@ -243,3 +243,43 @@ def test_slow_calls_are_cut_and_leave_room_to_the_table() -> None:
     assert document["truncated"]
     assert 20 < len(document["slowCalls"]) < 200
     assert len(document["summary"]["syscalls"]) > 20
+
+
+def hung(name: str, age_ns: int, **more: Any) -> agent_pb2.UnreturnedCall:
+    """Return a call that has not returned."""
+    return agent_pb2.UnreturnedCall(
+        name=name, age_nanoseconds=age_ns, host_pid=9, host_tid=10, pid=7, tid=8, thread="io", process="app", **more
+    )
+
+
+def with_hung(*calls: agent_pb2.UnreturnedCall, count: int = 0) -> Merged:
+    """Return what a node with one container says."""
+    merged = Merged(containers=containers(1))
+    (row,) = merged.containers.values()
+    row.unreturned, row.unreturned_calls = calls, count or len(calls)
+    return merged
+
+
+def test_calls_that_have_not_returned_are_told_one_by_one() -> None:
+    """Those that work first; the table has a line about them, and trust counts all."""
+    merged = with_hung(hung("futex", 10**12, wait=True), hung("read", 2 * 10**9, began_earlier=True), count=30)
+
+    document = status.status(merged, STARTED, now=NOW)
+
+    assert [row["syscall"] for row in document["unreturned"]] == ["read", "futex"]
+    assert document["unreturned"][0] == {
+        "syscall": "read", "wait": False, "ageNanoseconds": 2 * 10**9, "beganEarlier": True, "arguments": "",
+        "pid": 7, "tid": 8, "hostPid": 9, "hostTid": 10, "process": "app", "thread": "io",
+        "pod": "checkout-service-deployment-5d6f7c8b9-abc00", "container": "application",
+        "node": "worker-node-12.example.internal",
+    }  # fmt: skip
+    assert document["table"].endswith("30 calls have not returned: read over 2.0s, futex 1000.0s, 28 more\n")
+    assert document["trust"]["unreturnedCalls"] == 30
+
+
+def test_the_oldest_of_all_containers_are_kept() -> None:
+    """A bound, whatever the nodes tell."""
+    document = status.status(with_hung(*(hung("read", age) for age in range(80))), STARTED, now=NOW)
+
+    assert [row["ageNanoseconds"] for row in document["unreturned"]] == list(range(79, 29, -1))
+    assert not document["truncated"]

@@ -1,0 +1,164 @@
+"""Calls that do not return: found whether they began before the trace or during it, and never where there is none."""
+
+import time
+from pathlib import Path
+
+import pytest
+from engine_runs import Run, Runs
+
+from kubestrace_agent.unreturned import MOST, Unreturned
+from kubestrace_protos.v1 import agent_pb2
+
+# Those of hung.c that hang from its beginning.
+FROM_THE_START = ["fcntl", "flock", "futex", "poll", "read", "recvfrom"]
+
+
+def hanging(run: Run, count: int) -> dict[int, tuple[str, int]]:
+    """Thread -> call and when it was made, of the next lines."""
+    assert run.process.stdout
+    lines = [run.process.stdout.readline().split() for _ in range(count)]
+    return {int(tid): (name.decode(), int(began)) for name, tid, began in lines}
+
+
+def asleep(run: Run, threads: dict[int, tuple[str, int]]) -> None:
+    """Wait until they are inside their calls."""
+    for tid in threads:
+        while Path(f"/proc/{run.process.pid}/task/{tid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "S":
+            time.sleep(0.001)
+
+
+def told(runs: Runs, slot: int, unreturned: Unreturned) -> dict[int, agent_pb2.UnreturnedCall]:
+    """What is told now, by thread; with paths."""
+    calls = unreturned.calls(runs.snapshot(slot))
+    assert len({call.host_tid for call in calls}) == len(calls)
+    return {call.host_tid: call for call in calls}
+
+
+@pytest.fixture
+def everything() -> Unreturned:
+    """Tell all calls of a slot with what is behind descriptors."""
+    return Unreturned(None, wanted=None, paths=True)
+
+
+def test_what_hung_before_the_trace(runs: Runs, everything: Unreturned, tmp_path: Path) -> None:
+    """Each call and its thread, none of those that compute; no age is longer than the program's own."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "hung", str(tmp_path / "file"))
+    threads = hanging(run, len(FROM_THE_START))
+    asleep(run, threads)
+    slot = runs.trace(cgroup)
+
+    now = runs.snapshot(slot)
+    calls = {call.host_tid: call for call in everything.calls(now) if call.host_pid == run.process.pid}
+
+    assert {tid: call.name for tid, call in calls.items()} == {tid: name for tid, (name, _) in threads.items()}
+    assert all(call.began_earlier for call in calls.values())
+    for tid, call in calls.items():
+        assert call.age_nanoseconds <= now.time_ns - threads[tid][1], call.name
+        assert (call.tid, call.pid, call.process) == (tid, run.process.pid, "hung")
+    by_name = {call.name: call for call in calls.values()}
+    assert by_name["read"].arguments == "0<pipe>, ..., 1"
+    assert by_name["fcntl"].arguments.startswith(f"7<{tmp_path}/file>, 0x7, 0x")
+    assert runs.since(slot).trust.unreturned_calls == len(now.in_flight) == len(threads) + 1  # the holder of the lock
+    assert {call.name: call.wait for call in calls.values()} == {
+        name: name in {"flock", "futex", "poll"} for name in FROM_THE_START
+    }
+
+
+def test_ages_grow_from_one_snapshot_to_the_next(runs: Runs, everything: Unreturned, tmp_path: Path) -> None:
+    """A call that is found again has aged by the time that has passed."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "hung", str(tmp_path / "file"))
+    asleep(run, hanging(run, len(FROM_THE_START)))
+    slot = runs.trace(cgroup)
+    runs.snapshot(slot)  # finds them
+    first = runs.snapshot(slot)
+    before = {call.host_tid: call.age_nanoseconds for call in everything.calls(first)}
+    second = runs.snapshot(slot)
+
+    passed_ns = second.time_ns - first.time_ns
+    assert all(call.age_nanoseconds == before[call.host_tid] + passed_ns for call in everything.calls(second))
+
+
+def test_what_hangs_during_the_trace(runs: Runs, everything: Unreturned, tmp_path: Path) -> None:
+    """Its start is known; the calls from before go on beside it, and what returns is no longer told."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "hung", str(tmp_path / "file"))
+    threads = hanging(run, len(FROM_THE_START))
+    asleep(run, threads)
+    slot = runs.trace(cgroup)
+    run.stdin.write(b"x")
+    later = hanging(run, 2)  # the leader, which reads again, and the new thread
+    asleep(run, later)
+    now = runs.snapshot(slot)
+    calls = {call.host_tid: call for call in everything.calls(now)}
+    (new,) = later.keys() - {run.process.pid}
+    run.stdin.write(b"r")
+    hanging(run, 1)
+    asleep(run, {run.process.pid: ("read", 0)})
+    while Path(f"/proc/{run.process.pid}/task/{new}").exists():
+        time.sleep(0.001)
+    after = told(runs, slot, everything)
+
+    assert {tid for tid, call in calls.items() if not call.began_earlier} == set(later)
+    for tid, (_, began) in later.items():
+        assert 0 < calls[tid].age_nanoseconds <= now.time_ns - began
+    assert calls[new].arguments == "3<pipe>, ..., 1"
+    assert set(after) == set(calls) - {new}
+    counts = runs.since(slot)
+    assert counts.trust.unmatched_calls == 1  # the leader's first read
+    assert counts.trust.unreturned_calls == len(after)
+
+
+def test_no_more_than_the_oldest_are_told(runs: Runs, everything: Unreturned) -> None:
+    """300 threads that wait and a leader that reads: the read is told, and 19 of the others."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "blocked", "300")
+    run.hear()
+    slot = runs.trace(cgroup)
+    calls = everything.calls(runs.snapshot(slot))
+
+    assert [call.name for call in calls] == ["read"] + ["futex"] * (MOST - 1)
+    assert runs.since(slot).trust.unreturned_calls == 301
+
+
+def test_a_second_session_knows_what_began_before_it(runs: Runs) -> None:
+    """A call that the first session saw begin has its whole age, and began earlier to the second."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    run = runs.start(cgroup, "blocked", "1")
+    run.hear()
+    start = runs.snapshot(slot)
+    now = runs.snapshot(slot)
+
+    first = Unreturned(None, wanted=None, paths=False).calls(now)
+    second = Unreturned(start, wanted=None, paths=False).calls(now)
+
+    assert [call.began_earlier for call in first] == [False, False]
+    assert [call.began_earlier for call in second] == [True, True]
+    assert [call.age_nanoseconds for call in first] == [call.age_nanoseconds for call in second]
+
+
+def test_files_behind_descriptors_are_told_where_they_are_asked_for(runs: Runs, tmp_path: Path) -> None:
+    """Otherwise the number alone, and what kind of thing a pipe or a socket is."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "hung", str(tmp_path / "file"))
+    asleep(run, hanging(run, len(FROM_THE_START)))
+    slot = runs.trace(cgroup)
+    calls = Unreturned(None, wanted=None, paths=False).calls(runs.snapshot(slot))
+
+    assert not any(str(tmp_path) in call.arguments for call in calls)
+    by_name = {call.name: call.arguments for call in calls}
+    assert by_name["flock"] in {"8, 2", "9, 2", "10, 2"}
+    assert by_name["recvfrom"].startswith("5<socket>, ..., 1, 0")
+
+
+def test_a_process_that_is_followed_by_its_pid(runs: Runs, everything: Unreturned, tmp_path: Path) -> None:
+    """Not by its cgroup."""
+    run = runs.start(runs.cgroup(), "hung", str(tmp_path / "file"))
+    threads = hanging(run, len(FROM_THE_START))
+    asleep(run, threads)
+    slot = runs.tracer.add_process(run.process.pid, wanted=None)
+    runs.slots.append(slot)
+
+    assert set(told(runs, slot, everything)) == set(threads)
