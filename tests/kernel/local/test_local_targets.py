@@ -115,6 +115,18 @@ def test_a_trace_that_counted_nothing_says_why(start: Start, group: MakeGroup, n
     assert "no call of fsync was made" in said[2]
 
 
+def test_what_hangs_is_told_although_nothing_was_counted(start: Start, group: MakeGroup, name: str) -> None:
+    """A process that was inside a read before the trace began, and stayed there."""
+    process = group(name).waiting("cat")
+    document = start("--pid", str(process.pid), "-d", "1").ended()
+
+    (hung,) = document["status"]["unreturned"]
+    assert (hung["syscall"], hung["beganEarlier"], hung["hostPid"]) == ("read", True, process.pid)
+    assert hung["arguments"].startswith("0<pipe>, ")
+    assert document["status"]["trust"]["unreturnedCalls"] == 1
+    assert document["status"]["table"].startswith("No system call was made.\n1 call has not returned: read over ")
+
+
 def test_progress_shows_on_a_terminal_and_is_gone_at_the_end(group: MakeGroup, name: str) -> None:
     """The line is drawn on standard error while that is a terminal, and erased before the result."""
     process = group(name).waiting("cat")
