@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 
 from kubestrace_agent.kernel import layout
-from kubestrace_agent.kernel.counts import RawCall
+from kubestrace_agent.kernel.counts import RawCall, RawStack
 from kubestrace_agent.kernel.maps import Maps
 from kubestrace_agent.syscalls import WAITS, SyscallKey, arguments, names
 
@@ -41,8 +41,10 @@ def shape(called: str, abi: str) -> int:
     return value
 
 
-def parsed(record: bytes, abis: Sequence[str]) -> tuple[int, RawCall]:
-    """The generation of the call's slot, and the call."""
+def parsed(
+    record: bytes, abis: Sequence[str], stacks: dict[tuple[int, int], RawStack] | None = None
+) -> tuple[int, RawCall]:
+    """The generation of the call's slot, and the call, with its stack out of `stacks` (by thread and end) if it is there."""
     end, length, *rest = _RECORD.unpack_from(record)
     values, result = tuple(rest[:6]), rest[6]
     generation, abi, number, _, tid, pid, inner_tid, inner_pid, first, second, *modes = rest[7:19]
@@ -62,6 +64,7 @@ def parsed(record: bytes, abis: Sequence[str]) -> tuple[int, RawCall]:
         inner_pid=inner_pid,
         thread=thread.partition(b"\0")[0],
         process=process.partition(b"\0")[0],
+        stack=stacks.pop((tid, end), None) if stacks else None,
         captures=((modes[0], text[:first]), (modes[1], text[first : first + second])),
     )
     return generation, call

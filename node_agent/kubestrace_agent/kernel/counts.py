@@ -1,7 +1,8 @@
 """What the kernel counted, as values: made by tracer, subtracted by aggregate. Knows no BPF."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from kubestrace_agent.syscalls import SyscallKey
 
@@ -55,6 +56,48 @@ class RawCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeMapping:
+    """Code in a process's memory: of a file, from a place in it (bytes), or of none (an empty path)."""
+
+    start: int
+    end: int
+    offset: int
+    path: bytes
+
+
+class Code(Protocol):
+    """Who knows what addresses mean."""
+
+    def kernel_names(self, addresses: Iterable[int]) -> list[str]:
+        """Name addresses of the kernel; "" where it has no name."""
+
+    def mappings(self, pid: int) -> list[CodeMapping]:
+        """List the code that a process of the host has mapped now; none if it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserFrame:
+    """An address in a program, and where it is in which file; no build id: not known."""
+
+    address: int
+    build_id: bytes = b""
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RawStack:
+    """Where a call waited and who made it, innermost first."""
+
+    # Of the longest sleep in the kernel, empty if it never slept; None: not known.
+    kernel: tuple[int, ...] | None
+    waited_ns: int
+    user: tuple[UserFrame, ...]
+    # Words at the top of the user's stack, to find return addresses by; never to be shown.
+    top: tuple[int, ...]
+    code: Code
+
+
+@dataclass(frozen=True, slots=True)
 class RawCall:
     """One call as the kernel told it. PIDs: of the host, then of the process's own pid namespace."""
 
@@ -73,6 +116,8 @@ class RawCall:
     process: bytes
     # For each of arguments.captured(...): the mode of the file's inode (0: none), and what was read.
     captures: tuple[tuple[int, bytes], ...]
+    # Only where stacks are asked for.
+    stack: RawStack | None = None
 
 
 @dataclass(frozen=True, slots=True)

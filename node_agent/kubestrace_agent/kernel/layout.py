@@ -2,7 +2,9 @@
 
 import struct
 
-CONFIG_SIZE = 16 + 4 * 16
+CONFIG_SIZE = 16 + 4 * 16 + 8
+# As indexes of 32-bit items.
+CONFIG_FOLLOWED = 20
 MAX_LEVELS = 16
 # struct target: slot, generation.
 TARGET = struct.Struct("=II")

@@ -84,6 +84,7 @@ def _definitions(machine: str, sizes: dict[str, int]) -> tuple[dict[str, int], l
         if why is None:
             sources.append(source)
         else:
+            lacking[source.file] = why
             problems |= dict.fromkeys(source.programs, f"{source.what} cannot be told: {why}.")
     return found, sources, problems
 

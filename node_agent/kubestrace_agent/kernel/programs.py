@@ -129,20 +129,29 @@ class Programs:
 
     def tasks_in_calls(self) -> bytes:
         """The iterator's records (layout.IN_FLIGHT) for all tasks; nothing where the kernel has no iterators."""
-        program = self._programs.get(_ITERATOR)
-        if program is None:
+        if _ITERATOR not in self._programs:
             return b""
         try:
-            link = bpf.iterator_link(program)
-            try:
-                return bpf.iterate(link)
-            finally:
-                os.close(link)
+            return self._iterate(_ITERATOR)
         except OSError as error:
             # Without it only the calls in flight are unknown: the counts are as exact as before.
             self.problems[_ITERATOR] = f"The iterator over tasks cannot be run: {error}"
             os.close(self._programs.pop(_ITERATOR))
             return b""
+
+    def iterate(self, name: str, *, tid: int = 0, most: int) -> bytes:
+        """What an iterator says, of one task where the kernel can tell it apart; nothing where it cannot be run."""
+        try:
+            return self._iterate(name, tid, most)
+        except OSError:
+            return b""
+
+    def _iterate(self, name: str, tid: int = 0, most: int = bpf.MOST_BYTES) -> bytes:
+        link = bpf.iterator_link(self._programs[name], tid)
+        try:
+            return bpf.iterate(link, most)
+        finally:
+            os.close(link)
 
     def close(self) -> None:
         """Detach and close all."""

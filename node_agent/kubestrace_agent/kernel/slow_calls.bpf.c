@@ -3,17 +3,20 @@
 #include "slow_calls.h"
 
 BPF_F_TABLE("array", u32, struct slow_slot, slow_slots, MAX_SLOTS, BPF_F_MMAPABLE);
-BPF_PERCPU_ARRAY(slow_scratch, struct call, 1);
+BPF_PERCPU_ARRAY(slow_scratch, struct slow_call, 1);
 BPF_RINGBUF_OUTPUT(slow_events, SLOW_PAGES);
 
-static __always_inline void tell(struct bpf_raw_tracepoint_args *ctx, struct head *head, u64 *lost, s64 *room, u32 shape,
-                                 u64 task, u64 ns) {
-  u32 zero = 0;
-  struct call *call = slow_scratch.lookup(&zero);
-  if (!call) return;
-  u64 size = read_call(call, ctx, head, shape, task, ns);
-  __sync_fetch_and_add(room, -(s64)size - 16); /* with the ring's own words */
-  if (slow_events.ringbuf_output(call, size, BPF_RB_NO_WAKEUP)) __sync_fetch_and_add(lost, 1);
+/* What takes the stacks of a call and then tells it; empty while no slot asks for stacks. */
+BPF_PROG_ARRAY(after_slow_call, 1);
+
+/* Tells a call that was read, and counts what it takes of the ring, with `more` bytes that went before it. */
+static __always_inline void send(struct slow_call *slow, struct slow_slot *slot, u64 more) {
+  u64 waits = slow->waits, bytes = slow->bytes;
+  BOUND(waits, 1);
+  BOUND(bytes, 2047);
+  if (bytes > sizeof(slow->call)) bytes = sizeof(slow->call);
+  __sync_fetch_and_add(&slot->room[waits], -(s64)(bytes + more) - 16); /* with the ring's own words */
+  if (slow_events.ringbuf_output(&slow->call, bytes, BPF_RB_NO_WAKEUP)) __sync_fetch_and_add(&slot->lost[waits], 1);
 }
 
 int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
@@ -31,12 +34,17 @@ int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
   u64 waits = shape >> SHAPE_WAITS_BIT;
   BOUND(waits, 1);
   if (ns < slot->floor_ns[waits]) return 0;
-  s64 *room = &slot->room[waits];
-  u64 *lost = &slot->lost[waits];
-  if (*(volatile s64 *)room <= 0) {
-    __sync_fetch_and_add(lost, 1);
+  if (*(volatile s64 *)&slot->room[waits] <= 0) {
+    __sync_fetch_and_add(&slot->lost[waits], 1);
     return 0;
   }
-  tell(ctx, head, lost, room, shape, (u64)task, ns);
+  u32 zero = 0;
+  struct slow_call *slow = slow_scratch.lookup(&zero);
+  if (!slow) return 0;
+  slow->start_ns = entry->slow_start_ns;
+  slow->waits = waits;
+  slow->bytes = read_call(&slow->call, ctx, head, shape, (u64)task, ns);
+  if (slot->stacks) after_slow_call.call(ctx, 0);
+  send(slow, slot, 0);
   return 0;
 }

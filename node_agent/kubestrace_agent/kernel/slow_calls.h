@@ -7,4 +7,14 @@ struct slow_slot {
   u64 floor_ns[2]; /* shorter ones are not asked for; all bits: none is */
   u64 lost[2];     /* over the floor, and no room */
   s64 room[2];     /* bytes of the ring that may be filled until the agent reads */
+  u64 stacks;      /* are asked for, too */
+  u64 stacks_lost;
+};
+
+/* A call on its way into the ring. */
+struct slow_call {
+  struct call call;
+  u64 bytes;
+  u64 waits;
+  u64 start_ns; /* as the task's entry had it */
 };

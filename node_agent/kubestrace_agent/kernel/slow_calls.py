@@ -8,13 +8,16 @@ that fills its own takes nothing from another.
 import struct
 from collections.abc import Sequence
 
-from kubestrace_agent.kernel import calls
-from kubestrace_agent.kernel.counts import Floors, RawCall
+from kubestrace_agent.kernel import calls, stacks
+from kubestrace_agent.kernel.counts import Floors, RawCall, RawStack
 from kubestrace_agent.kernel.programs import Programs
 from kubestrace_agent.kernel.rings import HEAD_BYTES, Ring
+from kubestrace_agent.kernel.stacks import SlowStacks
 
-# struct slow_slot: floor_ns, lost, room, for calls that work and calls that wait.
-_SLOT = struct.Struct("=QQQQqq")
+# struct slow_slot: floor_ns, lost, room, for calls that work and calls that wait; stacks and stacks_lost.
+_SLOT = struct.Struct("=QQQQqqQQ")
+# struct slow_call: the call, rounded up, and three words.
+_SCRATCH_BYTES = -(-calls.RECORD_BYTES // 8) * 8 + 24
 _PROGRAM = "on_slow_exit"
 _NEVER = (1 << 64) - 1
 
@@ -22,9 +25,10 @@ _NEVER = (1 << 64) - 1
 class SlowCalls:
     """The View: what is wanted are Floors, what is read are RawCalls."""
 
-    def __init__(self, programs: Programs, abis: Sequence[str]) -> None:
+    def __init__(self, programs: Programs, abis: Sequence[str], stacks: SlowStacks) -> None:
         self._programs = programs
         self._abis = abis
+        self._stacks = stacks
         # slot -> what was lost there before it was asked for.
         self._lost_before: dict[int, int] = {}
         self._generations: dict[int, int] = {}
@@ -61,8 +65,13 @@ class SlowCalls:
         found: dict[int, list[RawCall]] = {}
         if self._ring is None:
             return found
+        taken: dict[tuple[int, int], RawStack] = {}
         for record in self._ring.read():
-            generation, call = calls.parsed(record, self._abis)
+            if record[7] >> 7:
+                key, stack = self._stacks.parsed(record)
+                taken[key] = stack
+                continue
+            generation, call = calls.parsed(record, self._abis, taken)
             slot = self._generations.get(generation)
             if slot is not None:
                 found.setdefault(slot, []).append(call)
@@ -82,7 +91,7 @@ class SlowCalls:
             return
         maps = self._programs.maps
         maps.check_size("slow_slots", _SLOT.size)
-        maps.check_size("slow_scratch", -(-calls.RECORD_BYTES // 8) * 8)
+        maps.check_size("slow_scratch", _SCRATCH_BYTES)
         calls.write_shapes(maps, self._abis)
         self._slots = maps.view("slow_slots", "Q")
         self._ring = Ring(maps.fd("slow_events"), maps.entries("slow_events"))
@@ -102,7 +111,7 @@ class SlowCalls:
         """
         if not self._lost_before or self._ring is None:
             return
-        record = calls.RECORD_BYTES + 2 * HEAD_BYTES
+        record = calls.RECORD_BYTES + stacks.RECORD_BYTES + 2 * HEAD_BYTES
         part = max(record, self._ring.bytes // len(self._lost_before) // 2 - self._programs.maps.cpus * record)
         for slot in self._lost_before:
             at = slot * _SLOT.size // 8 + 4

@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel import call_offsets, walk_offsets
+from kubestrace_agent.kernel import call_offsets, stack_offsets, walk_offsets
 from kubestrace_agent.kernel.btf import Btf
 
 # Of the ring that slow calls come by: a power of two.
@@ -47,7 +47,7 @@ COUNTING = Source(
     hooks={"on_sys_exit": "sys_exit", "on_sys_enter": "sys_enter"},
     maps=(
         "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
-        "chunks", "odd_errnos", "tasks", "after_slow",
+        "chunks", "odd_errnos", "tasks", "after_slow", "after_enter",
     ),
     needed=frozenset({"on_sys_enter", "on_sys_exit"}),
 )  # fmt: skip
@@ -73,13 +73,23 @@ VIEWS = {
         file="slow_calls.bpf.c",
         hooks={},
         tails={"on_slow_exit": "after_slow"},
-        maps=("slow_slots", "slow_events", "slow_scratch"),
+        maps=("slow_slots", "slow_events", "slow_scratch", "after_slow_call"),
         definitions=lambda _machine, _btf: {
             "SLOW_PAGES": _SLOW_RING_BYTES // mmap.PAGESIZE,
             "PAGE_SIZE": mmap.PAGESIZE,
         },
         uses="calls.bpf.c",
         what="Slow calls",
+    ),
+    "slow_stacks": Source(
+        file="slow_stacks.bpf.c",
+        hooks={"on_stack_switch": "sched_switch"},
+        tails={"on_stack_enter": "after_enter", "on_slow_stack": "after_slow_call"},
+        maps=("stack_questions", "stack_scratch"),
+        iterators=("bpf_iter__bpf_map", "bpf_iter__task_vma"),
+        definitions=stack_offsets.definitions,
+        uses="slow_calls.bpf.c",
+        what="Stacks of slow calls",
     ),
 }
 SOURCES = (COUNTING, CALLS, TASKS, *VIEWS.values())

@@ -25,6 +25,8 @@ BPF_TASK_STORAGE(tasks, struct entry);
 /* The first program of a view that goes on after a call of at least LEAST_SLOW_NS; empty while none asks. So a view of
  * slow calls costs nothing at those that are not, nor in tasks that are not traced. */
 BPF_PROG_ARRAY(after_slow, 1);
+/* The program of a view that makes something for each traced task, at its first entry since config.followed changed. */
+BPF_PROG_ARRAY(after_enter, 1);
 
 /* The compiler must not fold a bound away that the verifier has to see. */
 #define BOUND(value, mask) asm volatile("%0 &= %1" : "+r"(value) : "i"(mask))
@@ -243,6 +245,10 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
   entry->generation = generation;
   entry->row = id;
   entry->start_ns = bpf_ktime_get_ns();
+  if (entry->followed != cfg->followed) {
+    entry->followed = cfg->followed;
+    after_enter.call(ctx, 0);
+  }
   return 0;
 }
 
@@ -298,7 +304,10 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
       row->total_ns += ns;
       touch(cfg, head, row, ns);
       count_result(row, id, generation, ctx->args[1]);
-      if (ns >= LEAST_SLOW_NS) after_slow.call(ctx, 0);
+      if (ns >= LEAST_SLOW_NS) {
+        entry->slow_start_ns = start;
+        after_slow.call(ctx, 0);
+      }
       return 0;
     }
   }

@@ -34,6 +34,8 @@ struct config {
   u32 processes;  /* how many slots follow a process */
   u32 level_count;
   u32 levels[MAX_LEVELS]; /* depths in the cgroup tree at which containers stand, deepest first */
+  u32 followed; /* changes when a view wants to see each traced task's next entry once */
+  u32 unused;
 };
 
 struct target {
@@ -52,6 +54,8 @@ struct entry {
   u32 generation; /* of the slot in which this task was seen last */
   u32 row;
   u64 last_ns; /* how long the call took that ended last; 0: not known. For the views behind the counting. */
+  u64 slow_start_ns; /* when the call began that was slow last */
+  u32 followed;      /* as config has it: the views have seen this task */
 };
 
 struct index {

@@ -1,10 +1,12 @@
 """The views of a Tracer: what the kernel tells beside the counts, of slots that ask for it."""
 
+import mmap
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from kubestrace_agent.kernel.programs import Programs
 from kubestrace_agent.kernel.slow_calls import SlowCalls
+from kubestrace_agent.kernel.stacks import SlowStacks
 
 
 class View(Protocol):
@@ -31,4 +33,5 @@ class View(Protocol):
 
 def views(programs: Programs, abis: Sequence[str]) -> dict[str, View]:
     """Return all views by the names that sources.VIEWS has; `abis` as abi_names gives them."""
-    return {"slow_calls": SlowCalls(programs, abis)}
+    stacks = SlowStacks(programs, mmap.PAGESIZE)
+    return {"slow_calls": SlowCalls(programs, abis, stacks), "slow_stacks": stacks}

@@ -1,0 +1,24 @@
+"""Where the running kernel keeps what slow_stacks.bpf.c reads. Used by sources."""
+
+from kubestrace_agent.kernel.btf import Btf
+
+_FIELDS = {
+    "RAN_OFFSET": "task_struct.se.sum_exec_runtime",
+    "SEQ_NUMBER_OFFSET": "bpf_iter_meta.seq_num",
+    "VMA_START_OFFSET": "vm_area_struct.vm_start",
+    "VMA_END_OFFSET": "vm_area_struct.vm_end",
+    "VMA_FLAGS_OFFSET": "vm_area_struct.vm_flags",
+    "VMA_OFFSET_OFFSET": "vm_area_struct.vm_pgoff",
+    "VMA_FILE_OFFSET": "vm_area_struct.vm_file",
+    "FILE_PATH_OFFSET": "file.f_path",
+}
+# The top of the user's stack; on aarch64 the link register says at once what x86 keeps there.
+_LINK_REGISTER = 30
+
+
+def definitions(machine: str, btf: Btf) -> dict[str, int]:
+    """Everything that the command line gives to slow_stacks.bpf.c. Raises BtfError."""
+    found = {name: btf.offset(path) for name, path in _FIELDS.items()}
+    if machine == "aarch64":
+        return found | {"LINK_OFFSET": btf.offset("pt_regs.regs") + 8 * _LINK_REGISTER}
+    return found | {"POINTER_OFFSET": btf.offset("pt_regs.sp")}
