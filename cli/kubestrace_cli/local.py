@@ -66,6 +66,7 @@ class _Local:
             duration_seconds=options.duration_seconds,
             syscalls=options.syscalls,
             slow_milliseconds=options.slow_milliseconds,
+            stacks=options.stacks,
             timeline=options.timeline,
         )
         self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()

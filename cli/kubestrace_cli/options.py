@@ -34,7 +34,7 @@ Examples:
   kubestrace local -- make -j4
   kubestrace local --pid 4711 -d 10
   kubestrace local -e '%file,%network,!stat' -- python3 app.py
-  kubestrace local --slow 10 --pid 4711
+  kubestrace local --slow 10 --stacks --pid 4711
   kubestrace local --container 3f4e19a2 -o json --to result.json
   kubestrace local -f session.yaml --cgroup system.slice/nginx.service
 """
@@ -54,6 +54,7 @@ class Options:
     duration_seconds: int | None  # None: as the session says
     syscalls: tuple[str, ...] | None  # None: as the session says
     slow_milliseconds: int | None = None  # None: as the session says
+    stacks: bool = False  # also where the session does not say so
     pid: int | None = None
     cgroup: str | None = None
     container: str | None = None
@@ -109,8 +110,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         help="trace a program, process, cgroup or container of this machine",
         description="Counts and times the system calls of one program, process, cgroup or container of this machine, "
         "exactly, in the kernel: the same engine and the same result as a TraceSession in a cluster. Needs root.",
-        usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [--slow MILLISECONDS] [--timeline N]\n"
-        "                        [-o table|yaml|json] [--to FILE]\n"
+        usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [--slow MILLISECONDS [--stacks]]\n"
+        "                        [--timeline N] [-o table|yaml|json] [--to FILE]\n"
         "                        (--pid P | --cgroup PATH | --container ID | -- COMMAND ...)",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -148,6 +149,10 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         f"would, 1 to {MAX_SLOW_MILLISECONDS} (default: the session's slowCalls view, else no list)",
     )  # fmt: skip
     session.add_argument(
+        "--stacks", action="store_true",
+        help="with each slow call, where in the kernel it waited longest and which functions made it",
+    )  # fmt: skip
+    session.add_argument(
         "--timeline", type=_buckets, metavar="N",
         help=f"also count by time, in N equal parts of the duration, 1 to {MAX_BUCKETS}, none shorter than 100 ms; "
         "without a duration, in up to N parts of 100 ms, 200 ms, 400 ms ..., as long as COMMAND needs",
@@ -183,6 +188,7 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         duration_seconds=options.duration,
         syscalls=options.syscalls,
         slow_milliseconds=options.slow,
+        stacks=options.stacks,
         pid=options.pid,
         cgroup=options.cgroup,
         container=options.container,

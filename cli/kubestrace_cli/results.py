@@ -158,6 +158,14 @@ def _slow_calls(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if "abi" in row:
             call += f"  ({row['abi']})"
         yield f"{row['time'][11:26]} {row['nanoseconds'] / 1e6:10.3f} {thread} {call}"
+        yield from _stack("kernel", row.get("kernelStack", ()))
+        yield from _stack("user", row.get("userStack", ()))
+
+
+def _stack(whose: str, words: Sequence[str]) -> Iterator[str]:
+    """Tell a stack below its call, the innermost function first."""
+    for at, word in enumerate(words):
+        yield f"{'' if at else whose + ':':>37} {word}"
 
 
 def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -184,6 +192,8 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"NOT COMPLETE: {said['DataComplete']['message']}"
     if trust.get("slowCallsLost"):
         yield f"Slow calls that had no room and may be missing in the list: {trust['slowCallsLost']}."
+    if trust.get("stacksLost"):
+        yield f"Stacks that were not taken: {trust['stacksLost']}."
     if trust["unmatchedCalls"]:
         yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:

@@ -66,6 +66,7 @@ class Session:
             views["timeline"] = {"buckets": self.views.timeline}
         if slow := self.views.slow_calls:
             views["slowCalls"] = {"thresholdMilliseconds": slow.threshold_milliseconds, "limit": slow.limit}
+            views["slowCalls"] |= {"stacks": True} if slow.stacks else {}
         return views
 
     def document(self, status: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,10 +96,11 @@ def make(
     syscalls: tuple[str, ...] | None,
     timeline: int | None = None,
     slow_milliseconds: int | None = None,
+    stacks: bool = False,
 ) -> Session:
     """Return the session; what is given here holds before the file, and the file before the defaults.
 
-    Raises SessionFileError.
+    `stacks` asks for those of slow calls, whoever asked for these. Raises SessionFileError.
     """
     body = _read(file) if file else {}
     wanted = body.get("spec") or {}
@@ -108,15 +110,18 @@ def make(
     timeline = parsed.views.timeline if timeline is None else timeline
     _check_room(file, timeline, duration_seconds)
     metadata = body.get("metadata") or {"name": _DEFAULT_NAME}
+    slow_calls = _slow_calls(parsed.views.slow_calls, slow_milliseconds)
+    if stacks:
+        if slow_calls is None:
+            raise SessionFileError(file or Path("--stacks"), "no slow calls are asked for: say --slow MILLISECONDS too")
+        slow_calls = replace(slow_calls, stacks=True)
     return Session(
         metadata=metadata,
         target=wanted.get("target") or {"podName": metadata.get("name") or _DEFAULT_NAME},
         traced=traced,
         duration_seconds=duration_seconds,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
-        views=replace(
-            parsed.views, timeline=timeline, slow_calls=_slow_calls(parsed.views.slow_calls, slow_milliseconds)
-        ),
+        views=replace(parsed.views, timeline=timeline, slow_calls=slow_calls),
     )
 
 

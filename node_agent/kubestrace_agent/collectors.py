@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from kubestrace_agent import stacks
 from kubestrace_agent.slow_calls import Slowest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kubestrace_agent.counters import Wanted
+    from kubestrace_agent.names import Names
     from kubestrace_protos.v1 import agent_pb2
 
 
@@ -44,9 +46,15 @@ class Collector(Protocol):
         """Put what is held into a report that has its counts."""
 
 
-def collectors(views: agent_pb2.Views, wanted: Wanted) -> list[Collector]:
-    """Give a collector for each view that is asked for; `wanted` are the session's system calls."""
+def collectors(views: agent_pb2.Views, wanted: Wanted, names: Names) -> list[Collector]:
+    """Give a collector for each view that is asked for; `wanted` are the session's system calls.
+
+    `names` is who names the functions of stacks.
+    """
     made: list[Collector] = []
     if views.HasField("slow_calls"):
-        made.append(Slowest(views.slow_calls.threshold_nanoseconds, views.slow_calls.limit, wanted))
+        slow = views.slow_calls
+        made.append(Slowest(slow.threshold_nanoseconds, slow.limit, wanted, names if slow.stacks else None))
+        if slow.stacks:
+            made.append(stacks.Lost())
     return made

@@ -181,8 +181,12 @@ class Elf:
             for name, each in names
             if each == start and 0 <= name < strings[size]
         ]
-        plainest = min(filter(None, told), key=lambda name: (len(name) - len(name.lstrip(b"_")), len(name)), default=b"")
+        plainest = min(filter(None, told), key=_oddness, default=b"")
         return Symbol(plainest, address - start, offset - (address - start)) if plainest else None
+
+
+def _oddness(name: bytes) -> tuple[int, int]:
+    return len(name) - len(name.lstrip(b"_")), len(name)
 
 
 def _by(at: int) -> Callable[[tuple[int, ...]], int]:

@@ -10,21 +10,30 @@ import sys
 import uuid
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubestrace_agent import admission, cgroups, cri, server, settings
 from kubestrace_agent.certificates import CertificateError, Certificates
 from kubestrace_agent.containers import NodeResolver
 from kubestrace_agent.health import Health
 from kubestrace_agent.kernel.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.names import Names
+from kubestrace_agent.naming import Naming
 from kubestrace_agent.trace import Node
 from kubestrace_agent.traces import Traces
 from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _log = logging.getLogger("kubestrace_agent")
 
 # Watchers get their final reports and hang up; kubelet allows 30 s in all.
 _GRACE_SECONDS = 3.0
 _CERTIFICATE_RETRY_SECONDS = 1.0
+# Below containerd's state folder; kubelet's containers have a namespace of their own.
+_CONTAINERD_ROOTS = "io.containerd.runtime.v2.task/k8s.io"
 
 
 @dataclass
@@ -81,6 +90,7 @@ async def _serve(
             NodeResolver(able.hierarchy, chosen.proc_root, runtime),
             node=Node(chosen.node_name, description.agent_id, cannot),
             limits=admission.Limits(max_traces=chosen.max_traces),
+            names=Names(Naming(chosen.proc_root, _runtime_roots(chosen.cri_sockets))),
         )
         certificates = Certificates(chosen.tls_folder)
         await _until_certificates(certificates, stop)
@@ -97,6 +107,11 @@ async def _serve(
         await health_server.set_serving(serving=False)
         await traces.shutdown()
         await listener.stop(_GRACE_SECONDS)
+
+
+def _runtime_roots(sockets: Iterable[Path]) -> Path | None:
+    """Find where the runtime has mounted the roots of containers: containerd does so beside its socket."""
+    return next(filter(Path.is_dir, (socket.parent / _CONTAINERD_ROOTS for socket in sockets)), None)
 
 
 def _find_out(chosen: settings.Settings) -> _Ability:

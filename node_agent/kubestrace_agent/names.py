@@ -12,10 +12,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kubestrace_agent.naming import Named, Naming, Stack
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+
+    from kubestrace_agent.naming import Named, Naming, Stack
 
 _log = logging.getLogger(__name__)
 
@@ -44,21 +44,21 @@ class Names:
         self._patience, self._patience_at = _PATIENCE_SECONDS, time.monotonic()
 
     def ask(self, questions: Iterable[Question]) -> None:
-        """Have those answered that are not yet, and wait a little for the answers."""
-        asked = [question for question in questions if not question.done.is_set()]
-        for question in asked:
-            if not question.asked:
-                try:
-                    self._questions.put_nowait(question)
-                except queue.Full:
-                    break
-                question.asked = True
-        if asked and self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="names", daemon=True)
-            self._thread.start()
-        self._wait(asked)
+        """Have questions answered; those that find no room are to be asked again."""
+        for question in questions:
+            if question.asked:
+                continue
+            try:
+                self._questions.put_nowait(question)
+            except queue.Full:
+                return
+            question.asked = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="names", daemon=True)
+                self._thread.start()
 
-    def _wait(self, questions: Sequence[Question]) -> None:
+    def wait(self, questions: Iterable[Question]) -> None:
+        """Wait for answers, as long as there is patience."""
         now = time.monotonic()
         self._patience = min(_PATIENCE_SECONDS, self._patience + (now - self._patience_at) * _PATIENCE_A_SECOND)
         for question in questions:
@@ -71,6 +71,6 @@ class Names:
             question = self._questions.get()
             try:
                 question.answer = self._naming.named(question.stack)
-            except Exception:  # a hostile file must not end the thread
+            except Exception:  # noqa: BLE001 - a hostile file must not end the thread
                 _log.exception("the stack of process %d cannot be named", question.stack.pid)
             question.done.set()

@@ -87,7 +87,13 @@ class Naming:
     # The folder in which the container runtime has ID/rootfs of each container.
     runtime_roots: Path | None = None
     machine: str = field(default_factory=platform.machine)
+    # Where else to look for the files of a process that has ended: what has the right build id is the right file.
+    other_roots: Sequence[Path] = ()
     _known: dict[_Key, Name | None] = field(default_factory=dict)
+    # By owner and build id.
+    _paths: dict[tuple[object, bytes], bytes] = field(default_factory=dict)
+    # The container of an owner.
+    _containers: dict[object, str] = field(default_factory=dict)
     # The last perf map that was read: whose, until when it is not read again, its functions' starts, ends and names.
     _map: tuple[object, float, list[tuple[int, int, bytes]]] = (None, 0, [])
 
@@ -98,17 +104,28 @@ class Naming:
         hidden, sure = self._hidden(stack, names[0] if names else None)
         if hidden is None:
             return Named(names)
-        return Named(names, hidden, *self._names(stack, [hidden], lambda: time.monotonic() < end), sure)
+        (hidden_name,) = self._names(stack, [hidden], lambda: time.monotonic() < end)
+        return Named(names, hidden, hidden_name, sure)
 
     def _names(self, stack: Stack, places: Sequence[Place], keep_on: Callable[[], bool]) -> list[Name | None]:
         files: dict[bytes, list[Place]] = defaultdict(list)
         for place in places:
-            if place.mapping and place.mapping.path and _key(stack, place) not in self._known:
-                files[place.mapping.path].append(place)
+            path = self._path(stack, place)
+            if path and _key(stack, place) not in self._known:
+                files[path].append(place)
         for path, found in files.items():
             with contextlib.suppress(OSError, elf.ElfError), self._opened(stack, path) as file:
                 self._learn(stack, file, found, keep_on)
         return [self._known.get(_key(stack, place)) or self._compiled(stack, place) for place in places]
+
+    def _path(self, stack: Stack, place: Place) -> bytes:
+        """Where the place's file is: a process that has ended may have had what another one has."""
+        build_id = place.frame.build_id
+        if place.mapping is None:
+            return self._paths.get((stack.owner, build_id), b"") if build_id else b""
+        if build_id and len(self._paths) < _MOST_KNOWN:
+            self._paths[stack.owner, build_id] = place.mapping.path
+        return place.mapping.path
 
     def _learn(
         self, stack: Stack, file: container_files.File, places: Sequence[Place], keep_on: Callable[[], bool]
@@ -160,7 +177,7 @@ class Naming:
         """Open a file of the stack's process. Raises OSError."""
         problem = OSError(0, "no root of the process can be reached")
         with contextlib.ExitStack() as kept:
-            for root in self._roots(stack.pid):
+            for root in self._roots(stack):
                 try:
                     file = kept.enter_context(container_files.opened(str(root), path))
                     break
@@ -170,13 +187,16 @@ class Naming:
                 raise problem
             yield file
 
-    def _roots(self, pid: int) -> Iterator[Path]:
-        """Where its files may be reached: through the process for who may trace it, or as its runtime has mounted them."""
-        yield self.proc / str(pid) / "root"
+    def _roots(self, stack: Stack) -> Iterator[Path]:
+        """Where its files may be reached: through the process for who may trace it, or as its runtime mounted them."""
+        yield self.proc / str(stack.pid) / "root"
         if self.runtime_roots is not None:
-            place = cgroups.parse(processes.cgroup_path(self.proc, pid) or "")
-            if place is not None:
-                yield self.runtime_roots / place.container_id / "rootfs"
+            place = cgroups.parse(processes.cgroup_path(self.proc, stack.pid) or "")
+            if place is not None and len(self._containers) < _MOST_KNOWN:
+                self._containers[stack.owner] = place.container_id
+            if stack.owner in self._containers:
+                yield self.runtime_roots / self._containers[stack.owner] / "rootfs"
+        yield from self.other_roots
 
     def _compiled(self, stack: Stack, place: Place) -> Name | None:
         """Name code that a program has compiled itself, if it has written a perf map (Linux jit-interface.txt)."""
@@ -192,7 +212,7 @@ class Naming:
     def _perf_map(self, stack: Stack) -> list[tuple[int, int, bytes]]:
         owner, until, functions = self._map
         if owner != (stack.owner, stack.pid) or time.monotonic() > until:
-            path, functions = b"/tmp/perf-%d.map" % stack.inner_pid, []  # noqa: S108 - where compilers write it
+            path, functions = b"/tmp/perf-%d.map" % stack.inner_pid, []
             with contextlib.suppress(OSError), self._opened(stack, path) as file:
                 functions = _functions(file.read(0, _MOST_MAP_BYTES))
             self._map = (stack.owner, stack.pid), time.monotonic() + _MAP_SECONDS, functions

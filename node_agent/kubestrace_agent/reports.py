@@ -122,6 +122,7 @@ def total_trust(parts: Iterable[agent_pb2.Trust], *, agent_cpu_millicores: int, 
         total.unreturned_calls += part.unreturned_calls
         total.lost_calls += part.lost_calls
         total.slow_calls_lost += part.slow_calls_lost
+        total.stacks_lost += part.stacks_lost
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)
     return total

@@ -13,16 +13,19 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from kubestrace_agent import stacks
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel.counts import Floors
 from kubestrace_agent.syscalls import arguments, errno_name, name
 from kubestrace_agent.syscalls.arguments import Kind
+from kubestrace_agent.text import safe
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from kubestrace_agent.kernel.counts import RawCall
+    from kubestrace_agent.kernel.counts import CodeMapping, RawCall
+    from kubestrace_agent.names import Names, Question
     from kubestrace_agent.syscalls import SyscallKey
 
 MIN_THRESHOLD_NS = 1_000_000
@@ -43,6 +46,16 @@ _RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 5
 _MAX_ERRNO = 4095
 
 
+@dataclass(eq=False, slots=True)
+class _Held:
+    """A call that is kept; what is said of it is made when a report needs it first, as many are replaced before."""
+
+    call: RawCall
+    unix_minus_monotonic_ns: int
+    stacks: stacks.Told | None = None
+    message: agent_pb2.SlowCall | None = None
+
+
 @dataclass(eq=False)
 class Slowest:
     """The slowest calls of one container for one session: of calls that work and of calls that wait, `limit` each."""
@@ -54,6 +67,8 @@ class Slowest:
     limit: int
     # As Selection.keys(): None is everything.
     syscalls: frozenset[SyscallKey] | None
+    # Who names the frames of stacks; None where they are not asked for.
+    names: Names | None = None
     # When it began, CLOCK_MONOTONIC: what ended before is another session's.
     since_ns: int = 0
     # Calls that found no room, as the container's counter says: when it began, and by now.
@@ -79,11 +94,28 @@ class Slowest:
                 continue
             if len(kept) >= self.limit and call.length_ns <= kept[0][0]:
                 continue
-            entry = call.length_ns, next(self._numbers), message(call, unix_minus_monotonic_ns)
+            entry = call.length_ns, next(self._numbers), _Held(call, unix_minus_monotonic_ns)
             if len(kept) < self.limit:
                 heapq.heappush(kept, entry)
             else:
                 heapq.heapreplace(kept, entry)
+        if self.names is not None:
+            self._take_stacks(self.names)
+
+    def _take_stacks(self, names: Names) -> None:
+        """Ask what the processes of new calls have mapped, while they live."""
+        mappings: dict[int, Sequence[CodeMapping]] = {}
+        new: list[Question] = []
+        for kept in self._kept:
+            for _, _, held in kept:
+                raw = held.call.stack
+                if raw is not None and held.stacks is None:
+                    pid = held.call.pid
+                    if pid not in mappings:
+                        mappings[pid] = raw.code.mappings(pid)
+                    held.stacks = stacks.Told(self, held.call, raw, mappings[pid])
+                    new.append(held.stacks.question)
+        names.ask(new)
 
     @property
     def lost(self) -> int:
@@ -108,12 +140,25 @@ class Slowest:
 
     def calls(self) -> list[agent_pb2.SlowCall]:
         """The slowest: calls that work first, as waiting is what the others are for."""
-        return [call for kept in self._kept for _, _, call in sorted(kept, key=lambda each: (-each[0], each[1]))][
-            : self.limit
-        ]
+        ordered = (held for kept in self._kept for *_, held in sorted(kept, key=lambda each: (-each[0], each[1])))
+        shown = list(itertools.islice(ordered, self.limit))
+        if self.names is not None:
+            questions = [held.stacks.question for held in shown if held.stacks]
+            self.names.ask(questions)
+            self.names.wait(questions)
+        return [_said(held) for held in shown]
 
 
-_Kept = tuple[int, int, agent_pb2.SlowCall]
+_Kept = tuple[int, int, _Held]
+
+
+def _said(held: _Held) -> agent_pb2.SlowCall:
+    if held.message is None:
+        held.message = message(held.call, held.unix_minus_monotonic_ns)
+    if held.stacks is not None:
+        held.message.kernel_stack[:] = held.stacks.kernel
+        held.message.user_stack[:] = held.stacks.user()
+    return held.message
 
 
 def names(call: RawCall) -> tuple[str, str]:
@@ -225,18 +270,3 @@ def address(text: bytes) -> str:
     if family == socket.AF_INET6 and len(text) >= 24:
         return f"[{socket.inet_ntop(socket.AF_INET6, text[8:24])}]:{port}"
     return f"family {family}"
-
-
-def safe(text: bytes, most: int) -> str:
-    r"""Text of a container as plain ASCII in a line of its own: other bytes stand as \xNN, quotes are escaped."""
-    words = "".join(_SAFE[byte] for byte in text[:most])
-    return words + "..." if len(text) > most else words
-
-
-def _printable(byte: int) -> str:
-    if chr(byte) in '"\\':
-        return f"\\{chr(byte)}"
-    return chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}"
-
-
-_SAFE = [_printable(byte) for byte in range(256)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kubestrace_agent.kernel.counts import CodeMapping, RawStack, UserFrame
-from kubestrace_agent.names import Names, Question
+from kubestrace_agent.names import Question
 from kubestrace_agent.naming import Name, Place, Stack
 from kubestrace_agent.text import safe
 
@@ -82,11 +82,6 @@ class Told:
         return _bounded(words) or [_UNKNOWN]
 
 
-def name_all(names: Names, told: Iterable[Told]) -> None:
-    """Have the names sought that are not known yet."""
-    names.ask(each.question for each in told)
-
-
 def kernel_words(raw: RawStack) -> list[str]:
     """Name where a call waited, without what is the same in each: the scheduler, and the entry of calls."""
     if raw.kernel is None:
@@ -117,7 +112,7 @@ def user_word(place: Place, name: Name | None) -> str:
 
 def plain(name: bytes) -> bytes:
     """Give a C++ or Rust name as it is written where it is made of names only: a::b::c; others as they are."""
-    parts, at = [], 3 if name.startswith(b"_ZN") else 4 if name.startswith(b"_ZNK") else 0
+    parts, at = [], 4 if name.startswith(b"_ZNK") else 3 if name.startswith(b"_ZN") else 0
     while at and (length := _PART.match(name, at)):
         end = length.end() + int(length[1])
         parts.append(name[length.end() : end])

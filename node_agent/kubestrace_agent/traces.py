@@ -19,6 +19,8 @@ from kubestrace_agent import admission, aggregate, collectors, reports, syscalls
 from kubestrace_agent.containers import Resolved, UnresolvedError
 from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel.tracer import NodeFullError, UnsupportedKernelError
+from kubestrace_agent.names import Names
+from kubestrace_agent.naming import Naming
 from kubestrace_agent.trace import Node, Trace
 from kubestrace_agent.unreturned import Unreturned
 from kubestrace_protos.v1 import agent_pb2
@@ -48,9 +50,11 @@ class Traces:
         *,
         node: Node,
         limits: admission.Limits | None = None,
+        names: Names | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._resolver = resolver
+        self._names = names or Names(Naming())
         self._node = node
         self._limits = limits or admission.Limits()
         self._clock_ns = clock_ns
@@ -180,7 +184,7 @@ class Traces:
         # Paths and peers may be secret: they are told only where they are asked for.
         paths = trace.views.HasField("slow_calls")
         member.unreturned = Unreturned(start, wanted=trace.wanted, paths=paths)
-        for collector in collectors.collectors(trace.views, trace.wanted):
+        for collector in collectors.collectors(trace.views, trace.wanted, self._names):
             await self._collect(trace, member, counter, collector)
         if trace.grid is not None:
             member.timeline = timelines.Buckets(trace.grid, start, time.monotonic_ns(), wanted=trace.wanted)

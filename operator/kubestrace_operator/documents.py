@@ -100,6 +100,8 @@ def slow_call(row: SlowCallRow) -> dict[str, Any]:
         document["abi"] = call.abi
     document |= {"nanoseconds": call.nanoseconds, "wait": call.wait, "arguments": call.arguments}
     document |= {"errno": call.errno} if call.errno else {"result": call.result}
+    stacks = {"kernelStack": list(call.kernel_stack), "userStack": list(call.user_stack)}
+    document |= {name: words for name, words in stacks.items() if words}
     return document | {
         "pid": call.pid,
         "tid": call.tid,

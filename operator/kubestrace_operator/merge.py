@@ -85,6 +85,7 @@ class Trust:
     # By node: the agents of one node ran one after the other, their use is no sum.
     agent_cpu_millicores: dict[str, int] = field(default_factory=dict)
     slow_calls_lost: int = 0
+    stacks_lost: int = 0
     skipped_calls: int = 0
 
 
@@ -292,6 +293,7 @@ def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
         unmatched_calls=trust.unmatched_calls,
         lost_calls=trust.lost_calls,
         slow_calls_lost=trust.slow_calls_lost,
+        stacks_lost=trust.stacks_lost,
         skipped_calls=trust.skipped_calls,
         io_uring=trust.io_uring,
         gaps=list(trust.gaps),
@@ -305,6 +307,7 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
         total.unmatched_calls += part.unmatched_calls
         total.lost_calls += part.lost_calls
         total.slow_calls_lost += part.slow_calls_lost
+        total.stacks_lost += part.stacks_lost
         total.skipped_calls += part.skipped_calls
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)

@@ -95,6 +95,8 @@ class SlowCalls:
 
     threshold_milliseconds: int = DEFAULT_THRESHOLD_MILLISECONDS
     limit: int = DEFAULT_SLOW_CALLS
+    # Whether each is shown with its stacks.
+    stacks: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,9 +183,10 @@ def _views(views: fields.Fields, duration_seconds: int) -> Views:
 
 
 def _slow_calls(views: fields.Fields) -> SlowCalls:
-    slow = views.nested("slowCalls", ["thresholdMilliseconds", "limit"])
+    slow = views.nested("slowCalls", ["thresholdMilliseconds", "limit", "stacks"])
     threshold = slow.integer("thresholdMilliseconds", DEFAULT_THRESHOLD_MILLISECONDS, 1, MAX_THRESHOLD_MILLISECONDS)
-    return SlowCalls(threshold, slow.integer("limit", DEFAULT_SLOW_CALLS, 1, MAX_SLOW_CALLS))
+    limit = slow.integer("limit", DEFAULT_SLOW_CALLS, 1, MAX_SLOW_CALLS)
+    return SlowCalls(threshold, limit, stacks=slow.boolean("stacks"))
 
 
 def _timeline(views: fields.Fields, duration_seconds: int) -> int:

@@ -253,6 +253,8 @@ class _Builder:
         }
         if self.progress.views.slow_calls is not None:
             document["slowCallsLost"] = trust.slow_calls_lost
+            if self.progress.views.slow_calls.stacks:
+                document["stacksLost"] = trust.stacks_lost
         modes = self.progress.cgroup_modes
         if modes:
             document["cgroupMode"] = next(iter(modes)) if len(modes) == 1 else "mixed"

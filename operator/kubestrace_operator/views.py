@@ -22,6 +22,7 @@ def collected(wanted: Views) -> agent_pb2.Views:
     if slow is not None:
         views.slow_calls.threshold_nanoseconds = 1_000_000 * slow.threshold_milliseconds
         views.slow_calls.limit = slow.limit
+        views.slow_calls.stacks = slow.stacks
     return views
 
 

@@ -99,7 +99,7 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
             VALUES_RULE,
         ),
         ({"target": {"selector": {"matchExpressions": [{"key": "a", "operator": "Equals"}]}}}, '"NotIn"'),
-        ({"target": {"podName": "x"}, "views": {"slowCalls": {"stacks": True}}}, 'field "spec.views.slowCalls.stacks"'),
+        ({"target": {"podName": "x"}, "views": {"slowCalls": {"stacks": "all"}}}, "spec.views.slowCalls.stacks"),
         (
             {"target": {"podName": "x"}, "views": {"slowCalls": {"thresholdMilliseconds": 0}}},
             "greater than or equal to 1",
@@ -227,6 +227,7 @@ def full_status() -> dict[str, Any]:
             "unreturnedCalls": 2,
             "gaps": [{**place, **why, "startTime": time, "endTime": time}],
             "slowCallsLost": 1,
+            "stacksLost": 1,
             "ioUring": True,
             "cgroupMode": "hybrid",
             "agentCpuMillicores": 4,
@@ -246,6 +247,8 @@ def full_status() -> dict[str, Any]:
                 "hostPid": 48213,
                 "process": "app",
                 "thread": "io",
+                "kernelStack": ["io_schedule", "ext4_sync_file"],
+                "userStack": ["fsync+0x10 (libc.so.6)", "app+0x1139 (build id 5f0c)"],
                 **place,
             }
         ],

@@ -44,7 +44,7 @@ def shape(called: str, abi: str) -> int:
 def parsed(
     record: bytes, abis: Sequence[str], stacks: dict[tuple[int, int], RawStack] | None = None
 ) -> tuple[int, RawCall]:
-    """The generation of the call's slot, and the call, with its stack out of `stacks` (by thread and end) if it is there."""
+    """The generation of the call's slot, and the call; its stack is taken out of `stacks` (by thread and end)."""
     end, length, *rest = _RECORD.unpack_from(record)
     values, result = tuple(rest[:6]), rest[6]
     generation, abi, number, _, tid, pid, inner_tid, inner_pid, first, second, *modes = rest[7:19]

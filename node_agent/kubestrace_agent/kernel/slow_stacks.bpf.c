@@ -109,7 +109,8 @@ int on_slow_stack(struct bpf_raw_tracepoint_args *ctx) {
   BOUND(size, 2047);
   if (size > sizeof(stack->files)) size = sizeof(stack->files);
   size += __builtin_offsetof(struct slow_stack, files);
-  if (slow_events.ringbuf_output(stack, size, BPF_RB_NO_WAKEUP)) __sync_fetch_and_add(&slot->stacks_lost, 1);
+  long lost = slow_events.ringbuf_output(stack, size, BPF_RB_NO_WAKEUP);
+  if (lost || stack->kernel_bytes < 0) __sync_fetch_and_add(&slot->stacks_lost, 1);
   send(slow, slot, size + 8);
   return 0;
 }

@@ -46,7 +46,7 @@ class SlowStacks:
         self._question = memoryview(b"")
         self._names: dict[int, str] = {}
 
-    def want(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002, FBT001 - as View has it
+    def want(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - as View has it
         """Take the stacks of a slot's calls. Raises UnsupportedKernelError where that cannot be."""
         if slot in self._lost_before:
             return

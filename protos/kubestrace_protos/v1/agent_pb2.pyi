@@ -114,12 +114,14 @@ class Timeline(_message.Message):
     def __init__(self, buckets: _Optional[int] = ..., duration_milliseconds: _Optional[int] = ..., elapsed_milliseconds: _Optional[int] = ...) -> None: ...
 
 class SlowCallsView(_message.Message):
-    __slots__ = ("threshold_nanoseconds", "limit")
+    __slots__ = ("threshold_nanoseconds", "limit", "stacks")
     THRESHOLD_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
     threshold_nanoseconds: int
     limit: int
-    def __init__(self, threshold_nanoseconds: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    stacks: bool
+    def __init__(self, threshold_nanoseconds: _Optional[int] = ..., limit: _Optional[int] = ..., stacks: _Optional[bool] = ...) -> None: ...
 
 class StartTraceResponse(_message.Message):
     __slots__ = ("agent_id", "created", "containers", "start_time_unix_nanoseconds")
@@ -294,7 +296,7 @@ class TimelineCounts(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., calls: _Optional[_Iterable[int]] = ..., errors: _Optional[_Iterable[int]] = ..., total_nanoseconds: _Optional[_Iterable[int]] = ..., wait_nanoseconds: _Optional[_Iterable[int]] = ..., late_snapshots: _Optional[int] = ...) -> None: ...
 
 class SlowCall(_message.Message):
-    __slots__ = ("name", "abi", "wait", "start_time_unix_nanoseconds", "nanoseconds", "result", "errno", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process")
+    __slots__ = ("name", "abi", "wait", "start_time_unix_nanoseconds", "nanoseconds", "result", "errno", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process", "kernel_stack", "user_stack")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ABI_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
@@ -309,6 +311,8 @@ class SlowCall(_message.Message):
     HOST_PID_FIELD_NUMBER: _ClassVar[int]
     THREAD_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_STACK_FIELD_NUMBER: _ClassVar[int]
+    USER_STACK_FIELD_NUMBER: _ClassVar[int]
     name: str
     abi: str
     wait: bool
@@ -323,7 +327,9 @@ class SlowCall(_message.Message):
     host_pid: int
     thread: str
     process: str
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., nanoseconds: _Optional[int] = ..., result: _Optional[int] = ..., errno: _Optional[str] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ...) -> None: ...
+    kernel_stack: _containers.RepeatedScalarFieldContainer[str]
+    user_stack: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., nanoseconds: _Optional[int] = ..., result: _Optional[int] = ..., errno: _Optional[str] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ..., kernel_stack: _Optional[_Iterable[str]] = ..., user_stack: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SyscallCounts(_message.Message):
     __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency")
@@ -368,7 +374,7 @@ class Histogram(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Trust(_message.Message):
-    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost", "skipped_calls")
+    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost", "skipped_calls", "stacks_lost")
     UNMATCHED_CALLS_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_CALLS_FIELD_NUMBER: _ClassVar[int]
     LOST_CALLS_FIELD_NUMBER: _ClassVar[int]
@@ -377,6 +383,7 @@ class Trust(_message.Message):
     AGENT_CPU_MILLICORES_FIELD_NUMBER: _ClassVar[int]
     SLOW_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_CALLS_FIELD_NUMBER: _ClassVar[int]
+    STACKS_LOST_FIELD_NUMBER: _ClassVar[int]
     unmatched_calls: int
     unreturned_calls: int
     lost_calls: int
@@ -385,7 +392,8 @@ class Trust(_message.Message):
     agent_cpu_millicores: int
     slow_calls_lost: int
     skipped_calls: int
-    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ..., skipped_calls: _Optional[int] = ...) -> None: ...
+    stacks_lost: int
+    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., stacks_lost: _Optional[int] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("node", "reason", "message", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "container")
