@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kubestrace_agent.kernel.counts import RawCounts, Row
-from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, WAITS, SyscallKey, errno_name, name, names
+from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, errno_name, name, names, waits
 from kubestrace_protos.v1 import agent_pb2
 
 # Returns that the kernel turns into a restart or EINTR before the program sees them (Linux include/linux/errno.h:
@@ -66,7 +66,7 @@ class Since:
                     syscalls.append(counts)
                     trust.unmatched_calls += row.unmatched - then.unmatched
         trust.unreturned_calls = sum(is_wanted(call.key, self._wanted) for call in now.in_flight)
-        syscalls.sort(key=lambda counts: (-counts.total_nanoseconds, counts.name, counts.abi))
+        syscalls.sort(key=lambda counts: (-counts.total_nanoseconds, counts.name, counts.abi, counts.wait))
         return Difference(syscalls, trust)
 
     def _counts(self, key: SyscallKey, then: Row, row: Row) -> agent_pb2.SyscallCounts:
@@ -82,7 +82,7 @@ _NOTHING = Row()
 
 def is_wanted(key: SyscallKey, wanted: frozenset[SyscallKey] | None) -> bool:
     """Whether a selection holds this call."""
-    if wanted is None or key in wanted:
+    if wanted is None or key._replace(waited=False) in wanted:
         return True
     return SyscallKey(key.abi, UNKNOWN_NUMBERS) in wanted and key.number not in names(key.abi)
 
@@ -97,7 +97,7 @@ def _counts(key: SyscallKey, then: Row, row: Row, since_epoch: int, architecture
     return agent_pb2.SyscallCounts(
         name=called,
         abi="" if key.abi == architecture else key.abi,
-        wait=called in WAITS,
+        wait=waits(key),
         calls=timed + row.untimed - then.untimed,
         errors=sum(errnos.values()) - interrupted,
         interrupted=interrupted,

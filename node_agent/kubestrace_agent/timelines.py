@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kubestrace_agent import aggregate
 from kubestrace_agent.kernel.counts import RawCounts, Row
-from kubestrace_agent.syscalls import WAITS, name
+from kubestrace_agent.syscalls import waits
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from kubestrace_agent.counters import Wanted
-    from kubestrace_agent.syscalls import SyscallKey
 
 _NOTHING = Row()
 
@@ -142,7 +141,7 @@ def between(then: RawCounts, now: RawCounts, *, wanted: Wanted) -> Totals:
             continue
         calls += _calls(row) - _calls(before)
         errors += _errors(row) - _errors(before)
-        if _waits(key):
+        if waits(key):
             wait_ns += row.total_ns - before.total_ns
         else:
             work_ns += row.total_ns - before.total_ns
@@ -155,7 +154,3 @@ def _calls(row: Row) -> int:
 
 def _errors(row: Row) -> int:
     return sum(count for number, count in row.errnos.items() if number not in aggregate.RESTARTS)
-
-
-def _waits(key: SyscallKey) -> bool:
-    return name(key) in WAITS

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kubestrace_agent import slow_calls
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel import calls as single_calls
-from kubestrace_agent.syscalls import WAITS, abi_names, name
+from kubestrace_agent.syscalls import abi_names, name, waits
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Unreturned:
         """The oldest of a snapshot: calls that work first, as waiting is what the others are for."""
         known, self._made = self._made, {}
         wanted = (call for call in counts.in_flight if is_wanted(call.key, self._wanted))
-        oldest = heapq.nsmallest(MOST, wanted, key=lambda call: (waits(call), -call.age_ns, call.tid))
+        oldest = heapq.nsmallest(MOST, wanted, key=lambda call: (waits(call.key), -call.age_ns, call.tid))
         return [self._told(call, counts.time_ns, known) for call in oldest]
 
     def _told(
@@ -56,16 +56,11 @@ class Unreturned:
         return message
 
 
-def waits(call: InFlight) -> bool:
-    """Whether a call's purpose is to wait."""
-    return name(call.key) in WAITS
-
-
 def _message(call: InFlight, *, paths: bool) -> agent_pb2.UnreturnedCall:
     message = agent_pb2.UnreturnedCall(
         name=name(call.key),
         abi="" if call.key.abi == platform.machine() else call.key.abi,
-        wait=waits(call),
+        wait=waits(call.key),
         host_tid=call.tid,
         host_pid=call.pid,
     )

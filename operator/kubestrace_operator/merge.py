@@ -16,10 +16,11 @@ _Key = TypeVar("_Key")
 
 
 class SyscallKey(NamedTuple):
-    """A system call under one ABI; `abi` is empty for the machine's own."""
+    """A system call under one ABI; `abi` is empty for the machine's own. Those of its calls that waited stand apart."""
 
     name: str
     abi: str = ""
+    wait: bool = False
 
 
 class ContainerKey(NamedTuple):
@@ -192,8 +193,8 @@ def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
     """Return rows summed by call and ABI; the given rows stay as they are."""
     total: dict[SyscallKey, SyscallRow] = {}
     for row in rows:
-        sum_row = total.setdefault(SyscallKey(row.name, row.abi), SyscallRow(row.name, row.abi))
-        sum_row.wait = sum_row.wait or row.wait
+        key = SyscallKey(row.name, row.abi, row.wait)
+        sum_row = total.setdefault(key, SyscallRow(*key))
         sum_row.calls += row.calls
         sum_row.errors += row.errors
         sum_row.interrupted += row.interrupted
@@ -212,11 +213,10 @@ def _count_into(total: dict[_Key, int], more: Mapping[_Key, int]) -> None:
 
 def _count(rows: dict[SyscallKey, SyscallRow], counts: agent_pb2.SyscallCounts) -> None:
     """Add one row of one container. A report has thousands: nothing is built on the way."""
-    key = SyscallKey(counts.name, counts.abi)
+    key = SyscallKey(counts.name, counts.abi, counts.wait)
     row = rows.get(key)
     if row is None:
-        row = rows[key] = SyscallRow(counts.name, counts.abi)
-    row.wait = row.wait or counts.wait
+        row = rows[key] = SyscallRow(*key)
     row.calls += counts.calls
     row.errors += counts.errors
     row.interrupted += counts.interrupted

@@ -1,5 +1,6 @@
 """The summary as text: strace -c's columns, with p50, p99 and max beside them."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from kubestrace_operator.merge import SyscallRow
@@ -83,13 +84,16 @@ def _name(row: SyscallRow) -> str:
 
 def _interrupted(rows: Sequence[SyscallRow]) -> list[str]:
     """Say which calls a signal cut short: what the program got of it is not known where calls are counted."""
-    cut = sorted((row for row in rows if row.interrupted), key=lambda row: (-row.interrupted, row.name, row.abi))
+    interrupted: Counter[str] = Counter()
+    for row in rows:
+        interrupted[_name(row)] += row.interrupted
+    cut = sorted((-count, name) for name, count in interrupted.items() if count)
     if not cut:
         return []
-    words = [f"{row.interrupted} {_name(row)}" for row in cut[:_MOST_INTERRUPTED]]
-    others = sum(row.interrupted for row in cut[_MOST_INTERRUPTED:])
+    words = [f"{-count} {name}" for count, name in cut[:_MOST_INTERRUPTED]]
+    others = -sum(count for count, _ in cut[_MOST_INTERRUPTED:])
     words += [f"{others} others"] if others else []
-    verb = "was" if len(cut) == cut[0].interrupted == 1 else "were"
+    verb = "was" if interrupted.total() == 1 else "were"
     return [f"{', '.join(words)} {verb} interrupted by a signal: restarted or ended with EINTR"]
 
 

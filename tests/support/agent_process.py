@@ -194,7 +194,11 @@ def request(*containers: Container, session: str = "session-1", **fields: object
 def counts(report: agent_pb2.Report, container: Container) -> dict[str, tuple[int, int]]:
     """Sum up one container as {syscall: (calls, errors)}."""
     (found,) = (each for each in report.containers if each.state.container.container_id.endswith(container.id))
-    return {each.name: (each.calls, each.errors) for each in found.syscalls}
+    summed: dict[str, tuple[int, int]] = {}
+    for each in found.syscalls:  # those calls that waited stand apart
+        calls, errors = summed.get(each.name, (0, 0))
+        summed[each.name] = calls + each.calls, errors + each.errors
+    return summed
 
 
 Stub = agent_pb2_grpc.AgentStub

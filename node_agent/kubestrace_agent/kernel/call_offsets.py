@@ -1,5 +1,7 @@
 """Where the running kernel keeps what the views that tell single calls read. Used by probe."""
 
+from typing import Literal
+
 from kubestrace_agent.kernel.btf import Btf
 
 _FIELDS = {
@@ -40,8 +42,12 @@ _COMPAT = {"x86_64": ("bx", "cx", "dx", "si", "di", "bp"), "aarch64": _NATIVE["a
 def definitions(machine: str, btf: Btf) -> dict[str, int]:
     """Everything that the command line gives to calls.bpf.c. Raises BtfError."""
     found = {name: btf.offset(path) for name, path in _FIELDS.items()}
-    for kind, registers in (("NATIVE", _NATIVE[machine]), ("COMPAT", _COMPAT[machine])):
-        for number, register in enumerate(registers):
-            offset = btf.offset(f"pt_regs.{register}")
-            found[f"CALL_{kind}_{number}"] = offset + (8 * number if register == "regs" else 0)
+    for kind in ("NATIVE", "COMPAT"):
+        found |= {f"CALL_{kind}_{number}": argument(machine, btf, kind, number) for number in range(6)}
     return found
+
+
+def argument(machine: str, btf: Btf, kind: Literal["NATIVE", "COMPAT"], number: int) -> int:
+    """Where a call's argument stands in struct pt_regs. Raises BtfError."""
+    register = (_NATIVE if kind == "NATIVE" else _COMPAT)[machine][number]
+    return btf.offset(f"pt_regs.{register}") + (8 * number if register == "regs" else 0)

@@ -21,7 +21,7 @@ static __always_inline void read_task(struct call *call, u64 task) {
 }
 
 static __always_inline void read_arguments(struct call *call, u64 regs) {
-  if (call->abi == ABI_COMPAT) {
+  if ((call->abi & ABI_MASK) == ABI_COMPAT) {
     call->arguments[0] = (u32)word_at(regs, CALL_COMPAT_0);
     call->arguments[1] = (u32)word_at(regs, CALL_COMPAT_1);
     call->arguments[2] = (u32)word_at(regs, CALL_COMPAT_2);

@@ -1,12 +1,12 @@
 """Single calls as calls.bpf.c tells them. Used by the views that do."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kubestrace_agent.kernel import layout
 from kubestrace_agent.kernel.counts import RawCall, RawStack
 from kubestrace_agent.kernel.maps import Maps
-from kubestrace_agent.syscalls import WAITS, SyscallKey, arguments, names
+from kubestrace_agent.syscalls import DESCRIPTOR_WAITS, WAITS, SyscallKey, arguments, names
 
 # struct call without its text.
 _RECORD = struct.Struct("=QQ6QqIIiIIIII2I2II16s16s")
@@ -23,13 +23,25 @@ _WAITS_BIT = 1 << 16
 
 def write_shapes(maps: Maps, abis: Sequence[str]) -> None:
     """Tell the programs what to read of which call; `abis` as abi_names gives them. Twice is fine."""
-    shapes = maps.view("call_shapes", "Q")
+    with maps.view("call_shapes", "Q") as shapes:
+        for at, abi, called in _indexed(abis):
+            shapes[at] = shape(called, abi)
+
+
+def write_descriptor_calls(maps: Maps, abis: Sequence[str]) -> None:
+    """Tell the programs which calls wait where somebody is at the other end of their descriptor."""
+    with maps.view("descriptor_calls", "Q") as waiting:
+        for at, _, called in _indexed(abis):
+            waiting[at] = called in DESCRIPTOR_WAITS
+
+
+def _indexed(abis: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Place in the programs' tables, ABI and name of all calls that have one."""
     for position, abi in enumerate(abis):
         for number, called in names(abi).items():
             at = position * layout.ABI_NUMBERS + number
             if at < layout.INDEX_ENTRIES:
-                shapes[at] = shape(called, abi)
-    shapes.release()
+                yield at, abi, called
 
 
 def shape(called: str, abi: str) -> int:
@@ -49,11 +61,11 @@ def parsed(
     values, result = tuple(rest[:6]), rest[6]
     generation, abi, number, _, tid, pid, inner_tid, inner_pid, first, second, *modes = rest[7:19]
     _, thread, process = rest[19:22]
-    key = SyscallKey(abis[abi], number)
+    key = SyscallKey(abis[abi & layout.ABI_MASK], number, bool(abi & layout.WAITED))
     text = record[_RECORD.size :]
     call = RawCall(
         key=key,
-        waits=names(key.abi).get(number) in WAITS,
+        waits=key.waited or names(key.abi).get(number) in WAITS,
         start_ns=end - length,
         length_ns=length,
         arguments=values,

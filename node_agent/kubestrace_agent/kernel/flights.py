@@ -28,7 +28,7 @@ class Flights:
         while at < len(told):
             start, since, generation, abi, number, tid, pid, seen, size = layout.IN_FLIGHT.unpack_from(told, at)
             at += layout.IN_FLIGHT.size + size
-            key = SyscallKey(self._abis[abi], number)
+            key = SyscallKey(self._abis[abi & layout.ABI_MASK], number, bool(abi & layout.WAITED))
             if not start:
                 start = min(before.get((generation, tid, key), since), since)
                 self._known[generation, tid, key] = start

@@ -11,7 +11,9 @@ TARGET = struct.Struct("=II")
 # struct index: rows, others_wanted, used.
 INDEX_ENTRIES = 2048
 ABI_NUMBERS = 512
-# enum abi: native, compat, x32.
+# enum abi: native, compat, x32; and the flag beside it of the rows of calls that waited.
+ABI_MASK = 0xFF
+WAITED = 0x100
 ABI_X32 = 2
 INDEX_SIZE = 2 * INDEX_ENTRIES + 8
 NOT_WANTED = 0xFFFF

@@ -30,8 +30,8 @@ int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
   u32 number = head->slot;
   struct slow_slot *slot = slow_slots.lookup(&number);
   if (!slot) return 0;
-  u32 shape = shape_of(head->abi, head->nr);
-  u64 waits = shape >> SHAPE_WAITS_BIT;
+  u32 shape = shape_of(head->abi & ABI_MASK, head->nr);
+  u64 waits = shape >> SHAPE_WAITS_BIT | head->abi / WAITED;
   BOUND(waits, 1);
   if (ns < slot->floor_ns[waits]) return 0;
   if (*(volatile s64 *)&slot->room[waits] <= 0) {

@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel import call_offsets, stack_offsets, walk_offsets
+from kubestrace_agent.kernel import call_offsets, stack_offsets, wait_offsets, walk_offsets
 from kubestrace_agent.kernel.btf import Btf
 
 # Of the ring that slow calls come by: a power of two.
@@ -51,6 +51,13 @@ COUNTING = Source(
     ),
     needed=frozenset({"on_sys_enter", "on_sys_exit"}),
 )  # fmt: skip
+# No program of its own: the second rows of calls that waited.
+WAITS = Source(
+    file="waits.bpf.c",
+    hooks={},
+    maps=("descriptor_calls",),
+    definitions=wait_offsets.definitions,
+)
 TASKS = Source(
     file="tasks.bpf.c",
     hooks={
@@ -92,6 +99,6 @@ VIEWS = {
         what="Stacks of slow calls",
     ),
 }
-SOURCES = (COUNTING, CALLS, TASKS, *VIEWS.values())
+SOURCES = (COUNTING, WAITS, CALLS, TASKS, *VIEWS.values())
 TRACEPOINTS = {function: tracepoint for source in SOURCES for function, tracepoint in source.hooks.items()}
 TAILS = {function: array for source in SOURCES for function, array in source.tails.items()}

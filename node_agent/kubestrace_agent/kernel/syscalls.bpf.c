@@ -1,5 +1,6 @@
 /* Counts system calls by container: sys_enter notes the start in the task, sys_exit counts into the row.
  * Given by the command line: MAX_SLOTS, MAX_ROWS, SLOT_ROWS, and offsets of the running kernel (probe.py). */
+#include "reads.h"
 #include "syscalls.h"
 
 struct task_struct;
@@ -278,6 +279,9 @@ static __always_inline void count_unpaired(struct config *cfg, struct task_struc
   count_result(row, id, generation, result);
 }
 
+/* In waits.bpf.c. */
+static __always_inline u32 row_of_wait(struct task_struct *task, u64 regs, u32 id, u32 generation, u64 ns, s64 result);
+
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
@@ -291,6 +295,8 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     entry->start_ns = 0;
     entry->last_ns = ns;
     if (id == NO_ROW) return 0; /* counted as lost by the entry */
+    if (__builtin_expect(ns >= LEAST_WAIT_NS, 0))
+      id = entry->row = row_of_wait(task, ctx->args[0], id, generation, ns, ctx->args[1]);
     struct head *head = heads.lookup(&id);
     struct row *row = row_at(id);
     /* A slot may have ended in the meantime; its row may even be another's by now. */

@@ -6,6 +6,11 @@
 #define ABI_NUMBERS 512
 #define INDEX_ENTRIES (4 * ABI_NUMBERS)
 enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
+/* Beside the ABI in a row's key and head: the row of those calls that waited for somebody at the other end. */
+#define WAITED 0x100
+#define ABI_MASK 0xff
+/* Calls by a descriptor that were shorter did not wait. */
+#define LEAST_WAIT_NS 100000
 
 /* Values of the index beside row ids (1..0x7ffe): no row yet, not wanted, and a flag for calls that never return. */
 #define NO_ROW 0

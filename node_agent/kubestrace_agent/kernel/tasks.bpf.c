@@ -7,7 +7,6 @@ struct bpf_iter__task {
 };
 
 #ifdef WALK
-#include "reads.h"
 /* Helper 175 (Linux has it since 5.15): bcc's own headers may be older. */
 static void *(*const task_regs)(struct task_struct *task) = (void *)175;
 BPF_PERCPU_ARRAY(walk_notes, struct note, 1);
@@ -118,7 +117,7 @@ static __always_inline void read_descriptor(struct call *call, u32 which, u32 sh
 }
 
 static __always_inline void tell_flight(void *seq, struct in_flight *record, struct task_struct *task) {
-  u32 zero = 0, shape = shape_of(record->abi, record->nr);
+  u32 zero = 0, shape = shape_of(record->abi & ABI_MASK, record->nr);
   struct call *call = walk_scratch.lookup(&zero);
   if (!call) return;
   call->end_ns = call->length_ns = call->result = 0;
@@ -173,6 +172,11 @@ BPF_ITER(task) {
   LOAD(u32, pid, task, PID_OFFSET);
   record.tid = tid;
   record.pid = pid;
+#ifdef WALK
+  u64 since = record.start_ns ? record.start_ns : record.since_ns, now = bpf_ktime_get_ns();
+  u64 ns = !record.seen || now > since + LEAST_WAIT_NS ? LEAST_WAIT_NS : 0;
+  if (ns && has_waited(task, (u64)task_regs(task), record.abi, record.nr, ns, 0)) record.abi |= WAITED;
+#endif
   LOAD(u64, meta, ctx, 0);
   LOAD(u64, seq, meta, 0);
   tell_flight(seq, &record, task);

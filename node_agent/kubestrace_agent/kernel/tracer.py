@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from kubestrace_agent.kernel import bpf, index, layout
+from kubestrace_agent.kernel import bpf, calls, index, layout
 from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.flights import Flights
 from kubestrace_agent.kernel.programs import COUNTING, FOLLOWING, Programs, UnsupportedKernelError
@@ -58,6 +58,7 @@ class Tracer:
         self._rows = Rows(maps)
         self._abis = abi_names(platform.machine())
         self._views = views(programs, self._abis)
+        calls.write_descriptor_calls(maps, self._abis)
         self._flights = Flights(programs, self._abis)
         self._max_containers = max_containers
         self._slots: dict[int, Slot] = {}
@@ -275,7 +276,7 @@ class Tracer:
             generation, abi, number = self._rows.owner(row)
             slot = slots.get(generation)
             if slot is not None:
-                key = SyscallKey(self._abis[abi], number)
+                key = SyscallKey(self._abis[abi & layout.ABI_MASK], number, bool(abi & layout.WAITED))
                 reading = slot.readings.setdefault(key, Reading())
                 reading.take(self._rows.read(row), odd.get((generation, row), {}))
 

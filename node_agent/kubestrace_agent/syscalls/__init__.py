@@ -1,6 +1,7 @@
 """System calls by name: tables per ABI, strace's classes, patterns as in TraceSession spec.syscalls. Pure."""
 
 from kubestrace_agent.syscalls.numbers import (
+    DESCRIPTOR_WAITS,
     UNKNOWN_NUMBERS,
     WAITS,
     SyscallKey,
@@ -8,10 +9,12 @@ from kubestrace_agent.syscalls.numbers import (
     errno_name,
     name,
     names,
+    waits,
 )
 from kubestrace_agent.syscalls.patterns import Selection, SyscallPatternError, parse_patterns
 
 __all__ = [
+    "DESCRIPTOR_WAITS",
     "UNKNOWN_NUMBERS",
     "WAITS",
     "Selection",
@@ -22,4 +25,5 @@ __all__ = [
     "name",
     "names",
     "parse_patterns",
+    "waits",
 ]

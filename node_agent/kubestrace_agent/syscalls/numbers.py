@@ -17,7 +17,7 @@ _TABLES = {
 # As the programs number them: native, compat, x32.
 _ABIS = {"x86_64": ("x86_64", "i386", "x32"), "aarch64": ("aarch64", "arm")}
 
-# Calls whose purpose is to wait for something or someone. A read or recv may wait too, but it also works.
+# Calls whose purpose is to wait for something or someone.
 WAITS = frozenset(
     {
         "accept", "accept4", "clock_nanosleep", "clock_nanosleep_time64", "epoll_pwait", "epoll_pwait2", "epoll_wait",
@@ -31,12 +31,23 @@ WAITS = frozenset(
 )  # fmt: skip
 
 
+# Calls by a descriptor that wait where somebody is at its other end: a socket, a pipe, a terminal, an event.
+DESCRIPTOR_WAITS = frozenset(
+    {
+        "connect", "read", "readv", "recv", "recvfrom", "recvmmsg", "recvmmsg_time64", "recvmsg", "send", "sendmmsg",
+        "sendmsg", "sendto", "write", "writev",
+    }
+)  # fmt: skip
+
+
 class SyscallKey(NamedTuple):
     """A system call as the kernel tells them apart."""
 
     # "x86_64", "i386", "x32", "aarch64", "arm".
     abi: str
     number: int
+    # Those calls of this number that waited for somebody at the other end of a descriptor; in no selection.
+    waited: bool = False
 
 
 def abi_names(machine: str) -> tuple[str, ...]:
@@ -52,6 +63,11 @@ def names(abi: str) -> dict[int, str]:
 def name(key: SyscallKey) -> str:
     """Strace's name, "syscall_N" where no table has the number."""
     return _TABLES[key.abi].get(key.number) or f"syscall_{key.number}"
+
+
+def waits(key: SyscallKey) -> bool:
+    """Whether these calls waited: by their purpose, or for somebody at the other end of a descriptor."""
+    return key.waited or name(key) in WAITS
 
 
 def errno_name(number: int) -> str:

@@ -33,7 +33,10 @@ def test_calls_in_flight_at_the_end_are_unreturned(runs: Runs) -> None:
     now = runs.snapshot(slot)
     difference = runs.since(slot)
 
-    assert sorted(call.key for call in now.in_flight) == [SyscallKey("x86_64", 0)] + [SyscallKey("x86_64", 202)] * 5
+    assert (
+        sorted(call.key for call in now.in_flight)
+        == [SyscallKey("x86_64", 0, waited=True)] + [SyscallKey("x86_64", 202)] * 5
+    )
     assert {call.pid for call in now.in_flight} == {run.process.pid}
     assert len({call.tid for call in now.in_flight}) == 6
     assert all(0.05e9 < call.age_ns < 5e9 for call in now.in_flight)

@@ -63,6 +63,17 @@ def test_only_what_the_trace_wants_is_in_it() -> None:
     assert [each.name for each in others.syscalls] == ["syscall_400"]
 
 
+def test_calls_that_waited_are_a_row_of_their_own() -> None:
+    """The same call, in the same selection; only one of the two is work."""
+    worked, waited = Row(10, 1, 0, {}, {10: 1}, ((1, 10),)), Row(900, 0, 0, {}, {60: 2}, ((1, 500),))
+    now = RawCounts(epoch=1, rows={READ: worked, READ._replace(waited=True): waited})
+
+    for wanted in (None, frozenset({READ})):
+        found = [(each.name, each.wait, each.calls) for each in between(None, now, wanted).syscalls]
+        assert found == [("read", True, 2), ("read", False, 2)]
+    assert between(None, now, frozenset({GETPID})).syscalls == []
+
+
 def test_io_uring_is_said_whatever_is_wanted() -> None:
     """Its work shows as no call, so a filter must not hide it."""
     ring = RawCounts(epoch=1, rows={SyscallKey("x86_64", 426): Row(10, 0, 0, {}, {10: 1}, ((1, 10),))})

@@ -128,6 +128,22 @@ def test_waits_are_summed_apart() -> None:
     assert (merged.total_ns, merged.wait_ns) == (7, 11)
 
 
+def test_two_rows_of_one_call_stay_two() -> None:
+    """Reads that waited and reads that worked are added up over containers, never with each other."""
+    reports = [
+        agent_pb2.Report(node=node, containers=[container(calls=1), container(calls=10, wait=True)])
+        for node in ("n1", "n2")
+    ]
+
+    merged = merge.merge(reports)
+
+    assert {key: row.calls for key, row in merged.syscalls.items()} == {
+        SyscallKey("read"): 2,
+        SyscallKey("read", wait=True): 20,
+    }
+    assert merged.calls == 22
+
+
 def test_the_agents_cost_is_that_of_the_dearest_node() -> None:
     """Agents of one node ran one after the other; each node's use is kept, none is added."""
     merged = merge.merge(
