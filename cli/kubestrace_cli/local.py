@@ -65,9 +65,12 @@ class _Local:
             options.target,
             duration_seconds=options.duration_seconds,
             syscalls=options.syscalls,
-            slow_milliseconds=options.slow_milliseconds,
-            stacks=options.stacks,
-            timeline=options.timeline,
+            asked=sessions.Asked(
+                timeline=options.timeline,
+                slow_milliseconds=options.slow_milliseconds,
+                stacks=options.stacks,
+                processes=options.processes,
+            ),
         )
         self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
         self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)

@@ -10,6 +10,8 @@ MAX_DURATION_SECONDS = 3600
 MAX_BUCKETS = 240
 DEFAULT_DURATION_SECONDS = 30
 MAX_SLOW_MILLISECONDS = 60_000
+MAX_PROCESSES = 100
+DEFAULT_PROCESSES = 20
 
 _EPILOG = """\
 What to trace (exactly one):
@@ -60,6 +62,7 @@ class Options:
     container: str | None = None
     command: tuple[str, ...] = ()
     timeline: int | None = None  # buckets; None: as the session says
+    processes: int | None = None  # how many; None: as the session says
 
     @property
     def target(self) -> dict[str, object]:
@@ -111,7 +114,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         description="Counts and times the system calls of one program, process, cgroup or container of this machine, "
         "exactly, in the kernel: the same engine and the same result as a TraceSession in a cluster. Needs root.",
         usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [--slow MILLISECONDS [--stacks]]\n"
-        "                        [--timeline N] [-o table|yaml|json] [--to FILE]\n"
+        "                        [--timeline N] [--processes [N]] [-o table|yaml|json] [--to FILE]\n"
         "                        (--pid P | --cgroup PATH | --container ID | -- COMMAND ...)",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -157,6 +160,11 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         help=f"also count by time, in N equal parts of the duration, 1 to {MAX_BUCKETS}, none shorter than 100 ms; "
         "without a duration, in up to N parts of 100 ms, 200 ms, 400 ms ..., as long as COMMAND needs",
     )  # fmt: skip
+    session.add_argument(
+        "--processes", type=_processes, nargs="?", const=DEFAULT_PROCESSES, metavar="N",
+        help="also count by process and thread, as strace -f -c for each, with what was executed and how it ended: the "
+        f"N processes with the most time, 1 to {MAX_PROCESSES} ({DEFAULT_PROCESSES} without N)",
+    )  # fmt: skip
 
 
 def _add_result_arguments(local: argparse.ArgumentParser) -> None:
@@ -194,6 +202,7 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         container=options.container,
         command=tuple(command or ()),
         timeline=options.timeline,
+        processes=options.processes,
     )
 
 
@@ -242,6 +251,12 @@ def _slow(text: str) -> int:
 def _buckets(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_BUCKETS:
         raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to {MAX_BUCKETS}")
+    return int(text)
+
+
+def _processes(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to {MAX_PROCESSES}")
     return int(text)
 
 

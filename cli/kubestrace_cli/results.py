@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import yaml
 
+from kubestrace_cli import process_lines
 from kubestrace_cli.endings import Ending
 from kubestrace_cli.sessions import Session
 from kubestrace_operator import conditions, merge, progress
@@ -140,6 +141,8 @@ def table(document: Mapping[str, Any]) -> str:
     if "slowCalls" in state:
         lines += ["", *_slow_calls(state["slowCalls"])]
     lines += _unreturned(state["unreturned"])
+    if "processes" in state:
+        lines += ["", *process_lines.lines(state["processes"], state["otherProcesses"])]
     lines += ["", *_remarks(state)]
     return "\n".join(lines) + "\n"
 
@@ -194,6 +197,8 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"Slow calls that had no room and may be missing in the list: {trust['slowCallsLost']}."
     if trust.get("stacksLost"):
         yield f"Stacks that were not taken: {trust['stacksLost']}."
+    if trust.get("execsLost"):
+        yield f"Programs that were executed and are not told, as there was no room: {trust['execsLost']}."
     if trust["unmatchedCalls"]:
         yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:

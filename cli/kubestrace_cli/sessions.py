@@ -67,6 +67,8 @@ class Session:
         if slow := self.views.slow_calls:
             views["slowCalls"] = {"thresholdMilliseconds": slow.threshold_milliseconds, "limit": slow.limit}
             views["slowCalls"] |= {"stacks": True} if slow.stacks else {}
+        if self.views.processes is not None:
+            views["processes"] = {"top": self.views.processes}
         return views
 
     def document(self, status: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,40 +90,62 @@ class Session:
         }
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Views that the command line asks for; None: as the file says."""
+
+    # Buckets.
+    timeline: int | None = None
+    slow_milliseconds: int | None = None
+    # Those of slow calls, whoever asked for these.
+    stacks: bool = False
+    processes: int | None = None
+
+
+NOTHING_ASKED = Asked()
+
+
 def make(
     file: Path | None,
     traced: Mapping[str, Any],
     *,
     duration_seconds: int | None,
     syscalls: tuple[str, ...] | None,
-    timeline: int | None = None,
-    slow_milliseconds: int | None = None,
-    stacks: bool = False,
+    asked: Asked = NOTHING_ASKED,
 ) -> Session:
     """Return the session; what is given here holds before the file, and the file before the defaults.
 
-    `stacks` asks for those of slow calls, whoever asked for these. Raises SessionFileError.
+    Raises SessionFileError.
     """
     body = _read(file) if file else {}
     wanted = body.get("spec") or {}
     parsed = _parsed(file, wanted)
     if duration_seconds is None and (wanted.get("durationSeconds") is not None or "command" not in traced):
         duration_seconds = parsed.duration_seconds
-    timeline = parsed.views.timeline if timeline is None else timeline
-    _check_room(file, timeline, duration_seconds)
     metadata = body.get("metadata") or {"name": _DEFAULT_NAME}
-    slow_calls = _slow_calls(parsed.views.slow_calls, slow_milliseconds)
-    if stacks:
-        if slow_calls is None:
-            raise SessionFileError(file or Path("--stacks"), "no slow calls are asked for: say --slow MILLISECONDS too")
-        slow_calls = replace(slow_calls, stacks=True)
+    views = _views(file, parsed.views, asked)
+    _check_room(file, views.timeline, duration_seconds)
     return Session(
         metadata=metadata,
         target=wanted.get("target") or {"podName": metadata.get("name") or _DEFAULT_NAME},
         traced=traced,
         duration_seconds=duration_seconds,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
-        views=replace(parsed.views, timeline=timeline, slow_calls=slow_calls),
+        views=views,
+    )
+
+
+def _views(file: Path | None, views: spec.Views, asked: Asked) -> spec.Views:
+    slow_calls = _slow_calls(views.slow_calls, asked.slow_milliseconds)
+    if asked.stacks:
+        if slow_calls is None:
+            raise SessionFileError(file or Path("--stacks"), "no slow calls are asked for: say --slow MILLISECONDS too")
+        slow_calls = replace(slow_calls, stacks=True)
+    return replace(
+        views,
+        timeline=views.timeline if asked.timeline is None else asked.timeline,
+        slow_calls=slow_calls,
+        processes=views.processes if asked.processes is None else asked.processes,
     )
 
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.process_calls import MAX_TOP
 from kubestrace_agent.slow_calls import MAX_LIMIT, MAX_THRESHOLD_NS, MIN_THRESHOLD_NS
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
         _check_timeline(request.views.timeline, limits)
     if request.views.HasField("slow_calls"):
         _check_slow_calls(request.views.slow_calls)
+    if request.views.HasField("processes") and not 1 <= request.views.processes.top <= MAX_TOP:
+        raise InvalidRequestError(
+            "InvalidProcesses", f"top is {request.views.processes.top}, and must be from 1 to {MAX_TOP}"
+        )
 
 
 def _check_slow_calls(view: agent_pb2.SlowCallsView) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from kubestrace_agent import stacks
+from kubestrace_agent.process_calls import Processes
 from kubestrace_agent.slow_calls import Slowest
 
 if TYPE_CHECKING:
@@ -57,4 +58,6 @@ def collectors(views: agent_pb2.Views, wanted: Wanted, names: Names) -> list[Col
         made.append(Slowest(slow.threshold_nanoseconds, slow.limit, wanted, names if slow.stacks else None))
         if slow.stacks:
             made.append(stacks.Lost())
+    if views.HasField("processes"):
+        made.append(Processes(views.processes.top, wanted))
     return made

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from kubestrace_operator import documents, table, timelines
+from kubestrace_operator import moments, table, timelines
 from kubestrace_protos.v1 import agent_pb2
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -19,7 +19,7 @@ def document(timeline: timelines.Timeline, grid: timelines.Grid, start: datetime
     """Return status.timeline without its containers: one number for each bucket that has begun."""
     series = _columns(timeline, length(timeline, grid, start, now))
     return {
-        "startTime": documents.precise(start),
+        "startTime": moments.precise(start),
         "bucketNanoseconds": grid.bucket_ns,
         "lateSnapshots": timeline.late,
         **series,

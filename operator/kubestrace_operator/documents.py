@@ -2,21 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from kubestrace_operator.conditions import Outcome
 from kubestrace_operator.merge import ContainerRow, SyscallRow
+from kubestrace_operator.moments import moment, precise
 from kubestrace_operator.progress import Failure
 from kubestrace_operator.single_calls import SlowCallRow, UnreturnedRow
 from kubestrace_protos.v1 import agent_pb2
 
 MAX_MESSAGE_CHARACTERS = 1024
-
-
-def precise(when: datetime) -> str:
-    """Return a time in the API's notation, to the microsecond."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def shortened(outcome: Outcome) -> Outcome:
@@ -92,9 +87,7 @@ def container(row: ContainerRow) -> dict[str, Any]:
 def slow_call(row: SlowCallRow) -> dict[str, Any]:
     """Return a row of slowCalls. What came from an agent is bounded there."""
     call = row.call
-    start = moment(call.start_time_unix_nanoseconds // 1_000_000_000 * 1_000_000_000)
-    # Exact: a float of today's nanoseconds is not, to the microsecond.
-    start = start.replace(microsecond=call.start_time_unix_nanoseconds % 1_000_000_000 // 1000)
+    start = moment(call.start_time_unix_nanoseconds)
     document: dict[str, Any] = {"time": precise(start), "syscall": call.name}
     if call.abi:
         document["abi"] = call.abi
@@ -160,8 +153,3 @@ def gap(gap: agent_pb2.Gap) -> dict[str, str]:
     if gap.end_time_unix_nanoseconds:
         document["endTime"] = precise(moment(gap.end_time_unix_nanoseconds))
     return document
-
-
-def moment(unix_nanoseconds: int) -> datetime:
-    """Return a time of the wire as a datetime."""
-    return datetime.fromtimestamp(unix_nanoseconds / 1e9, UTC)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from kubestrace_operator import histograms, timelines
+from kubestrace_operator import histograms, processes, timelines
+from kubestrace_operator.processes import Processes
 from kubestrace_operator.single_calls import SlowCallRow, UnreturnedRow, oldest, slowest
 from kubestrace_protos.v1 import agent_pb2
 
@@ -87,6 +88,7 @@ class Trust:
     agent_cpu_millicores: dict[str, int] = field(default_factory=dict)
     slow_calls_lost: int = 0
     stacks_lost: int = 0
+    process_calls_lost: int = 0
     skipped_calls: int = 0
 
 
@@ -99,6 +101,7 @@ class Merged:
     trust: Trust = field(default_factory=Trust)
     # The slowest, as they are shown: calls that work, then those that wait.
     slow_calls: list[SlowCallRow] = field(default_factory=list)
+    processes: Processes = field(default_factory=Processes)
 
     @property
     def calls(self) -> int:
@@ -175,7 +178,7 @@ def from_report(report: agent_pb2.Report) -> Merged:
     slow = [
         SlowCallRow(call, each.state.container, report.node) for each in report.containers for call in each.slow_calls
     ]
-    return Merged(rows, containers, _trust(report.node, report.trust), slowest(slow))
+    return Merged(rows, containers, _trust(report.node, report.trust), slowest(slow), processes.from_report(report))
 
 
 def add(parts: Iterable[Merged]) -> Merged:
@@ -186,6 +189,7 @@ def add(parts: Iterable[Merged]) -> Merged:
         _add_containers(part.containers for part in parts),
         _add_trust(part.trust for part in parts),
         slowest(row for part in parts for row in part.slow_calls),
+        processes.add(part.processes for part in parts),
     )
 
 
@@ -294,6 +298,7 @@ def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
         lost_calls=trust.lost_calls,
         slow_calls_lost=trust.slow_calls_lost,
         stacks_lost=trust.stacks_lost,
+        process_calls_lost=trust.process_calls_lost,
         skipped_calls=trust.skipped_calls,
         io_uring=trust.io_uring,
         gaps=list(trust.gaps),
@@ -308,6 +313,7 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
         total.lost_calls += part.lost_calls
         total.slow_calls_lost += part.slow_calls_lost
         total.stacks_lost += part.stacks_lost
+        total.process_calls_lost += part.process_calls_lost
         total.skipped_calls += part.skipped_calls
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)

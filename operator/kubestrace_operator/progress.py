@@ -84,6 +84,9 @@ def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str
     if trust.slow_calls_lost:
         sentence = f"{_many(trust.slow_calls_lost, 'slow call')} had no room: slowCalls may miss some."
         missing.append(("SlowCallsLost", sentence))
+    if trust.process_calls_lost:
+        sentence = f"{_many(trust.process_calls_lost, 'call')} counted in no process, as there was no room."
+        missing.append(("ProcessCallsLost", sentence))
     return missing
 
 

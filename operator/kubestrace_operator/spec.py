@@ -24,6 +24,8 @@ DEFAULT_THRESHOLD_MILLISECONDS = 10
 MAX_THRESHOLD_MILLISECONDS = 60_000
 DEFAULT_SLOW_CALLS = 50
 MAX_SLOW_CALLS = 200
+DEFAULT_PROCESSES = 20
+MAX_PROCESSES = 100
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 # As the API server has them. Names go into paths and queries: nothing else may be in them.
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -106,6 +108,8 @@ class Views:
     # Buckets of the session's duration.
     timeline: int | None = None
     slow_calls: SlowCalls | None = None
+    # How many processes are shown.
+    processes: int | None = None
 
 
 NO_VIEWS = Views()
@@ -135,7 +139,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         duration_seconds=duration_seconds,
         syscalls=top.strings("syscalls"),
         cancel=top.boolean("cancel"),
-        views=_views(top.nested("views", ["timeline", "slowCalls"]), duration_seconds),
+        views=_views(top.nested("views", ["timeline", "slowCalls", "processes"]), duration_seconds),
     )
     if top.problems:
         raise InvalidSpecError(tuple(top.problems))
@@ -179,6 +183,7 @@ def _views(views: fields.Fields, duration_seconds: int) -> Views:
     return Views(
         timeline=_timeline(views, duration_seconds) if views.has("timeline") else None,
         slow_calls=_slow_calls(views) if views.has("slowCalls") else None,
+        processes=_processes(views) if views.has("processes") else None,
     )
 
 
@@ -187,6 +192,10 @@ def _slow_calls(views: fields.Fields) -> SlowCalls:
     threshold = slow.integer("thresholdMilliseconds", DEFAULT_THRESHOLD_MILLISECONDS, 1, MAX_THRESHOLD_MILLISECONDS)
     limit = slow.integer("limit", DEFAULT_SLOW_CALLS, 1, MAX_SLOW_CALLS)
     return SlowCalls(threshold, limit, stacks=slow.boolean("stacks"))
+
+
+def _processes(views: fields.Fields) -> int:
+    return views.nested("processes", ["top"]).integer("top", DEFAULT_PROCESSES, 1, MAX_PROCESSES)
 
 
 def _timeline(views: fields.Fields, duration_seconds: int) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kubestrace_operator import charts, conditions, documents, table
+from kubestrace_operator import charts, conditions, documents, moments, processes, table
 from kubestrace_operator.conditions import Completeness
 from kubestrace_operator.merge import Merged, SyscallRow
 from kubestrace_operator.progress import Progress, completeness
@@ -22,6 +22,7 @@ MAX_LISTED = 100
 _WAIT_SHARE = 4
 # Slow calls may take this share of the room.
 _SLOW_SHARE = 2
+_PROCESSES_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class _Limits:
     gaps: int
     slow_calls: int = 0
     unreturned: int = 0
+    processes: int = 0
 
 
 def status(
@@ -83,16 +85,17 @@ def _everything(build: "_Builder") -> _Limits:
     most = max(len(build.rows), len(build.errors), len(build.merged.containers))
     most = max(most, len(build.progress.failures), len(build.merged.trust.gaps), len(build.slow_calls))
     most = max(most, len(build.unreturned))
-    return _Limits(most, most, most, most, most, most, most)
+    return _Limits(most, most, most, most, most, most, most, processes.MAX_ROWS)
 
 
 def _limits(build: "_Builder", listed: int, limit_bytes: int) -> "_LimitsFor":
     containers = len(build.merged.containers) if listed == MAX_LISTED else listed
-    slow_calls = min(_slow_calls_in(build.slow_calls, limit_bytes // _SLOW_SHARE), 4 * listed)
-    return _LimitsFor(listed, min(containers, 4 * listed), slow_calls)
+    slow_calls = min(_rows_in(build.slow_calls, limit_bytes // _SLOW_SHARE), 4 * listed)
+    shown = min(_rows_in(build.processes, limit_bytes // _PROCESSES_SHARE), 4 * listed)
+    return _LimitsFor(listed, min(containers, 4 * listed), slow_calls, shown)
 
 
-def _slow_calls_in(rows: Sequence[Mapping[str, Any]], limit_bytes: int) -> int:
+def _rows_in(rows: Sequence[Mapping[str, Any]], limit_bytes: int) -> int:
     """Return how many of the first rows take no more than so many bytes."""
     sums = itertools.accumulate(size(row) + 1 for row in rows)
     return sum(1 for _ in itertools.takewhile(lambda total: total <= limit_bytes, sums))
@@ -103,10 +106,13 @@ class _LimitsFor:
     listed: int
     containers: int
     slow_calls: int
+    processes: int
 
     def __call__(self, syscalls: int) -> _Limits:
         errors = min(self.listed, syscalls or self.listed)
-        return _Limits(syscalls, errors, self.containers, self.listed, self.listed, self.slow_calls, self.listed)
+        return _Limits(
+            syscalls, errors, self.containers, self.listed, self.listed, self.slow_calls, self.listed, self.processes
+        )
 
 
 def _most_that_fit(build: "_Builder", limits: _LimitsFor, limit_bytes: int) -> int:
@@ -174,6 +180,8 @@ class _Builder:
         shown = merged.slow_calls[: views.slow_calls.limit if views.slow_calls else 0]
         self.slow_calls = [documents.slow_call(row) for row in shown]
         self.unreturned = [documents.unreturned(row) for row in merged.unreturned]
+        self._busiest = processes.shown(merged.processes, views.processes or 0)
+        self.processes = [processes.document(row) for row in self._busiest.rows]
         self._completeness = completeness(merged, progress)
 
     def timelines(self) -> list[dict[str, Any]]:
@@ -190,9 +198,9 @@ class _Builder:
         progress = self.progress
         document: dict[str, Any] = {"observedGeneration": progress.generation, "phase": progress.outcome.phase}
         if progress.start is not None:
-            document["startTime"] = documents.precise(progress.start)
+            document["startTime"] = moments.precise(progress.start)
         if progress.completion is not None:
-            document["completionTime"] = documents.precise(progress.completion)
+            document["completionTime"] = moments.precise(progress.completion)
         document["conditions"] = conditions.conditions(
             documents.shortened(progress.outcome),
             complete,
@@ -214,6 +222,9 @@ class _Builder:
             document["unreturned"] = self.unreturned[: limits.unreturned]
             if self.progress.views.slow_calls is not None:
                 document["slowCalls"] = self.slow_calls[: limits.slow_calls]
+            if self.progress.views.processes is not None:
+                document["processes"] = self.processes[: limits.processes]
+                document["otherProcesses"] = processes.others(processes.shown(self._busiest, limits.processes))
             document["trust"] = self._trust(limits)
             if self.progress.timeline is not None:
                 end = self.progress.completion or self._now
@@ -255,6 +266,9 @@ class _Builder:
             document["slowCallsLost"] = trust.slow_calls_lost
             if self.progress.views.slow_calls.stacks:
                 document["stacksLost"] = trust.stacks_lost
+        if self.progress.views.processes is not None:
+            document["processCallsLost"] = trust.process_calls_lost
+            document["execsLost"] = self.merged.processes.execs_lost
         modes = self.progress.cgroup_modes
         if modes:
             document["cgroupMode"] = next(iter(modes)) if len(modes) == 1 else "mixed"
@@ -268,5 +282,6 @@ class _Builder:
             (self._gaps, limits.gaps),
             (self.slow_calls, limits.slow_calls),
             (self.unreturned, limits.unreturned),
+            (self.processes, limits.processes),
         ]
         return bool(left_out) or any(len(rows) > limit for rows, limit in cut)

@@ -23,6 +23,8 @@ def collected(wanted: Views) -> agent_pb2.Views:
         views.slow_calls.threshold_nanoseconds = 1_000_000 * slow.threshold_milliseconds
         views.slow_calls.limit = slow.limit
         views.slow_calls.stacks = slow.stacks
+    if wanted.processes is not None:
+        views.processes.top = wanted.processes
     return views
 
 

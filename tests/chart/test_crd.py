@@ -109,6 +109,7 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
             "less than or equal to 60000",
         ),
         ({"target": {"podName": "x"}, "views": {"slowCalls": {"limit": 201}}}, "less than or equal to 200"),
+        ({"target": {"podName": "x"}, "views": {"processes": {"top": 101}}}, "less than or equal to 100"),
         ({"target": {"podName": "x"}, "views": {"weather": {}}}, 'unknown field "spec.views.weather"'),
         (timeline(0), "greater than or equal to 1"),
         (timeline(241), "less than or equal to 240"),
@@ -228,10 +229,35 @@ def full_status() -> dict[str, Any]:
             "gaps": [{**place, **why, "startTime": time, "endTime": time}],
             "slowCallsLost": 1,
             "stacksLost": 1,
+            "processCallsLost": 1,
+            "execsLost": 2,
             "ioUring": True,
             "cgroupMode": "hybrid",
             "agentCpuMillicores": 4,
         },
+        "processes": [
+            {
+                "pid": 7,
+                "parentPid": 1,
+                "hostPid": 48213,
+                "command": "./app",
+                "executable": "/srv/app",
+                "startTime": "2026-11-23T14:00:01.123456Z",
+                "lifetimeNanoseconds": 2**53 + 1,
+                "exitCode": 3,
+                "signal": "SIGKILL",
+                **totals,
+                "threads": 2,
+                "syscalls": [
+                    {"name": "read", "abi": "i386", "calls": 3, "errors": 1, "totalNanoseconds": 7, "wait": False}
+                ],
+                "busiestThreads": [{"tid": 8, "hostTid": 48214, "name": "io", **totals}],
+                "execs": [{"time": "2026-11-23T14:00:01.123456Z", "command": "app", "executable": "/srv/app"}],
+                "execsSeen": 1,
+                **place,
+            }
+        ],
+        "otherProcesses": {"processes": 4, **totals},
         "slowCalls": [
             {
                 "time": "2026-11-23T14:00:01.123456Z",

@@ -116,8 +116,12 @@ class Run:
 
     def finish(self) -> str:
         """Close its input, wait for its end, give the rest of its output."""
+        return self.finish_with(0)
+
+    def finish_with(self, exit_code: int) -> str:
+        """Finish a program that ends with this exit code."""
         output, _ = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0, self.process.returncode
+        assert self.process.returncode == exit_code, self.process.returncode
         return output.decode()
 
     def end(self) -> None:

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 
 MAP_TYPE_PERCPU_ARRAY = 6
+MAP_TYPE_RINGBUF = 27
 TRACE_ITER = 28
 
 _KEY_U32 = struct.Struct("=I")
@@ -128,6 +129,12 @@ def keys(fd: int, key_size: int) -> Iterator[bytes]:
 def create_percpu_array(name: str, value_size: int, entries: int) -> int:
     """A new per-CPU array; the file descriptor."""
     fd = _lib().bpf_map_create(MAP_TYPE_PERCPU_ARRAY, name.encode(), 4, value_size, entries, None)
+    return _check(fd, "BPF_MAP_CREATE")
+
+
+def create_ring(name: str, size: int) -> int:
+    """A new ring buffer of so many bytes, a power of two and whole pages; the file descriptor."""
+    fd = _lib().bpf_map_create(MAP_TYPE_RINGBUF, name.encode(), 0, 0, size, None)
     return _check(fd, "BPF_MAP_CREATE")
 
 

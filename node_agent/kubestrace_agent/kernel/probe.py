@@ -7,6 +7,7 @@ Run as a child process by tracer (`python -m kubestrace_agent.kernel.probe FD MA
 
 import array
 import contextlib
+import ctypes
 import json
 import os
 import platform
@@ -167,16 +168,38 @@ def _load(program: Any, sources: list[Source]) -> tuple[dict[str, int], dict[str
     loaded, problems = {}, {}
     for source in sources:
         for name in source.programs:
-            kind = program.TRACING if name in source.iterators else program.RAW_TRACEPOINT
+            load = _load_iterator if name in source.iterators else _load_hook
             with _standard_error_kept() as complaints:
                 try:
-                    loaded[name] = program.load_func(name, kind).fd
+                    loaded[name] = load(program, name)
                 except Exception as error:  # bcc raises plain Exception
                     problem = _denied(f"The program {name}", _last_words(complaints))
                     if name in source.needed:
                         raise problem from error
                     problems[name] = str(problem)
     return loaded, problems
+
+
+def _load_hook(program: Any, name: str) -> int:
+    fd: int = program.load_func(name, program.RAW_TRACEPOINT).fd
+    return fd
+
+
+def _load_iterator(program: Any, name: str) -> int:
+    """By libbcc's own function: bcc's Python knows the kind by the function's name, and so one iterator of each.
+
+    One that is not called for its kind (bpf_iter__KIND) is over tasks.
+    """
+    from bcc.libbcc import lib  # noqa: PLC0415 - as above
+
+    module, words = program.module, name.encode()
+    code, size = ctypes.c_void_p(lib.bpf_function_start(module, words)), lib.bpf_function_size(module, words)
+    kind, licence = program.TRACING, lib.bpf_module_license(module)
+    name_of_kind = words if name.startswith("bpf_iter__") else b"bpf_iter__task"
+    fd: int = lib.bcc_prog_load(kind, name_of_kind, code, size, ctypes.c_char_p(licence), 0, 0, None, 0)
+    if fd < 0:
+        raise OSError(-fd, f"the iterator {name} was refused: {os.strerror(-fd)}")
+    return fd
 
 
 def _map_fds(program: Any, sources: list[Source]) -> dict[str, int]:

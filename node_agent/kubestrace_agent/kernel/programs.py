@@ -129,15 +129,19 @@ class Programs:
 
     def tasks_in_calls(self) -> bytes:
         """The iterator's records (layout.IN_FLIGHT) for all tasks; nothing where the kernel has no iterators."""
-        if _ITERATOR not in self._programs:
-            return b""
+        # Without it only the calls in flight are unknown: the counts are as exact as before.
+        return self.walk(_ITERATOR) or b""
+
+    def walk(self, iterator: str) -> bytes | None:
+        """What an iterator over all tasks says; None where the kernel does not take it or cannot run it."""
+        if iterator not in self._programs:
+            return None
         try:
-            return self._iterate(_ITERATOR)
+            return self._iterate(iterator)
         except OSError as error:
-            # Without it only the calls in flight are unknown: the counts are as exact as before.
-            self.problems[_ITERATOR] = f"The iterator over tasks cannot be run: {error}"
-            os.close(self._programs.pop(_ITERATOR))
-            return b""
+            self.problems[iterator] = f"The iterator over tasks cannot be run: {error}"
+            os.close(self._programs.pop(iterator))
+            return None
 
     def iterate(self, name: str, *, tid: int = 0, most: int) -> bytes:
         """What an iterator says, of one task where the kernel can tell it apart; nothing where it cannot be run."""

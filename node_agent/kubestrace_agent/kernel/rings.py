@@ -1,7 +1,11 @@
 """A ring buffer that the programs write and a view reads. Used by the views."""
 
 import mmap
+import os
 from collections.abc import Iterator
+from typing import Self
+
+from kubestrace_agent.kernel import bpf
 
 # A record: length with two flags, then the page it is in; data is padded to 8 bytes.
 HEAD_BYTES = 8
@@ -20,6 +24,21 @@ class Ring:
         self._consumer = mmap.mmap(fd, page)
         self._producer = mmap.mmap(fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
         self._data_at = page
+        # The array of maps in which it stands, where it was made for that, and its own file descriptor.
+        self._stands_in: tuple[int, int] | None = None
+
+    @classmethod
+    def make(cls, name: str, size: int, array: int) -> Self:
+        """A new ring, at the head of an array of maps until it is closed. Raises OSError."""
+        fd = bpf.create_ring(name, size)
+        try:
+            bpf.update(array, bpf.key_u32(0), bpf.key_u32(fd))
+            made = cls(fd, size)
+        except BaseException:
+            os.close(fd)
+            raise
+        made._stands_in = array, fd
+        return made
 
     def read(self) -> Iterator[bytes]:
         """The records that are complete, oldest first; those behind one that is still being written come next time."""
@@ -38,6 +57,10 @@ class Ring:
             words[0] = position
 
     def close(self) -> None:
-        """Unmap."""
+        """Unmap, and give the ring back where it was made here."""
         self._consumer.close()
         self._producer.close()
+        if self._stands_in is not None:
+            array, fd = self._stands_in
+            bpf.delete(array, bpf.key_u32(0))
+            os.close(fd)

@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel import call_offsets, stack_offsets, wait_offsets, walk_offsets
+from kubestrace_agent.kernel import call_offsets, process_offsets, stack_offsets, wait_offsets, walk_offsets
 from kubestrace_agent.kernel.btf import Btf
 
 # Of the ring that slow calls come by: a power of two.
@@ -27,7 +27,7 @@ class Source:
     tails: Mapping[str, str] = field(default_factory=dict)
     # Its constants for a machine (platform.machine()). Raises BtfError: then the view is not there.
     definitions: Callable[[str, Btf], dict[str, int]] = lambda _machine, _btf: {}
-    # Iterators over tasks: BPF_ITER functions by their full names.
+    # Iterators over tasks: functions of the context that BPF_ITER(task) has.
     iterators: tuple[str, ...] = ()
     # The source whose functions it uses, too: without that, it is not there either.
     uses: str = ""
@@ -97,6 +97,20 @@ VIEWS = {
         definitions=stack_offsets.definitions,
         uses="slow_calls.bpf.c",
         what="Stacks of slow calls",
+    ),
+    "processes": Source(
+        file="processes.bpf.c",
+        # Exec before the calls: the table of the thread that made it is the process's from then on.
+        hooks={
+            "on_process_exec": "sched_process_exec",
+            "on_process_end": "sched_process_exit",
+            "on_process_call": "sys_exit",
+        },
+        maps=("process_slots", "process_threads", "process_scratch", "process_rings", "first_ring"),
+        definitions=process_offsets.definitions,
+        uses="calls.bpf.c",
+        iterators=("tell_processes",),
+        what="Processes",
     ),
 }
 SOURCES = (COUNTING, WAITS, CALLS, TASKS, *VIEWS.values())

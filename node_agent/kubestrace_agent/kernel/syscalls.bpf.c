@@ -239,6 +239,11 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
     if (!head || !row || head->generation != generation) return 0;
     row->untimed += 1;
     touch(cfg, head, row, 0);
+    struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (!entry) return 0;
+    entry->generation = generation;
+    entry->last_ns = 0;
+    entry->last_row = found;
     return 0;
   }
   struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -277,6 +282,7 @@ static __always_inline void count_unpaired(struct config *cfg, struct task_struc
   if (!seen) row->unmatched += 1;
   touch(cfg, head, row, 0);
   count_result(row, id, generation, result);
+  if (entry) entry->last_row = id;
 }
 
 /* In waits.bpf.c. */
@@ -294,6 +300,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     u32 id = entry->row & ROW_MASK, generation = entry->generation;
     entry->start_ns = 0;
     entry->last_ns = ns;
+    entry->last_row = NO_ROW;
     if (id == NO_ROW) return 0; /* counted as lost by the entry */
     if (__builtin_expect(ns >= LEAST_WAIT_NS, 0))
       id = entry->row = row_of_wait(task, ctx->args[0], id, generation, ns, ctx->args[1]);
@@ -310,6 +317,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
       row->total_ns += ns;
       touch(cfg, head, row, ns);
       count_result(row, id, generation, ctx->args[1]);
+      entry->last_row = id;
       if (ns >= LEAST_SLOW_NS) {
         entry->slow_start_ns = start;
         after_slow.call(ctx, 0);
@@ -317,7 +325,10 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
       return 0;
     }
   }
-  if (entry) entry->last_ns = 0;
+  if (entry) {
+    entry->last_ns = 0;
+    if (!(entry->last_row & NEVER_RETURNS)) entry->last_row = NO_ROW; /* a return from a signal handler is still untold */
+  }
   count_unpaired(cfg, task, entry, (void *)ctx->args[0], ctx->args[1]);
   return 0;
 }

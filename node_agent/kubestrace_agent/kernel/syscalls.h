@@ -58,9 +58,11 @@ struct entry {
   u64 start_ns;   /* 0: not in a call */
   u32 generation; /* of the slot in which this task was seen last */
   u32 row;
-  u64 last_ns; /* how long the call took that ended last; 0: not known. For the views behind the counting. */
+  /* For the views behind the counting. */
+  u64 last_ns;       /* how long the call took that ended last; 0: not known */
   u64 slow_start_ns; /* when the call began that was slow last */
   u32 followed;      /* as config has it: the views have seen this task */
+  u32 last_row;      /* where the last call was counted; 0: nowhere. With NEVER_RETURNS where one was as it began. */
 };
 
 struct index {

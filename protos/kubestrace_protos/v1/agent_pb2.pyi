@@ -96,12 +96,14 @@ class StartTraceRequest(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Union[Views, _Mapping]] = ...) -> None: ...
 
 class Views(_message.Message):
-    __slots__ = ("slow_calls", "timeline")
+    __slots__ = ("slow_calls", "timeline", "processes")
     SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
     slow_calls: SlowCallsView
     timeline: Timeline
-    def __init__(self, slow_calls: _Optional[_Union[SlowCallsView, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ...) -> None: ...
+    processes: ProcessesView
+    def __init__(self, slow_calls: _Optional[_Union[SlowCallsView, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., processes: _Optional[_Union[ProcessesView, _Mapping]] = ...) -> None: ...
 
 class Timeline(_message.Message):
     __slots__ = ("buckets", "duration_milliseconds", "elapsed_milliseconds")
@@ -122,6 +124,12 @@ class SlowCallsView(_message.Message):
     limit: int
     stacks: bool
     def __init__(self, threshold_nanoseconds: _Optional[int] = ..., limit: _Optional[int] = ..., stacks: _Optional[bool] = ...) -> None: ...
+
+class ProcessesView(_message.Message):
+    __slots__ = ("top",)
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    top: int
+    def __init__(self, top: _Optional[int] = ...) -> None: ...
 
 class StartTraceResponse(_message.Message):
     __slots__ = ("agent_id", "created", "containers", "start_time_unix_nanoseconds")
@@ -236,20 +244,22 @@ class Report(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., node: _Optional[str] = ..., agent_id: _Optional[str] = ..., sequence: _Optional[int] = ..., final: _Optional[bool] = ..., end_reason: _Optional[_Union[EndReason, str]] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., time_unix_nanoseconds: _Optional[int] = ..., containers: _Optional[_Iterable[_Union[ContainerReport, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ...) -> None: ...
 
 class ContainerReport(_message.Message):
-    __slots__ = ("state", "syscalls", "trust", "slow_calls", "timeline", "unreturned")
+    __slots__ = ("state", "syscalls", "trust", "slow_calls", "timeline", "processes", "unreturned")
     STATE_FIELD_NUMBER: _ClassVar[int]
     SYSCALLS_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
     SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_FIELD_NUMBER: _ClassVar[int]
     state: ContainerState
     syscalls: _containers.RepeatedCompositeFieldContainer[SyscallCounts]
     trust: Trust
     slow_calls: _containers.RepeatedCompositeFieldContainer[SlowCall]
     timeline: TimelineCounts
+    processes: ProcessCounts
     unreturned: _containers.RepeatedCompositeFieldContainer[UnreturnedCall]
-    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., slow_calls: _Optional[_Iterable[_Union[SlowCall, _Mapping]]] = ..., timeline: _Optional[_Union[TimelineCounts, _Mapping]] = ..., unreturned: _Optional[_Iterable[_Union[UnreturnedCall, _Mapping]]] = ...) -> None: ...
+    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., slow_calls: _Optional[_Iterable[_Union[SlowCall, _Mapping]]] = ..., timeline: _Optional[_Union[TimelineCounts, _Mapping]] = ..., processes: _Optional[_Union[ProcessCounts, _Mapping]] = ..., unreturned: _Optional[_Iterable[_Union[UnreturnedCall, _Mapping]]] = ...) -> None: ...
 
 class UnreturnedCall(_message.Message):
     __slots__ = ("name", "abi", "wait", "age_nanoseconds", "began_earlier", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process")
@@ -331,6 +341,102 @@ class SlowCall(_message.Message):
     user_stack: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., nanoseconds: _Optional[int] = ..., result: _Optional[int] = ..., errno: _Optional[str] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ..., kernel_stack: _Optional[_Iterable[str]] = ..., user_stack: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class ProcessCounts(_message.Message):
+    __slots__ = ("processes", "seen", "others", "execs_lost")
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
+    EXECS_LOST_FIELD_NUMBER: _ClassVar[int]
+    processes: _containers.RepeatedCompositeFieldContainer[Process]
+    seen: int
+    others: CallSums
+    execs_lost: int
+    def __init__(self, processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., seen: _Optional[int] = ..., others: _Optional[_Union[CallSums, _Mapping]] = ..., execs_lost: _Optional[int] = ...) -> None: ...
+
+class CallSums(_message.Message):
+    __slots__ = ("calls", "errors", "total_nanoseconds", "wait_nanoseconds")
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    calls: int
+    errors: int
+    total_nanoseconds: int
+    wait_nanoseconds: int
+    def __init__(self, calls: _Optional[int] = ..., errors: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., wait_nanoseconds: _Optional[int] = ...) -> None: ...
+
+class Process(_message.Message):
+    __slots__ = ("pid", "parent_pid", "host_pid", "start_time_unix_nanoseconds", "command", "executable", "lifetime_nanoseconds", "exit_code", "signal", "sums", "threads", "execs", "execs_seen", "syscalls", "busiest_threads")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_PID_FIELD_NUMBER: _ClassVar[int]
+    HOST_PID_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    EXECS_FIELD_NUMBER: _ClassVar[int]
+    EXECS_SEEN_FIELD_NUMBER: _ClassVar[int]
+    SYSCALLS_FIELD_NUMBER: _ClassVar[int]
+    BUSIEST_THREADS_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    parent_pid: int
+    host_pid: int
+    start_time_unix_nanoseconds: int
+    command: str
+    executable: str
+    lifetime_nanoseconds: int
+    exit_code: int
+    signal: str
+    sums: CallSums
+    threads: int
+    execs: _containers.RepeatedCompositeFieldContainer[Exec]
+    execs_seen: int
+    syscalls: _containers.RepeatedCompositeFieldContainer[ProcessSyscall]
+    busiest_threads: _containers.RepeatedCompositeFieldContainer[ProcessThread]
+    def __init__(self, pid: _Optional[int] = ..., parent_pid: _Optional[int] = ..., host_pid: _Optional[int] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., command: _Optional[str] = ..., executable: _Optional[str] = ..., lifetime_nanoseconds: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[str] = ..., sums: _Optional[_Union[CallSums, _Mapping]] = ..., threads: _Optional[int] = ..., execs: _Optional[_Iterable[_Union[Exec, _Mapping]]] = ..., execs_seen: _Optional[int] = ..., syscalls: _Optional[_Iterable[_Union[ProcessSyscall, _Mapping]]] = ..., busiest_threads: _Optional[_Iterable[_Union[ProcessThread, _Mapping]]] = ...) -> None: ...
+
+class Exec(_message.Message):
+    __slots__ = ("time_unix_nanoseconds", "command", "executable")
+    TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+    time_unix_nanoseconds: int
+    command: str
+    executable: str
+    def __init__(self, time_unix_nanoseconds: _Optional[int] = ..., command: _Optional[str] = ..., executable: _Optional[str] = ...) -> None: ...
+
+class ProcessSyscall(_message.Message):
+    __slots__ = ("name", "abi", "wait", "calls", "errors", "total_nanoseconds")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ABI_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    abi: str
+    wait: bool
+    calls: int
+    errors: int
+    total_nanoseconds: int
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ...) -> None: ...
+
+class ProcessThread(_message.Message):
+    __slots__ = ("tid", "host_tid", "name", "sums")
+    TID_FIELD_NUMBER: _ClassVar[int]
+    HOST_TID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    tid: int
+    host_tid: int
+    name: str
+    sums: CallSums
+    def __init__(self, tid: _Optional[int] = ..., host_tid: _Optional[int] = ..., name: _Optional[str] = ..., sums: _Optional[_Union[CallSums, _Mapping]] = ...) -> None: ...
+
 class SyscallCounts(_message.Message):
     __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -374,7 +480,7 @@ class Histogram(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Trust(_message.Message):
-    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost", "skipped_calls", "stacks_lost")
+    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost", "process_calls_lost", "skipped_calls", "stacks_lost")
     UNMATCHED_CALLS_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_CALLS_FIELD_NUMBER: _ClassVar[int]
     LOST_CALLS_FIELD_NUMBER: _ClassVar[int]
@@ -382,6 +488,7 @@ class Trust(_message.Message):
     GAPS_FIELD_NUMBER: _ClassVar[int]
     AGENT_CPU_MILLICORES_FIELD_NUMBER: _ClassVar[int]
     SLOW_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_CALLS_FIELD_NUMBER: _ClassVar[int]
     STACKS_LOST_FIELD_NUMBER: _ClassVar[int]
     unmatched_calls: int
@@ -391,9 +498,10 @@ class Trust(_message.Message):
     gaps: _containers.RepeatedCompositeFieldContainer[Gap]
     agent_cpu_millicores: int
     slow_calls_lost: int
+    process_calls_lost: int
     skipped_calls: int
     stacks_lost: int
-    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., stacks_lost: _Optional[int] = ...) -> None: ...
+    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ..., process_calls_lost: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., stacks_lost: _Optional[int] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("node", "reason", "message", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "container")

@@ -112,6 +112,15 @@ def test_version_and_help_end_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert "kubestrace local -- make -j4" in printed
 
 
+def test_processes_may_have_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    """20 without one; within the schema's bounds."""
+    assert options.parse(["local", "--processes", "-p", "1"]).processes == 20
+    assert options.parse(["local", "--processes", "5", "-p", "1"]).processes == 5
+    assert options.parse(["local", "-p", "1"]).processes is None
+    for wrong in ("0", "101", "x"):
+        assert "a whole number from 1 to 100" in refused(["local", f"--processes={wrong}", "-p", "1"], capsys)
+
+
 def test_slow_calls_have_a_threshold_in_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
     """Whole ones, within the schema's bounds."""
     assert options.parse(["local", "--slow", "10", "-p", "1"]).slow_milliseconds == 10

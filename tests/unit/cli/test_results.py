@@ -212,7 +212,9 @@ def test_a_closed_standard_output_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_slow_calls_stand_below_the_table() -> None:
     """A line each as strace -T has it, with when and who; what had no room is told."""
-    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, slow_milliseconds=5)
+    session = sessions.make(
+        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=sessions.Asked(slow_milliseconds=5)
+    )
     made = report(OPENAT, slow_calls_lost=2)
     slow = agent_pb2.SlowCall(
         name="fsync", start_time_unix_nanoseconds=1_767_268_800_123_456_789, nanoseconds=21_500_000,
@@ -230,8 +232,41 @@ def test_slow_calls_stand_below_the_table() -> None:
 
 def test_a_trace_without_a_slow_call_says_so() -> None:
     """An empty list is an answer."""
-    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, slow_milliseconds=5)
+    session = sessions.make(
+        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=sessions.Asked(slow_milliseconds=5)
+    )
 
     status = results.status(session, report(OPENAT), COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
 
     assert "\nNo call was slow.\n" in results.table(session.document(status))
+
+
+def test_processes_are_told_as_strace_would_sum_up_each() -> None:
+    """A head with who and how it ended, a line for each call, and the sum of all others."""
+    session = sessions.make(
+        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=sessions.Asked(processes=5)
+    )
+    made = report(OPENAT, process_calls_lost=3)
+    sums = agent_pb2.CallSums(calls=9, errors=2, total_nanoseconds=1_500_000, wait_nanoseconds=2_000_000)
+    process = made.containers[0].processes.processes.add(
+        pid=7, parent_pid=1, host_pid=4711, command="ls", executable="/bin/ls", exit_code=2, sums=sums, threads=2,
+        lifetime_nanoseconds=5_000_000, execs_seen=7, execs=[agent_pb2.Exec(executable="/bin/ls")],
+    )  # fmt: skip
+    process.syscalls.add(name="openat", calls=4, errors=2, total_nanoseconds=1_000_000)
+    process.busiest_threads.add(tid=8, name="reader", sums=agent_pb2.CallSums(calls=3))
+    made.containers[0].processes.seen = 13
+    made.containers[0].processes.others.calls = 100
+    made.containers[0].processes.execs_lost = 2
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert "\npid 7  ls [/bin/ls]  (parent 1, lived 5.0ms, exit code 2)\n  executed 6 before, /bin/ls\n" in text
+    assert "\n      0.001000         4         2 openat\n" in text
+    assert "\n      0.002500         5           (others)\n" in text
+    assert "\n      0.001500         9         2 total, and 0.002000 s waiting\n" in text
+    assert "\n  thread     8 reader           3 calls, 0 errors, 0.000000 s\n  2 threads in all\n" in text
+    assert "\n12 other processes: 100 calls, 0 errors, 0.000000 s\n" in text
+    assert "3 calls counted in no process" in text
+    assert "are not told, as there was no room: 2." in text
+    assert "processes" not in results.table(document(OPENAT))

@@ -147,8 +147,16 @@ def test_slow_calls_of_the_file_and_of_the_command_line(tmp_path: Path) -> None:
     """--slow replaces the file's threshold and keeps its limit; the document says what held."""
     asked = FILE.replace("spec:", "spec:\n  views: {slowCalls: {thresholdMilliseconds: 3, limit: 7}}", 1)
     of_file = made(written(tmp_path, asked))
-    both = sessions.make(written(tmp_path, asked), COMMAND, duration_seconds=None, syscalls=None, slow_milliseconds=20)
-    alone = sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, slow_milliseconds=20)
+    both = sessions.make(
+        written(tmp_path, asked),
+        COMMAND,
+        duration_seconds=None,
+        syscalls=None,
+        asked=sessions.Asked(slow_milliseconds=20),
+    )
+    alone = sessions.make(
+        None, COMMAND, duration_seconds=None, syscalls=None, asked=sessions.Asked(slow_milliseconds=20)
+    )
 
     assert of_file.document({})["spec"]["views"] == {"slowCalls": {"thresholdMilliseconds": 3, "limit": 7}}
     assert both.document({})["spec"]["views"] == {"slowCalls": {"thresholdMilliseconds": 20, "limit": 7}}

@@ -35,7 +35,12 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
         for age in draw(st.lists(st.integers(0, 9), max_size=2)):
             container.unreturned.add(name="fsync", age_nanoseconds=age, wait=draw(st.booleans()))
         container.trust.unreturned_calls = draw(COUNTS)
+        for calls in draw(st.lists(st.integers(0, 9), max_size=3)):
+            container.processes.processes.add(host_pid=calls, sums=agent_pb2.CallSums(calls=calls, errors=1))
+        container.processes.seen = draw(COUNTS)
+        container.processes.others.calls = draw(COUNTS)
     report.trust.slow_calls_lost = draw(COUNTS)
+    report.trust.process_calls_lost = draw(COUNTS)
     report.trust.lost_calls = draw(COUNTS)
     report.trust.skipped_calls = draw(COUNTS)
     report.trust.io_uring = draw(st.booleans())

@@ -183,6 +183,16 @@ def test_slow_calls_have_defaults() -> None:
     )
 
 
+def test_processes_have_a_default_and_bounds() -> None:
+    """20; no fewer than 1 and no more than 100."""
+    target = {"podName": "a"}
+
+    assert parse({"target": target, "views": {"processes": {}}}).views == Views(processes=20)
+    assert parse({"target": target, "views": {"processes": {"top": 100}}}).views == Views(processes=100)
+    found = problems({"target": target, "views": {"processes": {"top": 101}}})
+    assert "spec.views.processes.top is 101; it must be from 1 to 100" in found
+
+
 def test_slow_calls_have_bounds() -> None:
     """The schema's."""
     found = problems(

@@ -283,3 +283,59 @@ def test_the_oldest_of_all_containers_are_kept() -> None:
 
     assert [row["ageNanoseconds"] for row in document["unreturned"]] == list(range(79, 29, -1))
     assert not document["truncated"]
+
+
+def busy(count: int, text: str = "app") -> merge.Merged:
+    """Return as many processes, the busiest first, each with all that a process may have; and 5 calls of others."""
+    report = agent_pb2.Report(node="worker-node-12.example.internal")
+    container = report.containers.add()
+    container.state.container.pod_name, container.state.container.container_name = "shop-1", "app"
+    for number in range(count):
+        sums = agent_pb2.CallSums(calls=10, errors=1, total_nanoseconds=10**12 - number, wait_nanoseconds=7)
+        process = container.processes.processes.add(
+            pid=7, parent_pid=1, host_pid=4_000_000 + number, command=text, executable=text, threads=2, sums=sums,
+            start_time_unix_nanoseconds=1_767_268_800_123_456_789, signal="SIGKILL", lifetime_nanoseconds=10**9,
+        )  # fmt: skip
+        for _ in range(5):
+            process.syscalls.add(name="x" * 20, calls=10**9)
+            process.execs.add(time_unix_nanoseconds=1_767_268_800_123_456_789, command=text, executable=text)
+        for _ in range(3):
+            process.busiest_threads.add(tid=8, host_tid=4_000_000, name="worker", sums=sums)
+    container.processes.seen = count + 3
+    container.processes.others.calls = 5
+    return merge.merge([report])
+
+
+def test_processes_are_shown_when_asked_for() -> None:
+    """As many as the session wants; the others are one sum. Nothing of it in a session without the view."""
+    merged = busy(3)
+
+    asked = status.status(merged, replace(STARTED, views=Views(processes=2)), now=NOW)
+    other = status.status(merged, STARTED, now=NOW)
+
+    assert [row["hostPid"] for row in asked["processes"]] == [4_000_000, 4_000_001]
+    first = asked["processes"][0]
+    assert (first["startTime"], first["signal"], first["pod"]) == ("2026-01-01T12:00:00.123456Z", "SIGKILL", "shop-1")
+    assert "exitCode" not in first
+    assert asked["otherProcesses"] == {
+        "processes": 4, "calls": 15, "errors": 1, "totalNanoseconds": 10**12 - 2, "waitNanoseconds": 7,
+    }  # fmt: skip
+    assert (asked["trust"]["processCallsLost"], asked["trust"]["execsLost"]) == (0, 0)
+    assert not asked["truncated"]
+    assert not {"processes", "otherProcesses"} & other.keys()
+    assert "processCallsLost" not in other["trust"]
+
+
+def test_processes_are_cut_and_none_of_their_calls_is_missing() -> None:
+    """100 with long names beside a full table: what is left out is among the others."""
+    merged = busy(100, "x" * 100)
+    merged.syscalls, merged.containers = rows(400), containers(20)
+
+    document = status.status(merged, replace(STARTED, views=Views(processes=100)), now=NOW)
+
+    assert status.size(document) <= status.MAX_STATUS_BYTES
+    assert document["truncated"]
+    assert 3 < len(document["processes"]) < 100
+    assert sum(row["calls"] for row in document["processes"]) + document["otherProcesses"]["calls"] == 1005
+    assert len(document["processes"]) + document["otherProcesses"]["processes"] == 103
+    assert len(document["summary"]["syscalls"]) > 20
