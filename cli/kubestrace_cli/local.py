@@ -70,6 +70,7 @@ class _Local:
                 slow_milliseconds=options.slow_milliseconds,
                 stacks=options.stacks,
                 processes=options.processes,
+                cpu_time=options.cpu_time,
             ),
         )
         self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()

@@ -37,6 +37,7 @@ Examples:
   kubestrace local --pid 4711 -d 10
   kubestrace local -e '%file,%network,!stat' -- python3 app.py
   kubestrace local --slow 10 --stacks --pid 4711
+  kubestrace local --cpu-time --pid 4711
   kubestrace local --container 3f4e19a2 -o json --to result.json
   kubestrace local -f session.yaml --cgroup system.slice/nginx.service
 """
@@ -63,6 +64,7 @@ class Options:
     command: tuple[str, ...] = ()
     timeline: int | None = None  # buckets; None: as the session says
     processes: int | None = None  # how many; None: as the session says
+    cpu_time: bool = False  # as the session says otherwise
 
     @property
     def target(self) -> dict[str, object]:
@@ -114,7 +116,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         description="Counts and times the system calls of one program, process, cgroup or container of this machine, "
         "exactly, in the kernel: the same engine and the same result as a TraceSession in a cluster. Needs root.",
         usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [--slow MILLISECONDS [--stacks]]\n"
-        "                        [--timeline N] [--processes [N]] [-o table|yaml|json] [--to FILE]\n"
+        "                        [--timeline N] [--processes [N]] [--cpu-time] [-o table|yaml|json]\n"
+        "                        [--to FILE]\n"
         "                        (--pid P | --cgroup PATH | --container ID | -- COMMAND ...)",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -165,6 +168,11 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         help="also count by process and thread, as strace -f -c for each, with what was executed and how it ended: the "
         f"N processes with the most time, 1 to {MAX_PROCESSES} ({DEFAULT_PROCESSES} without N)",
     )  # fmt: skip
+    session.add_argument(
+        "--cpu-time", action="store_true",
+        help="also say where the time of all threads went: on a CPU in the program and in each call, waiting in calls, "
+        "or ready to run without a CPU (default: as the session's cpuTime view says)",
+    )  # fmt: skip
 
 
 def _add_result_arguments(local: argparse.ArgumentParser) -> None:
@@ -203,6 +211,7 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         command=tuple(command or ()),
         timeline=options.timeline,
         processes=options.processes,
+        cpu_time=options.cpu_time,
     )
 
 

@@ -199,6 +199,8 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"Stacks that were not taken: {trust['stacksLost']}."
     if trust.get("execsLost"):
         yield f"Programs that were executed and are not told, as there was no room: {trust['execsLost']}."
+    if trust.get("cpuTimeLost"):
+        yield f"CPU time: {trust['cpuTimeLost']} calls or threads had no room; their time is in no call's."
     if trust["unmatchedCalls"]:
         yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:

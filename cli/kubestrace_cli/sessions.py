@@ -64,6 +64,8 @@ class Session:
         views: dict[str, Any] = {}
         if self.views.timeline is not None:
             views["timeline"] = {"buckets": self.views.timeline}
+        if self.views.cpu_time:
+            views["cpuTime"] = {}
         if slow := self.views.slow_calls:
             views["slowCalls"] = {"thresholdMilliseconds": slow.threshold_milliseconds, "limit": slow.limit}
             views["slowCalls"] |= {"stacks": True} if slow.stacks else {}
@@ -100,6 +102,7 @@ class Asked:
     # Those of slow calls, whoever asked for these.
     stacks: bool = False
     processes: int | None = None
+    cpu_time: bool = False
 
 
 NOTHING_ASKED = Asked()
@@ -146,6 +149,7 @@ def _views(file: Path | None, views: spec.Views, asked: Asked) -> spec.Views:
         timeline=views.timeline if asked.timeline is None else asked.timeline,
         slow_calls=slow_calls,
         processes=views.processes if asked.processes is None else asked.processes,
+        cpu_time=views.cpu_time or asked.cpu_time,
     )
 
 

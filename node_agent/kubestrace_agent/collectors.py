@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from kubestrace_agent import stacks
+from kubestrace_agent.cpu_time import TimeBudget
 from kubestrace_agent.process_calls import Processes
 from kubestrace_agent.slow_calls import Slowest
 
@@ -60,4 +61,6 @@ def collectors(views: agent_pb2.Views, wanted: Wanted, names: Names) -> list[Col
             made.append(stacks.Lost())
     if views.HasField("processes"):
         made.append(Processes(views.processes.top, wanted))
+    if views.HasField("cpu_time"):
+        made.append(TimeBudget(wanted))
     return made

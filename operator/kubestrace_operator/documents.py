@@ -22,13 +22,15 @@ def shortened(outcome: Outcome) -> Outcome:
     return Outcome(outcome.phase, outcome.reason, message)
 
 
-def syscall(row: SyscallRow) -> dict[str, Any]:
-    """Return a row of summary.syscalls."""
+def syscall(row: SyscallRow, *, cpu_time: bool = False) -> dict[str, Any]:
+    """Return a row of summary.syscalls; `cpu_time` says whether that view was on."""
     document: dict[str, Any] = {"name": row.name}
     if row.abi:
         document["abi"] = row.abi
     document |= {"calls": row.calls, "errors": row.errors, "interrupted": row.interrupted}
     document["totalNanoseconds"] = row.total_ns
+    if cpu_time:
+        document |= {"cpuNanoseconds": row.cpu_ns, "runnableNanoseconds": row.runnable_ns}
     if row.timed:
         document |= {
             "avgNanoseconds": row.average_ns,
@@ -92,6 +94,8 @@ def slow_call(row: SlowCallRow) -> dict[str, Any]:
     if call.abi:
         document["abi"] = call.abi
     document |= {"nanoseconds": call.nanoseconds, "wait": call.wait, "arguments": call.arguments}
+    if call.HasField("cpu_nanoseconds"):
+        document |= {"cpuNanoseconds": call.cpu_nanoseconds, "runnableNanoseconds": call.runnable_nanoseconds}
     document |= {"errno": call.errno} if call.errno else {"result": call.result}
     stacks = {"kernelStack": list(call.kernel_stack), "userStack": list(call.user_stack)}
     document |= {name: words for name, words in stacks.items() if words}

@@ -19,7 +19,7 @@ class Fields:
             self.problems.append(f"{path} must be a mapping, not {value!r}")
         for name in self._value:
             if name not in known:
-                self.problem(name, f"is no field of this version; there are {', '.join(known)}")
+                self.problem(name, f"is no field of this version; there are {', '.join(known) or 'none'}")
 
     def problem(self, name: str, sentence: str) -> None:
         """Note that a field is wrong; the sentence goes on after its path."""
@@ -32,6 +32,11 @@ class Fields:
     def nested(self, name: str, known: Sequence[str]) -> "Fields":
         """Return a field that is a mapping itself."""
         return Fields(self._value.get(name), f"{self._path}.{name}", known, self.problems)
+
+    def switch(self, name: str) -> bool:
+        """Tell whether a field is given that is an empty mapping."""
+        self.nested(name, [])
+        return self.has(name)
 
     def each(self, name: str, known: Sequence[str]) -> list["Fields"]:
         """Return the mappings of a list."""

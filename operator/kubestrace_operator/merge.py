@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from kubestrace_operator import histograms, processes, timelines
+from kubestrace_operator import budgets, histograms, processes, timelines
 from kubestrace_operator.processes import Processes
 from kubestrace_operator.single_calls import SlowCallRow, UnreturnedRow, oldest, slowest
 from kubestrace_protos.v1 import agent_pb2
@@ -48,6 +48,9 @@ class SyscallRow:
     max_ns: int = 0
     errnos: dict[str, int] = field(default_factory=dict)
     latency: dict[int, int] = field(default_factory=dict)
+    # Of the view of CPU time: on a CPU, and ready to run without one.
+    cpu_ns: int = 0
+    runnable_ns: int = 0
 
     @property
     def average_ns(self) -> int:
@@ -74,6 +77,8 @@ class ContainerRow:
     # As of the last report: all, and the oldest one by one.
     unreturned_calls: int = 0
     unreturned: tuple[agent_pb2.UnreturnedCall, ...] = ()
+    # None: the view was off, or could not be had.
+    budget: budgets.Budget | None = None
 
 
 @dataclass
@@ -89,6 +94,7 @@ class Trust:
     slow_calls_lost: int = 0
     stacks_lost: int = 0
     process_calls_lost: int = 0
+    cpu_time_lost: int = 0
     skipped_calls: int = 0
 
 
@@ -152,6 +158,11 @@ class Merged:
         total.late = max((part.late for part in parts), default=0)
         return total
 
+    @property
+    def budget(self) -> budgets.Budget:
+        """Where the time of all threads went; empty where the view was off."""
+        return budgets.add(row.budget for row in self.containers.values() if row.budget is not None)
+
 
 def merge(reports: Iterable[agent_pb2.Report]) -> Merged:
     """Return the sum of the latest report of each agent."""
@@ -205,6 +216,8 @@ def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
         sum_row.timed += row.timed
         sum_row.total_ns += row.total_ns
         sum_row.max_ns = max(sum_row.max_ns, row.max_ns)
+        sum_row.cpu_ns += row.cpu_ns
+        sum_row.runnable_ns += row.runnable_ns
         _count_into(sum_row.errnos, row.errnos)
         _count_into(sum_row.latency, row.latency)
     return total
@@ -227,6 +240,8 @@ def _count(rows: dict[SyscallKey, SyscallRow], counts: agent_pb2.SyscallCounts) 
     row.timed += counts.timed
     row.total_ns += counts.total_nanoseconds
     row.max_ns = max(row.max_ns, counts.max_nanoseconds)
+    row.cpu_ns += counts.cpu_nanoseconds
+    row.runnable_ns += counts.runnable_nanoseconds
     for errno in counts.errnos:
         row.errnos[errno.name] = row.errnos.get(errno.name, 0) + errno.count
     known = row.latency
@@ -249,6 +264,7 @@ def _container(node: str, report: agent_pb2.ContainerReport) -> ContainerRow:
         timeline=timelines.from_counts(report.timeline) if report.HasField("timeline") else None,
         unreturned_calls=report.trust.unreturned_calls,
         unreturned=tuple(report.unreturned),
+        budget=budgets.from_message(report.time_budget) if report.HasField("time_budget") else None,
     )
 
 
@@ -275,12 +291,18 @@ def _both(one: ContainerRow, other: ContainerRow) -> ContainerRow:
         # A call is in one agent's last report and in the next one's too: it is one call.
         unreturned_calls=later.unreturned_calls,
         unreturned=later.unreturned,
+        budget=_both_budgets(one.budget, other.budget),
     )
 
 
 def _both_timelines(one: timelines.Timeline | None, other: timelines.Timeline | None) -> timelines.Timeline | None:
     kept = [each for each in (one, other) if each is not None]
     return timelines.add(kept) if kept else None
+
+
+def _both_budgets(one: budgets.Budget | None, other: budgets.Budget | None) -> budgets.Budget | None:
+    kept = [each for each in (one, other) if each is not None]
+    return budgets.add(kept) if kept else None
 
 
 def _progress(row: ContainerRow) -> tuple[bool, int, int, bytes, int, bytes]:
@@ -299,6 +321,7 @@ def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
         slow_calls_lost=trust.slow_calls_lost,
         stacks_lost=trust.stacks_lost,
         process_calls_lost=trust.process_calls_lost,
+        cpu_time_lost=trust.cpu_time_lost,
         skipped_calls=trust.skipped_calls,
         io_uring=trust.io_uring,
         gaps=list(trust.gaps),
@@ -314,6 +337,7 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
         total.slow_calls_lost += part.slow_calls_lost
         total.stacks_lost += part.stacks_lost
         total.process_calls_lost += part.process_calls_lost
+        total.cpu_time_lost += part.cpu_time_lost
         total.skipped_calls += part.skipped_calls
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)

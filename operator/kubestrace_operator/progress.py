@@ -81,6 +81,9 @@ def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str
     if trust.skipped_calls:
         sentence = f"{_many(trust.skipped_calls, 'call')} of these nodes skipped by the kernel; see trust.skippedCalls."
         missing.append(("CallsSkipped", sentence))
+    if trust.cpu_time_lost:
+        sentence = f"{_many(trust.cpu_time_lost, 'time')} of calls or threads had no room, and are in no call's time."
+        missing.append(("CpuTimeLost", sentence))
     if trust.slow_calls_lost:
         sentence = f"{_many(trust.slow_calls_lost, 'slow call')} had no room: slowCalls may miss some."
         missing.append(("SlowCallsLost", sentence))

@@ -110,6 +110,7 @@ class Views:
     slow_calls: SlowCalls | None = None
     # How many processes are shown.
     processes: int | None = None
+    cpu_time: bool = False
 
 
 NO_VIEWS = Views()
@@ -139,7 +140,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         duration_seconds=duration_seconds,
         syscalls=top.strings("syscalls"),
         cancel=top.boolean("cancel"),
-        views=_views(top.nested("views", ["timeline", "slowCalls", "processes"]), duration_seconds),
+        views=_views(top.nested("views", ["timeline", "slowCalls", "processes", "cpuTime"]), duration_seconds),
     )
     if top.problems:
         raise InvalidSpecError(tuple(top.problems))
@@ -184,6 +185,7 @@ def _views(views: fields.Fields, duration_seconds: int) -> Views:
         timeline=_timeline(views, duration_seconds) if views.has("timeline") else None,
         slow_calls=_slow_calls(views) if views.has("slowCalls") else None,
         processes=_processes(views) if views.has("processes") else None,
+        cpu_time=views.switch("cpuTime"),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kubestrace_operator import charts, conditions, documents, moments, processes, table
+from kubestrace_operator import charts, conditions, documents, moments, processes, shares, table
 from kubestrace_operator.conditions import Completeness
 from kubestrace_operator.merge import Merged, SyscallRow
 from kubestrace_operator.progress import Progress, completeness
@@ -54,12 +54,12 @@ def status(
     rows = ordered(merged.syscalls.values())
     build = _Builder(merged, progress, rows, now, previous_conditions)
     if limit_bytes is None:
-        return _with_timelines(build.document(_everything(build)), build, None)
+        return _with_containers(build.document(_everything(build)), build, None)
     for listed in (MAX_LISTED, 30, 10, 3, 0):
         limits = _limits(build, listed, limit_bytes)
         if size(build.document(limits(0))) <= limit_bytes:
             cut = build.document(limits(_most_that_fit(build, limits, limit_bytes)))
-            return _with_timelines(cut, build, limit_bytes)
+            return _with_containers(cut, build, limit_bytes)
     return minimal(progress, now=now, previous_conditions=previous_conditions)
 
 
@@ -127,6 +127,27 @@ def _most_that_fit(build: "_Builder", limits: _LimitsFor, limit_bytes: int) -> i
     return fits
 
 
+def _with_containers(document: dict[str, Any], build: "_Builder", limit_bytes: int | None) -> dict[str, Any]:
+    """Add what the views say of single containers, into the room that all else has left."""
+    return _with_timelines(_with_budgets(document, build, limit_bytes), build, limit_bytes)
+
+
+def _with_budgets(document: dict[str, Any], build: "_Builder", limit_bytes: int | None) -> dict[str, Any]:
+    """Add the time budgets to the rows of containers, those with the most time first."""
+    if not build.cpu_time or "containers" not in document:
+        return document
+    budgets = sorted(build.budgets(len(document["containers"])), key=lambda item: -item[1]["threadNanoseconds"])
+    room = None if limit_bytes is None else limit_bytes - size(document)
+    for index, budget in budgets:
+        if room is not None:
+            room -= size({"timeBudget": budget})
+            if room < 0:
+                document["truncated"] = True
+                break
+        document["containers"][index] |= {"timeBudget": budget}
+    return document
+
+
 def _with_timelines(document: dict[str, Any], build: "_Builder", limit_bytes: int | None) -> dict[str, Any]:
     """Add the containers' own timelines, those with the most calls first, into the room that all else has left."""
     rows = build.timelines()
@@ -175,14 +196,20 @@ class _Builder:
         ]
         self._failures = [documents.failure(failure) for failure in progress.failures]
         self._gaps = [documents.gap(gap) for gap in sorted(merged.trust.gaps, key=documents.gap_order)]
-        self._syscalls = {id(row): documents.syscall(row) for row in rows}
         views = progress.views
+        self.cpu_time = views.cpu_time
+        self._syscalls = {id(row): documents.syscall(row, cpu_time=views.cpu_time) for row in rows}
         shown = merged.slow_calls[: views.slow_calls.limit if views.slow_calls else 0]
         self.slow_calls = [documents.slow_call(row) for row in shown]
         self.unreturned = [documents.unreturned(row) for row in merged.unreturned]
         self._busiest = processes.shown(merged.processes, views.processes or 0)
         self.processes = [processes.document(row) for row in self._busiest.rows]
         self._completeness = completeness(merged, progress)
+
+    def budgets(self, listed: int) -> list[tuple[int, dict[str, Any]]]:
+        """Return the time budgets of the first containers that are listed, each with its place in the list."""
+        rows = documents.ordered_containers(self.merged.containers.values())[:listed]
+        return [(at, shares.document(row.budget)) for at, row in enumerate(rows) if row.budget is not None]
 
     def timelines(self) -> list[dict[str, Any]]:
         """Return the timeline of each container, the one with the most calls first."""
@@ -218,8 +245,10 @@ class _Builder:
         if self.progress.start is not None:
             document["table"] = self._table(shown, left_out)
             document["summary"] = self._summary(shown, limits)
-            document["containers"] = self._containers[: limits.containers]
+            document["containers"] = [dict(row) for row in self._containers[: limits.containers]]
             document["unreturned"] = self.unreturned[: limits.unreturned]
+            if self.cpu_time:
+                document["timeBudget"] = shares.document(self.merged.budget)
             if self.progress.views.slow_calls is not None:
                 document["slowCalls"] = self.slow_calls[: limits.slow_calls]
             if self.progress.views.processes is not None:
@@ -235,8 +264,9 @@ class _Builder:
         return document
 
     def _table(self, shown: Sequence[SyscallRow], left_out: Sequence[SyscallRow]) -> str:
-        text = table.table(shown, left_out=left_out, filtered=self.progress.filtered)
-        return text + table.unreturned(self.merged.unreturned, self.merged.unreturned_calls)
+        text = table.table(shown, left_out=left_out, filtered=self.progress.filtered, cpu_time=self.cpu_time)
+        text += table.unreturned(self.merged.unreturned, self.merged.unreturned_calls)
+        return f"{text}\n{shares.text(self.merged.budget)}" if self.cpu_time else text
 
     def _summary(self, shown: Sequence[SyscallRow], limits: _Limits) -> dict[str, Any]:
         return {
@@ -269,6 +299,8 @@ class _Builder:
         if self.progress.views.processes is not None:
             document["processCallsLost"] = trust.process_calls_lost
             document["execsLost"] = self.merged.processes.execs_lost
+        if self.cpu_time:
+            document["cpuTimeLost"] = trust.cpu_time_lost
         modes = self.progress.cgroup_modes
         if modes:
             document["cgroupMode"] = next(iter(modes)) if len(modes) == 1 else "mixed"

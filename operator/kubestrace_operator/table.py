@@ -7,22 +7,28 @@ from kubestrace_operator.merge import SyscallRow
 from kubestrace_operator.single_calls import UnreturnedRow
 from kubestrace_protos.v1 import agent_pb2
 
-_WIDTHS = (6, 11, 11, 9, 9, 9, 9, 9)
-_HEADS = ("% time", "seconds", "usecs/call", "calls", "errors", "p50", "p99", "max")
+_WIDTHS = (6, 11, 11, 11, 9, 9, 9, 9, 9)
+_HEADS = ("% time", "seconds", "on cpu", "usecs/call", "calls", "errors", "p50", "p99", "max")
+# The column that only the view of CPU time has.
+_CPU_AT = 2
 _NAME_RULE = "-" * 16
 _NOTHING = "No system call was made.\n"
 _NOTHING_CHOSEN = "None of the chosen system calls was made.\n"
 _MOST_INTERRUPTED = 5
 _MOST_UNRETURNED = 5
+# The cells of a line, the name last.
+_Line = tuple[str, ...]
 
 
-def table(rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = (), filtered: bool = False) -> str:
+def table(
+    rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = (), filtered: bool = False, cpu_time: bool = False
+) -> str:
     """Return the table of rows that are already in order, as `status.ordered` gives them.
 
     Calls that work come first, with their share of the working time. Calls whose purpose is to wait follow apart: they
     say `wait` where the others have their share. Rows in `left_out` are not shown but are in the totals.
     Calls that a signal interrupted are told below: they are no errors, though a program may have got EINTR. `filtered`
-    says that only some calls were counted at all.
+    says that only some calls were counted at all, `cpu_time` that the seconds on a CPU are known, too.
     """
     if not rows and not left_out:
         return _NOTHING_CHOSEN if filtered else _NOTHING
@@ -40,8 +46,8 @@ def table(rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = (), fi
         lines += [_rule(), *(_row(row, "wait") for row in shown)]
         lines += _left_out(len(waiting) - len(shown))
         lines += [_rule(), _total(waiting, "wait", "total")]
-    lines += _interrupted(everything)
-    return "\n".join(lines) + "\n"
+    text = [_text(line, cpu_time=cpu_time) for line in lines]
+    return "\n".join(text + _interrupted(everything)) + "\n"
 
 
 def unreturned(rows: Sequence[UnreturnedRow], count: int) -> str:
@@ -73,7 +79,7 @@ def duration(nanoseconds: int) -> str:
     return f"{nanoseconds / 1e9:.1f}s"
 
 
-def _row(row: SyscallRow, share: str) -> str:
+def _row(row: SyscallRow, share: str) -> _Line:
     lengths = [duration(row.percentile(50)), duration(row.percentile(99)), duration(row.max_ns)]
     return _line(share, *_sums([row]), *(lengths if row.timed else ["", "", ""]), _name(row))
 
@@ -97,7 +103,7 @@ def _interrupted(rows: Sequence[SyscallRow]) -> list[str]:
     return [f"{', '.join(words)} {verb} interrupted by a signal: restarted or ended with EINTR"]
 
 
-def _total(rows: Sequence[SyscallRow], share: str, name: str) -> str:
+def _total(rows: Sequence[SyscallRow], share: str, name: str) -> _Line:
     longest = max((row.max_ns for row in rows), default=0)
     return _line(share, *_sums(rows), "", "", duration(longest) if longest else "", name)
 
@@ -108,22 +114,29 @@ def _sums(rows: Sequence[SyscallRow]) -> list[str]:
     calls = sum(row.calls for row in rows)
     errors = sum(row.errors for row in rows)
     each_us = total_ns // timed // 1000 if timed else 0
-    return [f"{total_ns / 1e9:.6f}", str(each_us), str(calls), str(errors) if errors else ""]
+    cpu_ns = sum(row.cpu_ns for row in rows)
+    return [f"{total_ns / 1e9:.6f}", f"{cpu_ns / 1e9:.6f}", str(each_us), str(calls), str(errors) if errors else ""]
 
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f}" if whole else "0.00"
 
 
-def _left_out(count: int) -> list[str]:
+def _left_out(count: int) -> list[_Line]:
     return [_line(*[""] * len(_WIDTHS), f"({count} more, in the total)")] if count else []
 
 
-def _line(*columns: str) -> str:
-    *numbers, name = columns
+def _line(*columns: str) -> _Line:
+    return columns
+
+
+def _text(line: _Line, *, cpu_time: bool) -> str:
+    *numbers, name = line
     cells = [text.rjust(width) for text, width in zip(numbers, _WIDTHS, strict=True)]
+    if not cpu_time:
+        del cells[_CPU_AT]
     return f"{' '.join(cells)} {name}".rstrip()
 
 
-def _rule() -> str:
+def _rule() -> _Line:
     return _line(*("-" * width for width in _WIDTHS), _NAME_RULE)

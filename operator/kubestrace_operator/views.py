@@ -18,6 +18,8 @@ def request(spec: TraceSpec, elapsed_seconds: float) -> agent_pb2.Views:
 def collected(wanted: Views) -> agent_pb2.Views:
     """Return the views that the kernel tells beside the counts: all but the timeline."""
     views = agent_pb2.Views()
+    if wanted.cpu_time:
+        views.cpu_time.SetInParent()
     slow = wanted.slow_calls
     if slow is not None:
         views.slow_calls.threshold_nanoseconds = 1_000_000 * slow.threshold_milliseconds

@@ -110,6 +110,7 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
         ),
         ({"target": {"podName": "x"}, "views": {"slowCalls": {"limit": 201}}}, "less than or equal to 200"),
         ({"target": {"podName": "x"}, "views": {"processes": {"top": 101}}}, "less than or equal to 100"),
+        ({"target": {"podName": "x"}, "views": {"cpuTime": {"each": 1}}}, 'unknown field "spec.views.cpuTime.each"'),
         ({"target": {"podName": "x"}, "views": {"weather": {}}}, 'unknown field "spec.views.weather"'),
         (timeline(0), "greater than or equal to 1"),
         (timeline(241), "less than or equal to 240"),
@@ -196,7 +197,14 @@ def full_status() -> dict[str, Any]:
     time = "2026-11-23T14:00:00Z"
     condition = {"reason": "Completed", "message": "Traced.", "lastTransitionTime": time, "observedGeneration": 1}
     totals = {"calls": 9_000_000_000, "errors": 3, "totalNanoseconds": 2**53 + 1, "waitNanoseconds": 7}
-    lengths = {f"{name}Nanoseconds": 5 for name in ("total", "avg", "p50", "p95", "p99", "max")}
+    lengths = {f"{name}Nanoseconds": 5 for name in ("total", "cpu", "runnable", "avg", "p50", "p95", "p99", "max")}
+    parts = ("thread", "user", "kernel", "waiting", "runnable", "blocked")
+    call = {"syscall": "read", "abi": "i386", "nanoseconds": 2**53 + 1}
+    budget = {f"{part}Nanoseconds": 2**53 + 1 for part in parts} | {
+        "otherNanoseconds": -1,
+        "kernel": [call],
+        "waiting": [call],
+    }
     place = {"node": "n1", "pod": "checkout-0", "container": "app"}
     why = {"reason": "AgentRestarted", "message": "The agent was restarted."}
     return {
@@ -219,7 +227,8 @@ def full_status() -> dict[str, Any]:
             ],
             "errorCounts": [{"syscall": "openat", "abi": "x32", "errno": "ENOENT", "count": 3}],
         },
-        "containers": [{**place, **totals, "restarts": 0, "pid": 1, "hostPid": 48213}],
+        "containers": [{**place, **totals, "restarts": 0, "pid": 1, "hostPid": 48213, "timeBudget": budget}],
+        "timeBudget": budget,
         "trust": {
             "complete": False,
             "lostCalls": 1,
@@ -231,6 +240,7 @@ def full_status() -> dict[str, Any]:
             "stacksLost": 1,
             "processCallsLost": 1,
             "execsLost": 2,
+            "cpuTimeLost": 1,
             "ioUring": True,
             "cgroupMode": "hybrid",
             "agentCpuMillicores": 4,
@@ -264,6 +274,8 @@ def full_status() -> dict[str, Any]:
                 "syscall": "openat",
                 "abi": "i386",
                 "nanoseconds": 2**53 + 1,
+                "cpuNanoseconds": 2**53 - 1,
+                "runnableNanoseconds": 2,
                 "wait": False,
                 "arguments": 'AT_FDCWD, "/etc/a"',
                 "result": -2,

@@ -12,6 +12,7 @@ MAP_TYPE_PERCPU_ARRAY = 6
 MAP_TYPE_RINGBUF = 27
 TRACE_ITER = 28
 
+_BATCH = 512
 _KEY_U32 = struct.Struct("=I")
 # struct bpf_map_info up to map_flags: type, id, key_size, value_size, max_entries, map_flags.
 _MAP_INFO = struct.Struct("=6I")
@@ -124,6 +125,24 @@ def keys(fd: int, key_size: int) -> Iterator[bytes]:
     while _lib().bpf_map_get_next_key(fd, previous, following) == 0:
         previous = following.raw
         yield previous
+
+
+def lookup_all(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes, bytes]]:
+    """The keys and values of a hash map, many at a time; `value_size` is that of all CPUs for a per-CPU map."""
+    keys = ctypes.create_string_buffer(_BATCH * key_size)
+    values = ctypes.create_string_buffer(_BATCH * value_size)
+    # A place in the map: the kernel wants no less than 4 bytes, whatever the key.
+    place, here = ctypes.create_string_buffer(max(4, key_size)), None
+    while True:
+        count = ctypes.c_uint32(_BATCH)
+        result = _lib().bpf_map_lookup_batch(fd, here, place, keys, values, ctypes.byref(count), None)
+        if result != -2:  # ENOENT: these were the last
+            _check(result, "BPF_MAP_LOOKUP_BATCH")
+        for n in range(count.value):
+            yield keys.raw[n * key_size : (n + 1) * key_size], values.raw[n * value_size : (n + 1) * value_size]
+        if result:
+            return
+        here = place
 
 
 def create_percpu_array(name: str, value_size: int, entries: int) -> int:

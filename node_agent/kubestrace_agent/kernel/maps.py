@@ -34,7 +34,7 @@ class Maps:
         if found != value_size:
             raise AssertionError(f"map {name}: values of {found} bytes, layout.py says {value_size}")
 
-    def view(self, name: str, item: Literal["H", "I", "Q", "q"]) -> memoryview:
+    def view(self, name: str, item: Literal["B", "H", "I", "Q", "q"]) -> memoryview:
         """An array map's memory: aligned items are read and written as the programs do, at once and whole."""
         if name not in self._shared:
             _, _, value_size, entries, _ = bpf.map_info(self._fds[name])

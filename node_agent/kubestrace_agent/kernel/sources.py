@@ -7,7 +7,14 @@ import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel import call_offsets, process_offsets, stack_offsets, wait_offsets, walk_offsets
+from kubestrace_agent.kernel import (
+    call_offsets,
+    cpu_offsets,
+    process_offsets,
+    stack_offsets,
+    wait_offsets,
+    walk_offsets,
+)
 from kubestrace_agent.kernel.btf import Btf
 
 # Of the ring that slow calls come by: a power of two.
@@ -76,6 +83,18 @@ CALLS = Source(
     definitions=lambda machine, btf: call_offsets.definitions(machine, btf) | {"DETAILS": 1},
 )
 VIEWS = {
+    "cpu_time": Source(
+        file="cpu_time.bpf.c",
+        hooks={
+            "on_cpu_switch": "sched_switch",
+            "on_cpu_end": "sched_process_exit",
+            "on_cpu_exit": "sys_exit",
+            "on_cpu_enter": "sys_enter",
+        },
+        maps=("cpu_slots", "cpu_accounts"),
+        definitions=cpu_offsets.definitions,
+        what="CPU time",
+    ),
     "slow_calls": Source(
         file="slow_calls.bpf.c",
         hooks={},
@@ -113,6 +132,15 @@ VIEWS = {
         what="Processes",
     ),
 }
-SOURCES = (COUNTING, WAITS, CALLS, TASKS, *VIEWS.values())
+# Of the view of CPU time, what threads do between their events.
+CPU_WALK = Source(
+    file="cpu_walk.bpf.c",
+    hooks={},
+    maps=("cpu_walk",),
+    iterators=("walk_clocks",),
+    uses="cpu_time.bpf.c",
+    what="CPU time",
+)
+SOURCES = (COUNTING, WAITS, CALLS, TASKS, *VIEWS.values(), CPU_WALK)
 TRACEPOINTS = {function: tracepoint for source in SOURCES for function, tracepoint in source.hooks.items()}
 TAILS = {function: array for source in SOURCES for function, array in source.tails.items()}

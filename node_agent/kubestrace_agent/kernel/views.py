@@ -4,6 +4,7 @@ import mmap
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from kubestrace_agent.kernel.cpu_time import CpuTime
 from kubestrace_agent.kernel.processes import Processes
 from kubestrace_agent.kernel.programs import Programs
 from kubestrace_agent.kernel.slow_calls import SlowCalls
@@ -36,6 +37,7 @@ def views(programs: Programs, abis: Sequence[str]) -> dict[str, View]:
     """Return all views by the names that sources.VIEWS has; `abis` as abi_names gives them."""
     stacks = SlowStacks(programs, mmap.PAGESIZE)
     return {
+        "cpu_time": CpuTime(programs, abis),
         "slow_calls": SlowCalls(programs, abis, stacks),
         "slow_stacks": stacks,
         "processes": Processes(programs, abis),

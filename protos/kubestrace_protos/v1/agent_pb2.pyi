@@ -96,14 +96,20 @@ class StartTraceRequest(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Union[Views, _Mapping]] = ...) -> None: ...
 
 class Views(_message.Message):
-    __slots__ = ("slow_calls", "timeline", "processes")
+    __slots__ = ("slow_calls", "timeline", "cpu_time", "processes")
     SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    CPU_TIME_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
     slow_calls: SlowCallsView
     timeline: Timeline
+    cpu_time: CpuTimeView
     processes: ProcessesView
-    def __init__(self, slow_calls: _Optional[_Union[SlowCallsView, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., processes: _Optional[_Union[ProcessesView, _Mapping]] = ...) -> None: ...
+    def __init__(self, slow_calls: _Optional[_Union[SlowCallsView, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., cpu_time: _Optional[_Union[CpuTimeView, _Mapping]] = ..., processes: _Optional[_Union[ProcessesView, _Mapping]] = ...) -> None: ...
+
+class CpuTimeView(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Timeline(_message.Message):
     __slots__ = ("buckets", "duration_milliseconds", "elapsed_milliseconds")
@@ -244,12 +250,13 @@ class Report(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., node: _Optional[str] = ..., agent_id: _Optional[str] = ..., sequence: _Optional[int] = ..., final: _Optional[bool] = ..., end_reason: _Optional[_Union[EndReason, str]] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., time_unix_nanoseconds: _Optional[int] = ..., containers: _Optional[_Iterable[_Union[ContainerReport, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ...) -> None: ...
 
 class ContainerReport(_message.Message):
-    __slots__ = ("state", "syscalls", "trust", "slow_calls", "timeline", "processes", "unreturned")
+    __slots__ = ("state", "syscalls", "trust", "slow_calls", "timeline", "time_budget", "processes", "unreturned")
     STATE_FIELD_NUMBER: _ClassVar[int]
     SYSCALLS_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
     SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    TIME_BUDGET_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_FIELD_NUMBER: _ClassVar[int]
     state: ContainerState
@@ -257,9 +264,44 @@ class ContainerReport(_message.Message):
     trust: Trust
     slow_calls: _containers.RepeatedCompositeFieldContainer[SlowCall]
     timeline: TimelineCounts
+    time_budget: TimeBudget
     processes: ProcessCounts
     unreturned: _containers.RepeatedCompositeFieldContainer[UnreturnedCall]
-    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., slow_calls: _Optional[_Iterable[_Union[SlowCall, _Mapping]]] = ..., timeline: _Optional[_Union[TimelineCounts, _Mapping]] = ..., processes: _Optional[_Union[ProcessCounts, _Mapping]] = ..., unreturned: _Optional[_Iterable[_Union[UnreturnedCall, _Mapping]]] = ...) -> None: ...
+    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., slow_calls: _Optional[_Iterable[_Union[SlowCall, _Mapping]]] = ..., timeline: _Optional[_Union[TimelineCounts, _Mapping]] = ..., time_budget: _Optional[_Union[TimeBudget, _Mapping]] = ..., processes: _Optional[_Union[ProcessCounts, _Mapping]] = ..., unreturned: _Optional[_Iterable[_Union[UnreturnedCall, _Mapping]]] = ...) -> None: ...
+
+class TimeBudget(_message.Message):
+    __slots__ = ("thread_nanoseconds", "wall_nanoseconds", "user_nanoseconds", "runnable_nanoseconds", "blocked_nanoseconds", "uncounted_kernel_nanoseconds", "uncounted_waiting_nanoseconds", "other_nanoseconds", "calls")
+    THREAD_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    WALL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    USER_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    RUNNABLE_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    UNCOUNTED_KERNEL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    UNCOUNTED_WAITING_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    thread_nanoseconds: int
+    wall_nanoseconds: int
+    user_nanoseconds: int
+    runnable_nanoseconds: int
+    blocked_nanoseconds: int
+    uncounted_kernel_nanoseconds: int
+    uncounted_waiting_nanoseconds: int
+    other_nanoseconds: int
+    calls: _containers.RepeatedCompositeFieldContainer[CallTime]
+    def __init__(self, thread_nanoseconds: _Optional[int] = ..., wall_nanoseconds: _Optional[int] = ..., user_nanoseconds: _Optional[int] = ..., runnable_nanoseconds: _Optional[int] = ..., blocked_nanoseconds: _Optional[int] = ..., uncounted_kernel_nanoseconds: _Optional[int] = ..., uncounted_waiting_nanoseconds: _Optional[int] = ..., other_nanoseconds: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[CallTime, _Mapping]]] = ...) -> None: ...
+
+class CallTime(_message.Message):
+    __slots__ = ("name", "abi", "kernel_nanoseconds", "waiting_nanoseconds")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ABI_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    abi: str
+    kernel_nanoseconds: int
+    waiting_nanoseconds: int
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., kernel_nanoseconds: _Optional[int] = ..., waiting_nanoseconds: _Optional[int] = ...) -> None: ...
 
 class UnreturnedCall(_message.Message):
     __slots__ = ("name", "abi", "wait", "age_nanoseconds", "began_earlier", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process")
@@ -306,7 +348,7 @@ class TimelineCounts(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., calls: _Optional[_Iterable[int]] = ..., errors: _Optional[_Iterable[int]] = ..., total_nanoseconds: _Optional[_Iterable[int]] = ..., wait_nanoseconds: _Optional[_Iterable[int]] = ..., late_snapshots: _Optional[int] = ...) -> None: ...
 
 class SlowCall(_message.Message):
-    __slots__ = ("name", "abi", "wait", "start_time_unix_nanoseconds", "nanoseconds", "result", "errno", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process", "kernel_stack", "user_stack")
+    __slots__ = ("name", "abi", "wait", "start_time_unix_nanoseconds", "nanoseconds", "result", "errno", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process", "cpu_nanoseconds", "runnable_nanoseconds", "kernel_stack", "user_stack")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ABI_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
@@ -321,6 +363,8 @@ class SlowCall(_message.Message):
     HOST_PID_FIELD_NUMBER: _ClassVar[int]
     THREAD_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
+    CPU_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    RUNNABLE_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     KERNEL_STACK_FIELD_NUMBER: _ClassVar[int]
     USER_STACK_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -337,9 +381,11 @@ class SlowCall(_message.Message):
     host_pid: int
     thread: str
     process: str
+    cpu_nanoseconds: int
+    runnable_nanoseconds: int
     kernel_stack: _containers.RepeatedScalarFieldContainer[str]
     user_stack: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., nanoseconds: _Optional[int] = ..., result: _Optional[int] = ..., errno: _Optional[str] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ..., kernel_stack: _Optional[_Iterable[str]] = ..., user_stack: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., nanoseconds: _Optional[int] = ..., result: _Optional[int] = ..., errno: _Optional[str] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ..., cpu_nanoseconds: _Optional[int] = ..., runnable_nanoseconds: _Optional[int] = ..., kernel_stack: _Optional[_Iterable[str]] = ..., user_stack: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ProcessCounts(_message.Message):
     __slots__ = ("processes", "seen", "others", "execs_lost")
@@ -438,7 +484,7 @@ class ProcessThread(_message.Message):
     def __init__(self, tid: _Optional[int] = ..., host_tid: _Optional[int] = ..., name: _Optional[str] = ..., sums: _Optional[_Union[CallSums, _Mapping]] = ...) -> None: ...
 
 class SyscallCounts(_message.Message):
-    __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency")
+    __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency", "cpu_nanoseconds", "runnable_nanoseconds", "asleep_nanoseconds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ABI_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
@@ -450,6 +496,9 @@ class SyscallCounts(_message.Message):
     MAX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     ERRNOS_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
+    CPU_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    RUNNABLE_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    ASLEEP_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     abi: str
     wait: bool
@@ -461,7 +510,10 @@ class SyscallCounts(_message.Message):
     max_nanoseconds: int
     errnos: _containers.RepeatedCompositeFieldContainer[ErrnoCount]
     latency: Histogram
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., interrupted: _Optional[int] = ..., timed: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., max_nanoseconds: _Optional[int] = ..., errnos: _Optional[_Iterable[_Union[ErrnoCount, _Mapping]]] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ...) -> None: ...
+    cpu_nanoseconds: int
+    runnable_nanoseconds: int
+    asleep_nanoseconds: int
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., interrupted: _Optional[int] = ..., timed: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., max_nanoseconds: _Optional[int] = ..., errnos: _Optional[_Iterable[_Union[ErrnoCount, _Mapping]]] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., cpu_nanoseconds: _Optional[int] = ..., runnable_nanoseconds: _Optional[int] = ..., asleep_nanoseconds: _Optional[int] = ...) -> None: ...
 
 class ErrnoCount(_message.Message):
     __slots__ = ("name", "count")
@@ -480,7 +532,7 @@ class Histogram(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Trust(_message.Message):
-    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost", "process_calls_lost", "skipped_calls", "stacks_lost")
+    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost", "cpu_time_lost", "process_calls_lost", "skipped_calls", "stacks_lost")
     UNMATCHED_CALLS_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_CALLS_FIELD_NUMBER: _ClassVar[int]
     LOST_CALLS_FIELD_NUMBER: _ClassVar[int]
@@ -488,6 +540,7 @@ class Trust(_message.Message):
     GAPS_FIELD_NUMBER: _ClassVar[int]
     AGENT_CPU_MILLICORES_FIELD_NUMBER: _ClassVar[int]
     SLOW_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
+    CPU_TIME_LOST_FIELD_NUMBER: _ClassVar[int]
     PROCESS_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_CALLS_FIELD_NUMBER: _ClassVar[int]
     STACKS_LOST_FIELD_NUMBER: _ClassVar[int]
@@ -498,10 +551,11 @@ class Trust(_message.Message):
     gaps: _containers.RepeatedCompositeFieldContainer[Gap]
     agent_cpu_millicores: int
     slow_calls_lost: int
+    cpu_time_lost: int
     process_calls_lost: int
     skipped_calls: int
     stacks_lost: int
-    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ..., process_calls_lost: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., stacks_lost: _Optional[int] = ...) -> None: ...
+    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ..., cpu_time_lost: _Optional[int] = ..., process_calls_lost: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., stacks_lost: _Optional[int] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("node", "reason", "message", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "container")

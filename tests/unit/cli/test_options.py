@@ -126,3 +126,9 @@ def test_slow_calls_have_a_threshold_in_milliseconds(capsys: pytest.CaptureFixtu
     assert options.parse(["local", "--slow", "10", "-p", "1"]).slow_milliseconds == 10
     for wrong in ("0", "60001", "1.5", "-1", "x"):
         assert "whole milliseconds from 1 to 60000" in refused(["local", f"--slow={wrong}", "-p", "1"], capsys)
+
+
+def test_cpu_time_is_asked_for() -> None:
+    """A word without a value."""
+    assert options.parse(["local", "--cpu-time", "-p", "1"]).cpu_time
+    assert not options.parse(["local", "-p", "1"]).cpu_time

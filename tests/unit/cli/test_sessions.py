@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kubestrace_cli import sessions
+from kubestrace_operator import views
 
 FILE = """\
 apiVersion: kubestrace.io/v1alpha1
@@ -162,3 +163,14 @@ def test_slow_calls_of_the_file_and_of_the_command_line(tmp_path: Path) -> None:
     assert both.document({})["spec"]["views"] == {"slowCalls": {"thresholdMilliseconds": 20, "limit": 7}}
     assert alone.document({})["spec"]["views"] == {"slowCalls": {"thresholdMilliseconds": 20, "limit": 50}}
     assert "views" not in made(None).document({})["spec"]
+
+
+def test_cpu_time_of_the_file_or_of_the_command_line(tmp_path: Path) -> None:
+    """Either turns it on; the document says so."""
+    asked = FILE.replace("spec:", "spec:\n  views: {cpuTime: {}}", 1)
+    of_file = made(written(tmp_path, asked))
+    alone = sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, asked=sessions.Asked(cpu_time=True))
+
+    assert of_file.document({})["spec"]["views"] == alone.document({})["spec"]["views"] == {"cpuTime": {}}
+    assert views.collected(of_file.views).HasField("cpu_time")
+    assert not views.collected(made(None).views).HasField("cpu_time")

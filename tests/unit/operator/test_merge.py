@@ -27,6 +27,7 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
         for name in draw(st.lists(st.sampled_from(["read", "futex", "openat"]), max_size=3)):
             counts = container.syscalls.add(name=name, wait=name == "futex", abi=draw(st.sampled_from(["", "i386"])))
             counts.calls = counts.timed = counts.total_nanoseconds = counts.max_nanoseconds = draw(COUNTS)
+            counts.cpu_nanoseconds, counts.runnable_nanoseconds = draw(COUNTS), draw(COUNTS)
             counts.latency.buckets.append(draw(st.integers(0, 319)))
             counts.latency.counts.append(counts.calls)
             counts.errnos.add(name=draw(st.sampled_from(["ENOENT", "EINTR"])), count=draw(COUNTS))
@@ -39,7 +40,11 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
             container.processes.processes.add(host_pid=calls, sums=agent_pb2.CallSums(calls=calls, errors=1))
         container.processes.seen = draw(COUNTS)
         container.processes.others.calls = draw(COUNTS)
+        if draw(st.booleans()):
+            container.time_budget.thread_nanoseconds = draw(COUNTS)
+            container.time_budget.calls.add(name="read", kernel_nanoseconds=draw(COUNTS))
     report.trust.slow_calls_lost = draw(COUNTS)
+    report.trust.cpu_time_lost = draw(COUNTS)
     report.trust.process_calls_lost = draw(COUNTS)
     report.trust.lost_calls = draw(COUNTS)
     report.trust.skipped_calls = draw(COUNTS)
@@ -69,6 +74,10 @@ def test_nothing_is_lost_in_a_sum(some: list[agent_pb2.Report]) -> None:
     assert merged.calls == sum(row.calls for r in latest for c in r.containers for row in c.syscalls)
     assert sum(sum(row.latency.values()) for row in merged.syscalls.values()) == merged.calls
     assert merged.total_ns + merged.wait_ns == merged.calls
+    rows = [row for report in latest for container in report.containers for row in container.syscalls]
+    assert sum(row.cpu_ns for row in merged.syscalls.values()) == sum(row.cpu_nanoseconds for row in rows)
+    assert sum(row.runnable_ns for row in merged.syscalls.values()) == sum(row.runnable_nanoseconds for row in rows)
+    assert merged.trust.cpu_time_lost == sum(report.trust.cpu_time_lost for report in latest)
     assert merged.trust.lost_calls == sum(report.trust.lost_calls for report in latest)
     assert merged.trust.skipped_calls == sum(report.trust.skipped_calls for report in latest)
 

@@ -226,3 +226,15 @@ def test_buckets_that_are_too_short_are_refused() -> None:
     found = problems({"target": {"podName": "a"}, "durationSeconds": 5, "views": {"timeline": {"buckets": 51}}})
 
     assert found == ("spec.views.timeline.buckets is 51; a bucket is at least 100 ms long, and 5 s have room for 50")
+
+
+def test_cpu_time_is_on_when_it_is_named() -> None:
+    """It has no fields: one that is there is an error."""
+    target = {"podName": "a"}
+
+    assert parse({"target": target, "views": {"cpuTime": {}}}).views == Views(cpu_time=True)
+    assert parse({"target": target, "views": {"cpuTime": None}}).views == Views()
+    assert "spec.views.cpuTime.each is no field of this version; there are none" in problems(
+        {"target": target, "views": {"cpuTime": {"each": 1}}}
+    )
+    assert "spec.views.cpuTime must be a mapping, not True" in problems({"target": target, "views": {"cpuTime": True}})

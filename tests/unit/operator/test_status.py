@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubestrace_operator import conditions, merge, single_calls, status
+from kubestrace_operator import budgets, conditions, merge, single_calls, status
 from kubestrace_operator.conditions import Completeness, Outcome
 from kubestrace_operator.merge import Merged, SyscallRow, Trust
 from kubestrace_operator.progress import Failure, Progress
@@ -339,3 +339,43 @@ def test_processes_are_cut_and_none_of_their_calls_is_missing() -> None:
     assert sum(row["calls"] for row in document["processes"]) + document["otherProcesses"]["calls"] == 1005
     assert len(document["processes"]) + document["otherProcesses"]["processes"] == 103
     assert len(document["summary"]["syscalls"]) > 20
+
+
+def with_budgets(count: int) -> Merged:
+    """Return containers whose threads used many calls, and more the later they are in the list."""
+    calls = {budgets.CallKey(f"system_call_{number}", ""): 10**12 + number for number in range(40)}
+    made = containers(count)
+    for number, row in enumerate(made.values()):
+        row.budget = budgets.Budget(thread_ns=10**12 + number, wall_ns=10**10, kernel=calls, waiting=calls)
+    return Merged(rows(30), made, Trust(cpu_time_lost=2))
+
+
+def test_the_time_budget_is_shown_when_asked_for() -> None:
+    """Of all and of each container, and as text below the table."""
+    asked = status.status(with_budgets(2), replace(STARTED, views=Views(cpu_time=True)), now=NOW)
+    other = status.status(with_budgets(2), STARTED, now=NOW)
+
+    assert asked["timeBudget"]["threadNanoseconds"] == 2 * 10**12 + 1
+    assert [row["timeBudget"]["threadNanoseconds"] for row in asked["containers"]] == [10**12, 10**12 + 1]
+    assert "where the time of 200.0 threads x 10.0s went" in asked["table"]
+    assert asked["summary"]["syscalls"][0]["cpuNanoseconds"] == 0
+    assert asked["trust"]["cpuTimeLost"] == 2
+    assert next(each for each in asked["conditions"] if each["type"] == "DataComplete")["reason"] == "CpuTimeLost"
+    assert "timeBudget" not in other
+    assert "where the time" not in other["table"]
+    assert "cpuNanoseconds" not in other["summary"]["syscalls"][0]
+    assert "cpuTimeLost" not in other["trust"]
+    assert not any("timeBudget" in row for row in other["containers"])
+
+
+def test_budgets_of_containers_are_cut_before_anything_else() -> None:
+    """Those with the most time are kept, as far as there is room; truncated says that others are not there."""
+    document = status.status(with_budgets(60), replace(STARTED, views=Views(cpu_time=True)), now=NOW)
+
+    kept = ["timeBudget" in row for row in document["containers"]]
+    assert status.size(document) <= 64 * 1024
+    assert len(kept) == 60
+    assert 5 < sum(kept) < 60
+    assert kept == sorted(kept)
+    assert document["truncated"] is True
+    assert document["timeBudget"]["threadNanoseconds"] == 60 * 10**12 + sum(range(60))

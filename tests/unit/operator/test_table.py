@@ -109,3 +109,16 @@ def test_lengths_are_for_people(nanoseconds: int, shown: str) -> None:
     """One digit behind the point, never 1000 of a unit, never wider than its column."""
     assert duration(nanoseconds) == shown
     assert len(shown) <= 9
+
+
+def test_time_on_a_cpu_stands_beside_wall_time() -> None:
+    """Only where it is known; the total has it too, and the table stays readable."""
+    rows = ordered([row("fsync", 25_000_000, 4, cpu_ns=12_500_000), row("futex", 5, 1, wait=True, cpu_ns=2)])
+
+    shown = table(rows, cpu_time=True).splitlines()
+
+    assert shown[0].startswith("% time     seconds      on cpu  usecs/call     calls")
+    assert shown[2].startswith("100.00    0.100000    0.012500       25000         4")
+    assert shown[4].startswith("100.00    0.100000    0.012500       25000         4")
+    assert max(map(len, shown)) <= 110
+    assert "on cpu" not in table(rows)

@@ -1,0 +1,63 @@
+/* What cpu_time.bpf.c writes and cpu_time.py reads. */
+#pragma once
+#include <linux/types.h>
+
+/* Where the time of a task goes just now, as an index of its parts. */
+enum place {
+  PLACE_USER,  /* outside of calls */
+  PLACE_OTHER, /* in a call that has no row: left out by the session, or a new task's way out of its making */
+  PLACE_CALL,  /* in the call of `row` */
+  PLACES
+};
+
+struct cpu_parts {
+  u64 on_ns;       /* on a CPU */
+  u64 runnable_ns; /* in a CPU's run queue */
+  u64 asleep_ns;
+};
+
+/* Of a task that is followed: written by itself alone, so that nothing is shared on the way of a call. */
+struct cpu_clock {
+  u32 sequence;   /* odd while it changes */
+  u32 generation; /* of the slot that it counts for; 0: for none any more */
+  u32 slot;
+  u32 row;
+  u32 place;
+  u32 unused;
+  u64 born_ns;      /* since when it counts */
+  u64 last_ns;      /* until when all is told apart */
+  u64 start_ns;     /* of the call, as the counting has it; 0: it has none */
+  u64 run_delay_ns; /* the scheduler's sum of waits in run queues, as far as it is in the parts */
+  struct cpu_parts parts[PLACES + 1]; /* of the whole life, but PLACE_CALL: of the call, or of the last one */
+};
+
+/* Of a slot; what tasks leave behind that are gone. */
+struct cpu_slot {
+  u32 generation; /* 0: the view is off */
+  u32 unused;
+  u64 begin_ns;
+  u64 lost; /* tasks and calls for which there was no memory */
+  u64 thread_ns;
+  struct cpu_parts user;
+  struct cpu_parts other;
+};
+
+struct cpu_key {
+  u32 generation;
+  u32 row;
+};
+
+/* What the agent tells the iterator. */
+struct cpu_walk {
+  u64 last_ns; /* when it walked last: tasks that are new to it came since */
+  u32 forget;  /* of which generation clocks are to be taken away; 0: tell all clocks */
+  u32 unused;
+};
+
+/* A living task's clock as it would stand if it had an event now. */
+struct cpu_open {
+  u32 generation;
+  u32 row; /* 0: in none */
+  u64 thread_ns;
+  struct cpu_parts parts[PLACES];
+};

@@ -1,0 +1,117 @@
+/* The view of CPU time, what threads do between their events: an iterator over all tasks gives clocks to those that the
+ * programs have not seen, and tells how all clocks stand. */
+
+BPF_F_TABLE("array", u32, struct cpu_walk, cpu_walk, 1, BPF_F_MMAPABLE);
+
+/* Whether a task is in a call, and the row of that call; 0 where it has none. */
+static __always_inline bool find_call(struct task_struct *task, struct target *target, u32 *row) {
+  struct entry *entry = tasks.task_storage_get(task, 0, 0);
+  if (entry && entry->start_ns && entry->generation == target->generation) {
+    *row = entry->row & ROW_MASK;
+    return true;
+  }
+  s32 nr = -1;
+  if (!is_inside(task, &nr)) return false;
+  u32 abi = abi_of(task, &nr);
+  u32 found = find_row(target, target->generation, abi, nr);
+  *row = found == NOT_WANTED ? 0 : found & ROW_MASK;
+  return true;
+}
+
+/* A clock for a task that had no event since the view began. */
+static __always_inline struct cpu_clock *give_clock(struct task_struct *task, u64 last_walk) {
+  u32 zero = 0;
+  u64 ended, born, delay;
+  LOAD(u32, ended, task, CPU_EXIT_STATE_OFFSET);
+  struct config *cfg = ended ? NULL : config.lookup(&zero);
+  struct target *target = cfg ? target_of(cfg, task) : NULL;
+  if (!target) return NULL;
+  u32 number = target->slot;
+  struct cpu_slot *slot = cpu_slots.lookup(&number);
+  if (!slot || slot->generation != target->generation) return NULL;
+  struct cpu_clock init = {.generation = slot->generation, .slot = number, .place = PLACE_USER};
+  if (find_call(task, target, &init.row)) init.place = init.row ? PLACE_CALL : PLACE_OTHER;
+  LOAD(u64, born, task, CPU_START_OFFSET);
+  LOAD(u64, delay, task, CPU_RUN_DELAY_OFFSET);
+  if (born < slot->begin_ns) born = slot->begin_ns;
+  if (born < last_walk) born = last_walk;
+  init.born_ns = init.last_ns = born;
+  init.run_delay_ns = delay;
+  struct cpu_clock *clock = cpu_clocks.task_storage_get(task, &init, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!clock) __sync_fetch_and_add(&slot->lost, 1);
+  return clock && clock->generation ? clock : NULL;
+}
+
+/* How far the scheduler's clock is from ours: by this task, whose switch-in both of them know. */
+static __always_inline u64 clocks_distance(void) {
+  u32 zero = 0;
+  u64 arrival, *switched = cpu_switched.lookup(&zero);
+  struct task_struct *task = bpf_get_current_task_btf();
+  LOAD(u64, arrival, task, CPU_ARRIVAL_OFFSET);
+  return switched ? *switched - arrival : 0;
+}
+
+/* The time since the clock's last event: as advance does, for a task that may be in the middle of anything. */
+static __always_inline void open_parts(struct cpu_clock *clock, struct task_struct *task, bool runs, u64 now) {
+  struct cpu_parts *parts = place_of(clock);
+  u64 last = clock->last_ns, until = now, queued_at, delay, distance = clocks_distance();
+  if (now <= last) return;
+  LOAD(u64, queued_at, task, CPU_QUEUED_OFFSET);
+  LOAD(u64, delay, task, CPU_RUN_DELAY_OFFSET);
+  if (runs) {
+    LOAD(u64, until, task, CPU_ARRIVAL_OFFSET);
+    until += distance;
+    if (until > now) until = now;
+    if (until < last) until = last;
+    parts->on_ns += now - until;
+  }
+  u64 away = until - last, queued = delay - clock->run_delay_ns;
+  if (!runs && queued_at && now > queued_at + distance) queued += now - queued_at - distance;
+  if (queued > away) queued = away;
+  parts->runnable_ns += queued;
+  parts->asleep_ns += away - queued;
+  clock->last_ns = now;
+}
+
+/* Gives clocks to tasks that have none, and tells all clocks; or takes those of a generation away. */
+int walk_clocks(struct bpf_iter__task *ctx) {
+  u32 zero = 0;
+  u64 flags, runs;
+  struct task_struct *task;
+  struct bpf_iter_meta *meta;
+  void *seq;
+  LOAD(u64, task, ctx, 8);
+  struct cpu_walk *walk = cpu_walk.lookup(&zero);
+  if (!task || !walk) return 0;
+  LOAD(u32, flags, task, FLAGS_OFFSET);
+  if (flags & (PF_KTHREAD | PF_IO_WORKER)) return 0;
+  LOAD(u32, runs, task, ON_CPU_OFFSET);
+  struct cpu_clock *clock = cpu_clocks.task_storage_get(task, 0, 0);
+  if (walk->forget) {
+    if (clock && (!clock->generation || clock->generation == walk->forget)) cpu_clocks.task_storage_delete(task);
+    return 0;
+  }
+  if (!clock) clock = give_clock(task, walk->last_ns);
+  if (!clock) return 0;
+  struct cpu_clock copy;
+  for (u32 tries = 0; tries < 4; tries++) {
+    u32 sequence = *(volatile u32 *)&clock->sequence;
+    asm volatile("" ::: "memory");
+    __builtin_memcpy(&copy, clock, sizeof(copy));
+    asm volatile("" ::: "memory");
+    if (!(sequence & 1) && sequence == *(volatile u32 *)&clock->sequence) break;
+  }
+  if (!copy.generation) return 0;
+  open_parts(&copy, task, runs, bpf_ktime_get_ns());
+  struct cpu_open record = {.generation = copy.generation, .thread_ns = copy.last_ns - copy.born_ns};
+  record.parts[PLACE_USER] = copy.parts[PLACE_USER];
+  record.parts[PLACE_OTHER] = copy.parts[PLACE_OTHER];
+  if (copy.place == PLACE_CALL) {
+    record.row = copy.row;
+    record.parts[PLACE_CALL] = copy.parts[PLACE_CALL];
+  }
+  LOAD(u64, meta, ctx, 0);
+  LOAD(u64, seq, meta, 0);
+  bpf_seq_write(seq, &record, sizeof(record));
+  return 0;
+}

@@ -1,0 +1,282 @@
+"""Where the time of threads goes, against what programs know of it by their own clocks."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from engine_runs import Cgroup, Runs, links
+
+from kubestrace_agent.cpu_time import TimeBudget
+from kubestrace_agent.kernel.counts import CpuTimes
+from kubestrace_agent.kernel.programs import Programs, UnsupportedKernelError
+from kubestrace_protos.v1 import agent_pb2
+
+MS = 1_000_000
+# Of all threads' time; and what a program does before its first line and after its last.
+SHARE, START_NS = 0.01, 15 * MS
+
+
+class Own(NamedTuple):
+    """What a program says of itself."""
+
+    lived_ns: int
+    ran_ns: int
+
+
+class Followed:
+    """A cgroup with the view."""
+
+    def __init__(self, runs: Runs, cgroup: Cgroup | None = None) -> None:
+        self.runs = runs
+        self.cgroup = cgroup or runs.cgroup()
+        self.slot = runs.trace(self.cgroup)
+        runs.tracer.want("cpu_time", self.slot, True)
+        self.collector = TimeBudget(None)
+        self.read()
+
+    def times(self) -> CpuTimes:
+        """All readings are to be whole."""
+        times: CpuTimes = self.runs.tracer.read("cpu_time")[self.slot]
+        return times
+
+    def read(self) -> agent_pb2.TimeBudget:
+        """The budget since the beginning."""
+        self.collector.take(self.times(), self.runs.tracer.lost("cpu_time", self.slot), 0)
+        return self.collector.message()
+
+    def report(self) -> agent_pb2.ContainerReport:
+        """The counts with the view."""
+        report = agent_pb2.ContainerReport(syscalls=self.runs.since(self.slot).syscalls)
+        self.read()
+        self.collector.write(report)
+        return report
+
+
+@pytest.fixture
+def followed(runs: Runs) -> Followed:
+    """A cgroup with the view, in which nothing runs yet."""
+    return Followed(runs)
+
+
+@pytest.fixture
+def spent(followed: Followed) -> Callable[..., tuple[Own, agent_pb2.TimeBudget]]:
+    """Run spend.c to its end; its own words, and the budget."""
+
+    def run(*words: str) -> tuple[Own, agent_pb2.TimeBudget]:
+        output = followed.runs.start(followed.cgroup, "spend", *words).finish()
+        return Own(*map(int, output.split())), followed.read()
+
+    return run
+
+
+def kernel_ns(budget: agent_pb2.TimeBudget) -> int:
+    """On a CPU in calls."""
+    return sum(each.kernel_nanoseconds for each in budget.calls) + budget.uncounted_kernel_nanoseconds
+
+
+def waiting_ns(budget: agent_pb2.TimeBudget) -> int:
+    """Asleep in calls."""
+    return sum(each.waiting_nanoseconds for each in budget.calls) + budget.uncounted_waiting_nanoseconds
+
+
+def call(budget: agent_pb2.TimeBudget, name: str) -> agent_pb2.CallTime:
+    """One call's part."""
+    return next(each for each in budget.calls if each.name == name)
+
+
+def adds_up(budget: agent_pb2.TimeBudget) -> None:
+    """All parts are the threads' time within 1 %, and nothing is counted twice."""
+    parts = budget.user_nanoseconds + kernel_ns(budget) + waiting_ns(budget)
+    parts += budget.runnable_nanoseconds + budget.blocked_nanoseconds
+    assert budget.thread_nanoseconds - parts == budget.other_nanoseconds
+    assert abs(budget.other_nanoseconds) <= SHARE * budget.thread_nanoseconds
+
+
+def agrees(own: Own, budget: agent_pb2.TimeBudget, threads: int = 1) -> None:
+    """The threads' lives and their time on a CPU are those of the program's own clocks."""
+    adds_up(budget)
+    room = SHARE * own.lived_ns + threads * START_NS
+    assert abs(budget.thread_nanoseconds - own.lived_ns) <= room
+    assert abs(budget.user_nanoseconds + kernel_ns(budget) - own.ran_ns) <= room
+
+
+def test_a_spinner_is_in_user_mode(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+    """No call has any of it; what others took of the CPU is runnable."""
+    own, budget = spent("user", "600")
+
+    agrees(own, budget)
+    assert budget.user_nanoseconds >= 0.9 * own.ran_ns
+    assert budget.runnable_nanoseconds == pytest.approx(own.lived_ns - own.ran_ns, abs=SHARE * own.lived_ns + START_NS)
+
+
+def test_reads_of_large_blocks_are_in_the_kernel(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+    """On a CPU, by the name of the call."""
+    own, budget = spent("kernel", "600")
+
+    agrees(own, budget)
+    assert call(budget, "read").kernel_nanoseconds >= 0.9 * own.ran_ns
+    assert call(budget, "read").waiting_nanoseconds <= SHARE * own.lived_ns
+
+
+def test_a_sleeper_waits(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+    """By the name of the call; it used next to nothing."""
+    own, budget = spent("sleep", "600")
+
+    agrees(own, budget)
+    assert call(budget, "clock_nanosleep").waiting_nanoseconds == pytest.approx(600 * MS, abs=START_NS + 6 * MS)
+
+
+def test_two_spinners_on_one_cpu_wait_for_it(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+    """Each has half of it: one CPU's worth of time is runnable, and none of it asleep."""
+    own, budget = spent("share", "600", "2")
+
+    agrees(own, budget, threads=3)
+    assert budget.runnable_nanoseconds >= 500 * MS
+    assert budget.blocked_nanoseconds <= SHARE * own.lived_ns
+    # No more than the thread that joins them, where it was not runnable itself.
+    assert waiting_ns(budget) <= own.lived_ns / 3
+
+
+def test_threads_are_born_and_die(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+    """400 of them, 8 at a time, each for some milliseconds."""
+    own, budget = spent("mixed", "5", "8", "50")
+
+    adds_up(budget)
+    # What a thread does before its function and after it, and the wait for its first turn, it cannot tell.
+    assert budget.thread_nanoseconds >= own.lived_ns
+    ran = budget.user_nanoseconds + kernel_ns(budget)
+    assert ran == pytest.approx(own.ran_ns, abs=SHARE * own.lived_ns + START_NS)
+
+
+def test_two_hundred_threads(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+    """A machine of few CPUs is far too small for them: nearly all is runnable or asleep, and it still adds up."""
+    own, budget = spent("mixed", "500", "200")
+
+    adds_up(budget)
+    ran = budget.user_nanoseconds + kernel_ns(budget)
+    assert ran == pytest.approx(own.ran_ns, abs=SHARE * own.lived_ns)
+    assert budget.runnable_nanoseconds > ran
+
+
+def test_a_thread_that_sleeps_throughout_is_told(runs: Runs) -> None:
+    """It fell asleep before the view began and has no event in it: its call is known nevertheless."""
+    cgroup = runs.cgroup()
+    sleeper = runs.start(cgroup, "blocked", "3")
+    sleeper.hear()
+    followed = Followed(runs, cgroup)
+    begin = time.monotonic_ns()
+
+    time.sleep(0.3)
+    budget = followed.read()
+    elapsed = time.monotonic_ns() - begin
+
+    adds_up(budget)
+    threads = len(sleeper.states())
+    assert budget.thread_nanoseconds == pytest.approx(threads * elapsed, rel=0.1)
+    assert waiting_ns(budget) >= 0.99 * budget.thread_nanoseconds
+    assert sum(each.waiting_nanoseconds for each in budget.calls) >= 0.99 * budget.thread_nanoseconds
+
+
+def test_a_stopped_thread_is_blocked_outside_of_calls(followed: Followed) -> None:
+    """It neither runs nor waits in a call."""
+    run = followed.runs.start(followed.cgroup, "spend", "user", "600")
+    time.sleep(0.1)
+    run.process.send_signal(19)
+    before = followed.read()
+    time.sleep(0.3)
+
+    budget = followed.read()
+    run.process.send_signal(18)
+    run.finish()
+
+    adds_up(budget)
+    assert budget.blocked_nanoseconds - before.blocked_nanoseconds >= 290 * MS
+    assert kernel_ns(budget) - kernel_ns(before) <= MS
+
+
+def test_the_parts_of_each_call(followed: Followed) -> None:
+    """On a CPU, runnable and asleep: of calls that ended they are the wall time of the counting."""
+    followed.runs.start(followed.cgroup, "spend", "mixed", "100", "8").finish()
+
+    rows = {each.name: each for each in followed.report().syscalls}
+
+    for row in rows.values():
+        if row.timed == row.calls:
+            parts = row.cpu_nanoseconds + row.runnable_nanoseconds + row.asleep_nanoseconds
+            # A thread that is preempted between the counting and the view may run for a moment on the wrong side.
+            assert parts == pytest.approx(row.total_nanoseconds, rel=SHARE, abs=MS // 5), row.name
+    assert rows["clock_nanosleep"].asleep_nanoseconds >= 0.9 * rows["clock_nanosleep"].total_nanoseconds
+    assert rows["read"].asleep_nanoseconds <= MS
+
+
+def test_a_killed_thread_ends_its_account(followed: Followed) -> None:
+    """No final call tells of it."""
+    run = followed.runs.start(followed.cgroup, "spend", "mixed", "60000", "8")
+    time.sleep(0.2)
+    run.process.kill()
+    run.process.wait()
+    ended = followed.read()
+
+    time.sleep(0.2)
+    later = followed.read()
+
+    adds_up(ended)
+    assert ended.thread_nanoseconds >= 9 * 150 * MS
+    assert later.thread_nanoseconds == ended.thread_nanoseconds
+
+
+def test_only_one_who_asks_is_told(runs: Runs) -> None:
+    """Another traced container's time is its own."""
+    silent = runs.cgroup()
+    runs.trace(silent)
+    followed = Followed(runs)
+
+    runs.start(silent, "spend", "user", "50").finish()
+
+    assert followed.read().thread_nanoseconds == 0
+    assert list(runs.tracer.read("cpu_time")) == [followed.slot]
+
+
+def test_the_programs_are_attached_only_while_asked_for(runs: Runs) -> None:
+    """Four more links with the first that asks, gone with the last; a second time begins at nothing."""
+    first, second = Followed(runs), runs.trace(runs.cgroup())
+    assert len(links()) == 6
+    runs.tracer.want("cpu_time", second, True)
+    assert len(links()) == 6
+    run = runs.start(first.cgroup, "spend", "sleep", "400")
+    time.sleep(0.1)
+
+    runs.tracer.want("cpu_time", first.slot, None)
+    runs.tracer.want("cpu_time", second, None)
+    assert len(links()) == 2
+    runs.tracer.want("cpu_time", first.slot, True)
+    again = first.times()
+    run.finish()
+
+    assert again.thread_ns < 50 * MS
+    assert not again.ended
+
+
+def test_a_kernel_without_sched_info_loses_only_this_view(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The programs of everything else are there, and the reason is said."""
+    hidden = tmp_path / "sitecustomize.py"
+    hidden.write_text(
+        "from kubestrace_agent.kernel import btf\n"
+        "offset = btf.Btf.offset\n"
+        "def hidden(self, path):\n"
+        "    if 'sched_info' in path: raise btf.BtfError('no ' + path)\n"
+        "    return offset(self, path)\n"
+        "btf.Btf.offset = hidden\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+
+    loaded = Programs.load(max_slots=3, max_rows=1024, slot_rows=640)
+
+    try:
+        assert {"on_sys_enter", "on_sys_exit", "on_slow_exit"} <= set(loaded.fds)
+        with pytest.raises(UnsupportedKernelError, match=r"CPU time cannot be told: no task_struct\.sched_info"):
+            loaded.need("walk_clocks")
+    finally:
+        loaded.close()
