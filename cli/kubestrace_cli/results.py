@@ -153,14 +153,17 @@ def _slow_calls(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield "No call was slow."
         return
     yield "slow calls, those that wait at the end"
-    yield "time (UTC)            msec   pid  thread           call"
+    cpu_time = any("cpuNanoseconds" in row for row in rows)
+    yield f"time (UTC)            msec{'     on cpu' * cpu_time}   pid  thread           call"
     for row in rows:
         result = f"-1 {row['errno']}" if "errno" in row else row["result"]
         thread = f"{row['pid']:5}  {row['thread']:<16}"
         call = f"{row['syscall']}({row['arguments']}) = {result}"
         if "abi" in row:
             call += f"  ({row['abi']})"
-        yield f"{row['time'][11:26]} {row['nanoseconds'] / 1e6:10.3f} {thread} {call}"
+        lengths = [row["nanoseconds"], *([row.get("cpuNanoseconds")] if cpu_time else [])]
+        shown = " ".join(f"{'' if length is None else f'{length / 1e6:.3f}':>10}" for length in lengths)
+        yield f"{row['time'][11:26]} {shown} {thread} {call}"
         yield from _stack("kernel", row.get("kernelStack", ()))
         yield from _stack("user", row.get("userStack", ()))
 

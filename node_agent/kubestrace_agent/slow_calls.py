@@ -186,6 +186,8 @@ def message(call: RawCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:
         host_pid=call.pid,
         thread=thread,
         process=process,
+        cpu_nanoseconds=call.on_ns,
+        runnable_nanoseconds=call.runnable_ns,
     )
 
 

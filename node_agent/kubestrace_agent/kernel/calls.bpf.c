@@ -162,6 +162,7 @@ static __always_inline u64 read_call(struct call *call, struct bpf_raw_tracepoin
                                      u64 task, u64 ns) {
   call->end_ns = bpf_ktime_get_ns();
   call->length_ns = ns;
+  call->on_ns = call->runnable_ns = ~0ULL;
   call->result = ctx->args[1];
   call->generation = head->generation;
   call->slot = head->slot;

@@ -17,6 +17,8 @@ enum type { TYPE_PIPE = 0010000, TYPE_SOCKET = 0140000 };
 struct call {
   u64 end_ns; /* CLOCK_MONOTONIC */
   u64 length_ns;
+  u64 on_ns; /* of its length, on a CPU and in a run queue; all bits: the view of CPU time does not know */
+  u64 runnable_ns;
   u64 arguments[6];
   s64 result;
   u32 generation;

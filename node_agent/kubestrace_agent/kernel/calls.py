@@ -9,7 +9,7 @@ from kubestrace_agent.kernel.maps import Maps
 from kubestrace_agent.syscalls import DESCRIPTOR_WAITS, WAITS, SyscallKey, arguments, names
 
 # struct call without its text.
-_RECORD = struct.Struct("=QQ6QqIIiIIIII2I2II16s16s")
+_RECORD = struct.Struct("=QQQQ6QqIIiIIIII2I2II16s16s")
 # And with the most of it.
 RECORD_BYTES = _RECORD.size + 512 + 256
 _CAPTURE = {
@@ -18,6 +18,7 @@ _CAPTURE = {
     arguments.Kind.DIRECTORY: 2,
     arguments.Kind.ADDRESS: 3,
 }
+_UNKNOWN = (1 << 64) - 1
 _WAITS_BIT = 1 << 16
 
 
@@ -57,7 +58,7 @@ def parsed(
     record: bytes, abis: Sequence[str], stacks: dict[tuple[int, int], RawStack] | None = None
 ) -> tuple[int, RawCall]:
     """The generation of the call's slot, and the call; its stack is taken out of `stacks` (by thread and end)."""
-    end, length, *rest = _RECORD.unpack_from(record)
+    end, length, on, runnable, *rest = _RECORD.unpack_from(record)
     values, result = tuple(rest[:6]), rest[6]
     generation, abi, number, _, tid, pid, inner_tid, inner_pid, first, second, *modes = rest[7:19]
     _, thread, process = rest[19:22]
@@ -68,6 +69,8 @@ def parsed(
         waits=key.waited or names(key.abi).get(number) in WAITS,
         start_ns=end - length,
         length_ns=length,
+        on_ns=None if on == _UNKNOWN else on,
+        runnable_ns=None if runnable == _UNKNOWN else runnable,
         arguments=values,
         result=result,
         tid=tid,

@@ -116,6 +116,9 @@ class RawCall:
     process: bytes
     # For each of arguments.captured(...): the mode of the file's inode (0: none), and what was read.
     captures: tuple[tuple[int, bytes], ...]
+    # Of its length, on a CPU and ready to run; None without the view of CPU time.
+    on_ns: int | None = None
+    runnable_ns: int | None = None
     # Only where stacks are asked for.
     stack: RawStack | None = None
 

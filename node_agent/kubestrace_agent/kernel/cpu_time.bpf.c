@@ -3,6 +3,7 @@
  * A task that was switched out has its next event on the CPU that it was switched in on, and that CPU has not switched
  * since: so the moment of each CPU's last switch is all that a task must know of its absence. How much of that was
  * waiting for a CPU says the scheduler's own sum, sched_info.run_delay, which is up to date once the task runs again. */
+#include "calls.h"
 #include "cpu_time.h"
 
 #define STATE_DEAD 0x80
@@ -170,6 +171,15 @@ static __always_inline void end_call(struct cpu_clock *clock, struct task_struct
   }
   clock->place = PLACE_USER;
   change(clock);
+}
+
+/* For the view of slow calls: what the call that was just counted took, if it was followed from its beginning. */
+static __always_inline void read_parts(struct call *call, struct task_struct *task, struct entry *entry) {
+  struct cpu_clock *clock = clock_of(task);
+  if (!clock || clock->place != PLACE_CALL || clock->start_ns != entry->slow_start_ns) return;
+  end_call(clock, task, entry);
+  call->on_ns = clock->parts[PLACE_CALL].on_ns;
+  call->runnable_ns = clock->parts[PLACE_CALL].runnable_ns;
 }
 
 /* The first return of a task that has no clock: a new one, or one that was moved here. */

@@ -44,6 +44,9 @@ int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
   slow->start_ns = entry->slow_start_ns;
   slow->waits = waits;
   slow->bytes = read_call(&slow->call, ctx, head, shape, (u64)task, ns);
+#ifdef CPU_RUN_DELAY_OFFSET
+  read_parts(&slow->call, task, entry);
+#endif
   if (slot->stacks) after_slow_call.call(ctx, 0);
   send(slow, slot, 0);
   return 0;

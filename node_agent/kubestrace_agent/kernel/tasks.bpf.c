@@ -121,6 +121,7 @@ static __always_inline void tell_flight(void *seq, struct in_flight *record, str
   struct call *call = walk_scratch.lookup(&zero);
   if (!call) return;
   call->end_ns = call->length_ns = call->result = 0;
+  call->on_ns = call->runnable_ns = ~0ULL;
   call->generation = record->generation;
   call->slot = 0;
   call->abi = record->abi;

@@ -9,8 +9,9 @@ import pytest
 from engine_runs import Cgroup, Runs, links
 
 from kubestrace_agent.cpu_time import TimeBudget
-from kubestrace_agent.kernel.counts import CpuTimes
+from kubestrace_agent.kernel.counts import CpuTimes, Floors
 from kubestrace_agent.kernel.programs import Programs, UnsupportedKernelError
+from kubestrace_agent.syscalls import name
 from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000
@@ -209,6 +210,42 @@ def test_the_parts_of_each_call(followed: Followed) -> None:
             assert parts == pytest.approx(row.total_nanoseconds, rel=SHARE, abs=MS // 5), row.name
     assert rows["clock_nanosleep"].asleep_nanoseconds >= 0.9 * rows["clock_nanosleep"].total_nanoseconds
     assert rows["read"].asleep_nanoseconds <= MS
+
+
+@pytest.mark.parametrize("slow_first", [True, False])
+def test_a_slow_call_says_what_it_used(runs: Runs, slow_first: bool) -> None:
+    """Whichever view was asked for first; the reads were runnable when they were not on a CPU, the sleep was not."""
+    cgroup = runs.cgroup()
+    floors = Floors(10 * MS, 10 * MS)
+    if slow_first:
+        other = runs.trace(runs.cgroup())
+        runs.tracer.want("slow_calls", other, floors)
+    followed = Followed(runs, cgroup)
+    runs.tracer.want("slow_calls", followed.slot, floors)
+
+    runs.start_shell(cgroup, "sleep 0.2; dd if=/dev/zero of=/dev/null bs=256M count=1 2>/dev/null").finish()
+    calls = {name(each.key): each for each in runs.tracer.read("slow_calls")[followed.slot]}
+    rows = {row.name: row for row in followed.report().syscalls}
+
+    read, slept = calls["read"], calls["clock_nanosleep"]
+    assert read.on_ns
+    assert read.runnable_ns is not None
+    assert read.length_ns * 0.95 <= read.on_ns + read.runnable_ns <= read.length_ns
+    assert slept.on_ns is not None
+    assert slept.on_ns <= slept.length_ns / 20
+    assert rows["clock_nanosleep"].cpu_nanoseconds == slept.on_ns
+
+
+def test_without_the_view_a_slow_call_does_not_say_it(runs: Runs) -> None:
+    """Also where another container has it."""
+    Followed(runs)
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    runs.tracer.want("slow_calls", slot, Floors(10 * MS, 10 * MS))
+
+    runs.start_shell(cgroup, "sleep 0.05").finish()
+
+    assert {each.on_ns for each in runs.tracer.read("slow_calls")[slot]} == {None}
 
 
 def test_a_killed_thread_ends_its_account(followed: Followed) -> None:

@@ -230,6 +230,33 @@ def test_slow_calls_stand_below_the_table() -> None:
     assert "slow" not in results.table(document(OPENAT))
 
 
+def test_slow_calls_say_how_much_of_them_was_on_a_cpu() -> None:
+    """In a column that is there only when it is known; a call that was under way when the view began has none."""
+    asked = sessions.Asked(slow_milliseconds=5, cpu_time=True)
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=asked)
+    made = report(OPENAT)
+    for pid, cpu_ns in ((7, 20_000_000), (8, None)):
+        made.containers[0].slow_calls.append(
+            agent_pb2.SlowCall(
+                name="fsync",
+                start_time_unix_nanoseconds=1_767_268_800_123_456_789,
+                nanoseconds=21_500_000,
+                pid=pid,
+                cpu_nanoseconds=cpu_ns,
+                runnable_nanoseconds=None if cpu_ns is None else 0,
+                thread="wal-writer",
+            )
+        )
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert [row.get("cpuNanoseconds") for row in status["slowCalls"]] == [20_000_000, None]
+    assert "\ntime (UTC)            msec     on cpu   pid  thread           call\n" in text
+    assert "\n12:00:00.123456     21.500     20.000     7  wal-writer       fsync()" in text
+    assert "\n12:00:00.123456     21.500                8  wal-writer       fsync()" in text
+
+
 def test_a_trace_without_a_slow_call_says_so() -> None:
     """An empty list is an answer."""
     session = sessions.make(
