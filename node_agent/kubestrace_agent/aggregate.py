@@ -1,9 +1,9 @@
 """Two snapshots of a slot -> what was counted between them, as the wire carries it. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from kubestrace_agent.kernel.counts import RawCounts, Row
+from kubestrace_agent.kernel.counts import EarlyCall, RawCounts, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, errno_name, name, names, waits
 from kubestrace_protos.v1 import agent_pb2
 
@@ -54,14 +54,15 @@ class Since:
         """Everything counted from the start up to a snapshot of the same slot."""
         trust = agent_pb2.Trust(lost_calls=now.lost_calls - self._start.lost_calls)
         syscalls = []
+        starts = without_lengths(self._start.rows, began_before(self._start, self._start, now))
         for key, row in now.rows.items():
-            then = self._start.rows.get(key, _NOTHING)
+            then = starts.get(key, _NOTHING)
             if row is then:
                 continue
             if name(key) in _IO_URING:
                 trust.io_uring = True
             if is_wanted(key, self._wanted):
-                counts = self._counts(key, then, row)
+                counts = self._counts(key, then, row, now)
                 if counts.calls:
                     syscalls.append(counts)
                     trust.unmatched_calls += row.unmatched - then.unmatched
@@ -69,15 +70,44 @@ class Since:
         syscalls.sort(key=lambda counts: (-counts.total_nanoseconds, counts.name, counts.abi, counts.wait))
         return Difference(syscalls, trust)
 
-    def _counts(self, key: SyscallKey, then: Row, row: Row) -> agent_pb2.SyscallCounts:
+    def _counts(self, key: SyscallKey, then: Row, row: Row, now: RawCounts) -> agent_pb2.SyscallCounts:
         done = self._done.get(key)
         if done is None or done[0] is not row:
-            done = row, _counts(key, then, row, self._start.epoch, self._architecture)
+            counts = _counts(key, then, row, self._start.epoch, self._architecture)
+            counts.max_nanoseconds = max(counts.max_nanoseconds, self._longest_told_apart(key, now))
+            done = row, counts
             self._done[key] = done
         return done[1]
 
+    def _longest_told_apart(self, key: SyscallKey, now: RawCounts) -> int:
+        """Of the calls that are early to other traces and not to this one: they are in no row's maxima."""
+        own = (call for call in now.early[len(self._start.early) :] if call.start_ns >= self._start.joined_ns)
+        return max((call.length_ns for call in own if call.key == key), default=0)
+
 
 _NOTHING = Row()
+
+
+def began_before(start: RawCounts, then: RawCounts, now: RawCounts) -> list[EarlyCall]:
+    """Calls that ended between two snapshots of a trace and had begun before it, which joined with `start`."""
+    return [call for call in now.early[len(then.early) :] if call.start_ns < start.joined_ns]
+
+
+def without_lengths(rows: Mapping[SyscallKey, Row], calls: Sequence[EarlyCall]) -> Mapping[SyscallKey, Row]:
+    """What to subtract from a later snapshot so that these calls are left as calls whose beginning was not seen."""
+    if not calls:
+        return rows
+    changed = dict(rows)
+    for call in calls:
+        row, bucket = changed.get(call.key, _NOTHING), bucket_of(call.length_ns)
+        changed[call.key] = replace(
+            row,
+            total_ns=row.total_ns + call.length_ns,
+            untimed=row.untimed - 1,
+            unmatched=row.unmatched - 1,
+            buckets={**row.buckets, bucket: row.buckets.get(bucket, 0) + 1},
+        )
+    return changed
 
 
 def is_wanted(key: SyscallKey, wanted: frozenset[SyscallKey] | None) -> bool:
@@ -131,6 +161,14 @@ def _longest(row: Row, since_epoch: int, buckets: dict[int, int]) -> int:
     longest = next((ns for epoch, ns in row.maxima if epoch > since_epoch), 0)
     low, high = bucket_bounds(max(buckets))
     return min(max(longest, low), high) if high else max(longest, low)
+
+
+def bucket_of(value: int) -> int:
+    """The histogram bucket of a length in nanoseconds, as agent.proto has it."""
+    if value < _LINEAR:
+        return value
+    high = value.bit_length() - 1
+    return min(_LINEAR + (high - 4) * _PARTS + (value >> (high - 3) & _PARTS - 1), _BUCKETS - 1)
 
 
 def bucket_bounds(index: int) -> tuple[int, int]:

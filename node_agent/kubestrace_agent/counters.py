@@ -50,6 +50,9 @@ class Tracer(Protocol):
     def skipped_calls(self) -> int:
         """Count what the kernel skipped, since the tracer is there."""
 
+    def join(self, slot: int) -> RawCounts:
+        """Read the counters that another trace of a slot begins with."""
+
     def want(self, view: str, slot: int, wanted: Any) -> None:
         """Have a view tell of a slot; None: no longer."""
 
@@ -101,7 +104,7 @@ class Counters:
         counter.users[user] = wanted
         self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
         # Also its newest counts: a report may come before the next refresh, and must not be older than its start.
-        counter.counts = self._tracer.snapshot([counter.slot])[counter.slot]
+        counter.counts = self._tracer.join(counter.slot)
         return counter, counter.counts
 
     def collect(self, counter: Counter, user: str, collector: Collector) -> None:

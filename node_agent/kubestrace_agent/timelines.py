@@ -6,7 +6,7 @@ snapshots, and so its borders are as exact as the moments of these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubestrace_agent import aggregate
@@ -94,7 +94,7 @@ class Buckets:
     def __init__(self, grid: Grid, start: RawCounts | None, start_ns: int, *, wanted: Wanted) -> None:
         """Count what comes after `start`; None: the container is counted since `start_ns` (CLOCK_MONOTONIC)."""
         self.grid = grid
-        self._last = start or RawCounts(time_ns=start_ns)
+        self._start = self._last = start or RawCounts(time_ns=start_ns)
         self._wanted = wanted
         self._filled: dict[int, Totals] = {}
         self._late = 0
@@ -104,7 +104,8 @@ class Buckets:
         since_ns, now_ns = self._last.time_ns, counts.time_ns
         if now_ns <= since_ns:
             return
-        grown = between(self._last, counts, wanted=self._wanted)
+        rows = aggregate.without_lengths(self._last.rows, aggregate.began_before(self._start, self._last, counts))
+        grown = between(replace(self._last, rows=rows), counts, wanted=self._wanted)
         self._last = counts
         if grown.calls:
             index = self.grid.bucket((since_ns + now_ns) // 2)

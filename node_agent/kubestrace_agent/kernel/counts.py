@@ -42,6 +42,16 @@ class InFlight:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyCall:
+    """A call that was under way when a trace joined its slot, and has ended: counted, but not in Row.maxima."""
+
+    key: SyscallKey
+    # CLOCK_MONOTONIC.
+    start_ns: int
+    length_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class RawCounts:
     """Everything counted in one slot since it was made: plain values, cheap to keep as a trace's start."""
 
@@ -53,6 +63,10 @@ class RawCounts:
     in_flight: tuple[InFlight, ...] = ()
     # Calls for which no row was free.
     lost_calls: int = 0
+    # All since the slot was made, in the order in which they ended.
+    early: tuple[EarlyCall, ...] = ()
+    # When a trace that begins with these counts joined its slot, CLOCK_MONOTONIC; 0: it is the slot's first.
+    joined_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,13 @@
 
 import struct
 
-CONFIG_SIZE = 16 + 4 * 16 + 8
+CONFIG_SIZE = 16 + 4 * 16 + 8 + 8
 # As indexes of 32-bit items.
 CONFIG_FOLLOWED = 20
+# As an index of 64-bit items.
+CONFIG_JOINED = 11
+# struct early: start_ns, length_ns, generation, row.
+EARLY = struct.Struct("=QQII")
 MAX_LEVELS = 16
 # struct target: slot, generation.
 TARGET = struct.Struct("=II")

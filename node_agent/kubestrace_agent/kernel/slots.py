@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubestrace_agent.kernel.counts import EarlyCall
 from kubestrace_agent.kernel.readings import Reading
 from kubestrace_agent.syscalls import SyscallKey
 
@@ -22,6 +23,7 @@ class Slot:
     # Depth below the root of the cgroup tree; None where the root is not seen.
     level: int | None
     lost_before: int
+    early: tuple[EarlyCall, ...] = ()
     readings: dict[SyscallKey, Reading] = field(default_factory=dict)
 
 

@@ -54,7 +54,7 @@ COUNTING = Source(
     hooks={"on_sys_exit": "sys_exit", "on_sys_enter": "sys_enter"},
     maps=(
         "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
-        "chunks", "odd_errnos", "tasks", "after_slow", "after_enter",
+        "chunks", "odd_errnos", "early_calls", "tasks", "after_slow", "after_enter",
     ),
     needed=frozenset({"on_sys_enter", "on_sys_exit"}),
 )  # fmt: skip

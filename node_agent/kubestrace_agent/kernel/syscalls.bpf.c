@@ -21,6 +21,7 @@ BPF_QUEUE(free_rows, u32, MAX_ROWS);
 BPF_PERCPU_ARRAY(first_chunk, struct row, CHUNK_ROWS);
 #pragma pop_macro("BPF_ANNOTATE_KV_PAIR")
 BPF_ARRAY_OF_MAPS(chunks, "first_chunk", MAX_ROWS / CHUNK_ROWS);
+BPF_QUEUE(early_calls, struct early, MAX_EARLY);
 BPF_TABLE("percpu_hash", struct odd_errno, u64, odd_errnos, 1024);
 BPF_TASK_STORAGE(tasks, struct entry);
 /* The first program of a view that goes on after a call of at least LEAST_SLOW_NS; empty while none asks. So a view of
@@ -285,6 +286,14 @@ static __always_inline void count_unpaired(struct config *cfg, struct task_struc
   if (entry) entry->last_row = id;
 }
 
+/* Told before it is counted: who reads the counters and then finds nothing told has none of it in them. */
+static __always_inline bool tell_early(struct head *head, u32 id, u64 start, u64 ns) {
+  struct early call = {.start_ns = start, .length_ns = ns, .generation = head->generation, .row = id};
+  if (early_calls.push(&call, 0) == 0) return true;
+  lose(head->slot);
+  return false;
+}
+
 /* In waits.bpf.c. */
 static __always_inline u32 row_of_wait(struct task_struct *task, u64 regs, u32 id, u32 generation, u64 ns, s64 result);
 
@@ -308,14 +317,15 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     struct row *row = row_at(id);
     /* A slot may have ended in the meantime; its row may even be another's by now. */
     if (head && row && head->generation == generation) {
-      u64 bucket = bucket_of(ns);
+      u64 bucket = bucket_of(ns), longest = ns;
+      if (__builtin_expect(start < cfg->joined_ns, 0) && tell_early(head, id, start, ns)) longest = 0;
       BOUND(bucket, 511);
       if (bucket < BUCKETS) {
         row->buckets[bucket] += 1;
         row->used |= 1ULL << (ERRNOS + bucket) / GROUP;
       }
       row->total_ns += ns;
-      touch(cfg, head, row, ns);
+      touch(cfg, head, row, longest);
       count_result(row, id, generation, ctx->args[1]);
       entry->last_row = id;
       if (ns >= LEAST_SLOW_NS) {

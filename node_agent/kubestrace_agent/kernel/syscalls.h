@@ -41,7 +41,17 @@ struct config {
   u32 levels[MAX_LEVELS]; /* depths in the cgroup tree at which containers stand, deepest first */
   u32 followed; /* changes when a view wants to see each traced task's next entry once */
   u32 unused;
+  u64 joined_ns; /* when a trace joined a slot that was counted already, the last of all: CLOCK_MONOTONIC */
 };
+
+/* A call that was under way at joined_ns and has ended. */
+struct early {
+  u64 start_ns;
+  u64 length_ns;
+  u32 generation;
+  u32 row;
+};
+#define MAX_EARLY 8192
 
 struct target {
   u32 slot;

@@ -11,6 +11,7 @@ import platform
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from kubestrace_agent.kernel import bpf, calls, index, layout
 from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.flights import Flights
 from kubestrace_agent.kernel.programs import COUNTING, FOLLOWING, Programs, UnsupportedKernelError
-from kubestrace_agent.kernel.readings import Reading
+from kubestrace_agent.kernel.readers import Reader
 from kubestrace_agent.kernel.rows import ROWS_A_CONTAINER, NoRowsError, Rows
 from kubestrace_agent.kernel.slots import Slot, depth, in_hosts_pid_namespace, leader
 from kubestrace_agent.kernel.views import views
@@ -30,8 +31,6 @@ __all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "Unsupport
 _SLOT_ROWS = 640
 # The index holds row ids of 15 bits.
 _MAX_ROWS = 32768
-# A write that began before the last snapshot may land after it: rows are read again for this long.
-_LATE_NS = 50_000_000
 _32_BITS = 0xFFFFFFFF
 
 
@@ -57,6 +56,7 @@ class Tracer:
         self._lost = maps.view("lost", "Q")
         self._rows = Rows(maps)
         self._abis = abi_names(platform.machine())
+        self._reader = Reader(maps, self._rows, self._abis)
         self._views = views(programs, self._abis)
         calls.write_descriptor_calls(maps, self._abis)
         self._flights = Flights(programs, self._abis)
@@ -65,8 +65,6 @@ class Tracer:
         # The slot that was freed longest ago comes first: nobody in the kernel knows its last owner any more.
         self._free = deque(range(1, maps.entries("indexes")))
         self._generations = 0
-        self._epochs: deque[tuple[int, int]] = deque()
-        self._config[1] = 1
         self._changed = False
         self._closed = False
 
@@ -216,12 +214,9 @@ class Tracer:
                     bpf.delete(processes, key)
 
     def _forget_odd_errnos(self, generation: int) -> None:
-        for key in self._odd_errnos():
+        for key in self._reader.odd_errnos():
             if layout.ODD_ERRNO.unpack(key)[0] == generation:
                 bpf.delete(self._maps.fd("odd_errnos"), key)
-
-    def _odd_errnos(self) -> list[bytes]:
-        return list(bpf.keys(self._maps.fd("odd_errnos"), layout.ODD_ERRNO.size))
 
     def _detach_unused(self) -> None:
         if not any(slot.pid is not None for slot in self._slots.values()):
@@ -240,9 +235,9 @@ class Tracer:
         if self._changed:
             self._changed = False
             self._config[0] = (self._config[0] + 1) & _32_BITS
-        epoch, now = self._next_epoch()
+        epoch, now = self._reader.next_epoch()
         in_flight = self._flights.read(now)
-        self._read_touched(self._read_from(now))
+        self._reader.read(self._slots.values())
         with contextlib.suppress(NodeFullError):
             self._reserve(new=0)  # at the node's limit further kinds of calls are counted as lost
         return {
@@ -252,43 +247,20 @@ class Tracer:
                 rows={key: reading.row for key, reading in self._slots[number].readings.items()},
                 in_flight=tuple(in_flight.get(self._slots[number].generation, ())),
                 lost_calls=self._lost[number] - self._slots[number].lost_before,
+                early=self._slots[number].early,
             )
             for number in slots
         }
 
-    def _next_epoch(self) -> tuple[int, int]:
-        """Ends the running epoch: its number, and when."""
-        epoch, now = self._config[1], time.monotonic_ns()
-        self._config[1] = epoch + 1
-        self._epochs.append((epoch, now))
-        return epoch, now
+    def join(self, slot: int) -> RawCounts:
+        """A snapshot for another trace of a slot to begin with.
 
-    def _read_from(self, now: int) -> int:
-        """The first epoch whose rows may have changed since they were read last."""
-        while len(self._epochs) > 2 and self._epochs[1][1] < now - _LATE_NS:
-            self._epochs.popleft()
-        return self._epochs[0][0]
-
-    def _read_touched(self, epoch: int) -> None:
-        slots = {slot.generation: slot for slot in self._slots.values()}
-        odd = self._odd_errnos_by_row()
-        for row in self._rows.touched_since(epoch):
-            generation, abi, number = self._rows.owner(row)
-            slot = slots.get(generation)
-            if slot is not None:
-                key = SyscallKey(self._abis[abi & layout.ABI_MASK], number, bool(abi & layout.WAITED))
-                reading = slot.readings.setdefault(key, Reading())
-                reading.take(self._rows.read(row), odd.get((generation, row), {}))
-
-    def _odd_errnos_by_row(self) -> dict[tuple[int, int], dict[int, int]]:
-        """Numbers that are no known errno, as seccomp filters may return: few, usually none."""
-        found: dict[tuple[int, int], dict[int, int]] = {}
-        values = ctypes.create_string_buffer(8 * self._maps.cpus)
-        for key in self._odd_errnos():
-            generation, row, number = layout.ODD_ERRNO.unpack(key)
-            if bpf.lookup(self._maps.fd("odd_errnos"), key, values):
-                found.setdefault((generation, row), {})[number] = sum(memoryview(values.raw).cast("Q"))
-        return found
+        Calls that are under way now are told apart when they end: they are RawCounts.early of later snapshots.
+        """
+        joined_ns = time.monotonic_ns()
+        with self._maps.view("config", "Q") as config:
+            config[layout.CONFIG_JOINED] = joined_ns
+        return replace(self.snapshot([slot])[slot], joined_ns=joined_ns)
 
     @property
     def skipped_calls(self) -> int:
@@ -317,6 +289,7 @@ class Tracer:
         for view in self._views.values():
             view.close()
         self._rows.close()
+        self._reader.close()
         for shared in (self._config, self._indexes, self._lost):
             shared.release()
         self._programs.close()

@@ -64,7 +64,7 @@ def test_what_hung_before_the_trace(runs: Runs, everything: Unreturned, tmp_path
 
 
 def test_ages_grow_from_one_snapshot_to_the_next(runs: Runs, everything: Unreturned, tmp_path: Path) -> None:
-    """A call that is found again has aged by the time that has passed."""
+    """A call that is found again has aged by the time that has passed at least."""
     cgroup = runs.cgroup()
     run = runs.start(cgroup, "hung", str(tmp_path / "file"))
     asleep(run, hanging(run, len(FROM_THE_START)))
@@ -75,7 +75,7 @@ def test_ages_grow_from_one_snapshot_to_the_next(runs: Runs, everything: Unretur
     second = runs.snapshot(slot)
 
     passed_ns = second.time_ns - first.time_ns
-    assert all(call.age_nanoseconds == before[call.host_tid] + passed_ns for call in everything.calls(second))
+    assert all(call.age_nanoseconds >= before[call.host_tid] + passed_ns for call in everything.calls(second))
 
 
 def test_what_hangs_during_the_trace(runs: Runs, everything: Unreturned, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -61,6 +62,11 @@ class FakeTracer:
         self.epoch += 1
         now = time.monotonic_ns()
         return {slot: RawCounts(epoch=self.epoch, time_ns=now, rows=dict(self.rows[slot])) for slot in slots}
+
+    def join(self, slot: int) -> RawCounts:
+        """Read what another trace begins with."""
+        counts = self.snapshot([slot])[slot]
+        return replace(counts, joined_ns=counts.time_ns)
 
     def want(self, view: str, slot: int, wanted: Floors | None) -> None:
         """Remember what is asked for."""

@@ -1,0 +1,98 @@
+"""Traces of one slot: what was under way when one joined has no length there, and its whole length elsewhere."""
+
+import platform
+import time
+
+from engine_runs import Runs
+
+from kubestrace_agent.aggregate import Difference, Since
+from kubestrace_agent.kernel.counts import RawCounts
+from kubestrace_agent.timelines import Buckets, Grid
+from kubestrace_protos.v1 import agent_pb2
+
+
+def to(start: RawCounts | None, now: RawCounts) -> Difference:
+    """What a trace that began with `start` has by now."""
+    return Since(start, wanted=None, architecture=platform.machine()).to(now)
+
+
+def row(found: Difference, called: str) -> agent_pb2.SyscallCounts:
+    """The one row of a call."""
+    (only,) = (each for each in found.syscalls if each.name == called)
+    return only
+
+
+def test_a_call_under_way_when_a_trace_joins(runs: Runs) -> None:
+    """The first trace has its whole length, the second one only that it ended; the next call is both's."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    run = runs.start(cgroup, "blocked", "0")
+    run.hear()
+    time.sleep(0.05)
+    start = runs.tracer.join(slot)
+    run.say()
+    one_call = runs.snapshot(slot)
+    run.say()
+    two_calls = runs.snapshot(slot)
+
+    first, second = row(to(None, one_call), "read"), row(to(start, one_call), "read")
+    assert (first.calls, first.timed) == (1, 1)
+    assert first.total_nanoseconds == first.max_nanoseconds >= 50_000_000
+    assert (second.calls, second.timed, second.total_nanoseconds, second.max_nanoseconds) == (1, 0, 0, 0)
+    assert list(second.latency.buckets) == []
+    # To the first trace that is the write by which the program came into the cgroup.
+    assert (to(None, one_call).trust.unmatched_calls, to(start, one_call).trust.unmatched_calls) == (1, 1)
+    first, second = row(to(None, two_calls), "read"), row(to(start, two_calls), "read")
+    assert (first.calls, first.timed, second.calls, second.timed) == (2, 2, 2, 1)
+    assert second.total_nanoseconds == second.max_nanoseconds
+    assert first.total_nanoseconds == first.max_nanoseconds + second.total_nanoseconds
+    assert row(to(start, two_calls), "getppid").timed == 20
+
+
+def test_no_trace_has_more_time_than_it_lasts(runs: Runs) -> None:
+    """Eight threads sleep all the time while traces join: none gets a nanosecond from before itself, and no call."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    run = runs.start(cgroup, "noisy", "8")
+    starts, snapshots, read_at = [], [], []
+    while run.process.poll() is None:
+        starts.append(runs.tracer.join(slot))
+        time.sleep(0.003)
+        snapshots.append(runs.snapshot(slot))
+        read_at.append(time.monotonic_ns())
+    assert len(starts) > 20
+
+    unmatched = 0
+    for start, now, read_ns in zip(starts, snapshots, read_at, strict=True):
+        found = to(start, now)
+        for each in (each for each in found.syscalls if each.name == "clock_nanosleep"):
+            assert each.max_nanoseconds <= read_ns - start.joined_ns
+            assert each.calls >= each.timed == sum(each.latency.counts)
+            assert 0 <= each.total_nanoseconds <= 9 * (read_ns - start.joined_ns)
+        unmatched += found.trust.unmatched_calls
+    assert 0 < unmatched <= 9 * len(starts)
+    whole = row(to(None, snapshots[-1]), "clock_nanosleep")
+    last = starts[-1]
+    rest = sum(each.calls for each in to(last, snapshots[-1]).syscalls if each.name == "clock_nanosleep")
+    assert whole.calls == rest + sum(each.calls for each in to(None, last).syscalls if each.name == "clock_nanosleep")
+
+
+def test_a_timeline_holds_what_the_rows_do(runs: Runs) -> None:
+    """The call under way is in its bucket, and its time from before the trace is in none."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    run = runs.start(cgroup, "blocked", "0")
+    run.hear()
+    time.sleep(0.05)
+    start = runs.tracer.join(slot)
+    buckets = Buckets(Grid(start.joined_ns, 60_000_000_000, 60), start, start.joined_ns, wanted=None)
+    for _ in range(3):
+        run.say()
+        buckets.take(runs.snapshot(slot))
+    now = runs.snapshot(slot)
+    buckets.take(now)
+    message, rows = buckets.message(), to(start, now).syscalls
+
+    assert sum(message.calls) == sum(each.calls for each in rows)
+    assert sum(message.wait_nanoseconds) == sum(each.total_nanoseconds for each in rows if each.wait)
+    assert sum(message.total_nanoseconds) == sum(each.total_nanoseconds for each in rows if not each.wait)
