@@ -56,15 +56,15 @@ def tracing(container: agent_pb2.Container, found: Resolved, start_ns: int) -> a
     )
 
 
-def late(node: str, state: agent_pb2.ContainerState, found: Resolved, trace_start_ns: int) -> list[agent_pb2.Gap]:
-    """Give the gap of a container that joined a trace that ran already: its calls before that were not counted.
+def late(node: str, state: agent_pb2.ContainerState, found: Resolved, session_start_ns: int) -> list[agent_pb2.Gap]:
+    """Give the gap of a container that joined a session that ran already: its calls before that were not counted.
 
-    The gap begins when the container started, or when the trace did if that was later (or the start is not known).
+    The gap begins when the container started, or when the session did if that was later (or the start is not known).
     """
-    begin, end = max(found.start_time_unix_ns, trace_start_ns), state.start_time_unix_nanoseconds
+    begin, end = max(found.start_time_unix_ns, session_start_ns), state.start_time_unix_nanoseconds
     if begin >= end:
         return []
-    since = "the container started" if begin == found.start_time_unix_ns else "the trace began"
+    since = "the container started" if begin == found.start_time_unix_ns else "the session began"
     return [
         agent_pb2.Gap(
             node=node,

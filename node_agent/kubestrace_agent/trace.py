@@ -41,6 +41,8 @@ class Trace:
     views: agent_pb2.Views
     lease_seconds: int
     start_ns: int
+    # Of the session, which other nodes may have counted for before.
+    session_start_ns: int
     start_cpu_ns: int = field(default_factory=time.process_time_ns)
     start_skipped_calls: int = 0
     start_monotonic: float = field(default_factory=time.monotonic)

@@ -92,7 +92,7 @@ class Traces:
             trace = self._create(request)
         trace.last_call = time.monotonic()
         try:
-            await self._add(trace, request.containers, late=not created)
+            await self._add(trace, request.containers, late=not created or request.elapsed_milliseconds > 0)
         finally:
             if created:
                 self._run_until(trace, request.duration_milliseconds / 1000)
@@ -121,7 +121,8 @@ class Traces:
             wanted=selection.keys(),
             views=request.views,
             lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
-            start_ns=self._clock_ns(),
+            start_ns=(start_ns := self._clock_ns()),
+            session_start_ns=start_ns - 1_000_000 * request.elapsed_milliseconds,
             start_skipped_calls=self._counters.skipped_calls,
             grid=timelines.grid(request.views, time.monotonic_ns()),
         )
@@ -178,7 +179,7 @@ class Traces:
             _log.exception("cannot count %s", found.cgroup)
             return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
         state = reports.tracing(container, found, self._clock_ns())
-        gaps = reports.late(self._node.name, state, found, trace.start_ns) if late else []
+        gaps = reports.late(self._node.name, state, found, trace.session_start_ns) if late else []
         since = aggregate.Since(start, wanted=trace.wanted, architecture=platform.machine())
         member = reports.Member(state, counter, since, gaps)
         # Paths and peers may be secret: they are told only where they are asked for.

@@ -43,6 +43,11 @@ class NodeAccount:
         return any(is_traced(state) for state in self.states())
 
     @property
+    def has_counted(self) -> bool:
+        """Whether an agent has begun to count here, as far as is known: what is missing since has gaps of its own."""
+        return bool(self.agent_id) or self.traced_since is not None
+
+    @property
     def heard(self) -> tuple[str, int]:
         """What was last heard: it changes with each report."""
         report = self.reports.get(self.agent_id)

@@ -46,6 +46,8 @@ class Order:
     remaining: Callable[[], int]
     # What is collected beyond the summary, as of now.
     views: Callable[[], agent_pb2.Views] = agent_pb2.Views
+    # Milliseconds that are gone, as of now; 0 while the session begins.
+    elapsed: Callable[[], int] = lambda: 0
 
 
 class NodeTrace:
@@ -172,6 +174,7 @@ class NodeTrace:
             duration_milliseconds=max(1, self._order.remaining()),
             lease_seconds=LEASE_SECONDS,
             views=self._order.views(),
+            elapsed_milliseconds=0 if self.account.has_counted else self._order.elapsed(),
         )
         response = await self._calls.start(agent, request)
         sent = {container.container_id for container in containers}

@@ -103,6 +103,7 @@ class Session:
             spec.syscalls,
             lambda: int(1000 * self._schedule.remaining),
             lambda: views.request(spec, self._schedule.elapsed),
+            lambda: int(1000 * self._schedule.elapsed) if self._schedule.settled else 0,
         )
         self._ledger.timeline = views.grid(spec)
         if self._ledger.start is not None:

@@ -78,7 +78,7 @@ class Container(_message.Message):
     def __init__(self, pod_uid: _Optional[str] = ..., pod_namespace: _Optional[str] = ..., pod_name: _Optional[str] = ..., container_name: _Optional[str] = ..., container_id: _Optional[str] = ..., restart_count: _Optional[int] = ...) -> None: ...
 
 class StartTraceRequest(_message.Message):
-    __slots__ = ("session_uid", "session_name", "containers", "syscalls", "duration_milliseconds", "lease_seconds", "views")
+    __slots__ = ("session_uid", "session_name", "containers", "syscalls", "duration_milliseconds", "lease_seconds", "views", "elapsed_milliseconds")
     SESSION_UID_FIELD_NUMBER: _ClassVar[int]
     SESSION_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTAINERS_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,7 @@ class StartTraceRequest(_message.Message):
     DURATION_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     session_uid: str
     session_name: str
     containers: _containers.RepeatedCompositeFieldContainer[Container]
@@ -93,7 +94,8 @@ class StartTraceRequest(_message.Message):
     duration_milliseconds: int
     lease_seconds: int
     views: Views
-    def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Union[Views, _Mapping]] = ...) -> None: ...
+    elapsed_milliseconds: int
+    def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Union[Views, _Mapping]] = ..., elapsed_milliseconds: _Optional[int] = ...) -> None: ...
 
 class Views(_message.Message):
     __slots__ = ("slow_calls", "timeline", "cpu_time", "processes")

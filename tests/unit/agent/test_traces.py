@@ -278,6 +278,21 @@ async def test_the_gap_of_an_older_container_begins_with_the_trace(make_traces, 
     assert [gap.start_time_unix_nanoseconds for gap in report.trust.gaps] == [started.start_time_unix_nanoseconds]
 
 
+async def test_a_node_that_begins_late_has_gaps(make_traces, node) -> None:
+    """The session had gone on for 5 s elsewhere: a container that ran all the time misses them, a new one its own."""
+    node.run("a")
+    node.run("b")
+    node.started_ns |= {"a": 1, "b": time.time_ns() - 2_000_000_000}
+    traces = make_traces()
+
+    started = await traces.start(request("a", "b", elapsed_milliseconds=5000))
+    report = await traces.stop("s1")
+
+    begins = {gap.container.container_id: gap.start_time_unix_nanoseconds for gap in report.trust.gaps}
+    assert begins == {"a": started.start_time_unix_nanoseconds - 5_000_000_000, "b": node.started_ns["b"]}
+    assert "after the session began" in report.containers[0].trust.gaps[0].message
+
+
 async def test_running_containers_have_no_gap_at_the_start(make_traces, node) -> None:
     """That a container is older than the session is no hole in the session."""
     node.run("a")

@@ -74,3 +74,34 @@ async def test_a_container_that_failed_is_asked_for_now_and_then() -> None:
     running.cancel()
 
     assert [when for when, _ in agents.sent] == [0.0, 0.3, 5.6, 10.9]
+
+
+class NotedAgents(FakeAgents):
+    """Agents that note how much of a session they are told has gone."""
+
+    def __init__(self) -> None:
+        super().__init__("n1")
+        self.elapsed: list[int] = []
+
+    async def start(self, agent: Endpoint, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
+        """Note it."""
+        self.elapsed.append(request.elapsed_milliseconds)
+        return await super().start(agent, request)
+
+
+@in_no_time
+async def test_a_node_is_told_once_how_late_it_is() -> None:
+    """The first agent that counts there hears what was missed; after that gaps are told otherwise."""
+    agents = NotedAgents()
+    clock = asyncio.get_running_loop().time
+    order = Order("u1", "shop/s1", (), lambda: 60_000, elapsed=lambda: 4000 + int(1000 * clock()))
+    node = NodeTrace("n1", order, agents, agents.on, lambda: None, lambda *_: None)
+    began = 4000 + int(1000 * clock())
+    node.want(containers("a"))
+    running = asyncio.create_task(node.run())
+    await asyncio.sleep(2)
+    node.want(containers("ab"))
+    await asyncio.sleep(2)
+    running.cancel()
+
+    assert agents.elapsed == [began, 0]
