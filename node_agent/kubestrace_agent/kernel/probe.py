@@ -76,7 +76,7 @@ def _definitions(machine: str, sizes: dict[str, int]) -> tuple[dict[str, int], l
     sources: list[Source] = []
     problems: dict[str, str] = {}
     lacking: dict[str, str] = {}
-    for source in SOURCES:
+    for source in (each for each in SOURCES if each.useful(btf)):
         try:
             found |= source.definitions(machine, btf)
         except BtfError as error:

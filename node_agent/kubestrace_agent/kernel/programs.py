@@ -19,7 +19,7 @@ _MESSAGE_BYTES = 1 << 16
 _MAX_FDS = 64
 
 # Counting first at the exit: a call that both hooks see is then one that began after both were there.
-COUNTING = ("on_sys_exit", "on_sys_enter")
+_COUNTING = ("on_sys_exit", "on_sys_enter", "on_sys_exit_again", "on_sys_enter_again")
 FOLLOWING = ("on_sched_process_fork", "on_sched_process_exit")
 _ITERATOR = "bpf_iter__task"
 
@@ -76,6 +76,16 @@ class Programs:
     def active(self) -> frozenset[str]:
         """The programs that the kernel runs now, attached or called by others."""
         return frozenset({*self._links, *self._called})
+
+    @property
+    def counting(self) -> tuple[str, ...]:
+        """The hooks that count, in the order in which they are to be attached."""
+        return tuple(hook for hook in _COUNTING if hook in self._programs)
+
+    @property
+    def twice(self) -> bool:
+        """Whether a second pair of programs counts what the first one misses."""
+        return _COUNTING[-1] in self._programs
 
     def attach(self, hooks: tuple[str, ...]) -> None:
         """Attaches to raw tracepoints or program arrays, if not yet: all, or none and UnsupportedKernelError."""

@@ -3,7 +3,8 @@
 #include "slow_calls.h"
 
 BPF_F_TABLE("array", u32, struct slow_slot, slow_slots, MAX_SLOTS, BPF_F_MMAPABLE);
-BPF_PERCPU_ARRAY(slow_scratch, struct slow_call, 1);
+/* Of each program that may lead here. */
+BPF_PERCPU_ARRAY(slow_scratch, struct slow_call, AT_EXIT_AGAIN + 1);
 BPF_RINGBUF_OUTPUT(slow_events, SLOW_PAGES);
 
 /* What takes the stacks of a call and then tells it; empty while no slot asks for stacks. */
@@ -38,8 +39,8 @@ int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
     __sync_fetch_and_add(&slot->lost[waits], 1);
     return 0;
   }
-  u32 zero = 0;
-  struct slow_call *slow = slow_scratch.lookup(&zero);
+  u32 program = entry->program;
+  struct slow_call *slow = slow_scratch.lookup(&program);
   if (!slow) return 0;
   slow->start_ns = entry->slow_start_ns;
   slow->waits = waits;

@@ -3,7 +3,7 @@
 #include "slow_stacks.h"
 
 BPF_TASK_STORAGE(waits, struct wait);
-BPF_PERCPU_ARRAY(stack_scratch, struct slow_stack, 1);
+BPF_PERCPU_ARRAY(stack_scratch, struct slow_stack, AT_EXIT_AGAIN + 1);
 BPF_F_TABLE("array", u32, struct stack_question, stack_questions, 1, BPF_F_MMAPABLE);
 
 /* The slot of a task's call, if it asks for stacks. */
@@ -92,10 +92,12 @@ static __always_inline void read_user(struct slow_stack *stack, struct bpf_raw_t
 
 /* Goes on for on_slow_exit, which has filled slow_scratch. */
 int on_slow_stack(struct bpf_raw_tracepoint_args *ctx) {
-  u32 zero = 0;
   struct task_struct *task = bpf_get_current_task_btf();
-  struct slow_call *slow = slow_scratch.lookup(&zero);
-  struct slow_stack *stack = stack_scratch.lookup(&zero);
+  struct entry *entry = entry_of(task);
+  if (!entry) return 0;
+  u32 program = entry->program;
+  struct slow_call *slow = slow_scratch.lookup(&program);
+  struct slow_stack *stack = stack_scratch.lookup(&program);
   if (!slow || !stack) return 0;
   u32 number = slow->call.slot;
   struct slow_slot *slot = slow_slots.lookup(&number);

@@ -38,6 +38,8 @@ class Source:
     iterators: tuple[str, ...] = ()
     # The source whose functions it uses, too: without that, it is not there either.
     uses: str = ""
+    # Whether this kernel has a use for it at all.
+    useful: Callable[[Btf], bool] = lambda _btf: True
     # In words, for "... cannot be told: ".
     what: str = ""
     # Functions without which nothing works.
@@ -64,6 +66,15 @@ WAITS = Source(
     hooks={},
     maps=("descriptor_calls",),
     definitions=wait_offsets.definitions,
+)
+# Linux 7 runs programs at the tracepoints of system calls with preemption. This function came with it.
+AGAIN = Source(
+    file="syscalls_again.bpf.c",
+    hooks={"on_sys_exit_again": "sys_exit", "on_sys_enter_again": "sys_enter"},
+    maps=(),
+    definitions=lambda _machine, _btf: {"PREEMPTIBLE": 1},
+    useful=lambda btf: btf.names("trace_call_bpf_faultable"),
+    needed=frozenset({"on_sys_exit_again", "on_sys_enter_again"}),
 )
 TASKS = Source(
     file="tasks.bpf.c",
@@ -141,6 +152,6 @@ CPU_WALK = Source(
     uses="cpu_time.bpf.c",
     what="CPU time",
 )
-SOURCES = (COUNTING, WAITS, CALLS, TASKS, *VIEWS.values(), CPU_WALK)
+SOURCES = (COUNTING, WAITS, AGAIN, CALLS, TASKS, *VIEWS.values(), CPU_WALK)
 TRACEPOINTS = {function: tracepoint for source in SOURCES for function, tracepoint in source.hooks.items()}
 TAILS = {function: array for source in SOURCES for function, array in source.tails.items()}

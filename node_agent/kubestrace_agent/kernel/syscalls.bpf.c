@@ -8,7 +8,7 @@ struct task_struct;
 BPF_F_TABLE("array", u32, struct config, config, 1, BPF_F_MMAPABLE);
 BPF_HASH(containers, u64, struct target, MAX_SLOTS);
 BPF_F_TABLE("hash", u32, struct target, processes, 65536, BPF_F_NO_PREALLOC);
-BPF_PERCPU_ARRAY(notes, struct note, 1);
+BPF_PERCPU_ARRAY(notes, struct note, NOTES);
 BPF_F_TABLE("array", u32, struct index, indexes, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, u64, lost, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct head, heads, MAX_ROWS, BPF_F_MMAPABLE);
@@ -53,6 +53,36 @@ static __always_inline struct entry *entry_of(struct task_struct *task) {
   return storage ? tasks.task_storage_get(task, 0, 0) : NULL;
 }
 
+/* Where the kernel may preempt a program (Linux 7), it does not run that one for other tasks of this CPU until the
+ * preempted task goes on. So there is a second pair of programs, which does what the first did not; both may then be in
+ * the middle of one row. */
+#ifdef PREEMPTIBLE
+#define ADD(where, number) __sync_fetch_and_add(&(where), number)
+#define USE(row, group) (row)->used = (1ULL << (ERRNOS + BUCKETS) / GROUP) - 1
+#else
+#define ADD(where, number) (where) += (number)
+#define USE(row, group) (row)->used |= 1ULL << (group)
+#endif
+
+/* For the second programs: was this entry or exit (AT_ENTRY, AT_EXIT) counted by the first? */
+static __always_inline bool was_handled(struct entry *entry, u32 at) {
+#ifdef PREEMPTIBLE
+  if (!entry || entry->checked[at] == entry->handled[at]) return false;
+  entry->checked[at] = entry->handled[at];
+  return true;
+#else
+  return false;
+#endif
+}
+
+static __always_inline void handle(struct entry *entry, u32 at) {
+#ifdef PREEMPTIBLE
+  if (!entry) return;
+  entry->checked[at] = entry->handled[at]; /* the second one may not have run the last time */
+  entry->handled[at] += 1;
+#endif
+}
+
 static __always_inline void lose(u32 slot) {
   u64 *count = lost.lookup(&slot);
   if (count) __sync_fetch_and_add(count, 1);
@@ -73,9 +103,8 @@ static __always_inline void take_note(struct config *cfg, struct note *note, u64
   note->generation = generation;
 }
 
-/* Whose calls are these? NULL: nobody's who is traced. */
-static __always_inline struct target *find_target(struct config *cfg, struct task_struct *task) {
-  u32 zero = 0;
+/* Whose calls are these? NULL: nobody's who is traced. `note_of` is the program's. */
+static __always_inline struct target *target_by(struct config *cfg, struct task_struct *task, u32 note_of) {
   if (cfg->processes) {
     u64 process;
     LOAD(u32, process, task, PID_OFFSET);
@@ -83,11 +112,15 @@ static __always_inline struct target *find_target(struct config *cfg, struct tas
     struct target *target = processes.lookup(&pid);
     if (target) return target;
   }
-  struct note *note = notes.lookup(&zero);
+  struct note *note = notes.lookup(&note_of);
   if (!note) return NULL;
   u64 cgroup = cgroup_of(task);
   if (note->cgroup != cgroup || note->generation != cfg->generation) take_note(cfg, note, cgroup);
   return note->target.slot ? &note->target : NULL;
+}
+
+static __always_inline struct target *find_target(struct config *cfg, struct task_struct *task) {
+  return target_by(cfg, task, IN_VIEW);
 }
 
 static __always_inline u32 abi_of(struct task_struct *task, s32 *nr) {
@@ -204,7 +237,7 @@ static __always_inline void count_errno(struct row *row, u32 id, u32 generation,
       struct odd_errno key = {.generation = generation, .row = id, .number = number};
       u64 zero = 0, *count = odd_errnos.lookup_or_try_init(&key, &zero);
       if (count) {
-        *count += 1;
+        ADD(*count, 1);
         return;
       }
       at = 0;
@@ -212,20 +245,21 @@ static __always_inline void count_errno(struct row *row, u32 id, u32 generation,
   }
   BOUND(at, 255);
   if (at >= ERRNOS) return;
-  row->errnos[at] += 1;
-  row->used |= 1ULL << at / GROUP;
+  ADD(row->errnos[at], 1);
+  USE(row, at / GROUP);
 }
 
 static __always_inline void count_result(struct row *row, u32 id, u32 generation, s64 result) {
   if (result < 0 && result >= -4095) count_errno(row, id, generation, -result);
 }
 
-int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
+static __always_inline int entered(struct bpf_raw_tracepoint_args *ctx, u32 program) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
   if (!cfg) return 0;
   struct task_struct *task = bpf_get_current_task_btf();
-  struct target *target = find_target(cfg, task);
+  if (program == AT_ENTRY_AGAIN && was_handled(entry_of(task), AT_ENTRY)) return 0;
+  struct target *target = target_by(cfg, task, program);
   if (!target) return 0;
   s32 nr = ctx->args[1];
   if (nr == -1) return 0; /* a tracer took the call away */
@@ -238,10 +272,11 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
     struct head *head = heads.lookup(&id);
     struct row *row = row_at(id);
     if (!head || !row || head->generation != generation) return 0;
-    row->untimed += 1;
+    ADD(row->untimed, 1);
     touch(cfg, head, row, 0);
     struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (!entry) return 0;
+    handle(entry, AT_ENTRY);
     entry->generation = generation;
     entry->last_ns = 0;
     entry->last_row = found;
@@ -249,6 +284,10 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
   }
   struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!entry) return 0; /* no memory: the exit counts it, without a length */
+  handle(entry, AT_ENTRY);
+#ifdef PREEMPTIBLE
+  if (entry->start_ns && entry->generation == generation) lose(target->slot); /* nobody saw its exit */
+#endif
   entry->generation = generation;
   entry->row = id;
   entry->start_ns = bpf_ktime_get_ns();
@@ -259,10 +298,12 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
+int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) { return entered(ctx, AT_ENTRY); }
+
 /* An exit without an entry: a call denied by seccomp, one that began before counting did, or a new task's first. */
 static __always_inline void count_unpaired(struct config *cfg, struct task_struct *task, struct entry *entry,
-                                           void *regs, s64 result) {
-  struct target *target = find_target(cfg, task);
+                                           void *regs, s64 result, u32 program) {
+  struct target *target = target_by(cfg, task, program);
   if (!target) return;
   s32 nr = -1;
   bpf_probe_read_kernel(&nr, sizeof(nr), regs + NR_OFFSET);
@@ -270,6 +311,7 @@ static __always_inline void count_unpaired(struct config *cfg, struct task_struc
   u32 generation = target->generation;
   u32 abi = abi_of(task, &nr);
   if (!entry) entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  handle(entry, AT_EXIT);
   bool seen = entry && entry->generation == generation;
   if (entry) entry->generation = generation;
   if (!seen && result == 0 && makes_tasks(abi, nr)) return;
@@ -279,8 +321,8 @@ static __always_inline void count_unpaired(struct config *cfg, struct task_struc
   struct head *head = heads.lookup(&id);
   struct row *row = row_at(id);
   if (!head || !row || head->generation != generation) return;
-  row->untimed += 1;
-  if (!seen) row->unmatched += 1;
+  ADD(row->untimed, 1);
+  if (!seen) ADD(row->unmatched, 1);
   touch(cfg, head, row, 0);
   count_result(row, id, generation, result);
   if (entry) entry->last_row = id;
@@ -297,14 +339,16 @@ static __always_inline bool tell_early(struct head *head, u32 id, u64 start, u64
 /* In waits.bpf.c. */
 static __always_inline u32 row_of_wait(struct task_struct *task, u64 regs, u32 id, u32 generation, u64 ns, s64 result);
 
-int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
+static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 program) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
   if (!cfg) return 0;
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
+  if (program == AT_EXIT_AGAIN && was_handled(entry, AT_EXIT)) return 0;
   u64 start = entry ? entry->start_ns : 0;
   if (start) {
+    handle(entry, AT_EXIT);
     u64 now = bpf_ktime_get_ns(), ns = now > start ? now - start : 0; /* CPUs may differ by a little */
     u32 id = entry->row & ROW_MASK, generation = entry->generation;
     entry->start_ns = 0;
@@ -321,15 +365,16 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
       if (__builtin_expect(start < cfg->joined_ns, 0) && tell_early(head, id, start, ns)) longest = 0;
       BOUND(bucket, 511);
       if (bucket < BUCKETS) {
-        row->buckets[bucket] += 1;
-        row->used |= 1ULL << (ERRNOS + bucket) / GROUP;
+        ADD(row->buckets[bucket], 1);
+        USE(row, (ERRNOS + bucket) / GROUP);
       }
-      row->total_ns += ns;
+      ADD(row->total_ns, ns);
       touch(cfg, head, row, longest);
       count_result(row, id, generation, ctx->args[1]);
       entry->last_row = id;
       if (ns >= LEAST_SLOW_NS) {
         entry->slow_start_ns = start;
+        entry->program = program;
         after_slow.call(ctx, 0);
       }
       return 0;
@@ -339,6 +384,8 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     entry->last_ns = 0;
     if (!(entry->last_row & NEVER_RETURNS)) entry->last_row = NO_ROW; /* a return from a signal handler is still untold */
   }
-  count_unpaired(cfg, task, entry, (void *)ctx->args[0], ctx->args[1]);
+  count_unpaired(cfg, task, entry, (void *)ctx->args[0], ctx->args[1], program);
   return 0;
 }
+
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) { return exited(ctx, AT_EXIT); }

@@ -64,6 +64,9 @@ struct note {
   struct target target;
 };
 
+/* Each program has a note of its own: where programs are preempted, another one may run on this CPU meanwhile. */
+enum program { AT_EXIT, AT_ENTRY, AT_EXIT_AGAIN, AT_ENTRY_AGAIN, IN_VIEW, NOTES };
+
 struct entry {
   u64 start_ns;   /* 0: not in a call */
   u32 generation; /* of the slot in which this task was seen last */
@@ -73,6 +76,11 @@ struct entry {
   u64 slow_start_ns; /* when the call began that was slow last */
   u32 followed;      /* as config has it: the views have seen this task */
   u32 last_row;      /* where the last call was counted; 0: nowhere. With NEVER_RETURNS where one was as it began. */
+  u32 program; /* the one that counted the last slow call: views have a scratch for each */
+#ifdef PREEMPTIBLE
+  u32 handled[AT_ENTRY + 1]; /* exits and entries that were counted, */
+  u32 checked[AT_ENTRY + 1]; /* and how many of these the second programs know */
+#endif
 };
 
 struct index {

@@ -57,7 +57,7 @@ static __always_inline bool is_asleep(struct task_struct *task) {
 static __always_inline bool is_inside(struct task_struct *task, s32 *nr) {
   u64 flags, running;
   LOAD(u32, flags, task, FLAGS_OFFSET);
-  LOAD(u32, running, task, ON_CPU_OFFSET);
+  LOAD(u8, running, task, ON_CPU_OFFSET); /* an int, or a byte */
   if (running || flags & (PF_KTHREAD | PF_EXITING | PF_IO_WORKER)) return false;
   void *regs = task_regs(task);
   if (!regs || bpf_probe_read_kernel(nr, sizeof(*nr), regs + NR_OFFSET) || *nr == -1) return false;

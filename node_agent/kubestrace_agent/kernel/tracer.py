@@ -18,7 +18,7 @@ from typing import Any, Self
 from kubestrace_agent.kernel import bpf, calls, index, layout
 from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.flights import Flights
-from kubestrace_agent.kernel.programs import COUNTING, FOLLOWING, Programs, UnsupportedKernelError
+from kubestrace_agent.kernel.programs import FOLLOWING, Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.readers import Reader
 from kubestrace_agent.kernel.rows import ROWS_A_CONTAINER, NoRowsError, Rows
 from kubestrace_agent.kernel.slots import Slot, depth, in_hosts_pid_namespace, leader
@@ -109,7 +109,7 @@ class Tracer:
         self._write_index(number, wanted)
         self._indexes[(number + 1) * layout.INDEX_SIZE // 2 - 2] = 0  # struct index: used
         try:
-            self._programs.attach(COUNTING if slot.pid is None else COUNTING + FOLLOWING)
+            self._programs.attach(self._programs.counting + (() if slot.pid is None else FOLLOWING))
             # From this moment on calls are counted: nothing was in the maps before.
             self._enter(number, slot)
         except BaseException:
@@ -222,7 +222,7 @@ class Tracer:
         if not any(slot.pid is not None for slot in self._slots.values()):
             self._programs.detach(FOLLOWING)
         if not self._slots:
-            self._programs.detach(COUNTING)
+            self._programs.detach(self._programs.counting)
 
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Counters since each slot was made, exact, with the calls that living tasks are inside of now.
@@ -267,9 +267,9 @@ class Tracer:
         """Calls of this node at whose end the counting was skipped, whoever made them.
 
         The kernel runs a program once at a time on each CPU. Where it may preempt one (Linux 7), all tasks that come to
-        that CPU in the meantime go by uncounted.
+        that CPU in the meantime go by uncounted. With a second pair of programs few do, and those are among lost_calls.
         """
-        return self._programs.skipped("on_sys_exit")
+        return 0 if self._programs.twice else self._programs.skipped("on_sys_exit")
 
     @property
     def attached(self) -> bool:

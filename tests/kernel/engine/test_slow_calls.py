@@ -105,14 +105,14 @@ def test_only_calls_over_the_floor_come(runs: Runs) -> None:
 def test_the_program_runs_only_while_asked_for(runs: Runs) -> None:
     """The counting goes on with it from the first that asks to the last; it takes no tracepoint of its own."""
     first, second = runs.trace(runs.cgroup()), runs.trace(runs.cgroup())
-    counting = runs.tracer.active
+    counting, attached = runs.tracer.active, links()
     assert "on_slow_exit" not in counting
     floors = Floors(MS, MS)
 
     runs.tracer.want("slow_calls", first, floors)
     runs.tracer.want("slow_calls", second, floors)
     assert runs.tracer.active == counting | {"on_slow_exit"}
-    assert len(links()) == 2
+    assert links() == attached
     runs.tracer.want("slow_calls", first, None)
     assert runs.tracer.active == counting | {"on_slow_exit"}
     runs.tracer.remove(second)
@@ -149,7 +149,9 @@ def test_a_noisy_neighbour_silences_nobody(runs: Runs, tmp_path: Path) -> None:
     assert runs.tracer.lost("slow_calls", quiet_slot) == 0
     assert runs.tracer.lost("slow_calls", noisy_slot) > 0
     # Told and lost together are all that it made, but for the few calls of the program itself that were slow.
-    assert made <= sleeps + runs.tracer.lost("slow_calls", noisy_slot) <= made + 300
+    uncounted = runs.may_lose(runs.since(noisy_slot))
+    assert made <= sleeps + runs.tracer.lost("slow_calls", noisy_slot) + 2 * uncounted
+    assert sleeps + runs.tracer.lost("slow_calls", noisy_slot) <= made + 300
 
 
 def test_once_enough_are_held_only_slower_ones_are_told(runs: Runs) -> None:
