@@ -11,6 +11,7 @@ from kubestrace_agent.kernel.counts import RawCounts
 from kubestrace_agent.kernel.tracer import Tracer
 from kubestrace_agent.names import Names
 from kubestrace_agent.naming import Naming
+from kubestrace_agent.roots import Roots
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.unreturned import Unreturned
 from kubestrace_cli.targets import Target, TargetError
@@ -52,7 +53,7 @@ class Recording:
                 self._slot = tracer.add_container(target.cgroup, wanted=wanted)
         except (ProcessLookupError, FileNotFoundError) as error:
             raise TargetError(f"{target.name} has just ended") from error
-        self._collectors = collectors(views or agent_pb2.Views(), wanted, Names(Naming(other_roots=[Path("/")])))
+        self._collectors = collectors(views or agent_pb2.Views(), wanted, Names(Naming(Roots(others=[Path("/")]))))
         for collector in self._collectors:
             collector.begin(time.monotonic_ns(), 0)
             tracer.want(collector.view, self._slot, collector.wanted)

@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from kubestrace_agent.cfi import CfiError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -24,7 +26,7 @@ _MOST_NAME_BYTES = 1024
 _MOST_NOTE_BYTES = 1 << 16
 # Several names of one address, of which the plainest is told.
 _MOST_NAMES = 8
-_LOAD, _NOTE = 1, 4
+_LOAD, _NOTE, _FRAME_HEADER = 1, 4, 0x6474E550
 _SYMTAB, _DYNSYM = 2, 11
 _FUNCTIONS = frozenset({2, 10})  # STT_FUNC, STT_GNU_IFUNC
 _BUILD_ID = 3  # NT_GNU_BUILD_ID
@@ -43,12 +45,10 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Symbol:
-    """The function that holds an address."""
+    """The function that holds an address, and how far behind its start that is."""
 
     name: bytes
-    # From the function's first byte to the address, and where that byte is in the file.
     plus: int
-    start_offset: int
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,22 @@ class Elf:
                 return segment[address] + offset - segment[at]
         return None
 
+    def frame_header(self) -> int:
+        """Give the address of .eh_frame_hdr. Raises CfiError."""
+        for segment in self._segments:
+            if segment[0] == _FRAME_HEADER:
+                return segment[self._layout.segment_at[1]]
+        raise CfiError("no .eh_frame_hdr")
+
+    def at_address(self, address: int, length: int) -> bytes:
+        """Read what a segment has at an address; what goes beyond it is not there."""
+        at, start, size = self._layout.segment_at
+        for segment in self._segments:
+            if segment[0] == _LOAD and segment[start] <= address < segment[start] + segment[size]:
+                into = address - segment[start]
+                return self._file.read(segment[at] + into, min(length, segment[size] - into))
+        return b""
+
     def symbols(self, offsets: Iterable[int], keep_on: Callable[[], bool]) -> dict[int, Symbol]:
         """Find the functions that hold these places in the file, as far as `keep_on` gives time."""
         wanted = sorted((address, offset) for offset in set(offsets) if (address := self.address(offset)) is not None)
@@ -141,7 +157,7 @@ class Elf:
             holders = self._holders([pair[0] for pair in wanted], section[at], min(section[size], left), keep_on)
             left -= min(section[size], left)
             for address, offset in wanted:
-                if address in holders and (symbol := self._plainest(holders[address], strings, address, offset)):
+                if address in holders and (symbol := self._plainest(holders[address], strings, address)):
                     found[offset] = symbol
             wanted = [pair for pair in wanted if pair[1] not in found]
         return found
@@ -170,9 +186,7 @@ class Elf:
                             names.append((symbol[name], start))
         return found
 
-    def _plainest(
-        self, names: Sequence[tuple[int, int]], strings: tuple[int, ...], address: int, offset: int
-    ) -> Symbol | None:
+    def _plainest(self, names: Sequence[tuple[int, int]], strings: tuple[int, ...], address: int) -> Symbol | None:
         """Of several names of a function the one that a person would use; the innermost of several functions."""
         _, at, size, _ = self._layout.section_at
         start = max(each for _, each in names)
@@ -182,7 +196,7 @@ class Elf:
             if each == start and 0 <= name < strings[size]
         ]
         plainest = min(filter(None, told), key=_oddness, default=b"")
-        return Symbol(plainest, address - start, offset - (address - start)) if plainest else None
+        return Symbol(plainest, address - start) if plainest else None
 
 
 def _oddness(name: bytes) -> tuple[int, int]:

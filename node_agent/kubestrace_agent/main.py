@@ -20,6 +20,7 @@ from kubestrace_agent.health import Health
 from kubestrace_agent.kernel.tracer import Tracer, UnsupportedKernelError
 from kubestrace_agent.names import Names
 from kubestrace_agent.naming import Naming
+from kubestrace_agent.roots import Roots
 from kubestrace_agent.trace import Node
 from kubestrace_agent.traces import Traces
 from kubestrace_protos.v1 import agent_pb2
@@ -90,7 +91,7 @@ async def _serve(
             NodeResolver(able.hierarchy, chosen.proc_root, runtime),
             node=Node(chosen.node_name, description.agent_id, cannot),
             limits=admission.Limits(max_traces=chosen.max_traces),
-            names=Names(Naming(chosen.proc_root, _runtime_roots(chosen.cri_sockets))),
+            names=Names(Naming(Roots(chosen.proc_root, _runtime_roots(chosen.cri_sockets)))),
         )
         certificates = Certificates(chosen.tls_folder)
         await _until_certificates(certificates, stop)

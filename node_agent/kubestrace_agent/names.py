@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from kubestrace_agent.naming import Named, Naming, Stack
+    from kubestrace_agent.naming import Naming, Place, Stack
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Question:
     """A stack to be named; the answer is there when `done` is set."""
 
     stack: Stack
-    answer: Named | None = None
+    answer: Sequence[Place] | None = None
     done: threading.Event = field(default_factory=threading.Event)
     asked: bool = False
 

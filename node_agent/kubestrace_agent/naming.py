@@ -1,48 +1,42 @@
-"""What addresses of a program are called, by its container's own files. Used by names, in its thread."""
+"""Which functions a program's stack is made of, by its container's own files. Used by names, in its thread."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import platform
-import re
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kubestrace_agent import cgroups, container_files, elf, processes, returns
+from kubestrace_agent import cfi, elf, perf_maps, unwind
+from kubestrace_agent.kernel.counts import CodeMapping, UserFrame
+from kubestrace_agent.roots import Roots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from kubestrace_agent.kernel.counts import CodeMapping, UserFrame
-
+# Of each memory: cleared when it is full.
 _MOST_KNOWN = 16384
 # For one stack.
 _MOST_SECONDS = 2.0
-# Of a perf map, which a busy program changes all the time.
-_MOST_MAP_BYTES = 16 << 20
 _MAP_SECONDS = 5.0
-_MAP_LINE = re.compile(rb"^([0-9a-fA-F]{1,16}) ([0-9a-fA-F]{1,16}) (.{1,512})$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A function, and how far behind its start an address is; `start_offset` is where it begins in its file."""
+    """A function, and how far behind its start an address is."""
 
     text: bytes
     plus: int
-    start_offset: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An address of a program: in which code it is, if that is known."""
+    """An address of a program: in which code it is, if that is known, and what it is called, if that is."""
 
     frame: UserFrame
-    mapping: CodeMapping | None
+    mapping: CodeMapping | None = None
+    name: Name | None = None
 
     @property
     def offset(self) -> int:
@@ -53,168 +47,143 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A program's frames, the innermost first, and the code addresses at the top of its stack by their distance."""
+    """What the kernel has told of a program's stack: the frames by their frame pointers, and what to find others by."""
 
     # Whose names these are: those of one owner are never told of another's files, whatever build ids they claim.
     owner: object
     pid: int
     inner_pid: int
-    frames: Sequence[Place]
-    top: Sequence[tuple[int, Place]] = ()
+    followed: Sequence[UserFrame]
+    mappings: Sequence[CodeMapping]
+    # None where they are not known.
+    registers: unwind.Registers | None = None
+
+    def place(self, frame: UserFrame) -> Place:
+        """Find the mapping of a frame."""
+        found = (each for each in self.mappings if each.start <= frame.address < each.end)
+        return Place(frame, next(found, None))
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """The names beside the frames, None where there is none; and who called the first one, where that was hidden.
-
-    `sure`: it can be no other; else it is likely only.
-    """
-
-    names: Sequence[Name | None]
-    hidden: Place | None = None
-    hidden_name: Name | None = None
-    sure: bool = False
-
-
+# The owner; the file by its build id, or else the process and its mapping; the offset in it.
 _Key = tuple[object, object, int]
 
 
 @dataclass
 class Naming:
-    """Finds names, and remembers them by the files' build ids."""
+    """Finds names, and remembers them."""
 
-    proc: Path = Path("/proc")
-    # The folder in which the container runtime has ID/rootfs of each container.
-    runtime_roots: Path | None = None
-    machine: str = field(default_factory=platform.machine)
-    # Where else to look for the files of a process that has ended: what has the right build id is the right file.
-    other_roots: Sequence[Path] = ()
+    roots: Roots = field(default_factory=Roots)
     _known: dict[_Key, Name | None] = field(default_factory=dict)
-    # By owner and build id.
+    _rows: dict[_Key, cfi.Row | None] = field(default_factory=dict)
+    # By owner, process and mapping.
+    _build_ids: dict[tuple[object, int, CodeMapping | None], bytes] = field(default_factory=dict)
+    # By owner and build id: a process that has ended may have had the files of another one.
     _paths: dict[tuple[object, bytes], bytes] = field(default_factory=dict)
-    # The container of an owner.
-    _containers: dict[object, str] = field(default_factory=dict)
-    # The last perf map that was read: whose, until when it is not read again, its functions' starts, ends and names.
-    _map: tuple[object, float, list[tuple[int, int, bytes]]] = (None, 0, [])
+    # The last perf map that was read: whose, and until when it is not read again.
+    _map: tuple[object, float, list[perf_maps.Function]] = (None, 0, [])
 
-    def named(self, stack: Stack) -> Named:
-        """Give the names of a stack, as far as its files can be read within the time for one."""
+    def named(self, stack: Stack) -> list[Place]:
+        """Give a stack's frames with their names, as far as its files can be read within the time for one."""
+        for memory in (self._known, self._rows, self._build_ids, self._paths):
+            if len(memory) > _MOST_KNOWN:
+                memory.clear()
         end = time.monotonic() + _MOST_SECONDS
-        names = self._names(stack, stack.frames, lambda: time.monotonic() < end)
-        hidden, sure = self._hidden(stack, names[0] if names else None)
-        if hidden is None:
-            return Named(names)
-        (hidden_name,) = self._names(stack, [hidden], lambda: time.monotonic() < end)
-        return Named(names, hidden, hidden_name, sure)
+        places = self._frames(stack, lambda: time.monotonic() < end)
+        self._seek(stack, places, lambda: time.monotonic() < end)
+        return [
+            replace(place, name=self._known.get(_key(stack, place)) or self._compiled(stack, place)) for place in places
+        ]
 
-    def _names(self, stack: Stack, places: Sequence[Place], keep_on: Callable[[], bool]) -> list[Name | None]:
+    def _frames(self, stack: Stack, keep_on: Callable[[], bool]) -> list[Place]:
+        """Those that the kernel has followed, and those that it could not."""
+        followed = {frame.address: stack.place(frame) for frame in stack.followed}
+        if stack.registers is None or not stack.followed:
+            return list(followed.values())
+
+        def row_of(address: int, first: bool) -> cfi.Row | None:
+            return self._row(stack, stack.place(UserFrame(address)), first=first) if keep_on() else None
+
+        walked, complete = unwind.walk(
+            stack.registers, row_of, lambda address: stack.place(UserFrame(address)).mapping is not None
+        )
+        joined = unwind.joined(walked, complete, [*followed])
+        return [followed.get(address) or self._identified(stack, address) for address in joined]
+
+    def _identified(self, stack: Stack, address: int) -> Place:
+        """A frame that the kernel has not seen, with the build id of the file by which it was found."""
+        place = stack.place(UserFrame(address))
+        build_id = self._build_ids.get((stack.owner, stack.pid, place.mapping), b"")
+        return replace(place, frame=UserFrame(address, build_id, place.offset)) if build_id else place
+
+    def _row(self, stack: Stack, place: Place, *, first: bool) -> cfi.Row | None:
+        """How to find the caller of what runs at a place."""
+        if place.mapping is None or not place.mapping.path:
+            return None
+        # A return address may stand behind its function, whose last instruction was the call.
+        offset = place.offset - (0 if first else 1)
+        key = stack.owner, (stack.pid, place.mapping), offset
+        if key not in self._rows:
+            self._rows[key] = None
+            with (
+                contextlib.suppress(OSError, elf.ElfError, cfi.CfiError),
+                self.roots.opened(stack.owner, stack.pid, place.mapping.path) as file,
+            ):
+                read = elf.Elf(file)
+                self._build_ids[stack.owner, stack.pid, place.mapping] = read.build_id()
+                address = read.address(offset)
+                self._rows[key] = None if address is None else cfi.row_at(read, address)
+        return self._rows[key]
+
+    def _seek(self, stack: Stack, places: Sequence[Place], keep_on: Callable[[], bool]) -> None:
         files: dict[bytes, list[Place]] = defaultdict(list)
         for place in places:
             path = self._path(stack, place)
             if path and _key(stack, place) not in self._known:
                 files[path].append(place)
         for path, found in files.items():
-            with contextlib.suppress(OSError, elf.ElfError), self._opened(stack, path) as file:
-                self._learn(stack, file, found, keep_on)
-        return [self._known.get(_key(stack, place)) or self._compiled(stack, place) for place in places]
+            with (
+                contextlib.suppress(OSError, elf.ElfError),
+                self.roots.opened(stack.owner, stack.pid, path) as file,
+            ):
+                self._learn(stack, elf.Elf(file), found, keep_on)
 
     def _path(self, stack: Stack, place: Place) -> bytes:
-        """Where the place's file is: a process that has ended may have had what another one has."""
         build_id = place.frame.build_id
         if place.mapping is None:
             return self._paths.get((stack.owner, build_id), b"") if build_id else b""
-        if build_id and len(self._paths) < _MOST_KNOWN:
+        if build_id:
             self._paths[stack.owner, build_id] = place.mapping.path
         return place.mapping.path
 
-    def _learn(
-        self, stack: Stack, file: container_files.File, places: Sequence[Place], keep_on: Callable[[], bool]
-    ) -> None:
-        read = elf.Elf(file)
-        build_id = read.build_id()
-        if len(self._known) > _MOST_KNOWN:
-            self._known.clear()
-        # Of a return address the byte before counts: a call may be a function's last instruction.
-        symbols = read.symbols([place.offset - 1 for place in places], keep_on)
+    def _learn(self, stack: Stack, file: elf.Elf, places: Sequence[Place], keep_on: Callable[[], bool]) -> None:
+        build_id = file.build_id()
+        symbols = file.symbols([place.offset - 1 for place in places], keep_on)
         for place in places:
             if place.frame.build_id and place.frame.build_id[: len(build_id)] != build_id:
                 continue  # another file has taken the path
             symbol = symbols.get(place.offset - 1)
             if symbol is not None:
-                self._known[_key(stack, place)] = Name(symbol.name, symbol.plus + 1, symbol.start_offset)
+                self._known[_key(stack, place)] = Name(symbol.name, symbol.plus + 1)
             elif keep_on():
                 self._known[_key(stack, place)] = None
 
-    def _hidden(self, stack: Stack, innermost: Name | None) -> tuple[Place | None, bool]:
-        """Who called the innermost function, if that has no frame pointer: the kernel's walk left it out."""
-        if not stack.frames or not stack.top:
-            return None, False
-        first, *others = stack.frames
-        if innermost and innermost.start_offset >= 0 and self._has_frame_pointer(stack, first, innermost.start_offset):
-            return None, False
-        told = {place.frame.address for place in others}
-        for distance, place in itertools.takewhile(lambda pair: pair[1].frame.address not in told, stack.top):
-            # Not at the very top only behind a function that is known to hide its caller.
-            if (distance == 0 or innermost) and self._follows_call(stack, place):
-                return place, distance == 0
-        return None, False
-
-    def _has_frame_pointer(self, stack: Stack, place: Place, start: int) -> bool:
-        return returns.has_frame_pointer(self.machine, self._code(stack, place, start, returns.PROLOGUE_BYTES))
-
-    def _follows_call(self, stack: Stack, place: Place) -> bool:
-        code = self._code(stack, place, place.offset - returns.CALL_BYTES, returns.CALL_BYTES)
-        return returns.follows_call(self.machine, code)
-
-    def _code(self, stack: Stack, place: Place, at: int, length: int) -> bytes:
-        if place.mapping and place.mapping.path:
-            with contextlib.suppress(OSError), self._opened(stack, place.mapping.path) as file:
-                return file.read(at, length)
-        return b""
-
-    @contextlib.contextmanager
-    def _opened(self, stack: Stack, path: bytes) -> Iterator[container_files.File]:
-        """Open a file of the stack's process. Raises OSError."""
-        problem = OSError(0, "no root of the process can be reached")
-        with contextlib.ExitStack() as kept:
-            for root in self._roots(stack):
-                try:
-                    file = kept.enter_context(container_files.opened(str(root), path))
-                    break
-                except OSError as error:
-                    problem = error
-            else:
-                raise problem
-            yield file
-
-    def _roots(self, stack: Stack) -> Iterator[Path]:
-        """Where its files may be reached: through the process for who may trace it, or as its runtime mounted them."""
-        yield self.proc / str(stack.pid) / "root"
-        if self.runtime_roots is not None:
-            place = cgroups.parse(processes.cgroup_path(self.proc, stack.pid) or "")
-            if place is not None and len(self._containers) < _MOST_KNOWN:
-                self._containers[stack.owner] = place.container_id
-            if stack.owner in self._containers:
-                yield self.runtime_roots / self._containers[stack.owner] / "rootfs"
-        yield from self.other_roots
-
     def _compiled(self, stack: Stack, place: Place) -> Name | None:
-        """Name code that a program has compiled itself, if it has written a perf map (Linux jit-interface.txt)."""
+        """Name code that the program has compiled itself."""
         if place.frame.build_id or place.mapping is None:
             return None
-        address = place.frame.address - 1
-        # The last line counts: code is compiled anew where other code was.
-        for start, end, name in reversed(self._perf_map(stack)):
-            if start <= address < end:
-                return Name(name, address + 1 - start)
-        return None
+        found = perf_maps.at(place.frame.address - 1, self._perf_map(stack))
+        return Name(found[2], place.frame.address - found[0]) if found else None
 
-    def _perf_map(self, stack: Stack) -> list[tuple[int, int, bytes]]:
+    def _perf_map(self, stack: Stack) -> list[perf_maps.Function]:
+        """Not read again at once: a busy program adds to it all the time."""
         owner, until, functions = self._map
         if owner != (stack.owner, stack.pid) or time.monotonic() > until:
-            path, functions = b"/tmp/perf-%d.map" % stack.inner_pid, []
-            with contextlib.suppress(OSError), self._opened(stack, path) as file:
-                functions = _functions(file.read(0, _MOST_MAP_BYTES))
+            functions = []
+            with (
+                contextlib.suppress(OSError),
+                self.roots.opened(stack.owner, stack.pid, perf_maps.path(stack.inner_pid)) as file,
+            ):
+                functions = perf_maps.functions(file.read(0, perf_maps.MOST_BYTES))
             self._map = (stack.owner, stack.pid), time.monotonic() + _MAP_SECONDS, functions
         return functions
 
@@ -222,9 +191,3 @@ class Naming:
 def _key(stack: Stack, place: Place) -> _Key:
     """Of a file without a build id the mapping says where it is, which is true of this process only."""
     return stack.owner, place.frame.build_id or (stack.pid, place.mapping), place.offset
-
-
-def _functions(text: bytes) -> list[tuple[int, int, bytes]]:
-    """Read a perf map: start and size in hexadecimal digits, and a name."""
-    found = ((int(start, 16), int(size, 16), name) for start, size, name in _MAP_LINE.findall(text))
-    return [(start, start + size, name) for start, size, name in found]

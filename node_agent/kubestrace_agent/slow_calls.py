@@ -35,6 +35,8 @@ MAX_LIMIT = 200
 _MAX_TEXT = 256
 _MAX_ARGUMENTS = 512
 _MAX_NAME = 64
+# Whose mappings are remembered, of one container.
+_MAX_PROCESSES = 256
 _AT_FDCWD = -100
 # O_CREAT and O_TMPFILE: only with them does open have a mode.
 _CREATES = 0o100 | 0o20000000
@@ -77,6 +79,10 @@ class Slowest:
     # Heaps of (length, number, call), the shortest first; the number keeps calls from being compared.
     _kept: tuple[list[_Kept], list[_Kept]] = field(default_factory=lambda: ([], []))
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    # What processes had mapped when it was asked last.
+    _mapped: dict[int, Sequence[CodeMapping]] = field(default_factory=dict)
+    # Stands for this in the memory of names.
+    _owner: object = field(default_factory=object)
 
     def begin(self, monotonic_ns: int, lost: int) -> None:
         """Take nothing that ended before."""
@@ -103,7 +109,9 @@ class Slowest:
             self._take_stacks(self.names)
 
     def _take_stacks(self, names: Names) -> None:
-        """Ask what the processes of new calls have mapped, while they live."""
+        """Ask what the processes of new calls have mapped, while they live; then what they had at an earlier call."""
+        if len(self._mapped) > _MAX_PROCESSES:
+            self._mapped.clear()
         mappings: dict[int, Sequence[CodeMapping]] = {}
         new: list[Question] = []
         for kept in self._kept:
@@ -112,8 +120,8 @@ class Slowest:
                 if raw is not None and held.stacks is None:
                     pid = held.call.pid
                     if pid not in mappings:
-                        mappings[pid] = raw.code.mappings(pid)
-                    held.stacks = stacks.Told(self, held.call, raw, mappings[pid])
+                        mappings[pid] = self._mapped[pid] = raw.code.mappings(pid) or self._mapped.get(pid, ())
+                    held.stacks = stacks.Told(self._owner, held.call, raw, mappings[pid])
                     new.append(held.stacks.question)
         names.ask(new)
 

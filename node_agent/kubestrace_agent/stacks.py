@@ -9,15 +9,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kubestrace_agent.kernel.counts import CodeMapping, RawStack, UserFrame
 from kubestrace_agent.names import Question
-from kubestrace_agent.naming import Name, Place, Stack
+from kubestrace_agent.naming import Place, Stack
 from kubestrace_agent.text import safe
+from kubestrace_agent.unwind import Registers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from kubestrace_agent.kernel.counts import RawCall
+    from kubestrace_agent.kernel.counts import CodeMapping, RawCall, RawStack
     from kubestrace_protos.v1 import agent_pb2
 
 _MOST_FRAMES = 16
@@ -67,19 +67,17 @@ class Told:
     def __init__(self, owner: object, call: RawCall, raw: RawStack, mappings: Sequence[CodeMapping]) -> None:
         """Take what the kernel knows at once: its own names, and what the process has mapped while it lives."""
         self.kernel = _bounded(kernel_words(raw))
-        self._frames = [_place(frame, mappings) for frame in raw.user if frame.address >= _LEAST_ADDRESS]
-        top = ((at, _place(UserFrame(address), mappings)) for at, address in enumerate(raw.top))
-        code = [(at, place) for at, place in top if place.mapping and place.mapping.path]
-        self.question = Question(Stack(owner, call.pid, call.inner_pid, self._frames, code))
+        frames = tuple(frame for frame in raw.user if frame.address >= _LEAST_ADDRESS)
+        registers = None
+        if raw.words and frames:
+            registers = Registers(frames[0].address, raw.stack_pointer, raw.frame_pointer, raw.words)
+        self.question = Question(Stack(owner, call.pid, call.inner_pid, frames, mappings, registers))
 
     def user(self) -> list[str]:
         """Give the words of the user's stack, as well as they are known now."""
-        answer = self.question.answer
-        names = answer.names if answer else [None] * len(self._frames)
-        words = [user_word(place, name) for place, name in zip(self._frames, names, strict=True)]
-        if answer and answer.hidden:
-            words.insert(1, ("" if answer.sure else "? ") + user_word(answer.hidden, answer.hidden_name))
-        return _bounded(words) or [_UNKNOWN]
+        stack = self.question.stack
+        places = self.question.answer or [stack.place(frame) for frame in stack.followed]
+        return _bounded([user_word(place) for place in places]) or [_UNKNOWN]
 
 
 def kernel_words(raw: RawStack) -> list[str]:
@@ -96,9 +94,9 @@ def kernel_words(raw: RawStack) -> list[str]:
     return [safe(name.encode(), _MOST_NAME) for name in names[inner:outer]] or [_UNKNOWN]
 
 
-def user_word(place: Place, name: Name | None) -> str:
+def user_word(place: Place) -> str:
     """Name one frame: fsync+0x10 (libc.so.6), app+0x1139 (build id 5f0c...) where no symbol is known."""
-    mapping, build_id = place.mapping, place.frame.build_id
+    mapping, build_id, name = place.mapping, place.frame.build_id, place.name
     path = mapping.path.removesuffix(b" (deleted)") if mapping else b""
     file = safe(path.rpartition(b"/")[2], _MOST_NAME)
     if name:
@@ -122,10 +120,6 @@ def plain(name: bytes) -> bytes:
     if _HASH.fullmatch(parts[-1]):
         parts.pop()
     return b"::".join(parts)
-
-
-def _place(frame: UserFrame, mappings: Iterable[CodeMapping]) -> Place:
-    return Place(frame, next((each for each in mappings if each.start <= frame.address < each.end), None))
 
 
 def _bounded(words: list[str]) -> list[str]:

@@ -29,13 +29,22 @@ def cgroup_root() -> Path:
     raise AssertionError("no cgroup2 tree is mounted: these tests need one")
 
 
+# By the program's name, where that is not static and with threads. Who asks for stacks sees what distributions build.
+_OPTIONS = {
+    "pure32": ["-m32", "-nostdlib", "-ffreestanding", "-static"],
+    "stacks": [],
+    "compiles": [],
+    "stripped": ["-s", "-Wl,--build-id=0x0123456789abcdef0123456789abcdef01234567"],
+}
+
+
 def compiled(source: Path, target: Path) -> Path:
     """Compile a program, or take it from KUBESTRACE_PROGRAMS; one without a library is a 32-bit one."""
     made = os.environ.get("KUBESTRACE_PROGRAMS")
     if made:
         return Path(made) / source.stem
-    own = ["-m32", "-nostdlib", "-ffreestanding"] if source.stem == "pure32" else ["-pthread"]
-    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", "-static", *own, "-o", target, source], check=True)
+    own = _OPTIONS.get(source.stem, ["-pthread", "-static"])
+    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", *own, "-o", target, source], check=True)
     return target
 
 

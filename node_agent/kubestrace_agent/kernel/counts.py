@@ -106,8 +106,10 @@ class RawStack:
     kernel: tuple[int, ...] | None
     waited_ns: int
     user: tuple[UserFrame, ...]
-    # Words at the top of the user's stack, to find return addresses by; never to be shown.
-    top: tuple[int, ...]
+    # Of the user, and the words from the stack pointer on, to find return addresses by: never to be shown.
+    stack_pointer: int
+    frame_pointer: int
+    words: tuple[int, ...]
     code: Code
 
 

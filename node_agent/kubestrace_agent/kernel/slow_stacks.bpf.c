@@ -79,14 +79,17 @@ static __always_inline void read_wait(struct slow_stack *stack, struct task_stru
 static __always_inline void read_user(struct slow_stack *stack, struct bpf_raw_tracepoint_args *ctx, u32 abi) {
   stack->user_bytes = bpf_get_stack(ctx, stack->user, sizeof(stack->user), BPF_F_USER_STACK);
   stack->file_bytes = bpf_get_stack(ctx, stack->files, sizeof(stack->files), BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
-  stack->top_words = 0;
+  stack->words = 0;
+#ifdef POINTER_OFFSET
   if (abi == ABI_COMPAT) return;
-#ifdef LINK_OFFSET
-  stack->top[0] = word_at(ctx->args[0], LINK_OFFSET);
-  stack->top_words = 1;
-#else
   u64 pointer = word_at(ctx->args[0], POINTER_OFFSET);
-  if (!bpf_probe_read_user(stack->top, sizeof(stack->top), (void *)pointer)) stack->top_words = TOP_WORDS;
+  stack->stack_pointer = pointer;
+  stack->frame_pointer = word_at(ctx->args[0], FRAME_OFFSET);
+  if (!bpf_probe_read_user(stack->top, sizeof(stack->top), (void *)pointer)) {
+    stack->words = WORDS;
+  } else if (!bpf_probe_read_user(stack->top, sizeof(stack->top) / 8, (void *)pointer)) { /* near the stack's end */
+    stack->words = WORDS / 8;
+  }
 #endif
 }
 

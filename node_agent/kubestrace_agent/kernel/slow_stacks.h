@@ -4,8 +4,8 @@
 
 #define KERNEL_FRAMES 24
 #define USER_FRAMES 32
-/* Of the user's stack from its top: where the return address stands that a function without a frame pointer hides. */
-#define TOP_WORDS 16
+/* Of the user's stack from its top: where the return addresses stand of functions without a frame pointer. */
+#define WORDS 256
 #define BUILD_ID_BYTES 20
 #define SYMBOLS 64
 #define PATH_BYTES 256
@@ -39,10 +39,12 @@ struct slow_stack {
   s32 kernel_bytes; /* less than 0: the kernel could not tell */
   s32 user_bytes;
   s32 file_bytes;
-  u32 top_words;
+  u32 words;
   u64 kernel[KERNEL_FRAMES];
   u64 user[USER_FRAMES];
-  u64 top[TOP_WORDS];
+  u64 stack_pointer; /* of the user */
+  u64 frame_pointer;
+  u64 top[WORDS];
   struct user_frame files[USER_FRAMES];
 };
 

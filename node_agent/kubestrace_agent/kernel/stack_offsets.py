@@ -12,13 +12,10 @@ _FIELDS = {
     "VMA_FILE_OFFSET": "vm_area_struct.vm_file",
     "FILE_PATH_OFFSET": "file.f_path",
 }
-# The top of the user's stack; on aarch64 the link register says at once what x86 keeps there.
-_LINK_REGISTER = 30
+# Where the frames are that have no frame pointer. On aarch64 nearly all have one.
+_POINTERS = {"x86_64": {"POINTER_OFFSET": "pt_regs.sp", "FRAME_OFFSET": "pt_regs.bp"}}
 
 
 def definitions(machine: str, btf: Btf) -> dict[str, int]:
     """Everything that the command line gives to slow_stacks.bpf.c. Raises BtfError."""
-    found = {name: btf.offset(path) for name, path in _FIELDS.items()}
-    if machine == "aarch64":
-        return found | {"LINK_OFFSET": btf.offset("pt_regs.regs") + 8 * _LINK_REGISTER}
-    return found | {"POINTER_OFFSET": btf.offset("pt_regs.sp")}
+    return {name: btf.offset(path) for name, path in (_FIELDS | _POINTERS.get(machine, {})).items()}

@@ -13,9 +13,11 @@ from kubestrace_agent.kernel.counts import CodeMapping, RawStack, UserFrame
 from kubestrace_agent.kernel.programs import Programs
 
 IS_STACK = 1 << 63
-# struct slow_stack without its files: end_ns, waited_ns, tid, generation, the bytes of each part, top_words; then
-# addresses of the kernel, of the user, and the words at the top of the user's stack.
-_RECORD = struct.Struct("=QQIIiiiI24Q32Q16Q")
+# struct slow_stack without its files: end_ns, waited_ns, tid, generation, the bytes of each part, words; then
+# addresses of the kernel and of the user, stack_pointer, frame_pointer, and the words at the top of the user's stack.
+_RECORD = struct.Struct("=QQIIiiiI24Q32Q2Q256Q")
+# Of these items, behind the first eight.
+_USER, _POINTERS, _WORDS = 24, 24 + 32, 24 + 32 + 2
 # struct user_frame: status, build_id, offset. And a status that says that both are there.
 _FILE = struct.Struct("=i20sQ")
 _HAS_BUILD_ID = 1
@@ -88,9 +90,9 @@ class SlowStacks:
 
     def parsed(self, record: bytes) -> tuple[tuple[int, int], RawStack]:
         """A record of the ring: the thread and the end of its call, and the stack."""
-        end, waited, tid, _, kernel_bytes, user_bytes, file_bytes, top_words, *words = _RECORD.unpack_from(record)
+        end, waited, tid, _, kernel_bytes, user_bytes, file_bytes, count, *words = _RECORD.unpack_from(record)
         kernel = tuple(words[: max(0, kernel_bytes) // 8])
-        user = words[24 : 24 + max(0, user_bytes) // 8]
+        user = words[_USER : _USER + max(0, user_bytes) // 8]
         files = _FILE.iter_unpack(record[_RECORD.size : _RECORD.size + max(0, file_bytes)])
         frames = [
             UserFrame(address, build_id if status == _HAS_BUILD_ID else b"", offset if status == _HAS_BUILD_ID else 0)
@@ -101,7 +103,9 @@ class SlowStacks:
             kernel=kernel if kernel_bytes >= 0 else None,
             waited_ns=waited,
             user=tuple(frames),
-            top=tuple(words[56 : 56 + top_words]),
+            stack_pointer=words[_POINTERS],
+            frame_pointer=words[_POINTERS + 1],
+            words=tuple(words[_WORDS : _WORDS + count]),
             code=self,
         )
         return (tid, end & ~IS_STACK), stack

@@ -27,7 +27,7 @@ def asking(runs: Runs, cgroup: Cgroup, threshold_ms: int = 10) -> int:
 
 def called(words: list[str]) -> list[str]:
     """The names of functions only."""
-    return [word.partition("+")[0].removeprefix("? ") for word in words]
+    return [word.partition("+")[0] for word in words]
 
 
 def in_order(names: list[str], words: list[str]) -> bool:
@@ -43,7 +43,7 @@ def told(runs: Runs, slot: int, name: str, threshold_ms: int = 10) -> agent_pb2.
     for _ in range(REPORTS):
         calls = [call for call in slowest.calls() if call.name == name]
         assert calls
-        if not any("build id" in calls[0].user_stack[0] for _ in calls):
+        if any("+0x" in word and "build id" not in word for word in calls[0].user_stack):
             break
         time.sleep(0.05)
     return calls[0]
@@ -69,7 +69,7 @@ def test_functions_of_a_sleep(runs: Runs, sleeper: tuple[Run, int]) -> None:
     order(run, b"sleep")
     call = told(runs, slot, "clock_nanosleep")
 
-    assert in_order(["middle", "outermost", "main"], list(call.user_stack)), call.user_stack
+    assert in_order(["innermost", "middle", "outermost", "main"], list(call.user_stack)), call.user_stack
     assert "hrtimer_nanosleep" in call.kernel_stack
     assert not {"schedule", "__schedule", "do_syscall_64"} & set(call.kernel_stack)
     assert runs.tracer.lost("slow_stacks", slot) == 0
@@ -83,7 +83,7 @@ def test_where_a_call_waited(runs: Runs, sleeper: tuple[Run, int]) -> None:
     call = told(runs, slot, "read")
 
     assert any("pipe_read" in name for name in call.kernel_stack), call.kernel_stack
-    assert in_order(["wait_for_child", "main"], list(call.user_stack)), call.user_stack
+    assert in_order(["wait_for_input", "wait_for_child", "main"], list(call.user_stack)), call.user_stack
 
 
 def test_a_call_that_never_slept_says_so(runs: Runs, sleeper: tuple[Run, int]) -> None:
@@ -131,3 +131,44 @@ def test_the_programs_run_only_while_asked_for(runs: Runs) -> None:
     assert not any(call.stack for call in calls)
     assert not runs.tracer.active & PROGRAMS
     assert "on_slow_exit" in runs.tracer.active
+
+
+def test_a_stripped_program_has_offsets_and_its_build_id(runs: Runs) -> None:
+    """Which say to whoever has the symbols what they are; the frames are all there."""
+    cgroup = runs.cgroup()
+    slot = asking(runs, cgroup)
+    run = runs.start(cgroup, "stripped")
+
+    order(run, b"sleep")
+    call = told(runs, slot, "clock_nanosleep")
+    own = [word for word in call.user_stack if word.startswith("stripped+0x")]
+
+    # innermost, middle, outermost, main, and the start.
+    assert len(own) >= 4, call.user_stack
+    assert all(word.endswith(" (build id 0123456789abcdef0123456789abcdef01234567)") for word in own)
+
+
+def test_code_that_a_program_has_compiled_is_named_by_its_perf_map(runs: Runs) -> None:
+    """As it calls it, made safe to print."""
+    cgroup = runs.cgroup()
+    slot = asking(runs, cgroup)
+    run = runs.start(cgroup, "compiles")
+
+    order(run, b"call")
+    call = told(runs, slot, "clock_nanosleep")
+
+    assert in_order(["js:f\\x1b[2J", "main"], list(call.user_stack)), call.user_stack
+
+
+def test_a_program_without_frame_pointers_has_all_its_frames(runs: Runs) -> None:
+    """As Python, which distributions build so: up to where it began."""
+    cgroup = runs.cgroup()
+    slot = asking(runs, cgroup)
+    script = "import time, sys\nfor line in sys.stdin: time.sleep(.03); print(flush=True)"
+    runs.running.append(Run(cgroup, "/usr/bin/python3", "-c", script))
+
+    order(runs.running[-1], b"sleep")
+    call = told(runs, slot, "clock_nanosleep")
+
+    assert call.user_stack[0].startswith("clock_nanosleep+"), call.user_stack
+    assert in_order(["Py_BytesMain", "__libc_start_main"], list(call.user_stack)), call.user_stack
