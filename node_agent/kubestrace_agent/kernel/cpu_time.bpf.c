@@ -1,8 +1,10 @@
-/* The view of CPU time: where each nanosecond of a thread's life goes. Attached behind the counting, and to sched_switch.
+/* The view of CPU time: where each nanosecond of a thread's life goes. Called by the counting, for tasks that are traced,
+ * and attached to sched_switch.
  *
  * A task that was switched out has its next event on the CPU that it was switched in on, and that CPU has not switched
- * since: so the moment of each CPU's last switch is all that a task must know of its absence. How much of that was
- * waiting for a CPU says the scheduler's own sum, sched_info.run_delay, which is up to date once the task runs again. */
+ * since: so the moment of each CPU's last switch is all that a task must know of its absence. Where it had fallen asleep,
+ * how much of that was waiting for a CPU says the scheduler's own sum, sched_info.run_delay, which is up to date once the
+ * task runs again. */
 #include "calls.h"
 #include "cpu_time.h"
 
@@ -57,8 +59,9 @@ static __always_inline void advance_from(struct cpu_clock *clock, struct task_st
     u64 away = switched - last, delay;
     LOAD(u64, delay, task, CPU_RUN_DELAY_OFFSET);
     u64 queued = delay - clock->run_delay_ns;
-    if (queued > away) queued = away;
+    if (clock->preempted || queued > away) queued = away;
     clock->run_delay_ns = delay;
+    clock->preempted = 0;
     parts->runnable_ns += queued;
     parts->asleep_ns += away - queued;
     last = switched;
@@ -157,10 +160,21 @@ int on_cpu_enter(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
-/* The call of a clock has ended; again, for a view that comes after another, it does nothing. */
+/* A return without an entry: seccomp denied the call, or the task has left the containers that are traced. */
+static __always_inline void check_owner(struct cpu_clock *clock, struct task_struct *task) {
+  u32 zero = 0;
+  struct config *cfg = config.lookup(&zero);
+  struct target *target = cfg ? find_target(cfg, task) : NULL;
+  if (target && target->generation == clock->generation) return;
+  change(clock);
+  advance(clock, task, bpf_ktime_get_ns());
+  stop_clock(clock);
+  change(clock);
+}
+
+/* The call of a clock has ended. */
 static __always_inline void end_call(struct cpu_clock *clock, struct task_struct *task, struct entry *entry) {
   u32 place = clock->place;
-  if (place == PLACE_USER) return;
   u64 start = clock->start_ns, ns = entry->last_ns;
   change(clock);
   advance_to(clock, task, start && ns ? start + ns : bpf_ktime_get_ns());
@@ -220,10 +234,12 @@ int on_cpu_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct entry *entry = entry_of(task);
   if (!entry) return 0;
   struct cpu_clock *clock = clock_of(task);
-  if (clock)
-    end_call(clock, task, entry);
-  else
+  if (!clock)
     meet(ctx, task);
+  else if (clock->place != PLACE_USER)
+    end_call(clock, task, entry);
+  else if (!entry->last_ns)
+    check_owner(clock, task); /* else the view of slow calls has ended the call already */
   return 0;
 }
 
@@ -239,6 +255,7 @@ int on_cpu_switch(struct bpf_raw_tracepoint_args *ctx) {
     change(clock);
     advance_from(clock, task, now, *switched);
     LOAD(u32, state, task, STATE_OFFSET);
+    clock->preempted = ctx->args[0] || !state;
     if (state & STATE_DEAD) {
       if (clock->place == PLACE_CALL) settle_call(clock, false);
       stop_clock(clock);

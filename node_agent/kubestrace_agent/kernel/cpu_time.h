@@ -23,7 +23,7 @@ struct cpu_clock {
   u32 slot;
   u32 row;
   u32 place;
-  u32 unused;
+  u32 preempted; /* it gave up its CPU and did not fall asleep: all of its absence is waiting for a CPU */
   u64 born_ns;      /* since when it counts */
   u64 last_ns;      /* until when all is told apart */
   u64 start_ns;     /* of the call, as the counting has it; 0: it has none */

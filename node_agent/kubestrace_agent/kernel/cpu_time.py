@@ -21,6 +21,7 @@ _OPEN = struct.Struct("=IIQ3Q3Q3Q")
 _KEY = struct.Struct("=II")
 _PARTS = struct.Struct("=3Q")
 _WALK = struct.Struct("=QI4x")
+# The switches first: who enters a call has then been seen.
 _HOOKS = ("on_cpu_switch", "on_cpu_end", "on_cpu_exit", "on_cpu_enter")
 _WALKER = "walk_clocks"
 _READINGS = 3
@@ -40,6 +41,7 @@ class CpuTime:
         self._slots = memoryview(b"")
         self._walk_words = memoryview(b"")
         self._heads = memoryview(b"")
+        self._config = memoryview(b"")
 
     def want(self, slot: int, generation: int, wanted: bool) -> None:
         """Follow a slot's threads from now on. Raises UnsupportedKernelError where that cannot be."""
@@ -52,7 +54,7 @@ class CpuTime:
         self._slots[at : at + _SLOT.size] = _SLOT.pack(0, time.monotonic_ns(), *[0] * 8)
         self._slots[at : at + 4] = generation.to_bytes(4, "little")
         try:
-            self._programs.attach(_HOOKS)
+            self._attach()
             # Our CPU's next switch is one that the programs see.
             time.sleep(1e-6)
             if self._walk() is None:
@@ -71,12 +73,20 @@ class CpuTime:
     def _forget(self, slot: int, generation: int) -> None:
         self._slots[slot * _SLOT.size : slot * _SLOT.size + 4] = bytes(4)
         if not self._wanting:
-            self._programs.detach(_HOOKS)
+            self._detach()
         self._walk(forget=generation)
         accounts = self._programs.maps.fd("cpu_accounts")
         for key in list(bpf.keys(accounts, _KEY.size)):
             if _KEY.unpack(key)[0] not in self._wanting.values():
                 bpf.delete(accounts, key)
+
+    def _attach(self) -> None:
+        self._programs.attach(_HOOKS)
+        self._config[layout.CONFIG_EACH_CALL] = 1
+
+    def _detach(self) -> None:
+        self._config[layout.CONFIG_EACH_CALL] = 0
+        self._programs.detach(_HOOKS)
 
     def lost(self, slot: int) -> int:
         """How many calls and threads had no room since the slot asked: they are among the others."""
@@ -169,8 +179,9 @@ class CpuTime:
         self._slots = maps.view("cpu_slots", "B")
         self._walk_words = maps.view("cpu_walk", "B")
         self._heads = maps.view("heads", "B")
+        self._config = maps.view("config", "I")
 
     def close(self) -> None:
         """Give the memory back."""
-        for shared in (self._slots, self._walk_words, self._heads):
+        for shared in (self._slots, self._walk_words, self._heads, self._config):
             shared.release()

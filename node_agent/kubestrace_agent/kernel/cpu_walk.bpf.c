@@ -21,7 +21,7 @@ static __always_inline bool find_call(struct task_struct *task, struct target *t
 /* A clock for a task that had no event since the view began. */
 static __always_inline struct cpu_clock *give_clock(struct task_struct *task, u64 last_walk) {
   u32 zero = 0;
-  u64 ended, born, delay;
+  u64 ended, born, delay, state;
   LOAD(u32, ended, task, CPU_EXIT_STATE_OFFSET);
   struct config *cfg = ended ? NULL : config.lookup(&zero);
   struct target *target = cfg ? target_of(cfg, task) : NULL;
@@ -37,6 +37,8 @@ static __always_inline struct cpu_clock *give_clock(struct task_struct *task, u6
   if (born < last_walk) born = last_walk;
   init.born_ns = init.last_ns = born;
   init.run_delay_ns = delay;
+  LOAD(u32, state, task, STATE_OFFSET);
+  init.preempted = !state;
   struct cpu_clock *clock = cpu_clocks.task_storage_get(task, &init, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!clock) __sync_fetch_and_add(&slot->lost, 1);
   return clock && clock->generation ? clock : NULL;
@@ -67,7 +69,7 @@ static __always_inline void open_parts(struct cpu_clock *clock, struct task_stru
   }
   u64 away = until - last, queued = delay - clock->run_delay_ns;
   if (!runs && queued_at && now > queued_at + distance) queued += now - queued_at - distance;
-  if (queued > away) queued = away;
+  if (clock->preempted || queued > away) queued = away;
   parts->runnable_ns += queued;
   parts->asleep_ns += away - queued;
   clock->last_ns = now;
@@ -85,7 +87,7 @@ int walk_clocks(struct bpf_iter__task *ctx) {
   if (!task || !walk) return 0;
   LOAD(u32, flags, task, FLAGS_OFFSET);
   if (flags & (PF_KTHREAD | PF_IO_WORKER)) return 0;
-  LOAD(u32, runs, task, ON_CPU_OFFSET);
+  LOAD(u8, runs, task, ON_CPU_OFFSET); /* an int, or a byte */
   struct cpu_clock *clock = cpu_clocks.task_storage_get(task, 0, 0);
   if (walk->forget) {
     if (clock && (!clock->generation || clock->generation == walk->forget)) cpu_clocks.task_storage_delete(task);

@@ -5,6 +5,7 @@ import struct
 CONFIG_SIZE = 16 + 4 * 16 + 8 + 8
 # As indexes of 32-bit items.
 CONFIG_FOLLOWED = 20
+CONFIG_EACH_CALL = 21
 # As an index of 64-bit items.
 CONFIG_JOINED = 11
 # struct early: start_ns, length_ns, generation, row.

@@ -20,28 +20,28 @@ static __always_inline void send(struct slow_call *slow, struct slow_slot *slot,
   if (slow_events.ringbuf_output(&slow->call, bytes, BPF_RB_NO_WAKEUP)) __sync_fetch_and_add(&slot->lost[waits], 1);
 }
 
-int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
+static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
-  if (!entry) return 0;
+  if (!entry) return;
   u64 ns = entry->last_ns;
   u32 id = entry->row & ROW_MASK;
   struct head *head = heads.lookup(&id);
-  if (!head || head->generation != entry->generation) return 0;
+  if (!head || head->generation != entry->generation) return;
   u32 number = head->slot;
   struct slow_slot *slot = slow_slots.lookup(&number);
-  if (!slot) return 0;
+  if (!slot) return;
   u32 shape = shape_of(head->abi & ABI_MASK, head->nr);
   u64 waits = shape >> SHAPE_WAITS_BIT | head->abi / WAITED;
   BOUND(waits, 1);
-  if (ns < slot->floor_ns[waits]) return 0;
+  if (ns < slot->floor_ns[waits]) return;
   if (*(volatile s64 *)&slot->room[waits] <= 0) {
     __sync_fetch_and_add(&slot->lost[waits], 1);
-    return 0;
+    return;
   }
   u32 program = entry->program;
   struct slow_call *slow = slow_scratch.lookup(&program);
-  if (!slow) return 0;
+  if (!slow) return;
   slow->start_ns = entry->slow_start_ns;
   slow->waits = waits;
   slow->bytes = read_call(&slow->call, ctx, head, shape, (u64)task, ns);
@@ -50,5 +50,10 @@ int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
 #endif
   if (slot->stacks) after_slow_call.call(ctx, 0);
   send(slow, slot, 0);
+}
+
+int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
+  tell_slow(ctx);
+  after_each_exit.call(ctx, 0);
   return 0;
 }

@@ -21,6 +21,7 @@ int on_stack_enter(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
   if (entry && asked_slot(entry)) waits.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  after_each_enter.call(ctx, 0);
   return 0;
 }
 
@@ -93,18 +94,17 @@ static __always_inline void read_user(struct slow_stack *stack, struct bpf_raw_t
 #endif
 }
 
-/* Goes on for on_slow_exit, which has filled slow_scratch. */
-int on_slow_stack(struct bpf_raw_tracepoint_args *ctx) {
+static __always_inline void tell_stack(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
-  if (!entry) return 0;
+  if (!entry) return;
   u32 program = entry->program;
   struct slow_call *slow = slow_scratch.lookup(&program);
   struct slow_stack *stack = stack_scratch.lookup(&program);
-  if (!slow || !stack) return 0;
+  if (!slow || !stack) return;
   u32 number = slow->call.slot;
   struct slow_slot *slot = slow_slots.lookup(&number);
-  if (!slot) return 0;
+  if (!slot) return;
   stack->end_ns = slow->call.end_ns | IS_STACK;
   stack->tid = slow->call.tid;
   stack->generation = slow->call.generation;
@@ -117,6 +117,12 @@ int on_slow_stack(struct bpf_raw_tracepoint_args *ctx) {
   long lost = slow_events.ringbuf_output(stack, size, BPF_RB_NO_WAKEUP);
   if (lost || stack->kernel_bytes < 0) __sync_fetch_and_add(&slot->stacks_lost, 1);
   send(slow, slot, size + 8);
+}
+
+/* Goes on for on_slow_exit, which has filled slow_scratch. */
+int on_slow_stack(struct bpf_raw_tracepoint_args *ctx) {
+  tell_stack(ctx);
+  after_each_exit.call(ctx, 0);
   return 0;
 }
 

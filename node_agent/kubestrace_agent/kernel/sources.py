@@ -56,7 +56,8 @@ COUNTING = Source(
     hooks={"on_sys_exit": "sys_exit", "on_sys_enter": "sys_enter"},
     maps=(
         "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
-        "chunks", "odd_errnos", "early_calls", "tasks", "after_slow", "after_enter",
+        "chunks", "odd_errnos", "early_calls", "tasks", "after_slow", "after_enter", "after_each_enter",
+        "after_each_exit",
     ),
     needed=frozenset({"on_sys_enter", "on_sys_exit"}),
 )  # fmt: skip
@@ -96,12 +97,8 @@ CALLS = Source(
 VIEWS = {
     "cpu_time": Source(
         file="cpu_time.bpf.c",
-        hooks={
-            "on_cpu_switch": "sched_switch",
-            "on_cpu_end": "sched_process_exit",
-            "on_cpu_exit": "sys_exit",
-            "on_cpu_enter": "sys_enter",
-        },
+        hooks={"on_cpu_switch": "sched_switch", "on_cpu_end": "sched_process_exit"},
+        tails={"on_cpu_exit": "after_each_exit", "on_cpu_enter": "after_each_enter"},
         maps=("cpu_slots", "cpu_accounts"),
         definitions=cpu_offsets.definitions,
         what="CPU time",

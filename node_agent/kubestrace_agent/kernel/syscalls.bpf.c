@@ -27,6 +27,10 @@ BPF_TASK_STORAGE(tasks, struct entry);
 /* The first program of a view that goes on after a call of at least LEAST_SLOW_NS; empty while none asks. So a view of
  * slow calls costs nothing at those that are not, nor in tasks that are not traced. */
 BPF_PROG_ARRAY(after_slow, 1);
+/* What looks at each call of tasks that are traced, or were; only while a slot asks for that (config.each_call). What is
+ * called before these goes on with them. */
+BPF_PROG_ARRAY(after_each_enter, 1);
+BPF_PROG_ARRAY(after_each_exit, 1);
 /* The program of a view that makes something for each traced task, at its first entry since config.followed changed. */
 BPF_PROG_ARRAY(after_enter, 1);
 
@@ -47,10 +51,14 @@ static __always_inline u64 cgroup_of(struct task_struct *task) {
 }
 
 /* Most of a node's tasks have no storage at all: seen without a call. */
-static __always_inline struct entry *entry_of(struct task_struct *task) {
+static __always_inline bool has_storage(struct task_struct *task) {
   u64 storage;
   LOAD(u64, storage, task, STORAGE_OFFSET);
-  return storage ? tasks.task_storage_get(task, 0, 0) : NULL;
+  return storage != 0;
+}
+
+static __always_inline struct entry *entry_of(struct task_struct *task) {
+  return has_storage(task) ? tasks.task_storage_get(task, 0, 0) : NULL;
 }
 
 /* Where the kernel may preempt a program (Linux 7), it does not run that one for other tasks of this CPU until the
@@ -253,6 +261,42 @@ static __always_inline void count_result(struct row *row, u32 id, u32 generation
   if (result < 0 && result >= -4095) count_errno(row, id, generation, -result);
 }
 
+/* Whether the views have not seen this task yet. */
+static __always_inline bool count_enter(struct config *cfg, struct task_struct *task, struct target *target, s32 nr) {
+  if (nr == -1) return false; /* a tracer took the call away */
+  u32 generation = target->generation;
+  u32 abi = abi_of(task, &nr);
+  u32 found = find_row(target, generation, abi, nr);
+  if (found == NOT_WANTED) return false;
+  u32 id = found & ROW_MASK;
+  if (found & NEVER_RETURNS) {
+    struct head *head = heads.lookup(&id);
+    struct row *row = row_at(id);
+    if (!head || !row || head->generation != generation) return false;
+    ADD(row->untimed, 1);
+    touch(cfg, head, row, 0);
+    struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (!entry) return false;
+    handle(entry, AT_ENTRY);
+    entry->generation = generation;
+    entry->last_ns = 0;
+    entry->last_row = found;
+    return false;
+  }
+  struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!entry) return false; /* no memory: the exit counts it, without a length */
+  handle(entry, AT_ENTRY);
+#ifdef PREEMPTIBLE
+  if (entry->start_ns && entry->generation == generation) lose(target->slot); /* nobody saw its exit */
+#endif
+  entry->generation = generation;
+  entry->row = id;
+  entry->start_ns = bpf_ktime_get_ns();
+  if (entry->followed == cfg->followed) return false;
+  entry->followed = cfg->followed;
+  return true;
+}
+
 static __always_inline int entered(struct bpf_raw_tracepoint_args *ctx, u32 program) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
@@ -261,40 +305,8 @@ static __always_inline int entered(struct bpf_raw_tracepoint_args *ctx, u32 prog
   if (program == AT_ENTRY_AGAIN && was_handled(entry_of(task), AT_ENTRY)) return 0;
   struct target *target = target_by(cfg, task, program);
   if (!target) return 0;
-  s32 nr = ctx->args[1];
-  if (nr == -1) return 0; /* a tracer took the call away */
-  u32 generation = target->generation;
-  u32 abi = abi_of(task, &nr);
-  u32 found = find_row(target, generation, abi, nr);
-  if (found == NOT_WANTED) return 0;
-  u32 id = found & ROW_MASK;
-  if (found & NEVER_RETURNS) {
-    struct head *head = heads.lookup(&id);
-    struct row *row = row_at(id);
-    if (!head || !row || head->generation != generation) return 0;
-    ADD(row->untimed, 1);
-    touch(cfg, head, row, 0);
-    struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (!entry) return 0;
-    handle(entry, AT_ENTRY);
-    entry->generation = generation;
-    entry->last_ns = 0;
-    entry->last_row = found;
-    return 0;
-  }
-  struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-  if (!entry) return 0; /* no memory: the exit counts it, without a length */
-  handle(entry, AT_ENTRY);
-#ifdef PREEMPTIBLE
-  if (entry->start_ns && entry->generation == generation) lose(target->slot); /* nobody saw its exit */
-#endif
-  entry->generation = generation;
-  entry->row = id;
-  entry->start_ns = bpf_ktime_get_ns();
-  if (entry->followed != cfg->followed) {
-    entry->followed = cfg->followed;
-    after_enter.call(ctx, 0);
-  }
+  if (count_enter(cfg, task, target, ctx->args[1])) after_enter.call(ctx, 0);
+  if (cfg->each_call) after_each_enter.call(ctx, 0);
   return 0;
 }
 
@@ -339,13 +351,9 @@ static __always_inline bool tell_early(struct head *head, u32 id, u64 start, u64
 /* In waits.bpf.c. */
 static __always_inline u32 row_of_wait(struct task_struct *task, u64 regs, u32 id, u32 generation, u64 ns, s64 result);
 
-static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 program) {
-  u32 zero = 0;
-  struct config *cfg = config.lookup(&zero);
-  if (!cfg) return 0;
-  struct task_struct *task = bpf_get_current_task_btf();
-  struct entry *entry = entry_of(task);
-  if (program == AT_EXIT_AGAIN && was_handled(entry, AT_EXIT)) return 0;
+/* Whether a slow call ended. */
+static __always_inline bool count_exit(struct bpf_raw_tracepoint_args *ctx, struct config *cfg,
+                                       struct task_struct *task, struct entry *entry, u32 program) {
   u64 start = entry ? entry->start_ns : 0;
   if (start) {
     handle(entry, AT_EXIT);
@@ -354,7 +362,7 @@ static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 progr
     entry->start_ns = 0;
     entry->last_ns = ns;
     entry->last_row = NO_ROW;
-    if (id == NO_ROW) return 0; /* counted as lost by the entry */
+    if (id == NO_ROW) return false; /* counted as lost by the entry */
     if (__builtin_expect(ns >= LEAST_WAIT_NS, 0))
       id = entry->row = row_of_wait(task, ctx->args[0], id, generation, ns, ctx->args[1]);
     struct head *head = heads.lookup(&id);
@@ -372,12 +380,10 @@ static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 progr
       touch(cfg, head, row, longest);
       count_result(row, id, generation, ctx->args[1]);
       entry->last_row = id;
-      if (ns >= LEAST_SLOW_NS) {
-        entry->slow_start_ns = start;
-        entry->program = program;
-        after_slow.call(ctx, 0);
-      }
-      return 0;
+      if (ns < LEAST_SLOW_NS) return false;
+      entry->slow_start_ns = start;
+      entry->program = program;
+      return true;
     }
   }
   if (entry) {
@@ -385,6 +391,18 @@ static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 progr
     if (!(entry->last_row & NEVER_RETURNS)) entry->last_row = NO_ROW; /* a return from a signal handler is still untold */
   }
   count_unpaired(cfg, task, entry, (void *)ctx->args[0], ctx->args[1], program);
+  return false;
+}
+
+static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 program) {
+  u32 zero = 0;
+  struct config *cfg = config.lookup(&zero);
+  if (!cfg) return 0;
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct entry *entry = entry_of(task);
+  if (program == AT_EXIT_AGAIN && was_handled(entry, AT_EXIT)) return 0;
+  if (count_exit(ctx, cfg, task, entry, program)) after_slow.call(ctx, 0);
+  if (cfg->each_call && has_storage(task)) after_each_exit.call(ctx, 0);
   return 0;
 }
 

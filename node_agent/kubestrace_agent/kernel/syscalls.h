@@ -39,8 +39,8 @@ struct config {
   u32 processes;  /* how many slots follow a process */
   u32 level_count;
   u32 levels[MAX_LEVELS]; /* depths in the cgroup tree at which containers stand, deepest first */
-  u32 followed; /* changes when a view wants to see each traced task's next entry once */
-  u32 unused;
+  u32 followed;  /* changes when a view wants to see each traced task's next entry once */
+  u32 each_call; /* a view wants to see every entry and exit of traced tasks */
   u64 joined_ns; /* when a trace joined a slot that was counted already, the last of all: CLOCK_MONOTONIC */
 };
 
