@@ -1,5 +1,5 @@
-/* The view of processes: attached to sys_exit behind the counting, which leaves the row of the call that it counted in the
- * task's entry. Counts once more in a table of the task's own, without a lock, as a task runs on one CPU at a time. A
+/* The view of processes: the counting goes on here after each call, and leaves the row where it counted it in the task's
+ * entry. Counts once more in a table of the task's own, without a lock, as a task runs on one CPU at a time. A
  * table is told when it is full and when its thread ends; those of living threads the agent reads by an iterator. */
 #include "processes.h"
 
@@ -123,10 +123,6 @@ static __always_inline struct use *use_of(struct thread *thread, u32 row) {
   return use;
 }
 
-static __always_inline bool has_failed(s64 result) {
-  return result < 0 && result >= -4095 && (result > -512 || result < -516 || result == -515);
-}
-
 /* The call that the counting counted last. */
 static __always_inline void count_call(struct task_struct *task, struct entry *entry, s64 result) {
   u32 row = entry->last_row & ROW_MASK;
@@ -154,7 +150,10 @@ static __always_inline void count_call(struct task_struct *task, struct entry *e
 int on_process_call(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
-  if (entry && entry->last_row) count_call(task, entry, ctx->args[1]);
+  if (!entry || !entry->last_row) return 0;
+  count_call(task, entry, ctx->args[1]);
+  after_counted_call(ctx, entry);
+  after_each_exit.call(ctx, 0);
   return 0;
 }
 

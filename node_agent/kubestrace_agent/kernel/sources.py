@@ -56,8 +56,8 @@ COUNTING = Source(
     hooks={"on_sys_exit": "sys_exit", "on_sys_enter": "sys_enter"},
     maps=(
         "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
-        "chunks", "odd_errnos", "early_calls", "tasks", "after_slow", "after_enter", "after_each_enter",
-        "after_each_exit",
+        "chunks", "odd_errnos", "early_calls", "tasks", "after_call", "after_error", "after_slow", "after_enter",
+        "after_each_enter", "after_each_exit",
     ),
     needed=frozenset({"on_sys_enter", "on_sys_exit"}),
 )  # fmt: skip
@@ -127,12 +127,11 @@ VIEWS = {
     ),
     "processes": Source(
         file="processes.bpf.c",
-        # Exec before the calls: the table of the thread that made it is the process's from then on.
         hooks={
             "on_process_exec": "sched_process_exec",
             "on_process_end": "sched_process_exit",
-            "on_process_call": "sys_exit",
         },
+        tails={"on_process_call": "after_call"},
         maps=("process_slots", "process_threads", "process_scratch", "process_rings", "first_ring"),
         definitions=process_offsets.definitions,
         uses="calls.bpf.c",

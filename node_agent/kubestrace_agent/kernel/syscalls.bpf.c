@@ -24,8 +24,11 @@ BPF_ARRAY_OF_MAPS(chunks, "first_chunk", MAX_ROWS / CHUNK_ROWS);
 BPF_QUEUE(early_calls, struct early, MAX_EARLY);
 BPF_TABLE("percpu_hash", struct odd_errno, u64, odd_errnos, 1024);
 BPF_TASK_STORAGE(tasks, struct entry);
-/* The first program of a view that goes on after a call of at least LEAST_SLOW_NS; empty while none asks. So a view of
- * slow calls costs nothing at those that are not, nor in tasks that are not traced. */
+/* The first programs of views: the counting goes on with them (tail calls) after each call, after one that failed, after
+ * one of at least LEAST_SLOW_NS, in this order, and each goes on with the next. Empty while none asks. So a view of slow
+ * calls costs nothing at those that are not, nor any in tasks that are not traced. */
+BPF_PROG_ARRAY(after_call, 1);
+BPF_PROG_ARRAY(after_error, 1);
 BPF_PROG_ARRAY(after_slow, 1);
 /* What looks at each call of tasks that are traced, or were; only while a slot asks for that (config.each_call). What is
  * called before these goes on with them. */
@@ -312,32 +315,39 @@ static __always_inline int entered(struct bpf_raw_tracepoint_args *ctx, u32 prog
 
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) { return entered(ctx, AT_ENTRY); }
 
-/* An exit without an entry: a call denied by seccomp, one that began before counting did, or a new task's first. */
-static __always_inline void count_unpaired(struct config *cfg, struct task_struct *task, struct entry *entry,
-                                           void *regs, s64 result, u32 program) {
+/* The restart codes are no errors: the program sees EINTR, or nothing. */
+static __always_inline bool has_failed(s64 result) {
+  return result < 0 && result >= -4095 && (result > -512 || result < -516 || result == -515);
+}
+
+/* An exit without an entry: a call denied by seccomp, one that began before counting did, or a new task's first. Its entry,
+ * with last_row, where there is something for the views. */
+static __always_inline struct entry *count_unpaired(struct config *cfg, struct task_struct *task, struct entry *entry,
+                                                    void *regs, s64 result, u32 program) {
   struct target *target = target_by(cfg, task, program);
-  if (!target) return;
+  if (!target) return NULL;
   s32 nr = -1;
   bpf_probe_read_kernel(&nr, sizeof(nr), regs + NR_OFFSET);
-  if (nr == -1) return; /* returned from a signal handler, or a tracer took the call away */
+  if (nr == -1) return entry; /* returned from a signal handler, or a tracer took the call away */
   u32 generation = target->generation;
   u32 abi = abi_of(task, &nr);
   if (!entry) entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   handle(entry, AT_EXIT);
   bool seen = entry && entry->generation == generation;
   if (entry) entry->generation = generation;
-  if (!seen && result == 0 && makes_tasks(abi, nr)) return;
+  if (!seen && result == 0 && makes_tasks(abi, nr)) return NULL;
   u32 found = find_row(target, generation, abi, nr);
-  if (found == NOT_WANTED || !found) return;
+  if (found == NOT_WANTED || !found) return NULL;
   u32 id = found & ROW_MASK;
   struct head *head = heads.lookup(&id);
   struct row *row = row_at(id);
-  if (!head || !row || head->generation != generation) return;
+  if (!head || !row || head->generation != generation) return NULL;
   ADD(row->untimed, 1);
   if (!seen) ADD(row->unmatched, 1);
   touch(cfg, head, row, 0);
   count_result(row, id, generation, result);
   if (entry) entry->last_row = id;
+  return entry;
 }
 
 /* Told before it is counted: who reads the counters and then finds nothing told has none of it in them. */
@@ -351,9 +361,9 @@ static __always_inline bool tell_early(struct head *head, u32 id, u64 start, u64
 /* In waits.bpf.c. */
 static __always_inline u32 row_of_wait(struct task_struct *task, u64 regs, u32 id, u32 generation, u64 ns, s64 result);
 
-/* Whether a slow call ended. */
-static __always_inline bool count_exit(struct bpf_raw_tracepoint_args *ctx, struct config *cfg,
-                                       struct task_struct *task, struct entry *entry, u32 program) {
+/* The entry with last_row, where a call was counted or there is something else for the views. */
+static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *ctx, struct config *cfg,
+                                                struct task_struct *task, struct entry *entry, u32 program) {
   u64 start = entry ? entry->start_ns : 0;
   if (start) {
     handle(entry, AT_EXIT);
@@ -362,7 +372,7 @@ static __always_inline bool count_exit(struct bpf_raw_tracepoint_args *ctx, stru
     entry->start_ns = 0;
     entry->last_ns = ns;
     entry->last_row = NO_ROW;
-    if (id == NO_ROW) return false; /* counted as lost by the entry */
+    if (id == NO_ROW) return NULL; /* counted as lost by the entry */
     if (__builtin_expect(ns >= LEAST_WAIT_NS, 0))
       id = entry->row = row_of_wait(task, ctx->args[0], id, generation, ns, ctx->args[1]);
     struct head *head = heads.lookup(&id);
@@ -380,18 +390,22 @@ static __always_inline bool count_exit(struct bpf_raw_tracepoint_args *ctx, stru
       touch(cfg, head, row, longest);
       count_result(row, id, generation, ctx->args[1]);
       entry->last_row = id;
-      if (ns < LEAST_SLOW_NS) return false;
-      entry->slow_start_ns = start;
-      entry->program = program;
-      return true;
+      if (ns >= LEAST_SLOW_NS) entry->slow_start_ns = start;
+      return entry;
     }
   }
   if (entry) {
     entry->last_ns = 0;
     if (!(entry->last_row & NEVER_RETURNS)) entry->last_row = NO_ROW; /* a return from a signal handler is still untold */
   }
-  count_unpaired(cfg, task, entry, (void *)ctx->args[0], ctx->args[1], program);
-  return false;
+  return count_unpaired(cfg, task, entry, (void *)ctx->args[0], ctx->args[1], program);
+}
+
+/* With which views it goes on after one that wants each call that was counted. */
+static __always_inline void after_counted_call(struct bpf_raw_tracepoint_args *ctx, struct entry *entry) {
+  bool returned = entry->last_row && !(entry->last_row & NEVER_RETURNS);
+  if (returned && has_failed(ctx->args[1])) after_error.call(ctx, 0);
+  if (entry->last_ns >= LEAST_SLOW_NS) after_slow.call(ctx, 0);
 }
 
 static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 program) {
@@ -401,7 +415,12 @@ static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 progr
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
   if (program == AT_EXIT_AGAIN && was_handled(entry, AT_EXIT)) return 0;
-  if (count_exit(ctx, cfg, task, entry, program)) after_slow.call(ctx, 0);
+  struct entry *counted = count_exit(ctx, cfg, task, entry, program);
+  if (counted && counted->last_row) {
+    counted->program = program;
+    after_call.call(ctx, 0);
+    after_counted_call(ctx, counted);
+  }
   if (cfg->each_call && has_storage(task)) after_each_exit.call(ctx, 0);
   return 0;
 }

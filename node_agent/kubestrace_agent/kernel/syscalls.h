@@ -76,7 +76,7 @@ struct entry {
   u64 slow_start_ns; /* when the call began that was slow last */
   u32 followed;      /* as config has it: the views have seen this task */
   u32 last_row;      /* where the last call was counted; 0: nowhere. With NEVER_RETURNS where one was as it began. */
-  u32 program; /* the one that counted the last slow call: views have a scratch for each */
+  u32 program; /* the one that counted the last call: views have a scratch for each */
 #ifdef PREEMPTIBLE
   u32 handled[AT_ENTRY + 1]; /* exits and entries that were counted, */
   u32 checked[AT_ENTRY + 1]; /* and how many of these the second programs know */
