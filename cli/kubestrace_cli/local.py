@@ -70,6 +70,7 @@ class _Local:
                 slow_milliseconds=options.slow_milliseconds,
                 stacks=options.stacks,
                 processes=options.processes,
+                errors=options.errors,
                 cpu_time=options.cpu_time,
             ),
         )

@@ -12,6 +12,8 @@ DEFAULT_DURATION_SECONDS = 30
 MAX_SLOW_MILLISECONDS = 60_000
 MAX_PROCESSES = 100
 DEFAULT_PROCESSES = 20
+MAX_ERROR_SAMPLES = 10
+DEFAULT_ERROR_SAMPLES = 3
 
 _EPILOG = """\
 What to trace (exactly one):
@@ -64,6 +66,7 @@ class Options:
     command: tuple[str, ...] = ()
     timeline: int | None = None  # buckets; None: as the session says
     processes: int | None = None  # how many; None: as the session says
+    errors: int | None = None  # samples of each; None: as the session says
     cpu_time: bool = False  # as the session says otherwise
 
     @property
@@ -116,8 +119,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         description="Counts and times the system calls of one program, process, cgroup or container of this machine, "
         "exactly, in the kernel: the same engine and the same result as a TraceSession in a cluster. Needs root.",
         usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [--slow MILLISECONDS [--stacks]]\n"
-        "                        [--timeline N] [--processes [N]] [--cpu-time] [-o table|yaml|json]\n"
-        "                        [--to FILE]\n"
+        "                        [--timeline N] [--processes [N]] [--errors [N]] [--cpu-time]\n"
+        "                        [-o table|yaml|json] [--to FILE]\n"
         "                        (--pid P | --cgroup PATH | --container ID | -- COMMAND ...)",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -173,6 +176,11 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         help="also say where the time of all threads went: on a CPU in the program and in each call, waiting in calls, "
         "or ready to run without a CPU (default: as the session's cpuTime view says)",
     )  # fmt: skip
+    session.add_argument(
+        "--errors", type=_error_samples, nargs="?", const=DEFAULT_ERROR_SAMPLES, metavar="N",
+        help="say of each error when it was first and last, and show up to N calls that failed so, with different "
+        f"arguments: which file is missing; 1 to {MAX_ERROR_SAMPLES} ({DEFAULT_ERROR_SAMPLES} without N)",
+    )  # fmt: skip
 
 
 def _add_result_arguments(local: argparse.ArgumentParser) -> None:
@@ -211,6 +219,7 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         command=tuple(command or ()),
         timeline=options.timeline,
         processes=options.processes,
+        errors=options.errors,
         cpu_time=options.cpu_time,
     )
 
@@ -264,8 +273,16 @@ def _buckets(text: str) -> int:
 
 
 def _processes(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to {MAX_PROCESSES}")
+    return _up_to(MAX_PROCESSES, text)
+
+
+def _error_samples(text: str) -> int:
+    return _up_to(MAX_ERROR_SAMPLES, text)
+
+
+def _up_to(most: int, text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to {most}")
     return int(text)
 
 

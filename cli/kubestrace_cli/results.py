@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import yaml
 
-from kubestrace_cli import process_lines
+from kubestrace_cli import error_lines, process_lines
 from kubestrace_cli.endings import Ending
 from kubestrace_cli.sessions import Session
 from kubestrace_operator import conditions, merge, progress
@@ -22,7 +22,6 @@ from kubestrace_protos.v1 import agent_pb2
 
 _MODES = {agent_pb2.CGROUP_MODE_UNIFIED: "unified", agent_pb2.CGROUP_MODE_HYBRID: "hybrid"}
 # Lines of the lists below the table; -o yaml and json have more.
-_SHOWN_ERRORS = 10
 _SHOWN_UNRETURNED = 20
 
 
@@ -132,12 +131,7 @@ def table(document: Mapping[str, Any]) -> str:
     lines = [state["table"].rstrip("\n")]
     if "timeline" in state:
         lines += ["", state["timeline"]["chart"].rstrip("\n")]
-    errors = state["summary"]["errorCounts"]
-    if errors:
-        lines += ["", "   errors errno            syscall"]
-        lines += [f"{each['count']:9} {each['errno']:<16} {_name(each)}" for each in errors[:_SHOWN_ERRORS]]
-    if len(errors) > _SHOWN_ERRORS:
-        lines.append(f"{sum(each['count'] for each in errors[_SHOWN_ERRORS:]):9} ({len(errors) - _SHOWN_ERRORS} more)")
+    lines += error_lines.lines(state["summary"]["errorCounts"])
     if "slowCalls" in state:
         lines += ["", *_slow_calls(state["slowCalls"])]
     lines += _unreturned(state["unreturned"])
@@ -212,10 +206,6 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"Timeline: {late} snapshots came more than half a bucket late; those buckets are less exact."
     if trust["ioUring"]:
         yield "io_uring is in use: what it reads and writes never shows as system calls."
-
-
-def _name(error: Mapping[str, Any]) -> str:
-    return f"{error['syscall']} ({error['abi']})" if "abi" in error else str(error["syscall"])
 
 
 def _json(document: Mapping[str, Any]) -> str:

@@ -71,6 +71,8 @@ class Session:
             views["slowCalls"] |= {"stacks": True} if slow.stacks else {}
         if self.views.processes is not None:
             views["processes"] = {"top": self.views.processes}
+        if self.views.errors is not None:
+            views["errors"] = {"samples": self.views.errors}
         return views
 
     def document(self, status: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +104,8 @@ class Asked:
     # Those of slow calls, whoever asked for these.
     stacks: bool = False
     processes: int | None = None
+    # Samples of each.
+    errors: int | None = None
     cpu_time: bool = False
 
 
@@ -149,6 +153,7 @@ def _views(file: Path | None, views: spec.Views, asked: Asked) -> spec.Views:
         timeline=views.timeline if asked.timeline is None else asked.timeline,
         slow_calls=slow_calls,
         processes=views.processes if asked.processes is None else asked.processes,
+        errors=views.errors if asked.errors is None else asked.errors,
         cpu_time=views.cpu_time or asked.cpu_time,
     )
 

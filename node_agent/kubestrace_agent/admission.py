@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.failures import MAX_SAMPLES
 from kubestrace_agent.process_calls import MAX_TOP
 from kubestrace_agent.slow_calls import MAX_LIMIT, MAX_THRESHOLD_NS, MIN_THRESHOLD_NS
 
@@ -94,6 +95,10 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
     if request.views.HasField("processes") and not 1 <= request.views.processes.top <= MAX_TOP:
         raise InvalidRequestError(
             "InvalidProcesses", f"top is {request.views.processes.top}, and must be from 1 to {MAX_TOP}"
+        )
+    if request.views.HasField("errors") and not 1 <= request.views.errors.samples <= MAX_SAMPLES:
+        raise InvalidRequestError(
+            "InvalidErrors", f"samples is {request.views.errors.samples}, and must be from 1 to {MAX_SAMPLES}"
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from kubestrace_agent import stacks
 from kubestrace_agent.cpu_time import TimeBudget
+from kubestrace_agent.failures import Failures
 from kubestrace_agent.process_calls import Processes
 from kubestrace_agent.slow_calls import Slowest
 
@@ -63,4 +64,6 @@ def collectors(views: agent_pb2.Views, wanted: Wanted, names: Names) -> list[Col
         made.append(Processes(views.processes.top, wanted))
     if views.HasField("cpu_time"):
         made.append(TimeBudget(wanted))
+    if views.HasField("errors"):
+        made.append(Failures(views.errors.samples, wanted))
     return made

@@ -125,6 +125,7 @@ def total_trust(parts: Iterable[agent_pb2.Trust], *, agent_cpu_millicores: int, 
         total.stacks_lost += part.stacks_lost
         total.process_calls_lost += part.process_calls_lost
         total.cpu_time_lost += part.cpu_time_lost
+        total.error_samples_lost += part.error_samples_lost
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)
     return total

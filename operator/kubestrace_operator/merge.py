@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from kubestrace_operator import budgets, histograms, processes, timelines
+from kubestrace_operator import budgets, error_details, histograms, processes, timelines
+from kubestrace_operator.error_details import Details
 from kubestrace_operator.processes import Processes
 from kubestrace_operator.single_calls import SlowCallRow, UnreturnedRow, oldest, slowest
 from kubestrace_protos.v1 import agent_pb2
@@ -94,6 +95,7 @@ class Trust:
     slow_calls_lost: int = 0
     stacks_lost: int = 0
     process_calls_lost: int = 0
+    error_samples_lost: int = 0
     cpu_time_lost: int = 0
     skipped_calls: int = 0
 
@@ -108,6 +110,7 @@ class Merged:
     # The slowest, as they are shown: calls that work, then those that wait.
     slow_calls: list[SlowCallRow] = field(default_factory=list)
     processes: Processes = field(default_factory=Processes)
+    error_details: Details = field(default_factory=dict)
 
     @property
     def calls(self) -> int:
@@ -189,7 +192,14 @@ def from_report(report: agent_pb2.Report) -> Merged:
     slow = [
         SlowCallRow(call, each.state.container, report.node) for each in report.containers for call in each.slow_calls
     ]
-    return Merged(rows, containers, _trust(report.node, report.trust), slowest(slow), processes.from_report(report))
+    return Merged(
+        rows,
+        containers,
+        _trust(report.node, report.trust),
+        slowest(slow),
+        processes.from_report(report),
+        error_details.from_report(report),
+    )
 
 
 def add(parts: Iterable[Merged]) -> Merged:
@@ -201,6 +211,7 @@ def add(parts: Iterable[Merged]) -> Merged:
         _add_trust(part.trust for part in parts),
         slowest(row for part in parts for row in part.slow_calls),
         processes.add(part.processes for part in parts),
+        error_details.add(part.error_details for part in parts),
     )
 
 
@@ -321,6 +332,7 @@ def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
         slow_calls_lost=trust.slow_calls_lost,
         stacks_lost=trust.stacks_lost,
         process_calls_lost=trust.process_calls_lost,
+        error_samples_lost=trust.error_samples_lost,
         cpu_time_lost=trust.cpu_time_lost,
         skipped_calls=trust.skipped_calls,
         io_uring=trust.io_uring,
@@ -337,6 +349,7 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
         total.slow_calls_lost += part.slow_calls_lost
         total.stacks_lost += part.stacks_lost
         total.process_calls_lost += part.process_calls_lost
+        total.error_samples_lost += part.error_samples_lost
         total.cpu_time_lost += part.cpu_time_lost
         total.skipped_calls += part.skipped_calls
         total.io_uring = total.io_uring or part.io_uring

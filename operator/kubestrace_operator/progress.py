@@ -90,6 +90,9 @@ def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str
     if trust.process_calls_lost:
         sentence = f"{_many(trust.process_calls_lost, 'call')} counted in no process, as there was no room."
         missing.append(("ProcessCallsLost", sentence))
+    if trust.error_samples_lost:
+        sentence = f"{_many(trust.error_samples_lost, 'failed call')} had no room: samples of errors may miss some."
+        missing.append(("ErrorSamplesLost", sentence))
     return missing
 
 

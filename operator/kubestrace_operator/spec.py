@@ -24,6 +24,8 @@ DEFAULT_THRESHOLD_MILLISECONDS = 10
 MAX_THRESHOLD_MILLISECONDS = 60_000
 DEFAULT_SLOW_CALLS = 50
 MAX_SLOW_CALLS = 200
+DEFAULT_ERROR_SAMPLES = 3
+MAX_ERROR_SAMPLES = 10
 DEFAULT_PROCESSES = 20
 MAX_PROCESSES = 100
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
@@ -110,6 +112,8 @@ class Views:
     slow_calls: SlowCalls | None = None
     # How many processes are shown.
     processes: int | None = None
+    # How many samples of each system call and errno.
+    errors: int | None = None
     cpu_time: bool = False
 
 
@@ -140,7 +144,9 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         duration_seconds=duration_seconds,
         syscalls=top.strings("syscalls"),
         cancel=top.boolean("cancel"),
-        views=_views(top.nested("views", ["timeline", "slowCalls", "processes", "cpuTime"]), duration_seconds),
+        views=_views(
+            top.nested("views", ["timeline", "slowCalls", "processes", "errors", "cpuTime"]), duration_seconds
+        ),
     )
     if top.problems:
         raise InvalidSpecError(tuple(top.problems))
@@ -185,6 +191,7 @@ def _views(views: fields.Fields, duration_seconds: int) -> Views:
         timeline=_timeline(views, duration_seconds) if views.has("timeline") else None,
         slow_calls=_slow_calls(views) if views.has("slowCalls") else None,
         processes=_processes(views) if views.has("processes") else None,
+        errors=_errors(views) if views.has("errors") else None,
         cpu_time=views.switch("cpuTime"),
     )
 
@@ -194,6 +201,10 @@ def _slow_calls(views: fields.Fields) -> SlowCalls:
     threshold = slow.integer("thresholdMilliseconds", DEFAULT_THRESHOLD_MILLISECONDS, 1, MAX_THRESHOLD_MILLISECONDS)
     limit = slow.integer("limit", DEFAULT_SLOW_CALLS, 1, MAX_SLOW_CALLS)
     return SlowCalls(threshold, limit, stacks=slow.boolean("stacks"))
+
+
+def _errors(views: fields.Fields) -> int:
+    return views.nested("errors", ["samples"]).integer("samples", DEFAULT_ERROR_SAMPLES, 1, MAX_ERROR_SAMPLES)
 
 
 def _processes(views: fields.Fields) -> int:

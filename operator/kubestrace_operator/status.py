@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kubestrace_operator import charts, conditions, documents, moments, processes, shares, table
+from kubestrace_operator import charts, conditions, documents, error_details, moments, processes, shares, table
 from kubestrace_operator.conditions import Completeness
 from kubestrace_operator.merge import Merged, SyscallRow
 from kubestrace_operator.progress import Progress, completeness
@@ -23,6 +23,8 @@ _WAIT_SHARE = 4
 # Slow calls may take this share of the room.
 _SLOW_SHARE = 2
 _PROCESSES_SHARE = 4
+# And samples of errors this one.
+_SAMPLES_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class _Limits:
     slow_calls: int = 0
     unreturned: int = 0
     processes: int = 0
+    # Rows of errors that have their samples.
+    samples: int = 0
 
 
 def status(
@@ -71,7 +75,7 @@ def minimal(
     return build.head(Completeness(False, "NotWritten", "The full result could not be written."))
 
 
-def size(document: Mapping[str, Any]) -> int:
+def size(document: Mapping[str, Any] | Sequence[Any]) -> int:
     """Return the bytes that a document takes as JSON."""
     return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
 
@@ -85,17 +89,18 @@ def _everything(build: "_Builder") -> _Limits:
     most = max(len(build.rows), len(build.errors), len(build.merged.containers))
     most = max(most, len(build.progress.failures), len(build.merged.trust.gaps), len(build.slow_calls))
     most = max(most, len(build.unreturned))
-    return _Limits(most, most, most, most, most, most, most, processes.MAX_ROWS)
+    return _Limits(most, most, most, most, most, most, most, processes.MAX_ROWS, most)
 
 
 def _limits(build: "_Builder", listed: int, limit_bytes: int) -> "_LimitsFor":
     containers = len(build.merged.containers) if listed == MAX_LISTED else listed
     slow_calls = min(_rows_in(build.slow_calls, limit_bytes // _SLOW_SHARE), 4 * listed)
     shown = min(_rows_in(build.processes, limit_bytes // _PROCESSES_SHARE), 4 * listed)
-    return _LimitsFor(listed, min(containers, 4 * listed), slow_calls, shown)
+    samples = min(_rows_in(build.samples, limit_bytes // _SAMPLES_SHARE), listed)
+    return _LimitsFor(listed, min(containers, 4 * listed), slow_calls, shown, samples)
 
 
-def _rows_in(rows: Sequence[Mapping[str, Any]], limit_bytes: int) -> int:
+def _rows_in(rows: Sequence[Mapping[str, Any] | Sequence[Any]], limit_bytes: int) -> int:
     """Return how many of the first rows take no more than so many bytes."""
     sums = itertools.accumulate(size(row) + 1 for row in rows)
     return sum(1 for _ in itertools.takewhile(lambda total: total <= limit_bytes, sums))
@@ -107,11 +112,20 @@ class _LimitsFor:
     containers: int
     slow_calls: int
     processes: int
+    samples: int
 
     def __call__(self, syscalls: int) -> _Limits:
         errors = min(self.listed, syscalls or self.listed)
         return _Limits(
-            syscalls, errors, self.containers, self.listed, self.listed, self.slow_calls, self.listed, self.processes
+            syscalls=syscalls,
+            errors=errors,
+            containers=self.containers,
+            failures=self.listed,
+            gaps=self.listed,
+            slow_calls=self.slow_calls,
+            unreturned=self.listed,
+            processes=self.processes,
+            samples=self.samples,
         )
 
 
@@ -188,7 +202,10 @@ class _Builder:
         self.merged = merged
         self.progress = progress
         self.rows = rows
-        self.errors = documents.error_counts(rows)
+        counts = documents.error_counts(rows)
+        details = merged.error_details if progress.views.errors else {}
+        self.errors = [error_details.times(row, details) for row in counts]
+        self.samples = [error_details.samples(row, details, progress.views.errors or 0) for row in counts]
         self._now = now
         self._previous = previous_conditions
         self._containers = [
@@ -276,7 +293,7 @@ class _Builder:
             "totalNanoseconds": self.merged.total_ns,
             "waitNanoseconds": self.merged.wait_ns,
             "syscalls": [self._syscalls[id(row)] for row in shown],
-            "errorCounts": self.errors[: limits.errors],
+            "errorCounts": error_details.with_samples(self.errors[: limits.errors], self.samples, limits.samples),
         }
 
     def _trust(self, limits: _Limits) -> dict[str, Any]:
@@ -299,6 +316,8 @@ class _Builder:
         if self.progress.views.processes is not None:
             document["processCallsLost"] = trust.process_calls_lost
             document["execsLost"] = self.merged.processes.execs_lost
+        if self.progress.views.errors is not None:
+            document["errorSamplesLost"] = trust.error_samples_lost
         if self.cpu_time:
             document["cpuTimeLost"] = trust.cpu_time_lost
         modes = self.progress.cgroup_modes
@@ -307,7 +326,7 @@ class _Builder:
         return document
 
     def _truncated(self, left_out: Sequence[SyscallRow], limits: _Limits) -> bool:
-        cut = [
+        cut: list[tuple[Sequence[object], int]] = [
             (self.errors, limits.errors),
             (self._containers, limits.containers),
             (self._failures, limits.failures),
@@ -315,5 +334,6 @@ class _Builder:
             (self.slow_calls, limits.slow_calls),
             (self.unreturned, limits.unreturned),
             (self.processes, limits.processes),
+            ([each for each in self.samples[limits.samples :] if each], 0),
         ]
         return bool(left_out) or any(len(rows) > limit for rows, limit in cut)

@@ -27,6 +27,8 @@ def collected(wanted: Views) -> agent_pb2.Views:
         views.slow_calls.stacks = slow.stacks
     if wanted.processes is not None:
         views.processes.top = wanted.processes
+    if wanted.errors is not None:
+        views.errors.samples = wanted.errors
     return views
 
 

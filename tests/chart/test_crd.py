@@ -110,6 +110,7 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
         ),
         ({"target": {"podName": "x"}, "views": {"slowCalls": {"limit": 201}}}, "less than or equal to 200"),
         ({"target": {"podName": "x"}, "views": {"processes": {"top": 101}}}, "less than or equal to 100"),
+        ({"target": {"podName": "x"}, "views": {"errors": {"samples": 11}}}, "less than or equal to 10"),
         ({"target": {"podName": "x"}, "views": {"cpuTime": {"each": 1}}}, 'unknown field "spec.views.cpuTime.each"'),
         ({"target": {"podName": "x"}, "views": {"weather": {}}}, 'unknown field "spec.views.weather"'),
         (timeline(0), "greater than or equal to 1"),
@@ -225,7 +226,28 @@ def full_status() -> dict[str, Any]:
                 {"name": "fsync", "abi": "i386", "calls": 1, "errors": 0, "interrupted": 0, **lengths, "wait": False},
                 {"name": "exit_group", "calls": 1},
             ],
-            "errorCounts": [{"syscall": "openat", "abi": "x32", "errno": "ENOENT", "count": 3}],
+            "errorCounts": [
+                {
+                    "syscall": "openat",
+                    "abi": "x32",
+                    "errno": "ENOENT",
+                    "count": 3,
+                    "firstTime": time,
+                    "lastTime": time,
+                    "samples": [
+                        {
+                            "time": time,
+                            "arguments": 'AT_FDCWD, "/etc/a"',
+                            "pid": 7,
+                            "tid": 8,
+                            "hostPid": 48213,
+                            "process": "app",
+                            "thread": "io",
+                            **place,
+                        }
+                    ],
+                }
+            ],
         },
         "containers": [{**place, **totals, "restarts": 0, "pid": 1, "hostPid": 48213, "timeBudget": budget}],
         "timeBudget": budget,
@@ -239,6 +261,7 @@ def full_status() -> dict[str, Any]:
             "slowCallsLost": 1,
             "stacksLost": 1,
             "processCallsLost": 1,
+            "errorSamplesLost": 1,
             "execsLost": 2,
             "cpuTimeLost": 1,
             "ioUring": True,

@@ -260,3 +260,27 @@ class CpuTimes:
         """What of the threads' lives is in none of the parts."""
         rows = (*self.ended.values(), *self.under_way.values())
         return self.thread_ns - self.user.all_ns - self.other.all_ns - sum(parts.all_ns for parts in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorsWanted:
+    """Since when the times of failures are to be told, CLOCK_MONOTONIC: of the session that began last."""
+
+    since_ns: int
+
+
+class ErrorTimes(NamedTuple):
+    """When calls of one kind failed in one way: for the first time since it is wanted, and for the last; as above."""
+
+    key: SyscallKey
+    number: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(slots=True)
+class RawErrors:
+    """What failed in a slot: all times, and the calls that were told since they were read last."""
+
+    times: list[ErrorTimes] = field(default_factory=list)
+    calls: list[RawCall] = field(default_factory=list)

@@ -138,6 +138,14 @@ VIEWS = {
         iterators=("tell_processes",),
         what="Processes",
     ),
+    "errors": Source(
+        file="errors.bpf.c",
+        hooks={},
+        tails={"on_error": "after_error"},
+        maps=("error_slots", "error_times", "error_scratch", "error_rings", "first_error_ring"),
+        uses="calls.bpf.c",
+        what="Errors",
+    ),
 }
 # Of the view of CPU time, what threads do between their events.
 CPU_WALK = Source(

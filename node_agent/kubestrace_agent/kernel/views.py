@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from kubestrace_agent.kernel.cpu_time import CpuTime
+from kubestrace_agent.kernel.errors import Errors
 from kubestrace_agent.kernel.processes import Processes
 from kubestrace_agent.kernel.programs import Programs
 from kubestrace_agent.kernel.slow_calls import SlowCalls
@@ -41,4 +42,5 @@ def views(programs: Programs, abis: Sequence[str]) -> dict[str, View]:
         "slow_calls": SlowCalls(programs, abis, stacks),
         "slow_stacks": stacks,
         "processes": Processes(programs, abis),
+        "errors": Errors(programs, abis),
     }

@@ -98,16 +98,18 @@ class StartTraceRequest(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Union[Views, _Mapping]] = ..., elapsed_milliseconds: _Optional[int] = ...) -> None: ...
 
 class Views(_message.Message):
-    __slots__ = ("slow_calls", "timeline", "cpu_time", "processes")
+    __slots__ = ("slow_calls", "timeline", "cpu_time", "processes", "errors")
     SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
     CPU_TIME_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
     slow_calls: SlowCallsView
     timeline: Timeline
     cpu_time: CpuTimeView
     processes: ProcessesView
-    def __init__(self, slow_calls: _Optional[_Union[SlowCallsView, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., cpu_time: _Optional[_Union[CpuTimeView, _Mapping]] = ..., processes: _Optional[_Union[ProcessesView, _Mapping]] = ...) -> None: ...
+    errors: ErrorsView
+    def __init__(self, slow_calls: _Optional[_Union[SlowCallsView, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., cpu_time: _Optional[_Union[CpuTimeView, _Mapping]] = ..., processes: _Optional[_Union[ProcessesView, _Mapping]] = ..., errors: _Optional[_Union[ErrorsView, _Mapping]] = ...) -> None: ...
 
 class CpuTimeView(_message.Message):
     __slots__ = ()
@@ -138,6 +140,12 @@ class ProcessesView(_message.Message):
     TOP_FIELD_NUMBER: _ClassVar[int]
     top: int
     def __init__(self, top: _Optional[int] = ...) -> None: ...
+
+class ErrorsView(_message.Message):
+    __slots__ = ("samples",)
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    samples: int
+    def __init__(self, samples: _Optional[int] = ...) -> None: ...
 
 class StartTraceResponse(_message.Message):
     __slots__ = ("agent_id", "created", "containers", "start_time_unix_nanoseconds")
@@ -518,12 +526,40 @@ class SyscallCounts(_message.Message):
     def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., interrupted: _Optional[int] = ..., timed: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., max_nanoseconds: _Optional[int] = ..., errnos: _Optional[_Iterable[_Union[ErrnoCount, _Mapping]]] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., cpu_nanoseconds: _Optional[int] = ..., runnable_nanoseconds: _Optional[int] = ..., asleep_nanoseconds: _Optional[int] = ...) -> None: ...
 
 class ErrnoCount(_message.Message):
-    __slots__ = ("name", "count")
+    __slots__ = ("name", "count", "first_time_unix_nanoseconds", "last_time_unix_nanoseconds", "samples")
     NAME_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    LAST_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
     name: str
     count: int
-    def __init__(self, name: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+    first_time_unix_nanoseconds: int
+    last_time_unix_nanoseconds: int
+    samples: _containers.RepeatedCompositeFieldContainer[ErrorSample]
+    def __init__(self, name: _Optional[str] = ..., count: _Optional[int] = ..., first_time_unix_nanoseconds: _Optional[int] = ..., last_time_unix_nanoseconds: _Optional[int] = ..., samples: _Optional[_Iterable[_Union[ErrorSample, _Mapping]]] = ...) -> None: ...
+
+class ErrorSample(_message.Message):
+    __slots__ = ("time_unix_nanoseconds", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process", "alike")
+    TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TID_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    HOST_TID_FIELD_NUMBER: _ClassVar[int]
+    HOST_PID_FIELD_NUMBER: _ClassVar[int]
+    THREAD_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    ALIKE_FIELD_NUMBER: _ClassVar[int]
+    time_unix_nanoseconds: int
+    arguments: str
+    tid: int
+    pid: int
+    host_tid: int
+    host_pid: int
+    thread: str
+    process: str
+    alike: int
+    def __init__(self, time_unix_nanoseconds: _Optional[int] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ..., alike: _Optional[int] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("buckets", "counts")
@@ -534,7 +570,7 @@ class Histogram(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Trust(_message.Message):
-    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost", "cpu_time_lost", "process_calls_lost", "skipped_calls", "stacks_lost")
+    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost", "cpu_time_lost", "process_calls_lost", "error_samples_lost", "skipped_calls", "stacks_lost")
     UNMATCHED_CALLS_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_CALLS_FIELD_NUMBER: _ClassVar[int]
     LOST_CALLS_FIELD_NUMBER: _ClassVar[int]
@@ -544,6 +580,7 @@ class Trust(_message.Message):
     SLOW_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
     CPU_TIME_LOST_FIELD_NUMBER: _ClassVar[int]
     PROCESS_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
+    ERROR_SAMPLES_LOST_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_CALLS_FIELD_NUMBER: _ClassVar[int]
     STACKS_LOST_FIELD_NUMBER: _ClassVar[int]
     unmatched_calls: int
@@ -555,9 +592,10 @@ class Trust(_message.Message):
     slow_calls_lost: int
     cpu_time_lost: int
     process_calls_lost: int
+    error_samples_lost: int
     skipped_calls: int
     stacks_lost: int
-    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ..., cpu_time_lost: _Optional[int] = ..., process_calls_lost: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., stacks_lost: _Optional[int] = ...) -> None: ...
+    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ..., cpu_time_lost: _Optional[int] = ..., process_calls_lost: _Optional[int] = ..., error_samples_lost: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., stacks_lost: _Optional[int] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("node", "reason", "message", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "container")

@@ -297,3 +297,25 @@ def test_processes_are_told_as_strace_would_sum_up_each() -> None:
     assert "3 calls counted in no process" in text
     assert "are not told, as there was no room: 2." in text
     assert "processes" not in results.table(document(OPENAT))
+
+
+def test_errors_are_told_with_their_times_and_calls() -> None:
+    """Which file is missing: below the row, with who and when."""
+    asked = sessions.Asked(errors=2)
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=asked)
+    made = report(OPENAT, error_samples_lost=4)
+    errno = made.containers[0].syscalls[0].errnos[0]
+    errno.first_time_unix_nanoseconds = 1_767_268_800_123_456_789
+    errno.last_time_unix_nanoseconds = 1_767_268_801_500_000_000
+    errno.samples.add(
+        time_unix_nanoseconds=1_767_268_801_000_000_000, arguments='AT_FDCWD, "/etc/app/missing.conf", 0', pid=7,
+        process="app",
+    )  # fmt: skip
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert f" {errno.name:<16} openat              12:00:00.123456 12:00:01.500000\n" in text
+    assert '\n          openat(AT_FDCWD, "/etc/app/missing.conf", 0)  app[7] 12:00:01.000000\n' in text
+    assert "4 failed calls had no room" in text
+    assert "first and last" not in results.table(document(OPENAT))

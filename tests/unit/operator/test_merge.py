@@ -30,7 +30,10 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
             counts.cpu_nanoseconds, counts.runnable_nanoseconds = draw(COUNTS), draw(COUNTS)
             counts.latency.buckets.append(draw(st.integers(0, 319)))
             counts.latency.counts.append(counts.calls)
-            counts.errnos.add(name=draw(st.sampled_from(["ENOENT", "EINTR"])), count=draw(COUNTS))
+            errno = counts.errnos.add(name=draw(st.sampled_from(["ENOENT", "EINTR"])), count=draw(COUNTS))
+            errno.first_time_unix_nanoseconds, errno.last_time_unix_nanoseconds = draw(COUNTS), draw(COUNTS)
+            for time in draw(st.lists(st.integers(0, 5), max_size=3)):
+                errno.samples.add(time_unix_nanoseconds=time, arguments=draw(st.sampled_from("abc")), alike=1)
         for nanoseconds in draw(st.lists(st.integers(0, 9), max_size=3)):
             container.slow_calls.add(name="fsync", nanoseconds=nanoseconds, wait=draw(st.booleans()))
         for age in draw(st.lists(st.integers(0, 9), max_size=2)):
@@ -46,6 +49,7 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
     report.trust.slow_calls_lost = draw(COUNTS)
     report.trust.cpu_time_lost = draw(COUNTS)
     report.trust.process_calls_lost = draw(COUNTS)
+    report.trust.error_samples_lost = draw(COUNTS)
     report.trust.lost_calls = draw(COUNTS)
     report.trust.skipped_calls = draw(COUNTS)
     report.trust.io_uring = draw(st.booleans())

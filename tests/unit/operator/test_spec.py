@@ -193,6 +193,15 @@ def test_processes_have_a_default_and_bounds() -> None:
     assert "spec.views.processes.top is 101; it must be from 1 to 100" in found
 
 
+def test_errors_have_a_default_and_bounds() -> None:
+    """3 samples; no fewer than 1 and no more than 10."""
+    target = {"podName": "a"}
+
+    assert parse({"target": target, "views": {"errors": {}}}).views == Views(errors=3)
+    found = problems({"target": target, "views": {"errors": {"samples": 0}}})
+    assert "spec.views.errors.samples is 0; it must be from 1 to 10" in found
+
+
 def test_slow_calls_have_bounds() -> None:
     """The schema's."""
     found = problems(

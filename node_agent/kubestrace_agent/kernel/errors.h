@@ -1,0 +1,40 @@
+/* What errors.bpf.c writes and errors.py reads. */
+#pragma once
+#include <linux/types.h>
+
+/* Of calls that fail alike the 1st, 4th, 16th, 64th ... after a snapshot are told: powers of two that have these bits. */
+#define TOLD_BITS 0x5555555555555555ULL
+/* And so many whose path begins otherwise than those before: looked for in the first ones of an epoch and then in one of
+ * some, as reading it costs more than all else here. */
+#define PATHS_TOLD 64
+#define HASHED_BYTES 128
+#define ALL_HASHED 256
+#define NOT_HASHED_MASK 15
+/* Of one slot: calls that fail in so many different ways have a time, more are counted as lost. */
+#define SLOT_KINDS 1024
+
+struct error_key {
+  u32 generation;
+  u16 row;
+  u16 number;
+};
+
+struct error_times {
+  u64 first_ns; /* CLOCK_MONOTONIC */
+  u64 last_ns;
+  u64 calls;    /* in this epoch, roughly: CPUs may count at once */
+  u64 paths[2]; /* bits of the paths' hashes that were told */
+  u32 paths_told;
+  u32 epoch;
+  u32 abi;
+  s32 nr;
+};
+
+/* Of a slot, written by both sides. */
+struct error_slot {
+  u64 generation; /* of the slot that wants the view; 0: none does */
+  u64 since_ns;   /* what failed first before that begins anew */
+  s64 room;       /* bytes of the ring that may be filled until the agent reads */
+  u64 lost;       /* calls to tell for which there was no room */
+  u64 kinds;
+};
