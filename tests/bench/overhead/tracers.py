@@ -93,13 +93,17 @@ def _seen_by_bpftrace(output: str) -> int:
     return sum(int(calls) for calls in re.findall(r"^\[.*[)\]] +(\d+) \|", output, re.MULTILINE))
 
 
-# Modes of ours that come with further views are further lines here.
 TRACERS = (
     Tracer("bare", "nothing"),
     Tracer("empty", "nothing: two programs that return", _held("empty"), ready="ready"),
     Tracer("no trace", "nothing: our programs loaded, no trace running", _held("idle"), ready="ready"),
     _mode("kubestrace", "calls, errors by errno, exact sum and maximum, percentiles within 6.25 %, waits apart"),
     _mode("kubestrace --slow 10", "the same, and each call of 10 ms and more with its arguments", "--slow", "10"),
+    _mode(
+        "kubestrace + all views",
+        "the same, with stacks, time on and off the CPU, by process and thread, and by time",
+        *("--slow", "10", "--stacks", "--cpu-time", "--processes", "--errors", "--timeline", "60"),
+    ),
     Tracer(
         "syscount -L",
         "calls, sum of time",
