@@ -20,6 +20,8 @@ from kubestrace_protos.v1 import agent_pb2
 # Of a timeline whose trace has no duration: its buckets begin so long, and double when they are all used.
 _FIRST_BUCKET_NS = 100_000_000
 _TICK_SECONDS = 0.5
+# Where stacks are asked for: what a process has mapped must be read before it ends.
+_STACKS_SECONDS = 0.1
 _Phase = agent_pb2.ContainerState.Phase
 
 
@@ -91,14 +93,16 @@ class Recording:
 
     @property
     def tick_seconds(self) -> float:
-        """The time until the counters should be read next: half a second, or the timeline's next border."""
+        """The time until the counters should be read next, or until the timeline's next border."""
+        with_stacks = any(each.view == "slow_stacks" for each in self._collectors)
+        tick_seconds = _STACKS_SECONDS if with_stacks else _TICK_SECONDS
         if self._timeline is None:
-            return _TICK_SECONDS
+            return tick_seconds
         now_ns = time.monotonic_ns()
         border_ns = self._timeline.grid.next_border(now_ns)
         if border_ns is None and self._grows:
             border_ns = self._timeline.grid.end_ns
-        return _TICK_SECONDS if border_ns is None else min(max((border_ns - now_ns) / 1e9, 0.0), _TICK_SECONDS)
+        return tick_seconds if border_ns is None else min(max((border_ns - now_ns) / 1e9, 0.0), tick_seconds)
 
     @property
     def duration_ns(self) -> int | None:

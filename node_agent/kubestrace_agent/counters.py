@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 # Snapshots that are asked for together (all watchers wake at the same instants) are taken once.
 _FRESH_SECONDS = 0.05
+# Others wait meanwhile, above all for their reports.
+_HURRY_SECONDS = 0.05
 
 
 class Tracer(Protocol):
@@ -58,6 +60,9 @@ class Tracer(Protocol):
 
     def read(self, view: str) -> Mapping[int, Any]:
         """Give what a view tells, by slot."""
+
+    def pressing(self, view: str) -> bool:
+        """Tell whether a view should be read at once."""
 
     def lost(self, view: str, slot: int) -> int:
         """Count what a view had no room for."""
@@ -168,7 +173,7 @@ class Counters:
         ended = [counter for counter in by_slot.values() if _has_ended(counter)]
         for slot, counts in self._tracer.snapshot(by_slot).items():
             by_slot[slot].counts = counts
-        for view in {view for counter in by_slot.values() for view, users in counter.collectors.items() if users}:
+        for view in self._views():
             self._read_view(view)
         self._refreshed = time.monotonic()
         for counter in ended:
@@ -179,6 +184,18 @@ class Counters:
     def skipped_calls(self) -> int:
         """Calls of any process of the node that the kernel did not have counted, since the agent started."""
         return self._tracer.skipped_calls
+
+    def hurry(self) -> None:
+        """Read the views that cannot wait for the next refresh, again while they fill as fast, but not for ever."""
+        until = time.monotonic() + _HURRY_SECONDS
+        for view in self._views():
+            while self._tracer.pressing(view) and time.monotonic() < until:
+                self._read_view(view)
+
+    def _views(self) -> set[str]:
+        """Name those that anybody collects."""
+        counters = self._counters.values()
+        return {view for counter in counters for view, users in counter.collectors.items() if users}
 
     def refresh_since(self, monotonic_ns: int) -> None:
         """Read all counters, unless that was done after a moment (time.monotonic_ns)."""

@@ -134,12 +134,14 @@ class Slowest:
     def wanted(self) -> Floors:
         """What is still worth telling: nothing that is shorter than what is kept, once that is enough."""
         working, waiting = (kept[0][0] + 1 if len(kept) >= self.limit else self.threshold_ns for kept in self._kept)
-        return Floors(working, waiting)
+        # Where others count calls that are not wanted here, those may be the slowest.
+        return Floors(working, waiting, self.limit if self.syscalls is None else 0)
 
     @staticmethod
     def union(wanted: Sequence[Floors]) -> Floors:
         """What any of some sessions wants told."""
-        return Floors(min(each.working_ns for each in wanted), min(each.waiting_ns for each in wanted))
+        most = max(each.most for each in wanted) if all(each.most for each in wanted) else 0
+        return Floors(min(each.working_ns for each in wanted), min(each.waiting_ns for each in wanted), most)
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Put the slowest into a report."""

@@ -38,6 +38,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _TICK_SECONDS = 1.0
+# Between two looks at views that may fill before the next tick.
+_HURRY_SECONDS = 0.1
 
 
 class Traces:
@@ -305,13 +307,24 @@ class Traces:
     async def _tick(self, counters: Counters) -> None:
         """Read the counters each second while any trace runs (they are small in the kernel), and see to leases."""
         while True:
-            await asyncio.sleep(_until_next(_TICK_SECONDS))
+            await self._pass(_until_next(_TICK_SECONDS), counters)
             try:
                 await self._call(counters.refresh)
             except Exception:  # noqa: BLE001 - whatever is wrong with the counts, leases must be seen to
                 _log.exception("cannot read the counters")
             for trace in [each for each in self._running.values() if each.deadline and each.lease_is_over()]:
                 self._spawn(self._end(trace, agent_pb2.END_REASON_LEASE_EXPIRED))
+
+    async def _pass(self, seconds: float, counters: Counters) -> None:
+        """Wait; meanwhile views are read that fill faster, or whose processes end sooner."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _HURRY_SECONDS))
+            if any(trace.views.ListFields() for trace in self._running.values()):
+                try:
+                    await self._call(counters.hurry)
+                except Exception:  # noqa: BLE001 - the next refresh will say the same
+                    _log.exception("cannot read the views")
 
     async def _keep_time(self, trace: Trace, grid: timelines.Grid) -> None:
         """Take a snapshot at each border of a timeline; those that a busy node has missed are not made up for."""

@@ -145,6 +145,8 @@ class Floors:
 
     working_ns: int
     waiting_ns: int
+    # Of what is read at one time, the slowest of each kind are enough, so many; 0: all of it.
+    most: int = 0
 
 
 class Used(NamedTuple):

@@ -181,6 +181,11 @@ class CpuTime:
         self._heads = maps.view("heads", "B")
         self._config = maps.view("config", "I")
 
+    @property
+    def pressing(self) -> bool:
+        """Never: nothing of it fills."""
+        return False
+
     def close(self) -> None:
         """Give the memory back."""
         for shared in (self._slots, self._walk_words, self._heads, self._config):

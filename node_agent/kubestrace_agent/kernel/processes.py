@@ -120,6 +120,11 @@ class Processes:
             told.lost_execs = self._slots[slot * _WORDS + 3] - self._before[slot][1]
         return found
 
+    @property
+    def pressing(self) -> bool:
+        """Whether the ring fills faster than it is read."""
+        return self._ring is not None and self._ring.filled > self._ring.bytes // 8
+
     def close(self) -> None:
         """Give the memory back."""
         self._close_ring()

@@ -17,6 +17,8 @@ from kubestrace_agent.kernel.sources import TAILS, TRACEPOINTS
 _LOAD_TIMEOUT_SECONDS = 180
 _MESSAGE_BYTES = 1 << 16
 _MAX_FDS = 128
+# Python's arguments; a benchmark has others.
+PROBE: tuple[str, ...] = ("-m", "kubestrace_agent.kernel.probe")
 
 # Counting first at the exit: a call that both hooks see is then one that began after both were there.
 _COUNTING = ("on_sys_exit", "on_sys_enter", "on_sys_exit_again", "on_sys_enter_again")
@@ -183,7 +185,7 @@ def _ask_probe(*numbers: int) -> tuple[bytes, list[int]]:
         ours.settimeout(_LOAD_TIMEOUT_SECONDS)
         child = subprocess.Popen(
             # -P: nothing is imported from the folder that we happen to run in.
-            [sys.executable, "-P", "-m", "kubestrace_agent.kernel.probe", *map(str, (childs.fileno(), *numbers))],
+            [sys.executable, "-P", *PROBE, *map(str, (childs.fileno(), *numbers))],
             pass_fds=[childs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import struct
 from collections.abc import Iterator
 from typing import Self
 
@@ -10,6 +11,7 @@ from kubestrace_agent.kernel import bpf
 # A record: length with two flags, then the page it is in; data is padded to 8 bytes.
 HEAD_BYTES = 8
 _BUSY, _DISCARDED = 1 << 31, 1 << 30
+_HEAD = struct.Struct("=I")
 
 
 class Ring:
@@ -40,19 +42,34 @@ class Ring:
         made._stands_in = array, fd
         return made
 
+    @property
+    def filled(self) -> int:
+        """How many bytes wait to be read."""
+        return int.from_bytes(self._producer[:8], "little") - int.from_bytes(self._consumer[:8], "little")
+
+    @property
+    def memory(self) -> mmap.mmap:
+        """What `places` are in."""
+        return self._producer
+
     def read(self) -> Iterator[bytes]:
         """The records that are complete, oldest first; those behind one that is still being written come next time."""
+        for at, length in self.places():
+            yield self._producer[at : at + length]
+
+    def places(self) -> Iterator[tuple[int, int]]:
+        """Where in memory they begin, and their lengths, for who reads few of them: they are there until the end."""
+        memory, size, data_at, head_at = self._producer, self.bytes, self._data_at, _HEAD.unpack_from
         position = int.from_bytes(self._consumer[:8], "little")
-        end = int.from_bytes(self._producer[:8], "little")
+        end = int.from_bytes(memory[:8], "little")
         while position < end:
-            at = self._data_at + position % self.bytes
-            head = int.from_bytes(self._producer[at : at + 4], "little")
-            if head & _BUSY:
+            at = data_at + position % size
+            (head,) = head_at(memory, at)
+            if head < _DISCARDED:
+                yield at + HEAD_BYTES, head
+            elif head & _BUSY:
                 break
-            length = head & ~_DISCARDED
-            if not head & _DISCARDED:
-                yield self._producer[at + HEAD_BYTES : at + HEAD_BYTES + length]
-            position += -(-(length + HEAD_BYTES) // 8) * 8
+            position += ((head & ~_DISCARDED) + HEAD_BYTES + 7) & ~7
         with memoryview(self._consumer).cast("Q") as words:
             words[0] = position
 

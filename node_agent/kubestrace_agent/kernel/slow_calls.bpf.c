@@ -5,10 +5,18 @@
 BPF_F_TABLE("array", u32, struct slow_slot, slow_slots, MAX_SLOTS, BPF_F_MMAPABLE);
 /* Of each program that may lead here. */
 BPF_PERCPU_ARRAY(slow_scratch, struct slow_call, AT_EXIT_AGAIN + 1);
-BPF_RINGBUF_OUTPUT(slow_events, SLOW_PAGES);
+/* A pattern only: the ring is made by whoever asks first. */
+BPF_RINGBUF_OUTPUT(first_slow_ring, 1);
+BPF_ARRAY_OF_MAPS(slow_rings, "first_slow_ring", 1);
 
 /* What takes the stacks of a call and then tells it; empty while no slot asks for stacks. */
 BPF_PROG_ARRAY(after_slow_call, 1);
+
+static __always_inline bool put_slow(void *record, u64 size) {
+  u32 zero = 0;
+  void *ring = slow_rings.lookup(&zero);
+  return ring && bpf_ringbuf_output(ring, record, size, BPF_RB_NO_WAKEUP) == 0;
+}
 
 /* Tells a call that was read, and counts what it takes of the ring, with `more` bytes that went before it. */
 static __always_inline void send(struct slow_call *slow, struct slow_slot *slot, u64 more) {
@@ -17,7 +25,7 @@ static __always_inline void send(struct slow_call *slow, struct slow_slot *slot,
   BOUND(bytes, 2047);
   if (bytes > sizeof(slow->call)) bytes = sizeof(slow->call);
   __sync_fetch_and_add(&slot->room[waits], -(s64)(bytes + more) - 16); /* with the ring's own words */
-  if (slow_events.ringbuf_output(&slow->call, bytes, BPF_RB_NO_WAKEUP)) __sync_fetch_and_add(&slot->lost[waits], 1);
+  if (!put_slow(&slow->call, bytes)) __sync_fetch_and_add(&slot->lost[waits], 1);
 }
 
 static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx) {
@@ -45,6 +53,7 @@ static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx) {
   slow->start_ns = entry->slow_start_ns;
   slow->waits = waits;
   slow->bytes = read_call(&slow->call, ctx, head, shape, (u64)task, ns);
+  slow->call.slot = number | waits << SLOT_WAITS_BIT;
 #ifdef CPU_RUN_DELAY_OFFSET
   read_parts(&slow->call, task, entry);
 #endif

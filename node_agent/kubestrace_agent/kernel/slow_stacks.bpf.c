@@ -102,7 +102,7 @@ static __always_inline void tell_stack(struct bpf_raw_tracepoint_args *ctx) {
   struct slow_call *slow = slow_scratch.lookup(&program);
   struct slow_stack *stack = stack_scratch.lookup(&program);
   if (!slow || !stack) return;
-  u32 number = slow->call.slot;
+  u32 number = slow->call.slot & ((1U << SLOT_WAITS_BIT) - 1);
   struct slow_slot *slot = slow_slots.lookup(&number);
   if (!slot) return;
   stack->end_ns = slow->call.end_ns | IS_STACK;
@@ -114,8 +114,7 @@ static __always_inline void tell_stack(struct bpf_raw_tracepoint_args *ctx) {
   BOUND(size, 2047);
   if (size > sizeof(stack->files)) size = sizeof(stack->files);
   size += __builtin_offsetof(struct slow_stack, files);
-  long lost = slow_events.ringbuf_output(stack, size, BPF_RB_NO_WAKEUP);
-  if (lost || stack->kernel_bytes < 0) __sync_fetch_and_add(&slot->stacks_lost, 1);
+  if (!put_slow(stack, size) || stack->kernel_bytes < 0) __sync_fetch_and_add(&slot->stacks_lost, 1);
   send(slow, slot, size + 8);
 }
 

@@ -17,9 +17,6 @@ from kubestrace_agent.kernel import (
 )
 from kubestrace_agent.kernel.btf import Btf
 
-# Of the ring that slow calls come by: a power of two.
-_SLOW_RING_BYTES = 1 << 20
-
 
 @dataclass(frozen=True)
 class Source:
@@ -107,11 +104,8 @@ VIEWS = {
         file="slow_calls.bpf.c",
         hooks={},
         tails={"on_slow_exit": "after_slow"},
-        maps=("slow_slots", "slow_events", "slow_scratch", "after_slow_call"),
-        definitions=lambda _machine, _btf: {
-            "SLOW_PAGES": _SLOW_RING_BYTES // mmap.PAGESIZE,
-            "PAGE_SIZE": mmap.PAGESIZE,
-        },
+        maps=("slow_slots", "slow_rings", "first_slow_ring", "slow_scratch", "after_slow_call"),
+        definitions=lambda _machine, _btf: {"PAGE_SIZE": mmap.PAGESIZE},
         uses="calls.bpf.c",
         what="Slow calls",
     ),

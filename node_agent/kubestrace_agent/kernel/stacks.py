@@ -79,6 +79,16 @@ class SlowStacks:
         """Nothing: SlowCalls reads them."""
         return {}
 
+    @property
+    def asked(self) -> bool:
+        """Whether any slot wants them."""
+        return bool(self._lost_before)
+
+    @property
+    def pressing(self) -> bool:
+        """Never: SlowCalls says that."""
+        return False
+
     def lost(self, slot: int) -> int:
         """Count the stacks that were not taken since the slot asked, although their calls may have been told."""
         return self._slots[_at(slot) + 1] - self._lost_before[slot] if slot in self._lost_before else 0

@@ -184,6 +184,10 @@ class Tracer:
         """What a view tells of the slots that want it: ask each second, or events find no room."""
         return self._views[view].read()
 
+    def pressing(self, view: str) -> bool:
+        """Whether a view has so much to tell that it should be read at once."""
+        return self._views[view].pressing
+
     def lost(self, view: str, slot: int) -> int:
         """What a view had no room for since the slot wants it."""
         return self._views[view].lost(slot)

@@ -30,6 +30,10 @@ class View(Protocol):
     def lost(self, slot: int) -> int:
         """Count what found no room since the slot wants it."""
 
+    @property
+    def pressing(self) -> bool:
+        """Whether there is so much to be read that the next time should not be waited for."""
+
     def close(self) -> None:
         """Give memory back; the programs are detached by their owner."""
 

@@ -35,6 +35,7 @@ class FakeTracer:
         self.skipped_calls = 0
         # By slot: what is asked for, what the next read tells, what was lost.
         self.floors: dict[int, Floors] = {}
+        self.pressing_views: set[str] = set()
         self.told: dict[int, list[RawCall]] = {}
         self.slow_lost = 0
         self.tells_slow_calls = True
@@ -81,6 +82,10 @@ class FakeTracer:
         """Tell once what a test put there."""
         told, self.told = self.told, {}
         return told
+
+    def pressing(self, view: str) -> bool:
+        """Tell whether a test says so."""
+        return bool(self.told) and view in self.pressing_views
 
     def lost(self, view: str, slot: int) -> int:
         """Give what a test says."""

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubestrace_agent import admission
+from kubestrace_agent.containers import Resolved
+from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel.calls import shape
 from kubestrace_agent.kernel.counts import Floors, RawCall
 from kubestrace_agent.slow_calls import Slowest, address, described, message, path, safe
@@ -207,6 +209,31 @@ def test_only_ones_own_calls_are_kept() -> None:
 def test_sessions_that_share_a_container_ask_for_what_any_wants() -> None:
     """The lower floor of each kind."""
     assert Slowest.union([Floors(10, 50), Floors(20, 30)]) == Floors(10, 30)
+
+
+def test_the_slowest_of_what_is_read_are_enough_where_everything_is_wanted() -> None:
+    """Where only some calls are wanted, others might be the slowest: then all are asked for, for all sessions."""
+    everything, some = Slowest(10, 5, None), Slowest(10, 7, frozenset({SyscallKey("x86_64", 1)}))
+
+    assert (everything.wanted.most, some.wanted.most) == (5, 0)
+    assert Slowest.union([Floors(1, 1, 5), Floors(1, 1, 7)]).most == 7
+    assert Slowest.union([Floors(1, 1, 5), Floors(1, 1, 0)]).most == 0
+
+
+def test_what_presses_is_read_before_the_next_refresh(tracer, tmp_path) -> None:
+    """And nothing is read that does not."""
+    counters = Counters(tracer)
+    counter, _ = counters.acquire(Resolved(tmp_path, 7), "s1", None)
+    slowest = Slowest(10, 5, None)
+    counters.collect(counter, "s1", slowest)
+    tracer.told[counter.slot] = [call("fsync", start_ns=time.monotonic_ns())]
+
+    counters.hurry()
+    assert slowest.calls() == []
+    tracer.pressing_views = {"slow_calls"}
+    counters.hurry()
+
+    assert [each.name for each in slowest.calls()] == ["fsync"]
 
 
 def asked(threshold_ms: int = 10, limit: int = 5, session: str = "s1") -> agent_pb2.StartTraceRequest:

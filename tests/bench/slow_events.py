@@ -1,0 +1,135 @@
+"""How many slow calls a second one agent takes in: told, kept or dropped, and lost, while all calls are told as slow.
+
+    python tests/bench/slow_events.py [--seconds 5] [--producers 1]
+
+A real slow call takes 1 ms at least, so that one CPU makes no thousand a second. Here the programs are compiled with a
+least length of 0, and loops of getppid make as many as they can. Needs root.
+
+drained: a ring that has been filled before is read, as fast as that goes: what one core of the agent can take in.
+at once: it is read while the loops run, as an agent would that does nothing else; first with a floor of 0 all the time,
+then with floors that rise to what is held.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from engine_runs import Cgroup, cgroup_root
+
+from kubestrace_agent.kernel import programs
+from kubestrace_agent.kernel.counts import Floors
+from kubestrace_agent.kernel.tracer import Tracer
+from kubestrace_agent.slow_calls import Slowest
+
+LOOP = Path(__file__).parent / "overhead/programs/loop.c"
+# The probe with another least length: a constant of its own for this kind of machine.
+PROBE = """
+import platform
+from kubestrace_agent.kernel import probe
+probe._NUMBERS[platform.machine()]["LEAST_SLOW_NS"] = 0
+probe.main()
+"""
+LIMIT = 50
+
+
+class Producers:
+    """Loops of getppid in one cgroup."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        subprocess.run(["gcc", "-O2", "-pthread", "-o", folder / "loop", LOOP], check=True)
+        self.cgroup = Cgroup(cgroup_root())
+        self._loops = [
+            subprocess.Popen(
+                [folder / "loop", "getppid"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                preexec_fn=self.cgroup.enter,  # noqa: PLW1509 - no threads here
+            )
+            for _ in range(count)
+        ]
+        for loop in self._loops:
+            assert loop.stdout
+            loop.stdout.readline()
+
+    def begin(self, seconds: float) -> None:
+        """Let them run."""
+        for loop in self._loops:
+            assert loop.stdin
+            loop.stdin.write(f"{seconds * 1000}\n")
+            loop.stdin.flush()
+
+    def calls(self) -> int:
+        """Wait for their end: how many calls they have made."""
+        return sum(int(loop.stdout.readline().split()[0]) for loop in self._loops if loop.stdout)
+
+    def end(self) -> None:
+        """End them."""
+        for loop in self._loops:
+            loop.communicate()
+        self.cgroup.remove()
+
+
+def drained(tracer: Tracer, slot: int, producers: Producers) -> None:
+    """Fill the ring, read it; several times."""
+    told, lasted = 0, 0.0
+    for _ in range(20):
+        before = tracer.lost("slow_calls", slot)
+        producers.begin(0.1)
+        told += producers.calls() - (tracer.lost("slow_calls", slot) - before)
+        slowest = Slowest(0, LIMIT, None)
+        begin = time.perf_counter()
+        slowest.take(tracer.read("slow_calls").get(slot, []), 0, 0)
+        lasted += time.perf_counter() - begin
+    print(f"drained: {told} calls in {lasted:.3f} s, {told / lasted / 1e6:.2f} million a second")
+
+
+def at_once(tracer: Tracer, slot: int, producers: Producers, seconds: float, *, rising: bool) -> None:
+    """Read while they run."""
+    tracer.read("slow_calls")
+    tracer.want("slow_calls", slot, Floors(0, 0, LIMIT))
+    slowest, before = Slowest(0, LIMIT, None), tracer.lost("slow_calls", slot)
+    begin, cpu = time.perf_counter(), time.process_time()
+    producers.begin(seconds)
+    while time.perf_counter() - begin < seconds + 0.05:
+        slowest.take(tracer.read("slow_calls").get(slot, []), 0, 0)
+        if rising:
+            tracer.want("slow_calls", slot, slowest.wanted)
+    cores = (time.process_time() - cpu) / (time.perf_counter() - begin)
+    calls, lost = producers.calls(), tracer.lost("slow_calls", slot) - before
+    told = "" if rising else f"{(calls - lost) / seconds / 1e6:.3f} told, "
+    print(
+        f"at once, {'floors that rise' if rising else 'a floor of 0'}: {calls / seconds / 1e6:.3f} million calls a "
+        f"second made, {told}{lost / seconds / 1e6:.3f} lost; the agent took {cores:.2f} cores"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--producers", type=int, default=1)
+    arguments = parser.parse_args()
+    programs.PROBE = ("-c", PROBE)
+    tracer = Tracer.load()
+    with tempfile.TemporaryDirectory() as folder:
+        producers = Producers(Path(folder), arguments.producers)
+        slot = tracer.add_container(producers.cgroup.path, wanted=None)
+        tracer.want("slow_calls", slot, Floors(0, 0, LIMIT))
+        drained(tracer, slot, producers)
+        for rising in (False, True):
+            at_once(tracer, slot, producers, arguments.seconds, rising=rising)
+        tracer.remove(slot)
+        producers.end()
+    tracer.close()
+    print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} CPUs")
+
+
+if __name__ == "__main__":
+    main()
