@@ -89,6 +89,11 @@ class Errors:
                 found[slot].times.append(ErrorTimes(called, number, first, last))
         return found
 
+    @property
+    def pressing(self) -> bool:
+        """Whether the ring fills faster than it is read."""
+        return self._ring is not None and self._ring.filled > self._ring.bytes // 8
+
     def close(self) -> None:
         """Give the memory back."""
         self._close_ring()
