@@ -11,6 +11,7 @@ VIEWS = {
     "slowCalls": {"thresholdMilliseconds": 15, "limit": 10, "stacks": True},
     "cpuTime": {},
     "processes": {"top": 10},
+    "errors": {"samples": 2},
     "timeline": {"buckets": 8},
 }
 
@@ -51,6 +52,16 @@ def test_processes_add_up_to_the_summary(status: Document) -> None:
     assert {(each["pod"], each["pid"]) for each in processes} == {("shop-1", 1), ("shop-2", 1)}
     assert sum(each["calls"] for each in processes) == status["summary"]["calls"]
     assert sum(each["errors"] for each in processes) == status["summary"]["errors"]
+
+
+def test_errors_say_when_and_which_file(status: Document) -> None:
+    """Of both nodes together: how often, within the session, and some of the paths."""
+    (row,) = [each for each in status["summary"]["errorCounts"] if each["syscall"] == "openat"]
+
+    assert (row["errno"], row["count"]) == ("ENOENT", 2 * 50)
+    assert status["startTime"] <= row["firstTime"] <= row["lastTime"] <= status["completionTime"]
+    assert 1 <= len(row["samples"]) <= 2
+    assert all("/" in sample["arguments"] and sample["pid"] == 1 for sample in row["samples"])
 
 
 def test_the_time_of_all_threads_is_accounted_for(status: Document) -> None:
