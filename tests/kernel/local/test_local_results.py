@@ -1,6 +1,7 @@
 """The document of local mode has the shape of the cluster's resource, and a session's file is kept to."""
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,27 @@ def test_slow_calls_are_listed_with_their_arguments(tmp_path: Path) -> None:
     assert all(row.keys() <= known.keys() for row in slow.values())
     assert document["status"]["trust"]["slowCallsLost"] == 0
     assert document["spec"]["views"] == {"slowCalls": {"thresholdMilliseconds": 20, "limit": 50}}
+
+
+def test_stacks_stand_with_slow_calls(tmp_path: Path) -> None:
+    """Of a program whose functions have names, run until after it was read; each field is one of the schema's."""
+    source = tmp_path / "naps.c"
+    source.write_text(
+        "#include <unistd.h>\n"
+        "__attribute__((noinline)) int nap(void) { return usleep(30000) + 1; }\n"
+        "int main(void) { int done = nap(); return usleep(500000) + done != 1; }\n"
+    )
+    subprocess.run(["gcc", "-O1", "-o", tmp_path / "naps", source], check=True)
+    words = ("local", "--slow", "20", "--stacks", "-e", "clock_nanosleep", "-o")
+
+    document = json.loads(kubestrace(*words, "json", "--", str(tmp_path / "naps")).stdout)
+    known = schema()["status"]["properties"]["slowCalls"]["items"]["properties"]
+    nap = next(row for row in document["status"]["slowCalls"] if row["nanoseconds"] < 400_000_000)
+    names = [word.partition("+")[0] for word in nap["userStack"]]
+
+    assert nap.keys() <= known.keys()
+    assert names[0] == "clock_nanosleep", nap
+    assert names.index("usleep") < names.index("nap") < names.index("main")
+    assert "hrtimer_nanosleep" in nap["kernelStack"]
+    assert document["status"]["trust"]["stacksLost"] == 0
+    assert document["spec"]["views"] == {"slowCalls": {"thresholdMilliseconds": 20, "limit": 50, "stacks": True}}

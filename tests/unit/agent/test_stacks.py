@@ -144,6 +144,25 @@ def test_no_path_leaves_a_containers_root(tmp_path: Path) -> None:
             pass
 
 
+def test_files_are_reached_as_the_runtime_has_mounted_them(tmp_path: Path) -> None:
+    """Where a process's own root is closed to us; also when it has ended, for whoever traces the same container."""
+    container, owner, other = "ab" * 32, object(), object()
+    rootfs, process = tmp_path / "run" / container / "rootfs", tmp_path / "proc/7"
+    rootfs.mkdir(parents=True)
+    process.mkdir(parents=True)
+    (rootfs / "app").write_text("program")
+    (process / "cgroup").write_text(f"0::/kubepods.slice/cri-containerd-{container}.scope\n")
+    roots = Roots(tmp_path / "proc", tmp_path / "run")
+
+    with roots.opened(owner, 7, b"/app") as file:
+        assert file.read(0, 10) == b"program"
+    (process / "cgroup").unlink()
+    with roots.opened(owner, 7, b"/app") as file:
+        assert file.read(0, 10) == b"program"
+    with pytest.raises(OSError), roots.opened(other, 7, b"/app"):
+        pass
+
+
 def test_a_perf_map_names_what_was_compiled_last() -> None:
     """Lines that are none are passed over."""
     known = perf_maps.functions(b"10 20 old\nzz 1 bad\n\n10 8 new name\n" + b"f" * 40 + b" 1 x\n")

@@ -230,6 +230,32 @@ def test_slow_calls_stand_below_the_table() -> None:
     assert "slow" not in results.table(document(OPENAT))
 
 
+def test_stacks_stand_indented_below_their_call() -> None:
+    """The kernel's, then the program's; lost ones are told."""
+    asked = sessions.Asked(slow_milliseconds=5, stacks=True)
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=asked)
+    made = report(OPENAT, stacks_lost=3)
+    made.containers[0].slow_calls.add(
+        name="fsync",
+        start_time_unix_nanoseconds=1,
+        kernel_stack=["io_schedule", "ext4_sync_file"],
+        user_stack=["fsync+0x10 (libc.so.6)", "commit+0x4 (shop)"],
+    )
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+    below = text.partition("fsync(")[2].splitlines()[1:5]
+
+    assert [line[:38].strip() for line in below] == ["kernel:", "", "user:", ""]
+    assert [line[38:] for line in below] == [
+        "io_schedule",
+        "ext4_sync_file",
+        "fsync+0x10 (libc.so.6)",
+        "commit+0x4 (shop)",
+    ]
+    assert "Stacks that were not taken: 3." in text
+
+
 def test_slow_calls_say_how_much_of_them_was_on_a_cpu() -> None:
     """In a column that is there only when it is known; a call that was under way when the view began has none."""
     asked = sessions.Asked(slow_milliseconds=5, cpu_time=True)

@@ -174,3 +174,16 @@ def test_cpu_time_of_the_file_or_of_the_command_line(tmp_path: Path) -> None:
     assert of_file.document({})["spec"]["views"] == alone.document({})["spec"]["views"] == {"cpuTime": {}}
     assert views.collected(of_file.views).HasField("cpu_time")
     assert not views.collected(made(None).views).HasField("cpu_time")
+
+
+def test_stacks_need_slow_calls(tmp_path: Path) -> None:
+    """Those of the file or of the command line; alone they are refused."""
+    asked = FILE.replace("spec:", "spec:\n  views: {slowCalls: {thresholdMilliseconds: 3}}", 1)
+    of_file = sessions.make(
+        written(tmp_path, asked), COMMAND, duration_seconds=None, syscalls=None, asked=sessions.Asked(stacks=True)
+    )
+
+    slow = of_file.document({})["spec"]["views"]["slowCalls"]
+    assert slow == {"thresholdMilliseconds": 3, "limit": 50, "stacks": True}
+    with pytest.raises(sessions.SessionFileError, match="no slow calls are asked for: say --slow MILLISECONDS too"):
+        sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, asked=sessions.Asked(stacks=True))

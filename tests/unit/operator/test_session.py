@@ -649,6 +649,18 @@ async def test_slow_calls_are_asked_of_the_agents_and_shown() -> None:
     assert [(view.threshold_nanoseconds, view.limit) for view in views] == [(5_000_000, 50)] * 2
     assert status["slowCalls"] == []
     assert status["trust"]["slowCallsLost"] == 0
+    assert "stacksLost" not in status["trust"]
+
+
+@in_no_time
+async def test_stacks_are_asked_of_the_agents() -> None:
+    """And what was lost of them is shown, which it is not in a session that did not ask."""
+    stage = Stage(pod("a"))
+
+    status = await stage.run(views={"slowCalls": {"stacks": True}})
+
+    assert stage.agents["n1"].requests[0].views.slow_calls.stacks
+    assert status["trust"]["stacksLost"] == 0
 
 
 @in_no_time
