@@ -185,12 +185,17 @@ class Counters:
         """Calls of any process of the node that the kernel did not have counted, since the agent started."""
         return self._tracer.skipped_calls
 
-    def hurry(self) -> None:
-        """Read the views that cannot wait for the next refresh, again while they fill as fast, but not for ever."""
-        until = time.monotonic() + _HURRY_SECONDS
+    def hurry(self) -> bool:
+        """Read the views that cannot wait for the next refresh, again while they fill as fast, but not for ever.
+
+        Tells whether there was any: more may come soon.
+        """
+        until, found = time.monotonic() + _HURRY_SECONDS, False
         for view in self._views():
             while self._tracer.pressing(view) and time.monotonic() < until:
                 self._read_view(view)
+                found = True
+        return found
 
     def _views(self) -> set[str]:
         """Name those that anybody collects."""

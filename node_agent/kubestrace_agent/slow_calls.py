@@ -10,7 +10,7 @@ import itertools
 import platform
 import socket
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent import stacks
@@ -36,7 +36,7 @@ _MAX_TEXT = 256
 _MAX_ARGUMENTS = 512
 _MAX_NAME = 64
 # Whose mappings are remembered, of one container.
-_MAX_PROCESSES = 256
+_MAX_PROCESSES = 64
 _AT_FDCWD = -100
 # O_CREAT and O_TMPFILE: only with them does open have a mode.
 _CREATES = 0o100 | 0o20000000
@@ -168,6 +168,9 @@ def _said(held: _Held) -> agent_pb2.SlowCall:
     if held.stacks is not None:
         held.message.kernel_stack[:] = held.stacks.kernel
         held.message.user_stack[:] = held.stacks.user()
+        if held.stacks.question.done.is_set():
+            # What it was made of is much, and holds words of the program's stack.
+            held.stacks, held.call = None, replace(held.call, stack=None)
     return held.message
 
 

@@ -6,8 +6,8 @@ A real slow call takes 1 ms at least, so that one CPU makes no thousand a second
 least length of 0, and loops of getppid make as many as they can. Needs root.
 
 drained: a ring that has been filled before is read, as fast as that goes: what one core of the agent can take in.
-at once: it is read while the loops run, as an agent would that does nothing else; first with a floor of 0 all the time,
-then with floors that rise to what is held.
+at once: it is read while the loops run, as the agent does it (each 0.1 s, each 10 ms while it fills); first with a
+floor of 0 all the time, then with floors that rise to what is held.
 """
 
 import argparse
@@ -19,9 +19,13 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).parent / "overhead"))
 
 from engine_runs import Cgroup, cgroup_root
+from machine import favoured
 
+from kubestrace_agent.containers import Resolved
+from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel import programs
 from kubestrace_agent.kernel.counts import Floors
 from kubestrace_agent.kernel.tracer import Tracer
@@ -90,24 +94,35 @@ def drained(tracer: Tracer, slot: int, producers: Producers) -> None:
     print(f"drained: {told} calls in {lasted:.3f} s, {told / lasted / 1e6:.2f} million a second")
 
 
-def at_once(tracer: Tracer, slot: int, producers: Producers, seconds: float, *, rising: bool) -> None:
-    """Read while they run."""
-    tracer.read("slow_calls")
-    tracer.want("slow_calls", slot, Floors(0, 0, LIMIT))
-    slowest, before = Slowest(0, LIMIT, None), tracer.lost("slow_calls", slot)
-    begin, cpu = time.perf_counter(), time.process_time()
+def at_once(tracer: Tracer, producers: Producers, seconds: float, *, rising: bool) -> None:
+    """Read while they run, as the agent does."""
+    counters = Counters(tracer)
+    counter, _ = counters.acquire(Resolved(producers.cgroup.path, 1), "bench", None)
+    slowest = Slowest(0, LIMIT, None) if rising else Low(0, LIMIT, None)
+    counters.collect(counter, "bench", slowest)
+    begin, cpu, before = time.perf_counter(), time.process_time(), slowest.lost
     producers.begin(seconds)
-    while time.perf_counter() - begin < seconds + 0.05:
-        slowest.take(tracer.read("slow_calls").get(slot, []), 0, 0)
-        if rising:
-            tracer.want("slow_calls", slot, slowest.wanted)
+    while time.perf_counter() - begin < seconds:
+        time.sleep(0.01 if counters.hurry() else 0.1)
     cores = (time.process_time() - cpu) / (time.perf_counter() - begin)
-    calls, lost = producers.calls(), tracer.lost("slow_calls", slot) - before
+    calls = producers.calls()
+    counters.refresh(fresh=True)
+    lost = slowest.lost - before
     told = "" if rising else f"{(calls - lost) / seconds / 1e6:.3f} told, "
     print(
         f"at once, {'floors that rise' if rising else 'a floor of 0'}: {calls / seconds / 1e6:.3f} million calls a "
         f"second made, {told}{lost / seconds / 1e6:.3f} lost; the agent took {cores:.2f} cores"
     )
+    counters.release(counter, "bench")
+
+
+class Low(Slowest):
+    """Has everything told, whatever is held."""
+
+    @property
+    def wanted(self) -> Floors:
+        """A floor of 0."""
+        return Floors(0, 0, self.limit)
 
 
 def main() -> None:
@@ -118,14 +133,14 @@ def main() -> None:
     arguments = parser.parse_args()
     programs.PROBE = ("-c", PROBE)
     tracer = Tracer.load()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, favoured():
         producers = Producers(Path(folder), arguments.producers)
         slot = tracer.add_container(producers.cgroup.path, wanted=None)
         tracer.want("slow_calls", slot, Floors(0, 0, LIMIT))
         drained(tracer, slot, producers)
-        for rising in (False, True):
-            at_once(tracer, slot, producers, arguments.seconds, rising=rising)
         tracer.remove(slot)
+        for rising in (False, True):
+            at_once(tracer, producers, arguments.seconds, rising=rising)
         producers.end()
     tracer.close()
     print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} CPUs")

@@ -24,9 +24,9 @@ _SCRATCH_BYTES = -(-calls.RECORD_BYTES // 8) * 8 + 24
 _HEAD = struct.Struct("=QQ72xI8xI")
 _WAITS_BIT = 31
 # A power of two: while any slot asks.
-_RING_BYTES = 4 << 20
+_RING_BYTES = 8 << 20
 # Read at once when this part of it is full.
-_PRESSING = 8
+_PRESSING = 16
 _PROGRAM = "on_slow_exit"
 # Length, a number, the record, its stack or nothing.
 _Told = tuple[int, int, bytes, bytes]

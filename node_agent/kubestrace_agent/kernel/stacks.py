@@ -28,7 +28,8 @@ _QUESTION = struct.Struct("=II")
 _SYMBOLS = 64
 # struct code_mapping: start, end, offset_pages, path.
 _MAPPING = struct.Struct("=QQQ256s")
-_MOST_MAPPING_BYTES = 4096 * _MAPPING.size
+# A process with more pieces of code than this compiles them itself.
+_MOST_MAPPING_BYTES = 512 * _MAPPING.size
 _MOST_NAME_BYTES = 1 << 16
 _MOST_NAMES = 8192
 _PROGRAMS = ("on_slow_stack", "on_stack_enter", "on_stack_switch")
