@@ -145,4 +145,5 @@ class Processes:
                 execs_lost=self._execs_lost_now - (self._execs_lost_before or 0),
             )
         )
-        report.trust.process_calls_lost = self._lost_now - self._lost_before
+        # What was counted as lost a moment before the beginning may turn out to have been read.
+        report.trust.process_calls_lost = max(0, self._lost_now - self._lost_before)

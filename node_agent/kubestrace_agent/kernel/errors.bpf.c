@@ -53,11 +53,18 @@ static __always_inline bool has_new_path(struct error_times *times, struct head 
   if (bpf_probe_read_user_str(words, sizeof(words), (void *)path_of(head, regs, shape)) <= 0) return false;
 #pragma unroll
   for (u32 i = 0; i < HASHED_BYTES / 8; i++) hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-  u64 bit = 1ULL << (hash >> 58), *paths = hash >> 57 & 1 ? &times->paths[1] : &times->paths[0];
-  if (*paths & bit) return false;
-  *paths |= bit;
+  u64 bit = 1ULL << (hash >> 58), at = hash >> 54;
+  BOUND(at, PATH_WORDS - 1);
+  if (times->paths[at] & bit) return false;
+  times->paths[at] |= bit;
   times->paths_told += 1;
+  times->paths_known += 1;
   return true;
+}
+
+static __always_inline void forget_paths(struct error_times *times) {
+  __builtin_memset(times->paths, 0, sizeof(times->paths));
+  times->paths_known = 0;
 }
 
 static __always_inline bool is_told(struct error_times *times, struct head *head, u64 regs, u32 shape) {
@@ -65,7 +72,8 @@ static __always_inline bool is_told(struct error_times *times, struct head *head
   struct config *cfg = config.lookup(&zero);
   if (cfg && times->epoch != cfg->epoch) {
     times->epoch = cfg->epoch;
-    times->calls = 0;
+    times->calls = times->paths_told = 0;
+    if (times->paths_known > PATHS_KNOWN) forget_paths(times);
   }
   u64 calls = times->calls += 1;
   if ((calls <= ALL_HASHED || !(calls & NOT_HASHED_MASK)) && has_new_path(times, head, regs, shape)) return true;
@@ -89,7 +97,8 @@ static __always_inline void note_error(struct bpf_raw_tracepoint_args *ctx, stru
   }
   if (times->first_ns < slot->since_ns) {
     times->first_ns = now;
-    times->calls = times->paths[0] = times->paths[1] = times->paths_told = 0;
+    times->calls = times->paths_told = 0;
+    forget_paths(times);
   }
   times->last_ns = now;
   u32 shape = shape_of(head->abi & ABI_MASK, head->nr);

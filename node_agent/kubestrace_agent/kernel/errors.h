@@ -4,11 +4,14 @@
 
 /* Of calls that fail alike the 1st, 4th, 16th, 64th ... after a snapshot are told: powers of two that have these bits. */
 #define TOLD_BITS 0x5555555555555555ULL
-/* And so many whose path begins otherwise than those before: looked for in the first ones of an epoch and then in one of
- * some, as reading it costs more than all else here. */
+/* And so many in an epoch whose path begins otherwise than those before: looked for in the first ones of an epoch and then
+ * in one of some, as reading it costs more than all else here. */
 #define PATHS_TOLD 64
 #define HASHED_BYTES 128
-#define ALL_HASHED 256
+/* A bit for each path; with so many set, two paths are seldom taken for one. Then they are forgotten. */
+#define PATH_WORDS 16
+#define PATHS_KNOWN 200
+#define ALL_HASHED 4096
 #define NOT_HASHED_MASK 15
 /* Of one slot: calls that fail in so many different ways have a time, more are counted as lost. */
 #define SLOT_KINDS 1024
@@ -23,8 +26,10 @@ struct error_times {
   u64 first_ns; /* CLOCK_MONOTONIC */
   u64 last_ns;
   u64 calls;    /* in this epoch, roughly: CPUs may count at once */
-  u64 paths[2]; /* bits of the paths' hashes that were told */
-  u32 paths_told;
+  u64 paths[PATH_WORDS]; /* bits of the paths' hashes that were told */
+  u32 paths_known;
+  u32 paths_told; /* in this epoch */
+  u32 unused;
   u32 epoch;
   u32 abi;
   s32 nr;

@@ -18,9 +18,9 @@ from kubestrace_agent.syscalls import SyscallKey
 _SLOT = struct.Struct("=QQqQQ")
 _WORDS = _SLOT.size // 8
 # struct error_key: generation, row, number.
-# struct error_times: first_ns, last_ns, (calls, paths, paths_told, epoch), abi, nr.
+# struct error_times: first_ns, last_ns, (calls, paths, paths_known, paths_told, -, epoch), abi, nr.
 _KEY = struct.Struct("=IHH")
-_TIMES = struct.Struct("=QQ24x8xIi")
+_TIMES = struct.Struct("=QQ136x16xIi")
 _PROGRAM = "on_error"
 _RING_BYTES = 1 << 20
 

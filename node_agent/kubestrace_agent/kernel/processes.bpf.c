@@ -142,9 +142,11 @@ static __always_inline void count_call(struct task_struct *task, struct entry *e
     if (!use) return;
   }
   use->calls += 1;
-  if (!returned) return;
-  use->total_ns += entry->last_ns;
-  if (has_failed(result)) use->errors += 1;
+  if (returned) {
+    use->total_ns += entry->last_ns;
+    if (has_failed(result)) use->errors += 1;
+  }
+  *(volatile u32 *)&thread->changed = 1;
 }
 
 int on_process_call(struct bpf_raw_tracepoint_args *ctx) {
@@ -218,7 +220,8 @@ int on_process_end(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
-/* An iterator over tasks: the tables of those that live. */
+/* An iterator over tasks: the tables of those that live, where something was added since the last time. What is added
+ * meanwhile is in the table before `changed` says so, and comes next time. */
 int tell_processes(struct bpf_iter__task *ctx) {
   struct task_struct *task;
   struct bpf_iter_meta *meta;
@@ -227,9 +230,16 @@ int tell_processes(struct bpf_iter__task *ctx) {
   if (!task) return 0;
   struct thread *thread = process_threads.task_storage_get(task, 0, 0);
   if (!thread || !*(volatile u32 *)&thread->generation) return 0;
-  bpf_probe_read_kernel(thread->name, sizeof(thread->name), (void *)((u64)task + CALL_COMM_OFFSET));
   LOAD(u64, meta, ctx, 0);
   LOAD(u64, seq, meta, 0);
-  bpf_seq_write(seq, thread, table_size(thread));
+  if (!*(volatile u32 *)&thread->changed) {
+    struct alive alive = {.told = TOLD_ALIVE, .begin_tid = thread->begin_tid, .begin_ns = thread->begin_ns};
+    bpf_seq_write(seq, &alive, sizeof(alive));
+    return 0;
+  }
+  *(volatile u32 *)&thread->changed = 0;
+  bpf_probe_read_kernel(thread->name, sizeof(thread->name), (void *)((u64)task + CALL_COMM_OFFSET));
+  /* What does not fit is asked for again. */
+  if (bpf_seq_write(seq, thread, table_size(thread))) *(volatile u32 *)&thread->changed = 1;
   return 0;
 }

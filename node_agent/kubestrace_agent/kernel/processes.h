@@ -12,7 +12,7 @@
 #define SIGNAL_GROUP_EXIT 4
 
 /* What a record is. */
-enum told { TOLD_THREAD = 1, TOLD_EXEC = 2 };
+enum told { TOLD_THREAD = 1, TOLD_EXEC = 2, TOLD_ALIVE = 3 };
 /* Of a thread: it has ended, the process has, the status is the process's. */
 #define THREAD_ENDED 1
 #define PROCESS_ENDED 2
@@ -55,6 +55,15 @@ struct thread {
   char argument[ARGUMENT_BYTES];
   struct use uses[USES];
   u8 hints[HINTS];
+  u32 changed; /* since the agent read it */
+  u32 unused;
+};
+
+/* A living thread that has not made a call since it was read. */
+struct alive {
+  u32 told;
+  u32 begin_tid;
+  u64 begin_ns;
 };
 
 struct exec {

@@ -24,11 +24,14 @@ _USE = struct.Struct("=QIIIHxxixxxx")
 # path.
 _EXEC = struct.Struct("=IIQQIIII64s256s")
 _THREAD_BYTES = _THREAD.size + 64 * _USE.size
-_HINTS = 128
+# Behind it in the task's storage: hints, changed.
+_UNTOLD_BYTES = 128 + 8
+# struct alive: told, begin_tid, begin_ns.
+_ALIVE = struct.Struct("=IIQ")
 # struct process_slot: generation, room, lost_calls, lost_execs.
 _SLOT = struct.Struct("=QqQQ")
 _WORDS = _SLOT.size // 8
-_TOLD_EXEC = 2
+_TOLD_EXEC, _TOLD_ALIVE = 2, 3
 _THREAD_ENDED, _PROCESS_ENDED, _STATUS_KNOWN = 1, 2, 4
 _HOOKS = ("on_process_exec", "on_process_end", "on_process_call")
 _ITERATOR = "tell_processes"
@@ -136,7 +139,7 @@ class Processes:
         maps = self._programs.maps
         if not self._slots:
             maps.check_size("process_slots", _SLOT.size)
-            maps.check_size("process_threads", _THREAD_BYTES + _HINTS)
+            maps.check_size("process_threads", _THREAD_BYTES + _UNTOLD_BYTES)
             maps.check_size("process_scratch", _EXEC.size)
             self._slots = maps.view("process_slots", "q")
         self._ring = Ring.make("ks_processes", _RING_BYTES, maps.fd("process_rings"))
@@ -169,6 +172,11 @@ class Processes:
     def _read_living(self, records: bytes, ended: set[_Id], found: dict[int, RawProcesses]) -> Iterator[_Id]:
         at = 0
         while at < len(records):
+            told, begin_tid, begin_ns = _ALIVE.unpack_from(records, at)
+            if told == _TOLD_ALIVE:
+                at += _ALIVE.size
+                yield begin_ns, begin_tid
+                continue
             fields = _THREAD.unpack_from(records, at)
             begun = fields[2], fields[6]
             # One whose end was told a moment ago may still be there.
@@ -239,8 +247,12 @@ class Processes:
 
     def _end_gone(self, known: set[_Id], found: dict[int, RawProcesses]) -> None:
         """Threads that have ended without a word: all their calls were counted as lost, those too that were read."""
+        executed = {each.pid for told in found.values() for each in told.execs}
         for begun in self._read.keys() - known:
-            read = self._read.pop(begun)
+            read = self._read[begun]
+            if read.thread is not None and read.thread.pid in executed:
+                continue  # it may have taken another's number during the walk, and been passed by
+            del self._read[begun]
             slot = self._slots_of.get(read.generation)
             if slot is not None and read.thread is not None:
                 self._not_lost[slot] += read.calls

@@ -77,9 +77,11 @@ def summary(runs: Runs, slot: int) -> tuple[int, int, int]:
     )
 
 
-@pytest.mark.parametrize("name", ["family work 5", "family exec", "threads 100 50", "denied", "endings", "interrupted"])
+@pytest.mark.parametrize(
+    "name", ["family work 5", "family exec", "threads 100 50", "denied", "unknown 600 100 3", "endings", "interrupted"]
+)
 def test_all_processes_are_what_was_counted(runs: Runs, name: str) -> None:
-    """Calls that succeed, fail, never return or are denied; threads that end; errors and times too."""
+    """Calls that succeed, fail, never return or are denied, of more kinds than fit, of threads that end; times too."""
     cgroup = runs.cgroup()
     watched = Watched(runs, cgroup)
     program, *words = name.split()
