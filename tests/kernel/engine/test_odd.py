@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from engine_runs import Runs, agree, counted, told
 
+from kubestrace_agent.syscalls import name
+
 
 @pytest.mark.parametrize(
     "way", ["vforks 40", "shared", "namespaces", "execs 25", "killed", "hopping", "leaderless"], ids=lambda way: way
@@ -132,3 +134,18 @@ def test_a_container_that_is_frozen(runs: Runs) -> None:
     assert counted(frozen.syscalls)["read", ""] == (1, 0, 1, 1)
     assert frozen.trust.unreturned_calls == 0
     assert counted(runs.since(slot).syscalls)["read", ""] == (2, 0, 1, 2)
+
+
+def test_a_call_that_waits_for_an_answer_of_seccomps(runs: Runs) -> None:
+    """It hangs before its entry is seen: told all the same, whether it hung before the trace or hangs in it."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "odd_entries", "held")
+    run.hear()
+    slot = runs.trace(cgroup)
+    before = [call for call in runs.snapshot(slot).in_flight if name(call.key) == "getppid"]
+    run.say()
+    after = [call for call in runs.snapshot(slot).in_flight if name(call.key) == "getppid"]
+
+    assert [call.began_earlier for call in before] == [True]
+    assert len(after) == 2
+    assert "getppid" not in {called for called, _ in counted(runs.since(slot).syscalls)}

@@ -87,6 +87,20 @@ static void notify(void) {
   tell_abi("getppid", "-", 30, 10, 0, 10);
 }
 
+static void *asks(void *unused) {
+  syscall(SYS_getppid);
+  return unused;
+}
+/* Nobody answers: a call that hangs before the kernel has begun to make it. For a byte one more thread asks. */
+static void held(void) {
+  pthread_t id;
+  asked = filter(SYS_getppid, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+  for (char byte; pthread_create(&id, NULL, asks, NULL) == 0;) {
+    usleep(20000);
+    if (write(1, "asked\n", 6) != 6 || read(0, &byte, 1) != 1) break;
+  }
+}
+
 /* A tracer answers calls by itself (as gVisor's ptrace platform), or makes other calls of them. */
 static void traced(int emulated) {
   pid_t child = fork();
@@ -211,7 +225,7 @@ static void vsyscalls(void) {
 int main(int count, char **words) {
   const struct { const char *name; void (*run)(void); } ways[] = {
       {"trap", trap}, {"kills", kills}, {"notify", notify}, {"jump", jump}, {"nested", nested},
-      {"signals", signals}, {"dispatched", dispatched}, {"ring", ring}, {"vsyscalls", vsyscalls},
+      {"held", held}, {"signals", signals}, {"dispatched", dispatched}, {"ring", ring}, {"vsyscalls", vsyscalls},
   };
   if (count != 2) return 2;
   if (!strcmp(words[1], "emulated") || !strcmp(words[1], "renumbered")) return traced(words[1][0] == 'e'), 0;
