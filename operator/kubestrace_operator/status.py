@@ -23,6 +23,7 @@ _WAIT_SHARE = 4
 # Slow calls may take this share of the room.
 _SLOW_SHARE = 2
 _PROCESSES_SHARE = 4
+_UNRETURNED_SHARE = 4
 # And samples of errors this one.
 _SAMPLES_SHARE = 4
 
@@ -97,7 +98,8 @@ def _limits(build: "_Builder", listed: int, limit_bytes: int) -> "_LimitsFor":
     slow_calls = min(_rows_in(build.slow_calls, limit_bytes // _SLOW_SHARE), 4 * listed)
     shown = min(_rows_in(build.processes, limit_bytes // _PROCESSES_SHARE), 4 * listed)
     samples = min(_rows_in(build.samples, limit_bytes // _SAMPLES_SHARE), listed)
-    return _LimitsFor(listed, min(containers, 4 * listed), slow_calls, shown, samples)
+    unreturned = min(_rows_in(build.unreturned, limit_bytes // _UNRETURNED_SHARE), listed)
+    return _LimitsFor(listed, min(containers, 4 * listed), slow_calls, shown, samples, unreturned)
 
 
 def _rows_in(rows: Sequence[Mapping[str, Any] | Sequence[Any]], limit_bytes: int) -> int:
@@ -113,6 +115,7 @@ class _LimitsFor:
     slow_calls: int
     processes: int
     samples: int
+    unreturned: int
 
     def __call__(self, syscalls: int) -> _Limits:
         errors = min(self.listed, syscalls or self.listed)
@@ -123,7 +126,7 @@ class _LimitsFor:
             failures=self.listed,
             gaps=self.listed,
             slow_calls=self.slow_calls,
-            unreturned=self.listed,
+            unreturned=self.unreturned,
             processes=self.processes,
             samples=self.samples,
         )

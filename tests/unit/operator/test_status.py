@@ -428,3 +428,17 @@ def test_samples_of_errors_are_cut_to_the_room() -> None:
     assert 5 < sum(with_samples) < 90
     assert with_samples == sorted(with_samples, reverse=True)
     assert all("firstTime" in row for row in rows)
+
+
+def test_calls_that_have_not_returned_leave_room_to_the_table() -> None:
+    """50 with the longest arguments: some are left out, and it is said; all are counted."""
+    merged = with_hung(*(hung("read", age, arguments="x" * 512) for age in range(50)))
+    merged.syscalls = rows(100)
+
+    document = status.status(merged, STARTED, now=NOW)
+
+    assert 5 < len(document["unreturned"]) < 50
+    assert document["unreturned"][0]["ageNanoseconds"] == 49
+    assert document["truncated"]
+    assert document["trust"]["unreturnedCalls"] == 50
+    assert len(document["summary"]["syscalls"]) > 50
