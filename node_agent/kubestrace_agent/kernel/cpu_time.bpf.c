@@ -14,6 +14,7 @@ BPF_TASK_STORAGE(cpu_clocks, struct cpu_clock);
 BPF_PERCPU_ARRAY(cpu_switched, u64, 1);
 BPF_F_TABLE("array", u32, struct cpu_slot, cpu_slots, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("percpu_hash", struct cpu_key, struct cpu_parts, cpu_accounts, MAX_ROWS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("array", u32, struct cpu_walk, cpu_walk, 1, BPF_F_MMAPABLE);
 
 static __always_inline struct cpu_clock *clock_of(struct task_struct *task) {
   u64 storage;
@@ -85,28 +86,56 @@ static __always_inline void advance_to(struct cpu_clock *clock, struct task_stru
   if (clock->last_ns < moment) advance(clock, task, moment);
 }
 
-static __always_inline struct cpu_parts *account_of(struct cpu_clock *clock, bool make) {
-  struct cpu_key key = {.generation = clock->generation, .row = clock->row};
+static __always_inline struct cpu_parts *account_of(struct cpu_clock *clock, u32 row, bool make) {
+  struct cpu_key key = {.generation = clock->generation, .row = row};
   struct cpu_parts nothing = {};
   return make ? cpu_accounts.lookup_or_try_init(&key, &nothing) : cpu_accounts.lookup(&key);
 }
 
+/* A walk goes on that has told this task within the call: it must not find the call in its row as well. */
+static __always_inline void settle_late(struct cpu_clock *clock, bool make) {
+  u32 zero = 0;
+  struct cpu_walk *walk = cpu_walk.lookup(&zero);
+  if (!walk || clock->told != walk->number) {
+    clock->told = 0;
+    return;
+  }
+  struct cpu_parts *account = account_of(clock, clock->told << 16 | clock->row, make);
+  if (account) add(account, &clock->parts[PLACE_CALL]);
+}
+
 /* What the call took goes to its row; where that has no room, to the calls without one, so that no time is missing. */
 static __always_inline void settle_call(struct cpu_clock *clock, bool make) {
-  struct cpu_parts *account = account_of(clock, make);
-  if (!account) lose_time(clock->slot);
-  add(account ? account : &clock->parts[PLACE_OTHER], &clock->parts[PLACE_CALL]);
+  struct cpu_parts *account = account_of(clock, clock->row, make);
+  if (account) {
+    add(account, &clock->parts[PLACE_CALL]);
+    if (clock->told) settle_late(clock, make);
+  } else {
+    lose_time(clock->slot);
+    add(&clock->parts[PLACE_OTHER], &clock->parts[PLACE_CALL]);
+  }
+}
+
+static __always_inline void leave(struct cpu_gone *gone, struct cpu_clock *clock) {
+  __sync_fetch_and_add(&gone->thread_ns, clock->last_ns - clock->born_ns);
+  add_shared(&gone->user, &clock->parts[PLACE_USER]);
+  add_shared(&gone->other, &clock->parts[PLACE_OTHER]);
+}
+
+/* Gives the slot what the task has. Who has just been told of it must not count it twice. */
+static __always_inline void hand_over(struct cpu_clock *clock) {
+  u32 number = clock->slot, zero = 0;
+  struct cpu_slot *slot = cpu_slots.lookup(&number);
+  struct cpu_walk *walk = cpu_walk.lookup(&zero);
+  if (slot && walk && slot->generation == clock->generation) {
+    leave(&slot->gone, clock);
+    if (clock->told == walk->number) leave(&slot->late, clock);
+  }
 }
 
 /* The task is gone, or has gone to another container. */
 static __always_inline void stop_clock(struct cpu_clock *clock) {
-  u32 number = clock->slot;
-  struct cpu_slot *slot = cpu_slots.lookup(&number);
-  if (slot && slot->generation == clock->generation) {
-    __sync_fetch_and_add(&slot->thread_ns, clock->last_ns - clock->born_ns);
-    add_shared(&slot->user, &clock->parts[PLACE_USER]);
-    add_shared(&slot->other, &clock->parts[PLACE_OTHER]);
-  }
+  hand_over(clock);
   clock->generation = 0;
 }
 
@@ -152,7 +181,7 @@ int on_cpu_enter(struct bpf_raw_tracepoint_args *ctx) {
   if (generation == clock->generation) {
     enter_row(clock, row, start);
     /* It ends in the scheduler, where no memory can be had. */
-    if (!start && row) account_of(clock, true);
+    if (!start && row) account_of(clock, row, true);
   } else {
     stop_clock(clock);
   }
@@ -204,7 +233,8 @@ static __always_inline void meet(struct bpf_raw_tracepoint_args *ctx, struct tas
   if (!target) return;
   u32 number = target->slot;
   struct cpu_slot *slot = cpu_slots.lookup(&number);
-  if (!slot || slot->generation != target->generation) return;
+  struct cpu_walk *walk = cpu_walk.lookup(&zero);
+  if (!slot || !walk || slot->generation != target->generation) return;
   s32 nr = -1;
   bpf_probe_read_kernel(&nr, sizeof(nr), (void *)ctx->args[0] + NR_OFFSET);
   u32 abi = abi_of(task, &nr);
@@ -217,6 +247,7 @@ static __always_inline void meet(struct bpf_raw_tracepoint_args *ctx, struct tas
   struct cpu_clock init = {.generation = slot->generation, .slot = number, .place = PLACE_OTHER};
   init.born_ns = init.last_ns = born;
   init.run_delay_ns = is_new ? 0 : delay;
+  if (walk->number & 1) init.told = walk->number; /* it comes too late for the walk that goes on */
   struct cpu_clock *clock = cpu_clocks.task_storage_get(task, &init, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!clock) {
     __sync_fetch_and_add(&slot->lost, 1);
@@ -266,14 +297,19 @@ int on_cpu_switch(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
-/* A task that is killed dies outside of calls, but not in its program. */
+/* Once a task has begun to die an iterator may not find it any more: what it has is handed over, and the rest follows
+ * as it gives up its CPU for the last time. One that is killed dies outside of calls, but not in its program. */
 int on_cpu_end(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct cpu_clock *clock = clock_of(task);
-  if (!clock || clock->place != PLACE_USER) return 0;
+  if (!clock) return 0;
   change(clock);
   advance(clock, task, bpf_ktime_get_ns());
-  clock->place = PLACE_OTHER;
+  if (clock->place == PLACE_CALL) settle_call(clock, true);
+  hand_over(clock);
+  clock->born_ns = clock->last_ns;
+  __builtin_memset(clock->parts, 0, sizeof(clock->parts));
+  if (clock->place == PLACE_USER) clock->place = PLACE_OTHER;
   change(clock);
   return 0;
 }

@@ -24,6 +24,8 @@ struct cpu_clock {
   u32 row;
   u32 place;
   u32 preempted; /* it gave up its CPU and did not fall asleep: all of its absence is waiting for a CPU */
+  u32 told; /* the number of a walk that told it: written by the iterator, 0 once that is over */
+  u32 unused;
   u64 born_ns;      /* since when it counts */
   u64 last_ns;      /* until when all is told apart */
   u64 start_ns;     /* of the call, as the counting has it; 0: it has none */
@@ -31,27 +33,32 @@ struct cpu_clock {
   struct cpu_parts parts[PLACES + 1]; /* of the whole life, but PLACE_CALL: of the call, or of the last one */
 };
 
-/* Of a slot; what tasks leave behind that are gone. */
-struct cpu_slot {
-  u32 generation; /* 0: the view is off */
-  u32 unused;
-  u64 begin_ns;
-  u64 lost; /* tasks and calls for which there was no memory */
+/* What tasks leave behind. */
+struct cpu_gone {
   u64 thread_ns;
   struct cpu_parts user;
   struct cpu_parts other;
 };
 
+struct cpu_slot {
+  u32 generation; /* 0: the view is off */
+  u32 unused;
+  u64 begin_ns;
+  u64 lost; /* tasks and calls for which there was no memory */
+  struct cpu_gone gone;
+  struct cpu_gone late; /* of these, the tasks that the walk that is going on had told before */
+};
+
 struct cpu_key {
   u32 generation;
-  u32 row;
+  u32 row; /* above 16 bits: the number of a walk, for calls that ended after it had told their tasks */
 };
 
 /* What the agent tells the iterator. */
 struct cpu_walk {
   u64 last_ns; /* when it walked last: tasks that are new to it came since */
   u32 forget;  /* of which generation clocks are to be taken away; 0: tell all clocks */
-  u32 unused;
+  u32 number;  /* odd while it goes on, until everything beside it has been read */
 };
 
 /* A living task's clock as it would stand if it had an event now. */

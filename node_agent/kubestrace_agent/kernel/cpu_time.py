@@ -1,8 +1,8 @@
 """The view of CPU time: which slots ask for it, and where the time of their threads went.
 
 Owned by tracer. Threads carry what they have used (struct cpu_clock); an iterator tells all of them as they stand, and
-accounts by row hold the calls that have ended. The two are read one after the other: what ends in between is in
-neither, so a reading that lacks more than a little is made again.
+accounts by row hold the calls that have ended. These are read after it: what a thread adds to them once it has been
+told is noted apart while the reading goes on, and subtracted.
 """
 
 import struct
@@ -14,19 +14,25 @@ from kubestrace_agent.kernel.counts import CpuParts, CpuTimes
 from kubestrace_agent.kernel.programs import Programs
 from kubestrace_agent.syscalls import SyscallKey
 
-# struct cpu_slot: generation, begin_ns, lost, thread_ns, and the parts of user and other.
-_SLOT = struct.Struct("=I4xQQQ3Q3Q")
+# struct cpu_gone: thread_ns, and the parts of user and other.
+_GONE = struct.Struct("=Q3Q3Q")
+# struct cpu_slot: generation, begin_ns, lost; then what is gone, and what of that is late.
+_SLOT = struct.Struct("=I4xQQ")
+_SLOT_BYTES = _SLOT.size + 2 * _GONE.size
 # struct cpu_open: generation, row, thread_ns, and the parts of user, other and the call.
 _OPEN = struct.Struct("=IIQ3Q3Q3Q")
 _KEY = struct.Struct("=II")
 _PARTS = struct.Struct("=3Q")
-_WALK = struct.Struct("=QI4x")
+_WALK = struct.Struct("=QII")
 # The switches first: who enters a call has then been seen.
 _HOOKS = ("on_cpu_switch", "on_cpu_end", "on_cpu_exit", "on_cpu_enter")
 _WALKER = "walk_clocks"
+_32_BITS = 0xFFFFFFFF
 _READINGS = 3
 # Of all time.
-_GOOD_ENOUGH = 0.001
+_LITTLE = 0.002
+# Of a walk's number, as it stands in keys above the row.
+_ROW_BITS = 16
 
 
 class CpuTime:
@@ -50,8 +56,8 @@ class CpuTime:
         for program in (*_HOOKS, _WALKER):
             self._programs.need(program)
         self._open()
-        at = slot * _SLOT.size
-        self._slots[at : at + _SLOT.size] = _SLOT.pack(0, time.monotonic_ns(), *[0] * 8)
+        at = slot * _SLOT_BYTES
+        self._slots[at : at + _SLOT_BYTES] = _SLOT.pack(0, time.monotonic_ns(), 0) + bytes(2 * _GONE.size)
         self._slots[at : at + 4] = generation.to_bytes(4, "little")
         try:
             self._attach()
@@ -71,7 +77,7 @@ class CpuTime:
             self._forget(slot, generation)
 
     def _forget(self, slot: int, generation: int) -> None:
-        self._slots[slot * _SLOT.size : slot * _SLOT.size + 4] = bytes(4)
+        self._slots[slot * _SLOT_BYTES : slot * _SLOT_BYTES + 4] = bytes(4)
         if not self._wanting:
             self._detach()
         self._walk(forget=generation)
@@ -92,45 +98,54 @@ class CpuTime:
         """How many calls and threads had no room since the slot asked: they are among the others."""
         if slot not in self._wanting:
             return 0
-        lost: int = _SLOT.unpack_from(self._slots, slot * _SLOT.size)[2]
+        lost: int = _SLOT.unpack_from(self._slots, slot * _SLOT_BYTES)[2]
         return lost
 
     def read(self) -> dict[int, CpuTimes]:
-        """The time of all threads until now, by slot."""
+        """The time of all threads until now, by slot; nothing where this kernel does not run the iterator.
+
+        Between its last call and its end a thread is not to be found: where more than a little lacks, once more.
+        """
         best: dict[int, CpuTimes] = {}
-        if not self._wanting:
-            return best
         for _ in range(_READINGS):
             for slot, times in self._reading().items():
                 if slot not in best or abs(times.missing_ns) < abs(best[slot].missing_ns):
                     best[slot] = times
-            if all(abs(times.missing_ns) <= _GOOD_ENOUGH * times.thread_ns for times in best.values()):
+            if all(abs(times.missing_ns) <= _LITTLE * times.thread_ns for times in best.values()):
                 break
         return best
 
     def _reading(self) -> dict[int, CpuTimes]:
-        ended = self._accounts()
-        # After the accounts: a thread that dies in between is then in neither its life nor its parts.
-        gone = {slot: _SLOT.unpack_from(self._slots, slot * _SLOT.size) for slot in self._wanting}
-        living: dict[int, list[tuple[int, ...]]] = {}
+        if not self._wanting:
+            return {}
         told = self._walk()
         if told is None:
             return {}
+        living: dict[int, list[tuple[int, ...]]] = {}
         for generation, *clock in _OPEN.iter_unpack(told):
             living.setdefault(generation, []).append(tuple(clock))
+        gone = {slot: self._gone(slot) for slot in self._wanting}
+        ended = self._accounts()
+        self._number += 1
         return {
             slot: self._times(gone[slot], living.get(generation, []), ended.get(generation, {}), generation)
             for slot, generation in self._wanting.items()
         }
 
+    def _gone(self, slot: int) -> list[int]:
+        """Thread_ns and the parts of user and other of threads that had gone before the walk came to them."""
+        at = slot * _SLOT_BYTES + _SLOT.size
+        every, late = (_GONE.unpack_from(self._slots, at + n * _GONE.size) for n in range(2))
+        return [all_of_it - told for all_of_it, told in zip(every, late, strict=True)]
+
     def _times(
         self,
-        gone: tuple[int, ...],
+        gone: list[int],
         living: Iterable[tuple[int, ...]],
         ended: dict[int, CpuParts],
         generation: int,
     ) -> CpuTimes:
-        _, _, _, thread_ns, *parts = gone
+        thread_ns, *parts = gone
         user, other = CpuParts(*parts[:3]), CpuParts(*parts[3:])
         under_way: dict[int, CpuParts] = {}
         for row, life_ns, *parts in living:
@@ -151,29 +166,57 @@ class CpuTime:
         return found
 
     def _accounts(self) -> dict[int, dict[int, CpuParts]]:
-        """By generation and row."""
+        """By generation and row; what came too late for this walk is taken out, and that of earlier ones away."""
         maps = self._programs.maps
         found: dict[int, dict[int, CpuParts]] = {}
-        for key, values in bpf.lookup_all(maps.fd("cpu_accounts"), _KEY.size, _PARTS.size * maps.cpus):
+        late: list[tuple[int, int, CpuParts]] = []
+        for key, values in list(bpf.lookup_all(maps.fd("cpu_accounts"), _KEY.size, _PARTS.size * maps.cpus)):
             generation, row = _KEY.unpack(key)
-            each = zip(*_PARTS.iter_unpack(values), strict=True)
-            found.setdefault(generation, {})[row] = CpuParts(*map(sum, each))
+            parts = CpuParts(*map(sum, zip(*_PARTS.iter_unpack(values), strict=True)))
+            walk, row = divmod(row, 1 << _ROW_BITS)
+            if not walk:
+                found.setdefault(generation, {})[row] = parts
+            elif walk == self._number % (1 << _ROW_BITS):
+                late.append((generation, row, parts))
+            else:
+                bpf.delete(maps.fd("cpu_accounts"), key)
+        for generation, row, parts in late:
+            rows = found.setdefault(generation, {})
+            rows[row] = rows.get(row, CpuParts()).minus(parts)
         return found
 
+    @property
+    def _number(self) -> int:
+        """Of the walk that goes on, if it is odd."""
+        number: int = _WALK.unpack_from(self._walk_words)[2]
+        return number
+
+    @_number.setter
+    def _number(self, number: int) -> None:
+        last, forget, _ = _WALK.unpack_from(self._walk_words)
+        _WALK.pack_into(self._walk_words, 0, last, forget, number & _32_BITS)
+
     def _walk(self, *, forget: int = 0) -> bytes | None:
-        """Run the iterator: struct cpu_open of all clocks; None where this kernel does not run it."""
-        last, _ = _WALK.unpack_from(self._walk_words)
-        now = time.monotonic_ns()
-        _WALK.pack_into(self._walk_words, 0, last, forget)
+        """Run the iterator: struct cpu_open of all clocks; None where this kernel does not run it.
+
+        Without `forget`, which takes clocks away, the walk goes on until the caller has read what is beside it.
+        """
+        last, now = _WALK.unpack_from(self._walk_words)[0], time.monotonic_ns()
+        if not forget:
+            for slot in self._wanting:
+                at = (slot + 1) * _SLOT_BYTES - _GONE.size
+                self._slots[at : at + _GONE.size] = bytes(_GONE.size)
+            self._number = self._number + 1 | 1
+        _WALK.pack_into(self._walk_words, 0, last, forget, self._number)
         told = self._programs.walk(_WALKER)
-        _WALK.pack_into(self._walk_words, 0, last if forget else now, 0)
+        _WALK.pack_into(self._walk_words, 0, last if forget else now, 0, self._number)
         return told
 
     def _open(self) -> None:
         if self._slots:
             return
         maps = self._programs.maps
-        maps.check_size("cpu_slots", _SLOT.size)
+        maps.check_size("cpu_slots", _SLOT_BYTES)
         maps.check_size("cpu_accounts", _PARTS.size)
         maps.check_size("cpu_walk", _WALK.size)
         self._slots = maps.view("cpu_slots", "B")

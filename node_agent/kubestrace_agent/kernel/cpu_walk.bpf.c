@@ -1,8 +1,6 @@
 /* The view of CPU time, what threads do between their events: an iterator over all tasks gives clocks to those that the
  * programs have not seen, and tells how all clocks stand. */
 
-BPF_F_TABLE("array", u32, struct cpu_walk, cpu_walk, 1, BPF_F_MMAPABLE);
-
 /* Whether a task is in a call, and the row of that call; 0 where it has none. */
 static __always_inline bool find_call(struct task_struct *task, struct target *target, u32 *row) {
   struct entry *entry = tasks.task_storage_get(task, 0, 0);
@@ -98,6 +96,7 @@ int walk_clocks(struct bpf_iter__task *ctx) {
   struct cpu_clock copy;
   for (u32 tries = 0; tries < 4; tries++) {
     u32 sequence = *(volatile u32 *)&clock->sequence;
+    clock->told = walk->number;
     asm volatile("" ::: "memory");
     __builtin_memcpy(&copy, clock, sizeof(copy));
     asm volatile("" ::: "memory");
@@ -114,6 +113,6 @@ int walk_clocks(struct bpf_iter__task *ctx) {
   }
   LOAD(u64, meta, ctx, 0);
   LOAD(u64, seq, meta, 0);
-  bpf_seq_write(seq, &record, sizeof(record));
+  if (bpf_seq_write(seq, &record, sizeof(record))) clock->told = 0; /* no room: it is told again */
   return 0;
 }

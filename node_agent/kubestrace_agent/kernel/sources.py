@@ -96,7 +96,7 @@ VIEWS = {
         file="cpu_time.bpf.c",
         hooks={"on_cpu_switch": "sched_switch", "on_cpu_end": "sched_process_exit"},
         tails={"on_cpu_exit": "after_each_exit", "on_cpu_enter": "after_each_enter"},
-        maps=("cpu_slots", "cpu_accounts"),
+        maps=("cpu_slots", "cpu_accounts", "cpu_walk"),
         definitions=cpu_offsets.definitions,
         what="CPU time",
     ),
@@ -145,7 +145,7 @@ VIEWS = {
 CPU_WALK = Source(
     file="cpu_walk.bpf.c",
     hooks={},
-    maps=("cpu_walk",),
+    maps=(),
     iterators=("walk_clocks",),
     uses="cpu_time.bpf.c",
     what="CPU time",

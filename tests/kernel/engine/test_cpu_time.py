@@ -1,5 +1,8 @@
 """Where the time of threads goes, against what programs know of it by their own clocks."""
 
+import itertools
+import platform
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +14,11 @@ from engine_runs import Cgroup, Runs, links
 from kubestrace_agent.cpu_time import TimeBudget
 from kubestrace_agent.kernel.counts import CpuTimes, Floors
 from kubestrace_agent.kernel.programs import Programs, UnsupportedKernelError
-from kubestrace_agent.syscalls import name
+from kubestrace_agent.syscalls import SyscallKey, name, names
 from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000
+_GETPPID = next(number for number, called in names(platform.machine()).items() if called == "getppid")
 # Of all threads' time; and what a program does before its first line and after its last.
 SHARE, START_NS = 0.01, 15 * MS
 
@@ -29,10 +33,11 @@ class Own(NamedTuple):
 class Followed:
     """A cgroup with the view."""
 
-    def __init__(self, runs: Runs, cgroup: Cgroup | None = None) -> None:
+    def __init__(self, runs: Runs, cgroup: Cgroup | None = None, slot: int | None = None) -> None:
         self.runs = runs
+        self.began_ns = time.monotonic_ns()
         self.cgroup = cgroup or runs.cgroup()
-        self.slot = runs.trace(self.cgroup)
+        self.slot = runs.trace(self.cgroup) if slot is None else slot
         runs.tracer.want("cpu_time", self.slot, True)
         self.collector = TimeBudget(None)
         self.read()
@@ -99,7 +104,9 @@ def agrees(own: Own, budget: agent_pb2.TimeBudget, threads: int = 1) -> None:
     """The threads' lives and their time on a CPU are those of the program's own clocks."""
     adds_up(budget)
     room = SHARE * own.lived_ns + threads * START_NS
-    assert abs(budget.thread_nanoseconds - own.lived_ns) <= room
+    # Before its first line and after its last a program may wait for a CPU and for its own pages.
+    waits = budget.runnable_nanoseconds + budget.blocked_nanoseconds
+    assert -room <= budget.thread_nanoseconds - own.lived_ns <= room + waits
     assert abs(budget.user_nanoseconds + kernel_ns(budget) - own.ran_ns) <= room
 
 
@@ -117,7 +124,7 @@ def test_reads_of_large_blocks_are_in_the_kernel(spent: Callable[..., tuple[Own,
     own, budget = spent("kernel", "600")
 
     agrees(own, budget)
-    assert call(budget, "read").kernel_nanoseconds >= 0.9 * own.ran_ns
+    assert call(budget, "read").kernel_nanoseconds >= 0.8 * own.ran_ns
     assert call(budget, "read").waiting_nanoseconds <= SHARE * own.lived_ns
 
 
@@ -265,6 +272,61 @@ def test_a_killed_thread_ends_its_account(followed: Followed) -> None:
     adds_up(ended)
     assert ended.thread_nanoseconds >= 9 * 150 * MS
     assert later.thread_nanoseconds == ended.thread_nanoseconds
+
+
+def test_calls_that_are_left_out_are_in_the_sums(runs: Runs) -> None:
+    """A session that counts one call still knows where all of the time went; what it left out has no name."""
+    cgroup = runs.cgroup()
+    slot = runs.tracer.add_container(cgroup.path, wanted=frozenset({SyscallKey(platform.machine(), _GETPPID)}))
+    runs.slots.append(slot)
+    followed = Followed(runs, cgroup, slot)
+
+    output = runs.start(cgroup, "spend", "mixed", "200", "4").finish()
+    own, budget = Own(*map(int, output.split())), followed.read()
+
+    agrees(own, budget, threads=5)
+    assert {each.name for each in budget.calls} <= {"getppid"}
+    # One of four threads reads, two sleep, and the first waits for them.
+    assert budget.uncounted_kernel_nanoseconds > 0
+    assert budget.uncounted_waiting_nanoseconds >= 3 * 190 * MS
+
+
+def test_a_process_takes_its_time_along(runs: Runs) -> None:
+    """What it spends in another container is that one's, and what it spends in none is nobody's."""
+    first, second, outside = Followed(runs), Followed(runs), runs.cgroup()
+    script = "import time, os\nwhile True: time.sleep(0.001); os.getppid()"
+    run = runs.start_shell(first.cgroup, f"exec {sys.executable} -S -c '{script}'")
+    time.sleep(0.3)
+    second.cgroup.take(run.process.pid)
+    time.sleep(0.3)
+    outside.take(run.process.pid)
+    time.sleep(0.1)
+    before = [each.read().thread_nanoseconds for each in (first, second)]
+    time.sleep(0.2)
+
+    budgets = [each.read() for each in (first, second)]
+
+    assert [budget.thread_nanoseconds for budget in budgets] == before
+    for budget in budgets:
+        adds_up(budget)
+        assert budget.thread_nanoseconds >= 250 * MS
+    assert sum(before) <= time.monotonic_ns() - first.began_ns
+
+
+def test_readings_only_grow(followed: Followed) -> None:
+    """While 64 threads come and go on all CPUs, and nearly all of it is told apart at any time."""
+    run = followed.runs.start(followed.cgroup, "spend", "mixed", "20", "64", "10")
+    readings = [followed.times()]
+    while run.process.poll() is None and len(readings) < 200:
+        readings.append(followed.times())
+    run.finish()
+    readings.append(followed.times())
+
+    for before, now in itertools.pairwise(readings):
+        assert now.thread_ns >= 0.99 * before.thread_ns
+        assert now.user.on_ns >= before.user.on_ns - MS
+        assert abs(now.missing_ns) <= SHARE * now.thread_ns + MS
+    assert readings[-1].missing_ns == 0
 
 
 def test_only_one_who_asks_is_told(runs: Runs) -> None:
