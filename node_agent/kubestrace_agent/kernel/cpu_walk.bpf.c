@@ -94,6 +94,7 @@ int walk_clocks(struct bpf_iter__task *ctx) {
   if (!clock) clock = give_clock(task, walk->last_ns);
   if (!clock) return 0;
   struct cpu_clock copy;
+#pragma unroll /* kernels up to 6.1 take no loop of this shape */
   for (u32 tries = 0; tries < 4; tries++) {
     u32 sequence = *(volatile u32 *)&clock->sequence;
     clock->told = walk->number;

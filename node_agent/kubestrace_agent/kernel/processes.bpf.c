@@ -41,12 +41,7 @@ static __always_inline void describe(struct thread *thread, u64 task) {
 }
 
 static __always_inline void lose_table(struct process_slot *slot, struct thread *thread) {
-  u64 calls = 0;
-  for (u32 i = 0; i < USES; i++) {
-    if (i >= *(volatile u32 *)&thread->used) break;
-    calls += thread->uses[i].calls;
-  }
-  __sync_fetch_and_add(&slot->lost_calls, calls);
+  __sync_fetch_and_add(&slot->lost_calls, thread->calls);
 }
 
 /* Puts a record into the ring, as far as the slot has room there. */
@@ -56,6 +51,11 @@ static __always_inline bool put(struct process_slot *slot, void *record, u64 siz
   if (!ring || *(volatile s64 *)&slot->room <= 0) return false;
   __sync_fetch_and_add(&slot->room, -(s64)size - 16); /* with the ring's own words */
   return bpf_ringbuf_output(ring, record, size, BPF_RB_NO_WAKEUP) == 0;
+}
+
+static __always_inline void empty(struct thread *thread) {
+  thread->used = thread->calls = 0;
+  __builtin_memset(thread->hints, NO_HINT, sizeof(thread->hints));
 }
 
 static __always_inline u64 table_size(struct thread *thread) {
@@ -72,7 +72,7 @@ static __always_inline void tell_table(struct thread *thread, u64 task, u32 flag
   bpf_probe_read_kernel(thread->name, sizeof(thread->name), (void *)(task + CALL_COMM_OFFSET));
   if (slot && !put(slot, thread, table_size(thread))) lose_table(slot, thread);
   thread->table += 1;
-  thread->used = 0;
+  empty(thread);
 }
 
 /* The table of a thread that was not seen before in this slot. */
@@ -85,7 +85,8 @@ static __always_inline struct thread *begin(struct task_struct *task, u32 slot_n
   if (before && thread->generation) lose_table(before, thread); /* it was moved to another container */
   thread->generation = 0;
   thread->told = TOLD_THREAD;
-  thread->table = thread->used = thread->flags = 0;
+  thread->table = thread->flags = 0;
+  empty(thread);
   thread->slot = slot_number;
   thread->begin_ns = bpf_ktime_get_ns();
   describe(thread, (u64)task);
@@ -94,22 +95,23 @@ static __always_inline struct thread *begin(struct task_struct *task, u32 slot_n
   return thread;
 }
 
-/* Where a call of this row is counted: found by the hint, by looking through, or begun; NULL: the table is full. */
+/* Where a call of this row is counted: found by its hints, or begun; NULL: the table is full, or all its hints are. */
 static __always_inline struct use *use_of(struct thread *thread, u32 row) {
-  u64 hinted = row, at;
-  BOUND(hinted, HINTS - 1);
-  at = thread->hints[hinted];
-  BOUND(at, USES - 1);
+  u64 hinted = 0, at;
   u32 used = *(volatile u32 *)&thread->used;
-  if (at < used && thread->uses[at].row == row) return &thread->uses[at];
-  for (u32 i = 0; i < USES; i++) {
-    if (i >= used) break;
-    if (thread->uses[i].row != row) continue;
-    thread->hints[hinted] = i;
-    return &thread->uses[i];
+  bool room = false;
+#pragma unroll /* kernels up to 6.1 find a loop too complex */
+  for (u32 i = 0; i < PROBES; i++) {
+    hinted = row + i;
+    BOUND(hinted, HINTS - 1);
+    at = thread->hints[hinted];
+    BOUND(at, USES - 1);
+    room = at >= used;
+    if (room) break;
+    if (thread->uses[at].row == row) return &thread->uses[at];
   }
   struct head *head = heads.lookup(&row);
-  if (!head || used >= USES) return NULL;
+  if (!head || !room || used >= USES) return NULL;
   at = used;
   BOUND(at, USES - 1);
   struct use *use = &thread->uses[at];
@@ -118,6 +120,7 @@ static __always_inline struct use *use_of(struct thread *thread, u32 row) {
   use->nr = head->nr;
   use->calls = use->errors = 0;
   use->total_ns = 0;
+  BOUND(hinted, HINTS - 1);
   thread->hints[hinted] = at;
   *(volatile u32 *)&thread->used = used + 1;
   return use;
@@ -142,6 +145,7 @@ static __always_inline void count_call(struct task_struct *task, struct entry *e
     if (!use) return;
   }
   use->calls += 1;
+  thread->calls += 1;
   if (returned) {
     use->total_ns += entry->last_ns;
     if (has_failed(result)) use->errors += 1;

@@ -5,6 +5,8 @@
 /* Different system calls of one thread that are kept apart until it is told; hints find them by the row. */
 #define USES 64
 #define HINTS 128
+#define PROBES 8
+#define NO_HINT 0xff
 #define ARGUMENT_BYTES 64
 #define FILE_BYTES 32
 #define PATH_BYTES 256
@@ -56,7 +58,7 @@ struct thread {
   struct use uses[USES];
   u8 hints[HINTS];
   u32 changed; /* since the agent read it */
-  u32 unused;
+  u32 calls;   /* of the uses together */
 };
 
 /* A living thread that has not made a call since it was read. */

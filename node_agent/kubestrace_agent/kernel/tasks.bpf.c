@@ -30,6 +30,7 @@ static __always_inline struct target *target_of(struct config *cfg, struct task_
   note->target.slot = 0;
   LOAD(u64, set, task, CGROUPS_OFFSET);
   LOAD(u64, cgroup, set, DFL_CGRP_OFFSET);
+#pragma unroll /* kernels up to 6.1 do not take this loop in every program */
   for (u32 i = 0; i < WALK_LEVELS && cgroup; i++) {
     u64 node, id, state;
     LOAD(u64, node, cgroup, KN_OFFSET);
@@ -142,6 +143,23 @@ static __always_inline void tell_flight(void *seq, struct in_flight *record, str
 }
 #endif
 
+/* A call whose entry was counted. The pointers are looked at where they are known to be some: older kernels do not see
+ * that one condition holds because another did. */
+static __always_inline bool find_counted(struct entry *entry, struct in_flight *record) {
+  if (!entry) return false;
+  u32 id = entry->row & ROW_MASK;
+  u64 start = entry->start_ns;
+  if (!start || id == NO_ROW) return false;
+  struct head *head = heads.lookup(&id);
+  if (!head || head->generation != entry->generation) return false;
+  record->start_ns = start;
+  record->generation = head->generation;
+  record->abi = head->abi;
+  record->nr = head->nr;
+  record->seen = 1;
+  return true;
+}
+
 /* Read by the agent at each snapshot; walks all tasks that it can see. */
 BPF_ITER(task) {
   u32 zero = 0;
@@ -153,21 +171,11 @@ BPF_ITER(task) {
   if (!task || !cfg) return 0;
   struct in_flight record = {};
   struct entry *entry = tasks.task_storage_get(task, 0, 0);
-  u32 id = entry && entry->start_ns ? entry->row & ROW_MASK : NO_ROW;
-  struct head *head = heads.lookup(&id);
-  if (id != NO_ROW && head && head->generation == entry->generation) {
-    record.start_ns = entry->start_ns;
-    record.generation = head->generation;
-    record.abi = head->abi;
-    record.nr = head->nr;
-    record.seen = 1;
-    if (!record.start_ns) return 0; /* it has just returned */
 #ifdef WALK
-  } else if (find_flight(cfg, task, entry, &record)) {
+  if (!find_counted(entry, &record) && !find_flight(cfg, task, entry, &record)) return 0;
+#else
+  if (!find_counted(entry, &record)) return 0;
 #endif
-  } else {
-    return 0;
-  }
   u64 tid, pid;
   LOAD(u32, tid, task, TID_OFFSET);
   LOAD(u32, pid, task, PID_OFFSET);
