@@ -73,6 +73,16 @@ static __always_inline void open_parts(struct cpu_clock *clock, struct task_stru
   clock->last_ns = now;
 }
 
+/* Whether no program wrote to the clock meanwhile. */
+static __always_inline bool read_whole(struct cpu_clock *clock, u32 number, struct cpu_clock *copy) {
+  u32 sequence = *(volatile u32 *)&clock->sequence;
+  clock->told = number;
+  asm volatile("" ::: "memory");
+  __builtin_memcpy(copy, clock, sizeof(*copy));
+  asm volatile("" ::: "memory");
+  return !(sequence & 1) && sequence == *(volatile u32 *)&clock->sequence;
+}
+
 /* Gives clocks to tasks that have none, and tells all clocks; or takes those of a generation away. */
 int walk_clocks(struct bpf_iter__task *ctx) {
   u32 zero = 0;
@@ -94,15 +104,9 @@ int walk_clocks(struct bpf_iter__task *ctx) {
   if (!clock) clock = give_clock(task, walk->last_ns);
   if (!clock) return 0;
   struct cpu_clock copy;
-#pragma unroll /* kernels up to 6.1 take no loop of this shape */
-  for (u32 tries = 0; tries < 4; tries++) {
-    u32 sequence = *(volatile u32 *)&clock->sequence;
-    clock->told = walk->number;
-    asm volatile("" ::: "memory");
-    __builtin_memcpy(&copy, clock, sizeof(copy));
-    asm volatile("" ::: "memory");
-    if (!(sequence & 1) && sequence == *(volatile u32 *)&clock->sequence) break;
-  }
+  /* A few times, and not in a loop: kernels up to 6.1 take none of this shape. */
+  if (!read_whole(clock, walk->number, &copy) && !read_whole(clock, walk->number, &copy))
+    read_whole(clock, walk->number, &copy);
   if (!copy.generation) return 0;
   open_parts(&copy, task, runs, bpf_ktime_get_ns());
   struct cpu_open record = {.generation = copy.generation, .thread_ns = copy.last_ns - copy.born_ns};
