@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 
 from kubestrace_agent import aggregate, timelines
-from kubestrace_agent.collectors import Collector, collectors
 from kubestrace_agent.kernel.counts import RawCounts
 from kubestrace_agent.kernel.tracer import Tracer
-from kubestrace_agent.names import Names
-from kubestrace_agent.naming import Naming
-from kubestrace_agent.roots import Roots
+from kubestrace_agent.symbols.names import Names
+from kubestrace_agent.symbols.naming import Naming
+from kubestrace_agent.symbols.roots import Roots
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.unreturned import Unreturned
+from kubestrace_agent.views.collectors import Collector, collectors
 from kubestrace_cli.targets import Target, TargetError
 from kubestrace_protos.v1 import agent_pb2
 

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kubestrace_agent.failures import MAX_SAMPLES
-from kubestrace_agent.process_calls import MAX_TOP
-from kubestrace_agent.slow_calls import MAX_LIMIT, MAX_THRESHOLD_NS, MIN_THRESHOLD_NS
+from kubestrace_agent.views.failures import MAX_SAMPLES
+from kubestrace_agent.views.process_calls import MAX_TOP
+from kubestrace_agent.views.slow_calls import MAX_LIMIT, MAX_THRESHOLD_NS, MIN_THRESHOLD_NS
 
 if TYPE_CHECKING:
     from kubestrace_protos.v1 import agent_pb2

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from kubestrace_agent.collectors import Collector
     from kubestrace_agent.containers import Resolved
     from kubestrace_agent.kernel.counts import RawCounts
     from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.views.collectors import Collector
 
     # What is counted; None is everything.
     Wanted = frozenset[SyscallKey] | None

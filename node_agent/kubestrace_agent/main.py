@@ -18,9 +18,9 @@ from kubestrace_agent.certificates import CertificateError, Certificates
 from kubestrace_agent.containers import NodeResolver
 from kubestrace_agent.health import Health
 from kubestrace_agent.kernel.tracer import Tracer, UnsupportedKernelError
-from kubestrace_agent.names import Names
-from kubestrace_agent.naming import Naming
-from kubestrace_agent.roots import Roots
+from kubestrace_agent.symbols.names import Names
+from kubestrace_agent.symbols.naming import Naming
+from kubestrace_agent.symbols.roots import Roots
 from kubestrace_agent.trace import Node
 from kubestrace_agent.traces import Traces
 from kubestrace_protos.v1 import agent_pb2

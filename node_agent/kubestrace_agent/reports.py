@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kubestrace_agent.aggregate import Since
-    from kubestrace_agent.collectors import Collector
     from kubestrace_agent.containers import Resolved
     from kubestrace_agent.counters import Counter
     from kubestrace_agent.timelines import Buckets
     from kubestrace_agent.unreturned import Unreturned
+    from kubestrace_agent.views.collectors import Collector
 
 _Phase = agent_pb2.ContainerState.Phase
 

@@ -15,22 +15,23 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from kubestrace_agent import admission, aggregate, collectors, reports, syscalls, timelines
+from kubestrace_agent import admission, aggregate, reports, syscalls, timelines
 from kubestrace_agent.containers import Resolved, UnresolvedError
 from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel.tracer import NodeFullError, UnsupportedKernelError
-from kubestrace_agent.names import Names
-from kubestrace_agent.naming import Naming
+from kubestrace_agent.symbols.names import Names
+from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.trace import Node, Trace
 from kubestrace_agent.unreturned import Unreturned
+from kubestrace_agent.views import collectors
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
-    from kubestrace_agent.collectors import Collector
     from kubestrace_agent.containers import Resolver
     from kubestrace_agent.counters import Counter, Tracer
+    from kubestrace_agent.views.collectors import Collector
 
 _log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kubestrace_agent import slow_calls
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel import calls as single_calls
 from kubestrace_agent.syscalls import abi_names, name, waits
+from kubestrace_agent.views import slow_calls
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel import programs
 from kubestrace_agent.kernel.counts import Floors
 from kubestrace_agent.kernel.tracer import Tracer
-from kubestrace_agent.slow_calls import Slowest
+from kubestrace_agent.views.slow_calls import Slowest
 
 LOOP = Path(__file__).parent / "overhead/programs/loop.c"
 # The probe with another least length: a constant of its own for this kind of machine.

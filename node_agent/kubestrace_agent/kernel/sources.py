@@ -1,21 +1,15 @@
 """What probe compiles: the counting, and the views beside it, each by programs and maps of its own. Pure.
 
-A new view is a NAME.bpf.c, a Source in SOURCES, and a View (views.py) that speaks to its maps.
+A new view is a NAME.bpf.c and a View that speaks to its maps, both in views/, and a Source here.
 """
 
 import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel import (
-    call_offsets,
-    cpu_offsets,
-    process_offsets,
-    stack_offsets,
-    wait_offsets,
-    walk_offsets,
-)
+from kubestrace_agent.kernel import call_offsets, wait_offsets, walk_offsets
 from kubestrace_agent.kernel.btf import Btf
+from kubestrace_agent.kernel.views import cpu_offsets, process_offsets, stack_offsets
 
 
 @dataclass(frozen=True)
@@ -48,13 +42,22 @@ class Source:
         return (*self.hooks, *self.tails, *self.iterators)
 
 
+# No programs of their own: what all have in common.
+TARGETS = Source(
+    file="targets.bpf.c",
+    hooks={},
+    maps=("config", "containers", "processes", "lost", "tasks"),
+)
+ROWS = Source(
+    file="rows.bpf.c",
+    hooks={},
+    maps=("indexes", "heads", "rows_by_key", "free_rows", "first_chunk", "chunks", "odd_errnos"),
+)
 COUNTING = Source(
     file="syscalls.bpf.c",
     hooks={"on_sys_exit": "sys_exit", "on_sys_enter": "sys_enter"},
     maps=(
-        "config", "containers", "processes", "indexes", "lost", "heads", "rows_by_key", "free_rows", "first_chunk",
-        "chunks", "odd_errnos", "early_calls", "tasks", "after_call", "after_error", "after_slow", "after_enter",
-        "after_each_enter", "after_each_exit",
+        "early_calls", "after_call", "after_error", "after_slow", "after_enter", "after_each_enter", "after_each_exit",
     ),
     needed=frozenset({"on_sys_enter", "on_sys_exit"}),
 )  # fmt: skip
@@ -93,7 +96,7 @@ CALLS = Source(
 )
 VIEWS = {
     "cpu_time": Source(
-        file="cpu_time.bpf.c",
+        file="views/cpu_time.bpf.c",
         hooks={"on_cpu_switch": "sched_switch", "on_cpu_end": "sched_process_exit"},
         tails={"on_cpu_exit": "after_each_exit", "on_cpu_enter": "after_each_enter"},
         maps=("cpu_slots", "cpu_accounts", "cpu_walk"),
@@ -101,7 +104,7 @@ VIEWS = {
         what="CPU time",
     ),
     "slow_calls": Source(
-        file="slow_calls.bpf.c",
+        file="views/slow_calls.bpf.c",
         hooks={},
         tails={"on_slow_exit": "after_slow"},
         maps=("slow_slots", "slow_rings", "first_slow_ring", "slow_scratch", "after_slow_call"),
@@ -110,17 +113,17 @@ VIEWS = {
         what="Slow calls",
     ),
     "slow_stacks": Source(
-        file="slow_stacks.bpf.c",
+        file="views/slow_stacks.bpf.c",
         hooks={"on_stack_switch": "sched_switch"},
         tails={"on_stack_enter": "after_enter", "on_slow_stack": "after_slow_call"},
         maps=("stack_questions", "stack_scratch"),
         iterators=("bpf_iter__bpf_map", "bpf_iter__task_vma"),
         definitions=stack_offsets.definitions,
-        uses="slow_calls.bpf.c",
+        uses="views/slow_calls.bpf.c",
         what="Stacks of slow calls",
     ),
     "processes": Source(
-        file="processes.bpf.c",
+        file="views/processes.bpf.c",
         hooks={
             "on_process_exec": "sched_process_exec",
             "on_process_end": "sched_process_exit",
@@ -133,7 +136,7 @@ VIEWS = {
         what="Processes",
     ),
     "errors": Source(
-        file="errors.bpf.c",
+        file="views/errors.bpf.c",
         hooks={},
         tails={"on_error": "after_error"},
         maps=("error_slots", "error_times", "error_scratch", "error_rings", "first_error_ring"),
@@ -143,13 +146,13 @@ VIEWS = {
 }
 # Of the view of CPU time, what threads do between their events.
 CPU_WALK = Source(
-    file="cpu_walk.bpf.c",
+    file="views/cpu_walk.bpf.c",
     hooks={},
     maps=(),
     iterators=("walk_clocks",),
-    uses="cpu_time.bpf.c",
+    uses="views/cpu_time.bpf.c",
     what="CPU time",
 )
-SOURCES = (COUNTING, WAITS, AGAIN, CALLS, TASKS, *VIEWS.values(), CPU_WALK)
+SOURCES = (TARGETS, ROWS, COUNTING, WAITS, AGAIN, CALLS, TASKS, *VIEWS.values(), CPU_WALK)
 TRACEPOINTS = {function: tracepoint for source in SOURCES for function, tracepoint in source.hooks.items()}
 TAILS = {function: array for source in SOURCES for function, array in source.tails.items()}

@@ -1,4 +1,4 @@
-/* The second pair of counting programs, where the first may be preempted: see PREEMPTIBLE in syscalls.bpf.c. */
+/* The second pair of counting programs, where the first may be preempted: see PREEMPTIBLE in rows.bpf.c. */
 
 int on_sys_exit_again(struct bpf_raw_tracepoint_args *ctx) { return exited(ctx, AT_EXIT_AGAIN); }
 

@@ -22,7 +22,7 @@ from kubestrace_agent.kernel.programs import FOLLOWING, Programs, UnsupportedKer
 from kubestrace_agent.kernel.readers import Reader
 from kubestrace_agent.kernel.rows import ROWS_A_CONTAINER, NoRowsError, Rows
 from kubestrace_agent.kernel.slots import Slot, depth, in_hosts_pid_namespace, leader
-from kubestrace_agent.kernel.views import views
+from kubestrace_agent.kernel.views.registry import views
 from kubestrace_agent.syscalls import SyscallKey, abi_names
 
 __all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "UnsupportedKernelError"]

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import pytest
 from engine_runs import Cgroup, Runs, links
 
-from kubestrace_agent.cpu_time import TimeBudget
 from kubestrace_agent.kernel.counts import CpuTimes, Floors
 from kubestrace_agent.kernel.programs import Programs, UnsupportedKernelError
 from kubestrace_agent.syscalls import SyscallKey, name, names
+from kubestrace_agent.views.cpu_time import TimeBudget
 from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000

@@ -6,9 +6,9 @@ import pytest
 from engine_runs import Cgroup, Run, Runs
 
 from kubestrace_agent.kernel.counts import Floors
-from kubestrace_agent.names import Names
-from kubestrace_agent.naming import Naming
-from kubestrace_agent.slow_calls import Slowest
+from kubestrace_agent.symbols.names import Names
+from kubestrace_agent.symbols.naming import Naming
+from kubestrace_agent.views.slow_calls import Slowest
 from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000

@@ -6,8 +6,8 @@ from engine_runs import Runs, counted
 
 from kubestrace_agent import timelines
 from kubestrace_agent.kernel.counts import Floors
-from kubestrace_agent.slow_calls import message
 from kubestrace_agent.syscalls import parse_patterns
+from kubestrace_agent.views.slow_calls import message
 
 MS = 1_000_000
 

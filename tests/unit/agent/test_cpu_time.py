@@ -1,8 +1,8 @@
 """The time budget of a session: the difference of two readings, whose parts add up."""
 
-from kubestrace_agent.cpu_time import TimeBudget
 from kubestrace_agent.kernel.counts import CpuParts, CpuTimes
 from kubestrace_agent.syscalls import SyscallKey
+from kubestrace_agent.views.cpu_time import TimeBudget
 from kubestrace_protos.v1 import agent_pb2
 
 READ, FUTEX, READ_32 = SyscallKey("x86_64", 0), SyscallKey("x86_64", 202), SyscallKey("i386", 3)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kubestrace_agent import cfi, elf
-from kubestrace_agent.container_files import opened
+from kubestrace_agent.symbols import cfi, elf
+from kubestrace_agent.symbols.container_files import opened
 
 SOURCE = """
 int helper(int x) { volatile int y[8] = {0}; y[x & 7] = x; return y[0]; }

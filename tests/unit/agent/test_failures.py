@@ -6,9 +6,9 @@ import platform
 import pytest
 
 from kubestrace_agent import admission
-from kubestrace_agent.failures import Failures
 from kubestrace_agent.kernel.counts import ErrorTimes, RawCall, RawErrors
 from kubestrace_agent.syscalls import SyscallKey, parse_patterns
+from kubestrace_agent.views.failures import Failures
 from kubestrace_protos.v1 import agent_pb2
 
 RMDIR, UNLINK = (
@@ -83,7 +83,7 @@ def test_many_arguments_have_a_bound() -> None:
 
 def test_too_many_arguments_are_counted_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a container may have held is bounded over all kinds."""
-    monkeypatch.setattr("kubestrace_agent.failures._MOST_CANDIDATES", 5)
+    monkeypatch.setattr("kubestrace_agent.views.failures._MOST_CANDIDATES", 5)
     failures = Failures(2, None)
     failures.begin(0, 10)
 

@@ -6,8 +6,8 @@ import pytest
 
 from kubestrace_agent import admission
 from kubestrace_agent.kernel.counts import RawExec, RawProcesses, RawThread, Used
-from kubestrace_agent.process_calls import Processes
 from kubestrace_agent.syscalls import SyscallKey, parse_patterns
+from kubestrace_agent.views.process_calls import Processes
 from kubestrace_protos.v1 import agent_pb2
 
 
@@ -151,7 +151,7 @@ def test_what_was_lost_before_the_session_is_not_its_own() -> None:
 
 def test_many_that_live_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes beyond is among the others, and still counted."""
-    monkeypatch.setattr("kubestrace_agent.process_calls._MOST", 10)
+    monkeypatch.setattr("kubestrace_agent.views.process_calls._MOST", 10)
     told = RawProcesses([thread(pid, Used(READ, 1, 0, 1)) for pid in range(1, 31)])
 
     report = collected(Processes(100, None), told)

@@ -14,8 +14,8 @@ from kubestrace_agent.containers import Resolved
 from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel.calls import shape
 from kubestrace_agent.kernel.counts import Floors, RawCall
-from kubestrace_agent.slow_calls import Slowest, address, described, message, path, safe
 from kubestrace_agent.syscalls import SyscallKey, arguments, names
+from kubestrace_agent.views.slow_calls import Slowest, address, described, message, path, safe
 from kubestrace_protos.v1 import agent_pb2
 
 NUMBERS = {called: number for number, called in names("x86_64").items()}

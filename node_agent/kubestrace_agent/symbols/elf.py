@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from kubestrace_agent.cfi import CfiError
+from kubestrace_agent.symbols.cfi import CfiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

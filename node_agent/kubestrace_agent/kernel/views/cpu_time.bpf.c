@@ -6,7 +6,7 @@
  * how much of that was waiting for a CPU says the scheduler's own sum, sched_info.run_delay, which is up to date once the
  * task runs again. */
 #include "calls.h"
-#include "cpu_time.h"
+#include "views/cpu_time.h"
 
 #define STATE_DEAD 0x80
 

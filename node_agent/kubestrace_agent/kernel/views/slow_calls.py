@@ -10,11 +10,12 @@ import operator
 import struct
 from collections.abc import Sequence
 
-from kubestrace_agent.kernel import calls, stacks
+from kubestrace_agent.kernel import calls
 from kubestrace_agent.kernel.counts import Floors, RawCall
 from kubestrace_agent.kernel.programs import Programs
 from kubestrace_agent.kernel.rings import HEAD_BYTES, Ring
-from kubestrace_agent.kernel.stacks import SlowStacks
+from kubestrace_agent.kernel.views import stacks
+from kubestrace_agent.kernel.views.stacks import SlowStacks
 
 # struct slow_slot: floor_ns, lost, room, for calls that work and calls that wait; stacks and stacks_lost.
 _SLOT = struct.Struct("=QQQQqqQQ")

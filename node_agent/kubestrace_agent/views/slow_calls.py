@@ -13,19 +13,19 @@ import stat
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from kubestrace_agent import stacks
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel.counts import Floors
 from kubestrace_agent.syscalls import arguments, errno_name, name
 from kubestrace_agent.syscalls.arguments import Kind
 from kubestrace_agent.text import safe
+from kubestrace_agent.views import stacks
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from kubestrace_agent.kernel.counts import CodeMapping, RawCall
-    from kubestrace_agent.names import Names, Question
+    from kubestrace_agent.symbols.names import Names, Question
     from kubestrace_agent.syscalls import SyscallKey
 
 MIN_THRESHOLD_NS = 1_000_000

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from kubestrace_agent import stacks
-from kubestrace_agent.cpu_time import TimeBudget
-from kubestrace_agent.failures import Failures
-from kubestrace_agent.process_calls import Processes
-from kubestrace_agent.slow_calls import Slowest
+from kubestrace_agent.views import stacks
+from kubestrace_agent.views.cpu_time import TimeBudget
+from kubestrace_agent.views.failures import Failures
+from kubestrace_agent.views.process_calls import Processes
+from kubestrace_agent.views.slow_calls import Slowest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kubestrace_agent.counters import Wanted
-    from kubestrace_agent.names import Names
+    from kubestrace_agent.symbols.names import Names
     from kubestrace_protos.v1 import agent_pb2
 
 

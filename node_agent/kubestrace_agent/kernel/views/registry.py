@@ -4,12 +4,12 @@ import mmap
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from kubestrace_agent.kernel.cpu_time import CpuTime
-from kubestrace_agent.kernel.errors import Errors
-from kubestrace_agent.kernel.processes import Processes
 from kubestrace_agent.kernel.programs import Programs
-from kubestrace_agent.kernel.slow_calls import SlowCalls
-from kubestrace_agent.kernel.stacks import SlowStacks
+from kubestrace_agent.kernel.views.cpu_time import CpuTime
+from kubestrace_agent.kernel.views.errors import Errors
+from kubestrace_agent.kernel.views.processes import Processes
+from kubestrace_agent.kernel.views.slow_calls import SlowCalls
+from kubestrace_agent.kernel.views.stacks import SlowStacks
 
 
 class View(Protocol):

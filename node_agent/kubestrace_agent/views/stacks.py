@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kubestrace_agent.names import Question
-from kubestrace_agent.naming import Place, Stack
+from kubestrace_agent.symbols.names import Question
+from kubestrace_agent.symbols.naming import Place, Stack
+from kubestrace_agent.symbols.unwind import Registers
 from kubestrace_agent.text import safe
-from kubestrace_agent.unwind import Registers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.aggregate import is_wanted
-from kubestrace_agent.process_records import Process, Sums
 from kubestrace_agent.syscalls import waits
+from kubestrace_agent.views.process_records import Process, Sums
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:

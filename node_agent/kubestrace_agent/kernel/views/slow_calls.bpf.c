@@ -1,6 +1,6 @@
 /* The view of slow calls: the counting at sys_exit goes on here after a call that was slow, and leaves the call's length
  * in the task's entry. Everything that is read of the program is read here: other calls cost nothing. */
-#include "slow_calls.h"
+#include "views/slow_calls.h"
 
 BPF_F_TABLE("array", u32, struct slow_slot, slow_slots, MAX_SLOTS, BPF_F_MMAPABLE);
 /* Of each program that may lead here. */

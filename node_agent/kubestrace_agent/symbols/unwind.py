@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kubestrace_agent.cfi import Row
+    from kubestrace_agent.symbols.cfi import Row
 
 _MOST_FRAMES = 40
 _WORD = 8

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kubestrace_agent.naming import Naming, Place, Stack
+    from kubestrace_agent.symbols.naming import Naming, Place, Stack
 
 _log = logging.getLogger(__name__)
 

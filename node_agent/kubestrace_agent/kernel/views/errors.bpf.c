@@ -1,6 +1,6 @@
 /* The view of errors: the counting goes on here after a call that failed, and leaves its row in the task's entry. Notes
  * when each kind of failure was first and last, and tells some calls of each: which file is missing. */
-#include "errors.h"
+#include "views/errors.h"
 
 BPF_F_TABLE("array", u32, struct error_slot, error_slots, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("hash", struct error_key, struct error_times, error_times, 32768, BPF_F_NO_PREALLOC);

@@ -1,7 +1,7 @@
 /* The view of processes: the counting goes on here after each call, and leaves the row where it counted it in the task's
  * entry. Counts once more in a table of the task's own, without a lock, as a task runs on one CPU at a time. A
  * table is told when it is full and when its thread ends; those of living threads the agent reads by an iterator. */
-#include "processes.h"
+#include "views/processes.h"
 
 BPF_F_TABLE("array", u32, struct process_slot, process_slots, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_TASK_STORAGE(process_threads, struct thread);

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubestrace_agent import cgroups, container_files, processes
+from kubestrace_agent import cgroups, processes
+from kubestrace_agent.symbols import container_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

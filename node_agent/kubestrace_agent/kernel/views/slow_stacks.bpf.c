@@ -1,6 +1,6 @@
 /* Stacks of slow calls. Where a call waited is seen only while it waits: the stack is taken as a task goes to sleep, and
  * that of the longest sleep is kept until the call ends. Who made the call is read as it ends. */
-#include "slow_stacks.h"
+#include "views/slow_stacks.h"
 
 BPF_TASK_STORAGE(waits, struct wait);
 BPF_PERCPU_ARRAY(stack_scratch, struct slow_stack, AT_EXIT_AGAIN + 1);
