@@ -60,6 +60,7 @@ static void one_cpu(void) {
 }
 
 int main(int count, char **words) {
+  memset(block, 1, sizeof(block)); /* no page fault waits for another thread then */
   long since = now(CLOCK_MONOTONIC);
   how = words[1];
   length_ns = atol(words[2]) * 1000000L;
