@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from kubestrace_agent import cgroups, processes, syscalls
 from kubestrace_agent.kernel.tracer import NodeFullError, Tracer, UnsupportedKernelError
+from kubestrace_agent.views.collectors import needed
 from kubestrace_cli import endings, launch, results, scopes, sessions, targets, waits
 from kubestrace_cli.commands import Command
 from kubestrace_cli.options import Options
@@ -90,7 +91,7 @@ class _Local:
         with contextlib.ExitStack() as stack:
             to = stack.enter_context(results.opened(self._options.to))
             signals = stack.enter_context(Signals(launch.PASSED_ON if words else _ENDING_SIGNALS))
-            tracer = stack.enter_context(contextlib.closing(Tracer.load(max_containers=1)))
+            tracer = stack.enter_context(contextlib.closing(self._tracer()))
             if received := signals.read():
                 name = signal.Signals(received[0].number).name
                 return _refuse(f"ended by {name} before counting began", 128 + received[0].number)
@@ -103,6 +104,10 @@ class _Local:
             tracer.close()
             written = self._write(document, to)
             return written if command is None else _exit_code(command, signals)
+
+    def _tracer(self) -> Tracer:
+        """Load what this session needs: the programs of all views take seconds to compile."""
+        return Tracer.load(max_containers=1, views=needed(views.collected(self._session.views)))
 
     def _write(self, document: Mapping[str, Any], to: TextIO) -> int:
         """Return 0, or say that the result could not be written: COMMAND has an exit code of its own."""

@@ -1,8 +1,9 @@
 """Compiles and loads the programs with bcc, hands their file descriptors to the agent, and exits.
 
-Run as a child process by tracer (`python -m kubestrace_agent.kernel.probe FD MAX_SLOTS MAX_ROWS SLOT_ROWS`): LLVM's
-60 MB and more stay out of the agent. FD is a unix socket: one JSON message, {"programs": {name: position}, "maps": ...,
-"problems": {program: why}} with the descriptors attached, or {"reason": ..., "message": ...}.
+Run as a child process by tracer (`python -m kubestrace_agent.kernel.probe FD MAX_SLOTS MAX_ROWS SLOT_ROWS VIEWS`):
+LLVM's 60 MB and more stay out of the agent. VIEWS are names of sources.VIEWS, with commas. FD is a unix socket: one
+JSON message, {"programs": {name: position}, "maps": ..., "problems": {program: why}} with the descriptors attached, or
+{"reason": ..., "message": ...}.
 """
 
 import array
@@ -14,7 +15,7 @@ import platform
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ class ProbeError(Exception):
         self.reason = reason
 
 
-def _definitions(machine: str, sizes: dict[str, int]) -> tuple[dict[str, int], list[Source], dict[str, str]]:
+def _definitions(
+    machine: str, sizes: dict[str, int], views: Collection[str]
+) -> tuple[dict[str, int], list[Source], dict[str, str]]:
     """What the command line gives to the sources, those that this kernel can have, and why programs are missing."""
     if machine not in _NUMBERS:
         raise ProbeError("UnsupportedArchitecture", f"kubestrace traces x86_64 and aarch64 nodes, this is {machine}.")
@@ -77,6 +80,9 @@ def _definitions(machine: str, sizes: dict[str, int]) -> tuple[dict[str, int], l
     problems: dict[str, str] = {}
     lacking: dict[str, str] = {}
     for source in (each for each in SOURCES if each.useful(btf)):
+        if source.view and source.view not in views:
+            problems |= dict.fromkeys(source.programs, f"{source.what}: not asked for at the start.")
+            continue  # nor must its constants be there: other sources look for them
         try:
             found |= source.definitions(machine, btf)
         except BtfError as error:
@@ -213,10 +219,11 @@ def _map_fds(program: Any, sources: list[Source]) -> dict[str, int]:
 def main() -> None:
     """Load, send, exit."""
     fd, slots, rows, slot_rows = (int(argument) for argument in sys.argv[1:5])
+    views = sys.argv[5].split(",")
     with socket.socket(fileno=fd) as parent:
         try:
             sizes = {"MAX_SLOTS": slots, "MAX_ROWS": rows, "SLOT_ROWS": slot_rows}
-            definitions, sources, missing = _definitions(platform.machine(), sizes)
+            definitions, sources, missing = _definitions(platform.machine(), sizes, views)
             program = _compile(definitions, sources)
             programs, problems = _load(program, sources)
             maps = _map_fds(program, sources)

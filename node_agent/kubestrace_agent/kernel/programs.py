@@ -5,13 +5,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from kubestrace_agent.kernel import bpf
 from kubestrace_agent.kernel.maps import Maps
-from kubestrace_agent.kernel.sources import TAILS, TRACEPOINTS
+from kubestrace_agent.kernel.sources import TAILS, TRACEPOINTS, VIEWS
 
 # Half a second on a machine, a minute on an emulated one that is busy.
 _LOAD_TIMEOUT_SECONDS = 180
@@ -47,9 +47,9 @@ class Programs:
     _called: set[str]
 
     @classmethod
-    def load(cls, *, max_slots: int, max_rows: int, slot_rows: int) -> Self:
+    def load(cls, *, max_slots: int, max_rows: int, slot_rows: int, views: Iterable[str] = tuple(VIEWS)) -> Self:
         """Starts the probe and takes what it made. Raises UnsupportedKernelError."""
-        message, fds = _ask_probe(max_slots, max_rows, slot_rows)
+        message, fds = _ask_probe(max_slots, max_rows, slot_rows, ",".join(views))
         told = json.loads(message)
         if "reason" in told:
             raise UnsupportedKernelError(told["reason"], told["message"])
@@ -178,14 +178,14 @@ class Programs:
         self.maps.close()
 
 
-def _ask_probe(*numbers: int) -> tuple[bytes, list[int]]:
+def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
     """Runs the probe in a child process: what it says, and the file descriptors that it hands over."""
     ours, childs = socket.socketpair()
     with ours:
         ours.settimeout(_LOAD_TIMEOUT_SECONDS)
         child = subprocess.Popen(
             # -P: nothing is imported from the folder that we happen to run in.
-            [sys.executable, "-P", *PROBE, *map(str, (childs.fileno(), *numbers))],
+            [sys.executable, "-P", *PROBE, *map(str, (childs.fileno(), *arguments))],
             pass_fds=[childs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

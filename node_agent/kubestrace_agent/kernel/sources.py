@@ -31,6 +31,8 @@ class Source:
     uses: str = ""
     # Whether this kernel has a use for it at all.
     useful: Callable[[Btf], bool] = lambda _btf: True
+    # The view without which nobody has a use for it; "": it is always compiled. Compiling all takes three seconds.
+    view: str = ""
     # In words, for "... cannot be told: ".
     what: str = ""
     # Functions without which nothing works.
@@ -92,7 +94,9 @@ CALLS = Source(
     file="calls.bpf.c",
     hooks={},
     maps=("call_shapes",),
-    definitions=lambda machine, btf: call_offsets.definitions(machine, btf) | {"DETAILS": 1},
+    definitions=lambda machine, btf: (
+        call_offsets.definitions(machine, btf) | {"DETAILS": 1, "PAGE_SIZE": mmap.PAGESIZE}
+    ),
 )
 VIEWS = {
     "cpu_time": Source(
@@ -101,6 +105,7 @@ VIEWS = {
         tails={"on_cpu_exit": "after_each_exit", "on_cpu_enter": "after_each_enter"},
         maps=("cpu_slots", "cpu_accounts", "cpu_walk"),
         definitions=cpu_offsets.definitions,
+        view="cpu_time",
         what="CPU time",
     ),
     "slow_calls": Source(
@@ -108,8 +113,8 @@ VIEWS = {
         hooks={},
         tails={"on_slow_exit": "after_slow"},
         maps=("slow_slots", "slow_rings", "first_slow_ring", "slow_scratch", "after_slow_call"),
-        definitions=lambda _machine, _btf: {"PAGE_SIZE": mmap.PAGESIZE},
         uses="calls.bpf.c",
+        view="slow_calls",
         what="Slow calls",
     ),
     "slow_stacks": Source(
@@ -120,6 +125,7 @@ VIEWS = {
         iterators=("bpf_iter__bpf_map", "bpf_iter__task_vma"),
         definitions=stack_offsets.definitions,
         uses="views/slow_calls.bpf.c",
+        view="slow_stacks",
         what="Stacks of slow calls",
     ),
     "processes": Source(
@@ -133,6 +139,7 @@ VIEWS = {
         definitions=process_offsets.definitions,
         uses="calls.bpf.c",
         iterators=("tell_processes",),
+        view="processes",
         what="Processes",
     ),
     "errors": Source(
@@ -141,6 +148,7 @@ VIEWS = {
         tails={"on_error": "after_error"},
         maps=("error_slots", "error_times", "error_scratch", "error_rings", "first_error_ring"),
         uses="calls.bpf.c",
+        view="errors",
         what="Errors",
     ),
 }
@@ -151,6 +159,7 @@ CPU_WALK = Source(
     maps=(),
     iterators=("walk_clocks",),
     uses="views/cpu_time.bpf.c",
+    view="cpu_time",
     what="CPU time",
 )
 SOURCES = (TARGETS, ROWS, COUNTING, WAITS, AGAIN, CALLS, TASKS, *VIEWS.values(), CPU_WALK)

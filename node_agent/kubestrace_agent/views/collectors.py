@@ -49,6 +49,12 @@ class Collector(Protocol):
         """Put what is held into a report that has its counts."""
 
 
+def needed(views: agent_pb2.Views) -> list[str]:
+    """Give the views of the kernel's (kernel.sources.VIEWS) that serve what is asked for."""
+    asked = [name for name in ("slow_calls", "processes", "cpu_time", "errors") if views.HasField(name)]
+    return [*asked, "slow_stacks"] if views.slow_calls.stacks else asked
+
+
 def collectors(views: agent_pb2.Views, wanted: Wanted, names: Names) -> list[Collector]:
     """Give a collector for each view that is asked for; `wanted` are the session's system calls.
 

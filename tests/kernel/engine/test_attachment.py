@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from engine_runs import Runs, links
 
+from kubestrace_agent.kernel.programs import Programs
+from kubestrace_agent.kernel.sources import VIEWS
 from kubestrace_agent.kernel.tracer import NodeFullError, Tracer
 
 
@@ -105,3 +107,16 @@ def test_without_rights_the_reason_is_ours(tmp_path: Path) -> None:
     assert reason == "MissingCapabilities"
     assert "BPF and PERFMON" in message
     assert "super-user" not in message + done.stderr
+
+
+@pytest.mark.parametrize("view", [*VIEWS, ""])
+def test_each_view_can_be_loaded_without_the_others(view: str) -> None:
+    """As local mode does, for which all of them take too long; what is not loaded says so."""
+    asked = {view, *(["slow_calls"] if view == "slow_stacks" else [])}
+    loaded = Programs.load(max_slots=3, max_rows=1024, slot_rows=640, views=asked)
+    try:
+        for name, source in VIEWS.items():
+            assert all((program in loaded.fds) == (name in asked) for program in source.programs), name
+            assert all((program in loaded.problems) == (name not in asked) for program in source.programs), name
+    finally:
+        loaded.close()

@@ -59,7 +59,7 @@ def tracer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTracer:
 @pytest.fixture
 def process() -> Iterator[int]:
     """Start a process that ends by itself after a moment."""
-    started = subprocess.Popen(["sleep", "1"])
+    started = subprocess.Popen(["sleep", "2"])
     yield started.pid
     started.wait()
 
@@ -118,7 +118,7 @@ def test_a_kernel_that_cannot_trace_is_told_in_one_line(
 ) -> None:
     """The engine's own sentence, on standard error, with exit code 1."""
 
-    def refuse(max_containers: int) -> None:
+    def refuse(**_: object) -> None:
         raise UnsupportedKernelError("NotPermitted", "loading programs takes root: use sudo")
 
     monkeypatch.setattr(local.Tracer, "load", refuse)
