@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,17 @@ def tracer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTracer:
 
 @pytest.fixture
 def process() -> Iterator[int]:
-    """Start a process that ends by itself after a moment."""
-    started = subprocess.Popen(["sleep", "2"])
+    """Start a process that ends by itself after a moment.
+
+    Popen returns when the kernel closes its pipe to the child, and that is before execve gives the
+    child its new name: a test that is quick would see the name of this one.
+    """
+    started = subprocess.Popen(["sleep", "1"])
+    comm = Path(f"/proc/{started.pid}/comm")
+    deadline = time.monotonic() + 5
+    while comm.read_text(encoding="ascii") != "sleep\n":
+        assert time.monotonic() < deadline, "the child did not become sleep within 5 s"
+        time.sleep(0.001)
     yield started.pid
     started.wait()
 
