@@ -6,14 +6,11 @@ from dataclasses import dataclass, field, replace
 from kubestrace_agent.kernel.counts import EarlyCall, RawCounts, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, errno_name, name, names, waits
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.histograms import BUCKETS, LINEAR, PER_OCTAVE, bucket_index
 
 # Returns that the kernel turns into a restart or EINTR before the program sees them (Linux include/linux/errno.h:
 # ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK).
 RESTARTS = frozenset({512, 513, 514, 516})
-# Histogram of agent.proto.
-_LINEAR = 16
-_PARTS = 8
-_BUCKETS = 320
 _IO_URING = frozenset({"io_uring_setup", "io_uring_enter"})
 
 
@@ -99,7 +96,7 @@ def without_lengths(rows: Mapping[SyscallKey, Row], calls: Sequence[EarlyCall]) 
         return rows
     changed = dict(rows)
     for call in calls:
-        row, bucket = changed.get(call.key, _NOTHING), bucket_of(call.length_ns)
+        row, bucket = changed.get(call.key, _NOTHING), bucket_index(call.length_ns)
         changed[call.key] = replace(
             row,
             total_ns=row.total_ns + call.length_ns,
@@ -163,18 +160,10 @@ def _longest(row: Row, since_epoch: int, buckets: dict[int, int]) -> int:
     return min(max(longest, low), high) if high else max(longest, low)
 
 
-def bucket_of(value: int) -> int:
-    """The histogram bucket of a length in nanoseconds, as agent.proto has it."""
-    if value < _LINEAR:
-        return value
-    high = value.bit_length() - 1
-    return min(_LINEAR + (high - 4) * _PARTS + (value >> (high - 3) & _PARTS - 1), _BUCKETS - 1)
-
-
 def bucket_bounds(index: int) -> tuple[int, int]:
     """Smallest and largest value of a histogram bucket; the last one has no largest (0)."""
-    if index < _LINEAR:
+    if index < LINEAR:
         return index, index
-    octave, part = divmod(index - _LINEAR, _PARTS)
-    low = (_PARTS + part) << (octave + 1)
-    return low, 0 if index == _BUCKETS - 1 else low + (1 << (octave + 1)) - 1
+    octave, part = divmod(index - LINEAR, PER_OCTAVE)
+    low = (PER_OCTAVE + part) << (octave + 1)
+    return low, 0 if index == BUCKETS - 1 else low + (1 << (octave + 1)) - 1

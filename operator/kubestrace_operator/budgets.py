@@ -1,9 +1,10 @@
 """The view `cpuTime`: where the time of threads went, added up. Pure; used by merge, and by shares for the status."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from kubestrace_operator import histograms
 from kubestrace_protos.v1 import agent_pb2
 
 
@@ -69,11 +70,6 @@ def add(parts: Iterable[Budget]) -> Budget:
         total.uncounted_kernel_ns += part.uncounted_kernel_ns
         total.uncounted_waiting_ns += part.uncounted_waiting_ns
         total.other_ns += part.other_ns
-        _add_into(total.kernel, part.kernel)
-        _add_into(total.waiting, part.waiting)
+        histograms.add_into(total.kernel, part.kernel)
+        histograms.add_into(total.waiting, part.waiting)
     return total
-
-
-def _add_into(total: dict[CallKey, int], more: Mapping[CallKey, int]) -> None:
-    for key, nanoseconds in more.items():
-        total[key] = total.get(key, 0) + nanoseconds

@@ -5,19 +5,13 @@ each, from there an octave has 8, so a bucket is at most 12.5 % wide and its mid
 """
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-LINEAR = 16
-PER_OCTAVE = 8
-BUCKETS = 320
+from kubestrace_protos.v1.histograms import BUCKETS, LINEAR, PER_OCTAVE, bucket_index
 
+__all__ = ["BUCKETS", "add_into", "bucket_bounds", "bucket_index", "percentile"]
 
-def bucket_index(value_ns: int) -> int:
-    """Return the bucket that counts a value; the last one also takes everything longer."""
-    if value_ns < LINEAR:
-        return max(value_ns, 0)
-    exponent = value_ns.bit_length() - 1
-    below_highest = (value_ns >> (exponent - 3)) & (PER_OCTAVE - 1)
-    return min(LINEAR + (exponent - 4) * PER_OCTAVE + below_highest, BUCKETS - 1)
+_Key = TypeVar("_Key")
 
 
 def bucket_bounds(index: int) -> tuple[int, int]:
@@ -28,6 +22,12 @@ def bucket_bounds(index: int) -> tuple[int, int]:
     width = 1 << (octave + 1)
     low = (PER_OCTAVE + part) * width
     return low, low + width - 1
+
+
+def add_into(total: dict[_Key, int], more: Mapping[_Key, int]) -> None:
+    """Add the counts of one histogram, or of any other sums by key, to another's."""
+    for key, count in more.items():
+        total[key] = total.get(key, 0) + count
 
 
 def percentile(histogram: Mapping[int, int], percent: int, max_ns: int) -> int:

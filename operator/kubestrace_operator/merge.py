@@ -4,7 +4,7 @@ A report is a full snapshot, so of one agent only the latest counts; reports of 
 added. Adding is associative and commutative: the order in which reports come does not matter.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -14,7 +14,7 @@ from kubestrace_operator.processes import Processes
 from kubestrace_operator.single_calls import SlowCallRow, UnreturnedRow, oldest, slowest
 from kubestrace_protos.v1 import agent_pb2
 
-_Key = TypeVar("_Key")
+_Part = TypeVar("_Part")
 
 
 class SyscallKey(NamedTuple):
@@ -229,14 +229,9 @@ def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
         sum_row.max_ns = max(sum_row.max_ns, row.max_ns)
         sum_row.cpu_ns += row.cpu_ns
         sum_row.runnable_ns += row.runnable_ns
-        _count_into(sum_row.errnos, row.errnos)
-        _count_into(sum_row.latency, row.latency)
+        histograms.add_into(sum_row.errnos, row.errnos)
+        histograms.add_into(sum_row.latency, row.latency)
     return total
-
-
-def _count_into(total: dict[_Key, int], more: Mapping[_Key, int]) -> None:
-    for key, count in more.items():
-        total[key] = total.get(key, 0) + count
 
 
 def _count(rows: dict[SyscallKey, SyscallRow], counts: agent_pb2.SyscallCounts) -> None:
@@ -298,22 +293,18 @@ def _both(one: ContainerRow, other: ContainerRow) -> ContainerRow:
         errors=one.errors + other.errors,
         total_ns=one.total_ns + other.total_ns,
         wait_ns=one.wait_ns + other.wait_ns,
-        timeline=_both_timelines(one.timeline, other.timeline),
+        timeline=_sum_of(timelines.add, one.timeline, other.timeline),
         # A call is in one agent's last report and in the next one's too: it is one call.
         unreturned_calls=later.unreturned_calls,
         unreturned=later.unreturned,
-        budget=_both_budgets(one.budget, other.budget),
+        budget=_sum_of(budgets.add, one.budget, other.budget),
     )
 
 
-def _both_timelines(one: timelines.Timeline | None, other: timelines.Timeline | None) -> timelines.Timeline | None:
-    kept = [each for each in (one, other) if each is not None]
-    return timelines.add(kept) if kept else None
-
-
-def _both_budgets(one: budgets.Budget | None, other: budgets.Budget | None) -> budgets.Budget | None:
-    kept = [each for each in (one, other) if each is not None]
-    return budgets.add(kept) if kept else None
+def _sum_of(add_up: Callable[[list[_Part]], _Part], *parts: _Part | None) -> _Part | None:
+    """Return the sum of those parts that are there."""
+    kept = [each for each in parts if each is not None]
+    return add_up(kept) if kept else None
 
 
 def _progress(row: ContainerRow) -> tuple[bool, int, int, bytes, int, bytes]:

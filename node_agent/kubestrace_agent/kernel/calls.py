@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from kubestrace_agent.kernel import layout
 from kubestrace_agent.kernel.counts import RawCall, RawStack
 from kubestrace_agent.kernel.maps import Maps
-from kubestrace_agent.syscalls import DESCRIPTOR_WAITS, WAITS, SyscallKey, arguments, names
+from kubestrace_agent.syscalls import DESCRIPTOR_WAITS, WAITS, arguments, names
 
 # struct call without its text.
 _RECORD = struct.Struct("=QQQQ6QqIIiIIIII2I2II16s16s")
@@ -62,7 +62,7 @@ def parsed(
     values, result = tuple(rest[:6]), rest[6]
     generation, abi, number, _, tid, pid, inner_tid, inner_pid, first, second, *modes = rest[7:19]
     _, thread, process = rest[19:22]
-    key = SyscallKey(abis[abi & layout.ABI_MASK], number, bool(abi & layout.WAITED))
+    key = layout.syscall_key(abis, abi, number)
     text = record[_RECORD.size :]
     call = RawCall(
         key=key,

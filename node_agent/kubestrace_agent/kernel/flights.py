@@ -1,12 +1,15 @@
 """The calls that tasks are inside of now, from the walk over all tasks. Owned by tracer."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel import calls as single_calls
 from kubestrace_agent.kernel import layout
 from kubestrace_agent.kernel.counts import InFlight
 from kubestrace_agent.kernel.programs import Programs
-from kubestrace_agent.syscalls import SyscallKey
+
+if TYPE_CHECKING:
+    from kubestrace_agent.syscalls import SyscallKey
 
 
 class Flights:
@@ -28,7 +31,7 @@ class Flights:
         while at < len(told):
             start, since, generation, abi, number, tid, pid, seen, size = layout.IN_FLIGHT.unpack_from(told, at)
             at += layout.IN_FLIGHT.size + size
-            key = SyscallKey(self._abis[abi & layout.ABI_MASK], number, bool(abi & layout.WAITED))
+            key = layout.syscall_key(self._abis, abi, number)
             if not start:
                 start = min(before.get((generation, tid, key), since), since)
                 self._known[generation, tid, key] = start

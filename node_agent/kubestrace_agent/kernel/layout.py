@@ -1,6 +1,9 @@
 """The structs of syscalls.h, for Python. tracer compares the sizes with the loaded maps'."""
 
 import struct
+from collections.abc import Sequence
+
+from kubestrace_agent.syscalls import SyscallKey
 
 CONFIG_SIZE = 16 + 4 * 16 + 8 + 8
 # As indexes of 32-bit items.
@@ -41,6 +44,11 @@ GROUP = 8
 # struct row: total_ns, max_ns[2], epochs[2], untimed, unmatched, used; then errnos and buckets as u32.
 ROW_START = struct.Struct("=QQQIIIIQ")
 ROW_SIZE = ROW_START.size + 4 * (ERRNOS + BUCKETS)
+
+
+def syscall_key(abis: Sequence[str], abi: int, number: int) -> SyscallKey:
+    """The call of a struct's abi, with the flag WAITED, and nr; `abis` as abi_names gives them."""
+    return SyscallKey(abis[abi & ABI_MASK], number, bool(abi & WAITED))
 
 
 def errno_at(index: int) -> int:

@@ -47,6 +47,14 @@ class Ring:
         """How many bytes wait to be read."""
         return int.from_bytes(self._producer[:8], "little") - int.from_bytes(self._consumer[:8], "little")
 
+    def part(self, parties: int, cpus: int, record_bytes: int) -> int:
+        """How many bytes each of some may fill until it is read again, of a ring that is empty now: equal parts.
+
+        Each CPU may begin its last record while others do: a part is passed by so much at most, and kept shorter by it.
+        """
+        record = record_bytes + 2 * HEAD_BYTES
+        return max(record, self.bytes // parties - cpus * record)
+
     @property
     def memory(self) -> mmap.mmap:
         """What `places` are in."""

@@ -162,7 +162,7 @@ class CpuTime:
         for row, parts in rows.items():
             owner, _, _, abi, number = layout.HEAD.unpack_from(self._heads, row * layout.HEAD.size)
             if owner == generation:
-                found[SyscallKey(self._abis[abi & layout.ABI_MASK], number, bool(abi & layout.WAITED))] = parts
+                found[layout.syscall_key(self._abis, abi, number)] = parts
         return found
 
     def _accounts(self) -> dict[int, dict[int, CpuParts]]:

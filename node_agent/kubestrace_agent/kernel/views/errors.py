@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from kubestrace_agent.kernel import bpf, calls, layout
 from kubestrace_agent.kernel.counts import ErrorsWanted, ErrorTimes, RawErrors
 from kubestrace_agent.kernel.programs import Programs
-from kubestrace_agent.kernel.rings import HEAD_BYTES, Ring
-from kubestrace_agent.syscalls import SyscallKey
+from kubestrace_agent.kernel.rings import Ring
 
 # struct error_slot: generation, since_ns, room, lost, kinds.
 _SLOT = struct.Struct("=QQqQQ")
@@ -85,7 +84,7 @@ class Errors:
             slot = self._slots_of.get(generation)
             if slot is not None and bpf.lookup(self._programs.maps.fd("error_times"), key, value):
                 first, last, abi, nr = _TIMES.unpack(value.raw)
-                called = SyscallKey(self._abis[abi & layout.ABI_MASK], nr, bool(abi & layout.WAITED))
+                called = layout.syscall_key(self._abis, abi, nr)
                 found[slot].times.append(ErrorTimes(called, number, first, last))
         return found
 
@@ -120,10 +119,8 @@ class Errors:
             self._ring = None
 
     def _deal_out(self) -> None:
-        """Equal parts of the ring, which is empty now; each CPU may begin its last record while others do."""
         if not self._lost_before or self._ring is None:
             return
-        record = calls.RECORD_BYTES + 2 * HEAD_BYTES
-        part = max(record, self._ring.bytes // len(self._lost_before) - self._programs.maps.cpus * record)
+        part = self._ring.part(len(self._lost_before), self._programs.maps.cpus, calls.RECORD_BYTES)
         for slot in self._lost_before:
             self._slots[slot * _WORDS + 2] = part

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from kubestrace_agent.kernel import layout
 from kubestrace_agent.kernel.counts import RawExec, RawProcesses, RawThread, Used
 from kubestrace_agent.kernel.programs import Programs
-from kubestrace_agent.kernel.rings import HEAD_BYTES, Ring
-from kubestrace_agent.syscalls import SyscallKey
+from kubestrace_agent.kernel.rings import Ring
 
 # struct thread up to its uses: told, generation, begin_ns, start_ns, told_ns, slot, begin_tid, table, flags, status,
 # tid, pid, parent, inner_tid, inner_pid, inner_parent, used, name, process, file, argument.
@@ -151,11 +150,9 @@ class Processes:
         self._read.clear()
 
     def _deal_out(self) -> None:
-        """Equal parts of the ring, which is empty now; each CPU may begin its last record while others do."""
         if not self._before or self._ring is None:
             return
-        record = _THREAD_BYTES + 2 * HEAD_BYTES
-        part = max(record, self._ring.bytes // len(self._before) - self._programs.maps.cpus * record)
+        part = self._ring.part(len(self._before), self._programs.maps.cpus, _THREAD_BYTES)
         for slot in self._before:
             self._slots[slot * _WORDS + 1] = part
 
@@ -242,7 +239,7 @@ class Processes:
             if (total_ns, calls) != (before[2], before[0] & _32_BITS):
                 more = (calls - before[0]) & _32_BITS, (errors - before[1]) & _32_BITS
                 read.uses[row] = before[0] + more[0], before[1] + more[1], total_ns
-                key = SyscallKey(self._abis[abi & layout.ABI_MASK], number, bool(abi & layout.WAITED))
+                key = layout.syscall_key(self._abis, abi, number)
                 yield Used(key, *more, total_ns - before[2])
 
     def _end_gone(self, known: set[_Id], found: dict[int, RawProcesses]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from kubestrace_agent.kernel import calls
 from kubestrace_agent.kernel.counts import Floors, RawCall
 from kubestrace_agent.kernel.programs import Programs
-from kubestrace_agent.kernel.rings import HEAD_BYTES, Ring
+from kubestrace_agent.kernel.rings import Ring
 from kubestrace_agent.kernel.views import stacks
 from kubestrace_agent.kernel.views.stacks import SlowStacks
 
@@ -150,14 +150,11 @@ class SlowCalls:
         return self._slots[at + 2] + self._slots[at + 3]
 
     def _deal_out(self) -> None:
-        """Equal parts of the ring, which is empty now, each one half for calls that work.
-
-        Each CPU may begin its last record while others do: a part is passed by so much at most, and kept shorter by it.
-        """
+        """Each slot gets two parts, one for calls that work."""
         if not self._lost_before or self._ring is None:
             return
-        record = calls.RECORD_BYTES + stacks.RECORD_BYTES + 2 * HEAD_BYTES
-        part = max(record, self._ring.bytes // len(self._lost_before) // 2 - self._programs.maps.cpus * record)
+        record_bytes = calls.RECORD_BYTES + stacks.RECORD_BYTES
+        part = self._ring.part(2 * len(self._lost_before), self._programs.maps.cpus, record_bytes)
         for slot in self._lost_before:
             at = slot * _SLOT.size // 8 + 4
             self._slots[at] = self._slots[at + 1] = part
