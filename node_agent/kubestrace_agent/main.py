@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubestrace_agent import admission, cgroups, cri, server, settings
+from kubestrace_agent import admission, cgroups, cri, memory, server, settings
 from kubestrace_agent.certificates import CertificateError, Certificates
 from kubestrace_agent.containers import NodeResolver
 from kubestrace_agent.health import Health
@@ -100,6 +100,7 @@ async def _serve(
         listener = server.Server(server.AgentService(traces, description), certificates=certificates)
         port = await listener.start(chosen.listen)
         _log.info("agent %s of node %s serves on port %d", description.agent_id, chosen.node_name, port)
+        memory.collect_rarely()
         ready.set()
         await health_server.set_serving(serving=True)
         await stop.wait()

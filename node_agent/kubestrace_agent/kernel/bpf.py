@@ -138,8 +138,9 @@ def lookup_all(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes,
         result = _lib().bpf_map_lookup_batch(fd, here, place, keys, values, ctypes.byref(count), None)
         if result != -2:  # ENOENT: these were the last
             _check(result, "BPF_MAP_LOOKUP_BATCH")
+        all_keys, all_values = keys.raw, values.raw
         for n in range(count.value):
-            yield keys.raw[n * key_size : (n + 1) * key_size], values.raw[n * value_size : (n + 1) * value_size]
+            yield all_keys[n * key_size : (n + 1) * key_size], all_values[n * value_size : (n + 1) * value_size]
         if result:
             return
         here = place

@@ -6,7 +6,7 @@ Owned by tracer.
 import ctypes
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from kubestrace_agent.kernel import bpf, layout
 from kubestrace_agent.kernel.counts import EarlyCall
@@ -20,6 +20,7 @@ from kubestrace_agent.syscalls import SyscallKey
 _LATE_NS = 50_000_000
 # Calls that are told apart end soon after a trace has joined: what met some is read again.
 _SETTLING_READS = 8
+_NONE: Mapping[int, int] = {}
 
 
 class Reader:
@@ -66,8 +67,10 @@ class Reader:
             generation, abi, number = self._rows.owner(row)
             slot = slots.get(generation)
             if slot is not None:
-                reading = slot.readings.setdefault(self._key(abi, number), Reading())
-                reading.take(self._rows.read(row), odd.get((generation, row), {}))
+                reading = slot.readings.get(row)
+                if reading is None:
+                    reading = slot.readings[row] = Reading(self._key(abi, number))
+                reading.take(self._rows.read(row), odd.get((generation, row), _NONE))
 
     def _read_early(self, slots: dict[int, Slot]) -> bool:
         """Whether any came."""
@@ -91,4 +94,4 @@ class Reader:
         return found
 
     def _key(self, abi: int, number: int) -> SyscallKey:
-        return SyscallKey(self._abis[abi & layout.ABI_MASK], number, bool(abi & layout.WAITED))
+        return layout.syscall_key(self._abis, abi, number)

@@ -1,28 +1,37 @@
 """A row's raw values on all CPUs -> exact totals since its slot was made. Pure."""
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel import layout
 from kubestrace_agent.kernel.counts import Row
+from kubestrace_agent.syscalls import SyscallKey
+
+if TYPE_CHECKING:
+    import ctypes
 
 # Of the 464 counters of a CPU few are ever used: the row says in which groups those are.
 _GROUP = struct.Struct(f"={layout.GROUP}I")
 _32_BITS = 0xFFFFFFFF
+_ERRNOS = layout.ERRNOS
 
 
 @dataclass(slots=True)
 class Reading:
     """What has been read of a row; 32-bit counters that wrapped in between are made whole."""
 
+    key: SyscallKey
     row: Row = field(default_factory=Row)
-    # Index among errnos and buckets -> calls.
-    _counters: dict[int, int] = field(default_factory=dict)
+    # Index among errnos, and among buckets -> calls.
+    _errnos: dict[int, int] = field(default_factory=dict)
+    _buckets: dict[int, int] = field(default_factory=dict)
 
-    def take(self, raw: bytes, odd_errnos: dict[int, int]) -> Row:
+    def take(self, raw: "ctypes.Array[ctypes.c_char]", odd_errnos: Mapping[int, int]) -> Row:
         """Adds a newer reading: the row's values, one after the other for each CPU; errnos counted beside them."""
         total = untimed = unmatched = 0
-        maxima = set(self.row.maxima)
+        maxima = list(self.row.maxima)
         sums: dict[int, int] = {}
         for start in range(0, len(raw), layout.ROW_SIZE):
             ns, even_max, odd_max, even_epoch, odd_epoch, cpu_untimed, cpu_unmatched, used = (
@@ -33,15 +42,15 @@ class Reading:
             total += ns
             untimed += cpu_untimed
             unmatched += cpu_unmatched
-            maxima |= {(even_epoch, even_max), (odd_epoch, odd_max)}
+            maxima += (even_epoch, even_max), (odd_epoch, odd_max)
             _add_counters(sums, used, raw, start + layout.ROW_START.size)
         self._grow(sums)
         newer = Row(
             total_ns=total,
             untimed=_grown(self.row.untimed, untimed),
             unmatched=_grown(self.row.unmatched, unmatched),
-            errnos={layout.errno_at(i): n for i, n in self._counters.items() if i < layout.ERRNOS} | odd_errnos,
-            buckets={i - layout.ERRNOS: n for i, n in self._counters.items() if i >= layout.ERRNOS},
+            errnos={**{layout.errno_at(index): calls for index, calls in self._errnos.items()}, **odd_errnos},
+            buckets=self._buckets.copy(),
             maxima=_staircase(maxima),
         )
         # The same object while nothing changes: who keeps it sees that at once.
@@ -50,15 +59,20 @@ class Reading:
         return self.row
 
     def _grow(self, sums: dict[int, int]) -> None:
-        known = self._counters
+        errnos, buckets = self._errnos, self._buckets
         for index, now in sums.items():
-            known[index] = _grown(known.get(index, 0), now)
-        if len(known) > len(sums):  # one that wrapped to zero is in no sum
-            for index in known.keys() - sums.keys():
-                known[index] = _grown(known[index], 0)
+            known, at = (buckets, index - _ERRNOS) if index >= _ERRNOS else (errnos, index)
+            before = known.get(at, 0)
+            if now != before:
+                known[at] = _grown(before, now)
+        if len(errnos) + len(buckets) > len(sums):  # one that wrapped to zero is in no sum
+            for known, first in ((errnos, 0), (buckets, _ERRNOS)):
+                for at in known:
+                    if first + at not in sums:
+                        known[at] = _grown(known[at], 0)
 
 
-def _add_counters(sums: dict[int, int], used: int, raw: bytes, start: int) -> None:
+def _add_counters(sums: dict[int, int], used: int, raw: "ctypes.Array[ctypes.c_char]", start: int) -> None:
     """Adds one CPU's counters, by rising index."""
     while used:
         lowest = used & -used
@@ -74,7 +88,7 @@ def _grown(before: int, now: int) -> int:
     return before + ((now - before) & _32_BITS)
 
 
-def _staircase(maxima: set[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _staircase(maxima: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Without those epochs that a later one has surpassed: epochs ascend, lengths fall."""
     steps: list[tuple[int, int]] = []
     for epoch, longest in sorted(maxima, reverse=True):

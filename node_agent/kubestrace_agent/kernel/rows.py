@@ -88,11 +88,11 @@ class Rows:
         generation, _, _, abi, nr = layout.HEAD.unpack_from(self._heads, 4 * self._words * row)
         return generation, abi, nr
 
-    def read(self, row: int) -> bytes:
-        """The row's values, one after the other for each possible CPU."""
+    def read(self, row: int) -> "ctypes.Array[ctypes.c_char]":
+        """The row's values, one after the other for each possible CPU; good until the next call."""
         chunk, at = divmod(row, layout.CHUNK_ROWS)
         bpf.lookup(self._chunks[chunk], bpf.key_u32(at), self._buffer)
-        return self._buffer.raw
+        return self._buffer
 
     def end(self, generation: int) -> None:
         """Takes the rows away from a slot: calls that return from now on find that their row has another owner."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kubestrace_agent.kernel.counts import EarlyCall
+from kubestrace_agent.kernel.counts import EarlyCall, Row
 from kubestrace_agent.kernel.readings import Reading
 from kubestrace_agent.syscalls import SyscallKey
 
@@ -24,7 +24,12 @@ class Slot:
     level: int | None
     lost_before: int
     early: tuple[EarlyCall, ...] = ()
-    readings: dict[SyscallKey, Reading] = field(default_factory=dict)
+    # By the number of the row.
+    readings: dict[int, Reading] = field(default_factory=dict)
+
+    def rows(self) -> dict[SyscallKey, Row]:
+        """What was read of it."""
+        return {reading.key: reading.row for reading in self.readings.values()}
 
 
 def depth(cgroup_path: Path) -> int | None:

@@ -254,7 +254,7 @@ class Tracer:
             number: RawCounts(
                 epoch=epoch,
                 time_ns=now,
-                rows={key: reading.row for key, reading in self._slots[number].readings.items()},
+                rows=self._slots[number].rows(),
                 in_flight=tuple(in_flight.get(self._slots[number].generation, ())),
                 lost_calls=self._lost[number] - self._slots[number].lost_before,
                 early=self._slots[number].early,

@@ -62,7 +62,8 @@ def names(abi: str) -> dict[int, str]:
 
 def name(key: SyscallKey) -> str:
     """Strace's name, "syscall_N" where no table has the number."""
-    return _TABLES[key.abi].get(key.number) or f"syscall_{key.number}"
+    abi, number, _ = key
+    return _TABLES[abi].get(number) or f"syscall_{number}"
 
 
 def waits(key: SyscallKey) -> bool:

@@ -10,6 +10,7 @@ from kubestrace_agent.kernel.readings import Reading
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, abi_names
 
 ABIS = abi_names("x86_64")
+KEY = SyscallKey("x86_64", 110)
 
 
 def raw(total: int = 0, maxima=((0, 0), (0, 0)), untimed: int = 0, unmatched: int = 0, counters=None) -> bytes:
@@ -28,7 +29,7 @@ def test_cpus_are_added_up() -> None:
     counters = {2: 7, layout.LOW_ERRNOS + 2: 1, layout.ERRNOS: 3, layout.ERRNOS + 319: 4}
     cpus = raw(100, ((2, 60), (1, 90)), 1, 1, counters) + raw(50, ((2, 70), (0, 0)), 2, 0, {2: 1}) + raw()
 
-    row = Reading().take(cpus, {1000: 5})
+    row = Reading(KEY).take(cpus, {1000: 5})
     assert (row.total_ns, row.untimed, row.unmatched) == (150, 3, 1)
     assert row.errnos == {2: 8, 514: 1, 1000: 5}
     assert row.buckets == {0: 3, 319: 4}
@@ -38,7 +39,7 @@ def test_cpus_are_added_up() -> None:
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=8))
 def test_counters_that_wrap_are_made_whole(steps: list[int]) -> None:
     """32 bits in the kernel, exact here, whatever was added between two readings."""
-    reading, total = Reading(), 0
+    reading, total = Reading(KEY), 0
     for step in steps:
         total += step
         row = reading.take(raw(maxima=((2, 1), (0, 0)), untimed=total & 0xFFFFFFFF, counters={200: total}), {})
@@ -49,7 +50,7 @@ def test_counters_that_wrap_are_made_whole(steps: list[int]) -> None:
 
 def test_an_earlier_row_is_not_changed_by_a_later_reading() -> None:
     """A trace keeps the row of its start."""
-    reading = Reading()
+    reading = Reading(KEY)
     first = reading.take(raw(10, ((2, 5), (1, 5)), counters={200: 1}), {})
     reading.take(raw(90, ((4, 80), (3, 5)), counters={200: 2, 201: 1}), {})
 
@@ -59,7 +60,7 @@ def test_an_earlier_row_is_not_changed_by_a_later_reading() -> None:
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=30))
 def test_the_first_maximum_after_an_epoch_is_the_longest_since(lengths: list[int]) -> None:
     """Whatever came before it, without keeping every epoch."""
-    reading = Reading()
+    reading = Reading(KEY)
     for epoch, length in enumerate(lengths, start=1):
         pair = ((epoch, length), (epoch - 1, 0)) if epoch % 2 == 0 else ((epoch - 1, 0), (epoch, length))
         row = reading.take(raw(maxima=pair), {})
@@ -96,7 +97,7 @@ def test_unknown_numbers_are_those_that_no_table_has() -> None:
 
 def test_nothing_new_is_the_same_row() -> None:
     """Rows are read once more after a change; a trace must not work them out again for that."""
-    reading = Reading()
+    reading = Reading(KEY)
     first = reading.take(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1}), {})
 
     assert reading.take(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1}), {}) is first
