@@ -48,7 +48,7 @@ static __always_inline u8 *text_of(struct call *call) {
 static __always_inline bool is_full(struct call *call) { return *(volatile u32 *)&call->used >= TEXT_BYTES; }
 
 static __always_inline void read_path(struct call *call, u64 address) {
-  long size = bpf_probe_read_user_str(text_of(call), STRING_BYTES, (void *)address);
+  long size = read_string(text_of(call), STRING_BYTES, (void *)address);
   if (size > 0) call->used += size;
 }
 
@@ -56,14 +56,14 @@ static __always_inline void read_path(struct call *call, u64 address) {
 static __always_inline void read_address(struct call *call, u64 address) {
   u8 *text = text_of(call);
   u16 family = 0;
-  if (!address || bpf_probe_read_user(&family, sizeof(family), (void *)address)) return;
+  if (!address || read_memory(&family, sizeof(family), (void *)address)) return;
   if (family == FAMILY_UNIX) {
     *(u16 *)text = family;
-    long size = bpf_probe_read_user_str(text + 2, 108, (void *)(address + 2));
+    long size = read_string(text + 2, 108, (void *)(address + 2));
     call->used += 2 + (size > 0 ? size : 0);
   } else if (family == FAMILY_IPV4) {
-    if (!bpf_probe_read_user(text, 16, (void *)address)) call->used += 16;
-  } else if (!bpf_probe_read_user(text, ADDRESS_BYTES, (void *)address)) {
+    if (!read_memory(text, 16, (void *)address)) call->used += 16;
+  } else if (!read_memory(text, ADDRESS_BYTES, (void *)address)) {
     call->used += ADDRESS_BYTES;
   }
 }

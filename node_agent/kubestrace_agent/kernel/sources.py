@@ -31,7 +31,7 @@ class Source:
     uses: str = ""
     # Whether this kernel has a use for it at all.
     useful: Callable[[Btf], bool] = lambda _btf: True
-    # The view without which nobody has a use for it; "": it is always compiled. Compiling all takes three seconds.
+    # The view without which nobody has a use for it; "": it is always compiled. Compiling all takes twice as long.
     view: str = ""
     # In words, for "... cannot be told: ".
     what: str = ""

@@ -50,7 +50,7 @@ static __always_inline u64 path_of(struct head *head, u64 regs, u32 shape) {
 static __always_inline bool has_new_path(struct error_times *times, struct head *head, u64 regs, u32 shape) {
   u64 words[HASHED_BYTES / 8] = {}, hash = 0;
   if ((shape & 15) != CAPTURE_PATH || times->paths_told >= PATHS_TOLD) return false;
-  if (bpf_probe_read_user_str(words, sizeof(words), (void *)path_of(head, regs, shape)) <= 0) return false;
+  if (read_string(words, sizeof(words), (void *)path_of(head, regs, shape)) <= 0) return false;
 #pragma unroll
   for (u32 i = 0; i < HASHED_BYTES / 8; i++) hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
   u64 bit = 1ULL << (hash >> 58), at = hash >> 54;

@@ -37,7 +37,7 @@ static __always_inline void describe(struct thread *thread, u64 task) {
   if (!memory) return; /* it has ended and given its memory back */
   u64 name = word_at(word_at(word_at(memory, PROCESS_EXE_OFFSET), CALL_DENTRY_OFFSET), CALL_NAME_OFFSET);
   bpf_probe_read_kernel_str(thread->file, sizeof(thread->file), (void *)name);
-  bpf_probe_read_user_str(thread->argument, sizeof(thread->argument), (void *)word_at(memory, PROCESS_ARGUMENTS_OFFSET));
+  read_string(thread->argument, sizeof(thread->argument), (void *)word_at(memory, PROCESS_ARGUMENTS_OFFSET));
 }
 
 static __always_inline void lose_table(struct process_slot *slot, struct thread *thread) {
@@ -187,7 +187,7 @@ int on_process_exec(struct bpf_raw_tracepoint_args *ctx) {
   exec->parent = half_at(parent, PID_OFFSET);
   exec->inner_parent = parent_number(parent, leader);
   exec->argument[0] = exec->path[0] = 0;
-  bpf_probe_read_user_str(exec->argument, sizeof(exec->argument), (void *)word_at(memory, PROCESS_ARGUMENTS_OFFSET));
+  read_string(exec->argument, sizeof(exec->argument), (void *)word_at(memory, PROCESS_ARGUMENTS_OFFSET));
   u64 path = word_at(ctx->args[2], PROCESS_FILENAME_OFFSET);
   bpf_probe_read_kernel_str(exec->path, sizeof(exec->path), (void *)path);
   if (!put(slot, exec, sizeof(*exec))) __sync_fetch_and_add(&slot->lost_execs, 1);

@@ -86,9 +86,9 @@ static __always_inline void read_user(struct slow_stack *stack, struct bpf_raw_t
   u64 pointer = word_at(ctx->args[0], POINTER_OFFSET);
   stack->stack_pointer = pointer;
   stack->frame_pointer = word_at(ctx->args[0], FRAME_OFFSET);
-  if (!bpf_probe_read_user(stack->top, sizeof(stack->top), (void *)pointer)) {
+  if (!read_memory(stack->top, sizeof(stack->top), (void *)pointer)) {
     stack->words = WORDS;
-  } else if (!bpf_probe_read_user(stack->top, sizeof(stack->top) / 8, (void *)pointer)) { /* near the stack's end */
+  } else if (!read_memory(stack->top, sizeof(stack->top) / 8, (void *)pointer)) { /* near the stack's end */
     stack->words = WORDS / 8;
   }
 #endif
