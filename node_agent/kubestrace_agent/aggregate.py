@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kubestrace_agent.kernel.counts import EarlyCall, RawCounts, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, errno_name, name, names, waits
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.histograms import BUCKETS, LINEAR, PER_OCTAVE, bucket_index
+from kubestrace_protos.v1.histograms import BUCKETS, bucket_bounds, bucket_index
 
 # Returns that the kernel turns into a restart or EINTR before the program sees them (Linux include/linux/errno.h:
 # ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK).
@@ -178,13 +178,4 @@ def _longest(row: Row, since_epoch: int, highest_bucket: int) -> int:
     """
     longest = next((ns for epoch, ns in row.maxima if epoch > since_epoch), 0)
     low, high = bucket_bounds(highest_bucket)
-    return min(max(longest, low), high) if high else max(longest, low)
-
-
-def bucket_bounds(index: int) -> tuple[int, int]:
-    """Smallest and largest value of a histogram bucket; the last one has no largest (0)."""
-    if index < LINEAR:
-        return index, index
-    octave, part = divmod(index - LINEAR, PER_OCTAVE)
-    low = (PER_OCTAVE + part) << (octave + 1)
-    return low, 0 if index == BUCKETS - 1 else low + (1 << (octave + 1)) - 1
+    return max(longest, low) if highest_bucket == BUCKETS - 1 else min(max(longest, low), high)

@@ -104,6 +104,7 @@ class Counters:
         if counter is None:
             slot = self._tracer.add_container(container.cgroup, wanted=wanted)
             counter = Counter(container.cgroup, container.cgroup_id, slot, {user: wanted})
+            _has_ended(counter)  # one that dies before the first refresh had a process
             self._counters[container.cgroup_id] = counter
             return counter, None
         counter.users[user] = wanted

@@ -7,21 +7,11 @@ each, from there an octave has 8, so a bucket is at most 12.5 % wide and its mid
 from collections.abc import Mapping
 from typing import TypeVar
 
-from kubestrace_protos.v1.histograms import BUCKETS, LINEAR, PER_OCTAVE, bucket_index
+from kubestrace_protos.v1.histograms import BUCKETS, bucket_bounds, bucket_index
 
 __all__ = ["BUCKETS", "add_into", "bucket_bounds", "bucket_index", "percentile"]
 
 _Key = TypeVar("_Key")
-
-
-def bucket_bounds(index: int) -> tuple[int, int]:
-    """Return the smallest and the largest value of a bucket, in nanoseconds, both included."""
-    if index < LINEAR:
-        return index, index
-    octave, part = divmod(index - LINEAR, PER_OCTAVE)
-    width = 1 << (octave + 1)
-    low = (PER_OCTAVE + part) * width
-    return low, low + width - 1
 
 
 def add_into(total: dict[_Key, int], more: Mapping[_Key, int]) -> None:

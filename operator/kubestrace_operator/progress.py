@@ -77,7 +77,10 @@ def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str
     if trust.gaps:
         missing.append(("TimeMissing", f"{_many(len(trust.gaps), 'span')} of time not counted; see trust.gaps."))
     if trust.lost_calls:
-        missing.append(("CallsLost", f"{_many(trust.lost_calls, 'call')} lost because a kernel table was full."))
+        sentence = (
+            f"{_many(trust.lost_calls, 'call')} not counted: the kernel had no room or no turn; see trust.lostCalls."
+        )
+        missing.append(("CallsLost", sentence))
     if trust.skipped_calls:
         sentence = f"{_many(trust.skipped_calls, 'call')} of these nodes skipped by the kernel; see trust.skippedCalls."
         missing.append(("CallsSkipped", sentence))

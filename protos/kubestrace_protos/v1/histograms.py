@@ -12,3 +12,13 @@ def bucket_index(value_ns: int) -> int:
     exponent = value_ns.bit_length() - 1
     below_highest = (value_ns >> (exponent - 3)) & (PER_OCTAVE - 1)
     return min(LINEAR + (exponent - 4) * PER_OCTAVE + below_highest, BUCKETS - 1)
+
+
+def bucket_bounds(index: int) -> tuple[int, int]:
+    """Return the smallest and the largest value of a bucket, both included; the last one also has longer ones."""
+    if index < LINEAR:
+        return index, index
+    octave, part = divmod(index - LINEAR, PER_OCTAVE)
+    width = 1 << (octave + 1)
+    low = (PER_OCTAVE + part) * width
+    return low, low + width - 1

@@ -1,13 +1,9 @@
 """Two snapshots and what lies between them."""
 
-from itertools import pairwise
-
-from hypothesis import given
-from hypothesis import strategies as st
-
-from kubestrace_agent.aggregate import Since, bucket_bounds, difference
+from kubestrace_agent.aggregate import Since, difference
 from kubestrace_agent.kernel.counts import InFlight, RawCounts, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey
+from kubestrace_protos.v1.histograms import bucket_index
 
 READ, GETPID, OLD_GETPID = SyscallKey("x86_64", 0), SyscallKey("x86_64", 39), SyscallKey("i386", 20)
 
@@ -102,32 +98,6 @@ def test_the_maximum_is_of_the_traces_own_time() -> None:
 def test_lost_calls_are_those_since_the_start() -> None:
     """What did not fit before the trace is not its loss."""
     assert between(RawCounts(lost_calls=5), RawCounts(lost_calls=12)).trust.lost_calls == 7
-
-
-def bucket_index(value: int) -> int:
-    """The formula of agent.proto, word by word."""
-    if value < 16:
-        return value
-    high = value.bit_length() - 1
-    return 319 if high >= 42 else 16 + (high - 4) * 8 + ((value >> (high - 3)) & 7)
-
-
-@given(st.integers(0, 2**44))
-def test_every_value_lies_within_its_buckets_bounds(value: int) -> None:
-    """The bounds undo the formula, and the middle of a bucket is within 6.25 % of every value in it."""
-    low, high = bucket_bounds(bucket_index(value))
-
-    assert low <= value
-    if high:
-        assert value <= high
-        assert abs((low + high) / 2 - value) <= 0.0625 * value
-
-
-def test_buckets_follow_each_other_without_a_gap() -> None:
-    """Each begins where the one before it ends."""
-    bounds = [bucket_bounds(index) for index in range(320)]
-
-    assert all(later[0] == earlier[1] + 1 for earlier, later in pairwise(bounds))
 
 
 def test_a_growing_difference_is_the_same_as_a_new_one() -> None:

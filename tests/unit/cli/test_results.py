@@ -118,7 +118,7 @@ def test_everything_that_is_missing_is_said_below_the_table() -> None:
     """Lost, unmatched and unreturned calls and io_uring each have their sentence."""
     text = results.table(document(OPENAT, lost_calls=4, unmatched_calls=3, unreturned_calls=2, io_uring=True))
 
-    assert "NOT COMPLETE: 4 calls lost" in text
+    assert "NOT COMPLETE: 4 calls not counted" in text
     assert "Under way when counting began: 3," in text
     assert "Not returned when counting ended: 2," in text
     assert "io_uring is in use" in text

@@ -12,6 +12,26 @@ from kubestrace_operator import histograms
 LENGTHS = st.integers(min_value=0, max_value=2**42 - 1)
 
 
+def formula(value: int) -> int:
+    """As agent.proto has it, word by word."""
+    if value < 16:
+        return value
+    high = value.bit_length() - 1
+    return 319 if high >= 42 else 16 + (high - 4) * 8 + ((value >> (high - 3)) & 7)
+
+
+@given(st.integers(0, 2**44))
+def test_the_bucket_is_that_of_the_formula(value: int) -> None:
+    """Both sides and the kernel's programs count by it."""
+    assert histograms.bucket_index(value) == formula(value)
+
+
+@given(LENGTHS)
+def test_the_middle_of_a_bucket_is_near_its_values(value: int) -> None:
+    """Within 6.25 %."""
+    assert abs(sum(histograms.bucket_bounds(histograms.bucket_index(value))) / 2 - value) <= 0.0625 * value
+
+
 @given(LENGTHS)
 def test_a_value_lies_within_its_bucket(value: int) -> None:
     """The bounds of the bucket that counts a value hold it."""
