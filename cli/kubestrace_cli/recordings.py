@@ -22,6 +22,8 @@ _FIRST_BUCKET_NS = 100_000_000
 _TICK_SECONDS = 0.5
 # Where stacks are asked for: what a process has mapped must be read before it ends.
 _STACKS_SECONDS = 0.1
+# A thread returns once from the call that it was in.
+_SETTLING_READS = 4
 _Phase = agent_pb2.ContainerState.Phase
 
 
@@ -50,20 +52,23 @@ class Recording:
         self._unreturned = Unreturned(None, wanted=wanted, paths=True)
         try:
             if target.by_process:
-                self._slot = tracer.add_process(target.host_pid, wanted=wanted)
+                self._slot = tracer.reserve_process(target.host_pid, wanted=wanted)
             else:
-                self._slot = tracer.add_container(target.cgroup, wanted=wanted)
+                self._slot = tracer.reserve_container(target.cgroup, wanted=wanted)
         except (ProcessLookupError, FileNotFoundError) as error:
             raise TargetError(f"{target.name} has just ended") from error
         self._collectors = collectors(views or agent_pb2.Views(), wanted, Names(Naming(Roots(others=[Path("/")]))))
         for collector in self._collectors:
             collector.begin(time.monotonic_ns(), 0)
             tracer.want(collector.view, self._slot, collector.wanted)
-            self._collect(collector)
         self._skipped_before = tracer.skipped_calls
         self._cpu_start = time.process_time()
         self._start_ns = time.monotonic_ns()
         self.start_unix_ns = time.time_ns()
+        # After the views: what they tell are the calls that are counted.
+        tracer.begin(self._slot)
+        for collector in self._collectors:
+            self._collect(collector)
         self.end_unix_ns = 0
         self._counts = RawCounts()
         self._grows = duration_seconds is None
@@ -118,8 +123,14 @@ class Recording:
 
     def finish(self, end_reason: agent_pb2.EndReason) -> agent_pb2.Report:
         """Read the counters for the last time, stop counting, and return the final report."""
-        self.read()
+        self._tracer.set_wanted(self._slot, frozenset())
         self.end_unix_ns = time.time_ns()
+        for _ in range(_SETTLING_READS):
+            before = self._counts.rows
+            self.read()
+            # Else calls that were under way may have returned after the counts were read, and before the views.
+            if self._counts.rows == before:
+                break
         cpu_seconds = time.process_time() - self._cpu_start
         millicores = round(1000 * cpu_seconds / max(self.elapsed_seconds, 1e-3))
         self._tracer.remove(self._slot)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubestrace_agent import cgroups
+from kubestrace_agent.kernel.tracer import UnsupportedKernelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -31,13 +32,18 @@ _log = logging.getLogger(__name__)
 _FRESH_SECONDS = 0.05
 # Others wait meanwhile, above all for their reports.
 _HURRY_SECONDS = 0.05
+# A thread returns once from the call that it was in.
+_SETTLING_READS = 4
 
 
 class Tracer(Protocol):
     """What is asked of kernel.tracer.Tracer."""
 
-    def add_container(self, cgroup_path: Path, *, wanted: Wanted) -> int:
-        """Begin to count a cgroup: its slot."""
+    def reserve_container(self, cgroup_path: Path, *, wanted: Wanted) -> int:
+        """Make ready to count a cgroup: its slot."""
+
+    def begin(self, slot: int) -> None:
+        """Count from now on."""
 
     def set_wanted(self, slot: int, wanted: Wanted) -> None:
         """Change what is counted."""
@@ -86,6 +92,19 @@ class Counter:
     was_populated: bool = False
 
 
+@dataclass(frozen=True)
+class Acquired:
+    """A container that is counted for a user, and since when."""
+
+    counter: Counter
+    # The counts that the user begins with; None: nothing was counted before.
+    start: RawCounts | None
+    # CLOCK_MONOTONIC.
+    begin_ns: int
+    # Views that cannot be had, and why: the counts are as good as without.
+    missing: list[tuple[Collector, Exception]]
+
+
 class Counters:
     """All containers that are counted. Every method belongs to the one thread that owns the tracer."""
 
@@ -95,26 +114,53 @@ class Counters:
         self._counters: dict[int, Counter] = {}
         self._refreshed = 0.0
 
-    def acquire(self, container: Resolved, user: str, wanted: Wanted) -> tuple[Counter, RawCounts | None]:
-        """Count a container for a user (a session's UID), and give the counts that the user begins with.
+    def acquire(self, container: Resolved, user: str, wanted: Wanted, collectors: Iterable[Collector] = ()) -> Acquired:
+        """Count a container for a user (a session's UID), and have views collected.
 
         Raises NodeFullError, and OSError when the cgroup has gone.
         """
         counter = self._counters.get(container.cgroup_id)
         if counter is None:
-            slot = self._tracer.add_container(container.cgroup, wanted=wanted)
-            counter = Counter(container.cgroup, container.cgroup_id, slot, {user: wanted})
-            _has_ended(counter)  # one that dies before the first refresh had a process
-            self._counters[container.cgroup_id] = counter
-            return counter, None
+            slot = self._tracer.reserve_container(container.cgroup, wanted=wanted)
+            counter = self._counters[container.cgroup_id] = Counter(container.cgroup, container.cgroup_id, slot)
+            begin: Callable[[Counter], RawCounts | None] = self._begin
+        else:
+            begin = self._join
         counter.users[user] = wanted
+        # The views first: what they tell are the calls that are counted.
+        missing = self._collect_all(counter, user, collectors)
+        begin_ns = time.monotonic_ns()
+        try:
+            start = begin(counter)
+        except BaseException:
+            self.release(counter, user)
+            raise
+        for view in [view for view, users in counter.collectors.items() if user in users]:
+            self._read_view(view)
+        return Acquired(counter, start, begin_ns, missing)
+
+    def _begin(self, counter: Counter) -> None:
+        self._tracer.begin(counter.slot)
+        _has_ended(counter)  # one that dies before the first refresh had a process
+
+    def _join(self, counter: Counter) -> RawCounts:
         self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
         # Also its newest counts: a report may come before the next refresh, and must not be older than its start.
         counter.counts = self._tracer.join(counter.slot)
-        return counter, counter.counts
+        return counter.counts
 
-    def collect(self, counter: Counter, user: str, collector: Collector) -> None:
-        """Collect what a view tells of a container for a user from now on. Raises UnsupportedKernelError, OSError."""
+    def _collect_all(
+        self, counter: Counter, user: str, collectors: Iterable[Collector]
+    ) -> list[tuple[Collector, Exception]]:
+        missing: list[tuple[Collector, Exception]] = []
+        for collector in collectors:
+            try:
+                self._collect(counter, user, collector)
+            except (UnsupportedKernelError, OSError) as error:
+                missing.append((collector, error))
+        return missing
+
+    def _collect(self, counter: Counter, user: str, collector: Collector) -> None:
         view = collector.view
         self._read_view(view)
         collector.begin(time.monotonic_ns(), self._tracer.lost(view, counter.slot))
@@ -125,7 +171,6 @@ class Counters:
         except BaseException:
             del users[user]
             raise
-        self._read_view(view)
 
     def _want(self, counter: Counter, view: str) -> None:
         wanted = [each.wanted for each in counter.collectors[view].values()]
@@ -169,14 +214,38 @@ class Counters:
         """Read all counters and notice what has ended; not again if that was just done, unless `fresh`."""
         if not self._counters or (not fresh and time.monotonic() - self._refreshed < _FRESH_SECONDS):
             return
-        by_slot = {counter.slot: counter for counter in self._counters.values()}
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
-        ended = [counter for counter in by_slot.values() if _has_ended(counter)]
+        ended = [counter for counter in self._counters.values() if _has_ended(counter)]
+        self._read_all()
+        self._refreshed = time.monotonic()
+        self._remove_ended(ended)
+
+    def refresh_for_the_last_time(self, user: str) -> None:
+        """As refresh, and before that an end of counting for containers that nobody else wants.
+
+        So their counts and what the views tell are the same calls, although they are not read at once.
+        """
+        own = [counter for counter in self._counters.values() if counter.users.keys() == {user}]
+        for counter in own:
+            self._tracer.set_wanted(counter.slot, frozenset())
+        self.refresh(fresh=True)
+        for _ in range(_SETTLING_READS):
+            before = [counter.counts.rows for counter in own if counter.collectors and counter.counts]
+            if not before:
+                return
+            # Calls that were under way may have returned after the counts were read, and before the views.
+            self._read_all()
+            if before == [counter.counts.rows for counter in own if counter.collectors and counter.counts]:
+                return
+
+    def _read_all(self) -> None:
+        by_slot = {counter.slot: counter for counter in self._counters.values()}
         for slot, counts in self._tracer.snapshot(by_slot).items():
             by_slot[slot].counts = counts
         for view in self._views():
             self._read_view(view)
-        self._refreshed = time.monotonic()
+
+    def _remove_ended(self, ended: Iterable[Counter]) -> None:
         for counter in ended:
             counter.ended_ns = self._clock_ns()
             self._remove(counter)

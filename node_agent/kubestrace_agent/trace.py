@@ -68,7 +68,10 @@ class Trace:
         """
         final = reason != agent_pb2.END_REASON_UNSPECIFIED
         try:
-            self.counters.refresh(fresh=final)
+            if final:
+                self.counters.refresh_for_the_last_time(self.session_uid)
+            else:
+                self.counters.refresh()
             report = self._header(reason, clock_ns())
             report.containers.extend(reports.container_report(each) for each in self.members.values())
         finally:

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
     from kubestrace_agent.containers import Resolver
-    from kubestrace_agent.counters import Counter, Tracer
-    from kubestrace_agent.views.collectors import Collector
+    from kubestrace_agent.counters import Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -172,8 +171,9 @@ class Traces:
     ) -> reports.Member:
         if isinstance(found, UnresolvedError):
             return reports.failed(container, found.reason, str(found))
+        collecting = collectors.collectors(trace.views, trace.wanted, self._names)
         try:
-            counter, start = await self._call(trace.counters.acquire, found, trace.session_uid, trace.wanted)
+            acquired = await self._call(trace.counters.acquire, found, trace.session_uid, trace.wanted, collecting)
         except NodeFullError as error:
             return reports.failed(container, "NodeFull", str(error))
         except UnsupportedKernelError as error:  # loading worked, attaching does not
@@ -185,27 +185,20 @@ class Traces:
             return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
         state = reports.tracing(container, found, self._clock_ns())
         gaps = reports.late(self._node.name, state, found, trace.session_start_ns) if late else []
-        since = aggregate.Since(start, wanted=trace.wanted, architecture=platform.machine())
-        member = reports.Member(state, counter, since, gaps)
+        since = aggregate.Since(acquired.start, wanted=trace.wanted, architecture=platform.machine())
+        member = reports.Member(state, acquired.counter, since, gaps)
         # Paths and peers may be secret: they are told only where they are asked for.
         paths = trace.views.HasField("slow_calls")
-        member.unreturned = Unreturned(start, wanted=trace.wanted, paths=paths)
-        for collector in collectors.collectors(trace.views, trace.wanted, self._names):
-            await self._collect(trace, member, counter, collector)
-        if trace.grid is not None:
-            member.timeline = timelines.Buckets(trace.grid, start, time.monotonic_ns(), wanted=trace.wanted)
-        return member
-
-    async def _collect(self, trace: Trace, member: reports.Member, counter: Counter, collector: Collector) -> None:
-        """Have a view collected too; where that cannot be, the counts are as good as without."""
-        try:
-            await self._call(trace.counters.collect, counter, trace.session_uid, collector)
-        except (UnsupportedKernelError, OSError) as error:
-            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, error)
-            gap = reports.without_view(self._node.name, member.state, collector.unavailable, str(error))
+        member.unreturned = Unreturned(acquired.start, wanted=trace.wanted, paths=paths)
+        for collector, why in acquired.missing:
+            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, why)
+            gap = reports.without_view(self._node.name, member.state, collector.unavailable, str(why))
             member.gaps.append(gap)
-        else:
-            member.collectors.append(collector)
+            collecting.remove(collector)
+        member.collectors = collecting
+        if trace.grid is not None:
+            member.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
+        return member
 
     def _started(self, trace: Trace, *, created: bool) -> agent_pb2.StartTraceResponse:
         states = (

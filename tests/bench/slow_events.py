@@ -97,9 +97,8 @@ def drained(tracer: Tracer, slot: int, producers: Producers) -> None:
 def at_once(tracer: Tracer, producers: Producers, seconds: float, *, rising: bool) -> None:
     """Read while they run, as the agent does."""
     counters = Counters(tracer)
-    counter, _ = counters.acquire(Resolved(producers.cgroup.path, 1), "bench", None)
     slowest = Slowest(0, LIMIT, None) if rising else Low(0, LIMIT, None)
-    counters.collect(counter, "bench", slowest)
+    counter = counters.acquire(Resolved(producers.cgroup.path, 1), "bench", None, [slowest]).counter
     begin, cpu, before = time.perf_counter(), time.process_time(), slowest.lost
     producers.begin(seconds)
     while time.perf_counter() - begin < seconds:

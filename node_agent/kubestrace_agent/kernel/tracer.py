@@ -88,6 +88,10 @@ class Tracer:
         Adding one cgroup twice is the caller's error (ValueError): keep slots per cgroup and count references.
         Raises FileNotFoundError when the cgroup is gone or no cgroup, and NodeFullError at the cap.
         """
+        return self._begun(self.reserve_container(cgroup_path, wanted=wanted))
+
+    def reserve_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
+        """As add_container, without counting: views can be wanted that are to see the very first call. Then `begin`."""
         (cgroup_path / "cgroup.procs").stat()  # any other folder is no cgroup
         cgroup_id = cgroup_path.stat().st_ino
         if any(slot.cgroup_id == cgroup_id for slot in self._slots.values()):
@@ -99,6 +103,10 @@ class Tracer:
 
         Raises ProcessLookupError when there is no such process, UnsupportedKernelError where it cannot be followed.
         """
+        return self._begun(self.reserve_process(pid, wanted=wanted))
+
+    def reserve_process(self, pid: int, *, wanted: frozenset[SyscallKey] | None) -> int:
+        """As add_process, without counting; as reserve_container."""
         if not in_hosts_pid_namespace():
             raise UnsupportedKernelError(
                 "PidNamespace", "A process is followed by its PID on the host: run in the host's PID namespace."
@@ -116,12 +124,11 @@ class Tracer:
         self._indexes[(number + 1) * layout.INDEX_SIZE // 2 - 2] = 0  # struct index: used
         try:
             self._programs.attach(self._programs.counting + (() if slot.pid is None else FOLLOWING))
-            # From this moment on calls are counted: nothing was in the maps before.
-            self._enter(number, slot)
         except BaseException:
             self._free.appendleft(number)
             self._detach_unused()
             raise
+        self._slots[number] = slot
         return number
 
     def _reserve(self, new: int) -> None:
@@ -133,18 +140,24 @@ class Tracer:
         except NoRowsError:
             raise NodeFullError(f"The rows of this node's table of counters ({_MAX_ROWS}) are all in use.") from None
 
-    def _enter(self, number: int, slot: Slot) -> None:
-        target = layout.TARGET.pack(number, slot.generation)
-        self._slots[number] = slot
+    def _begun(self, slot: int) -> int:
         try:
-            self._write_levels()
-            if slot.cgroup_id is not None:
-                bpf.update(self._maps.fd("containers"), slot.cgroup_id.to_bytes(8, "little"), target)
-            elif slot.pid is not None:
-                bpf.update(self._maps.fd("processes"), bpf.key_u32(slot.pid), target)
+            self.begin(slot)
         except BaseException:
-            del self._slots[number]
+            self.remove(slot)
             raise
+        return slot
+
+    def begin(self, slot: int) -> None:
+        """Count a slot that was reserved from now on. Raises NodeFullError: then it is still to be removed."""
+        entered = self._slots[slot]
+        target = layout.TARGET.pack(slot, entered.generation)
+        self._write_levels()
+        # From this moment on calls are counted: nothing was in the maps before.
+        if entered.cgroup_id is not None:
+            bpf.update(self._maps.fd("containers"), entered.cgroup_id.to_bytes(8, "little"), target)
+        elif entered.pid is not None:
+            bpf.update(self._maps.fd("processes"), bpf.key_u32(entered.pid), target)
         self._change()
 
     def _change(self) -> None:
@@ -165,7 +178,10 @@ class Tracer:
         self._config[2] = sum(slot.pid is not None for slot in self._slots.values())
 
     def set_wanted(self, slot: int, wanted: frozenset[SyscallKey] | None) -> None:
-        """Change what a slot counts: pass the union of what its traces want, and subtract with each one's own."""
+        """Change what a slot counts: pass the union of what its traces want, and subtract with each one's own.
+
+        With an empty set no call is counted that begins from now on; those under way are, when they return.
+        """
         if slot not in self._slots:
             raise KeyError(slot)
         self._write_index(slot, wanted)

@@ -76,10 +76,11 @@ class Processes:
             self._execs_lost_before = told.lost_execs
         self._execs_lost_now = told.lost_execs
         self._sum_up()
-        for thread in told.threads:
-            self._take_thread(thread)
+        # Threads know the newest name: they are told again after they have executed a program.
         for executed in told.execs:
             self._take_exec(executed)
+        for thread in told.threads:
+            self._take_thread(thread)
 
     def _process(self, identity: _Identity, pid: int, parent_pid: int) -> Process | None:
         known = self._kept.get(identity)
@@ -115,7 +116,7 @@ class Processes:
             return
         process = self._process((told.pid, told.start_ns), told.inner_pid, told.inner_parent)
         if process is not None:
-            process.command = told.argument or process.command
+            process.command = told.argument or told.path.rpartition(b"/")[2]
             process.path = told.path
             process.execs_seen += 1
             process.execs.append((told.time_ns, told.argument, told.path))

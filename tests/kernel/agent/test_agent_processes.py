@@ -1,6 +1,8 @@
 """What a real agent tells of processes and errors, over the wire."""
 
+import asyncio
 import subprocess
+import sys
 from pathlib import Path
 
 from agent_process import Agent, Stub, Tree, request
@@ -41,3 +43,27 @@ async def test_who_asks_is_told(agent: Agent, tree: Tree) -> None:
     assert any('"/nowhere/at/all"' in sample.arguments for sample in missing.samples)
     assert not plain.HasField("processes")
     assert not any(errno.samples for row in plain.syscalls for errno in row.errnos)
+
+
+BUSY = "import os\nopen(sys.argv[1], 'w').write('0')\nprint(flush=True)\nwhile True: os.getppid()"
+
+
+async def test_a_busy_container_has_the_calls_of_its_processes(agent: Agent, tree: Tree) -> None:
+    """It makes calls as the trace begins and as it ends: each is in both, or in none."""
+    container = tree.container()
+    words = [sys.executable, "-c", f"import sys\n{BUSY}", container.cgroup / "cgroup.procs"]
+
+    busy = await asyncio.create_subprocess_exec(*words, stdout=subprocess.PIPE)
+    assert busy.stdout
+    await busy.stdout.readline()
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        await stub.StartTrace(request(container, session="busy", views=VIEWS))
+        await asyncio.sleep(0.5)
+        told = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="busy"))).report.containers[0]
+    busy.kill()
+    await busy.wait()
+
+    (process,) = told.processes.processes
+    assert process.sums.calls == sum(row.calls for row in told.syscalls) > 10_000
+    assert told.trust.process_calls_lost == 0

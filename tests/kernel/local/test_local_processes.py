@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ from local_runs import Known, Running, kubestrace
 
 # In the C locale: no files of messages are looked for.
 SCRIPT = 'export LC_ALL=C; "$1"; "$1"; ls /nowhere 2>/dev/null; exec cat /nowhere/at/all 2>/dev/null'
+
+
+SUMS = ("calls", "errors", "totalNanoseconds")
 
 
 def traced(to: Path, *words: str) -> dict[str, Any]:
@@ -72,3 +77,36 @@ def test_a_process_by_its_pid(known: Known, tmp_path: Path) -> None:
     assert (old["command"], old["execsSeen"], old["exitCode"]) == ("/bin/sh", 0, 3)
     assert (child["command"], child["exitCode"], child["parentPid"]) == (known.path, Known.exit_code, shell.pid)
     assert {row["name"]: row["calls"] for row in child["syscalls"]}["getppid"] == 1000
+
+
+BUSY = """
+import os, threading, time
+def call():
+    while True: os.getppid()
+def sleep():
+    while True: time.sleep(0.001)
+threads = [threading.Thread(target=each) for each in (call, call, sleep, sleep, sleep)]
+for thread in threads: thread.start()
+print("ready", flush=True)
+"""
+
+
+def test_a_busy_process_has_the_calls_of_the_summary(tmp_path: Path) -> None:
+    """It makes calls as the trace begins and as it ends: each is in all views, or in none."""
+    views = ["--processes", "--errors", "1", "--timeline", "10", "--cpu-time", "--slow", "10", "--stacks"]
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as busy:
+        assert busy.stdout
+        busy.stdout.readline()
+        status = traced(tmp_path / "result.json", "-d", "1", *views, "--pid", str(busy.pid))
+        busy.kill()
+    summary, (process,) = status["summary"], status["processes"]
+    begin, end = (datetime.fromisoformat(status[name]) for name in ("startTime", "completionTime"))
+    (sleeps,) = (row for row in summary["syscalls"] if row["name"] == "clock_nanosleep")
+
+    assert summary["calls"] > 10_000
+    assert {name: process[name] for name in SUMS} == {name: summary[name] for name in SUMS}
+    assert {name: sum(status["timeline"][name]) for name in SUMS} == {name: summary[name] for name in SUMS}
+    assert status["trust"]["processCallsLost"] == 0
+    # Three threads sleep all the time, and no longer than the trace lasted; each may be in a last call as it ends.
+    most = 3 * ((end - begin).total_seconds() * 1e9 + sleeps["maxNanoseconds"])
+    assert sleeps["totalNanoseconds"] <= most

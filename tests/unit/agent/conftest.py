@@ -27,6 +27,7 @@ class FakeTracer:
     def __init__(self, max_containers: int = 8) -> None:
         self.max_containers = max_containers
         self.slots: dict[int, Path] = {}
+        self.begun: set[int] = set()
         self.wanted: dict[int, frozenset[SyscallKey] | None] = {}
         self.rows: dict[int, dict[SyscallKey, Row]] = {}
         self.epoch = 0
@@ -40,13 +41,17 @@ class FakeTracer:
         self.slow_lost = 0
         self.tells_slow_calls = True
 
-    def add_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
+    def reserve_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
         """Give a slot."""
         if len(self.slots) >= self.max_containers:
             raise NodeFullError("no slot is free")
         slot = max(self.rows, default=0) + 1
         self.slots[slot], self.wanted[slot], self.rows[slot] = cgroup_path, wanted, {}
         return slot
+
+    def begin(self, slot: int) -> None:
+        """Count from now on."""
+        self.begun.add(slot)
 
     def set_wanted(self, slot: int, wanted: frozenset[SyscallKey] | None) -> None:
         """Change what is counted."""
@@ -99,7 +104,7 @@ class FakeTracer:
         """Make calls of 5 ns in a container."""
         for slot, path in self.slots.items():
             wanted = self.wanted[slot]
-            if path == cgroup and (wanted is None or key in wanted):
+            if slot in self.begun and path == cgroup and (wanted is None or key in wanted):
                 known = self.rows[slot].get(key, Row())
                 count = known.buckets.get(5, 0) + times
                 self.rows[slot][key] = Row(

@@ -112,7 +112,17 @@ def test_what_was_executed() -> None:
     assert process.execs_seen == 7
     assert [each.executable for each in process.execs] == [f"/bin/sh{n}" for n in range(3, 8)]
     assert process.execs[0].time_unix_nanoseconds == 850
-    assert (process.command, process.executable) == ("sh", "/bin/sh7")
+    assert (process.command, process.executable) == ("./app", "/bin/sh7")  # threads know the newest name
+
+
+def test_a_program_without_arguments_has_the_name_of_its_file() -> None:
+    """What was executed before has another one."""
+    execs = [RawExec(150, 7, 1000, 7, 1, b"./first", b"./first"), RawExec(160, 7, 1000, 7, 1, b"", b"./second")]
+    told = RawProcesses([thread(7, Used(READ, 1, 0, 1), argument=b"", process=b"second")], execs)
+
+    (process,) = collected(Processes(2, None), told).processes.processes
+
+    assert (process.command, process.executable) == ("second", "./second")
 
 
 def test_names_are_made_safe_and_have_a_bound() -> None:

@@ -223,9 +223,8 @@ def test_the_slowest_of_what_is_read_are_enough_where_everything_is_wanted() -> 
 def test_what_presses_is_read_before_the_next_refresh(tracer, tmp_path) -> None:
     """And nothing is read that does not."""
     counters = Counters(tracer)
-    counter, _ = counters.acquire(Resolved(tmp_path, 7), "s1", None)
     slowest = Slowest(10, 5, None)
-    counters.collect(counter, "s1", slowest)
+    counter = counters.acquire(Resolved(tmp_path, 7), "s1", None, [slowest]).counter
     tracer.told[counter.slot] = [call("fsync", start_ns=time.monotonic_ns())]
 
     counters.hurry()

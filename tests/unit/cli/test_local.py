@@ -29,10 +29,18 @@ class FakeTracer:
         self.did: list[object] = []
         self.skipped_calls = 0
 
-    def add_process(self, pid: int, *, wanted: frozenset[syscalls.SyscallKey] | None) -> int:
+    def reserve_process(self, pid: int, *, wanted: frozenset[syscalls.SyscallKey] | None) -> int:
         """Note the process."""
         self.did.append(("add", pid, wanted))
         return 3
+
+    def begin(self, slot: int) -> None:
+        """Note the beginning."""
+        self.did.append(("begin", slot))
+
+    def set_wanted(self, slot: int, wanted: frozenset[syscalls.SyscallKey] | None) -> None:
+        """Note the end of counting."""
+        self.did.append(("only", slot, wanted))
 
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Give the counts of the slot."""
@@ -101,7 +109,7 @@ def test_a_process_is_traced_to_its_end_and_everything_is_given_back(
         "totalNanoseconds": 600,
         "waitNanoseconds": 0,
     }
-    assert tracer.did[:3] == [("add", process, None), ("remove", 3), "close"]
+    assert tracer.did[:5] == [("add", process, None), ("begin", 3), ("only", 3, frozenset()), ("remove", 3), "close"]
 
 
 def test_the_selection_reaches_the_tracer(tracer: FakeTracer, process: int) -> None:
