@@ -62,16 +62,19 @@ class Since:
         self._wanted = wanted
         self._architecture = architecture
         self._done: dict[SyscallKey, _Done] = {}
+        # What is to be subtracted, and how many early calls are in it.
+        self._rows = self._start.rows
+        self._early = len(self._start.early)
 
     def to(self, now: RawCounts) -> Difference:
         """Everything counted from the start up to a snapshot of the same slot."""
         trust = agent_pb2.Trust(lost_calls=now.lost_calls - self._start.lost_calls)
-        starts = without_lengths(self._start.rows, began_before(self._start, self._start, now))
+        self._leave_out(now.early[self._early :])
         grown = []
         for key, row in now.rows.items():
             done = self._done.get(key)
             if done is None or done.row is not row:
-                self._done[key] = done = self._work_out(key, starts.get(key, _NOTHING), row, now)
+                self._done[key] = done = self._work_out(key, self._rows.get(key, _NOTHING), row, now)
             if done.io_uring:
                 trust.io_uring = True
             if done.counts is not None:
@@ -80,6 +83,10 @@ class Since:
         trust.unreturned_calls = sum(is_wanted(call.key, self._wanted) for call in now.in_flight)
         grown.sort(key=_order)
         return Difference([done.counts for done in grown if done.counts is not None], trust)
+
+    def _leave_out(self, early: Sequence[EarlyCall]) -> None:
+        self._early += len(early)
+        self._rows = without_lengths(self._rows, [call for call in early if call.start_ns < self._start.joined_ns])
 
     def _work_out(self, key: SyscallKey, then: Row, row: Row, now: RawCounts) -> "_Done":
         if row is then:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from kubestrace_agent.kernel import layout
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, names
 
-# Their calls say that work goes by io_uring: counted whatever a trace wants.
+# Their calls say that work goes by io_uring: counted whatever a trace wants. Nothing at all is wanted at its end.
 _IO_URING_NUMBERS = (425, 426)
 
 
@@ -41,7 +41,8 @@ def _counted(wanted: frozenset[SyscallKey], abis: Sequence[str]) -> Iterable[Sys
             yield from (SyscallKey(key.abi, n) for n in range(_numbers(key.abi, abis)) if n not in known)
         else:
             yield key
-    yield from (SyscallKey(abi, number) for abi in abis for number in _IO_URING_NUMBERS)
+    if wanted:
+        yield from (SyscallKey(abi, number) for abi in abis for number in _IO_URING_NUMBERS)
 
 
 def _numbers(abi: str, abis: Sequence[str]) -> int:

@@ -13,17 +13,20 @@ CONFIG_EACH_CALL = 21
 CONFIG_JOINED = 11
 # struct early: start_ns, length_ns, generation, row.
 EARLY = struct.Struct("=QQII")
+MAX_EARLY = 8192
 MAX_LEVELS = 16
 # struct target: slot, generation.
 TARGET = struct.Struct("=II")
-# struct index: rows, others_wanted, used.
+# struct index: rows, others_wanted, used, joined_ns, widened; the parts behind the rows by their bytes.
 INDEX_ENTRIES = 2048
 ABI_NUMBERS = 512
 # enum abi: native, compat, x32; and the flag beside it of the rows of calls that waited.
 ABI_MASK = 0xFF
 WAITED = 0x100
 ABI_X32 = 2
-INDEX_SIZE = 2 * INDEX_ENTRIES + 8
+INDEX_OTHERS, INDEX_USED = 2 * INDEX_ENTRIES, 2 * INDEX_ENTRIES + 4
+INDEX_JOINED, INDEX_WIDENED = 2 * INDEX_ENTRIES + 8, 2 * INDEX_ENTRIES + 16
+INDEX_SIZE = 2 * INDEX_ENTRIES + 24
 NOT_WANTED = 0xFFFF
 ROW_MASK = 0x7FFF
 # struct row_key: generation, abi, nr.

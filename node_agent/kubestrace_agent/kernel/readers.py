@@ -75,13 +75,16 @@ class Reader:
     def _read_early(self, slots: dict[int, Slot]) -> bool:
         """Whether any came."""
         value = ctypes.create_string_buffer(layout.EARLY.size)
+        came: dict[int, list[EarlyCall]] = {}
         any_came = False
         while bpf.pop(self._maps.fd("early_calls"), value):
             any_came = True
             start, length, generation, row = layout.EARLY.unpack(value.raw)
             owner, abi, number = self._rows.owner(row)
             if owner == generation and generation in slots:
-                slots[generation].early += (EarlyCall(self._key(abi, number), start, length),)
+                came.setdefault(generation, []).append(EarlyCall(self._key(abi, number), start, length))
+        for generation, calls in came.items():
+            slots[generation].early += tuple(calls)
         return any_came
 
     def _odd_errnos_by_row(self) -> dict[tuple[int, int], dict[int, int]]:

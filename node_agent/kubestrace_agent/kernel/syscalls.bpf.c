@@ -89,6 +89,11 @@ static __always_inline bool has_failed(s64 result) {
   return result < 0 && result >= -4095 && (result > -512 || result < -516 || result == -515);
 }
 
+static __always_inline u32 times_widened(u32 slot) {
+  struct index *index = indexes.lookup(&slot);
+  return index ? index->widened : 0;
+}
+
 /* An exit without an entry: a call denied by seccomp, one that began before counting did, or a new task's first. Its entry,
  * with last_row, where there is something for the views. */
 static __always_inline struct entry *count_unpaired(struct config *cfg, struct task_struct *task, struct entry *entry,
@@ -102,8 +107,12 @@ static __always_inline struct entry *count_unpaired(struct config *cfg, struct t
   u32 abi = abi_of(task, &nr);
   if (!entry) entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   handle(entry, AT_EXIT);
-  bool seen = entry && entry->generation == generation;
-  if (entry) entry->generation = generation;
+  u32 widened = times_widened(target->slot);
+  bool seen = entry && entry->generation == generation && entry->widened == widened;
+  if (entry) {
+    entry->generation = generation;
+    entry->widened = widened;
+  }
   if (!seen && result == 0 && makes_tasks(abi, nr)) return NULL;
   u32 found = find_row(target, generation, abi, nr);
   if (found == NOT_WANTED || !found) return NULL;
@@ -119,12 +128,29 @@ static __always_inline struct entry *count_unpaired(struct config *cfg, struct t
   return entry;
 }
 
+static __always_inline bool is_early(struct config *cfg, struct head *head, u64 start) {
+  u32 slot = head->slot;
+  struct index *index = start < cfg->joined_ns ? indexes.lookup(&slot) : NULL;
+  return index && start < index->joined_ns;
+}
+
 /* Told before it is counted: who reads the counters and then finds nothing told has none of it in them. */
 static __always_inline bool tell_early(struct head *head, u32 id, u64 start, u64 ns) {
   struct early call = {.start_ns = start, .length_ns = ns, .generation = head->generation, .row = id};
-  if (early_calls.push(&call, 0) == 0) return true;
-  lose(head->slot);
-  return false;
+  return early_calls.push(&call, 0) == 0;
+}
+
+/* Where so many were under way that they cannot all be told, no trace has the length of the others. */
+static __always_inline struct entry *count_without_length(struct config *cfg, struct entry *entry, struct head *head,
+                                                          struct row *row, s64 result) {
+  u32 id = entry->row & ROW_MASK;
+  ADD(row->untimed, 1);
+  ADD(row->unmatched, 1);
+  touch(cfg, head, row, 0);
+  count_result(row, id, entry->generation, result);
+  entry->last_ns = 0;
+  entry->last_row = id;
+  return entry;
 }
 
 /* In waits.bpf.c. */
@@ -149,7 +175,10 @@ static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *
     /* A slot may have ended in the meantime; its row may even be another's by now. */
     if (head && row && head->generation == generation) {
       u64 bucket = bucket_of(ns), longest = ns;
-      if (__builtin_expect(start < cfg->joined_ns, 0) && tell_early(head, id, start, ns)) longest = 0;
+      if (__builtin_expect(is_early(cfg, head, start), 0)) {
+        longest = 0;
+        if (!tell_early(head, id, start, ns)) return count_without_length(cfg, entry, head, row, ctx->args[1]);
+      }
       BOUND(bucket, 511);
       if (bucket < BUCKETS) {
         ADD(row->buckets[bucket], 1);

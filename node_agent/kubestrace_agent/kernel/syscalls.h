@@ -41,10 +41,10 @@ struct config {
   u32 levels[MAX_LEVELS]; /* depths in the cgroup tree at which containers stand, deepest first */
   u32 followed;  /* changes when a view wants to see each traced task's next entry once */
   u32 each_call; /* a view wants to see every entry and exit of traced tasks */
-  u64 joined_ns; /* when a trace joined a slot that was counted already, the last of all: CLOCK_MONOTONIC */
+  u64 joined_ns; /* when a trace joined any slot that was counted already: CLOCK_MONOTONIC */
 };
 
-/* A call that was under way at joined_ns and has ended. */
+/* A call that was under way when a trace joined its slot, and has ended. */
 struct early {
   u64 start_ns;
   u64 length_ns;
@@ -76,6 +76,7 @@ struct entry {
   u64 slow_start_ns; /* when the call began that was slow last */
   u32 followed;      /* as config has it: the views have seen this task */
   u32 last_row;      /* where the last call was counted; 0: nowhere. With NEVER_RETURNS where one was as it began. */
+  u32 widened; /* as the index had it when a call of this task was found that nobody saw begin */
   u32 program; /* the one that counted the last call: views have a scratch for each */
 #ifdef PREEMPTIBLE
   u32 handled[AT_ENTRY + 1]; /* exits and entries that were counted, */
@@ -87,6 +88,9 @@ struct index {
   u16 rows[INDEX_ENTRIES];
   u32 others_wanted; /* numbers beyond the index */
   u32 used;
+  u64 joined_ns; /* when a trace joined the slot, which was counted already: CLOCK_MONOTONIC */
+  u32 widened;   /* how often more calls were wanted than before: those under way were left alone as they began */
+  u32 unused;
 };
 
 struct row_key {

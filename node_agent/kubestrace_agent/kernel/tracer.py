@@ -53,7 +53,7 @@ class Tracer:
         maps.check_size("indexes", layout.INDEX_SIZE)
         maps.check_size("first_chunk", layout.ROW_SIZE)
         self._config = maps.view("config", "I")
-        self._indexes = maps.view("indexes", "H")
+        self._indexes = maps.view("indexes", "B")
         self._lost = maps.view("lost", "Q")
         self._rows = Rows(maps)
         self._abis = abi_names(platform.machine())
@@ -120,8 +120,10 @@ class Tracer:
         self._generations += 1
         slot.generation = self._generations
         slot.lost_before = self._lost[number]
+        slot.wanted = wanted
         self._write_index(number, wanted)
-        self._indexes[(number + 1) * layout.INDEX_SIZE // 2 - 2] = 0  # struct index: used
+        at = number * layout.INDEX_SIZE
+        self._indexes[at + layout.INDEX_USED : at + layout.INDEX_SIZE] = bytes(layout.INDEX_SIZE - layout.INDEX_USED)
         try:
             self._programs.attach(self._programs.counting + (() if slot.pid is None else FOLLOWING))
         except BaseException:
@@ -182,15 +184,19 @@ class Tracer:
 
         With an empty set no call is counted that begins from now on; those under way are, when they return.
         """
-        if slot not in self._slots:
-            raise KeyError(slot)
+        known = self._slots[slot]
+        if _is_wider(wanted, known.wanted):
+            at = slot * layout.INDEX_SIZE + layout.INDEX_WIDENED
+            known.widened += 1
+            self._indexes[at : at + 4] = known.widened.to_bytes(4, "little")
+        known.wanted = wanted
         self._write_index(slot, wanted)
 
     def _write_index(self, number: int, wanted: frozenset[SyscallKey] | None) -> None:
         entries, others = index.blank(wanted, self._abis)
-        base = number * layout.INDEX_SIZE // 2
-        self._indexes[base : base + len(entries)] = memoryview(entries)
-        self._indexes[base + layout.INDEX_ENTRIES] = int(others)
+        at = number * layout.INDEX_SIZE
+        self._indexes[at : at + layout.INDEX_OTHERS] = entries.tobytes()
+        self._indexes[at + layout.INDEX_OTHERS] = int(others)
 
     def want(self, view: str, slot: int, wanted: Any) -> None:
         """Have a view (sources.VIEWS) tell of a slot from now on, or another thing than before; None: no longer.
@@ -284,6 +290,8 @@ class Tracer:
         Calls that are under way now are told apart when they end: they are RawCounts.early of later snapshots.
         """
         joined_ns = time.monotonic_ns()
+        at = slot * layout.INDEX_SIZE + layout.INDEX_JOINED
+        self._indexes[at : at + 8] = joined_ns.to_bytes(8, "little")
         with self._maps.view("config", "Q") as config:
             config[layout.CONFIG_JOINED] = joined_ns
         return replace(self.snapshot([slot])[slot], joined_ns=joined_ns)
@@ -319,3 +327,8 @@ class Tracer:
         for shared in (self._config, self._indexes, self._lost):
             shared.release()
         self._programs.close()
+
+
+def _is_wider(wanted: frozenset[SyscallKey] | None, before: frozenset[SyscallKey] | None) -> bool:
+    """Whether calls are wanted that were not before."""
+    return before is not None and (wanted is None or not wanted <= before)

@@ -6,7 +6,9 @@ import time
 from engine_runs import Runs
 
 from kubestrace_agent.aggregate import Difference, Since
+from kubestrace_agent.kernel import bpf, layout
 from kubestrace_agent.kernel.counts import RawCounts
+from kubestrace_agent.syscalls import parse_patterns
 from kubestrace_agent.timelines import Buckets, Grid
 from kubestrace_protos.v1 import agent_pb2
 
@@ -96,3 +98,54 @@ def test_a_timeline_holds_what_the_rows_do(runs: Runs) -> None:
     assert sum(message.calls) == sum(each.calls for each in rows)
     assert sum(message.wait_nanoseconds) == sum(each.total_nanoseconds for each in rows if each.wait)
     assert sum(message.total_nanoseconds) == sum(each.total_nanoseconds for each in rows if not each.wait)
+
+
+def test_a_joined_slot_is_nothing_to_another(runs: Runs) -> None:
+    """What is under way there when a trace joins elsewhere has its length, and is in nobody's list."""
+    here, elsewhere = runs.cgroup(), runs.cgroup()
+    slot, other = runs.trace(here), runs.trace(elsewhere)
+    run = runs.start(here, "blocked", "0")
+    run.hear()
+    runs.tracer.join(other)
+    run.say()
+    now = runs.snapshot(slot)
+
+    assert now.early == ()
+    found = row(to(None, now), "read")
+    assert (found.calls, found.timed) == (1, 1)
+
+
+def test_more_calls_than_can_be_told_have_no_length(runs: Runs) -> None:
+    """They are counted all the same, as if nobody had seen them begin: also to the trace that was there before."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    run = runs.start(cgroup, "blocked", "0")
+    run.hear()
+    before = to(None, runs.snapshot(slot)).trust.unmatched_calls
+    start = runs.tracer.join(slot)
+    for _ in range(layout.MAX_EARLY):
+        bpf.push(runs.tracer._maps.fd("early_calls"), bytes(layout.EARLY.size))
+    run.say()
+    now = runs.snapshot(slot)
+
+    for begin in (None, start):
+        found = to(begin, now)
+        assert (row(found, "read").calls, row(found, "read").timed) == (1, 0)
+        assert found.trust.unmatched_calls == 1 + (before if begin is None else 0)
+        assert found.trust.lost_calls == 0
+
+
+def test_a_call_under_way_when_more_is_wanted(runs: Runs) -> None:
+    """Nobody saw it begin, as it was not wanted then: it is unmatched, whatever else the thread had called."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    runs.tracer.set_wanted(slot, parse_patterns(["write"], platform.machine()).keys())
+    run = runs.start(cgroup, "blocked", "0")
+    run.hear()
+    runs.tracer.set_wanted(slot, None)
+    start = runs.tracer.join(slot)
+    run.say()
+    found = to(start, runs.snapshot(slot))
+
+    assert (row(found, "read").calls, row(found, "read").timed) == (1, 0)
+    assert found.trust.unmatched_calls == 1
