@@ -38,8 +38,9 @@ _MAX_NAME = 64
 # Whose mappings are remembered, of one container.
 _MAX_PROCESSES = 64
 _AT_FDCWD = -100
-# O_CREAT and O_TMPFILE: only with them does open have a mode.
+# O_CREAT and O_TMPFILE: only with them do these have a mode.
 _CREATES = 0o100 | 0o20000000
+_MAY_CREATE = frozenset({"open", "openat", "mq_open"})
 # struct call holds this many bytes of names: more were cut.
 _TEXT_BYTES = 512
 _FILE_TYPES = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "pipe"}
@@ -211,8 +212,9 @@ def described(call: RawCall) -> str:
         return ""
     told = dict(zip(arguments.captured(called, call.key.abi), call.captures, strict=False))
     kinds = arguments.kinds(called, call.key.abi)
-    if called in {"open", "openat"} and not call.arguments[len(kinds) - 2] & _CREATES:
-        kinds = kinds[:-1]
+    if called in _MAY_CREATE:
+        mode_at = kinds.index(Kind.MODE)
+        kinds = kinds if call.arguments[mode_at - 1] & _CREATES else kinds[:mode_at]
     words = [_word(kind, call.arguments[at], told.get(at)) for at, kind in enumerate(kinds)]
     text = ", ".join(words)
     return text if len(text) <= _MAX_ARGUMENTS else text[: _MAX_ARGUMENTS - 3] + "..."

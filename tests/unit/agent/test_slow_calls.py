@@ -66,6 +66,11 @@ def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), 
         (call("execve", 0, 0, 0), ""),
         (call("execve", 1, 2, 3, result=-2, captures=((0, b"/no\0"),)), '"/no", ..., ...'),
         (call("getppid"), ""),
+        (call("setxattr", 1, 2, 3, 1, 2, captures=((0, b"/no\0"),)), '"/no", ..., ..., 1, 0x2'),
+        (call("epoll_create", 0), "0"),
+        (call("mq_open", 1, 0o1, 0o600, 7, captures=((0, b"/q\0"),)), '"/q", 0x1'),
+        (call("mq_open", 1, 0o101, 0o600, 7, captures=((0, b"/q\0"),)), '"/q", 0x41, 0600, ...'),
+        (call("fanotify_mark", 3, 1, 2, AT_FDCWD, 9, captures=((0, b"/no\0"),)), '3, 0x1, 0x2, AT_FDCWD, "/no"'),
     ],
 )
 def test_arguments_are_straces_words(made: RawCall, words: str) -> None:
@@ -139,6 +144,17 @@ def test_a_split_offset_is_left_out() -> None:
     """On 32-bit ABIs an offset takes two arguments: what follows would be told wrong."""
     assert [kind.value for kind in arguments.kinds("pread64", "i386")] == ["f", ".", "u"]
     assert [kind.value for kind in arguments.kinds("pread64", "x86_64")] == ["f", ".", "u", "o"]
+
+
+def test_arguments_that_an_abi_has_otherwise() -> None:
+    """Calls of i386 that take one pointer to all their arguments, and a mask in two halves."""
+    for called in ("mmap", "select"):
+        number = next(number for number, known in names("i386").items() if known == called)
+        raw = call("read", 0xFFFF0000, 1, 2, 3, 4, 5, key=SyscallKey("i386", number))
+        assert described(raw) == "0xffff0000"
+    for abi in ("i386", "arm"):
+        assert arguments.captured("fanotify_mark", abi) == (5, 0)
+    assert arguments.captured("fanotify_mark", "x86_64") == (4, 0)
 
 
 def test_what_the_kernel_is_to_read() -> None:
