@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel import calls as single_calls
 from kubestrace_agent.syscalls import abi_names, name, waits
-from kubestrace_agent.views import slow_calls
+from kubestrace_agent.views import call_arguments, slow_calls
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _message(call: InFlight, *, paths: bool) -> agent_pb2.UnreturnedCall:
     )
     if call.details:
         _, told = single_calls.parsed(call.details, abi_names(platform.machine()))
-        message.arguments = slow_calls.described(told if paths else _without_paths(told))
+        message.arguments = call_arguments.described(told if paths else _without_paths(told))
         message.tid, message.pid = told.inner_tid, told.inner_pid
         message.thread, message.process = slow_calls.names(told)
     return message

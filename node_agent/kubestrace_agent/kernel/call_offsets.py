@@ -20,6 +20,7 @@ _FIELDS = {
     "CALL_DENTRY_OFFSET": "file.f_path.dentry",
     "CALL_MODE_OFFSET": "inode.i_mode",
     "CALL_PARENT_OFFSET": "dentry.d_parent",
+    "CALL_HASHED_OFFSET": "dentry.d_hash.pprev",
     "CALL_NAME_OFFSET": "dentry.d_name.name",
     "CALL_MOUNT_OFFSET": "mount.mnt",
     "CALL_ABOVE_OFFSET": "mount.mnt_parent",

@@ -52,20 +52,35 @@ static __always_inline void read_path(struct call *call, u64 address) {
   if (size > 0) call->used += size;
 }
 
-/* The family first: a unix socket's name is as long as a path may be, the others' addresses are short. */
-static __always_inline void read_address(struct call *call, u64 address) {
-  u8 *text = text_of(call);
+/* An address of so many bytes, as far as something is to be told of its family. How many bytes that is. */
+static __always_inline u64 copy_address(u8 *into, u64 address, u64 bytes, u64 most_of_unix) {
   u16 family = 0;
-  if (!address || read_memory(&family, sizeof(family), (void *)address)) return;
+  if (bytes < sizeof(family) || bytes > MAX_ADDRESS_BYTES) return 0;
+  if (read_memory(&family, sizeof(family), (void *)address)) return 0;
   if (family == FAMILY_UNIX) {
-    *(u16 *)text = family;
-    long size = read_string(text + 2, 108, (void *)(address + 2));
-    call->used += 2 + (size > 0 ? size : 0);
-  } else if (family == FAMILY_IPV4) {
-    if (!read_memory(text, 16, (void *)address)) call->used += 16;
-  } else if (!read_memory(text, ADDRESS_BYTES, (void *)address)) {
-    call->used += ADDRESS_BYTES;
+    if (bytes > most_of_unix) bytes = sizeof(family);
+  } else if (bytes > ADDRESS_BYTES) {
+    bytes = ADDRESS_BYTES;
   }
+  BOUND(bytes, MAX_ADDRESS_BYTES - 1);
+  return read_memory(into, bytes, (void *)address) ? 0 : bytes;
+}
+
+static __always_inline u64 argument(struct call *call, u64 at) {
+  BOUND(at, 7);
+  return at < 6 ? call->arguments[at] : 0;
+}
+
+static __always_inline void read_address(struct call *call, u64 at) {
+  call->used += copy_address(text_of(call), argument(call, at), (u32)argument(call, at + 1), UNIX_BYTES);
+}
+
+/* What the kernel wrote is as long as it says, and the program may have had less room: behind that is other memory of it.
+ * A call that failed wrote nothing. */
+static __always_inline void read_written_address(struct call *call, u64 at) {
+  u32 bytes = 0;
+  if (call->result < 0 || read_memory(&bytes, sizeof(bytes), (void *)argument(call, at + 1))) return;
+  call->used += copy_address(text_of(call), argument(call, at), bytes, LEAST_ROOM_BYTES);
 }
 
 /* The peer of an internet socket, as the sockaddr of its family. */
@@ -85,26 +100,35 @@ static __always_inline void read_peer(struct call *call, u64 file) {
   call->used += ADDRESS_BYTES;
 }
 
-/* A file's path as its names from the last to the first; at a mount's root it goes on where that is mounted. An empty
- * name at the end: not to the top. */
-static __always_inline void read_names(struct call *call, u64 file) {
+static __always_inline void read_name(struct call *call, u64 dentry) {
+  long size = bpf_probe_read_kernel_str(text_of(call), STRING_BYTES, (void *)word_at(dentry, CALL_NAME_OFFSET));
+  if (size > 0) call->used += size;
+}
+
+/* A file's path as its names from the last to the first; at a mount's root it goes on where that is mounted. What is in no
+ * folder, as an eventfd, has one name. Bits of enum named. */
+static __always_inline u32 read_names(struct call *call, u64 file) {
   u64 mount = word_at(file, CALL_MNT_OFFSET) - CALL_MOUNT_OFFSET, dentry = word_at(file, CALL_DENTRY_OFFSET);
-  for (u32 i = 0; i < NAME_STEPS && !is_full(call); i++) {
-    u64 parent = word_at(dentry, CALL_PARENT_OFFSET);
+  u64 parent = word_at(dentry, CALL_PARENT_OFFSET), root = word_at(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET);
+  if (dentry == parent && dentry != root) {
+    read_name(call, dentry);
+    return NAMES_DETACHED;
+  }
+  u32 deleted = dentry == parent || word_at(dentry, CALL_HASHED_OFFSET) ? 0 : NAMES_DELETED;
+  for (u32 i = 0; i < NAME_STEPS; i++) {
+    parent = word_at(dentry, CALL_PARENT_OFFSET);
     if (dentry == parent || dentry == word_at(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET)) {
       u64 above = word_at(mount, CALL_ABOVE_OFFSET);
-      if (!above || above == mount) return;
+      if (!above || above == mount) return deleted;
       dentry = word_at(mount, CALL_MOUNTPOINT_OFFSET);
       mount = above;
     } else {
-      long size = bpf_probe_read_kernel_str(text_of(call), STRING_BYTES, (void *)word_at(dentry, CALL_NAME_OFFSET));
-      if (size > 0) call->used += size;
+      if (is_full(call)) break;
+      read_name(call, dentry);
       dentry = parent;
     }
   }
-  if (is_full(call)) return; /* the reader sees it by the sum */
-  *text_of(call) = 0;
-  call->used += 1;
+  return NAMES_CUT | deleted;
 }
 
 static __always_inline void read_file(struct call *call, u64 number, u64 task, u32 *mode) {
@@ -116,27 +140,24 @@ static __always_inline void read_file(struct call *call, u64 number, u64 task, u
   u32 type = *mode & 0170000;
   if (type == TYPE_SOCKET) {
     read_peer(call, file);
-  } else if (type && type != TYPE_PIPE) {
-    read_names(call, file);
+  } else if (type != TYPE_PIPE) {
+    *mode |= read_names(call, file);
   }
 }
 
-static __always_inline u64 argument(struct call *call, u64 at) {
-  BOUND(at, 7);
-  return at < 6 ? call->arguments[at] : 0;
-}
-
 static __always_inline void read_capture(struct call *call, u32 which, u32 shape, u64 task) {
-  u64 value = argument(call, shape >> 4 & 7);
+  u64 at = shape >> 4 & 7;
   u32 kind = shape & 15, before = call->used;
   call->modes[which] = 0;
   if (!is_full(call)) {
     if (kind == CAPTURE_PATH) {
-      read_path(call, value);
+      read_path(call, argument(call, at));
     } else if (kind == CAPTURE_ADDRESS) {
-      read_address(call, value);
+      read_address(call, at);
+    } else if (kind == CAPTURE_WRITTEN_ADDRESS) {
+      read_written_address(call, at);
     } else if (kind == CAPTURE_FILE) {
-      read_file(call, value, task, &call->modes[which]);
+      read_file(call, argument(call, at), task, &call->modes[which]);
     }
   }
   call->text_bytes[which] = *(volatile u32 *)&call->used - before;

@@ -2,8 +2,9 @@
 #pragma once
 #include <linux/types.h>
 
-/* What is read of a call's arguments, as bits of its shape: two captures of kind and argument, and whether it waits. */
-enum capture { CAPTURE_NOTHING, CAPTURE_PATH, CAPTURE_FILE, CAPTURE_ADDRESS };
+/* What is read of a call's arguments, as bits of its shape: two captures of kind and argument, and whether it waits. The
+ * argument behind an address is its length; where the kernel writes the address it is a pointer to that. */
+enum capture { CAPTURE_NOTHING, CAPTURE_PATH, CAPTURE_FILE, CAPTURE_ADDRESS, CAPTURE_WRITTEN_ADDRESS };
 #define SHAPE_WAITS_BIT 16
 #define CAPTURES 2
 /* Strings of both captures, and room for one more after the last that still may begin. */
@@ -11,7 +12,14 @@ enum capture { CAPTURE_NOTHING, CAPTURE_PATH, CAPTURE_FILE, CAPTURE_ADDRESS };
 #define STRING_BYTES 256
 #define NAME_STEPS 24
 #define ADDRESS_BYTES 28
+/* Family and name of a unix socket's address; what every program has room for, as struct sockaddr is so large; and more
+ * than this the kernel takes of nobody (struct sockaddr_storage). */
+#define UNIX_BYTES 110
+#define LEAST_ROOM_BYTES 16
+#define MAX_ADDRESS_BYTES 128
 enum family { FAMILY_UNIX = 1, FAMILY_IPV4 = 2, FAMILY_IPV6 = 10 };
+/* Beside a file's mode: what is to be said of its names. */
+enum named { NAMES_CUT = 1 << 16, NAMES_DETACHED = 1 << 17, NAMES_DELETED = 1 << 18 };
 enum type { TYPE_PIPE = 0010000, TYPE_SOCKET = 0140000 };
 
 struct call {
@@ -30,7 +38,7 @@ struct call {
   u32 inner_tid;
   u32 inner_pid;
   u32 text_bytes[CAPTURES];
-  u32 modes[CAPTURES]; /* of a captured file's inode; 0: none was found */
+  u32 modes[CAPTURES]; /* of a captured file's inode, with bits of enum named; 0: none was found */
   u32 used; /* of text: kept here, where the verifier does not follow its every value */
   char thread[16];
   char process[16];

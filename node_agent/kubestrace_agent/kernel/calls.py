@@ -17,6 +17,7 @@ _CAPTURE = {
     arguments.Kind.FILE: 2,
     arguments.Kind.DIRECTORY: 2,
     arguments.Kind.ADDRESS: 3,
+    arguments.Kind.WRITTEN_ADDRESS: 4,
 }
 _UNKNOWN = (1 << 64) - 1
 _WAITS_BIT = 1 << 16

@@ -17,8 +17,9 @@ class Kind(StrEnum):
     # A file descriptor; DIRECTORY may also be AT_FDCWD.
     FILE = "f"
     DIRECTORY = "d"
-    # A socket address that the program gives or gets.
+    # A socket address that the program gives, with its length behind it; one that it gets, with a pointer to that.
     ADDRESS = "a"
+    WRITTEN_ADDRESS = "A"
     NUMBER = "n"
     # Unsigned, as wide as a pointer.
     SIZE = "u"
@@ -97,10 +98,10 @@ _BY_WORDS = {
     "f.f.ux": "copy_file_range splice",
     "ffux": "tee",
     "fau": "connect bind",
-    "fa.": "accept getsockname getpeername",
-    "fa.x": "accept4",
+    "fA.": "accept getsockname getpeername",
+    "fA.x": "accept4",
     "f.uxau": "sendto",
-    "f.uxa.": "recvfrom",
+    "f.uxA.": "recvfrom",
     "f.x": "sendmsg recvmsg",
     "f.nx": "sendmmsg",
     "f.nx.": "recvmmsg recvmmsg_time64",
@@ -165,6 +166,6 @@ def kinds(name: str, abi: str) -> tuple[Kind, ...]:
 
 def captured(name: str, abi: str) -> tuple[int, ...]:
     """Which arguments need a string of the program or the kernel: paths first, then addresses, then files."""
-    order = {Kind.PATH: 0, Kind.ADDRESS: 1, Kind.FILE: 2, Kind.DIRECTORY: 2}
+    order = {Kind.PATH: 0, Kind.ADDRESS: 1, Kind.WRITTEN_ADDRESS: 1, Kind.FILE: 2, Kind.DIRECTORY: 2}
     wanted = [(order[kind], at) for at, kind in enumerate(kinds(name, abi)) if kind in order]
     return tuple(at for _, at in sorted(wanted)[:CAPTURES])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel.counts import ErrorsWanted
 from kubestrace_agent.syscalls import errno_name, name, waits
-from kubestrace_agent.views.slow_calls import described, names
+from kubestrace_agent.views.call_arguments import described
+from kubestrace_agent.views.slow_calls import names
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:

@@ -8,21 +8,19 @@ from __future__ import annotations
 import heapq
 import itertools
 import platform
-import socket
-import stat
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel.counts import Floors
-from kubestrace_agent.syscalls import arguments, errno_name, name
-from kubestrace_agent.syscalls.arguments import Kind
+from kubestrace_agent.syscalls import errno_name, name
 from kubestrace_agent.text import safe
 from kubestrace_agent.views import stacks
+from kubestrace_agent.views.call_arguments import described
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from kubestrace_agent.kernel.counts import CodeMapping, RawCall
     from kubestrace_agent.symbols.names import Names, Question
@@ -31,19 +29,10 @@ if TYPE_CHECKING:
 MIN_THRESHOLD_NS = 1_000_000
 MAX_THRESHOLD_NS = 60_000_000_000
 MAX_LIMIT = 200
-# Characters of a path or an address, of all arguments, and of a thread's name (the kernel's has 15 bytes).
-_MAX_TEXT = 256
-_MAX_ARGUMENTS = 512
+# Characters of a thread's name: the kernel's has 15 bytes.
 _MAX_NAME = 64
 # Whose mappings are remembered, of one container.
 _MAX_PROCESSES = 64
-_AT_FDCWD = -100
-# O_CREAT and O_TMPFILE: only with them do these have a mode.
-_CREATES = 0o100 | 0o20000000
-_MAY_CREATE = frozenset({"open", "openat", "mq_open"})
-# struct call holds this many bytes of names: more were cut.
-_TEXT_BYTES = 512
-_FILE_TYPES = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "pipe"}
 # Linux include/linux/errno.h: not seen by programs, who get EINTR or make the call again.
 _RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART_RESTARTBLOCK"}
 _MAX_ERRNO = 4095
@@ -203,87 +192,3 @@ def message(call: RawCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:
         cpu_nanoseconds=call.on_ns,
         runnable_nanoseconds=call.runnable_ns,
     )
-
-
-def described(call: RawCall) -> str:
-    """The arguments in strace's words; nothing after an execve, which has replaced what they pointed at."""
-    called = name(call.key)
-    if called in {"execve", "execveat"} and call.result == 0:
-        return ""
-    told = dict(zip(arguments.captured(called, call.key.abi), call.captures, strict=False))
-    kinds = arguments.kinds(called, call.key.abi)
-    if called in _MAY_CREATE:
-        mode_at = kinds.index(Kind.MODE)
-        kinds = kinds if call.arguments[mode_at - 1] & _CREATES else kinds[:mode_at]
-    words = [_word(kind, call.arguments[at], told.get(at)) for at, kind in enumerate(kinds)]
-    text = ", ".join(words)
-    return text if len(text) <= _MAX_ARGUMENTS else text[: _MAX_ARGUMENTS - 3] + "..."
-
-
-def _pointer(value: int) -> str:
-    return f"{value:#x}" if value else "NULL"
-
-
-def _word(kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
-    mode, text = captured or (0, b"")
-    match kind:
-        case Kind.PATH:
-            return f'"{safe(text.rstrip(_NUL), _MAX_TEXT)}"' if text else _pointer(value)
-        case Kind.ADDRESS:
-            return address(text) or _pointer(value)
-        case Kind.FILE | Kind.DIRECTORY:
-            return _file(_signed(value, 32), mode, text)
-        case _:
-            return _PLAIN[kind](value)
-
-
-_PLAIN: dict[Kind, Callable[[int], str]] = {
-    Kind.NUMBER: lambda value: str(_signed(value, 32)),
-    Kind.OFFSET: lambda value: str(_signed(value, 64)),
-    Kind.SIZE: str,
-    Kind.MODE: lambda value: f"0{value & 0o7777:o}",
-    Kind.FLAGS: lambda value: f"{value & 0xFFFFFFFF:#x}" if value else "0",
-    Kind.POINTER: _pointer,
-    Kind.HIDDEN: lambda value: "..." if value else "NULL",
-}
-_NUL = b"\0"
-
-
-def _signed(value: int, bits: int) -> int:
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if value >> (bits - 1) else value
-
-
-def _file(number: int, mode: int, text: bytes) -> str:
-    if number == _AT_FDCWD:
-        return "AT_FDCWD"
-    kind = _FILE_TYPES.get(stat.S_IFMT(mode))
-    if kind == "socket":
-        return f"{number}<{address(text) or kind}>"
-    if kind or not text:
-        return f"{number}<{kind}>" if kind else str(number)
-    return f"{number}<{path(text)}>"
-
-
-def path(text: bytes) -> str:
-    """A path from its names, the last first, each with a NUL behind it; an empty one says that more was above."""
-    names = text.split(_NUL)[:-1]
-    cut = len(text) >= _TEXT_BYTES or _NUL * 2 in text
-    whole = b"/".join(each for each in reversed(names) if each)
-    return ("..." if cut else "") + safe(b"/" + whole, _MAX_TEXT)
-
-
-def address(text: bytes) -> str:
-    """A socket address: 10.0.0.1:443, [::1]:443, unix:/run/x; empty where it says nothing."""
-    if len(text) < 2:
-        return ""
-    family = int.from_bytes(text[:2], "little")
-    if family == socket.AF_UNIX:
-        name_of_it = text[2:].rstrip(_NUL)
-        return f"unix:{safe(name_of_it, _MAX_TEXT)}" if name_of_it else "unix"
-    port = int.from_bytes(text[2:4], "big")
-    if family == socket.AF_INET and len(text) >= 8:
-        return f"{socket.inet_ntop(socket.AF_INET, text[4:8])}:{port}"
-    if family == socket.AF_INET6 and len(text) >= 24:
-        return f"[{socket.inet_ntop(socket.AF_INET6, text[8:24])}]:{port}"
-    return f"family {family}"

@@ -35,7 +35,7 @@ _BY_TYPE = {"umode_t": {Kind.MODE}, "size_t": {Kind.SIZE}, "unsigned long": {*_P
 def fitting(kind: str, parameter: str) -> set[Kind]:
     """What may describe a parameter of this type and name."""
     if "sockaddr" in kind:
-        return {Kind.ADDRESS}
+        return {Kind.ADDRESS, Kind.WRITTEN_ADDRESS}
     if kind in {"const char *", "char *"}:
         return {Kind.PATH} if _PATH.fullmatch(parameter) else {Kind.PATH, Kind.HIDDEN}
     if kind.endswith("*"):

@@ -15,12 +15,16 @@ from kubestrace_agent.counters import Counters
 from kubestrace_agent.kernel.calls import shape
 from kubestrace_agent.kernel.counts import Floors, RawCall
 from kubestrace_agent.syscalls import SyscallKey, arguments, names
-from kubestrace_agent.views.slow_calls import Slowest, address, described, message, path, safe
+from kubestrace_agent.text import safe
+from kubestrace_agent.views.call_arguments import address, described, path
+from kubestrace_agent.views.slow_calls import Slowest, message
 from kubestrace_protos.v1 import agent_pb2
 
 NUMBERS = {called: number for number, called in names("x86_64").items()}
 AT_FDCWD = (1 << 32) - 100
-REGULAR, PIPE, SOCKET = 0o100644, 0o010600, 0o140777
+REGULAR, PIPE, SOCKET, DIRECTORY = 0o100644, 0o010600, 0o140777, 0o040755
+# enum named of calls.h.
+CUT, DETACHED, DELETED = 1 << 16, 1 << 17, 1 << 18
 PEER = socket.AF_INET.to_bytes(2, "little") + (443).to_bytes(2, "big") + bytes([10, 0, 0, 7])
 
 
@@ -79,10 +83,35 @@ def test_arguments_are_straces_words(made: RawCall, words: str) -> None:
 
 
 def test_a_path_that_was_cut_says_so() -> None:
-    """More names than the kernel's program walks, or more bytes than it has room for."""
-    assert path(b"c\0b\0\0") == ".../b/c"
-    assert path(b"a" * 300 + b"\0" + b"b" * 210 + b"\0").startswith(".../bbb")
-    assert path(b"") == "/"
+    """More names than the kernel's program walks, or more bytes than it has room for; and it is no longer than others."""
+    assert path(b"c\0b\0", REGULAR | CUT) == ".../b/c"
+    assert path(b"a" * 300 + b"\0", REGULAR) == "/" + "a" * 255 + "..."
+    assert path(b"", DIRECTORY) == "/"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        (b"[eventfd]\0", 0o600 | DETACHED, "anon_inode:[eventfd]"),
+        (b"inotify\0", 0o600 | DETACHED, "anon_inode:inotify"),
+        (b"memfd:a\x1b\0", REGULAR | DETACHED, "/memfd:a\\x1b (deleted)"),
+        (b"/\0", REGULAR | DETACHED, ""),
+        (b"", REGULAR | DETACHED, ""),
+        (b"log\0tmp\0", REGULAR | DELETED, "/tmp/log (deleted)"),
+        (b"log\0tmp\0", REGULAR | DELETED | CUT, ".../tmp/log (deleted)"),
+    ],
+)
+def test_files_that_are_in_no_folder(text: bytes, mode: int, words: str) -> None:
+    """As /proc names them; one that has no name of its own is its number."""
+    assert path(text, mode) == words
+
+
+def test_a_string_that_fills_its_room_says_so() -> None:
+    """It may have been longer: as strace has it, behind the quotes."""
+    whole, cut = (described(call("rmdir", 1, captures=((0, b"a" * n + b"\0"),))) for n in (254, 255))
+
+    assert whole == '"' + "a" * 254 + '"'
+    assert cut == whole + "..."
 
 
 @pytest.mark.parametrize(
@@ -91,6 +120,9 @@ def test_a_path_that_was_cut_says_so() -> None:
         (b"", ""),
         (b"\1", ""),
         (b"\1\0/run/x.sock\0", "unix:/run/x.sock"),
+        (b"\1\0/run/x\0stale", "unix:/run/x"),
+        (b"\1\0\0abstract\0", "unix:@abstract\\x00"),
+        (b"\1\0" + b"P" * 108, "unix:" + "P" * 108),
         (b"\1\0", "unix"),
         (b"\x0a\0\x01\xbb\0\0\0\0" + bytes(15) + b"\1" + bytes(4), "[::1]:443"),
         (b"\x10\0" + bytes(26), "family 16"),
@@ -159,10 +191,12 @@ def test_arguments_that_an_abi_has_otherwise() -> None:
 
 def test_what_the_kernel_is_to_read() -> None:
     """The path before the directory; a flag for calls that wait; nothing for calls that are not described."""
-    path_kind, file_kind = 1, 2
+    path_kind, file_kind, address_kind, written_kind = 1, 2, 3, 4
 
     assert shape("openat", "x86_64") == (path_kind | 1 << 4) | (file_kind | 0 << 4) << 8
     assert shape("renameat", "x86_64") == (path_kind | 1 << 4) | (path_kind | 3 << 4) << 8
+    assert shape("sendto", "x86_64") == (address_kind | 4 << 4) | (file_kind | 0 << 4) << 8
+    assert shape("recvfrom", "x86_64") & 0xFF == written_kind | 4 << 4
     assert shape("epoll_wait", "x86_64") == file_kind | 1 << 16
     assert shape("getppid", "x86_64") == 0
 

@@ -1,5 +1,5 @@
 /* The view of errors: the counting goes on here after a call that failed, and leaves its row in the task's entry. Notes
- * when each kind of failure was first and last, and tells some calls of each: which file is missing. */
+ * when each kind of failure was first and last, and tells some calls of each: which file is missing, which peer refuses. */
 #include "views/errors.h"
 
 BPF_F_TABLE("array", u32, struct error_slot, error_slots, MAX_SLOTS, BPF_F_MMAPABLE);
@@ -38,33 +38,50 @@ static __always_inline void tell_error(struct bpf_raw_tracepoint_args *ctx, stru
   if (bpf_ringbuf_output(ring, call, size, BPF_RB_NO_WAKEUP)) lose_error(slot);
 }
 
-/* The argument that is a path, of a call that has one: the first of its captures. */
-static __always_inline u64 path_of(struct head *head, u64 regs, u32 shape) {
-  u32 at = shape >> 4 & 7;
+static __always_inline u64 argument_of(struct head *head, u64 regs, u32 at) {
   if ((head->abi & ABI_MASK) == ABI_COMPAT)
-    return (u32)word_at(regs, at == 0 ? CALL_COMPAT_0 : at == 1 ? CALL_COMPAT_1 : CALL_COMPAT_2);
-  return word_at(regs, at == 0 ? CALL_NATIVE_0 : at == 1 ? CALL_NATIVE_1 : CALL_NATIVE_2);
+    return (u32)word_at(regs, at == 0   ? CALL_COMPAT_0
+                              : at == 1 ? CALL_COMPAT_1
+                              : at == 2 ? CALL_COMPAT_2
+                              : at == 3 ? CALL_COMPAT_3
+                              : at == 4 ? CALL_COMPAT_4
+                                        : CALL_COMPAT_5);
+  return word_at(regs, at == 0   ? CALL_NATIVE_0
+                       : at == 1 ? CALL_NATIVE_1
+                       : at == 2 ? CALL_NATIVE_2
+                       : at == 3 ? CALL_NATIVE_3
+                       : at == 4 ? CALL_NATIVE_4
+                                 : CALL_NATIVE_5);
 }
 
-/* Whether the path begins otherwise than those that were told: which of many files are missing. */
-static __always_inline bool has_new_path(struct error_times *times, struct head *head, u64 regs, u32 shape) {
+/* Whether the path begins otherwise than those that were told, or the address is another: which of many files are missing,
+ * which of some peers refuse. Both stand in a call's first capture. */
+static __always_inline bool has_new_name(struct error_times *times, struct head *head, u64 regs, u32 shape) {
   u64 words[HASHED_BYTES / 8] = {}, hash = 0;
-  if ((shape & 15) != CAPTURE_PATH || times->paths_told >= PATHS_TOLD) return false;
-  if (read_string(words, sizeof(words), (void *)path_of(head, regs, shape)) <= 0) return false;
+  u32 kind = shape & 15;
+  u64 at = shape >> 4 & 7;
+  if ((kind != CAPTURE_PATH && kind != CAPTURE_ADDRESS) || times->names_told >= NAMES_TOLD) return false;
+  u64 address = argument_of(head, regs, at);
+  if (kind == CAPTURE_ADDRESS) {
+    if (!copy_address((u8 *)words, address, (u32)argument_of(head, regs, at + 1), UNIX_BYTES)) return false;
+  } else if (read_string(words, sizeof(words), (void *)address) <= 0) {
+    return false;
+  }
 #pragma unroll
   for (u32 i = 0; i < HASHED_BYTES / 8; i++) hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-  u64 bit = 1ULL << (hash >> 58), at = hash >> 54;
-  BOUND(at, PATH_WORDS - 1);
-  if (times->paths[at] & bit) return false;
-  times->paths[at] |= bit;
-  times->paths_told += 1;
-  times->paths_known += 1;
+  u64 bit = 1ULL << (hash >> 58);
+  at = hash >> 54;
+  BOUND(at, NAME_WORDS - 1);
+  if (times->names[at] & bit) return false;
+  times->names[at] |= bit;
+  times->names_told += 1;
+  times->names_known += 1;
   return true;
 }
 
-static __always_inline void forget_paths(struct error_times *times) {
-  __builtin_memset(times->paths, 0, sizeof(times->paths));
-  times->paths_known = 0;
+static __always_inline void forget_names(struct error_times *times) {
+  __builtin_memset(times->names, 0, sizeof(times->names));
+  times->names_known = 0;
 }
 
 static __always_inline bool is_told(struct error_times *times, struct head *head, u64 regs, u32 shape) {
@@ -72,11 +89,11 @@ static __always_inline bool is_told(struct error_times *times, struct head *head
   struct config *cfg = config.lookup(&zero);
   if (cfg && times->epoch != cfg->epoch) {
     times->epoch = cfg->epoch;
-    times->calls = times->paths_told = 0;
-    if (times->paths_known > PATHS_KNOWN) forget_paths(times);
+    times->calls = times->names_told = 0;
+    if (times->names_known > NAMES_KNOWN) forget_names(times);
   }
   u64 calls = times->calls += 1;
-  if ((calls <= ALL_HASHED || !(calls & NOT_HASHED_MASK)) && has_new_path(times, head, regs, shape)) return true;
+  if ((calls <= ALL_HASHED || !(calls & NOT_HASHED_MASK)) && has_new_name(times, head, regs, shape)) return true;
   return (calls & (calls - 1)) == 0 && calls & TOLD_BITS;
 }
 
@@ -97,8 +114,8 @@ static __always_inline void note_error(struct bpf_raw_tracepoint_args *ctx, stru
   }
   if (times->first_ns < slot->since_ns) {
     times->first_ns = now;
-    times->calls = times->paths_told = 0;
-    forget_paths(times);
+    times->calls = times->names_told = 0;
+    forget_names(times);
   }
   times->last_ns = now;
   u32 shape = shape_of(head->abi & ABI_MASK, head->nr);

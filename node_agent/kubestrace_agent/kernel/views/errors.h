@@ -4,13 +4,13 @@
 
 /* Of calls that fail alike the 1st, 4th, 16th, 64th ... after a snapshot are told: powers of two that have these bits. */
 #define TOLD_BITS 0x5555555555555555ULL
-/* And so many in an epoch whose path begins otherwise than those before: looked for in the first ones of an epoch and then
- * in one of some, as reading it costs more than all else here. */
-#define PATHS_TOLD 64
+/* And so many in an epoch whose path begins otherwise than those before, or whose address is another: looked for in the first
+ * ones of an epoch and then in one of some, as reading it costs more than all else here. */
+#define NAMES_TOLD 64
 #define HASHED_BYTES 128
-/* A bit for each path; with so many set, two paths are seldom taken for one. Then they are forgotten. */
-#define PATH_WORDS 16
-#define PATHS_KNOWN 200
+/* A bit for each name; with so many set, two are seldom taken for one. Then they are forgotten. */
+#define NAME_WORDS 16
+#define NAMES_KNOWN 200
 #define ALL_HASHED 4096
 #define NOT_HASHED_MASK 15
 /* Of one slot: calls that fail in so many different ways have a time, more are counted as lost. */
@@ -26,9 +26,9 @@ struct error_times {
   u64 first_ns; /* CLOCK_MONOTONIC */
   u64 last_ns;
   u64 calls;    /* in this epoch, roughly: CPUs may count at once */
-  u64 paths[PATH_WORDS]; /* bits of the paths' hashes that were told */
-  u32 paths_known;
-  u32 paths_told; /* in this epoch */
+  u64 names[NAME_WORDS]; /* bits of the hashes of paths and addresses that were told */
+  u32 names_known;
+  u32 names_told; /* in this epoch */
   u32 unused;
   u32 epoch;
   u32 abi;

@@ -17,7 +17,7 @@ from kubestrace_agent.kernel.rings import Ring
 _SLOT = struct.Struct("=QQqQQ")
 _WORDS = _SLOT.size // 8
 # struct error_key: generation, row, number.
-# struct error_times: first_ns, last_ns, (calls, paths, paths_known, paths_told, -, epoch), abi, nr.
+# struct error_times: first_ns, last_ns, (calls, names, names_known, names_told, -, epoch), abi, nr.
 _KEY = struct.Struct("=IHH")
 _TIMES = struct.Struct("=QQ136x16xIi")
 _PROGRAM = "on_error"

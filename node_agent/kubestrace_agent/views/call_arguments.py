@@ -1,0 +1,134 @@
+"""The arguments of a single call in strace's words. Pure; used by the views that tell single calls, and by unreturned.
+
+Everything that a container controls (paths, names, addresses) is made safe to print here.
+"""
+
+from __future__ import annotations
+
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+from kubestrace_agent.syscalls import arguments, name
+from kubestrace_agent.syscalls.arguments import Kind
+from kubestrace_agent.text import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kubestrace_agent.kernel.counts import RawCall
+
+# Characters of a path or an address, and of all arguments.
+_MAX_TEXT = 256
+_MAX_ARGUMENTS = 512
+_AT_FDCWD = -100
+# O_CREAT and O_TMPFILE: only with them do these have a mode.
+_CREATES = 0o100 | 0o20000000
+_MAY_CREATE = frozenset({"open", "openat", "mq_open"})
+# Of a string that fills its room (STRING_BYTES of calls.h, with a NUL) only so many are shown: it may have had more.
+_MAX_STRING = 254
+# enum named of calls.h, beside a file's mode.
+_CUT, _DETACHED, _DELETED = 1 << 16, 1 << 17, 1 << 18
+# Files of tmpfs that were never in a folder: memfd_create's, System V's, anonymous shared memory.
+_IN_MEMORY = (b"memfd:", b"SYSV", b"dev/zero")
+_FILE_TYPES = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "pipe"}
+
+
+def described(call: RawCall) -> str:
+    """The arguments in strace's words; nothing after an execve, which has replaced what they pointed at."""
+    called = name(call.key)
+    if called in {"execve", "execveat"} and call.result == 0:
+        return ""
+    told = dict(zip(arguments.captured(called, call.key.abi), call.captures, strict=False))
+    kinds = arguments.kinds(called, call.key.abi)
+    if called in _MAY_CREATE:
+        mode_at = kinds.index(Kind.MODE)
+        kinds = kinds if call.arguments[mode_at - 1] & _CREATES else kinds[:mode_at]
+    words = [_word(kind, call.arguments[at], told.get(at)) for at, kind in enumerate(kinds)]
+    text = ", ".join(words)
+    return text if len(text) <= _MAX_ARGUMENTS else text[: _MAX_ARGUMENTS - 3] + "..."
+
+
+def _pointer(value: int) -> str:
+    return f"{value:#x}" if value else "NULL"
+
+
+def _word(kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
+    mode, text = captured or (0, b"")
+    match kind:
+        case Kind.PATH:
+            return _string(text.rstrip(_NUL)) if text else _pointer(value)
+        case Kind.ADDRESS | Kind.WRITTEN_ADDRESS:
+            return address(text) or _pointer(value)
+        case Kind.FILE | Kind.DIRECTORY:
+            return _file(_signed(value, 32), mode, text)
+        case _:
+            return _PLAIN[kind](value)
+
+
+_PLAIN: dict[Kind, Callable[[int], str]] = {
+    Kind.NUMBER: lambda value: str(_signed(value, 32)),
+    Kind.OFFSET: lambda value: str(_signed(value, 64)),
+    Kind.SIZE: str,
+    Kind.MODE: lambda value: f"0{value & 0o7777:o}",
+    Kind.FLAGS: lambda value: f"{value & 0xFFFFFFFF:#x}" if value else "0",
+    Kind.POINTER: _pointer,
+    Kind.HIDDEN: lambda value: "..." if value else "NULL",
+}
+_NUL = b"\0"
+
+
+def _signed(value: int, bits: int) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def _file(number: int, mode: int, text: bytes) -> str:
+    if number == _AT_FDCWD:
+        return "AT_FDCWD"
+    kind = _FILE_TYPES.get(stat.S_IFMT(mode))
+    if kind == "socket":
+        return f"{number}<{address(text) or kind}>"
+    if kind:
+        return f"{number}<{kind}>"
+    named = path(text, mode)
+    return f"{number}<{named}>" if named else str(number)
+
+
+def _string(text: bytes) -> str:
+    """A string in quotes; behind them it says where it goes on, as strace does."""
+    return f'"{safe(text[:_MAX_STRING], _MAX_STRING)}"' + ("..." if len(text) > _MAX_STRING else "")
+
+
+def path(text: bytes, mode: int) -> str:
+    """A file's path from its names, the last first, each with a NUL behind it; empty where it has none.
+
+    What stands in no folder is named as /proc/PID/fd does, where that has a name of its own.
+    """
+    names = text.split(_NUL)[:-1]
+    if mode & _DETACHED:
+        name_of_it = names[0] if names else b""
+        if name_of_it.startswith(_IN_MEMORY):
+            return f"/{safe(name_of_it, _MAX_TEXT)} (deleted)"
+        return f"anon_inode:{safe(name_of_it, _MAX_TEXT)}" if name_of_it.strip(b"/") else ""
+    if not names and not mode:
+        return ""
+    cut, deleted = "..." if mode & _CUT else "", " (deleted)" if mode & _DELETED else ""
+    return cut + safe(b"/" + b"/".join(reversed(names)), _MAX_TEXT) + deleted
+
+
+def address(text: bytes) -> str:
+    """A socket address: 10.0.0.1:443, [::1]:443, unix:/run/x, unix:@abstract; empty where it says nothing."""
+    if len(text) < 2:
+        return ""
+    family = int.from_bytes(text[:2], "little")
+    if family == socket.AF_UNIX:
+        # A path ends at a NUL, an abstract name has one before it and may have others.
+        name_of_it = b"@" + text[3:] if text[2:3] == _NUL else text[2:].partition(_NUL)[0]
+        return f"unix:{safe(name_of_it, _MAX_TEXT)}" if name_of_it else "unix"
+    port = int.from_bytes(text[2:4], "big")
+    if family == socket.AF_INET and len(text) >= 8:
+        return f"{socket.inet_ntop(socket.AF_INET, text[4:8])}:{port}"
+    if family == socket.AF_INET6 and len(text) >= 24:
+        return f"[{socket.inet_ntop(socket.AF_INET6, text[8:24])}]:{port}"
+    return f"family {family}"
