@@ -21,10 +21,24 @@ def hanging(run: Run, count: int) -> dict[int, tuple[str, int]]:
 
 
 def asleep(run: Run, threads: dict[int, tuple[str, int]]) -> None:
-    """Wait until they are inside their calls."""
-    for tid in threads:
-        while Path(f"/proc/{run.process.pid}/task/{tid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "S":
+    """Wait until they are inside their calls, and its children (the holder of a lock) inside theirs."""
+    waited = [Path(f"/proc/{run.process.pid}/task/{tid}/stat") for tid in threads]
+    for stat in [*waited, *(path for path in Path("/proc").glob("[0-9]*/stat") if parent(path) == run.process.pid)]:
+        while fields(stat)[0] != "S":
             time.sleep(0.001)
+
+
+def fields(stat: Path) -> list[str]:
+    """What follows the name: the state, the parent, ..."""
+    return stat.read_text().rsplit(")", 1)[1].split()
+
+
+def parent(stat: Path) -> int | None:
+    """Of a process; None if it has just ended."""
+    try:
+        return int(fields(stat)[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def told(runs: Runs, slot: int, unreturned: Unreturned) -> dict[int, agent_pb2.UnreturnedCall]:
