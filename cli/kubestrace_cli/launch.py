@@ -144,10 +144,9 @@ class _Execve:
     """execve(2) with everything converted beforehand, so that calling it allocates nothing and locks nothing."""
 
     def __init__(self, path: Path, arguments: Sequence[str]) -> None:
-        environment = [name + b"=" + value for name, value in os.environb.items()]
         self._path = ctypes.c_char_p(os.fsencode(path))
         self._arguments = _vector([os.fsencode(word) for word in arguments])
-        self._environment = _vector(environment)
+        self._environment = _vector(_environment())
         # PyDLL: the interpreter's lock is kept, so no futex call can come before the execve.
         self._function = ctypes.PyDLL(None, use_errno=True).execve
 
@@ -155,6 +154,11 @@ class _Execve:
         """Become COMMAND, or return the errno."""
         self._function(self._path, self._arguments, self._environment)
         return ctypes.get_errno()
+
+
+def _environment() -> list[bytes]:
+    """Return our environment as it was given to us: Python may have added LC_CTYPE to its own (PEP 538)."""
+    return Path("/proc/self/environ").read_bytes().split(b"\0")[:-1]
 
 
 def _vector(words: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:

@@ -113,18 +113,42 @@ def test_the_command_starts_as_a_shell_would_start_it() -> None:
         "assert int(status['SigBlk'], 16) == 0\n"
     )
     launcher = (
-        "import os, sys\n"
+        "import sys\n"
         "from kubestrace_cli import launch\n"
-        "os.environ['KUBESTRACE_TEST'] = 'x=y'\n"
         f"words = [sys.executable, '-c', {script!r}, 'a b', '', 'ü']\n"
         "started = launch.Child(launch.find(words[0]), words)\n"
         "started.release()\n"
         "sys.exit(started.wait())\n"
     )
 
-    done = subprocess.run([sys.executable, "-c", launcher], input="0 1 2", text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", launcher],
+        input="0 1 2",
+        text=True,
+        capture_output=True,
+        check=False,
+        env=os.environ | {"KUBESTRACE_TEST": "x=y"},
+    )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_environment_is_the_callers_own() -> None:
+    """Nothing is added, taken away or put in order, whatever Python and the agent's modules want for themselves."""
+    launcher = (
+        "import os\n"
+        "from kubestrace_cli import launch, local\n"
+        "os.environ['OURS'] = '1'\n"
+        "started = launch.Child(launch.find('/usr/bin/env'), ['env'])\n"
+        "started.release()\n"
+        "started.wait()\n"
+    )
+    # No locale is set: Python would set LC_CTYPE, and does for itself.
+    given = {"Z": "1", "GRPC_SSL_CIPHER_SUITES": "the user's", "A": "x=y\nz"}
+
+    done = subprocess.run([sys.executable, "-c", launcher], env=given, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "".join(f"{name}={value}\n" for name, value in given.items())
 
 
 def test_signals_are_sent_and_an_ended_command_gets_none() -> None:
