@@ -12,14 +12,25 @@ from pathlib import Path
 _MAX_PROCESSES = 10_000
 
 
-def unified_path(text: str) -> str | None:
+def fields(status: bytes) -> dict[bytes, bytes]:
+    """Take apart /proc/<pid>/status: what stands behind each `Key:`.
+
+    Lines end with a newline and with nothing else: a process chooses its Name, and of all bytes the kernel escapes
+    only newline and backslash there.
+    """
+    lines = (line.partition(b":") for line in status.split(b"\n"))
+    return {key: value.strip() for key, _, value in lines if key}
+
+
+def unified_path(text: bytes) -> str | None:
     """Take the v2 path (the line `0::`) out of /proc/<pid>/cgroup.
 
-    It is relative to the reader's cgroup namespace and begins with /.. for whatever lies outside that.
+    It is relative to the reader's cgroup namespace and begins with /.. for whatever lies outside that. Who may make
+    cgroups may put any byte but a newline into their names.
     """
-    for line in text.splitlines():
-        if line.startswith("0::/"):
-            return line[3:].removesuffix(" (deleted)")
+    for line in text.split(b"\n"):
+        if line.startswith(b"0::/"):
+            return os.fsdecode(line[3:].removesuffix(b" (deleted)"))
     return None
 
 
@@ -31,16 +42,15 @@ def cgroup_path(proc: Path, pid: int) -> str | None:
 
 def pid_in_container(proc: Path, pid: int) -> int:
     """Give the pid that a process has in its own, innermost pid namespace; 0 when it is gone."""
-    for line in (_read(proc / str(pid) / "status") or "").splitlines():
-        if line.startswith("NSpid:"):
-            return int(line.split()[-1])
-    return 0
+    seen = fields(_read(proc / str(pid) / "status") or b"").get(b"NSpid")
+    return int(seen.split()[-1]) if seen else 0
 
 
 def start_time_unix_ns(proc: Path, pid: int) -> int:
     """Give when a process started, to 10 ms (the clock tick of /proc); 0 when it is gone."""
     ticks = _start_ticks(proc, pid)
-    boot = next((line for line in (_read(proc / "stat") or "").splitlines() if line.startswith("btime ")), None)
+    lines = (_read(proc / "stat") or b"").split(b"\n")
+    boot = next((line for line in lines if line.startswith(b"btime ")), None)
     if ticks is None or boot is None:
         return 0
     return int(boot.split()[1]) * 10**9 + ticks * 10**9 // os.sysconf("SC_CLK_TCK")
@@ -59,8 +69,8 @@ def _pids_below(cgroup: Path) -> list[int]:
     """List the processes of a cgroup and of those below it; 0 stands for one outside the reader's pid namespace."""
     pids: list[int] = []
     for directory, _, _ in os.walk(cgroup):
-        text = _read(Path(directory) / "cgroup.procs") or ""
-        pids += [int(pid) for pid in text.split() if pid != "0"]
+        text = _read(Path(directory) / "cgroup.procs") or b""
+        pids += [int(pid) for pid in text.split() if pid != b"0"]
         if len(pids) >= _MAX_PROCESSES:
             break
     return pids
@@ -69,11 +79,11 @@ def _pids_below(cgroup: Path) -> list[int]:
 def _start_ticks(proc: Path, pid: int) -> int | None:
     text = _read(proc / str(pid) / "stat")
     # Field 22, starttime; the name before it stands in brackets and may hold anything, brackets and spaces too.
-    return int(text.rpartition(")")[2].split()[19]) if text else None
+    return int(text.rpartition(b")")[2].split()[19]) if text else None
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path) -> bytes | None:
     try:
-        return path.read_text(errors="replace")
+        return path.read_bytes()
     except OSError:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.text import utf8
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Member:
 
 def failed(container: agent_pb2.Container, reason: str, message: str) -> Member:
     """Give a container that cannot be traced."""
-    state = agent_pb2.ContainerState(container=container, phase=_Phase.PHASE_FAILED, reason=reason, message=message)
+    state = agent_pb2.ContainerState(container=container, phase=_Phase.PHASE_FAILED, reason=reason)
+    state.message = utf8(message)
     return Member(state, settled=agent_pb2.ContainerReport(state=state))
 
 

@@ -9,6 +9,11 @@ def safe(text: bytes, most: int) -> str:
     return words + "..." if len(text) > most else words
 
 
+def utf8(text: str) -> str:
+    r"""Text with file names as Python gives them, as the wire takes it: bytes that are no UTF-8 stand as \xNN."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _printable(byte: int) -> str:
     if chr(byte) in '"\\':
         return f"\\{chr(byte)}"

@@ -161,6 +161,9 @@ class Traces:
         except UnresolvedError as error:
             _log.info("trace %s: %s: %s", trace.session_uid, error.reason, error)
             found = error
+        except (OSError, ValueError) as error:  # whatever it did to be so odd, the others are traced
+            _log.exception("trace %s: cannot look up %r", trace.session_uid, container.container_id[:100])
+            found = UnresolvedError("LookupFailed", f"cannot look up the container on its node: {error!r}")
         async with trace.lock:
             # It may have ended, or another call have added the container, during the search.
             if trace.final is None and _is_new(trace, container):
@@ -180,7 +183,7 @@ class Traces:
             return reports.failed(container, error.reason, str(error))
         except FileNotFoundError:
             return reports.failed(container, "CgroupNotFound", f"{found.cgroup} ended before counting began")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _log.exception("cannot count %s", found.cgroup)
             return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
         state = reports.tracing(container, found, self._clock_ns())

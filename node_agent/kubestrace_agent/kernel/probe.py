@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from kubestrace_agent import processes
 from kubestrace_agent.kernel.btf import Btf, BtfError
 from kubestrace_agent.kernel.sources import SOURCES, Source
 
@@ -146,8 +147,7 @@ def _denied(what: str, words: str) -> ProbeError:
 
 def _capable() -> bool:
     """Whether this process has CAP_BPF and CAP_PERFMON (39, 38) or CAP_SYS_ADMIN (21), whatever its user id."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    effective = int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
+    effective = int(processes.fields(Path("/proc/self/status").read_bytes())[b"CapEff"], 16)
     return effective >> 21 & 1 == 1 or effective >> 38 & 3 == 3
 
 

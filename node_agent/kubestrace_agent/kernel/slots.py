@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubestrace_agent import processes
 from kubestrace_agent.kernel.counts import EarlyCall, Row
 from kubestrace_agent.kernel.readings import Reading
 from kubestrace_agent.syscalls import SyscallKey
@@ -46,8 +47,7 @@ def depth(cgroup_path: Path) -> int | None:
 
 def leader(pid: int) -> int:
     """The process that a thread belongs to."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-    return int(next(line for line in status.splitlines() if line.startswith("Tgid:")).split()[1])
+    return int(processes.fields(Path(f"/proc/{pid}/status").read_bytes())[b"Tgid"])
 
 
 def in_hosts_pid_namespace() -> bool:

@@ -1,26 +1,30 @@
 """Processes as /proc shows them."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from kubestrace_agent import processes
+from kubestrace_agent.kernel import slots
 
 
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ("0::/kubepods/podx/y\n", "/kubepods/podx/y"),
-        ("9:name=systemd:/v1\n4:memory:/v1\n0::/v2\n", "/v2"),
-        ("0::/../../sibling\n", "/../../sibling"),
-        ("0::/gone (deleted)\n", "/gone"),
-        ("4:memory:/v1\n", None),
-        ("", None),
+        (b"0::/kubepods/podx/y\n", "/kubepods/podx/y"),
+        (b"9:name=systemd:/v1\n4:memory:/v1\n0::/v2\n", "/v2"),
+        (b"0::/../../sibling\n", "/../../sibling"),
+        (b"0::/gone (deleted)\n", "/gone"),
+        (b"4:memory:/x\x0c0::/spoof\n0::/a\x1c0::/b\xff\n", "/a\x1c0::/b\udcff"),
+        (b"4:memory:/v1\n", None),
+        (b"", None),
     ],
 )
-def test_the_v2_line_is_taken(text: str, path: str | None) -> None:
+def test_the_v2_line_is_taken(text: bytes, path: str | None) -> None:
     """Of a unified, hybrid or legacy listing only the line without controllers counts."""
     assert processes.unified_path(text) == path
 
@@ -31,6 +35,20 @@ def test_this_process_is_known() -> None:
 
     assert processes.pid_in_container(proc, os.getpid()) == os.getpid()
     assert 0 < processes.start_time_unix_ns(proc, os.getpid()) <= time.time_ns() + 2 * 10**9
+
+
+@pytest.mark.parametrize("name", [b"x\x0cNSpid:\tzz", b"x\x0cNSpid:\t77", b"x\x1eTgid:\t1", b"a\nNSpid:\t77", b"\xc3"])
+def test_a_process_does_not_say_by_its_name_who_it_is(name: bytes) -> None:
+    """A name that looks like other lines of /proc/PID/status, or is no text, changes nothing."""
+    rename = f"import ctypes; ctypes.CDLL(None).prctl(15, {name!r}, 0, 0, 0); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", rename], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as named:
+        assert named.stdout
+        assert named.stdout.readline()
+
+        assert processes.pid_in_container(Path("/proc"), named.pid) == named.pid
+        assert slots.leader(named.pid) == named.pid
+        assert processes.start_time_unix_ns(Path("/proc"), named.pid) > 0
+        named.kill()
 
 
 def test_what_is_gone_is_nothing(tmp_path: Path) -> None:

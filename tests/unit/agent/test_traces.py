@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
-from kubestrace_agent import admission
+from kubestrace_agent import admission, containers
 from kubestrace_protos.v1 import agent_pb2
 
 TRACING = agent_pb2.ContainerState.PHASE_TRACING
@@ -15,11 +16,9 @@ FAILED = agent_pb2.ContainerState.PHASE_FAILED
 
 def request(*container_ids: str, session: str = "s1", **fields: object) -> agent_pb2.StartTraceRequest:
     """Ask for a trace of a minute."""
-    containers = [agent_pb2.Container(container_id=each, container_name=each) for each in container_ids]
+    wanted = [agent_pb2.Container(container_id=each, container_name=each) for each in container_ids]
     given = {"duration_milliseconds": 60_000, **fields}
-    return agent_pb2.StartTraceRequest(
-        session_uid=session, session_name=f"ns/{session}", containers=containers, **given
-    )
+    return agent_pb2.StartTraceRequest(session_uid=session, session_name=f"ns/{session}", containers=wanted, **given)
 
 
 def calls(report: agent_pb2.Report) -> dict[str, dict[str, int]]:
@@ -220,6 +219,51 @@ async def test_a_container_that_is_not_found_is_reported(make_traces, node) -> N
     assert [each.phase for each in started.containers] == [TRACING, FAILED]
     failed = report.containers[1].state
     assert (failed.reason, failed.message) == ("ContainerNotFound", "no gone here")
+
+
+@pytest.mark.parametrize("problem", [ValueError("invalid literal for int()"), PermissionError(13, "odd \udcff")])
+async def test_a_container_that_cannot_be_looked_up_spoils_no_other(make_traces, node, monkeypatch, problem) -> None:
+    """Whatever goes wrong with one is told as its own failure, and the others are traced."""
+    node.run("app")
+    traces = make_traces()
+    resolve = node.resolve
+
+    async def stumble(container: agent_pb2.Container) -> containers.Resolved:
+        if container.container_id == "odd":
+            raise problem
+        return await resolve(container)
+
+    monkeypatch.setattr(node, "resolve", stumble)
+    started = await traces.start(request("app", "odd"))
+
+    states = {each.container.container_id: each for each in started.containers}
+    assert (states["app"].phase, states["odd"].phase, states["odd"].reason) == (TRACING, FAILED, "LookupFailed")
+    assert type(problem).__name__ in states["odd"].message
+
+
+async def test_a_container_that_cannot_be_counted_spoils_no_other(make_traces, node, tracer, monkeypatch) -> None:
+    """Not even with a cgroup whose name is no text."""
+    node.run("app")
+    odd = node.run("\udcff")
+    traces = make_traces()
+    reserve = tracer.reserve_container
+
+    def stumble(cgroup: Path, **wanted: object) -> int:
+        if cgroup == odd:
+            raise ValueError("no such number")
+        return reserve(cgroup, **wanted)
+
+    async def resolve(container: agent_pb2.Container) -> containers.Resolved:
+        cgroup = odd if container.container_id == "odd" else node.root / "app"
+        return containers.Resolved(cgroup, cgroup.stat().st_ino)
+
+    monkeypatch.setattr(tracer, "reserve_container", stumble)
+    monkeypatch.setattr(node, "resolve", resolve)
+    started = await traces.start(request("app", "odd"))
+
+    states = {each.container.container_id: each for each in started.containers}
+    assert (states["app"].phase, states["odd"].phase, states["odd"].reason) == (TRACING, FAILED, "TracerFailed")
+    assert states["odd"].message.endswith("/\\xff: no such number")
 
 
 async def test_a_container_that_failed_is_sought_again_when_asked_for_again(make_traces, node) -> None:
