@@ -16,7 +16,7 @@ from kubestrace_cli.signals import Received, Signals
 class Command:
     """A context: inside it COMMAND waits, runs and ends; after it its cgroup is gone."""
 
-    def __init__(self, path: Path, words: Sequence[str], root: Path, signals: Signals) -> None:
+    def __init__(self, path: str, words: Sequence[str], root: Path, signals: Signals) -> None:
         """Make the cgroup and the waiting process. Raises ScopeError and CommandError."""
         self._words = words
         own = processes.cgroup_path(targets.PROC, os.getpid()) or "/"

@@ -39,15 +39,16 @@ class CommandError(Exception):
         self.exit_code = exit_code
 
 
-def find(name: str, search_path: str | None = None) -> Path:
+def find(name: str, search_path: str | None = None) -> str:
     """Return the file that `name` stands for, as execvp(3) would find it.
 
+    It is a text, as a Path drops the "./" of "./x.sh": a script's $0 is what is executed, letter by letter.
     Raises CommandError: 127 when there is none, 126 when what is there cannot be executed.
     """
     folders = os.get_exec_path() if search_path is None else search_path.split(os.pathsep)
-    candidates = [Path(name)] if "/" in name else [Path(folder or ".") / name for folder in folders]
+    candidates = [name] if "/" in name else [f"{folder or '.'}/{name}" for folder in folders]
     refused = None
-    for candidate in candidates:
+    for candidate in candidates if name else []:
         problem = _problem(candidate)
         if problem is None:
             return candidate
@@ -59,10 +60,10 @@ def find(name: str, search_path: str | None = None) -> Path:
     raise CommandError(f"cannot find {name!r}{where}", NOT_FOUND)
 
 
-def _problem(candidate: Path) -> int | None:
+def _problem(candidate: str) -> int | None:
     """Return why this file cannot be executed, as an errno."""
     try:
-        status = candidate.stat()
+        status = os.stat(candidate)  # noqa: PTH116 (a Path drops a slash at the end, which only a folder may have)
     except OSError as error:
         return error.errno
     if not stat.S_ISREG(status.st_mode):
@@ -73,7 +74,7 @@ def _problem(candidate: Path) -> int | None:
 class Child:
     """COMMAND's process: it waits at the gate until `release`, then becomes COMMAND."""
 
-    def __init__(self, path: Path, arguments: Sequence[str], mask: Collection[int] | None = None) -> None:
+    def __init__(self, path: str, arguments: Sequence[str], mask: Collection[int] | None = None) -> None:
         """Fork the child. `arguments` holds COMMAND's own name first, as argv does; `mask` its blocked signals."""
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
         self._exit_code: int | None = None
@@ -143,7 +144,7 @@ def _exit_code(status: int) -> int:
 class _Execve:
     """execve(2) with everything converted beforehand, so that calling it allocates nothing and locks nothing."""
 
-    def __init__(self, path: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, path: str, arguments: Sequence[str]) -> None:
         self._path = ctypes.c_char_p(os.fsencode(path))
         self._arguments = _vector([os.fsencode(word) for word in arguments])
         self._environment = _vector(_environment())

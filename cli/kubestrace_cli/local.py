@@ -9,7 +9,6 @@ import platform
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, TextIO
 
 from kubestrace_agent import cgroups, processes, syscalls
@@ -79,7 +78,7 @@ class _Local:
         self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)
         self._root = self._hierarchy.root
         # COMMAND's file, or what runs already.
-        self._place: Path | targets.Target
+        self._place: str | targets.Target
         if options.command:
             self._place = launch.find(options.command[0])
         else:
@@ -95,7 +94,7 @@ class _Local:
             if received := signals.read():
                 name = signal.Signals(received[0].number).name
                 return _refuse(f"ended by {name} before counting began", 128 + received[0].number)
-            if isinstance(place, Path):
+            if isinstance(place, str):
                 command = stack.enter_context(Command(place, words, self._root, signals))
                 target = command.target
             else:

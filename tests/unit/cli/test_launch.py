@@ -33,11 +33,35 @@ def test_a_name_is_found_in_the_folders_of_path_in_their_order(tmp_path: Path) -
     executable(tmp_path / "c" / "tool", "")
     search_path = os.pathsep.join(str(tmp_path / folder) for folder in "abc")
 
-    assert launch.find("tool", search_path) == tmp_path / "c" / "tool"
+    assert launch.find("tool", search_path) == f"{tmp_path}/c/tool"
+
+
+def test_what_is_executed_is_what_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Letter by letter, as a script's $0 has it: a script that executes itself again finds itself."""
+    monkeypatch.chdir(tmp_path)
+    executable(tmp_path / "again", '#!/bin/sh\n[ "$1" = once ] && exit 5\nexec "$0" once\n')
+    started = child("./again")
+    started.release()
+
+    assert started.wait() == 5
+    assert launch.find("./again") == "./again"
+    assert launch.find(f"{tmp_path}//./again") == f"{tmp_path}//./again"
+
+
+@pytest.mark.parametrize("search_path", ["", "/no/such/folder:", ":/no/such/folder"])
+def test_an_empty_element_of_path_is_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search_path: str
+) -> None:
+    """As for execvp and shells."""
+    monkeypatch.chdir(tmp_path)
+    executable(tmp_path / "tool", "")
+
+    assert launch.find("tool", search_path) == "./tool"
 
 
 @pytest.mark.parametrize(
-    ("name", "exit_code"), [("no-such-tool", 127), ("/no/such/tool", 127), ("/", 126), ("/etc/passwd", 126)]
+    ("name", "exit_code"),
+    [("no-such-tool", 127), ("", 127), ("/no/such/tool", 127), ("/bin/true/", 127), ("/", 126), ("/etc/passwd", 126)],
 )
 def test_what_cannot_be_found_or_executed_has_a_shells_exit_code(name: str, exit_code: int) -> None:
     """127 when it is not there, 126 when it is but cannot be executed."""
