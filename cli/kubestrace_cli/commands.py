@@ -27,7 +27,8 @@ class Command:
         except BaseException:
             self._scope.remove()
             raise
-        self._released = False
+        # Whether it may have begun.
+        self.released = False
 
     @property
     def target(self) -> targets.Target:
@@ -36,7 +37,7 @@ class Command:
 
     def release(self) -> None:
         """Let COMMAND begin."""
-        self._released = True
+        self.released = True
         self.child.release()
 
     def pass_on(self, received: Received) -> None:
@@ -48,7 +49,7 @@ class Command:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if not self._released:
+        if not self.released:
             self.child.kill()
         left = self._scope.remove()
         if left:

@@ -8,11 +8,13 @@ import os
 import platform
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from kubestrace_agent import cgroups, processes, syscalls
 from kubestrace_agent.kernel.tracer import NodeFullError, Tracer, UnsupportedKernelError
+from kubestrace_agent.text import utf8
 from kubestrace_agent.views.collectors import needed
 from kubestrace_cli import endings, launch, results, scopes, sessions, targets, waits
 from kubestrace_cli.commands import Command
@@ -99,10 +101,27 @@ class _Local:
                 target = command.target
             else:
                 command, target = None, place
+            if command is None:
+                return self._result(tracer, signals, target, None, to)
+            try:
+                self._result(tracer, signals, target, command, to)
+            except launch.CommandError:
+                raise
+            except Exception as error:
+                if not command.released:
+                    raise
+                # COMMAND runs: its exit code is owed, whatever is wrong here.
+                traceback.print_exc()
+                _refuse(f"there is no result, because of an unexpected {error!r}", CANNOT_TRACE)
+            return _exit_code(command, signals)
+
+    def _result(
+        self, tracer: Tracer, signals: Signals, target: targets.Target, command: Command | None, to: TextIO
+    ) -> int:
+        """Trace and write the result; returns the exit code of a trace without COMMAND."""
+        with contextlib.closing(tracer):
             document = self._trace(tracer, signals, target, command)
-            tracer.close()
-            written = self._write(document, to)
-            return written if command is None else _exit_code(command, signals)
+        return self._write(document, to)
 
     def _tracer(self) -> Tracer:
         """Load what this session needs: the programs of all views take seconds to compile."""
@@ -187,6 +206,6 @@ def _why_nothing(report: agent_pb2.Report, session: sessions.Session, target: ta
     if session.syscalls:
         return f"nothing was counted: no call of {', '.join(session.syscalls)} was made"
     if not target.by_process and not processes.first_process(targets.PROC, target.cgroup):
-        return f"nothing was counted: no process was in {target.cgroup}"
+        return f"nothing was counted: no process was in {utf8(str(target.cgroup))}"
     inside = waits.described(target)
     return f"nothing was counted: no system call began or returned{inside and '; ' + inside}"

@@ -14,8 +14,9 @@ _INTERRUPTED = 130
 def main(words: "Sequence[str] | None" = None) -> int:
     """Run the command; returns the exit code."""
     try:
-        # Closed (2>&-): without this, what is said there would go to standard output.
-        sys.stderr = sys.stderr or open("/dev/null", "w")  # noqa: PTH123, SIM115 (pathlib is not read yet)
+        # Closed (2>&-): without this, what is said there would go to standard output. Escapes, as it has by itself.
+        if sys.stderr is None:
+            sys.stderr = open("/dev/null", "w", errors="backslashreplace")  # noqa: PTH123, SIM115 (no pathlib yet)
         from kubestrace_cli import options  # noqa: PLC0415
 
         chosen = options.parse(sys.argv[1:] if words is None else words)

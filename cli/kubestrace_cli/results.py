@@ -97,7 +97,11 @@ def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = 
 
     A reader that has gone away is no error. Raises ResultFileError for any other reason.
     """
+    # What the place's encoding does not have (a lone surrogate of the session's file, anything but ASCII in some
+    # locales) is written as an escape: the result would be lost for it.
+    encoding = to.encoding or "utf-8"
     text = {"yaml": _yaml, "json": _json, "table": table}[output](document)
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         if anew:
             _empty(to.fileno())

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubestrace_agent import cgroups, processes
+from kubestrace_agent.text import safe
 
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
 # "containerd://3f4e..." as in a pod's status, or any beginning of the id; fewer digits say too little.
 _ID = re.compile(r"(?:[a-z][a-z0-9-]*://)?(?P<digits>[0-9a-f]{4,64})")
 _SHOWN_DIGITS = 12
+# Of a cgroup's path: the longest that a path can be (linux/limits.h: PATH_MAX).
+_MAX_NAME = 4096
 
 
 class TargetError(Exception):
@@ -25,7 +28,7 @@ class TargetError(Exception):
 class Target:
     """Something to trace: the process `pid` with what it starts, or else everything in `cgroup` and below."""
 
-    # How the result's rows call it.
+    # How the result's rows call it: safe to print.
     name: str
     cgroup: Path
     by_process: bool = False
@@ -45,16 +48,19 @@ def find(pid: int | None, cgroup_name: str | None, container_id: str | None, roo
 def process(pid: int, root: Path, proc: Path = PROC) -> Target:
     """Find a process by its id. Raises TargetError."""
     try:
-        status = dict(line.split(":\t", 1) for line in (proc / str(pid) / "status").read_text().splitlines())
+        status = processes.fields((proc / str(pid) / "status").read_bytes())
+        # In its own file nothing of the name is escaped.
+        name = (proc / str(pid) / "comm").read_bytes().removesuffix(b"\n")
     except OSError as error:
         raise TargetError(f"there is no process {pid}") from error
-    if status["Tgid"] != str(pid):
-        raise TargetError(f"{pid} is a thread of process {status['Tgid']}; name the process")
-    if status["State"].startswith("Z"):
+    leader = int(status[b"Tgid"])
+    if leader != pid:
+        raise TargetError(f"{pid} is a thread of process {leader}; name the process")
+    if status[b"State"].startswith(b"Z"):
         raise TargetError(f"process {pid} has ended; its parent has not asked for its exit code yet")
     path = processes.cgroup_path(proc, pid) or "/"
-    inside = int(status["NSpid"].split()[-1])
-    return Target(name=status["Name"], cgroup=root / path.lstrip("/"), by_process=True, host_pid=pid, pid=inside)
+    inside = int(status[b"NSpid"].split()[-1])
+    return Target(name=_shown(name), cgroup=root / path.lstrip("/"), by_process=True, host_pid=pid, pid=inside)
 
 
 def cgroup(name: str, root: Path, proc: Path = PROC, mount: Path = CGROUP_MOUNT) -> Target:
@@ -104,13 +110,18 @@ def process_file(target: Target) -> Iterator[int]:
 
 def command(name: str, scope: Path, pid: int) -> Target:
     """Return the target for a COMMAND that waits in a cgroup of its own."""
-    return Target(name=Path(name).name, cgroup=scope, host_pid=pid, pid=pid)
+    return Target(name=_shown(Path(name).name), cgroup=scope, host_pid=pid, pid=pid)
 
 
 def _of_cgroup(name: str, path: Path, proc: Path, container_id: str = "") -> Target:
     host_pid = processes.first_process(proc, path)
     inside = processes.pid_in_container(proc, host_pid) if host_pid else 0
-    return Target(name=name, cgroup=path, host_pid=host_pid, pid=inside, container_id=container_id)
+    return Target(name=_shown(name), cgroup=path, host_pid=host_pid, pid=inside, container_id=container_id)
+
+
+def _shown(name: str | bytes) -> str:
+    """Make a name safe to print: it may hold any byte."""
+    return safe(os.fsencode(name), _MAX_NAME)
 
 
 def _containers(root: Path, digits: str) -> dict[str, Path]:

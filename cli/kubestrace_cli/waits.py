@@ -52,7 +52,7 @@ def _processes(cgroup: Path) -> list[int]:
 def _call(process: Path, thread: Path) -> str:
     """Return the name of the call that a thread is inside of (proc(5): /proc/PID/syscall)."""
     try:
-        number = (thread / "syscall").read_text().split()[0]
+        number = (thread / "syscall").read_text("ascii").split()[0]
     except OSError:
         return "something unknown"
     if number in {"running", "-1"} or _is_of_kernel(thread):
@@ -66,7 +66,7 @@ def _is_of_kernel(thread: Path) -> bool:
     """Tell whether the kernel made this thread for itself: its `syscall` file is all 0, which means read elsewhere."""
     try:
         # Behind the name, which may hold anything (proc(5): /proc/PID/stat).
-        flags = int((thread / "stat").read_text().rpartition(")")[2].split()[6])
+        flags = int((thread / "stat").read_bytes().rpartition(b")")[2].split()[6])
     except (OSError, IndexError, ValueError):
         return False
     return bool(flags & _KERNEL_THREADS)

@@ -5,15 +5,17 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from local_runs import KUBESTRACE, Known, condition, counted, kubestrace, until
+from local_runs import KUBESTRACE, Document, Group, Known, condition, counted, kubestrace, until
 
 from kubestrace_agent import cgroups
 from kubestrace_cli import targets
 
+MakeGroup = Callable[[str], Group]
 EINTR = """\
 #include <signal.h>
 #include <sys/time.h>
@@ -39,6 +41,13 @@ int main(void) {
 """
 
 
+def document(done: subprocess.CompletedProcess[str]) -> Document:
+    """Return the result of a run without a complaint."""
+    assert (done.returncode, done.stderr) == (0, "")
+    whole: Document = json.loads(done.stdout)
+    return whole
+
+
 def in_a_shell(redirection: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command with its output redirected as a shell does it."""
     script = ["sh", "-c", f'exec "$@" {redirection}', "sh", KUBESTRACE, *words]
@@ -55,6 +64,41 @@ def test_a_full_disk_loses_the_result_and_not_the_commands_exit_code() -> None:
     assert (by_name.returncode, by_name.stderr) == (3, said.format("/dev/full"))
     assert (redirected.returncode, redirected.stderr) == (3, said.format("standard output"))
     assert (without_a_command.returncode, without_a_command.stderr) == (1, said.format("/dev/full"))
+
+
+@pytest.mark.parametrize("broken", ["read", "finish"])
+def test_an_error_of_ours_does_not_lose_the_commands_exit_code(broken: str) -> None:
+    """Whether it comes while COMMAND runs or after that: COMMAND goes on to its end, and what is wrong is said."""
+    program = (
+        "import sys\n"
+        "from kubestrace_cli import main, recordings\n"
+        "def fail(*_): raise ValueError('odd counts')\n"
+        f"recordings.Recording.{broken} = fail\n"
+        "sys.exit(main.main(['local', '--', 'sh', '-c', 'sleep 1; echo done; exit 3']))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout) == (3, "done\n")
+    assert done.stderr.endswith("kubestrace: there is no result, because of an unexpected ValueError('odd counts')\n")
+
+
+def test_names_that_are_no_text_lose_nothing(group: MakeGroup, name: str, tmp_path: Path) -> None:
+    """COMMAND, a cgroup without processes, and one with a process whose name looks like a line of /proc."""
+    tool = tmp_path / "t\udcff"
+    tool.symlink_to("/bin/true")
+    odd = group(f"{name}\udcff")
+    rename = "import ctypes; ctypes.CDLL(None).prctl(15, b'x\\x0cNSpid:\\tzz', 0, 0, 0); input()"
+
+    of_command = document(kubestrace("local", "-o", "json", "--", str(tool)))
+    of_nobody = document(kubestrace("local", "-o", "json", "-d", "1", "--cgroup", f"{name}\udcff"))
+    process = odd.waiting(sys.executable, "-c", rename)
+    of_process = document(kubestrace("local", "-o", "json", "-d", "1", "--cgroup", f"{name}\udcff"))
+
+    shown = [each["status"]["containers"][0] for each in (of_command, of_nobody, of_process)]
+    assert [each["container"] for each in shown] == [r"t\xff", rf"/{name}\xff", rf"/{name}\xff"]
+    assert (shown[2]["pid"], shown[2]["hostPid"]) == (process.pid, process.pid)
+    assert rf"{name}\xff" in condition(of_nobody, "Finished")["message"]
 
 
 def test_with_standard_output_closed_nothing_runs(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,14 @@ def test_with_standard_error_closed_messages_do_not_go_to_standard_output() -> N
     done = subprocess.run(in_a_shell, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+def test_with_standard_error_closed_a_name_that_is_no_text_has_the_same_exit_code(tmp_path: Path) -> None:
+    """The file is there and cannot be executed."""
+    (tmp_path / "t\udcff").touch()
+    program = "import sys; from kubestrace_cli.main import main; sys.exit(main(['local', '--', sys.argv[1]]))"
+    words = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", program, str(tmp_path / "t\udcff")]
+
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (126, "", "")

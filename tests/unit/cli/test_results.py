@@ -145,6 +145,17 @@ def test_json_and_yaml_hold_the_same_document() -> None:
     assert "größer" in places["yaml"].getvalue()
 
 
+def test_what_the_encoding_does_not_have_is_written_as_an_escape() -> None:
+    """A label of the file may be no text, and the place may take ASCII only: the result is not lost for that."""
+    whole = {"a": "\ud800", "b": "█"}
+    place = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+
+    results.write(whole, "json", place)
+    place.seek(0)
+
+    assert json.load(place) == whole
+
+
 def test_a_reader_that_has_gone_away_is_no_error() -> None:
     """`kubestrace local ... | head` ends without a traceback."""
     reader, writer = os.pipe()

@@ -1,5 +1,7 @@
 """What the command line names, found in a tree of cgroups and processes made for the test."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,7 @@ def proc(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         text = f"Name:\tweb\nState:\t{state} (x)\nTgid:\t{tgid}\nPid:\t{pid}\nNSpid:\t{inside}\n"
         (folder / "status").write_text(text)
+        (folder / "comm").write_text("web\n")
         (folder / "cgroup").write_text("1:cpu:/x\n0::/system.slice/nginx.service\n")
         (folder / "stat").write_text(f"{pid} (web) S 1 {'0 ' * 17} 100 0\n")
     return tmp_path / "proc"
@@ -53,6 +56,39 @@ def test_what_is_no_living_process_is_refused(root: Path, proc: Path, pid: int, 
     """No such process, a thread and a zombie are told apart."""
     with pytest.raises(targets.TargetError, match=said):
         targets.process(pid, root, proc)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Bestellprüüü".encode()[:15], r"Bestellpr\xc3\xbc\xc3\xbc\xc3\xbc"),
+        ("Bestellpr_üüü".encode()[:15], r"Bestellpr_\xc3\xbc\xc3\xbc\xc3"),
+        (b"a\x0cb", r"a\x0cb"),
+        (b"x\x0cTgid:\t1", r"x\x0cTgid:\x091"),
+        (b"a\n\\", r"a\x0a\\"),
+        (b"", ""),
+    ],
+)
+def test_a_process_is_found_whatever_its_name_is(name: bytes, shown: str) -> None:
+    """A name may hold any byte, and the kernel cuts it wherever it ends; it is shown as the processes view does."""
+    rename = f"import ctypes; ctypes.CDLL(None).prctl(15, {name!r}, 0, 0, 0); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", rename], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as named:
+        assert named.stdout
+        assert named.stdout.readline()
+
+        found = targets.process(named.pid, Path("/sys/fs/cgroup"))
+        named.kill()
+
+    assert (found.name, found.host_pid, found.pid) == (shown, named.pid, named.pid)
+
+
+def test_names_that_are_no_text_are_made_safe(root: Path, proc: Path) -> None:
+    """Of COMMAND's file, and of a cgroup."""
+    (root / "a\udcff").mkdir()
+    (root / "a\udcff" / "cgroup.procs").write_text("")
+
+    assert targets.command("./t\udcff", root, 7).name == r"t\xff"
+    assert targets.cgroup("a\udcff", root, proc).name == r"/a\xff"
 
 
 def test_a_cgroup_is_found_by_each_way_to_write_it(root: Path, proc: Path) -> None:
