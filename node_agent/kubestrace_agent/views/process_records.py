@@ -29,7 +29,9 @@ _THREADS = 3
 _EXECS = 5
 # Threads of one process that have ended and are kept apart.
 _ENDED_THREADS = 64
-_MAX_TEXT = 256
+# Of texts that are read into 64, 32 and 256 bytes with a NUL (processes.h): one that fills its room may have been
+# longer, and is shown a byte shorter, with `...` behind it.
+_MAX_COMMAND, _MAX_FILE, _MAX_PATH = 62, 30, 254
 _MAX_NAME = 64
 _SIGNALS = frozenset(int(each) for each in signal.Signals)
 
@@ -134,8 +136,8 @@ class Process:
             parent_pid=self.parent_pid,
             host_pid=self.host_pid,
             start_time_unix_nanoseconds=self.start_ns + unix_minus_monotonic_ns,
-            command=safe(self.command, _MAX_TEXT),
-            executable=safe(self.path or self.file, _MAX_TEXT),
+            command=safe(self.command, _MAX_COMMAND),
+            executable=safe(self.path, _MAX_PATH) or safe(self.file, _MAX_FILE),
             lifetime_nanoseconds=self.ended_ns and max(1, self.ended_ns - self.start_ns),
             sums=self.sums.message(),
             threads=self.threads_seen,
@@ -143,8 +145,8 @@ class Process:
             execs=[
                 agent_pb2.Exec(
                     time_unix_nanoseconds=time_ns + unix_minus_monotonic_ns,
-                    command=safe(command, _MAX_TEXT),
-                    executable=safe(path, _MAX_TEXT),
+                    command=safe(command, _MAX_COMMAND),
+                    executable=safe(path, _MAX_PATH),
                 )
                 for time_ns, command, path in self.execs
             ],

@@ -101,6 +101,26 @@ def test_how_a_process_ends(status: int, code: int | None, signal: str) -> None:
     assert process.lifetime_nanoseconds == 1000
 
 
+def test_what_was_cut_says_so() -> None:
+    """What fills the room of argv[0] (64 bytes with a NUL), a file's name (32) or a path (256) may have been longer."""
+    used = Used(READ, 1, 0, 1)
+    told = [
+        thread(7, used, argument=b"a" * 63, file=b"f" * 31),
+        thread(8, used, argument=b"a" * 62, file=b"f" * 30),
+        thread(9, used),
+    ]
+    execs = [RawExec(2000, 9, 1000, 9, 1, b"a" * 63, b"p" * 255)]
+
+    report = collected(Processes(20, None), RawProcesses(told, execs)).processes.processes
+    shown = {each.pid: (each.command, each.executable) for each in report}
+
+    assert shown[7] == ("a" * 62 + "...", "f" * 30 + "...")
+    assert shown[8] == ("a" * 62, "f" * 30)
+    assert shown[9][1] == "p" * 254 + "..."
+    (executed,) = next(each.execs for each in report if each.pid == 9)
+    assert (executed.command, executed.executable) == ("a" * 62 + "...", "p" * 254 + "...")
+
+
 def test_what_was_executed() -> None:
     """The last five, with time, argv[0] and path; what was executed before the session is another's."""
     processes = Processes(2, None)
@@ -133,7 +153,7 @@ def test_names_are_made_safe_and_have_a_bound() -> None:
     process = collected(Processes(2, None), told).processes.processes[0]
 
     assert process.command == "\\x1b[31m"
-    assert process.executable == "x" * 256 + "..."
+    assert process.executable == "x" * 30 + "..."
     assert process.busiest_threads[0].name == "\\x0a"
     assert collected(Processes(2, None), nameless).processes.processes[0].command == "app"
 
