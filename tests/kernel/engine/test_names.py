@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from engine_runs import Runs
 
+from kubestrace_agent.kernel.counts import Floors
 from kubestrace_agent.syscalls import errno_name, name
 from kubestrace_agent.views.call_arguments import described
 from kubestrace_agent.views.failures import MAX_SAMPLES, Failures
@@ -60,6 +61,18 @@ def test_an_address_is_as_long_as_its_length_says(told) -> None:  # type: ignore
     assert "stale" not in str(calls)
     (refused,) = calls["accept", "EINVAL"]
     assert refused.split(", ")[1].startswith("0x")
+
+
+def test_what_the_kernel_wrote_of_an_address(runs: Runs, tmp_path: Path) -> None:
+    """A name that had no room in the program's address is not told: other memory stands there."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    runs.tracer.want("slow_calls", slot, Floors(10_000_000, 10_000_000))
+    runs.start(cgroup, "names", "written", str(tmp_path)).finish()
+
+    received = [call for call in runs.tracer.read("slow_calls")[slot] if name(call.key) == "recvfrom"]
+
+    assert [described(call).split(", ")[4] for call in received] == ["unix", "127.0.0.2:47123"]
 
 
 def test_each_peer_that_refuses_is_told(told) -> None:  # type: ignore[no-untyped-def]

@@ -175,6 +175,8 @@ def test_every_described_call_exists() -> None:
 def test_a_split_offset_is_left_out() -> None:
     """On 32-bit ABIs an offset takes two arguments: what follows would be told wrong."""
     assert [kind.value for kind in arguments.kinds("pread64", "i386")] == ["f", ".", "u"]
+    assert [kind.value for kind in arguments.kinds("lseek", "i386")] == ["f", "n", "n"]
+    assert [kind.value for kind in arguments.kinds("truncate64", "i386")] == ["p"]
     assert [kind.value for kind in arguments.kinds("pread64", "x86_64")] == ["f", ".", "u", "o"]
 
 

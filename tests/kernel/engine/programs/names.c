@@ -1,4 +1,5 @@
-/* Calls that fail, with long paths, addresses of all kinds and nameless files.  Usage: names deep|long|unix|peers|files FOLDER */
+/* Calls that fail, with long paths, addresses of all kinds and nameless files; written: two that wait 20 ms for an address.
+ * Usage: names deep|long|unix|peers|files|written FOLDER */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
@@ -96,6 +97,31 @@ static void files(const char *folder) {
   expect(dup2(open("/", O_DIRECTORY), -1), EBADF);
 }
 
+/* Receives after 20 ms from `from`, into an address that holds something else and has room for 16 bytes. */
+static void receive(int family, const struct sockaddr *to, const struct sockaddr *from, socklen_t size) {
+  struct sockaddr_un got = {0, "stale-stale-stale-stale-stale-stale"};
+  socklen_t room = 16;
+  char word;
+  int s = socket(family, SOCK_DGRAM, 0);
+  if (bind(s, to, size)) exit(5);
+  if (fork() == 0) {
+    int out = socket(family, SOCK_DGRAM, 0);
+    if (bind(out, from, size)) _exit(6);
+    usleep(20000);
+    _exit(sendto(out, "x", 1, 0, to, size) != 1);
+  }
+  if (recvfrom(s, &word, 1, 0, (void *)&got, &room) != 1) exit(7);
+  wait(NULL);
+}
+
+static void written(void) {
+  struct sockaddr_un to = {AF_UNIX, "\0kubestrace-names-here"}, from = {AF_UNIX, "\0kubestrace-names-there"};
+  receive(AF_UNIX, (void *)&to, (void *)&from, 2 + 22);
+  struct sockaddr_in here = {AF_INET, htons(47123), {htonl(INADDR_LOOPBACK)}, ""}, there = here;
+  there.sin_addr.s_addr = htonl(0x7f000002);
+  receive(AF_INET, (void *)&here, (void *)&there, sizeof(here));
+}
+
 int main(int count, char **words) {
   if (count != 3) return 2;
   if (strcmp(words[1], "deep") == 0) deep(words[2]);
@@ -103,5 +129,6 @@ int main(int count, char **words) {
   if (strcmp(words[1], "unix") == 0) unix_addresses();
   if (strcmp(words[1], "peers") == 0) peers();
   if (strcmp(words[1], "files") == 0) files(words[2]);
+  if (strcmp(words[1], "written") == 0) written();
   return 0;
 }
