@@ -152,8 +152,8 @@ _ELSEWHERE = {
     ("i386", "fanotify_mark"): tuple(map(Kind, "fxxxdp")),
     ("arm", "fanotify_mark"): tuple(map(Kind, "fxxxdp")),
 }
-# On 32-bit ABIs a 64-bit offset takes two arguments, and some ABIs leave one out before it: not told there. In these calls
-# it is a word as any other.
+# On 32-bit ABIs a 64-bit offset takes two arguments, and some ABIs leave one out before it: not told there. In
+# these calls it is a word as any other.
 _NARROW = frozenset({"i386", "arm"})
 _WORD_OFFSETS = frozenset({"lseek", "truncate", "ftruncate"})
 
