@@ -22,6 +22,10 @@ _METADATA_FIELDS = (
     "generation", "labels", "managedFields", "name", "namespace", "ownerReferences", "resourceVersion", "selfLink",
     "uid",
 )  # fmt: skip
+_NAMES = {
+    "name": (spec.NAME, "name in Kubernetes (at most 253 of a-z, 0-9, - and .)"),
+    "namespace": (spec.DNS_LABEL, "namespace's name (at most 63 of a-z, 0-9 and -)"),
+}
 _BUCKETS_PER_SECOND = spec.MAX_BUCKETS_PER_SECOND
 # What was traced in truth: the resource knows pods alone as targets.
 TARGET_ANNOTATION = "kubestrace.io/local-target"
@@ -230,9 +234,12 @@ def _metadata_problems(metadata: Mapping[Any, Any]) -> Iterator[str]:
     for name in metadata:
         if name not in _METADATA_FIELDS:
             yield f"metadata.{name} is no field"
-    for name in ("name", "namespace"):
+    for name, (pattern, what) in _NAMES.items():
+        value = metadata.get(name) or ""
         if not isinstance(metadata.get(name, ""), str | None):
             yield f"metadata.{name} must be a string, not {metadata[name]!r}: put it in quotes"
+        elif value and not pattern.fullmatch(value):
+            yield f"metadata.{name} is {value!r}, which is no {what}"
     for part in ("labels", "annotations"):
         texts = metadata.get(part)
         if not _is_mapping(texts):

@@ -30,8 +30,8 @@ DEFAULT_PROCESSES = 20
 MAX_PROCESSES = 100
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 # As the API server has them. Names go into paths and queries: nothing else may be in them.
-_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_CONTAINER = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+DNS_LABEL = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL = r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 _LABEL_VALUE = re.compile(rf"({_LABEL})?")
 _LABEL_NAME = re.compile(_LABEL)
@@ -173,7 +173,7 @@ def _target(top: fields.Fields, *, required: bool) -> Target | None:
         found = f"{' and '.join(given)} are given" if given else "none is given"
         top.problem("target", f"needs exactly one of podName, selector and workload; {found}")
     return Target(
-        pod_name=target.named("podName", _NAME, "name of a pod") if target.has("podName") else None,
+        pod_name=target.named("podName", NAME, "name of a pod") if target.has("podName") else None,
         selector=_selector(target) if target.has("selector") else None,
         workload=_workload(target) if target.has("workload") else None,
         containers=_containers(target),
@@ -183,7 +183,7 @@ def _target(top: fields.Fields, *, required: bool) -> Target | None:
 
 def _workload(target: fields.Fields) -> Workload:
     workload = target.nested("workload", ["kind", "name"])
-    return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.named("name", _NAME, "name of a workload"))
+    return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.named("name", NAME, "name of a workload"))
 
 
 def _views(views: fields.Fields, duration_seconds: int) -> Views:
@@ -227,7 +227,7 @@ def _timeline(views: fields.Fields, duration_seconds: int) -> int:
 def _containers(target: fields.Fields) -> tuple[str, ...]:
     names = target.strings("containers")
     for index, name in enumerate(names):
-        if name and not _CONTAINER.fullmatch(name):
+        if name and not DNS_LABEL.fullmatch(name):
             target.problem(f"containers[{index}]", f"is {name!r}, which is no name of a container")
     return names
 
@@ -244,7 +244,7 @@ def _selector(parent: fields.Fields) -> Selector:
 def _check_label(place: fields.Fields, where: str, key: str, values: Iterable[str]) -> None:
     """Note what the API server would refuse: the whole selector, and with it every list of pods."""
     prefix, slash, name = key.rpartition("/")
-    if (slash and not _NAME.fullmatch(prefix)) or not _LABEL_NAME.fullmatch(name):
+    if (slash and not NAME.fullmatch(prefix)) or not _LABEL_NAME.fullmatch(name):
         place.problem(where, f"has the key {key!r}, which is no name of a label")
     for value in values:
         if not _LABEL_VALUE.fullmatch(value):

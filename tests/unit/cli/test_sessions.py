@@ -110,6 +110,14 @@ def test_the_one_session_among_other_resources_is_taken(tmp_path: Path) -> None:
         (FILE.replace("labels: {team: a}", "annotations: [a]"), "metadata.annotations must be a mapping, not ['a']"),
         (FILE.replace("labels: {team: a}", "labels: []"), "metadata.labels must be a mapping, not []"),
         (FILE.replace("team: a", "team: 1"), "metadata.labels.team must be a string, not 1: put it in quotes"),
+        (FILE.replace("name: slow-checkout", "name: A B"), "metadata.name is 'A B', which is no name in Kubernetes"),
+        (FILE.replace("name: slow-checkout", "name: a..b"), "metadata.name is 'a..b', which is no name"),
+        (FILE.replace("name: slow-checkout", 'name: "a\\n"'), "metadata.name is 'a\\n', which is no name"),
+        (FILE.replace("name: slow-checkout", f"name: {'a' * 254}"), "which is no name in Kubernetes (at most 253"),
+        (
+            FILE.replace("namespace: shop", "namespace: a.b"),
+            "metadata.namespace is 'a.b', which is no namespace's name",
+        ),
         (FILE.replace("name: slow-checkout", "name: 5"), "metadata.name must be a string, not 5: put it in quotes"),
     ],
 )
@@ -117,6 +125,14 @@ def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, tex
     """Every refusal begins with the file and says what is wrong."""
     assert said in problems(tmp_path, text)
     assert problems(tmp_path, text).startswith(str(tmp_path / "session.yaml"))
+
+
+@pytest.mark.parametrize("name", ["a.b-c.0", "a" * 253, '""'])
+def test_a_name_that_the_api_server_takes_is_kept(tmp_path: Path, name: str) -> None:
+    """One that is empty counts as left out, as beside generateName."""
+    session = made(written(tmp_path, FILE.replace("name: slow-checkout", f"name: {name}")))
+
+    assert session.metadata["name"] == name.strip('"')
 
 
 def test_a_missing_file_is_named() -> None:
