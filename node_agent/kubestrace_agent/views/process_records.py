@@ -33,7 +33,8 @@ _ENDED_THREADS = 64
 # longer, and is shown a byte shorter, with `...` behind it.
 _MAX_COMMAND, _MAX_FILE, _MAX_PATH = 62, 30, 254
 _MAX_NAME = 64
-_SIGNALS = frozenset(int(each) for each in signal.Signals)
+# The kernel's SIGRTMIN (asm/signal.h), which is not that of the C library: it keeps two for itself.
+_REAL_TIME = 32
 
 
 @dataclass(slots=True)
@@ -187,7 +188,13 @@ def _threads(threads: Iterable[Thread]) -> list[agent_pb2.ProcessThread]:
 
 def _write_status(message: agent_pb2.Process, status: int) -> None:
     if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        message.signal = signal.Signals(number).name if number in _SIGNALS else f"signal {number}"
+        message.signal = _signal(os.WTERMSIG(status))
     else:
         message.exit_code = os.WEXITSTATUS(status)
+
+
+def _signal(number: int) -> str:
+    """Name a signal as strace does; those for real time have numbers."""
+    if number < _REAL_TIME:
+        return signal.Signals(number).name
+    return "SIGRTMIN" if number == _REAL_TIME else f"SIGRT_{number - _REAL_TIME}"

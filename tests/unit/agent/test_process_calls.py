@@ -91,10 +91,20 @@ def test_one_process_of_many_threads_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "signal"), [(0, 0, ""), (0x300, 3, ""), (9, None, "SIGKILL"), (40, None, "signal 40")]
+    ("status", "code", "signal"),
+    [
+        (0, 0, ""),
+        (0x300, 3, ""),
+        (9, None, "SIGKILL"),
+        (0x80 | 31, None, "SIGSYS"),
+        (32, None, "SIGRTMIN"),
+        (34, None, "SIGRT_2"),
+        (37, None, "SIGRT_5"),
+        (64, None, "SIGRT_32"),
+    ],
 )
 def test_how_a_process_ends(status: int, code: int | None, signal: str) -> None:
-    """As wait(2) has it: an exit code, or the name of a signal."""
+    """As wait(2) has it: an exit code, or the name that strace gives to the signal."""
     (process,) = collected(Processes(2, None), RawProcesses([ended(7, status=status)])).processes.processes
 
     assert (process.exit_code if process.HasField("exit_code") else None, process.signal) == (code, signal)
