@@ -1,5 +1,6 @@
 """COMMAND, from the gate to its exit code, in a cgroup of its own."""
 
+import contextlib
 import os
 import secrets
 import sys
@@ -21,14 +22,14 @@ class Command:
         self._words = words
         own = processes.cgroup_path(targets.PROC, os.getpid()) or "/"
         self._scope = scopes.Scope(root, own, f"kubestrace-{os.getpid()}-{secrets.token_hex(3)}")
-        try:
-            self.child = launch.Child(path, words, signals.mask)
-            self._scope.add(self.child.pid)
-        except BaseException:
-            self._scope.remove()
-            raise
         # Whether it may have begun.
         self.released = False
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._scope.remove)
+            self.child = launch.Child(path, words, signals.inherited)
+            undo.callback(self.child.kill)
+            self._scope.add(self.child.pid)
+            undo.pop_all()
 
     @property
     def target(self) -> targets.Target:

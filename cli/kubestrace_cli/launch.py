@@ -7,15 +7,16 @@ byte of shared memory, with no system call in flight: whatever is counted in its
 import ctypes
 import errno
 import gc
-import itertools
-import mmap
 import os
 import signal
 import stat
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+
+from kubestrace_cli.gates import Gate
+from kubestrace_cli.signals import Inherited
 
 # As a shell, env(1) and strace exit.
 NOT_FOUND = 127
@@ -24,10 +25,6 @@ NOT_EXECUTABLE = 126
 # Passed on to COMMAND when another process sends them to us.
 PASSED_ON = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2})
 
-# Bytes of the shared page.
-_READY, _OPEN, _ERRNO = 0, 1, 2
-# About half a minute of turns at the gate: a child whose launcher was killed does not wait for ever.
-_TURNS = 500_000_000
 _READY_SECONDS = 10.0
 
 
@@ -74,9 +71,10 @@ def _problem(candidate: str) -> int | None:
 class Child:
     """COMMAND's process: it waits at the gate until `release`, then becomes COMMAND."""
 
-    def __init__(self, path: str, arguments: Sequence[str], mask: Collection[int] | None = None) -> None:
-        """Fork the child. `arguments` holds COMMAND's own name first, as argv does; `mask` its blocked signals."""
-        self._page = mmap.mmap(-1, mmap.PAGESIZE)
+    def __init__(self, path: str, arguments: Sequence[str], inherited: Inherited | None = None) -> None:
+        """Fork the child. `arguments` holds COMMAND's own name first, as argv does; `inherited`: else as we are."""
+        self._path = path
+        self._gate = Gate()
         self._exit_code: int | None = None
         execve = _Execve(path, arguments)
         # Signals that come while the child is made wait until it is ready to take them.
@@ -84,52 +82,59 @@ class Child:
         try:
             self.pid = os.fork()
             if self.pid == 0:
-                _be_the_child(self._page, execve, before if mask is None else mask)
+                _be_the_child(self._gate, execve, inherited or Inherited(before, ignores_sigchld=False))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self.pidfd = os.pidfd_open(self.pid)
-        self._await_ready()
+        try:
+            self.pidfd = os.pidfd_open(self.pid)
+            self._await_ready()
+        except BaseException:
+            self.kill()
+            raise
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS
-        while not self._page[_READY]:
+        while not self._gate.is_ready:
             if self.ended() or time.monotonic() > deadline:
-                self.kill()
                 raise CommandError("the process for COMMAND did not start", NOT_EXECUTABLE)
             time.sleep(0.0005)
 
     def release(self) -> None:
         """Open the gate: the next system call of the child is COMMAND's execve."""
-        self._page[_OPEN] = 1
+        self._gate.open()
 
     def ended(self) -> bool:
         """Tell whether COMMAND has ended, and take its exit code if so; never waits."""
         if self._exit_code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                self._exit_code = _exit_code(status)
+                self._end(status)
         return self._exit_code is not None
 
     def wait(self) -> int:
         """Wait for the end and return COMMAND's exit code, 128 + N when signal N killed it."""
-        if self._exit_code is None:
-            _, status = os.waitpid(self.pid, 0)
-            self._exit_code = _exit_code(status)
+        if self._exit_code is not None:
+            return self._exit_code
+        return self._end(os.waitpid(self.pid, 0)[1])
+
+    def _end(self, status: int) -> int:
+        self._exit_code = _exit_code(status)
+        self._gate.done()
         return self._exit_code
 
     def raise_if_not_executed(self) -> None:
         """Raise CommandError when the kernel refused the execve itself (no interpreter, wrong format, ...)."""
-        number = self._page[_ERRNO]
-        if number:
+        if number := self._gate.refused:
             raise CommandError(
-                f"cannot execute COMMAND: {os.strerror(number)}",
+                f"cannot execute {self._path}: {os.strerror(number)}",
                 NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE,
             )
 
     def send(self, number: int) -> None:
         """Send COMMAND a signal; one that has ended gets none."""
         if not self.ended():
-            signal.pidfd_send_signal(self.pidfd, number)
+            # Until we take its exit code, nobody else gets this number.
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End the child at once and reap it."""
@@ -166,7 +171,7 @@ def _vector(words: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
     return (ctypes.c_char_p * (len(words) + 1))(*words, None)
 
 
-def _be_the_child(page: mmap.mmap, execve: _Execve, mask: Collection[int]) -> NoReturn:
+def _be_the_child(gate: Gate, execve: _Execve, inherited: Inherited) -> NoReturn:
     """Wait at the gate without a system call, then execute COMMAND."""
     try:
         # What Python has changed for itself; handlers of its own end with the execve, and here at once.
@@ -175,12 +180,12 @@ def _be_the_child(page: mmap.mmap, execve: _Execve, mask: Collection[int]) -> No
         for number in PASSED_ON:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if inherited.ignores_sigchld:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, inherited.mask)
         gc.disable()
-        page[_READY] = 1
-        for _ in itertools.repeat(None, _TURNS):
-            if page[_OPEN]:
-                page[_ERRNO] = execve()
-                break
+        gate.ready()
+        if gate.wait():
+            gate.refuse(execve())
     finally:
         os._exit(NOT_EXECUTABLE)

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -26,16 +26,23 @@ class Received:
     from_kernel: bool
 
 
+@dataclass(frozen=True)
+class Inherited:
+    """How we were started and a COMMAND is to start: which signals are blocked, and whether SIGCHLD is ignored."""
+
+    mask: Collection[int]
+    ignores_sigchld: bool
+
+
 class Signals:
     """Takes signals through a file descriptor for as long as it is open."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
-        """Block the signals, but those that were ignored when we started (nohup): they stay ignored.
-
-        `mask` is what was blocked before, for a COMMAND to start with.
-        """
+        """Block the signals, but those that were ignored when we started (nohup): they stay ignored."""
         taken = {number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
-        self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, taken)
+        # An ignored one has the kernel throw away how our children end.
+        ignores_sigchld = signal.signal(signal.SIGCHLD, signal.SIG_DFL) is signal.SIG_IGN
+        self.inherited = Inherited(signal.pthread_sigmask(signal.SIG_BLOCK, taken), ignores_sigchld)
         self.fd = _signalfd(taken)
 
     def read(self) -> list[Received]:
@@ -56,7 +63,9 @@ class Signals:
         """Let the signals act as before; one that comes when all is over has nothing left to end."""
         self.read()
         os.close(self.fd)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.inherited.mask)
+        if self.inherited.ignores_sigchld:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
 def _signalfd(numbers: set[int]) -> int:

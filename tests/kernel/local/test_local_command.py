@@ -118,7 +118,7 @@ def test_a_file_that_the_kernel_refuses_is_told(tmp_path: Path) -> None:
     done = kubestrace("local", "--", str(path))
 
     assert (done.returncode, done.stdout) == (126, "")
-    assert "cannot execute COMMAND: Exec format error" in done.stderr
+    assert done.stderr == f"kubestrace: cannot execute {path}: Exec format error\n"
 
 
 def test_a_signal_is_passed_on_and_the_result_is_printed() -> None:

@@ -203,6 +203,35 @@ def _blocks(pid: int, number: int) -> bool:
     return match is not None and bool(int(match[1], 16) & 1 << (number - 1))
 
 
+def test_the_callers_ignored_sigchld_is_kept_from_us_and_passed_on() -> None:
+    """It would take COMMAND's exit code away; COMMAND itself starts with it, as without us."""
+    words = ["local", "--to", "/dev/null", "--", "grep", "SigIgn", "/proc/self/status"]
+
+    done = kubestrace(*words, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout.split()[1], 16) == 1 << (signal.SIGCHLD - 1)
+
+
+def test_without_a_cgroup_for_the_command_nothing_is_left(
+    group: Callable[[str], Group], name: str, tmp_path: Path
+) -> None:
+    """In a threaded cgroup one can be made and nothing moved into it: one line, no process and no cgroup."""
+    folder, said = group(name).path, tmp_path / "said"
+    (folder / "cgroup.type").write_text("threaded")
+    script = f'echo $$ > {folder}/cgroup.threads && exec "$@"'
+
+    # Not into a pipe: whoever is left would hold it open.
+    with said.open("w") as file:
+        words = ["sh", "-c", script, "sh", KUBESTRACE, "local", "--", "true"]
+        exit_code = subprocess.run(words, stdout=file, stderr=file, timeout=60, check=False).returncode
+    left = (folder / "cgroup.threads").read_text()
+
+    assert (exit_code, left) == (1, "")
+    assert re.fullmatch("kubestrace: cannot move a process into the cgroup .*\n", said.read_text())
+    assert [path for path in folder.iterdir() if path.is_dir()] == []
+
+
 def test_a_thread_of_the_kernel_makes_no_calls() -> None:
     """The process 2 is all kernel: nothing is counted, and it is inside of nothing."""
     done = kubestrace("local", "-o", "json", "-d", "1", "--pid", "2")

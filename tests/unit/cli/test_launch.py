@@ -1,6 +1,8 @@
 """Starting a COMMAND: where it is found, when it begins, how it ends. Real processes, no root."""
 
+import errno
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -114,11 +116,12 @@ def test_the_commands_end_is_told_as_a_shell_tells_it(script: str, exit_code: in
 @pytest.mark.parametrize(("text", "exit_code"), [("\x7fELF no program", 126), ("#!/no/such/interpreter\n", 127)])
 def test_what_the_kernel_refuses_to_execute_is_told(tmp_path: Path, text: str, exit_code: int) -> None:
     """A file of no known format ends with 126, a missing interpreter with 127."""
-    started = child(executable(tmp_path / "tool", text))
+    tool = executable(tmp_path / "tool", text)
+    started = child(tool)
     started.release()
     started.wait()
 
-    with pytest.raises(launch.CommandError, match="cannot execute COMMAND") as refused:
+    with pytest.raises(launch.CommandError, match=f"cannot execute {tool}: ") as refused:
         started.raise_if_not_executed()
     assert refused.value.exit_code == exit_code
 
@@ -183,6 +186,40 @@ def test_signals_are_sent_and_an_ended_command_gets_none() -> None:
 
     assert started.wait() == 143
     started.send(signal.SIGTERM)
+
+
+def test_the_child_ends_when_nobody_is_left_to_open_the_gate() -> None:
+    """The one that started it was killed: the child goes, too, and does not turn at the gate for ever."""
+    launcher = (
+        "import time\n"
+        "from kubestrace_cli import launch\n"
+        "print(launch.Child(launch.find('true'), ['true']).pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", launcher], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        waiting = os.pidfd_open(int(process.stdout.readline()))
+        process.kill()
+
+    try:
+        assert select.select([waiting], [], [], 10)[0]
+    finally:
+        os.close(waiting)
+
+
+def test_a_child_that_cannot_be_watched_is_not_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file is free for it: the error is told, and the child has ended."""
+    made: list[int] = []
+
+    def full(pid: int) -> int:
+        made.append(pid)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", full)
+
+    with pytest.raises(OSError, match="Too many open files"):
+        child("true")
+    assert not Path(f"/proc/{made[0]}").exists()
 
 
 def test_a_signal_while_it_waits_ends_it() -> None:
