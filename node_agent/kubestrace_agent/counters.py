@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.containers import Resolved
     from kubestrace_agent.kernel.counts import RawCounts
-    from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.syscalls import SyscallKey, Wanted
     from kubestrace_agent.views.collectors import Collector
-
-    # What is counted; None is everything.
-    Wanted = frozenset[SyscallKey] | None
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from kubestrace_agent.syscalls import waits
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from kubestrace_agent.counters import Wanted
+    from kubestrace_agent.syscalls import Wanted
 
 _NOTHING = Row()
 

@@ -13,7 +13,8 @@ from kubestrace_protos.v1 import agent_pb2
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kubestrace_agent.counters import Counters, Wanted
+    from kubestrace_agent.counters import Counters
+    from kubestrace_agent.syscalls import Wanted
     from kubestrace_agent.timelines import Grid
 
 

@@ -1,7 +1,7 @@
 """The life of traces: started by a session's UID, watched, ended by time, by call, by lease or with the agent.
 
 Knows no gRPC: it takes and gives the protocol's messages and raises admission's errors. Lives on one event loop;
-everything that touches the tracer runs in one thread beside it. Used by server, and by local mode.
+everything that touches the tracer runs in one thread beside it. Used by server.
 """
 
 from __future__ import annotations
@@ -12,18 +12,14 @@ import logging
 import platform
 import time
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from kubestrace_agent import admission, aggregate, reports, syscalls, timelines
-from kubestrace_agent.containers import Resolved, UnresolvedError
+from kubestrace_agent import admission, syscalls, timelines
 from kubestrace_agent.counters import Counters
-from kubestrace_agent.kernel.tracer import NodeFullError, UnsupportedKernelError
+from kubestrace_agent.members import Members, TracerThread, is_new
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.trace import Node, Trace
-from kubestrace_agent.unreturned import Unreturned
-from kubestrace_agent.views import collectors
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -34,7 +30,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _TICK_SECONDS = 1.0
@@ -57,13 +52,12 @@ class Traces:
         names: Names | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._resolver = resolver
-        self._names = names or Names(Naming())
         self._node = node
         self._limits = limits or admission.Limits()
         self._clock_ns = clock_ns
         self._counters = Counters(tracer, clock_ns) if tracer else None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tracer")
+        self._thread = TracerThread()
+        self._members = Members(resolver, names or Names(Naming()), node, self._thread, clock_ns)
         self._running: dict[str, Trace] = {}
         self._kept: OrderedDict[str, Trace] = OrderedDict()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -148,60 +142,12 @@ class Traces:
             self._spawn(self._keep_time(trace, trace.grid))
 
     async def _add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
-        new = {each.container_id: each for each in containers if _is_new(trace, each)}
+        new = {each.container_id: each for each in containers if is_new(trace, each)}
         if len(trace.members.keys() | new.keys()) > self._limits.max_containers:
             raise admission.LimitReachedError(
                 "TooManyContainers", f"one trace follows at most {self._limits.max_containers} containers on a node"
             )
-        await asyncio.gather(*(self._attach(trace, container, late=late) for container in new.values()))
-
-    async def _attach(self, trace: Trace, container: agent_pb2.Container, *, late: bool) -> None:
-        try:
-            found: Resolved | UnresolvedError = await self._resolver.resolve(container)
-        except UnresolvedError as error:
-            _log.info("trace %s: %s: %s", trace.session_uid, error.reason, error)
-            found = error
-        except (OSError, ValueError) as error:  # whatever it did to be so odd, the others are traced
-            _log.exception("trace %s: cannot look up %r", trace.session_uid, container.container_id[:100])
-            found = UnresolvedError("LookupFailed", f"cannot look up the container on its node: {error!r}")
-        async with trace.lock:
-            # It may have ended, or another call have added the container, during the search.
-            if trace.final is None and _is_new(trace, container):
-                trace.members[container.container_id] = await self._member(trace, container, found, late=late)
-
-    async def _member(
-        self, trace: Trace, container: agent_pb2.Container, found: Resolved | UnresolvedError, *, late: bool
-    ) -> reports.Member:
-        if isinstance(found, UnresolvedError):
-            return reports.failed(container, found.reason, str(found))
-        collecting = collectors.collectors(trace.views, trace.wanted, self._names)
-        try:
-            acquired = await self._call(trace.counters.acquire, found, trace.session_uid, trace.wanted, collecting)
-        except NodeFullError as error:
-            return reports.failed(container, "NodeFull", str(error))
-        except UnsupportedKernelError as error:  # loading worked, attaching does not
-            return reports.failed(container, error.reason, str(error))
-        except FileNotFoundError:
-            return reports.failed(container, "CgroupNotFound", f"{found.cgroup} ended before counting began")
-        except (OSError, ValueError) as error:
-            _log.exception("cannot count %s", found.cgroup)
-            return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
-        state = reports.tracing(container, found, self._clock_ns())
-        gaps = reports.late(self._node.name, state, found, trace.session_start_ns) if late else []
-        since = aggregate.Since(acquired.start, wanted=trace.wanted, architecture=platform.machine())
-        member = reports.Member(state, acquired.counter, since, gaps)
-        # Paths and peers may be secret: they are told only where they are asked for.
-        paths = trace.views.HasField("slow_calls")
-        member.unreturned = Unreturned(acquired.start, wanted=trace.wanted, paths=paths)
-        for collector, why in acquired.missing:
-            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, why)
-            gap = reports.without_view(self._node.name, member.state, collector.unavailable, str(why))
-            member.gaps.append(gap)
-            collecting.remove(collector)
-        member.collectors = collecting
-        if trace.grid is not None:
-            member.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
-        return member
+        await self._members.add(trace, new.values(), late=late)
 
     def _started(self, trace: Trace, *, created: bool) -> agent_pb2.StartTraceResponse:
         states = (
@@ -260,8 +206,8 @@ class Traces:
                 *(self._end(trace, agent_pb2.END_REASON_AGENT_SHUTDOWN) for trace in self._running.values())
             )
         if self._counters is not None:
-            await self._call(self._counters.close)
-        self._thread.shutdown(wait=False)
+            await self._thread.call(self._counters.close)
+        self._thread.close()
 
     def _trace(self, session_uid: str) -> Trace:
         trace = self._running.get(session_uid) or self._kept.get(session_uid)
@@ -274,14 +220,14 @@ class Traces:
         async with trace.lock:
             if trace.final is not None:
                 return trace.final
-            return await self._call(trace.report, agent_pb2.END_REASON_UNSPECIFIED, self._clock_ns)
+            return await self._thread.call(trace.report, agent_pb2.END_REASON_UNSPECIFIED, self._clock_ns)
 
     async def _end(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
         async with trace.lock:
             if trace.final is not None:
                 return trace.final
             try:
-                trace.final = await self._call(trace.report, reason, self._clock_ns)
+                trace.final = await self._thread.call(trace.report, reason, self._clock_ns)
             except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
                 _log.exception("trace %s: no counts in its final report", trace.session_uid)
                 trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
@@ -308,7 +254,7 @@ class Traces:
         while True:
             await self._pass(_until_next(_TICK_SECONDS), counters)
             try:
-                await self._call(counters.refresh)
+                await self._thread.call(counters.refresh)
             except Exception:  # noqa: BLE001 - whatever is wrong with the counts, leases must be seen to
                 _log.exception("cannot read the counters")
             for trace in [each for each in self._running.values() if each.deadline and each.lease_is_over()]:
@@ -322,7 +268,7 @@ class Traces:
             more = False
             if any(trace.views.ListFields() for trace in self._running.values()):
                 try:
-                    more = await self._call(counters.hurry)
+                    more = await self._thread.call(counters.hurry)
                 except Exception:  # noqa: BLE001 - the next refresh will say the same
                     _log.exception("cannot read the views")
 
@@ -337,25 +283,15 @@ class Traces:
             async with trace.lock:
                 if trace.final is None:
                     try:
-                        await self._call(trace.note_time, border_ns)
+                        await self._thread.call(trace.note_time, border_ns)
                     except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
                         _log.exception("trace %s: no snapshot for its timeline", trace.session_uid)
-
-    async def _call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Run something in the tracer's thread, one at a time."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
 
     def _spawn(self, work: Coroutine[object, object, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _is_new(trace: Trace, container: agent_pb2.Container) -> bool:
-    """Tell whether a container is to be sought: it is unknown, or could not be traced when last asked for."""
-    member = trace.members.get(container.container_id)
-    return member is None or member.state.phase == agent_pb2.ContainerState.PHASE_FAILED
 
 
 def _until_next(period_seconds: float) -> float:

@@ -18,8 +18,8 @@ from kubestrace_agent.views import call_arguments, slow_calls
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from kubestrace_agent.counters import Wanted
     from kubestrace_agent.kernel.counts import InFlight, RawCall, RawCounts
+    from kubestrace_agent.syscalls import Wanted
 
 # Of one container; trust.unreturned_calls counts all.
 MOST = 20

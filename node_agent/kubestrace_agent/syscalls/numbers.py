@@ -50,6 +50,10 @@ class SyscallKey(NamedTuple):
     waited: bool = False
 
 
+# Which calls are counted, as Selection.keys() gives them; None is everything.
+Wanted = frozenset[SyscallKey] | None
+
+
 def abi_names(machine: str) -> tuple[str, ...]:
     """ABIs of a machine (platform.machine()) in the order of the programs' numbers. Raises KeyError."""
     return _ABIS[machine]

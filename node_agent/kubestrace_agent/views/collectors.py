@@ -16,8 +16,8 @@ from kubestrace_agent.views.slow_calls import Slowest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kubestrace_agent.counters import Wanted
     from kubestrace_agent.symbols.names import Names
+    from kubestrace_agent.syscalls import Wanted
     from kubestrace_protos.v1 import agent_pb2
 
 
