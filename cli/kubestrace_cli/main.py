@@ -1,6 +1,7 @@
 """The `kubestrace` command."""
 
-# Nothing else here: whatever is read before `main` begins answers Ctrl-C with a traceback.
+# Nothing that Python has not read by itself: whatever is read before `main` begins answers Ctrl-C with a traceback.
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -9,11 +10,13 @@ if TYPE_CHECKING:
 
 # As shells say it: 128 and SIGINT's number.
 _INTERRUPTED = 130
+_STANDARD_ERROR = 2
 
 
 def main(words: "Sequence[str] | None" = None) -> int:
     """Run the command; returns the exit code."""
     try:
+        _fill_closed()
         # Closed (2>&-): without this, what is said there would go to standard output. Escapes, as it has by itself.
         if sys.stderr is None:
             sys.stderr = open("/dev/null", "w", errors="backslashreplace")  # noqa: PTH123, SIM115 (no pathlib yet)
@@ -28,3 +31,13 @@ def main(words: "Sequence[str] | None" = None) -> int:
         # Only before the trace: from its beginning on, Ctrl-C is an event of it.
         print("kubestrace: interrupted before counting began", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _fill_closed() -> None:
+    """Open /dev/null for standard input, output and error where they are closed: no file of ours may take their place.
+
+    COMMAND finds them closed as they were: what is opened here ends with an execve.
+    """
+    while (fd := os.open("/dev/null", os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(fd)

@@ -1,5 +1,6 @@
 """The result of a local trace: the same status as in a cluster, and how it is written."""
 
+import codecs
 import contextlib
 import json
 import os
@@ -73,8 +74,8 @@ def opened(to: Path | None) -> Iterator[TextIO]:
             raise ResultFileError("cannot write the result: standard output is closed; name a file with --to")
         yield sys.stdout
         return
-    is_new = not to.exists()
     try:
+        is_new = not to.exists()
         file = to.open("a")
     except OSError as error:
         raise ResultFileError(f"cannot write the result to {to}: {error.strerror}") from error
@@ -98,9 +99,10 @@ def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = 
     A reader that has gone away is no error. Raises ResultFileError for any other reason.
     """
     # What the place's encoding does not have (a lone surrogate of the session's file, anything but ASCII in some
-    # locales) is written as an escape: the result would be lost for it.
+    # locales) is written as an escape: the result would be lost for it. A document has its format's own escapes.
     encoding = to.encoding or "utf-8"
-    text = {"yaml": _yaml, "json": _json, "table": table}[output](document)
+    as_utf_8 = codecs.lookup(encoding).name == "utf-8"
+    text = table(document) if output == "table" else {"yaml": _yaml, "json": _json}[output](document, as_utf_8)
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         if anew:
@@ -212,9 +214,9 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
         yield "io_uring is in use: what it reads and writes never shows as system calls."
 
 
-def _json(document: Mapping[str, Any]) -> str:
+def _json(document: Mapping[str, Any], as_utf_8: bool) -> str:
     # A date in a YAML file's metadata is written as text.
-    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+    return json.dumps(document, indent=2, ensure_ascii=not as_utf_8, default=str) + "\n"
 
 
 class _Dumper(yaml.SafeDumper):
@@ -228,8 +230,8 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _yaml(document: Mapping[str, Any]) -> str:
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+def _yaml(document: Mapping[str, Any], as_utf_8: bool) -> str:
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=as_utf_8, width=120)
 
 
 def _moment(unix_ns: int) -> datetime:

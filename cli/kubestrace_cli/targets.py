@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,11 +56,23 @@ def process(pid: int, root: Path, proc: Path = PROC) -> Target:
     leader = int(status[b"Tgid"])
     if leader != pid:
         raise TargetError(f"{pid} is a thread of process {leader}; name the process")
-    if status[b"State"].startswith(b"Z"):
+    # Of its first thread, which may end long before the others.
+    if _is_over(status) and not any(map(_lives, (proc / str(pid) / "task").glob("*"))):
         raise TargetError(f"process {pid} has ended; its parent has not asked for its exit code yet")
     path = processes.cgroup_path(proc, pid) or "/"
     inside = int(status[b"NSpid"].split()[-1])
     return Target(name=_shown(name), cgroup=root / path.lstrip("/"), by_process=True, host_pid=pid, pid=inside)
+
+
+def _is_over(status: Mapping[bytes, bytes]) -> bool:
+    return status[b"State"].startswith((b"Z", b"X"))
+
+
+def _lives(thread: Path) -> bool:
+    try:
+        return not _is_over(processes.fields((thread / "status").read_bytes()))
+    except OSError:  # gone meanwhile
+        return False
 
 
 def cgroup(name: str, root: Path, proc: Path = PROC, mount: Path = CGROUP_MOUNT) -> Target:
@@ -69,11 +81,11 @@ def cgroup(name: str, root: Path, proc: Path = PROC, mount: Path = CGROUP_MOUNT)
     if Path(name).is_relative_to(root):
         tried.insert(0, Path(name))
     for path in tried:
-        if (path / "cgroup.procs").exists():
+        if _exists(path / "cgroup.procs"):
             return _of_cgroup(f"/{path.relative_to(root)}".removesuffix("/."), path, proc)
     for path in (Path("/", name), mount / name.lstrip("/")):
         # This file is in trees of v1 only.
-        if (path / "tasks").exists():
+        if _exists(path / "tasks"):
             raise TargetError(f"{path} is a cgroup of v1; kubestrace knows those of cgroup v2, mounted at {root}")
     raise TargetError(f"there is no cgroup {tried[-1]} (cgroup v2 is mounted at {root})")
 
@@ -111,6 +123,14 @@ def process_file(target: Target) -> Iterator[int]:
 def command(name: str, scope: Path, pid: int) -> Target:
     """Return the target for a COMMAND that waits in a cgroup of its own."""
     return Target(name=_shown(Path(name).name), cgroup=scope, host_pid=pid, pid=pid)
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether it is there; a name that no file can have is not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _of_cgroup(name: str, path: Path, proc: Path, container_id: str = "") -> Target:

@@ -5,9 +5,31 @@ import pty
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from local_runs import KUBESTRACE, Group, Known, Running, condition, counted, kubestrace, say_go
+from local_runs import KUBESTRACE, Group, Known, Running, condition, counted, kubestrace, say_go, until
+
+WITHOUT_MAIN = """\
+#include <pthread.h>
+#include <unistd.h>
+
+static void *work(void *nothing) {
+    char byte;
+
+    if (read(0, &byte, 1) == 1)
+        for (int i = 0; i < 50; i++)
+            getppid();
+    return nothing;
+}
+
+int main(void) {
+    pthread_t thread;
+
+    pthread_create(&thread, 0, work, 0);
+    pthread_exit(0);
+}
+"""
 
 Start = Callable[..., Running]
 MakeGroup = Callable[[str], Group]
@@ -32,6 +54,22 @@ def test_a_process_is_counted_with_its_later_children_until_it_ends(
     assert condition(document, "Finished")["message"].startswith(f"Process {process.pid} ended after")
     [row] = document["status"]["containers"]
     assert (row["container"], row["hostPid"], row["pid"]) == ("known", process.pid, process.pid)
+
+
+def test_a_process_whose_first_thread_has_ended_is_counted_until_the_others_end(start: Start, tmp_path: Path) -> None:
+    """It is no zombie: what its other thread does counts, and the trace ends with that."""
+    source, program = tmp_path / "without.c", tmp_path / "without"
+    source.write_text(WITHOUT_MAIN)
+    subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", str(program), str(source)], check=True)
+    with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
+        until(lambda: "\nState:\tZ" in Path(f"/proc/{process.pid}/status").read_text())
+        running = start("-d", "60", "--pid", str(process.pid)).started()
+        say_go(process)
+
+        document = running.ended()
+
+    assert counted(document)["getppid"] == 50
+    assert condition(document, "Finished")["message"].startswith(f"Process {process.pid} ended after")
 
 
 def test_a_cgroup_is_counted_with_those_below_until_ctrl_c(

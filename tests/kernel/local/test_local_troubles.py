@@ -116,6 +116,19 @@ def test_with_standard_output_closed_nothing_runs(tmp_path: Path) -> None:
     assert counted(json.loads(to.read_text()))["execve"] == 1
 
 
+def test_a_result_with_standard_output_closed_replaces_the_last_one(tmp_path: Path) -> None:
+    """The file of --to does not become standard output itself; COMMAND finds that closed, as it would without us."""
+    to, seen = tmp_path / "result", tmp_path / "seen"
+    script = 'a=closed; test ! -e /proc/$$/fd/1 || a=open; echo $a >"$0"'
+    words = ["local", "-o", "json", "--to", str(to), "--", "sh", "-c", script, str(seen)]
+    for _ in range(2):
+        done = in_a_shell(">&-", *words)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(to.read_text())["kind"] == "TraceSession"
+    assert seen.read_text() == "closed\n"
+
+
 def test_a_file_keeps_what_it_holds_when_no_trace_is_possible(tmp_path: Path) -> None:
     """A missing interpreter is found only by the execve itself; a missing program, and a missing root, before."""
     to, script, new = tmp_path / "result", tmp_path / "script", tmp_path / "new"

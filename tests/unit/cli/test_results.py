@@ -147,13 +147,15 @@ def test_json_and_yaml_hold_the_same_document() -> None:
 
 def test_what_the_encoding_does_not_have_is_written_as_an_escape() -> None:
     """A label of the file may be no text, and the place may take ASCII only: the result is not lost for that."""
-    whole = {"a": "\ud800", "b": "█"}
-    place = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    whole = {"a": "\ud800", "b": "█", "c": "nö"}
+    places = {output: io.TextIOWrapper(io.BytesIO(), encoding="ascii") for output in ("json", "yaml")}
+    for output, place in places.items():
+        results.write(whole, output, place)
+        place.seek(0)
 
-    results.write(whole, "json", place)
-    place.seek(0)
-
-    assert json.load(place) == whole
+    assert json.load(places["json"]) == whole
+    # PyYAML itself takes no lone surrogates.
+    assert yaml.safe_load(places["yaml"].read().replace(r"\uD800", "x")) == whole | {"a": "x"}
 
 
 def test_a_reader_that_has_gone_away_is_no_error() -> None:
@@ -170,6 +172,12 @@ def test_a_result_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         pytest.raises(results.ResultFileError, match="/nowhere/result: No such file"),
         results.opened(tmp_path / "nowhere/result"),
     ):
+        pass
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    """Longer than the kernel takes: told as any other reason."""
+    with pytest.raises(results.ResultFileError, match="x: File name too long"), results.opened(Path("x" * 300)):
         pass
 
 

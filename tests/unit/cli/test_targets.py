@@ -58,6 +58,24 @@ def test_what_is_no_living_process_is_refused(root: Path, proc: Path, pid: int, 
         targets.process(pid, root, proc)
 
 
+def test_a_process_whose_first_thread_has_ended_lives_in_the_others(root: Path, proc: Path) -> None:
+    """After a pthread_exit in main the process's own state is that of a dead one."""
+    for tid, state in ((43, "Z"), (44, "S")):
+        (proc / f"43/task/{tid}").mkdir(parents=True)
+        (proc / f"43/task/{tid}/status").write_text(f"Name:\tweb\nState:\t{state} (x)\n")
+
+    assert targets.process(43, root, proc).host_pid == 43
+    (proc / "43/task/44/status").write_text("Name:\tweb\nState:\tZ (zombie)\n")
+    with pytest.raises(targets.TargetError, match="process 43 has ended"):
+        targets.process(43, root, proc)
+
+
+def test_a_cgroup_of_a_name_that_no_file_can_have_is_not_there(root: Path, proc: Path) -> None:
+    """Longer than the kernel takes."""
+    with pytest.raises(targets.TargetError, match=r"there is no cgroup .*xxx"):
+        targets.cgroup("x" * 300, root, proc)
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
