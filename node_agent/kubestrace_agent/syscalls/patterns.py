@@ -10,15 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kubestrace_agent.syscalls import tables
+from kubestrace_agent.syscalls import expressions, tables
 from kubestrace_agent.syscalls.numbers import UNKNOWN_NUMBERS, SyscallKey, abi_names, names
 
 _MAX_PATTERN = 256
-# An expression is matched by backtracking: with this many repetitions a name of 30 letters still takes microseconds.
-_MAX_REPETITIONS = 4
-_REPETITION = re.compile(r"(?<!\\)(?:[*+?]|\{\d*,?\d*\})")
-_REPEATED_GROUP = re.compile(r"(?<!\\)\)(?:[*+]|\{)")
-_UNSAFE = re.compile(r"\\\d|\(\?")
 # Stands for the calls that no table knows, as `all` has them too; no call has this name.
 _OTHERS = ""
 # strace's short form.
@@ -129,14 +124,10 @@ def _class(name: str, pattern: str) -> frozenset[str]:
 
 
 def _regex(text: str, pattern: str) -> set[str]:
-    if _UNSAFE.search(text) or _REPEATED_GROUP.search(text) or len(_REPETITION.findall(text)) > _MAX_REPETITIONS:
-        raise _WrongPatternError(
-            f'"{pattern}": an expression may have {_MAX_REPETITIONS} repetitions, none of a group, no "(?" or "\\1".'
-        )
     try:
-        expression = re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise _WrongPatternError(f'"{pattern}" is no regular expression: {error}.') from error
+        expression = expressions.compiled(text)
+    except expressions.ExpressionError as error:
+        raise _WrongPatternError(f'"{pattern}" is no regular expression to use: {error}.') from error
     found = {name for name in _all_names() if expression.search(name)}
     if not found:
         raise _NothingFoundError(f'"{pattern}" matches no system call.')
