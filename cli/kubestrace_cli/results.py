@@ -215,8 +215,7 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _json(document: Mapping[str, Any], as_utf_8: bool) -> str:
-    # A date in a YAML file's metadata is written as text.
-    return json.dumps(document, indent=2, ensure_ascii=not as_utf_8, default=str) + "\n"
+    return json.dumps(document, indent=2, ensure_ascii=not as_utf_8) + "\n"
 
 
 class _Dumper(yaml.SafeDumper):

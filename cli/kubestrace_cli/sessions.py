@@ -2,13 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kubestrace_cli import documents, metadata
 from kubestrace_operator import spec
 
 API_VERSION = "kubestrace.io/v1alpha1"
@@ -17,15 +16,6 @@ _DEFAULT_NAME = "local"
 STANDARD_INPUT = Path("-")
 # As the API server has them; it refuses others just as well.
 _FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
-_METADATA_FIELDS = (
-    "annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generateName",
-    "generation", "labels", "managedFields", "name", "namespace", "ownerReferences", "resourceVersion", "selfLink",
-    "uid",
-)  # fmt: skip
-_NAMES = {
-    "name": (spec.NAME, "name in Kubernetes (at most 253 of a-z, 0-9, - and .)"),
-    "namespace": (spec.DNS_LABEL, "namespace's name (at most 63 of a-z, 0-9 and -)"),
-}
 _BUCKETS_PER_SECOND = spec.MAX_BUCKETS_PER_SECOND
 # What was traced in truth: the resource knows pods alone as targets.
 TARGET_ANNOTATION = "kubestrace.io/local-target"
@@ -61,8 +51,7 @@ class Session:
     @property
     def generation(self) -> int:
         """Return which generation of the spec the status speaks of."""
-        generation = self.metadata.get("generation")
-        return generation if isinstance(generation, int) else 1
+        return int(self.metadata.get("generation") or 1)
 
     def _views(self) -> dict[str, Any]:
         views: dict[str, Any] = {}
@@ -133,12 +122,12 @@ def make(
     parsed = _parsed(file, wanted)
     if duration_seconds is None and (wanted.get("durationSeconds") is not None or "command" not in traced):
         duration_seconds = parsed.duration_seconds
-    metadata = body.get("metadata") or {"name": _DEFAULT_NAME}
+    given = body.get("metadata") or {"name": _DEFAULT_NAME}
     views = _views(file, parsed.views, asked)
     _check_room(file, views.timeline, duration_seconds)
     return Session(
-        metadata=metadata,
-        target=wanted.get("target") or {"podName": metadata.get("name") or _DEFAULT_NAME},
+        metadata=given,
+        target=wanted.get("target") or {"podName": given.get("name") or _DEFAULT_NAME},
         traced=traced,
         duration_seconds=duration_seconds,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
@@ -193,12 +182,14 @@ def _parsed(file: Path | None, wanted: Mapping[str, Any]) -> spec.TraceSpec:
 def _read(file: Path) -> Mapping[str, Any]:
     """Return the one TraceSession of a YAML (or JSON) file."""
     try:
-        documents = [each for each in yaml.safe_load_all(_text(file)) if each is not None]
+        found = documents.read(_text(file))
     except OSError as error:
         raise SessionFileError(file, f"cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SessionFileError(file, f"is no YAML: {' '.join(str(error).split())}") from error
-    sessions = [each for each in documents if isinstance(each, dict) and each.get("kind") == KIND]
+    except UnicodeDecodeError as error:
+        raise SessionFileError(file, f"is no YAML: {error}") from error
+    except documents.DocumentError as error:
+        raise SessionFileError(file, str(error)) from error
+    sessions = [each for each in found if isinstance(each, dict) and each.get("kind") == KIND]
     if len(sessions) != 1:
         raise SessionFileError(file, f"holds {len(sessions) or 'no'} TraceSession{'s' * (len(sessions) > 1)}, not one")
     _check(file, sessions[0])
@@ -207,7 +198,7 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 def _text(file: Path) -> str:
     if file != STANDARD_INPUT:
-        return file.read_text()
+        return file.read_text(encoding="utf-8")
     if sys.stdin is None:
         raise SessionFileError(file, "is closed")
     return sys.stdin.read()
@@ -220,7 +211,7 @@ def _check(file: Path, body: Mapping[str, Any]) -> None:
     problems += [f"{name} is no field; there are {', '.join(_FIELDS)}" for name in body if name not in _FIELDS]
     problems += [f"{part} is no mapping" for part in ("metadata", "spec") if not _is_mapping(body.get(part))]
     if _is_mapping(body.get("metadata")):
-        problems += _metadata_problems(body.get("metadata") or {})
+        problems += metadata.problems(body.get("metadata") or {})
     if problems:
         raise SessionFileError(file, *problems)
 
@@ -228,23 +219,3 @@ def _check(file: Path, body: Mapping[str, Any]) -> None:
 def _is_mapping(value: object) -> bool:
     """Tell whether this is a mapping; null counts as left out, as for the API server."""
     return value is None or isinstance(value, Mapping)
-
-
-def _metadata_problems(metadata: Mapping[Any, Any]) -> Iterator[str]:
-    for name in metadata:
-        if name not in _METADATA_FIELDS:
-            yield f"metadata.{name} is no field"
-    for name, (pattern, what) in _NAMES.items():
-        value = metadata.get(name) or ""
-        if not isinstance(metadata.get(name, ""), str | None):
-            yield f"metadata.{name} must be a string, not {metadata[name]!r}: put it in quotes"
-        elif value and not pattern.fullmatch(value):
-            yield f"metadata.{name} is {value!r}, which is no {what}"
-    for part in ("labels", "annotations"):
-        texts = metadata.get(part)
-        if not _is_mapping(texts):
-            yield f"metadata.{part} must be a mapping, not {texts!r}"
-            continue
-        for key, value in (texts or {}).items():
-            if not isinstance(key, str) or not isinstance(value, str):
-                yield f"metadata.{part}.{key} must be a string, not {value!r}: put it in quotes"

@@ -33,8 +33,8 @@ OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 DNS_LABEL = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL = r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
-_LABEL_VALUE = re.compile(rf"({_LABEL})?")
-_LABEL_NAME = re.compile(_LABEL)
+LABEL_VALUE = re.compile(rf"({_LABEL})?")
+LABEL_NAME = re.compile(_LABEL)
 
 
 class InvalidSpecError(ValueError):
@@ -244,10 +244,10 @@ def _selector(parent: fields.Fields) -> Selector:
 def _check_label(place: fields.Fields, where: str, key: str, values: Iterable[str]) -> None:
     """Note what the API server would refuse: the whole selector, and with it every list of pods."""
     prefix, slash, name = key.rpartition("/")
-    if (slash and not NAME.fullmatch(prefix)) or not _LABEL_NAME.fullmatch(name):
+    if (slash and not NAME.fullmatch(prefix)) or not LABEL_NAME.fullmatch(name):
         place.problem(where, f"has the key {key!r}, which is no name of a label")
     for value in values:
-        if not _LABEL_VALUE.fullmatch(value):
+        if not LABEL_VALUE.fullmatch(value):
             place.problem(where, f"has the value {value!r}, which no label can have")
 
 

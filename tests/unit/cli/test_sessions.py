@@ -203,3 +203,58 @@ def test_stacks_need_slow_calls(tmp_path: Path) -> None:
     assert slow == {"thresholdMilliseconds": 3, "limit": 50, "stacks": True}
     with pytest.raises(sessions.SessionFileError, match="no slow calls are asked for: say --slow MILLISECONDS too"):
         sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, asked=sessions.Asked(stacks=True))
+
+
+def with_metadata(words: str) -> str:
+    """Return a session's file with this metadata."""
+    return f"apiVersion: kubestrace.io/v1alpha1\nkind: TraceSession\nmetadata: {words}\nspec: {{durationSeconds: 1}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (FILE.replace("7", "!!int abc"), "'abc' is no int"),
+        (FILE.replace("7", "!!int ''"), "'' is no int"),
+        (FILE.replace("7", "!!bool x"), "'x' is no bool"),
+        (FILE.replace("7", "!!timestamp x"), "'x' is no timestamp"),
+        (FILE.replace("7", "9" * 5000), "is no int"),
+        ("[" * 5000, "in each other"),
+        (FILE + "  durationSeconds: 1\n", "the key 'durationSeconds' stands twice"),
+        (with_metadata("&a {managedFields: [*a]}"), "Circular"),
+        (with_metadata("{managedFields: [!!timestamp 2024-01-01]}"), "JSON has not"),
+        (with_metadata("{finalizers: [.nan]}"), "JSON has not"),
+        (with_metadata("{finalizers: &b [" + "x," * 10_000 + "], ownerReferences: [" + "*b," * 1000 + "]}"), "3 MiB"),
+        (with_metadata("{creationTimestamp: 2024-02-30}"), "no time such as"),
+        (with_metadata("{creationTimestamp: 2024-02-30T00:00:00Z}"), "no time such as"),
+        (with_metadata("{generation: true}"), "metadata.generation is True"),
+        (with_metadata("{generation: 9223372036854775808}"), "no whole number from 0"),
+        (with_metadata("{deletionGracePeriodSeconds: -1}"), "no whole number from 0"),
+        (with_metadata("{resourceVersion: 7}"), "metadata.resourceVersion must be a string"),
+        (with_metadata("{finalizers: x}"), "metadata.finalizers must be a list"),
+        (with_metadata("{namespace: X Y}"), "metadata.namespace is 'X Y'"),
+        (with_metadata("{labels: {a: no label!}}"), "metadata.labels.a is 'no label!'"),
+        (with_metadata("{labels: {a b: x}}"), "metadata.labels: 'a b' is no name"),
+        (with_metadata("{annotations: {A/b: x, _/c: y}}"), "metadata.annotations: '_/c' is no name"),
+    ],
+)
+def test_what_the_api_server_would_refuse_is_told(tmp_path: Path, text: str, words: str) -> None:
+    """One message, before anything is traced."""
+    assert words in problems(tmp_path, text)
+
+
+def test_what_the_api_server_takes_is_taken_and_is_plain(tmp_path: Path) -> None:
+    """Merged keys, dates that are texts, keys that are numbers: all as JSON has them."""
+    words = (
+        "{creationTimestamp: 2024-02-29T12:00:00Z, generation: 3, labels: &l {day: 2024-01-01, example.com/a: ''}, "
+        "annotations: {<<: *l, day: x, Example.com/B: any text!}, managedFields: [{2024-01-01: x, 7: *l}]}"
+    )
+    session = made(written(tmp_path, with_metadata(words)))
+
+    labels = {"day": "2024-01-01", "example.com/a": ""}
+    assert session.metadata == {
+        "creationTimestamp": "2024-02-29T12:00:00Z",
+        "generation": 3,
+        "labels": labels,
+        "annotations": labels | {"day": "x", "Example.com/B": "any text!"},
+        "managedFields": [{"2024-01-01": "x", "7": labels}],
+    }
