@@ -4,6 +4,7 @@ One target, one slot of the tracer, one final report. Imports neither kopf nor k
 """
 
 import contextlib
+import errno
 import os
 import platform
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from kubestrace_agent import cgroups, processes, syscalls
+from kubestrace_agent.kernel.probe import TOO_MANY_FILES
 from kubestrace_agent.kernel.tracer import NodeFullError, Tracer, UnsupportedKernelError
 from kubestrace_agent.text import utf8
 from kubestrace_agent.views.collectors import needed
@@ -50,6 +52,10 @@ def run(options: Options) -> int:
     except UnsupportedKernelError as error:
         as_root = "" if os.geteuid() == 0 else " Run kubestrace as root (sudo)."
         return _refuse(f"{error}{as_root}", CANNOT_TRACE)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return _refuse(TOO_MANY_FILES, CANNOT_TRACE)
 
 
 def _refuse(error: Exception | str, exit_code: int) -> int:

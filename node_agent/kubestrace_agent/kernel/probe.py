@@ -9,6 +9,7 @@ JSON message, {"programs": {name: position}, "maps": ..., "problems": {program: 
 import array
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import platform
@@ -52,6 +53,9 @@ _TASK_FIELDS = {
 }
 # Fields that came with a feature.
 _FEATURES = {"STORAGE_OFFSET": "task storage for tracing programs (Linux has it since 5.13)"}
+# linux/nsfs.h: USER_NS_INIT_INO
+_FIRST_USER_NAMESPACE = 0xEFFFFFFD
+TOO_MANY_FILES = "too many open files. Raise their limit (ulimit -n 1024, LimitNOFILE= of a systemd service)."
 
 
 class ProbeError(Exception):
@@ -127,22 +131,37 @@ def _standard_error_kept() -> Iterator[Any]:
 def _last_words(file: Any) -> str:
     file.seek(0)
     lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    # LLVM's, each in a line, of loops that it did not unroll: never why something was refused.
+    lines = [line for line in lines if not line.startswith("warning: ")]
     return " | ".join(lines[-4:])[:600]
 
 
 def _denied(what: str, words: str) -> ProbeError:
     """Loading failed: say why in our words, as bcc has one sentence for every EPERM."""
+    # First: nothing of the following could be opened.
+    if os.strerror(errno.EMFILE) in words:
+        return ProbeError("ProbeFailed", f"{what} was refused: {TOO_MANY_FILES}")
     lockdown = Path("/sys/kernel/security/lockdown")
     with contextlib.suppress(OSError):
         if "[confidentiality]" in lockdown.read_text():
             return ProbeError(
                 "LockedDown", "The kernel is locked down (confidentiality), which forbids tracing by BPF."
             )
+    if _in_user_namespace():
+        return ProbeError(
+            "MissingCapabilities",
+            f"{what} was refused: this process is in a user namespace, where the capabilities BPF and PERFMON count "
+            "for nothing. Run it outside of that (not in a rootless container, not by unshare -U).",
+        )
     if not _capable():
         return ProbeError(
             "MissingCapabilities", f"{what} was refused: the agent needs the capabilities BPF and PERFMON (or root)."
         )
     return ProbeError("UnsupportedKernel", f"{what} was refused by kernel {platform.release()}: {words}")
+
+
+def _in_user_namespace() -> bool:
+    return Path("/proc/self/ns/user").stat().st_ino != _FIRST_USER_NAMESPACE
 
 
 def _capable() -> bool:
@@ -179,7 +198,7 @@ def _load(program: Any, sources: list[Source]) -> tuple[dict[str, int], dict[str
                 try:
                     loaded[name] = load(program, name)
                 except Exception as error:  # bcc raises plain Exception
-                    problem = _denied(f"The program {name}", _last_words(complaints))
+                    problem = _denied(f"The program {name}", _last_words(complaints) or str(error))
                     if name in source.needed:
                         raise problem from error
                     problems[name] = str(problem)
@@ -228,11 +247,20 @@ def main() -> None:
             programs, problems = _load(program, sources)
             maps = _map_fds(program, sources)
         except ProbeError as error:
-            parent.sendall(json.dumps({"reason": error.reason, "message": str(error)}).encode())
+            _refuse(parent, error)
+            return
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            _refuse(parent, ProbeError("ProbeFailed", f"The programs cannot be loaded: {TOO_MANY_FILES}"))
             return
         names = {"programs": list(programs), "maps": list(maps), "problems": problems | missing}
         fds = array.array("i", [*programs.values(), *maps.values()])
         parent.sendmsg([json.dumps(names).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+
+
+def _refuse(parent: socket.socket, error: ProbeError) -> None:
+    parent.sendall(json.dumps({"reason": error.reason, "message": str(error)}).encode())
 
 
 if __name__ == "__main__":

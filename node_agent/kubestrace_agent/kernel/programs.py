@@ -1,5 +1,6 @@
 """The loaded programs and maps: asked from the probe's child process, attached and detached here."""
 
+import errno
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ from typing import Self
 
 from kubestrace_agent.kernel import bpf
 from kubestrace_agent.kernel.maps import Maps
+from kubestrace_agent.kernel.probe import TOO_MANY_FILES
 from kubestrace_agent.kernel.sources import TAILS, TRACEPOINTS, VIEWS
 
 # Half a second on a machine, a minute on an emulated one that is busy.
@@ -135,8 +137,9 @@ class Programs:
         try:
             return bpf.raw_tracepoint_open(TRACEPOINTS[hook], self._programs[hook])
         except OSError as error:
+            why = TOO_MANY_FILES if error.errno == errno.EMFILE else error
             raise UnsupportedKernelError(
-                "UnsupportedKernel", f"The tracepoint {TRACEPOINTS[hook]} cannot be attached to: {error}"
+                "UnsupportedKernel", f"The tracepoint {TRACEPOINTS[hook]} cannot be attached to: {why}"
             ) from error
 
     def tasks_in_calls(self) -> bytes:
@@ -183,17 +186,19 @@ def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
     ours, childs = socket.socketpair()
     with ours:
         ours.settimeout(_LOAD_TIMEOUT_SECONDS)
-        child = subprocess.Popen(
-            # -P: nothing is imported from the folder that we happen to run in.
-            [sys.executable, "-P", *PROBE, *map(str, (childs.fileno(), *arguments))],
-            pass_fds=[childs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        childs.close()
+        with childs:
+            child = subprocess.Popen(
+                # -P: nothing is imported from the folder that we happen to run in.
+                [sys.executable, "-P", *PROBE, *map(str, (childs.fileno(), *arguments))],
+                pass_fds=[childs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                # clang asks for the name of its folder, and ours may be gone.
+                cwd="/",
+            )
         try:
-            message, fds, _, _ = socket.recv_fds(ours, _MESSAGE_BYTES, _MAX_FDS)
+            message, fds, flags, _ = socket.recv_fds(ours, _MESSAGE_BYTES, _MAX_FDS)
         except TimeoutError:
             child.kill()
             child.communicate()
@@ -201,6 +206,10 @@ def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
                 "ProbeTimeout", f"Compiling and loading the BPF programs took longer than {_LOAD_TIMEOUT_SECONDS} s."
             ) from None
         _, words = child.communicate()
+    if flags & socket.MSG_CTRUNC:
+        for fd in fds:
+            os.close(fd)
+        raise UnsupportedKernelError("ProbeFailed", f"The BPF programs were loaded, but {TOO_MANY_FILES}")
     if not message:
         raise UnsupportedKernelError(
             "ProbeFailed",

@@ -4,6 +4,7 @@ Rows stand in chunks, per-CPU arrays of 256 rows of about 1.9 KiB on each CPU. T
 themselves; here chunks are added so that rows stay free, changed rows are read, and rows of ended slots come back.
 """
 
+import contextlib
 import ctypes
 import os
 import time
@@ -50,7 +51,10 @@ class Rows:
         return self.capacity - self._heads[0 : end : self._words].tolist().count(0) + len(self._ended)
 
     def reserve(self, promised: int) -> None:
-        """Makes rows until the promised ones and a spare are free. Raises NoRowsError at the node's cap."""
+        """Makes rows until the promised ones and a spare are free.
+
+        Raises NoRowsError at the node's cap, and OSError where the kernel makes none.
+        """
         self.recycle()
         missing = promised + SPARE_ROWS - (self.capacity - self.used())
         if missing <= 0:
@@ -64,10 +68,14 @@ class Rows:
 
     def _add_chunks(self, count: int) -> None:
         first = len(self._chunks)
-        made = [bpf.create_percpu_array("ks_rows", layout.ROW_SIZE, layout.CHUNK_ROWS) for _ in range(count)]
-        bpf.update_batch(
-            self._maps.fd("chunks"), [(bpf.key_u32(first + n), bpf.key_u32(fd)) for n, fd in enumerate(made)]
-        )
+        made: list[int] = []
+        with contextlib.ExitStack() as undo:
+            for _ in range(count):
+                made.append(bpf.create_percpu_array("ks_rows", layout.ROW_SIZE, layout.CHUNK_ROWS))
+                undo.callback(os.close, made[-1])
+            entries = [(bpf.key_u32(first + n), bpf.key_u32(fd)) for n, fd in enumerate(made)]
+            bpf.update_batch(self._maps.fd("chunks"), entries)
+            undo.pop_all()
         self._chunks += made
         for row in range(first * layout.CHUNK_ROWS, len(self._chunks) * layout.CHUNK_ROWS):
             if row not in {_NULL_ROW, layout.ROW_MASK}:

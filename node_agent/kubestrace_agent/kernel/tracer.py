@@ -4,8 +4,8 @@ Used by traces (agent) and by the CLI's local mode. A slot is one traced contain
 grow. A trace is the difference of two snapshots of its slot, so that any number of traces share one slot.
 """
 
-import contextlib
 import ctypes
+import logging
 import os
 import platform
 import time
@@ -27,6 +27,8 @@ from kubestrace_agent.kernel.views.registry import views as all_views
 from kubestrace_agent.syscalls import SyscallKey, abi_names
 
 __all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "UnsupportedKernelError"]
+
+_log = logging.getLogger(__name__)
 
 # Different calls of one container that get a row; the tables have about 370 names, hostile programs more.
 _SLOT_ROWS = 640
@@ -67,6 +69,8 @@ class Tracer:
         self._free = deque(range(1, maps.entries("indexes")))
         self._generations = 0
         self._changed = False
+        # Why rows could not be made at the last snapshot.
+        self._no_room = ""
         self._closed = False
 
     @classmethod
@@ -270,8 +274,7 @@ class Tracer:
         epoch, now = self._reader.next_epoch()
         in_flight = self._flights.read(now)
         self._reader.read(self._slots.values())
-        with contextlib.suppress(NodeFullError):
-            self._reserve(new=0)  # at the node's limit further kinds of calls are counted as lost
+        self._make_room()
         return {
             number: RawCounts(
                 epoch=epoch,
@@ -283,6 +286,20 @@ class Tracer:
             )
             for number in slots
         }
+
+    def _make_room(self) -> None:
+        """Keep rows free. At the node's limit, or without memory, further kinds of calls are counted as lost."""
+        problem = ""
+        try:
+            self._reserve(new=0)
+        except NodeFullError:
+            pass
+        except OSError as error:
+            problem = str(error)
+        # Asked each second: told once.
+        if problem and problem != self._no_room:
+            _log.warning("no further rows can be made: %s", problem)
+        self._no_room = problem
 
     def join(self, slot: int) -> RawCounts:
         """A snapshot for another trace of a slot to begin with.

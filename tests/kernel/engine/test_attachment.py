@@ -1,5 +1,6 @@
 """What is in the kernel when: programs are attached only while something is traced."""
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from engine_runs import Runs, links
 
+from kubestrace_agent.kernel import bpf, rows
 from kubestrace_agent.kernel.programs import Programs
 from kubestrace_agent.kernel.sources import VIEWS
 from kubestrace_agent.kernel.tracer import NodeFullError, Tracer
@@ -83,6 +85,38 @@ def test_the_cap_of_a_node_is_kept(runs: Runs) -> None:
     finally:
         tracer.close()
         tracer.close()
+
+
+def test_without_memory_for_further_rows_all_is_told_that_was_counted(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second chunk of several has no room: the first one is given back, and it is said once."""
+    slot = runs.trace(runs.cgroup())
+    runs.snapshot(slot)
+    made: list[int] = []
+    create = bpf.create_percpu_array
+
+    def full(name: str, value_size: int, entries: int) -> int:
+        if len(made) % 2:
+            made.append(-1)
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        made.append(create(name, value_size, entries))
+        return made[-1]
+
+    monkeypatch.setattr(bpf, "create_percpu_array", full)
+    monkeypatch.setattr(rows, "SPARE_ROWS", 2000)
+    before = _files()
+
+    counts = [runs.tracer.snapshot([slot])[slot] for _ in range(2)]
+
+    assert len(made) == 4
+    assert _files() == before
+    assert [each.lost_calls for each in counts] == [0, 0]
+    assert caplog.text.count("no further rows can be made: ") == 1
+
+
+def _files() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
 
 
 LOAD_WITHOUT_RIGHTS = """

@@ -245,6 +245,38 @@ def test_without_a_cgroup_for_the_command_nothing_is_left(
     assert [path for path in folder.iterdir() if path.is_dir()] == []
 
 
+def test_a_folder_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
+    """COMMAND runs in the folder that we were started in, wherever that is."""
+    words = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", KUBESTRACE, "local", "--to", "/dev/null", "--", "true"]
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    done = subprocess.run(words, cwd=gone, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("exec unshare -r", "this process is in a user namespace, "),
+        ("ulimit -n 9; exec", "too many open files. Raise their limit"),
+        ("ulimit -n 20; exec", "too many open files. Raise their limit"),
+        ("ulimit -n 34; exec", "too many open files. Raise their limit"),
+        ("ulimit -n 38; exec", "too many open files. Raise their limit"),
+    ],
+)
+def test_what_hinders_the_programs_is_told_with_the_way_out(before: str, said: str) -> None:
+    """In one line, without what the compiler remarked."""
+    words = ["sh", "-c", f'{before} "$@"', "sh", KUBESTRACE, "local", "--", "true"]
+
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert said in done.stderr
+    assert "warning" not in done.stderr
+
+
 def test_a_thread_of_the_kernel_makes_no_calls() -> None:
     """The process 2 is all kernel: nothing is counted, and it is inside of nothing."""
     done = kubestrace("local", "-o", "json", "-d", "1", "--pid", "2")
