@@ -104,7 +104,7 @@ def test_without_memory_for_further_rows_all_is_told_that_was_counted(
         return made[-1]
 
     monkeypatch.setattr(bpf, "create_percpu_array", full)
-    monkeypatch.setattr(rows, "SPARE_ROWS", 2000)
+    monkeypatch.setattr(rows, "SPARE_ROWS", 20_000)
     before = _files()
 
     counts = [runs.tracer.snapshot([slot])[slot] for _ in range(2)]
