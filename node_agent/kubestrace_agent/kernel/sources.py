@@ -22,6 +22,7 @@ class Source:
     hooks: Mapping[str, str]
     maps: tuple[str, ...]
     # Function -> the program array at whose head the counting goes on with it (a tail call), instead of a tracepoint.
+    # Each must hold a tail call itself, wherever: after_cpu_time says why.
     tails: Mapping[str, str] = field(default_factory=dict)
     # Its constants for a machine (platform.machine()). Raises BtfError: then the view is not there.
     definitions: Callable[[str, Btf], dict[str, int]] = lambda _machine, _btf: {}

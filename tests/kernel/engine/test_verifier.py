@@ -1,7 +1,12 @@
 """The programs' sizes are committed, so that a growth shows in review."""
 
+import platform
+
 import pytest
-from verifier_figures import Figures, of_this_kernel, recorded
+from verifier_figures import Figures, machine_code, of_this_kernel, recorded
+
+from kubestrace_agent.kernel.programs import Programs
+from kubestrace_agent.kernel.sources import TAILS
 
 # Beyond the largest recorded one, for a kernel or compiler that is not among them.
 TOLERANCE = 1.25
@@ -34,3 +39,20 @@ def test_programs_stay_far_from_the_verifiers_limit(figures: Figures) -> None:
     assert {"on_sys_enter", "on_sys_exit"} <= set(figures["programs"])
 
     assert all(verified < 100_000 for verified, _ in figures["programs"].values())
+
+
+# add r9, gs:[...]: what a program on x86-64 begins with whose stack is in memory of the CPU (Linux 6.13 and later).
+STACK_OF_THE_CPU = bytes.fromhex("654c030c25")
+
+
+def test_what_is_tail_called_has_the_stack_of_its_task() -> None:
+    """Where it is preempted, another task's call would write into the same one: views/cpu_time.bpf.c."""
+    loaded = Programs.load(max_slots=3, max_rows=1024, slot_rows=640)
+    try:
+        codes = {name: machine_code(loaded.fds[name]) for name in TAILS.keys() & loaded.fds.keys()}
+    finally:
+        loaded.close()
+
+    assert "on_cpu_exit" in codes
+    if platform.machine() == "x86_64":
+        assert not [name for name, code in codes.items() if STACK_OF_THE_CPU in code[:64]]

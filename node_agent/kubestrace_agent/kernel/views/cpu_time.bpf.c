@@ -16,6 +16,11 @@ BPF_F_TABLE("array", u32, struct cpu_slot, cpu_slots, MAX_SLOTS, BPF_F_MMAPABLE)
 BPF_F_TABLE("percpu_hash", struct cpu_key, struct cpu_parts, cpu_accounts, MAX_ROWS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("array", u32, struct cpu_walk, cpu_walk, 1, BPF_F_MMAPABLE);
 
+/* Nobody goes on after these programs. But one without a tail call of its own has its stack in memory of the CPU (Linux
+ * 6.13 and later, 64 bytes and more), and the kernel takes care that it runs there once at a time, which it cannot do for
+ * programs that are tail-called: where they are preempted (Linux 7), another task's call would write into that stack. */
+BPF_PROG_ARRAY(after_cpu_time, 1);
+
 static __always_inline struct cpu_clock *clock_of(struct task_struct *task) {
   u64 storage;
   LOAD(u64, storage, task, STORAGE_OFFSET);
@@ -166,7 +171,10 @@ static __always_inline u32 uncounted_row(struct task_struct *task, s32 nr, u32 *
 int on_cpu_enter(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct cpu_clock *clock = clock_of(task);
-  if (!clock) return 0;
+  if (!clock) {
+    after_cpu_time.call(ctx, 0);
+    return 0;
+  }
   struct entry *entry = tasks.task_storage_get(task, 0, 0);
   u64 start = entry ? entry->start_ns : 0;
   u32 generation = 0, row;
@@ -263,7 +271,10 @@ static __always_inline void meet(struct bpf_raw_tracepoint_args *ctx, struct tas
 int on_cpu_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
-  if (!entry) return 0;
+  if (!entry) {
+    after_cpu_time.call(ctx, 0);
+    return 0;
+  }
   struct cpu_clock *clock = clock_of(task);
   if (!clock)
     meet(ctx, task);
