@@ -344,16 +344,18 @@ def test_only_one_who_asks_is_told(runs: Runs) -> None:
 
 def test_the_programs_are_attached_only_while_asked_for(runs: Runs) -> None:
     """Two more links with the first that asks, gone with the last; a second time begins at nothing."""
-    first, second = Followed(runs), runs.trace(runs.cgroup())
-    assert len(links()) == 4
+    second = runs.trace(runs.cgroup())
+    counting = len(links())
+    first = Followed(runs)
+    assert len(links()) == counting + 2
     runs.tracer.want("cpu_time", second, True)
-    assert len(links()) == 4
+    assert len(links()) == counting + 2
     run = runs.start(first.cgroup, "spend", "sleep", "400")
     time.sleep(0.1)
 
     runs.tracer.want("cpu_time", first.slot, None)
     runs.tracer.want("cpu_time", second, None)
-    assert len(links()) == 2
+    assert len(links()) == counting
     runs.tracer.want("cpu_time", first.slot, True)
     again = first.times()
     run.finish()

@@ -72,7 +72,8 @@ def test_no_trace_has_more_time_than_it_lasts(runs: Runs) -> None:
             assert each.calls >= each.timed == sum(each.latency.counts)
             assert 0 <= each.total_nanoseconds <= 9 * (read_ns - start.joined_ns)
         unmatched += found.trust.unmatched_calls
-    assert 0 < unmatched <= 9 * len(starts)
+    # None where the sleeps are shorter than a snapshot takes, as under emulation.
+    assert unmatched <= 9 * len(starts)
     whole = row(to(None, snapshots[-1]), "clock_nanosleep")
     last = starts[-1]
     rest = sum(each.calls for each in to(last, snapshots[-1]).syscalls if each.name == "clock_nanosleep")
