@@ -3,11 +3,13 @@
 import os
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from kubestrace_agent import aggregate, timelines
-from kubestrace_agent.kernel.counts import RawCounts
+from kubestrace_agent.kernel.counts import RawCounts, Row
 from kubestrace_agent.kernel.tracer import Tracer
+from kubestrace_agent.settling import read_until_settled
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Roots
@@ -22,8 +24,6 @@ _FIRST_BUCKET_NS = 100_000_000
 _TICK_SECONDS = 0.5
 # Where stacks are asked for: what a process has mapped must be read before it ends.
 _STACKS_SECONDS = 0.1
-# A thread returns once from the call that it was in.
-_SETTLING_READS = 4
 _Phase = agent_pb2.ContainerState.Phase
 
 
@@ -92,6 +92,10 @@ class Recording:
         self._note_time()
         return sum(counts.calls for counts in self._difference().syscalls)
 
+    def _read_rows(self) -> Mapping[SyscallKey, Row]:
+        self.read()
+        return self._counts.rows
+
     def _collect(self, collector: Collector) -> None:
         told, lost = self._tracer.read(collector.view).get(self._slot), self._tracer.lost(collector.view, self._slot)
         collector.take(told, lost, time.time_ns() - time.monotonic_ns())
@@ -125,12 +129,7 @@ class Recording:
         """Read the counters for the last time, stop counting, and return the final report."""
         self._tracer.set_wanted(self._slot, frozenset())
         self.end_unix_ns = time.time_ns()
-        for _ in range(_SETTLING_READS):
-            before = self._counts.rows
-            self.read()
-            # Else calls that were under way may have returned after the counts were read, and before the views.
-            if self._counts.rows == before:
-                break
+        read_until_settled(self._read_rows)
         cpu_seconds = time.process_time() - self._cpu_start
         millicores = round(1000 * cpu_seconds / max(self.elapsed_seconds, 1e-3))
         self._tracer.remove(self._slot)

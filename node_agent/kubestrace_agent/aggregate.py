@@ -62,19 +62,21 @@ class Since:
         self._wanted = wanted
         self._architecture = architecture
         self._done: dict[SyscallKey, _Done] = {}
-        # What is to be subtracted, and how many early calls are in it.
-        self._rows = self._start.rows
+        # How many early calls were looked at. Those that began before are in what is to be subtracted; of the others,
+        # which are early to other traces alone and so in no row's maxima, the longest are kept.
         self._early = len(self._start.early)
+        self._rows = self._start.rows
+        self._longest: dict[SyscallKey, int] = {}
 
     def to(self, now: RawCounts) -> Difference:
         """Everything counted from the start up to a snapshot of the same slot."""
         trust = agent_pb2.Trust(lost_calls=now.lost_calls - self._start.lost_calls)
-        self._leave_out(now.early[self._early :])
+        self._take_early(now.early[self._early :])
         grown = []
         for key, row in now.rows.items():
             done = self._done.get(key)
             if done is None or done.row is not row:
-                self._done[key] = done = self._work_out(key, self._rows.get(key, _NOTHING), row, now)
+                self._done[key] = done = self._work_out(key, self._rows.get(key, _NOTHING), row)
             if done.io_uring:
                 trust.io_uring = True
             if done.counts is not None:
@@ -84,11 +86,14 @@ class Since:
         grown.sort(key=_order)
         return Difference([done.counts for done in grown if done.counts is not None], trust)
 
-    def _leave_out(self, early: Sequence[EarlyCall]) -> None:
+    def _take_early(self, early: Sequence[EarlyCall]) -> None:
         self._early += len(early)
         self._rows = without_lengths(self._rows, [call for call in early if call.start_ns < self._start.joined_ns])
+        for call in early:
+            if call.start_ns >= self._start.joined_ns:
+                self._longest[call.key] = max(self._longest.get(call.key, 0), call.length_ns)
 
-    def _work_out(self, key: SyscallKey, then: Row, row: Row, now: RawCounts) -> "_Done":
+    def _work_out(self, key: SyscallKey, then: Row, row: Row) -> _Done:
         if row is then:
             return _Done(row)
         io_uring = name(key) in _IO_URING
@@ -97,15 +102,9 @@ class Since:
         counts = _counts(key, then, row, self._start.epoch, self._architecture)
         if not counts.calls:
             return _Done(row, io_uring)
-        if now.early:
-            counts.max_nanoseconds = max(counts.max_nanoseconds, self._longest_told_apart(key, now))
+        counts.max_nanoseconds = max(counts.max_nanoseconds, self._longest.get(key, 0))
         order = (-counts.total_nanoseconds, counts.name, counts.abi, counts.wait)
         return _Done(row, io_uring, counts, row.unmatched - then.unmatched, order)
-
-    def _longest_told_apart(self, key: SyscallKey, now: RawCounts) -> int:
-        """Of the calls that are early to other traces and not to this one: they are in no row's maxima."""
-        own = (call for call in now.early[len(self._start.early) :] if call.start_ns >= self._start.joined_ns)
-        return max((call.length_ns for call in own if call.key == key), default=0)
 
 
 _NOTHING = Row()

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kubestrace_agent import cgroups
 from kubestrace_agent.kernel.tracer import UnsupportedKernelError
+from kubestrace_agent.settling import read_until_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from kubestrace_agent.containers import Resolved
-    from kubestrace_agent.kernel.counts import RawCounts
+    from kubestrace_agent.kernel.counts import RawCounts, Row
     from kubestrace_agent.syscalls import SyscallKey, Wanted
     from kubestrace_agent.views.collectors import Collector
 
@@ -29,8 +30,6 @@ _log = logging.getLogger(__name__)
 _FRESH_SECONDS = 0.05
 # Others wait meanwhile, above all for their reports.
 _HURRY_SECONDS = 0.05
-# A thread returns once from the call that it was in.
-_SETTLING_READS = 4
 
 
 class Tracer(Protocol):
@@ -213,9 +212,15 @@ class Counters:
             return
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
         ended = [counter for counter in self._counters.values() if _has_ended(counter)]
-        self._read_all()
+        by_slot = {counter.slot: counter for counter in self._counters.values()}
+        for slot, counts in self._tracer.snapshot(by_slot).items():
+            by_slot[slot].counts = counts
+        for view in self._views():
+            self._read_view(view)
         self._refreshed = time.monotonic()
-        self._remove_ended(ended)
+        for counter in ended:
+            counter.ended_ns = self._clock_ns()
+            self._remove(counter)
 
     def refresh_for_the_last_time(self, user: str) -> None:
         """As refresh, and before that an end of counting for containers that nobody else wants.
@@ -225,27 +230,14 @@ class Counters:
         own = [counter for counter in self._counters.values() if counter.users.keys() == {user}]
         for counter in own:
             self._tracer.set_wanted(counter.slot, frozenset())
+        if any(counter.collectors for counter in own):
+            read_until_settled(lambda: self._refreshed_rows(own))
+        else:
+            self.refresh(fresh=True)
+
+    def _refreshed_rows(self, counters: Iterable[Counter]) -> list[Mapping[SyscallKey, Row]]:
         self.refresh(fresh=True)
-        for _ in range(_SETTLING_READS):
-            before = [counter.counts.rows for counter in own if counter.collectors and counter.counts]
-            if not before:
-                return
-            # Calls that were under way may have returned after the counts were read, and before the views.
-            self._read_all()
-            if before == [counter.counts.rows for counter in own if counter.collectors and counter.counts]:
-                return
-
-    def _read_all(self) -> None:
-        by_slot = {counter.slot: counter for counter in self._counters.values()}
-        for slot, counts in self._tracer.snapshot(by_slot).items():
-            by_slot[slot].counts = counts
-        for view in self._views():
-            self._read_view(view)
-
-    def _remove_ended(self, ended: Iterable[Counter]) -> None:
-        for counter in ended:
-            counter.ended_ns = self._clock_ns()
-            self._remove(counter)
+        return [counter.counts.rows for counter in counters if counter.counts]
 
     @property
     def skipped_calls(self) -> int:

@@ -24,9 +24,8 @@ class Slot:
     # Depth below the root of the cgroup tree; None where the root is not seen.
     level: int | None
     lost_before: int
-    # What is counted; None: everything. How often that was more than before.
+    # What is counted; None: everything.
     wanted: frozenset[SyscallKey] | None = None
-    widened: int = 0
     early: tuple[EarlyCall, ...] = ()
     # By the number of the row.
     readings: dict[int, Reading] = field(default_factory=dict)

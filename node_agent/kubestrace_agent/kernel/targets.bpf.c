@@ -60,15 +60,19 @@ static __always_inline void take_note(struct config *cfg, struct note *note, u64
   note->generation = generation;
 }
 
+/* The slot that follows a task's process by its PID. */
+static __always_inline struct target *target_of_process(struct config *cfg, struct task_struct *task) {
+  if (!cfg->processes) return NULL;
+  u64 process;
+  LOAD(u32, process, task, PID_OFFSET);
+  u32 pid = process;
+  return processes.lookup(&pid);
+}
+
 /* Whose calls are these? NULL: nobody's who is traced. `note_of` is the program's. */
 static __always_inline struct target *target_by(struct config *cfg, struct task_struct *task, u32 note_of) {
-  if (cfg->processes) {
-    u64 process;
-    LOAD(u32, process, task, PID_OFFSET);
-    u32 pid = process;
-    struct target *target = processes.lookup(&pid);
-    if (target) return target;
-  }
+  struct target *followed = target_of_process(cfg, task);
+  if (followed) return followed;
   struct note *note = notes.lookup(&note_of);
   if (!note) return NULL;
   u64 cgroup = cgroup_of(task);

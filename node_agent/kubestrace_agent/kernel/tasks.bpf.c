@@ -14,13 +14,8 @@ BPF_PERCPU_ARRAY(walk_notes, struct note, 1);
 /* As find_target, for any task. The cgroup of the last one is kept: the tasks of a process come one after the other. */
 static __always_inline struct target *target_of(struct config *cfg, struct task_struct *task) {
   u32 zero = 0;
-  if (cfg->processes) {
-    u64 process;
-    LOAD(u32, process, task, PID_OFFSET);
-    u32 pid = process;
-    struct target *target = processes.lookup(&pid);
-    if (target) return target;
-  }
+  struct target *followed = target_of_process(cfg, task);
+  if (followed) return followed;
   struct note *note = walk_notes.lookup(&zero);
   if (!note) return NULL;
   u64 set, cgroup, own = cgroup_of(task);

@@ -191,8 +191,8 @@ class Tracer:
         known = self._slots[slot]
         if _is_wider(wanted, known.wanted):
             at = slot * layout.INDEX_SIZE + layout.INDEX_WIDENED
-            known.widened += 1
-            self._indexes[at : at + 4] = known.widened.to_bytes(4, "little")
+            widened = int.from_bytes(self._indexes[at : at + 4], "little") + 1
+            self._indexes[at : at + 4] = widened.to_bytes(4, "little")
         known.wanted = wanted
         self._write_index(slot, wanted)
 

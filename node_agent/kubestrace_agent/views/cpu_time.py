@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel.counts import NO_TIME, CpuParts, CpuTimes
 from kubestrace_agent.syscalls import name, waits
+from kubestrace_agent.views.loss import Loss
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -30,12 +31,11 @@ class TimeBudget:
     architecture: str = field(default_factory=platform.machine)
     start: CpuTimes | None = None
     now: CpuTimes | None = None
-    lost_before: int = 0
-    lost_now: int = 0
+    loss: Loss = field(default_factory=Loss)
 
     def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
         """Begin with what is told next."""
-        self.lost_before = self.lost_now = lost
+        self.loss.begin(lost)
 
     @staticmethod
     def union(wanted: Sequence[bool]) -> bool:
@@ -44,7 +44,7 @@ class TimeBudget:
 
     def take(self, told: CpuTimes | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
         """Take the newest reading."""
-        self.lost_now = lost
+        self.loss.now = lost
         if told is not None:
             self.start = self.start or told
             self.now = told
@@ -53,7 +53,7 @@ class TimeBudget:
         """Put the budget into a report, and what calls used into its counts."""
         if self.start is None or self.now is None:
             return
-        report.trust.cpu_time_lost = self.lost_now - self.lost_before
+        report.trust.cpu_time_lost = self.loss.own
         report.time_budget.CopyFrom(self.message())
         grown = _grown(self.start.ended, self.now.ended)
         ended = {(*self._named(key), waits(key)): parts for key, parts in grown.items()}

@@ -13,6 +13,7 @@ from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.kernel.counts import ErrorsWanted
 from kubestrace_agent.syscalls import errno_name, name, waits
 from kubestrace_agent.views.call_arguments import described
+from kubestrace_agent.views.loss import Loss
 from kubestrace_agent.views.slow_calls import names
 from kubestrace_protos.v1 import agent_pb2
 
@@ -56,8 +57,7 @@ class Failures:
     # As Selection.keys(): None is everything.
     syscalls: frozenset[SyscallKey] | None
     _since_ns: int = 0
-    _lost_before: int = 0
-    _lost_now: int = 0
+    _loss: Loss = field(default_factory=Loss)
     _candidates: int = 0
     _kinds: dict[_Row, _Failure] = field(default_factory=dict)
 
@@ -74,11 +74,11 @@ class Failures:
     def begin(self, monotonic_ns: int, lost: int) -> None:
         """Take nothing that failed before."""
         self._since_ns = monotonic_ns
-        self._lost_before = self._lost_now = lost
+        self._loss.begin(lost)
 
     def take(self, told: RawErrors | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Note the times, and keep calls whose arguments are new."""
-        self._lost_now = lost
+        self._loss.now = lost
         for times in told.times if told else ():
             if times.last_ns >= self._since_ns and is_wanted(times.key, self.syscalls):
                 first = max(times.first_ns, self._since_ns) + unix_minus_monotonic_ns
@@ -98,7 +98,7 @@ class Failures:
             del kind.samples[min(kind.samples, key=lambda each: _order(kind.samples[each]))]
             self._candidates -= 1
         if known is None and self._candidates >= _MOST_CANDIDATES:
-            self._lost_before -= 1
+            self._loss.before -= 1
             return
         self._candidates += known is None
         thread, process = names(call)
@@ -123,7 +123,7 @@ class Failures:
                     errno.first_time_unix_nanoseconds = kind.first_ns
                     errno.last_time_unix_nanoseconds = kind.last_ns
                     errno.samples.extend(sorted(kind.samples.values(), key=_order, reverse=True)[: self.samples])
-        report.trust.error_samples_lost = self._lost_now - self._lost_before
+        report.trust.error_samples_lost = self._loss.own
 
 
 def _order(sample: agent_pb2.ErrorSample) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.aggregate import is_wanted
 from kubestrace_agent.syscalls import waits
+from kubestrace_agent.views.loss import Loss
 from kubestrace_agent.views.process_records import Process, Sums
 from kubestrace_protos.v1 import agent_pb2
 
@@ -42,11 +43,10 @@ class Processes:
     syscalls: frozenset[SyscallKey] | None
     seen: int = 0
     _since_ns: int = 0
-    _lost_before: int = 0
-    _lost_now: int = 0
     _execs_lost_before: int | None = None
     _execs_lost_now: int = 0
     _unix_minus_monotonic_ns: int = 0
+    _loss: Loss = field(default_factory=Loss)
     _kept: dict[_Identity, Process] = field(default_factory=dict)
     _others: Sums = field(default_factory=Sums)
 
@@ -63,11 +63,11 @@ class Processes:
     def begin(self, monotonic_ns: int, lost: int) -> None:
         """Take nothing that was executed before; calls come as what was made since the last reading."""
         self._since_ns = monotonic_ns
-        self._lost_before = self._lost_now = lost
+        self._loss.begin(lost)
 
     def take(self, told: RawProcesses | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Add what the threads did, and sum up what is too much to keep."""
-        self._lost_now = lost
+        self._loss.now = lost
         # Once: the beginning of a process, which is part of what it is, must not waver.
         self._unix_minus_monotonic_ns = self._unix_minus_monotonic_ns or unix_minus_monotonic_ns
         if told is None:
@@ -147,4 +147,4 @@ class Processes:
             )
         )
         # What was counted as lost a moment before the beginning may turn out to have been read.
-        report.trust.process_calls_lost = max(0, self._lost_now - self._lost_before)
+        report.trust.process_calls_lost = max(0, self._loss.own)

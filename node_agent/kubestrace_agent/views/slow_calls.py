@@ -17,6 +17,7 @@ from kubestrace_agent.syscalls import errno_name, name
 from kubestrace_agent.text import safe
 from kubestrace_agent.views import stacks
 from kubestrace_agent.views.call_arguments import described
+from kubestrace_agent.views.loss import Loss
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -63,9 +64,8 @@ class Slowest:
     names: Names | None = None
     # When it began, CLOCK_MONOTONIC: what ended before is another session's.
     since_ns: int = 0
-    # Calls that found no room, as the container's counter says: when it began, and by now.
-    lost_before: int = 0
-    lost_now: int = 0
+    # Calls that found no room.
+    _loss: Loss = field(default_factory=Loss)
     # Heaps of (length, number, call), the shortest first; the number keeps calls from being compared.
     _kept: tuple[list[_Kept], list[_Kept]] = field(default_factory=lambda: ([], []))
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
@@ -77,11 +77,11 @@ class Slowest:
     def begin(self, monotonic_ns: int, lost: int) -> None:
         """Take nothing that ended before."""
         self.since_ns = monotonic_ns
-        self.lost_before = self.lost_now = lost
+        self._loss.begin(lost)
 
     def take(self, told: Iterable[RawCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Keep those that are among the slowest."""
-        self.lost_now = lost
+        self._loss.now = lost
         for call in told or ():
             kept = self._kept[call.waits]
             if call.length_ns < self.threshold_ns or call.start_ns + call.length_ns < self.since_ns:
@@ -118,7 +118,7 @@ class Slowest:
     @property
     def lost(self) -> int:
         """Calls that might have been among the slowest, for which there was no room."""
-        return self.lost_now - self.lost_before
+        return self._loss.own
 
     @property
     def wanted(self) -> Floors:

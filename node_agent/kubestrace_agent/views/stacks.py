@@ -6,13 +6,14 @@ Words in brackets are no functions: they say why there is none. Used by slow_cal
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kubestrace_agent.symbols.names import Question
 from kubestrace_agent.symbols.naming import Place, Stack
 from kubestrace_agent.symbols.unwind import Registers
 from kubestrace_agent.text import safe
+from kubestrace_agent.views.loss import Loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +41,7 @@ class Lost:
     view: ClassVar[str] = "slow_stacks"
     unavailable: ClassVar[str] = "StacksUnavailable"
     wanted: ClassVar[bool] = True
-    lost_before: int = 0
-    lost_now: int = 0
+    loss: Loss = field(default_factory=Loss)
 
     @staticmethod
     def union(wanted: Sequence[bool]) -> bool:
@@ -50,15 +50,15 @@ class Lost:
 
     def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - as Collector has it
         """Count from now on."""
-        self.lost_before = self.lost_now = lost
+        self.loss.begin(lost)
 
     def take(self, told: Any, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
         """Count."""
-        self.lost_now = lost
+        self.loss.now = lost
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Tell how many."""
-        report.trust.stacks_lost = self.lost_now - self.lost_before
+        report.trust.stacks_lost = self.loss.own
 
 
 class Told:
