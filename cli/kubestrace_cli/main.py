@@ -20,13 +20,13 @@ def main(words: "Sequence[str] | None" = None) -> int:
         # Closed (2>&-): without this, what is said there would go to standard output. Escapes, as it has by itself.
         if sys.stderr is None:
             sys.stderr = open("/dev/null", "w", errors="backslashreplace")  # noqa: PTH123, SIM115 (no pathlib yet)
-        from kubestrace_cli import options  # noqa: PLC0415
+        from kubestrace_cli.local import options  # noqa: PLC0415 - after standard error is there
 
         chosen = options.parse(sys.argv[1:] if words is None else words)
         # Read only now: --help and --version need nothing of it.
-        from kubestrace_cli import local  # noqa: PLC0415
+        from kubestrace_cli.local import run  # noqa: PLC0415
 
-        return local.run(chosen)
+        return run.run(chosen)
     except KeyboardInterrupt:
         # Only before the trace: from its beginning on, Ctrl-C is an event of it.
         print("kubestrace: interrupted before counting began", file=sys.stderr)

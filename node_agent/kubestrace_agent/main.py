@@ -13,16 +13,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubestrace_agent import admission, cgroups, cri, memory, server, settings
-from kubestrace_agent.certificates import CertificateError, Certificates
-from kubestrace_agent.containers import NodeResolver
-from kubestrace_agent.health import Health
-from kubestrace_agent.kernel.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent import memory, settings
+from kubestrace_agent.containers import cgroups, cri
+from kubestrace_agent.containers.resolver import NodeResolver
+from kubestrace_agent.kernel.counters.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.service import limits, server
+from kubestrace_agent.service.certificates import CertificateError, Certificates
+from kubestrace_agent.service.health import Health
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Roots
-from kubestrace_agent.trace import Node
-from kubestrace_agent.traces import Traces
+from kubestrace_agent.traces.registry import Traces
+from kubestrace_agent.traces.trace import Node
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ async def _serve(
             able.tracer,
             NodeResolver(able.hierarchy, chosen.proc_root, runtime),
             node=Node(chosen.node_name, description.agent_id, cannot),
-            limits=admission.Limits(max_traces=chosen.max_traces),
+            limits=limits.Limits(max_traces=chosen.max_traces),
             names=Names(Naming(Roots(chosen.proc_root, _runtime_roots(chosen.cri_sockets)))),
         )
         certificates = Certificates(chosen.tls_folder)

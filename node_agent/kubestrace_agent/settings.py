@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubestrace_agent import cri
+from kubestrace_agent.containers import cri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

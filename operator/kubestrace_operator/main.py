@@ -6,15 +6,17 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from kubestrace_operator import credentials, environment, handlers
-from kubestrace_operator.agents import Agents, Certificates
-from kubestrace_operator.cluster import Cluster
-from kubestrace_operator.directory import Directory
+from kubestrace_operator import environment
+from kubestrace_operator.agents.client import Agents, Certificates
+from kubestrace_operator.agents.endpoints import Directory
 from kubestrace_operator.environment import Environment, EnvironmentProblem
-from kubestrace_operator.errors import ClusterError
-from kubestrace_operator.health import Health
-from kubestrace_operator.ports import World
-from kubestrace_operator.sessions import Sessions
+from kubestrace_operator.kube import handlers
+from kubestrace_operator.kube.api_client import Cluster
+from kubestrace_operator.kube.errors import ClusterError
+from kubestrace_operator.kube.health import Health
+from kubestrace_operator.pki import credentials
+from kubestrace_operator.sessions.controller import Sessions
+from kubestrace_operator.sessions.interfaces import World
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 2.0

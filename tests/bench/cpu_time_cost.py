@@ -16,7 +16,7 @@ from pathlib import Path
 
 from engine_runs import Cgroup, cgroup_root
 
-from kubestrace_agent.kernel.tracer import Tracer
+from kubestrace_agent.kernel.counters.tracer import Tracer
 
 _SOURCE = r"""
 #include <stdio.h>

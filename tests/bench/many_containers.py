@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from engine_runs import Cgroup, cgroup_root
 
-from kubestrace_agent.aggregate import Since
-from kubestrace_agent.kernel.tracer import Tracer
+from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.memory import collect_rarely
+from kubestrace_agent.traces.delta import Since
 
 PROGRAM = "import os\nfor i in range(200):\n os.getppid(); os.stat('/')"
 

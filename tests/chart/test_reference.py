@@ -15,10 +15,12 @@ SCRIPT = ROOT / "tools" / "crd_reference.py"
 REFERENCE = ROOT / "docs" / "reference.md"
 # The modules that give the reasons of conditions, failures and gaps.
 WITH_REASONS = (
-    *(f"operator/kubestrace_operator/{name}.py" for name in ("accounts", "ledger", "nodes", "outcomes", "progress")),
-    *(f"operator/kubestrace_operator/{name}.py" for name in ("session", "status")),
-    *(f"node_agent/kubestrace_agent/{name}.py" for name in ("cgroups", "containers", "reports", "trace", "traces")),
-    *(f"node_agent/kubestrace_agent/kernel/{name}.py" for name in ("probe", "programs")),
+    *(f"operator/kubestrace_operator/sessions/{name}.py" for name in ("node", "node_state", "outcomes", "session")),
+    "operator/kubestrace_operator/sessions/session_state.py",
+    *(f"operator/kubestrace_operator/status/{name}.py" for name in ("builder", "progress")),
+    *(f"node_agent/kubestrace_agent/containers/{name}.py" for name in ("cgroups", "resolver")),
+    *(f"node_agent/kubestrace_agent/traces/{name}.py" for name in ("registry", "reports", "trace")),
+    *(f"node_agent/kubestrace_agent/kernel/loader/{name}.py" for name in ("probe", "programs")),
 )
 # What no status shows: the operator takes an agent that shuts down as unavailable and drops a trace that is unknown;
 # an agent without a tracer has a better reason; AgentLost is an event's.

@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 from authority import Authority, Leaf, channel
 
-from kubestrace_agent import cgroups
+from kubestrace_agent.containers import cgroups
 from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
 
 # Waits to be told, makes known calls, and says so; then lives until its input ends.

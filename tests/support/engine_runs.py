@@ -11,8 +11,8 @@ from typing import IO
 
 import pytest
 
-from kubestrace_agent.aggregate import Difference, difference
-from kubestrace_agent.kernel.tracer import RawCounts, Tracer
+from kubestrace_agent.kernel.counters.tracer import RawCounts, Tracer
+from kubestrace_agent.traces.delta import Difference, difference
 from kubestrace_protos.v1 import agent_pb2
 
 PROGRAMS = Path(__file__).parents[1] / "kernel/engine/programs"

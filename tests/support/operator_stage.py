@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kubestrace_operator.agents import AgentUnavailableError, Endpoint, TraceNotFoundError
-from kubestrace_operator.errors import ClusterError
-from kubestrace_operator.ports import Identity, World
-from kubestrace_operator.session import Session
-from kubestrace_operator.spec import Selector, Workload
+from kubestrace_operator.agents.client import AgentUnavailableError, Endpoint, TraceNotFoundError
+from kubestrace_operator.api.spec import Selector, Workload
+from kubestrace_operator.kube.errors import ClusterError
+from kubestrace_operator.sessions.interfaces import Identity, World
+from kubestrace_operator.sessions.session import Session
 from kubestrace_protos.v1 import agent_pb2
 
 TRACING = agent_pb2.ContainerState.PHASE_TRACING

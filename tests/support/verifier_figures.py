@@ -16,7 +16,7 @@ from ctypes.util import find_library
 from pathlib import Path
 from typing import TypedDict
 
-from kubestrace_agent.kernel.programs import Programs
+from kubestrace_agent.kernel.loader.programs import Programs
 
 RECORDED = Path(__file__).parents[1] / "kernel/engine/verifier.json"
 # struct bpf_prog_info (Linux include/uapi/linux/bpf.h): jited_prog_len, xlated_prog_len, jited_prog_insns, and

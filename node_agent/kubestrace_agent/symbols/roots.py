@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubestrace_agent import cgroups, processes
+from kubestrace_agent.containers import cgroups, procfs
 from kubestrace_agent.symbols import container_files
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Roots:
         """Through the process, for who may trace it; as its runtime has mounted them; elsewhere."""
         yield self.proc / str(pid) / "root"
         if self.runtime is not None:
-            place = cgroups.parse(processes.cgroup_path(self.proc, pid) or "")
+            place = cgroups.parse(procfs.cgroup_path(self.proc, pid) or "")
             if place is not None:
                 if len(self._containers) >= _MOST_OWNERS:
                     self._containers.clear()

@@ -16,7 +16,7 @@ from kubestrace_agent.text import safe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kubestrace_agent.kernel.counts import RawCall
+    from kubestrace_agent.kernel.counters.counts import RawCall
 
 # Characters of a path or an address, and of all arguments.
 _MAX_TEXT = 256

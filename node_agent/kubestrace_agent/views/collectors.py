@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from kubestrace_agent.views import stacks
-from kubestrace_agent.views.cpu_time import TimeBudget
-from kubestrace_agent.views.failures import Failures
-from kubestrace_agent.views.process_calls import Processes
-from kubestrace_agent.views.slow_calls import Slowest
+from kubestrace_agent.views.cpu_time.collector import TimeBudget
+from kubestrace_agent.views.errors.collector import Failures
+from kubestrace_agent.views.processes.collector import Processes
+from kubestrace_agent.views.slow_calls import stacks
+from kubestrace_agent.views.slow_calls.collector import Slowest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,9 @@ import sys
 
 from engine_runs import Cgroup, cgroup_root
 
-from kubestrace_agent.kernel import bpf, probe
-from kubestrace_agent.kernel.tracer import Tracer
+from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.counters.tracer import Tracer
+from kubestrace_agent.kernel.loader import probe
 
 EMPTY = """
 int empty_enter(struct bpf_raw_tracepoint_args *ctx) { return 0; }
@@ -26,12 +27,14 @@ def wait() -> None:
 
 def empty() -> None:
     """Attach two programs of no instruction."""
-    os.environ["BCC_KERNEL_SOURCE"] = str(probe.HERE / "headers")
+    os.environ["BCC_KERNEL_SOURCE"] = str(probe.PACKAGE / "kernel/bpf/headers")
     import bcc  # noqa: PLC0415 - reads the environment above
 
     program = bcc.BPF(text=EMPTY)
     loaded = [program.load_func(name, bcc.BPF.RAW_TRACEPOINT).fd for name in ("empty_enter", "empty_exit")]
-    links = [bpf.raw_tracepoint_open(name, fd) for name, fd in zip(("sys_enter", "sys_exit"), loaded, strict=True)]
+    links = [
+        bpf_syscall.raw_tracepoint_open(name, fd) for name, fd in zip(("sys_enter", "sys_exit"), loaded, strict=True)
+    ]
     wait()
     for link in links:
         os.close(link)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from engine_runs import PROGRAMS, Cgroup, Runs, cgroup_root, compiled
 
-from kubestrace_agent.kernel.tracer import Tracer
+from kubestrace_agent.kernel.counters.tracer import Tracer
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from engine_runs import Runs, links
 
-from kubestrace_agent.kernel import bpf, rows
-from kubestrace_agent.kernel.programs import Programs
-from kubestrace_agent.kernel.sources import VIEWS
-from kubestrace_agent.kernel.tracer import NodeFullError, Tracer
+from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer
+from kubestrace_agent.kernel.loader.programs import Programs
+from kubestrace_agent.kernel.loader.sources import VIEWS
+from kubestrace_agent.kernel.maps import rows
 
 
 def test_nothing_is_attached_while_nothing_is_traced(runs: Runs) -> None:
@@ -94,7 +95,7 @@ def test_without_memory_for_further_rows_all_is_told_that_was_counted(
     slot = runs.trace(runs.cgroup())
     runs.snapshot(slot)
     made: list[int] = []
-    create = bpf.create_percpu_array
+    create = bpf_syscall.create_percpu_array
 
     def full(name: str, value_size: int, entries: int) -> int:
         if len(made) % 2:
@@ -103,7 +104,7 @@ def test_without_memory_for_further_rows_all_is_told_that_was_counted(
         made.append(create(name, value_size, entries))
         return made[-1]
 
-    monkeypatch.setattr(bpf, "create_percpu_array", full)
+    monkeypatch.setattr(bpf_syscall, "create_percpu_array", full)
     monkeypatch.setattr(rows, "SPARE_ROWS", 20_000)
     before = _files()
 

@@ -3,7 +3,7 @@
 import pytest
 from engine_runs import Runs, agree, counted, told
 
-from kubestrace_agent.kernel.rows import SPARE_ROWS
+from kubestrace_agent.kernel.maps.rows import SPARE_ROWS
 
 
 def errnos(difference, name: str) -> dict[str, int]:

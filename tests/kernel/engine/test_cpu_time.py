@@ -12,10 +12,10 @@ from typing import NamedTuple
 import pytest
 from engine_runs import Cgroup, Runs, links
 
-from kubestrace_agent.kernel.counts import CpuTimes, Floors
-from kubestrace_agent.kernel.programs import Programs, UnsupportedKernelError
+from kubestrace_agent.kernel.counters.counts import CpuTimes, Floors
+from kubestrace_agent.kernel.loader.programs import Programs, UnsupportedKernelError
 from kubestrace_agent.syscalls import SyscallKey, name, names
-from kubestrace_agent.views.cpu_time import TimeBudget
+from kubestrace_agent.views.cpu_time.collector import TimeBudget
 from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000
@@ -370,7 +370,7 @@ def test_a_kernel_without_sched_info_loses_only_this_view(monkeypatch: pytest.Mo
     """The programs of everything else are there, and the reason is said."""
     hidden = tmp_path / "sitecustomize.py"
     hidden.write_text(
-        "from kubestrace_agent.kernel import btf\n"
+        "from kubestrace_agent.kernel.loader import btf\n"
         "offset = btf.Btf.offset\n"
         "def hidden(self, path):\n"
         "    if 'sched_info' in path: raise btf.BtfError('no ' + path)\n"

@@ -5,9 +5,9 @@ import time
 
 from engine_runs import Cgroup, Runs, links
 
-from kubestrace_agent.kernel.counts import Floors
+from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.syscalls import name
-from kubestrace_agent.views.failures import MAX_SAMPLES, Failures
+from kubestrace_agent.views.errors.collector import MAX_SAMPLES, Failures
 from kubestrace_protos.v1 import agent_pb2
 
 # Between the program's own clock and the tracepoints, on a machine that does other things.

@@ -5,11 +5,12 @@ import time
 
 from engine_runs import Runs
 
-from kubestrace_agent.aggregate import Difference, Since
-from kubestrace_agent.kernel import bpf, layout
-from kubestrace_agent.kernel.counts import RawCounts
+from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.counters.counts import RawCounts
+from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.syscalls import parse_patterns
-from kubestrace_agent.timelines import Buckets, Grid
+from kubestrace_agent.traces.delta import Difference, Since
+from kubestrace_agent.views.timeline.collector import Buckets, Grid
 from kubestrace_protos.v1 import agent_pb2
 
 
@@ -125,7 +126,7 @@ def test_more_calls_than_can_be_told_have_no_length(runs: Runs) -> None:
     before = to(None, runs.snapshot(slot)).trust.unmatched_calls
     start = runs.tracer.join(slot)
     for _ in range(layout.MAX_EARLY):
-        bpf.push(runs.tracer._maps.fd("early_calls"), bytes(layout.EARLY.size))
+        bpf_syscall.push(runs.tracer._maps.fd("early_calls"), bytes(layout.EARLY.size))
     run.say()
     now = runs.snapshot(slot)
 

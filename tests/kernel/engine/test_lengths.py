@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from engine_runs import Runs
 
-from kubestrace_agent.aggregate import difference
+from kubestrace_agent.traces.delta import difference
 from kubestrace_protos.v1.histograms import bucket_bounds
 
 QUANTILES = (0.5, 0.95, 0.99)

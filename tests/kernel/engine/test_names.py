@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from engine_runs import Runs
 
-from kubestrace_agent.kernel.counts import Floors
+from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.syscalls import errno_name, name
 from kubestrace_agent.views.call_arguments import described
-from kubestrace_agent.views.failures import MAX_SAMPLES, Failures
+from kubestrace_agent.views.errors.collector import MAX_SAMPLES, Failures
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from engine_runs import Cgroup, Runs, counted, links, told
 
 from kubestrace_agent.syscalls import parse_patterns
-from kubestrace_agent.views.process_calls import MAX_TOP, Processes
+from kubestrace_agent.views.processes.collector import MAX_TOP, Processes
 from kubestrace_protos.v1 import agent_pb2
 
 # What the programs of family.c count: of a few kinds of calls all are shown.

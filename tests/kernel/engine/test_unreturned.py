@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from engine_runs import Run, Runs
 
-from kubestrace_agent.unreturned import MOST, Unreturned
+from kubestrace_agent.traces.unreturned import MOST, Unreturned
 from kubestrace_protos.v1 import agent_pb2
 
 # Those of hung.c that hang from its beginning.

@@ -5,8 +5,8 @@ import platform
 import pytest
 from verifier_figures import Figures, machine_code, of_this_kernel, recorded
 
-from kubestrace_agent.kernel.programs import Programs
-from kubestrace_agent.kernel.sources import TAILS
+from kubestrace_agent.kernel.loader.programs import Programs
+from kubestrace_agent.kernel.loader.sources import TAILS
 
 # Beyond the largest recorded one, for a kernel or compiler that is not among them.
 TOLERANCE = 1.25

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from engine_runs import Runs, counted
 
-from kubestrace_agent import timelines
-from kubestrace_agent.kernel.counts import Floors
+from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.syscalls import parse_patterns
-from kubestrace_agent.views.slow_calls import message
+from kubestrace_agent.views.slow_calls.collector import message
+from kubestrace_agent.views.timeline import collector
 
 MS = 1_000_000
 
@@ -58,7 +58,7 @@ def test_a_timeline_keeps_work_and_waits_apart_as_the_rows_do(runs: Runs, tmp_pa
     start = runs.snapshot(slot)
     runs.start(cgroup, "ends", str(tmp_path / "file")).finish()
     now = runs.snapshot(slot)
-    totals = timelines.between(start, now, wanted=None)
+    totals = collector.between(start, now, wanted=None)
     rows = runs.since(slot, start).syscalls
 
     assert totals.calls == sum(row.calls for row in rows)

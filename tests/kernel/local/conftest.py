@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubestrace_agent import cgroups
+from kubestrace_agent.containers import cgroups
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from local_runs import KUBESTRACE, Document, Group, Known, condition, counted, kubestrace, until
 
-from kubestrace_agent import cgroups
-from kubestrace_cli import targets
+from kubestrace_agent.containers import cgroups
+from kubestrace_cli.local import targets
 
 MakeGroup = Callable[[str], Group]
 EINTR = """\
@@ -71,7 +71,8 @@ def test_an_error_of_ours_does_not_lose_the_commands_exit_code(broken: str) -> N
     """Whether it comes while COMMAND runs or after that: COMMAND goes on to its end, and what is wrong is said."""
     program = (
         "import sys\n"
-        "from kubestrace_cli import main, recordings\n"
+        "from kubestrace_cli import main\n"
+        "from kubestrace_cli.local import recordings\n"
         "def fail(*_): raise ValueError('odd counts')\n"
         f"recordings.Recording.{broken} = fail\n"
         "sys.exit(main.main(['local', '--', 'sh', '-c', 'sleep 1; echo done; exit 3']))\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kubestrace_agent.kernel.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.kernel.counters.tracer import Tracer, UnsupportedKernelError
 
 
 def test_a_locked_down_kernel_is_named() -> None:

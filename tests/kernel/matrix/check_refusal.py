@@ -4,7 +4,7 @@ import platform
 
 import pytest
 
-from kubestrace_agent.kernel.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.kernel.counters.tracer import Tracer, UnsupportedKernelError
 
 
 def test_what_the_kernel_lacks_is_said() -> None:

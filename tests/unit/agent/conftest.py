@@ -9,11 +9,13 @@ from pathlib import Path
 import grpc
 import pytest
 
-from kubestrace_agent import admission, containers, traces
-from kubestrace_agent.kernel.counts import Floors, RawCall
-from kubestrace_agent.kernel.tracer import NodeFullError, RawCounts, Row, UnsupportedKernelError
+from kubestrace_agent.containers import resolver
+from kubestrace_agent.kernel.counters.counts import Floors, RawCall
+from kubestrace_agent.kernel.counters.tracer import NodeFullError, RawCounts, Row, UnsupportedKernelError
+from kubestrace_agent.service import limits as admission
 from kubestrace_agent.syscalls import SyscallKey
-from kubestrace_agent.trace import Node
+from kubestrace_agent.traces import registry
+from kubestrace_agent.traces.trace import Node
 from kubestrace_protos.cri.v1 import api_pb2, api_pb2_grpc
 from kubestrace_protos.v1 import agent_pb2
 
@@ -131,14 +133,14 @@ class FakeNode:
         """End its last process."""
         (self.root / name / "cgroup.events").write_text("populated 0\nfrozen 0\n")
 
-    async def resolve(self, container: agent_pb2.Container) -> containers.Resolved:
+    async def resolve(self, container: agent_pb2.Container) -> resolver.Resolved:
         """Find a container that runs."""
         await asyncio.sleep(self.delay_seconds)
         cgroup = self.root / container.container_id
         if not cgroup.exists():
-            raise containers.UnresolvedError("ContainerNotFound", f"no {container.container_id} here")
+            raise resolver.UnresolvedError("ContainerNotFound", f"no {container.container_id} here")
         started_ns = self.started_ns.get(container.container_id, 0)
-        return containers.Resolved(cgroup, cgroup.stat().st_ino, host_pid=4711, pid=1, start_time_unix_ns=started_ns)
+        return resolver.Resolved(cgroup, cgroup.stat().st_ino, host_pid=4711, pid=1, start_time_unix_ns=started_ns)
 
 
 @pytest.fixture
@@ -155,18 +157,18 @@ def node(tmp_path: Path) -> FakeNode:
     return FakeNode(root)
 
 
-MakeTraces = Callable[..., traces.Traces]
+MakeTraces = Callable[..., registry.Traces]
 
 
 @pytest.fixture
 async def make_traces(tracer: FakeTracer, node: FakeNode) -> AsyncIterator[MakeTraces]:
     """Make traces on the fake node; they are shut down after the test."""
-    made: list[traces.Traces] = []
+    made: list[registry.Traces] = []
 
-    def make(*, can_trace: bool = True, **limits: int | float) -> traces.Traces:
+    def make(*, can_trace: bool = True, **limits: int | float) -> registry.Traces:
         cannot = None if can_trace else ("UnsupportedKernel", "this kernel is too old")
         made.append(
-            traces.Traces(
+            registry.Traces(
                 tracer if can_trace else None,
                 node,
                 node=Node("n1", "agent-1", cannot),

@@ -21,7 +21,7 @@ sys.exit(main(["local", "--", "true"]))
 """
 
 
-@pytest.mark.parametrize("module", ["kubestrace_cli.options", "argparse", "kubestrace_cli.local", "yaml"])
+@pytest.mark.parametrize("module", ["kubestrace_cli.local.options", "argparse", "kubestrace_cli.local.run", "yaml"])
 def test_ctrl_c_while_it_starts_up_is_told_in_one_line(module: str) -> None:
     """Whatever is being read at that moment: no traceback, and the exit code of an interrupted program."""
     code = INTERRUPTED.format(module=module)

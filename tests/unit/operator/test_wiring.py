@@ -8,11 +8,11 @@ import pytest
 from operator_stage import in_no_time
 
 from kubestrace_operator import environment
-from kubestrace_operator.agents import Endpoint
-from kubestrace_operator.directory import Directory, endpoints
+from kubestrace_operator.agents.client import Endpoint
+from kubestrace_operator.agents.endpoints import Directory, endpoints
 from kubestrace_operator.environment import EnvironmentProblem
-from kubestrace_operator.errors import ClusterError
-from kubestrace_operator.health import Health
+from kubestrace_operator.kube.errors import ClusterError
+from kubestrace_operator.kube.health import Health
 
 
 def agent_pod(name: str, node: str = "n1", **changes: Any) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""COMMAND, from the gate to its exit code, in a cgroup of its own."""
+
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kubestrace_agent.containers import procfs
+from kubestrace_cli.local import launch, scopes, targets
+from kubestrace_cli.local.signals import Received, Signals
+
+
+class Command:
+    """A context: inside it COMMAND waits, runs and ends; after it its cgroup is gone."""
+
+    def __init__(self, path: str, words: Sequence[str], root: Path, signals: Signals) -> None:
+        """Make the cgroup and the waiting process. Raises ScopeError and CommandError."""
+        self._words = words
+        own = procfs.cgroup_path(targets.PROC, os.getpid()) or "/"
+        self._scope = scopes.Scope(root, own, f"kubestrace-{os.getpid()}-{secrets.token_hex(3)}")
+        # Whether it may have begun.
+        self.released = False
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._scope.remove)
+            self.child = launch.Child(path, words, signals.inherited)
+            undo.callback(self.child.kill)
+            self._scope.add(self.child.pid)
+            undo.pop_all()
+
+    @property
+    def target(self) -> targets.Target:
+        """Return what is to be traced."""
+        return targets.command(self._words[0], self._scope.path, self.child.pid)
+
+    def release(self) -> None:
+        """Let COMMAND begin."""
+        self.released = True
+        self.child.release()
+
+    def pass_on(self, received: Received) -> None:
+        """Send COMMAND what was sent to us; what a terminal sent COMMAND has got already."""
+        if not received.from_kernel:
+            self.child.send(received.number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if not self.released:
+            self.child.kill()
+        left = self._scope.remove()
+        if left:
+            print(
+                f"kubestrace: {left} process{'es' * (left > 1)} that COMMAND started still run{'s' * (left == 1)}, not "
+                f"traced any more and in the cgroup {self._scope.parent}",
+                file=sys.stderr,
+            )

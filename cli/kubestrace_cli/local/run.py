@@ -1,0 +1,220 @@
+"""`kubestrace local`: the agent's engine and the operator's merge and status, put together without a cluster.
+
+One target, one slot of the tracer, one final report. Imports neither kopf nor kubernetes nor grpc.
+"""
+
+import contextlib
+import errno
+import os
+import platform
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+from kubestrace_agent import syscalls
+from kubestrace_agent.containers import cgroups, procfs
+from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer, UnsupportedKernelError
+from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
+from kubestrace_agent.text import utf8
+from kubestrace_agent.views.collectors import needed
+from kubestrace_cli.local import endings, launch, scopes, targets, waits
+from kubestrace_cli.local.commands import Command
+from kubestrace_cli.local.options import Options
+from kubestrace_cli.local.progress import Progress
+from kubestrace_cli.local.recordings import Recording
+from kubestrace_cli.local.signals import Signals
+from kubestrace_cli.output import results
+from kubestrace_cli.session_file import sessions
+from kubestrace_operator.views import requests
+from kubestrace_protos.v1 import agent_pb2
+
+USAGE = 2
+CANNOT_TRACE = 1
+# What ends a trace of anything but COMMAND.
+_ENDING_SIGNALS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
+
+
+def run(options: Options) -> int:
+    """Trace and write the result; returns the exit code."""
+    try:
+        return _Local(options).run()
+    except launch.CommandError as error:
+        return _refuse(error, error.exit_code)
+    except (sessions.SessionFileError, syscalls.SyscallPatternError) as error:
+        return _refuse(error, USAGE)
+    except (
+        cgroups.UnsupportedCgroupsError,
+        NodeFullError,
+        results.ResultFileError,
+        scopes.ScopeError,
+        targets.TargetError,
+    ) as error:
+        return _refuse(error, CANNOT_TRACE)
+    except UnsupportedKernelError as error:
+        as_root = "" if os.geteuid() == 0 else " Run kubestrace as root (sudo)."
+        return _refuse(f"{error}{as_root}", CANNOT_TRACE)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return _refuse(TOO_MANY_FILES, CANNOT_TRACE)
+
+
+def _refuse(error: Exception | str, exit_code: int) -> int:
+    print(f"kubestrace: {error}", file=sys.stderr)
+    return exit_code
+
+
+class _Local:
+    """One local trace. Everything that can be refused without a tracer is refused first."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._session = sessions.make(
+            options.session_file,
+            options.target,
+            duration_seconds=options.duration_seconds,
+            syscalls=options.syscalls,
+            asked=sessions.Asked(
+                timeline=options.timeline,
+                slow_milliseconds=options.slow_milliseconds,
+                stacks=options.stacks,
+                processes=options.processes,
+                errors=options.errors,
+                cpu_time=options.cpu_time,
+            ),
+        )
+        self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
+        self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)
+        self._root = self._hierarchy.root
+        # COMMAND's file, or what runs already.
+        self._place: str | targets.Target
+        if options.command:
+            self._place = launch.find(options.command[0])
+        else:
+            self._place = targets.find(options.pid, options.cgroup, options.container, self._root)
+
+    def run(self) -> int:
+        """Return the exit code."""
+        place, words = self._place, self._options.command
+        with contextlib.ExitStack() as stack:
+            to = stack.enter_context(results.opened(self._options.to))
+            signals = stack.enter_context(Signals(launch.PASSED_ON if words else _ENDING_SIGNALS))
+            tracer = stack.enter_context(contextlib.closing(self._tracer()))
+            if received := signals.read():
+                name = signal.Signals(received[0].number).name
+                return _refuse(f"ended by {name} before counting began", 128 + received[0].number)
+            if isinstance(place, str):
+                command = stack.enter_context(Command(place, words, self._root, signals))
+                target = command.target
+            else:
+                command, target = None, place
+            if command is None:
+                return self._result(tracer, signals, target, None, to)
+            try:
+                self._result(tracer, signals, target, command, to)
+            except launch.CommandError:
+                raise
+            except Exception as error:
+                if not command.released:
+                    raise
+                # COMMAND runs: its exit code is owed, whatever is wrong here.
+                traceback.print_exc()
+                _refuse(f"there is no result, because of an unexpected {error!r}", CANNOT_TRACE)
+            return _exit_code(command, signals)
+
+    def _result(
+        self, tracer: Tracer, signals: Signals, target: targets.Target, command: Command | None, to: TextIO
+    ) -> int:
+        """Trace and write the result; returns the exit code of a trace without COMMAND."""
+        with contextlib.closing(tracer):
+            document = self._trace(tracer, signals, target, command)
+        return self._write(document, to)
+
+    def _tracer(self) -> Tracer:
+        """Load what this session needs: the programs of all views take seconds to compile."""
+        return Tracer.load(max_containers=1, views=needed(requests.collected(self._session.views)))
+
+    def _write(self, document: Mapping[str, Any], to: TextIO) -> int:
+        """Return 0, or say that the result could not be written: COMMAND has an exit code of its own."""
+        try:
+            results.write(document, self._options.output, to, anew=self._options.to is not None)
+        except results.ResultFileError as error:
+            return _refuse(error, CANNOT_TRACE)
+        return 0
+
+    def _trace(
+        self, tracer: Tracer, signals: Signals, target: targets.Target, command: Command | None
+    ) -> dict[str, object]:
+        """Count until the end and return the whole TraceSession."""
+        with _watched(target, command) as watched:
+            recording = Recording(
+                tracer,
+                target,
+                self._wanted,
+                buckets=self._session.views.timeline,
+                duration_seconds=self._session.duration_seconds,
+                views=requests.collected(self._session.views),
+            )
+            if command:
+                command.release()
+            progress = Progress(sys.stderr, duration_seconds=self._session.duration_seconds, wanted=command is None)
+            try:
+                ending = endings.wait(
+                    signals,
+                    watched,
+                    duration_seconds=self._session.duration_seconds,
+                    on_signal=command.pass_on if command else None,
+                    on_tick=lambda: progress.show(recording.elapsed_seconds, recording.read()),
+                    tick_seconds=lambda: recording.tick_seconds,
+                )
+            finally:
+                progress.clear()
+        report = recording.finish(agent_pb2.END_REASON_STOPPED if ending.by_person else agent_pb2.END_REASON_COMPLETED)
+        if command and command.child.ended():
+            command.child.raise_if_not_executed()
+        remark = _why_nothing(report, self._session, target)
+        status = results.status(
+            self._session, report, ending, self._hierarchy.mode, remark, timeline_ns=recording.duration_ns
+        )
+        return self._session.document(status)
+
+
+@contextlib.contextmanager
+def _watched(target: targets.Target, command: Command | None) -> Iterator[endings.Watched]:
+    """Yield what ends the trace of this target."""
+    if command:
+        yield endings.Watched("COMMAND", pidfd=command.child.pidfd)
+    elif target.by_process:
+        with targets.process_file(target) as pidfd:
+            yield endings.Watched(f"process {target.host_pid}", pidfd=pidfd)
+    else:
+        populated = cgroups.populated(target.cgroup)
+        # The root cgroup does not say whether anybody is in it, and does not end.
+        cgroup = None if populated is None else target.cgroup
+        yield endings.Watched(f"the last process of {target.name}", cgroup=cgroup, was_populated=bool(populated))
+
+
+def _exit_code(command: Command, signals: Signals) -> int:
+    """Return COMMAND's own exit code, after its end; signals are passed on until then."""
+    endings.wait(
+        signals,
+        endings.Watched("COMMAND", pidfd=command.child.pidfd),
+        duration_seconds=None,
+        on_signal=command.pass_on,
+        on_tick=lambda: None,
+    )
+    return command.child.wait()
+
+
+def _why_nothing(report: agent_pb2.Report, session: sessions.Session, target: targets.Target) -> str:
+    """Return why nothing was counted, or nothing when something was."""
+    if any(container.syscalls for container in report.containers):
+        return ""
+    if session.syscalls:
+        return f"nothing was counted: no call of {', '.join(session.syscalls)} was made"
+    if not target.by_process and not procfs.first_process(targets.PROC, target.cgroup):
+        return f"nothing was counted: no process was in {utf8(str(target.cgroup))}"
+    inside = waits.described(target)
+    return f"nothing was counted: no system call began or returned{inside and '; ' + inside}"

@@ -1,0 +1,1 @@
+"""What local mode prints."""

@@ -1,0 +1,239 @@
+"""The result of a local trace: the same status as in a cluster, and how it is written."""
+
+import codecs
+import contextlib
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from kubestrace_cli.local.endings import Ending
+from kubestrace_cli.output import error_lines, process_lines
+from kubestrace_cli.session_file.sessions import Session
+from kubestrace_operator.api import conditions
+from kubestrace_operator.results import merge
+from kubestrace_operator.status import builder as statuses
+from kubestrace_operator.status import progress
+from kubestrace_operator.views.timelines import Grid
+from kubestrace_protos.v1 import agent_pb2
+
+_MODES = {agent_pb2.CGROUP_MODE_UNIFIED: "unified", agent_pb2.CGROUP_MODE_HYBRID: "hybrid"}
+# Lines of the lists below the table; -o yaml and json have more.
+_SHOWN_UNRETURNED = 20
+
+
+class ResultFileError(Exception):
+    """The file of --to, or standard output, cannot be written."""
+
+
+def status(
+    session: Session,
+    report: agent_pb2.Report,
+    ending: Ending,
+    mode: agent_pb2.CgroupMode,
+    remark: str,
+    *,
+    timeline_ns: int | None = None,
+) -> dict[str, Any]:
+    """Return the status, whole: no cap on its size. `remark` is added to the message of how it ended.
+
+    `timeline_ns` is what the buckets of the timeline divide: the duration, or what a COMMAND without one has used.
+    """
+    message = " ".join(f"{text[0].upper()}{text[1:]}." for text in (ending.message, remark) if text)
+    if ending.by_person:
+        outcome = conditions.Outcome(conditions.CANCELLED, "Cancelled", message)
+    else:
+        outcome = conditions.Outcome(conditions.SUCCEEDED, "Completed", message)
+    end = _moment(report.time_unix_nanoseconds)
+    stands = progress.Progress(
+        outcome=outcome,
+        generation=session.generation,
+        start=_moment(report.start_time_unix_nanoseconds),
+        completion=end,
+        targets=progress.Targets(matched=1, finished=1),
+        cgroup_modes=frozenset({_MODES[mode]}),
+        filtered=bool(session.syscalls),
+        views=session.views,
+        timeline=Grid(buckets, timeline_ns) if (buckets := session.views.timeline) and timeline_ns else None,
+    )
+    return statuses.status(merge.merge([report]), stands, now=end, limit_bytes=None)
+
+
+@contextlib.contextmanager
+def opened(to: Path | None) -> Iterator[TextIO]:
+    """Open the result's place before the trace, so that a wrong one is told at once.
+
+    A file keeps what it holds until the result is written: there may be no trace, and none is made for nothing.
+    """
+    if to is None:
+        if sys.stdout is None:
+            raise ResultFileError("cannot write the result: standard output is closed; name a file with --to")
+        yield sys.stdout
+        return
+    try:
+        is_new = not to.exists()
+        file = to.open("a")
+    except OSError as error:
+        raise ResultFileError(f"cannot write the result to {to}: {error.strerror}") from error
+    with file:
+        try:
+            yield file
+        finally:
+            if is_new:
+                _remove_empty(to)
+
+
+def _remove_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if not path.stat().st_size:
+            path.unlink()
+
+
+def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = False) -> None:
+    """Write the whole document (yaml, json) or the table, `anew` in the place of what a file held.
+
+    A reader that has gone away is no error. Raises ResultFileError for any other reason.
+    """
+    # What the place's encoding does not have (a lone surrogate of the session's file, anything but ASCII in some
+    # locales) is written as an escape: the result would be lost for it. A document has its format's own escapes.
+    encoding = to.encoding or "utf-8"
+    as_utf_8 = codecs.lookup(encoding).name == "utf-8"
+    text = table(document) if output == "table" else {"yaml": _yaml, "json": _json}[output](document, as_utf_8)
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        if anew:
+            _empty(to.fileno())
+        to.write(text)
+        to.flush()
+    except OSError as error:
+        # What is left in Python's buffer is written once more when the file is closed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
+        if not isinstance(error, BrokenPipeError):
+            name = "standard output" if to is sys.stdout else to.name
+            raise ResultFileError(f"cannot write the result to {name}: {error.strerror}") from error
+
+
+def _empty(fd: int) -> None:
+    """Take away what a file held, but not what was written through our own output (--to /dev/stderr) just now."""
+    place = os.fstat(fd)
+    if stat.S_ISREG(place.st_mode) and not any(_leads_to(own, place) for own in (1, 2)):
+        os.ftruncate(fd, 0)
+
+
+def _leads_to(fd: int, place: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), place)
+    except OSError:  # closed
+        return False
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """Return the table as in the status, the errors by name below it, and what must be known to trust it."""
+    state = document["status"]
+    lines = [state["table"].rstrip("\n")]
+    if "timeline" in state:
+        lines += ["", state["timeline"]["chart"].rstrip("\n")]
+    lines += error_lines.lines(state["summary"]["errorCounts"])
+    if "slowCalls" in state:
+        lines += ["", *_slow_calls(state["slowCalls"])]
+    lines += _unreturned(state["unreturned"])
+    if "processes" in state:
+        lines += ["", *process_lines.lines(state["processes"], state["otherProcesses"])]
+    lines += ["", *_remarks(state)]
+    return "\n".join(lines) + "\n"
+
+
+def _slow_calls(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Tell the slowest calls, each in a line as strace -T has it, with when and who before it."""
+    if not rows:
+        yield "No call was slow."
+        return
+    yield "slow calls, those that wait at the end"
+    cpu_time = any("cpuNanoseconds" in row for row in rows)
+    yield f"time (UTC)            msec{'     on cpu' * cpu_time}   pid  thread           call"
+    for row in rows:
+        result = f"-1 {row['errno']}" if "errno" in row else row["result"]
+        thread = f"{row['pid']:5}  {row['thread']:<16}"
+        call = f"{row['syscall']}({row['arguments']}) = {result}"
+        if "abi" in row:
+            call += f"  ({row['abi']})"
+        lengths = [row["nanoseconds"], *([row.get("cpuNanoseconds")] if cpu_time else [])]
+        shown = " ".join(f"{'' if length is None else f'{length / 1e6:.3f}':>10}" for length in lengths)
+        yield f"{row['time'][11:26]} {shown} {thread} {call}"
+        yield from _stack("kernel", row.get("kernelStack", ()))
+        yield from _stack("user", row.get("userStack", ()))
+
+
+def _stack(whose: str, words: Sequence[str]) -> Iterator[str]:
+    """Tell a stack below its call, the innermost function first."""
+    for at, word in enumerate(words):
+        yield f"{'' if at else whose + ':':>37} {word}"
+
+
+def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Tell the calls that have not returned: for how long, who, and what; `>` says at least."""
+    if not rows:
+        return
+    yield from ("", "not returned, those that wait at the end")
+    yield "        sec   pid  thread           call"
+    for row in rows[:_SHOWN_UNRETURNED]:
+        age = f"{'>' if row['beganEarlier'] else ''}{row['ageNanoseconds'] / 1e9:.3f}"
+        abi = f"  ({row['abi']})" if "abi" in row else ""
+        who = f"{row.get('pid', row['hostPid']):5}  {row.get('thread', ''):<16}"
+        yield f"{age:>11} {who} {row['syscall']}({row.get('arguments', '')}){abi}"
+    if len(rows) > _SHOWN_UNRETURNED:
+        yield f"({len(rows) - _SHOWN_UNRETURNED} more)"
+
+
+def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
+    """Say how it ended, and what the numbers do not hold."""
+    said = {each["type"]: each for each in state["conditions"]}
+    trust = state["trust"]
+    yield said["Finished"]["message"]
+    if not trust["complete"]:
+        yield f"NOT COMPLETE: {said['DataComplete']['message']}"
+    if trust.get("slowCallsLost"):
+        yield f"Slow calls that had no room and may be missing in the list: {trust['slowCallsLost']}."
+    if trust.get("stacksLost"):
+        yield f"Stacks that were not taken: {trust['stacksLost']}."
+    if trust.get("execsLost"):
+        yield f"Programs that were executed and are not told, as there was no room: {trust['execsLost']}."
+    if trust.get("cpuTimeLost"):
+        yield f"CPU time: {trust['cpuTimeLost']} calls or threads had no room; their time is in no call's."
+    if trust["unmatchedCalls"]:
+        yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
+    if trust["unreturnedCalls"]:
+        yield f"Not returned when counting ended: {trust['unreturnedCalls']}, not counted."
+    if late := state.get("timeline", {}).get("lateSnapshots"):
+        yield f"Timeline: {late} snapshots came more than half a bucket late; those buckets are less exact."
+    if trust["ioUring"]:
+        yield "io_uring is in use: what it reads and writes never shows as system calls."
+
+
+def _json(document: Mapping[str, Any], as_utf_8: bool) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=not as_utf_8) + "\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines, the table, as a block that can be read."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _yaml(document: Mapping[str, Any], as_utf_8: bool) -> str:
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=as_utf_8, width=120)
+
+
+def _moment(unix_ns: int) -> datetime:
+    return datetime.fromtimestamp(unix_ns / 1e9, UTC)

@@ -1,0 +1,1 @@
+"""TraceSession files, read as the API server reads them."""

@@ -1,0 +1,1 @@
+"""Containers: from a container's ID to its cgroup and its first process."""

@@ -1,0 +1,198 @@
+/* For the views that tell single calls: a call's task, its arguments and what they point at, read as it ends. */
+#include "kernel/bpf/calls.h"
+#include "kernel/bpf/reads.h"
+
+BPF_F_TABLE("array", u32, u64, call_shapes, INDEX_ENTRIES, BPF_F_MMAPABLE);
+
+/* The number in the innermost namespace of a struct pid; struct upid is 16 bytes and begins with the number. */
+static __always_inline u32 inner_number(u64 pid) {
+  u32 level = half_at(pid, CALL_LEVEL_OFFSET);
+  return half_at(pid, CALL_NUMBERS_OFFSET + 16 * (u64)(level & 31));
+}
+
+static __always_inline void read_task(struct call *call, u64 task) {
+  u64 leader = word_at(task, CALL_LEADER_OFFSET);
+  call->tid = half_at(task, TID_OFFSET);
+  call->pid = half_at(task, PID_OFFSET);
+  call->inner_tid = inner_number(word_at(task, CALL_PID_OFFSET));
+  call->inner_pid = inner_number(word_at(leader, CALL_PID_OFFSET));
+  bpf_probe_read_kernel(call->thread, sizeof(call->thread), (void *)(task + CALL_COMM_OFFSET));
+  bpf_probe_read_kernel(call->process, sizeof(call->process), (void *)(leader + CALL_COMM_OFFSET));
+}
+
+static __always_inline void read_arguments(struct call *call, u64 regs) {
+  if ((call->abi & ABI_MASK) == ABI_COMPAT) {
+    call->arguments[0] = (u32)word_at(regs, CALL_COMPAT_0);
+    call->arguments[1] = (u32)word_at(regs, CALL_COMPAT_1);
+    call->arguments[2] = (u32)word_at(regs, CALL_COMPAT_2);
+    call->arguments[3] = (u32)word_at(regs, CALL_COMPAT_3);
+    call->arguments[4] = (u32)word_at(regs, CALL_COMPAT_4);
+    call->arguments[5] = (u32)word_at(regs, CALL_COMPAT_5);
+    return;
+  }
+  call->arguments[0] = word_at(regs, CALL_NATIVE_0);
+  call->arguments[1] = word_at(regs, CALL_NATIVE_1);
+  call->arguments[2] = word_at(regs, CALL_NATIVE_2);
+  call->arguments[3] = word_at(regs, CALL_NATIVE_3);
+  call->arguments[4] = word_at(regs, CALL_NATIVE_4);
+  call->arguments[5] = word_at(regs, CALL_NATIVE_5);
+}
+
+/* Where the text goes on: below TEXT_BYTES, and a string of STRING_BYTES has room behind it. */
+static __always_inline u8 *text_of(struct call *call) {
+  u64 at = *(volatile u32 *)&call->used;
+  BOUND(at, TEXT_BYTES - 1);
+  return &call->text[at];
+}
+
+static __always_inline bool is_full(struct call *call) { return *(volatile u32 *)&call->used >= TEXT_BYTES; }
+
+static __always_inline void read_path(struct call *call, u64 address) {
+  long size = read_string(text_of(call), STRING_BYTES, (void *)address);
+  if (size > 0) call->used += size;
+}
+
+/* An address of so many bytes, as far as something is to be told of its family. How many bytes that is. */
+static __always_inline u64 copy_address(u8 *into, u64 address, u64 bytes, u64 most_of_unix) {
+  u16 family = 0;
+  if (bytes < sizeof(family) || bytes > MAX_ADDRESS_BYTES) return 0;
+  if (read_memory(&family, sizeof(family), (void *)address)) return 0;
+  if (family == FAMILY_UNIX) {
+    if (bytes > most_of_unix) bytes = sizeof(family);
+  } else if (bytes > ADDRESS_BYTES) {
+    bytes = ADDRESS_BYTES;
+  }
+  BOUND(bytes, MAX_ADDRESS_BYTES - 1);
+  return read_memory(into, bytes, (void *)address) ? 0 : bytes;
+}
+
+static __always_inline u64 argument(struct call *call, u64 at) {
+  BOUND(at, 7);
+  return at < 6 ? call->arguments[at] : 0;
+}
+
+static __always_inline void read_address(struct call *call, u64 at) {
+  call->used += copy_address(text_of(call), argument(call, at), (u32)argument(call, at + 1), UNIX_BYTES);
+}
+
+/* What the kernel wrote is as long as it says, and the program may have had less room: behind that is other memory of it.
+ * A call that failed wrote nothing. */
+static __always_inline void read_written_address(struct call *call, u64 at) {
+  u32 bytes = 0;
+  if (call->result < 0 || read_memory(&bytes, sizeof(bytes), (void *)argument(call, at + 1))) return;
+  call->used += copy_address(text_of(call), argument(call, at), bytes, LEAST_ROOM_BYTES);
+}
+
+/* The peer of an internet socket, as the sockaddr of its family. */
+static __always_inline void read_peer(struct call *call, u64 file) {
+  u64 sock = word_at(word_at(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
+  u8 *text = text_of(call);
+  u16 family = half_at(sock, CALL_FAMILY_OFFSET), port = half_at(sock, CALL_PORT_OFFSET);
+  if (!port || (family != FAMILY_IPV4 && family != FAMILY_IPV6)) return;
+  __builtin_memset(text, 0, ADDRESS_BYTES);
+  bpf_probe_read_kernel(text, 2, (void *)(sock + CALL_FAMILY_OFFSET));
+  bpf_probe_read_kernel(text + 2, 2, (void *)(sock + CALL_PORT_OFFSET));
+  if (family == FAMILY_IPV4) {
+    bpf_probe_read_kernel(text + 4, 4, (void *)(sock + CALL_IPV4_OFFSET));
+  } else {
+    bpf_probe_read_kernel(text + 8, 16, (void *)(sock + CALL_IPV6_OFFSET));
+  }
+  call->used += ADDRESS_BYTES;
+}
+
+static __always_inline void read_name(struct call *call, u64 dentry) {
+  long size = bpf_probe_read_kernel_str(text_of(call), STRING_BYTES, (void *)word_at(dentry, CALL_NAME_OFFSET));
+  if (size > 0) call->used += size;
+}
+
+/* A file's path as its names from the last to the first; at a mount's root it goes on where that is mounted. What is in no
+ * folder, as an eventfd, has one name. Bits of enum named. */
+static __always_inline u32 read_names(struct call *call, u64 file) {
+  u64 mount = word_at(file, CALL_MNT_OFFSET) - CALL_MOUNT_OFFSET, dentry = word_at(file, CALL_DENTRY_OFFSET);
+  u64 parent = word_at(dentry, CALL_PARENT_OFFSET), root = word_at(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET);
+  if (dentry == parent && dentry != root) {
+    read_name(call, dentry);
+    return NAMES_DETACHED;
+  }
+  u32 deleted = dentry == parent || word_at(dentry, CALL_HASHED_OFFSET) ? 0 : NAMES_DELETED;
+  for (u32 i = 0; i < NAME_STEPS; i++) {
+    parent = word_at(dentry, CALL_PARENT_OFFSET);
+    if (dentry == parent || dentry == word_at(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET)) {
+      u64 above = word_at(mount, CALL_ABOVE_OFFSET);
+      if (!above || above == mount) return deleted;
+      dentry = word_at(mount, CALL_MOUNTPOINT_OFFSET);
+      mount = above;
+    } else {
+      if (is_full(call)) break;
+      read_name(call, dentry);
+      dentry = parent;
+    }
+  }
+  return NAMES_CUT | deleted;
+}
+
+static __always_inline void read_file(struct call *call, u64 number, u64 task, u32 *mode) {
+  u64 table = word_at(word_at(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET);
+  if ((u32)number >= half_at(table, CALL_MAX_FDS_OFFSET)) return;
+  u64 file = word_at(word_at(table, CALL_FD_OFFSET) + 8 * (u64)(u32)number, 0);
+  if (!file) return;
+  *mode = (u16)half_at(word_at(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET);
+  u32 type = *mode & 0170000;
+  if (type == TYPE_SOCKET) {
+    read_peer(call, file);
+  } else if (type != TYPE_PIPE) {
+    *mode |= read_names(call, file);
+  }
+}
+
+static __always_inline void read_capture(struct call *call, u32 which, u32 shape, u64 task) {
+  u64 at = shape >> 4 & 7;
+  u32 kind = shape & 15, before = call->used;
+  call->modes[which] = 0;
+  if (!is_full(call)) {
+    if (kind == CAPTURE_PATH) {
+      read_path(call, argument(call, at));
+    } else if (kind == CAPTURE_ADDRESS) {
+      read_address(call, at);
+    } else if (kind == CAPTURE_WRITTEN_ADDRESS) {
+      read_written_address(call, at);
+    } else if (kind == CAPTURE_FILE) {
+      read_file(call, argument(call, at), task, &call->modes[which]);
+    }
+  }
+  call->text_bytes[which] = *(volatile u32 *)&call->used - before;
+}
+
+static __always_inline u32 shape_of(u32 abi, s32 nr) {
+  u32 at = abi * ABI_NUMBERS + (u32)nr;
+  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+  u64 *shape = call_shapes.lookup(&at);
+  return shape ? *shape : 0;
+}
+
+/* How many bytes of a record are used. */
+static __always_inline u64 size_of(struct call *call) {
+  u64 size = *(volatile u32 *)&call->used;
+  BOUND(size, 1023);
+  if (size > sizeof(call->text)) size = sizeof(call->text);
+  return size + __builtin_offsetof(struct call, text);
+}
+
+/* Everything of a call that has just ended. How many bytes of the record are used. */
+static __always_inline u64 read_call(struct call *call, struct bpf_raw_tracepoint_args *ctx, struct head *head, u32 shape,
+                                     u64 task, u64 ns) {
+  call->end_ns = bpf_ktime_get_ns();
+  call->length_ns = ns;
+  call->on_ns = call->runnable_ns = ~0ULL;
+  call->result = ctx->args[1];
+  call->generation = head->generation;
+  call->slot = head->slot;
+  call->abi = head->abi;
+  call->nr = head->nr;
+  call->used = 0;
+  read_task(call, task);
+  read_arguments(call, ctx->args[0]);
+  read_capture(call, 0, shape, task);
+  read_capture(call, 1, shape >> 8, task);
+  return size_of(call);
+}

@@ -1,0 +1,110 @@
+/* Whose a task is: its container's slot, by its cgroup or one above it, or that of a process that is followed.
+ * Compiled in one piece with all other programs. Given by the command line: MAX_SLOTS, MAX_ROWS, SLOT_ROWS, and offsets of
+ * the running kernel (probe.py). */
+#include "kernel/bpf/reads.h"
+#include "kernel/bpf/syscalls.h"
+
+struct task_struct;
+
+BPF_F_TABLE("array", u32, struct config, config, 1, BPF_F_MMAPABLE);
+BPF_HASH(containers, u64, struct target, MAX_SLOTS);
+BPF_F_TABLE("hash", u32, struct target, processes, 65536, BPF_F_NO_PREALLOC);
+BPF_PERCPU_ARRAY(notes, struct note, NOTES);
+BPF_F_TABLE("array", u32, u64, lost, MAX_SLOTS, BPF_F_MMAPABLE);
+BPF_TASK_STORAGE(tasks, struct entry);
+
+/* The compiler must not fold a bound away that the verifier has to see. */
+#define BOUND(value, mask) asm volatile("%0 &= %1" : "+r"(value) : "i"(mask))
+/* A field of a kernel struct whose offset comes from BTF: one instruction, which the verifier checks by BTF again. A
+ * helper that returns the same costs a call and a return, and returns are dear where the kernel guards them. */
+#define LOAD(size, into, from, offset) \
+  asm volatile("%0 = *(" #size " *)(%1 + %2)" : "=r"(into) : "r"(from), "i"(offset))
+
+static __always_inline u64 cgroup_of(struct task_struct *task) {
+  u64 set, cgroup, node, id;
+  LOAD(u64, set, task, CGROUPS_OFFSET);
+  LOAD(u64, cgroup, set, DFL_CGRP_OFFSET);
+  LOAD(u64, node, cgroup, KN_OFFSET);
+  LOAD(u64, id, node, ID_OFFSET);
+  return id;
+}
+
+/* Most of a node's tasks have no storage at all: seen without a call. */
+static __always_inline bool has_storage(struct task_struct *task) {
+  u64 storage;
+  LOAD(u64, storage, task, STORAGE_OFFSET);
+  return storage != 0;
+}
+
+static __always_inline struct entry *entry_of(struct task_struct *task) {
+  return has_storage(task) ? tasks.task_storage_get(task, 0, 0) : NULL;
+}
+
+static __always_inline void lose(u32 slot) {
+  u64 *count = lost.lookup(&slot);
+  if (count) __sync_fetch_and_add(count, 1);
+}
+
+/* The generation is read before the look-ups: a change in between makes the note void, not wrong. */
+static __always_inline void take_note(struct config *cfg, struct note *note, u64 cgroup) {
+  u32 generation = *(volatile u32 *)&cfg->generation;
+  struct target *target = containers.lookup(&cgroup);
+  for (u32 i = 0; i < MAX_LEVELS; i++) {
+    if (target || i >= cfg->level_count) break;
+    u64 ancestor = bpf_get_current_ancestor_cgroup_id(cfg->levels[i]);
+    target = containers.lookup(&ancestor);
+  }
+  note->cgroup = cgroup;
+  note->target.slot = target ? target->slot : 0;
+  note->target.generation = target ? target->generation : 0;
+  note->generation = generation;
+}
+
+/* The slot that follows a task's process by its PID. */
+static __always_inline struct target *target_of_process(struct config *cfg, struct task_struct *task) {
+  if (!cfg->processes) return NULL;
+  u64 process;
+  LOAD(u32, process, task, PID_OFFSET);
+  u32 pid = process;
+  return processes.lookup(&pid);
+}
+
+/* Whose calls are these? NULL: nobody's who is traced. `note_of` is the program's. */
+static __always_inline struct target *target_by(struct config *cfg, struct task_struct *task, u32 note_of) {
+  struct target *followed = target_of_process(cfg, task);
+  if (followed) return followed;
+  struct note *note = notes.lookup(&note_of);
+  if (!note) return NULL;
+  u64 cgroup = cgroup_of(task);
+  if (note->cgroup != cgroup || note->generation != cfg->generation) take_note(cfg, note, cgroup);
+  return note->target.slot ? &note->target : NULL;
+}
+
+static __always_inline struct target *find_target(struct config *cfg, struct task_struct *task) {
+  return target_by(cfg, task, IN_VIEW);
+}
+
+static __always_inline u32 abi_of(struct task_struct *task, s32 *nr) {
+  u64 status;
+  LOAD(u32, status, task, COMPAT_OFFSET);
+  if (status & COMPAT_BIT) return ABI_COMPAT;
+#ifdef X32_BIT
+  if (*nr >= 0 && (*nr & X32_BIT)) {
+    *nr &= ~X32_BIT;
+    return ABI_X32;
+  }
+#endif
+  return ABI_NATIVE;
+}
+
+static __always_inline bool never_returns(u32 abi, s32 nr) {
+  if (abi == ABI_COMPAT) return nr == 1 || nr == COMPAT_EXIT_GROUP || nr == 119 || nr == 173;
+  if (abi == ABI_X32) return nr == NATIVE_EXIT || nr == NATIVE_EXIT_GROUP || nr == 513;
+  return nr == NATIVE_EXIT || nr == NATIVE_EXIT_GROUP || nr == NATIVE_SIGRETURN;
+}
+
+static __always_inline bool makes_tasks(u32 abi, s32 nr) {
+  if (nr == 435) return true;
+  if (abi == ABI_COMPAT) return nr == 2 || nr == 120 || nr == 190;
+  return nr == NATIVE_CLONE || nr == NATIVE_FORK || nr == NATIVE_VFORK;
+}

@@ -1,0 +1,1 @@
+"""The tracer: counters of traced containers, read from the maps."""

@@ -1,0 +1,353 @@
+"""The Tracer: the loaded programs of this node, attached only while something is traced.
+
+Used by traces (agent) and by the CLI's local mode. A slot is one traced container (or process); its counters only
+grow. A trace is the difference of two snapshots of its slot, so that any number of traces share one slot.
+"""
+
+import ctypes
+import logging
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.counters import calls
+from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, Row
+from kubestrace_agent.kernel.counters.flights import Flights
+from kubestrace_agent.kernel.counters.readers import Reader
+from kubestrace_agent.kernel.loader.programs import FOLLOWING, Programs, UnsupportedKernelError
+from kubestrace_agent.kernel.loader.sources import VIEWS
+from kubestrace_agent.kernel.maps import index, layout
+from kubestrace_agent.kernel.maps.rows import ROWS_A_CONTAINER, NoRowsError, Rows
+from kubestrace_agent.kernel.maps.slots import Slot, depth, in_hosts_pid_namespace, leader
+from kubestrace_agent.syscalls import SyscallKey, abi_names
+from kubestrace_agent.views.registry import views as all_views
+
+__all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "UnsupportedKernelError"]
+
+_log = logging.getLogger(__name__)
+
+# Different calls of one container that get a row; the tables have about 370 names, hostile programs more.
+_SLOT_ROWS = 640
+# The index holds row ids of 15 bits.
+_MAX_ROWS = 32768
+_32_BITS = 0xFFFFFFFF
+
+
+class NodeFullError(Exception):
+    """A cap of this node is reached: no further slot."""
+
+
+class Tracer:
+    """One per node: the loaded programs. One owner, no locks: call it from one thread at a time.
+
+    Every method but `load` is quick (map updates, no compilation); the first slot also attaches the programs and the
+    last one's removal detaches them.
+    """
+
+    def __init__(self, programs: Programs, max_containers: int) -> None:
+        self._programs = programs
+        self._maps = maps = programs.maps
+        maps.check_size("config", layout.CONFIG_SIZE)
+        maps.check_size("indexes", layout.INDEX_SIZE)
+        maps.check_size("first_chunk", layout.ROW_SIZE)
+        self._config = maps.view("config", "I")
+        self._indexes = maps.view("indexes", "B")
+        self._lost = maps.view("lost", "Q")
+        self._rows = Rows(maps)
+        self._abis = abi_names(platform.machine())
+        self._reader = Reader(maps, self._rows, self._abis)
+        self._views = all_views(programs, self._abis)
+        calls.write_descriptor_calls(maps, self._abis)
+        self._flights = Flights(programs, self._abis)
+        self._max_containers = max_containers
+        self._slots: dict[int, Slot] = {}
+        # The slot that was freed longest ago comes first: nobody in the kernel knows its last owner any more.
+        self._free = deque(range(1, maps.entries("indexes")))
+        self._generations = 0
+        self._changed = False
+        # Why rows could not be made at the last snapshot.
+        self._no_room = ""
+        self._closed = False
+
+    @classmethod
+    def load(cls, *, max_containers: int = 512, views: Iterable[str] = tuple(VIEWS)) -> Self:
+        """Compile and load in a short-lived child process. Raises UnsupportedKernelError.
+
+        It takes 0.7 s, and 1.7 s with all views; those that are not loaded cannot be wanted later.
+        """
+        # Twice as many slots as may be used at once: each rests for a while before it is used again.
+        programs = Programs.load(
+            max_slots=2 * max_containers + 1, max_rows=_MAX_ROWS, slot_rows=_SLOT_ROWS, views=views
+        )
+        return cls(programs, max_containers)
+
+    def add_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
+        """Count the calls of this cgroup (a directory of the cgroup2 tree) and those nested below it: a slot.
+
+        `wanted` is Selection.keys(): None is all. Of two slots, one nested in the other, the inner one counts.
+        Adding one cgroup twice is the caller's error (ValueError): keep slots per cgroup and count references.
+        Raises FileNotFoundError when the cgroup is gone or no cgroup, and NodeFullError at the cap.
+        """
+        return self._begun(self.reserve_container(cgroup_path, wanted=wanted))
+
+    def reserve_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
+        """As add_container, without counting: views can be wanted that are to see the very first call. Then `begin`."""
+        (cgroup_path / "cgroup.procs").stat()  # any other folder is no cgroup
+        cgroup_id = cgroup_path.stat().st_ino
+        if any(slot.cgroup_id == cgroup_id for slot in self._slots.values()):
+            raise ValueError(f"{cgroup_path} is traced already")
+        return self._add(Slot(0, cgroup_id, None, depth(cgroup_path), 0), wanted)
+
+    def add_process(self, pid: int, *, wanted: frozenset[SyscallKey] | None) -> int:
+        """Count the calls of this process, all its threads, and the children it makes from now on.
+
+        Raises ProcessLookupError when there is no such process, UnsupportedKernelError where it cannot be followed.
+        """
+        return self._begun(self.reserve_process(pid, wanted=wanted))
+
+    def reserve_process(self, pid: int, *, wanted: frozenset[SyscallKey] | None) -> int:
+        """As add_process, without counting; as reserve_container."""
+        if not in_hosts_pid_namespace():
+            raise UnsupportedKernelError(
+                "PidNamespace", "A process is followed by its PID on the host: run in the host's PID namespace."
+            )
+        os.kill(pid, 0)
+        return self._add(Slot(0, None, leader(pid), 0, 0), wanted)
+
+    def _add(self, slot: Slot, wanted: frozenset[SyscallKey] | None) -> int:
+        self._reserve(new=1)
+        number = self._free.popleft()
+        self._generations += 1
+        slot.generation = self._generations
+        slot.lost_before = self._lost[number]
+        slot.wanted = wanted
+        self._write_index(number, wanted)
+        at = number * layout.INDEX_SIZE
+        self._indexes[at + layout.INDEX_USED : at + layout.INDEX_SIZE] = bytes(layout.INDEX_SIZE - layout.INDEX_USED)
+        try:
+            self._programs.attach(self._programs.counting + (() if slot.pid is None else FOLLOWING))
+        except BaseException:
+            self._free.appendleft(number)
+            self._detach_unused()
+            raise
+        self._slots[number] = slot
+        return number
+
+    def _reserve(self, new: int) -> None:
+        if new and len(self._slots) + new > self._max_containers:
+            raise NodeFullError(f"This node traces {len(self._slots)} containers already, its limit.")
+        promised = sum(max(0, ROWS_A_CONTAINER - len(slot.readings)) for slot in self._slots.values())
+        try:
+            self._rows.reserve(promised + new * ROWS_A_CONTAINER)
+        except NoRowsError:
+            raise NodeFullError(f"The rows of this node's table of counters ({_MAX_ROWS}) are all in use.") from None
+
+    def _begun(self, slot: int) -> int:
+        try:
+            self.begin(slot)
+        except BaseException:
+            self.remove(slot)
+            raise
+        return slot
+
+    def begin(self, slot: int) -> None:
+        """Count a slot that was reserved from now on. Raises NodeFullError: then it is still to be removed."""
+        entered = self._slots[slot]
+        target = layout.TARGET.pack(slot, entered.generation)
+        self._write_levels()
+        # From this moment on calls are counted: nothing was in the maps before.
+        if entered.cgroup_id is not None:
+            bpf_syscall.update(self._maps.fd("containers"), entered.cgroup_id.to_bytes(8, "little"), target)
+        elif entered.pid is not None:
+            bpf_syscall.update(self._maps.fd("processes"), bpf_syscall.key_u32(entered.pid), target)
+        self._change()
+
+    def _change(self) -> None:
+        """Voids the notes of all CPUs. Once more at the next snapshot: a CPU may read the generation too early."""
+        self._config[0] = (self._config[0] + 1) & _32_BITS
+        self._changed = True
+
+    def _write_levels(self) -> None:
+        """Where in the tree containers stand, deepest first; all that fit when one's place is not known."""
+        depths = {slot.level for slot in self._slots.values() if slot.cgroup_id is not None}
+        known = sorted((depth for depth in depths if depth is not None), reverse=True)
+        levels = list(range(layout.MAX_LEVELS, 0, -1)) if None in depths else known
+        if len(levels) > layout.MAX_LEVELS:
+            raise NodeFullError(f"Containers stand at more than {layout.MAX_LEVELS} depths of the cgroup tree.")
+        for position, level in enumerate(levels):
+            self._config[4 + position] = level
+        self._config[3] = len(levels)
+        self._config[2] = sum(slot.pid is not None for slot in self._slots.values())
+
+    def set_wanted(self, slot: int, wanted: frozenset[SyscallKey] | None) -> None:
+        """Change what a slot counts: pass the union of what its traces want, and subtract with each one's own.
+
+        With an empty set no call is counted that begins from now on; those under way are, when they return.
+        """
+        known = self._slots[slot]
+        if _is_wider(wanted, known.wanted):
+            at = slot * layout.INDEX_SIZE + layout.INDEX_WIDENED
+            widened = int.from_bytes(self._indexes[at : at + 4], "little") + 1
+            self._indexes[at : at + 4] = widened.to_bytes(4, "little")
+        known.wanted = wanted
+        self._write_index(slot, wanted)
+
+    def _write_index(self, number: int, wanted: frozenset[SyscallKey] | None) -> None:
+        entries, others = index.blank(wanted, self._abis)
+        at = number * layout.INDEX_SIZE
+        self._indexes[at : at + layout.INDEX_OTHERS] = entries.tobytes()
+        self._indexes[at + layout.INDEX_OTHERS] = int(others)
+
+    def want(self, view: str, slot: int, wanted: Any) -> None:
+        """Have a view (sources.VIEWS) tell of a slot from now on, or another thing than before; None: no longer.
+
+        Raises UnsupportedKernelError where this kernel does not take the view's programs: everything else goes on.
+        """
+        if wanted is None:
+            self._views[view].forget(slot)
+        else:
+            self._views[view].want(slot, self._slots[slot].generation, wanted)
+
+    def read(self, view: str) -> Mapping[int, Any]:
+        """What a view tells of the slots that want it: ask each second, or events find no room."""
+        return self._views[view].read()
+
+    def pressing(self, view: str) -> bool:
+        """Whether a view has so much to tell that it should be read at once."""
+        return self._views[view].pressing
+
+    def lost(self, view: str, slot: int) -> int:
+        """What a view had no room for since the slot wants it."""
+        return self._views[view].lost(slot)
+
+    def remove(self, slot: int) -> None:
+        """Stop counting it. Take the last snapshot before; the slot's number may come back for another container."""
+        for view in self._views.values():
+            view.forget(slot)
+        gone = self._slots.pop(slot)
+        if gone.cgroup_id is not None:
+            bpf_syscall.delete(self._maps.fd("containers"), gone.cgroup_id.to_bytes(8, "little"))
+        else:
+            self._forget_processes(slot)
+        self._write_levels()
+        self._change()
+        self._rows.end(gone.generation)
+        self._forget_odd_errnos(gone.generation)
+        self._free.append(slot)
+        self._detach_unused()
+
+    def _forget_processes(self, slot: int) -> None:
+        """Of a family: with the fork hook still at work, so once more for a child that came meanwhile."""
+        processes = self._maps.fd("processes")
+        value = ctypes.create_string_buffer(layout.TARGET.size)
+        for _ in range(2):
+            for key in list(bpf_syscall.keys(processes, 4)):
+                if bpf_syscall.lookup(processes, key, value) and layout.TARGET.unpack(value.raw)[0] == slot:
+                    bpf_syscall.delete(processes, key)
+
+    def _forget_odd_errnos(self, generation: int) -> None:
+        for key in self._reader.odd_errnos():
+            if layout.ODD_ERRNO.unpack(key)[0] == generation:
+                bpf_syscall.delete(self._maps.fd("odd_errnos"), key)
+
+    def _detach_unused(self) -> None:
+        if not any(slot.pid is not None for slot in self._slots.values()):
+            self._programs.detach(FOLLOWING)
+        if not self._slots:
+            self._programs.detach(self._programs.counting)
+
+    def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
+        """Counters since each slot was made, exact, with the calls that living tasks are inside of now.
+
+        Pure values: keep the one of a trace's start and subtract by aggregate.difference; maxima need no folding by
+        the caller, whatever other snapshots were taken between. Take one at least every 10 minutes while a slot
+        lives (counters in the kernel are 32 bits wide), each second for a trace that reports. One call for many
+        slots costs hardly more than one for one.
+        """
+        if self._changed:
+            self._changed = False
+            self._config[0] = (self._config[0] + 1) & _32_BITS
+        epoch, now = self._reader.next_epoch()
+        in_flight = self._flights.read(now)
+        self._reader.read(self._slots.values())
+        self._make_room()
+        return {
+            number: RawCounts(
+                epoch=epoch,
+                time_ns=now,
+                rows=self._slots[number].rows(),
+                in_flight=tuple(in_flight.get(self._slots[number].generation, ())),
+                lost_calls=self._lost[number] - self._slots[number].lost_before,
+                early=self._slots[number].early,
+            )
+            for number in slots
+        }
+
+    def _make_room(self) -> None:
+        """Keep rows free. At the node's limit, or without memory, further kinds of calls are counted as lost."""
+        problem = ""
+        try:
+            self._reserve(new=0)
+        except NodeFullError:
+            pass
+        except OSError as error:
+            problem = str(error)
+        # Asked each second: told once.
+        if problem and problem != self._no_room:
+            _log.warning("no further rows can be made: %s", problem)
+        self._no_room = problem
+
+    def join(self, slot: int) -> RawCounts:
+        """A snapshot for another trace of a slot to begin with.
+
+        Calls that are under way now are told apart when they end: they are RawCounts.early of later snapshots.
+        """
+        joined_ns = time.monotonic_ns()
+        at = slot * layout.INDEX_SIZE + layout.INDEX_JOINED
+        self._indexes[at : at + 8] = joined_ns.to_bytes(8, "little")
+        with self._maps.view("config", "Q") as config:
+            config[layout.CONFIG_JOINED] = joined_ns
+        return replace(self.snapshot([slot])[slot], joined_ns=joined_ns)
+
+    @property
+    def skipped_calls(self) -> int:
+        """Calls of this node at whose end the counting was skipped, whoever made them.
+
+        The kernel runs a program once at a time on each CPU. Where it may preempt one (Linux 7), all tasks that come to
+        that CPU in the meantime go by uncounted. With a second pair of programs few do, and those are among lost_calls.
+        """
+        return 0 if self._programs.twice else self._programs.skipped("on_sys_exit")
+
+    @property
+    def attached(self) -> bool:
+        """Whether any program is attached: only while there is a slot."""
+        return self._programs.attached
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The programs that the kernel runs now, by name."""
+        return self._programs.active
+
+    def close(self) -> None:
+        """Detach and give everything back. Twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        for view in self._views.values():
+            view.close()
+        self._rows.close()
+        self._reader.close()
+        for shared in (self._config, self._indexes, self._lost):
+            shared.release()
+        self._programs.close()
+
+
+def _is_wider(wanted: frozenset[SyscallKey] | None, before: frozenset[SyscallKey] | None) -> bool:
+    """Whether calls are wanted that were not before."""
+    return before is not None and (wanted is None or not wanted <= before)

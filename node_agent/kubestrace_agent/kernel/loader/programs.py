@@ -1,0 +1,221 @@
+"""The loaded programs and maps: asked from the probe's child process, attached and detached here."""
+
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
+from kubestrace_agent.kernel.loader.sources import TAILS, TRACEPOINTS, VIEWS
+from kubestrace_agent.kernel.maps.maps import Maps
+
+# Half a second on a machine, a minute on an emulated one that is busy.
+_LOAD_TIMEOUT_SECONDS = 180
+_MESSAGE_BYTES = 1 << 16
+_MAX_FDS = 128
+# Python's arguments; a benchmark has others.
+PROBE: tuple[str, ...] = ("-m", "kubestrace_agent.kernel.loader.probe")
+
+# Counting first at the exit: a call that both hooks see is then one that began after both were there.
+_COUNTING = ("on_sys_exit", "on_sys_enter", "on_sys_exit_again", "on_sys_enter_again")
+FOLLOWING = ("on_sched_process_fork", "on_sched_process_exit")
+_ITERATOR = "bpf_iter__task"
+
+
+class UnsupportedKernelError(Exception):
+    """This node cannot trace. `reason` is CamelCase; the message says what was tried, why it failed, what to do."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Programs:
+    """What the kernel holds for us. Links are the file descriptors whose closing detaches."""
+
+    maps: Maps
+    _programs: dict[str, int]
+    # Why a program that is not needed by all could not be loaded.
+    problems: dict[str, str]
+    _links: dict[str, int]
+    # What stands in a program array.
+    _called: set[str]
+
+    @classmethod
+    def load(cls, *, max_slots: int, max_rows: int, slot_rows: int, views: Iterable[str] = tuple(VIEWS)) -> Self:
+        """Starts the probe and takes what it made. Raises UnsupportedKernelError."""
+        message, fds = _ask_probe(max_slots, max_rows, slot_rows, ",".join(views))
+        told = json.loads(message)
+        if "reason" in told:
+            raise UnsupportedKernelError(told["reason"], told["message"])
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        programs, maps = fds[: len(told["programs"])], fds[len(told["programs"]) :]
+        return cls(
+            Maps(dict(zip(told["maps"], maps, strict=True))),
+            dict(zip(told["programs"], programs, strict=True)),
+            told["problems"],
+            {},
+            set(),
+        )
+
+    @property
+    def fds(self) -> Mapping[str, int]:
+        """The loaded programs by name; their file descriptors stay ours."""
+        return self._programs
+
+    @property
+    def attached(self) -> bool:
+        """Whether any hook is attached."""
+        return bool(self._links)
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The programs that the kernel runs now, attached or called by others."""
+        return frozenset({*self._links, *self._called})
+
+    @property
+    def counting(self) -> tuple[str, ...]:
+        """The hooks that count, in the order in which they are to be attached."""
+        return tuple(hook for hook in _COUNTING if hook in self._programs)
+
+    @property
+    def twice(self) -> bool:
+        """Whether a second pair of programs counts what the first one misses."""
+        return _COUNTING[-1] in self._programs
+
+    def attach(self, hooks: tuple[str, ...]) -> None:
+        """Attaches to raw tracepoints or program arrays, if not yet: all, or none and UnsupportedKernelError."""
+        new = tuple(hook for hook in hooks if hook not in self._links and hook not in self._called)
+        try:
+            for hook in new:
+                self.need(hook)
+                if hook in TAILS:
+                    self._put(hook)
+                else:
+                    self._links[hook] = self._open(hook)
+        except UnsupportedKernelError:
+            self.detach(new)
+            raise
+
+    def detach(self, hooks: tuple[str, ...]) -> None:
+        """Detaches, the last attached first."""
+        for hook in reversed(hooks):
+            link = self._links.pop(hook, None)
+            if link is not None:
+                os.close(link)
+            elif hook in self._called:
+                self._called.remove(hook)
+                bpf_syscall.delete(self.maps.fd(TAILS[hook]), bpf_syscall.key_u32(0))
+
+    def skipped(self, program: str) -> int:
+        """How often the kernel did not run a program, as it was being run on that CPU already."""
+        return bpf_syscall.recursion_misses(self._programs[program])
+
+    def need(self, program: str) -> None:
+        """Raises UnsupportedKernelError where this kernel did not take a program."""
+        if program not in self._programs:
+            raise UnsupportedKernelError("UnsupportedKernel", self.problems[program])
+
+    def _put(self, hook: str) -> None:
+        try:
+            bpf_syscall.update(
+                self.maps.fd(TAILS[hook]), bpf_syscall.key_u32(0), bpf_syscall.key_u32(self._programs[hook])
+            )
+        except OSError as error:
+            raise UnsupportedKernelError(
+                "UnsupportedKernel", f"The program {hook} cannot follow the counting: {error}"
+            ) from error
+        self._called.add(hook)
+
+    def _open(self, hook: str) -> int:
+        try:
+            return bpf_syscall.raw_tracepoint_open(TRACEPOINTS[hook], self._programs[hook])
+        except OSError as error:
+            why = TOO_MANY_FILES if error.errno == errno.EMFILE else error
+            raise UnsupportedKernelError(
+                "UnsupportedKernel", f"The tracepoint {TRACEPOINTS[hook]} cannot be attached to: {why}"
+            ) from error
+
+    def tasks_in_calls(self) -> bytes:
+        """The iterator's records (layout.IN_FLIGHT) for all tasks; nothing where the kernel has no iterators."""
+        # Without it only the calls in flight are unknown: the counts are as exact as before.
+        return self.walk(_ITERATOR) or b""
+
+    def walk(self, iterator: str) -> bytes | None:
+        """What an iterator over all tasks says; None where the kernel does not take it or cannot run it."""
+        if iterator not in self._programs:
+            return None
+        try:
+            return self._iterate(iterator)
+        except OSError as error:
+            self.problems[iterator] = f"The iterator over tasks cannot be run: {error}"
+            os.close(self._programs.pop(iterator))
+            return None
+
+    def iterate(self, name: str, *, tid: int = 0, most: int) -> bytes:
+        """What an iterator says, of one task where the kernel can tell it apart; nothing where it cannot be run."""
+        try:
+            return self._iterate(name, tid, most)
+        except OSError:
+            return b""
+
+    def _iterate(self, name: str, tid: int = 0, most: int = bpf_syscall.MOST_BYTES) -> bytes:
+        link = bpf_syscall.iterator_link(self._programs[name], tid)
+        try:
+            return bpf_syscall.iterate(link, most)
+        finally:
+            os.close(link)
+
+    def close(self) -> None:
+        """Detach and close all."""
+        self.detach((*self._called, *self._links))
+        for fd in self._programs.values():
+            os.close(fd)
+        self._programs.clear()
+        self.maps.close()
+
+
+def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
+    """Runs the probe in a child process: what it says, and the file descriptors that it hands over."""
+    ours, childs = socket.socketpair()
+    with ours:
+        ours.settimeout(_LOAD_TIMEOUT_SECONDS)
+        with childs:
+            child = subprocess.Popen(
+                # -P: nothing is imported from the folder that we happen to run in.
+                [sys.executable, "-P", *PROBE, *map(str, (childs.fileno(), *arguments))],
+                pass_fds=[childs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                # clang asks for the name of its folder, and ours may be gone.
+                cwd="/",
+            )
+        try:
+            message, fds, flags, _ = socket.recv_fds(ours, _MESSAGE_BYTES, _MAX_FDS)
+        except TimeoutError:
+            child.kill()
+            child.communicate()
+            raise UnsupportedKernelError(
+                "ProbeTimeout", f"Compiling and loading the BPF programs took longer than {_LOAD_TIMEOUT_SECONDS} s."
+            ) from None
+        _, words = child.communicate()
+    if flags & socket.MSG_CTRUNC:
+        for fd in fds:
+            os.close(fd)
+        raise UnsupportedKernelError("ProbeFailed", f"The BPF programs were loaded, but {TOO_MANY_FILES}")
+    if not message:
+        raise UnsupportedKernelError(
+            "ProbeFailed",
+            f"The process that loads the BPF programs ended without a word (exit code {child.returncode}): "
+            f"{words.decode(errors='replace').strip()[-400:]}",
+        )
+    return message, fds

@@ -1,0 +1,1 @@
+"""The BPF maps that the counting uses."""

@@ -1,1 +1,0 @@
-"""What the kernel may tell beside the counts: each view by programs and maps of its own."""

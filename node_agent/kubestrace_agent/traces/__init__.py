@@ -1,0 +1,1 @@
+"""Traces: the sessions that this node counts for."""

@@ -1,0 +1,117 @@
+"""Containers become members of traces: found, counted, and what their session asks for is collected. Used by traces."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from kubestrace_agent.containers.resolver import Resolved, UnresolvedError
+from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
+from kubestrace_agent.traces import delta, reports
+from kubestrace_agent.traces.unreturned import Unreturned
+from kubestrace_agent.views import collectors
+from kubestrace_agent.views.timeline import collector as timelines
+from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from kubestrace_agent.containers.resolver import Resolver
+    from kubestrace_agent.symbols.names import Names
+    from kubestrace_agent.traces.trace import Node, Trace
+
+_log = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class TracerThread:
+    """The one thread to which the tracer and all that is counted belong."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tracer")
+
+    async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Run something there, one at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+
+    def close(self) -> None:
+        """End it, once what it does now is done."""
+        self._executor.shutdown(wait=False)
+
+
+class Members:
+    """Makes members of all traces; `names` is who names the functions of stacks."""
+
+    def __init__(
+        self, resolver: Resolver, names: Names, node: Node, thread: TracerThread, clock_ns: Callable[[], int]
+    ) -> None:
+        self._resolver = resolver
+        self._names = names
+        self._node = node
+        self._thread = thread
+        self._clock_ns = clock_ns
+
+    async def add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
+        """Add containers to a trace, all at once; `late`: it ran already. One that fails is a failed member."""
+        await asyncio.gather(*(self._attach(trace, container, late=late) for container in containers))
+
+    async def _attach(self, trace: Trace, container: agent_pb2.Container, *, late: bool) -> None:
+        try:
+            found: Resolved | UnresolvedError = await self._resolver.resolve(container)
+        except UnresolvedError as error:
+            _log.info("trace %s: %s: %s", trace.session_uid, error.reason, error)
+            found = error
+        except (OSError, ValueError) as error:  # whatever it did to be so odd, the others are traced
+            _log.exception("trace %s: cannot look up %r", trace.session_uid, container.container_id[:100])
+            found = UnresolvedError("LookupFailed", f"cannot look up the container on its node: {error!r}")
+        async with trace.lock:
+            # It may have ended, or another call have added the container, during the search.
+            if trace.final is None and is_new(trace, container):
+                trace.members[container.container_id] = await self._member(trace, container, found, late=late)
+
+    async def _member(
+        self, trace: Trace, container: agent_pb2.Container, found: Resolved | UnresolvedError, *, late: bool
+    ) -> reports.Member:
+        if isinstance(found, UnresolvedError):
+            return reports.failed(container, found.reason, str(found))
+        collecting = collectors.collectors(trace.views, trace.wanted, self._names)
+        try:
+            acquired = await self._thread.call(
+                trace.counters.acquire, found, trace.session_uid, trace.wanted, collecting
+            )
+        except NodeFullError as error:
+            return reports.failed(container, "NodeFull", str(error))
+        except UnsupportedKernelError as error:  # loading worked, attaching does not
+            return reports.failed(container, error.reason, str(error))
+        except FileNotFoundError:
+            return reports.failed(container, "CgroupNotFound", f"{found.cgroup} ended before counting began")
+        except (OSError, ValueError) as error:
+            _log.exception("cannot count %s", found.cgroup)
+            return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
+        state = reports.tracing(container, found, self._clock_ns())
+        gaps = reports.late(self._node.name, state, found, trace.session_start_ns) if late else []
+        since = delta.Since(acquired.start, wanted=trace.wanted, architecture=platform.machine())
+        member = reports.Member(state, acquired.counter, since, gaps)
+        # Paths and peers may be secret: they are told only where they are asked for.
+        paths = trace.views.HasField("slow_calls")
+        member.unreturned = Unreturned(acquired.start, wanted=trace.wanted, paths=paths)
+        for collector, why in acquired.missing:
+            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, why)
+            gap = reports.without_view(self._node.name, member.state, collector.unavailable, str(why))
+            member.gaps.append(gap)
+            collecting.remove(collector)
+        member.collectors = collecting
+        if trace.grid is not None:
+            member.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
+        return member
+
+
+def is_new(trace: Trace, container: agent_pb2.Container) -> bool:
+    """Tell whether a container is to be sought: it is unknown, or could not be traced when last asked for."""
+    member = trace.members.get(container.container_id)
+    return member is None or member.state.phase == agent_pb2.ContainerState.PHASE_FAILED

@@ -1,0 +1,314 @@
+"""The life of traces: started by a session's UID, watched, ended by time, by call, by lease or with the agent.
+
+Knows no gRPC: it takes and gives the protocol's messages and raises admission's errors. Lives on one event loop;
+everything that touches the tracer runs in one thread beside it. Used by server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import platform
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, TypeVar
+
+from kubestrace_agent import syscalls
+from kubestrace_agent.service import limits as admission
+from kubestrace_agent.symbols.names import Names
+from kubestrace_agent.symbols.naming import Naming
+from kubestrace_agent.traces.attach import Members, TracerThread, is_new
+from kubestrace_agent.traces.shared_counters import Counters
+from kubestrace_agent.traces.trace import Node, Trace
+from kubestrace_agent.views.timeline import collector
+from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+
+    from kubestrace_agent.containers.resolver import Resolver
+    from kubestrace_agent.traces.shared_counters import Tracer
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_TICK_SECONDS = 1.0
+# Between two looks at views that may fill before the next tick.
+_HURRY_SECONDS = 0.1
+# And while they do: a million slow calls a second fill their ring in twice that time.
+_SOON_SECONDS = 0.01
+
+
+class Traces:
+    """All traces of this node. `tracer` is None where node.cannot_trace says why."""
+
+    def __init__(
+        self,
+        tracer: Tracer | None,
+        resolver: Resolver,
+        *,
+        node: Node,
+        limits: admission.Limits | None = None,
+        names: Names | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._node = node
+        self._limits = limits or admission.Limits()
+        self._clock_ns = clock_ns
+        self._counters = Counters(tracer, clock_ns) if tracer else None
+        self._thread = TracerThread()
+        self._members = Members(resolver, names or Names(Naming()), node, self._thread, clock_ns)
+        self._running: dict[str, Trace] = {}
+        self._kept: OrderedDict[str, Trace] = OrderedDict()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._ticker: asyncio.Task[None] | None = None
+        self._closing = False
+        self._sequence = itertools.count(1)
+
+    def syscall_problems(self, patterns: Sequence[str]) -> list[str]:
+        """Say what is wrong with some syscall patterns, a sentence each."""
+        try:
+            syscalls.parse_patterns(patterns, platform.machine())
+        except syscalls.SyscallPatternError as error:
+            return error.problems
+        return []
+
+    async def start(self, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
+        """Start the session's trace, or add containers to it. Raises admission's errors.
+
+        Goes on to the end even if the caller goes away, so that nothing is left half made.
+        """
+        admission.check_start(request, self._limits)
+        if (kept := self._kept.get(request.session_uid)) is not None:
+            return self._started(kept, created=False)
+        return await asyncio.shield(self._spawn(self._start(request)))
+
+    async def _start(self, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
+        trace = self._running.get(request.session_uid)
+        created = trace is None
+        if trace is None:
+            trace = self._create(request)
+        trace.last_call = time.monotonic()
+        try:
+            await self._add(trace, request.containers, late=not created or request.elapsed_milliseconds > 0)
+        finally:
+            if created:
+                self._run_until(trace, request.duration_milliseconds / 1000)
+        return self._started(trace, created=created)
+
+    def _create(self, request: agent_pb2.StartTraceRequest) -> Trace:
+        if self._counters is None:
+            reason, message = self._node.cannot_trace or ("CannotTrace", "this agent has no tracer")
+            raise admission.CannotTraceError(reason, message)
+        if self._closing:
+            raise admission.ShuttingDownError("AgentShutdown", "the agent is shutting down")
+        if len(self._running) >= self._limits.max_traces:
+            raise admission.LimitReachedError(
+                "TooManyTraces", f"{len(self._running)} traces run on node {self._node.name} already, and no more may"
+            )
+        try:
+            selection = syscalls.parse_patterns(request.syscalls, platform.machine())
+        except syscalls.SyscallPatternError as error:
+            raise admission.InvalidRequestError("InvalidSyscalls", str(error)) from error
+        trace = Trace(
+            node=self._node,
+            sequence=self._sequence,
+            session_uid=request.session_uid,
+            session_name=request.session_name,
+            counters=self._counters,
+            wanted=selection.keys(),
+            views=request.views,
+            lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
+            start_ns=(start_ns := self._clock_ns()),
+            session_start_ns=start_ns - 1_000_000 * request.elapsed_milliseconds,
+            start_skipped_calls=self._counters.skipped_calls,
+            grid=collector.grid(request.views, time.monotonic_ns()),
+        )
+        self._running[trace.session_uid] = trace
+        _log.info("trace %s (%r) starts", trace.session_uid, trace.session_name[:320])
+        return trace
+
+    def _run_until(self, trace: Trace, duration_seconds: float) -> None:
+        """Let time run: from here on, when the first containers are counted. A trace may have been stopped before."""
+        if trace.final is not None:
+            return
+        loop = asyncio.get_running_loop()
+        trace.deadline = loop.call_later(
+            duration_seconds, lambda: self._spawn(self._end(trace, agent_pb2.END_REASON_COMPLETED))
+        )
+        if self._ticker is None:
+            self._ticker = loop.create_task(self._tick(trace.counters))
+        if trace.grid is not None:
+            self._spawn(self._keep_time(trace, trace.grid))
+
+    async def _add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
+        new = {each.container_id: each for each in containers if is_new(trace, each)}
+        if len(trace.members.keys() | new.keys()) > self._limits.max_containers:
+            raise admission.LimitReachedError(
+                "TooManyContainers", f"one trace follows at most {self._limits.max_containers} containers on a node"
+            )
+        await self._members.add(trace, new.values(), late=late)
+
+    def _started(self, trace: Trace, *, created: bool) -> agent_pb2.StartTraceResponse:
+        states = (
+            (each.state for each in trace.final.containers)
+            if trace.final
+            else (member.state for member in trace.members.values())
+        )
+        return agent_pb2.StartTraceResponse(
+            agent_id=self._node.agent_id,
+            created=created,
+            containers=states,
+            start_time_unix_nanoseconds=trace.start_ns,
+        )
+
+    async def watch(self, session_uid: str, interval_milliseconds: int = 0) -> AsyncIterator[agent_pb2.Report]:
+        """Give reports, the first at once, until one that is final. Raises admission's errors."""
+        interval = admission.interval_seconds(interval_milliseconds, self._limits)
+        trace = self._trace(session_uid)
+        trace.watchers += 1
+        try:
+            while True:
+                report = await self._report(trace)
+                yield report
+                if report.final:
+                    return
+                await _wait(trace.ended, interval)
+        finally:
+            trace.watchers -= 1
+            trace.last_call = time.monotonic()
+
+    async def stop(self, session_uid: str) -> agent_pb2.Report:
+        """End a trace and give its final report; one that has ended gives the report it kept."""
+        trace = self._trace(session_uid)
+        return await asyncio.shield(self._spawn(self._end(trace, agent_pb2.END_REASON_STOPPED)))
+
+    def list(self) -> list[agent_pb2.TraceSummary]:
+        """Sum up the traces that run and those that have ended and are kept."""
+        return [
+            agent_pb2.TraceSummary(
+                session_uid=trace.session_uid,
+                session_name=trace.session_name,
+                ended=trace.final is not None,
+                containers=len(trace.final.containers if trace.final else trace.members),
+                start_time_unix_nanoseconds=trace.start_ns,
+            )
+            for trace in (*self._running.values(), *self._kept.values())
+        ]
+
+    async def shutdown(self) -> None:
+        """End every trace, so that watchers get final reports, and give the tracer back. Twice is fine."""
+        if self._closing:
+            return
+        self._closing = True
+        while self._running:
+            await asyncio.gather(
+                *(self._end(trace, agent_pb2.END_REASON_AGENT_SHUTDOWN) for trace in self._running.values())
+            )
+        if self._counters is not None:
+            await self._thread.call(self._counters.close)
+        self._thread.close()
+
+    def _trace(self, session_uid: str) -> Trace:
+        trace = self._running.get(session_uid) or self._kept.get(session_uid)
+        if trace is None:
+            raise admission.TraceNotFoundError("TraceNotFound", f"no trace of session {session_uid[:128]!r} is here")
+        trace.last_call = time.monotonic()
+        return trace
+
+    async def _report(self, trace: Trace) -> agent_pb2.Report:
+        async with trace.lock:
+            if trace.final is not None:
+                return trace.final
+            return await self._thread.call(trace.report, agent_pb2.END_REASON_UNSPECIFIED, self._clock_ns)
+
+    async def _end(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
+        async with trace.lock:
+            if trace.final is not None:
+                return trace.final
+            try:
+                trace.final = await self._thread.call(trace.report, reason, self._clock_ns)
+            except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
+                _log.exception("trace %s: no counts in its final report", trace.session_uid)
+                trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
+            trace.members.clear()
+        if trace.deadline is not None:
+            trace.deadline.cancel()
+        self._keep(trace)
+        trace.ended.set()
+        _log.info("trace %s ends: %s", trace.session_uid, agent_pb2.EndReason.Name(reason))
+        return trace.final
+
+    def _keep(self, trace: Trace) -> None:
+        self._running.pop(trace.session_uid, None)
+        if not self._running and self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+        self._kept[trace.session_uid] = trace
+        if len(self._kept) > self._limits.max_kept:
+            self._kept.popitem(last=False)
+        asyncio.get_running_loop().call_later(self._limits.keep_seconds, self._kept.pop, trace.session_uid, None)
+
+    async def _tick(self, counters: Counters) -> None:
+        """Read the counters each second while any trace runs (they are small in the kernel), and see to leases."""
+        while True:
+            await self._pass(_until_next(_TICK_SECONDS), counters)
+            try:
+                await self._thread.call(counters.refresh)
+            except Exception:  # noqa: BLE001 - whatever is wrong with the counts, leases must be seen to
+                _log.exception("cannot read the counters")
+            for trace in [each for each in self._running.values() if each.deadline and each.lease_is_over()]:
+                self._spawn(self._end(trace, agent_pb2.END_REASON_LEASE_EXPIRED))
+
+    async def _pass(self, seconds: float, counters: Counters) -> None:
+        """Wait; meanwhile views are read that fill faster, or whose processes end sooner."""
+        until, more = time.monotonic() + seconds, False
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _SOON_SECONDS if more else _HURRY_SECONDS))
+            more = False
+            if any(trace.views.ListFields() for trace in self._running.values()):
+                try:
+                    more = await self._thread.call(counters.hurry)
+                except Exception:  # noqa: BLE001 - the next refresh will say the same
+                    _log.exception("cannot read the views")
+
+    async def _keep_time(self, trace: Trace, grid: collector.Grid) -> None:
+        """Take a snapshot at each border of a timeline; those that a busy node has missed are not made up for."""
+        while not trace.ended.is_set():
+            border_ns = grid.next_border(time.monotonic_ns())
+            if border_ns is None:
+                return
+            if await _happens(trace.ended, (border_ns - time.monotonic_ns()) / 1e9):
+                return
+            async with trace.lock:
+                if trace.final is None:
+                    try:
+                        await self._thread.call(trace.note_time, border_ns)
+                    except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
+                        _log.exception("trace %s: no snapshot for its timeline", trace.session_uid)
+
+    def _spawn(self, work: Coroutine[object, object, _T]) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _until_next(period_seconds: float) -> float:
+    """Give the time to the next multiple of a period, so that all who wait for one wake together; never too short."""
+    rest = period_seconds - time.monotonic() % period_seconds
+    return rest if rest > period_seconds / 4 else rest + period_seconds
+
+
+async def _wait(event: asyncio.Event, interval_seconds: float) -> None:
+    await _happens(event, _until_next(interval_seconds))
+
+
+async def _happens(event: asyncio.Event, within_seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(within_seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

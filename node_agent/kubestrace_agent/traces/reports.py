@@ -1,0 +1,133 @@
+"""Builds the messages that tell what a trace counted. Pure; used by traces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kubestrace_agent.text import utf8
+from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kubestrace_agent.containers.resolver import Resolved
+    from kubestrace_agent.traces.delta import Since
+    from kubestrace_agent.traces.shared_counters import Counter
+    from kubestrace_agent.traces.unreturned import Unreturned
+    from kubestrace_agent.views.collectors import Collector
+    from kubestrace_agent.views.timeline.collector import Buckets
+
+_Phase = agent_pb2.ContainerState.Phase
+
+
+@dataclass(eq=False)
+class Member:
+    """One container of one trace: `counter` while it is counted, `settled` once nothing can be added."""
+
+    state: agent_pb2.ContainerState
+    counter: Counter | None = None
+    since: Since | None = None
+    gaps: list[agent_pb2.Gap] = field(default_factory=list)
+    settled: agent_pb2.ContainerReport | None = None
+    timeline: Buckets | None = None
+    collectors: list[Collector] = field(default_factory=list)
+    unreturned: Unreturned | None = None
+
+    def note_time(self) -> None:
+        """Put what the newest snapshot holds into the timeline, if one is kept."""
+        if self.timeline is not None and self.counter is not None and self.counter.counts is not None:
+            self.timeline.take(self.counter.counts)
+
+
+def failed(container: agent_pb2.Container, reason: str, message: str) -> Member:
+    """Give a container that cannot be traced."""
+    state = agent_pb2.ContainerState(container=container, phase=_Phase.PHASE_FAILED, reason=reason)
+    state.message = utf8(message)
+    return Member(state, settled=agent_pb2.ContainerReport(state=state))
+
+
+def tracing(container: agent_pb2.Container, found: Resolved, start_ns: int) -> agent_pb2.ContainerState:
+    """Give the state of a container that is counted since `start_ns`."""
+    return agent_pb2.ContainerState(
+        container=container,
+        phase=_Phase.PHASE_TRACING,
+        host_pid=found.host_pid,
+        pid=found.pid,
+        start_time_unix_nanoseconds=start_ns,
+    )
+
+
+def late(node: str, state: agent_pb2.ContainerState, found: Resolved, session_start_ns: int) -> list[agent_pb2.Gap]:
+    """Give the gap of a container that joined a session that ran already: its calls before that were not counted.
+
+    The gap begins when the container started, or when the session did if that was later (or the start is not known).
+    """
+    begin, end = max(found.start_time_unix_ns, session_start_ns), state.start_time_unix_nanoseconds
+    if begin >= end:
+        return []
+    since = "the container started" if begin == found.start_time_unix_ns else "the session began"
+    return [
+        agent_pb2.Gap(
+            node=node,
+            reason="ContainerStartedEarlier",
+            message=f"counting began {(end - begin) / 1e9:.3f} s after {since}",
+            start_time_unix_nanoseconds=begin,
+            end_time_unix_nanoseconds=end,
+            container=state.container,
+        )
+    ]
+
+
+def without_view(node: str, state: agent_pb2.ContainerState, reason: str, message: str) -> agent_pb2.Gap:
+    """Give the gap of a container of which a view cannot be had, although it is counted."""
+    return agent_pb2.Gap(
+        node=node,
+        reason=reason,
+        message=message,
+        start_time_unix_nanoseconds=state.start_time_unix_nanoseconds,
+        container=state.container,
+    )
+
+
+def container_report(member: Member) -> agent_pb2.ContainerReport:
+    """Give what was counted of a container so far; a container that has ended is settled by this."""
+    if member.settled is not None or member.counter is None:
+        return member.settled or agent_pb2.ContainerReport(state=member.state)
+    counter = member.counter
+    report = agent_pb2.ContainerReport()
+    if counter.counts is not None and member.since is not None:
+        counted = member.since.to(counter.counts)
+        report.syscalls.extend(counted.syscalls)
+        report.trust.CopyFrom(counted.trust)
+    if counter.counts is not None and member.unreturned is not None:
+        report.unreturned.extend(member.unreturned.calls(counter.counts))
+    for collector in member.collectors:
+        collector.write(report)
+    if member.timeline is not None:
+        member.note_time()
+        report.timeline.CopyFrom(member.timeline.message())
+    report.trust.gaps.extend(member.gaps)
+    if counter.ended_ns:
+        member.state.phase = _Phase.PHASE_ENDED
+        member.state.end_time_unix_nanoseconds = counter.ended_ns
+        member.settled, member.since, member.counter, member.collectors = report, None, None, []
+    report.state.CopyFrom(member.state)
+    return report
+
+
+def total_trust(parts: Iterable[agent_pb2.Trust], *, agent_cpu_millicores: int, skipped_calls: int) -> agent_pb2.Trust:
+    """Add up what is missing of the containers; a report's trust is this sum, gaps included, and what is the node's."""
+    total = agent_pb2.Trust(agent_cpu_millicores=agent_cpu_millicores, skipped_calls=skipped_calls)
+    for part in parts:
+        total.unmatched_calls += part.unmatched_calls
+        total.unreturned_calls += part.unreturned_calls
+        total.lost_calls += part.lost_calls
+        total.slow_calls_lost += part.slow_calls_lost
+        total.stacks_lost += part.stacks_lost
+        total.process_calls_lost += part.process_calls_lost
+        total.cpu_time_lost += part.cpu_time_lost
+        total.error_samples_lost += part.error_samples_lost
+        total.io_uring = total.io_uring or part.io_uring
+        total.gaps.extend(part.gaps)
+    return total

@@ -1,0 +1,112 @@
+"""The time budget of one container for one session, as the wire carries it. Pure."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from kubestrace_agent.kernel.counters.counts import NO_TIME, CpuParts, CpuTimes
+from kubestrace_agent.syscalls import name, waits
+from kubestrace_agent.traces.delta import is_wanted
+from kubestrace_agent.views.loss import Loss
+from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kubestrace_agent.syscalls import SyscallKey
+
+
+@dataclass(eq=False)
+class TimeBudget:
+    """Where the time of a container's threads goes: two readings of the kernel's view, the first of them the start."""
+
+    view: ClassVar[str] = "cpu_time"
+    unavailable: ClassVar[str] = "CpuTimeUnavailable"
+    wanted: ClassVar[bool] = True
+
+    # As Selection.keys(): None is everything.
+    syscalls: frozenset[SyscallKey] | None
+    architecture: str = field(default_factory=platform.machine)
+    start: CpuTimes | None = None
+    now: CpuTimes | None = None
+    loss: Loss = field(default_factory=Loss)
+
+    def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
+        """Begin with what is told next."""
+        self.loss.begin(lost)
+
+    @staticmethod
+    def union(wanted: Sequence[bool]) -> bool:
+        """What serves several sessions: the same."""
+        return any(wanted)
+
+    def take(self, told: CpuTimes | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
+        """Take the newest reading."""
+        self.loss.now = lost
+        if told is not None:
+            self.start = self.start or told
+            self.now = told
+
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Put the budget into a report, and what calls used into its counts."""
+        if self.start is None or self.now is None:
+            return
+        report.trust.cpu_time_lost = self.loss.own
+        report.time_budget.CopyFrom(self.message())
+        grown = _grown(self.start.ended, self.now.ended)
+        ended = {(*self._named(key), waits(key)): parts for key, parts in grown.items()}
+        for counts in report.syscalls:
+            parts = ended.get((counts.name, counts.abi, counts.wait), NO_TIME)
+            counts.cpu_nanoseconds, counts.runnable_nanoseconds, counts.asleep_nanoseconds = parts
+
+    def message(self) -> agent_pb2.TimeBudget:
+        """Everything since the start."""
+        start, now = self.start or CpuTimes(), self.now or CpuTimes()
+        user = now.user.minus(start.user)
+        calls = _grown(_all_calls(start), _all_calls(now))
+        counted = {key: parts for key, parts in calls.items() if is_wanted(key, self.syscalls)}
+        uncounted = _sum([now.other.minus(start.other), *(calls[key] for key in calls.keys() - counted.keys())])
+        all_parts = _sum([user, uncounted, *counted.values()])
+        thread_ns = now.thread_ns - start.thread_ns
+        return agent_pb2.TimeBudget(
+            thread_nanoseconds=thread_ns,
+            wall_nanoseconds=now.time_ns - start.time_ns,
+            user_nanoseconds=user.on_ns,
+            runnable_nanoseconds=all_parts.runnable_ns,
+            blocked_nanoseconds=user.asleep_ns,
+            uncounted_kernel_nanoseconds=uncounted.on_ns,
+            uncounted_waiting_nanoseconds=uncounted.asleep_ns,
+            other_nanoseconds=thread_ns - all_parts.all_ns,
+            calls=[self._call(key, parts) for key, parts in counted.items() if parts.on_ns or parts.asleep_ns],
+        )
+
+    def _named(self, key: SyscallKey) -> tuple[str, str]:
+        return name(key), "" if key.abi == self.architecture else key.abi
+
+    def _call(self, key: SyscallKey, parts: CpuParts) -> agent_pb2.CallTime:
+        called, abi = self._named(key)
+        return agent_pb2.CallTime(
+            name=called, abi=abi, kernel_nanoseconds=parts.on_ns, waiting_nanoseconds=parts.asleep_ns
+        )
+
+
+def _sum(parts: Iterable[CpuParts]) -> CpuParts:
+    total = NO_TIME
+    for each in parts:
+        total = total.plus(each)
+    return total
+
+
+def _all_calls(times: CpuTimes) -> dict[SyscallKey, CpuParts]:
+    """Those that have ended and those under way, whether they waited or worked."""
+    total: dict[SyscallKey, CpuParts] = {}
+    for waited, parts in (*times.ended.items(), *times.under_way.items()):
+        key = waited._replace(waited=False)
+        total[key] = total.get(key, NO_TIME).plus(parts)
+    return total
+
+
+def _grown(then: Mapping[SyscallKey, CpuParts], now: Mapping[SyscallKey, CpuParts]) -> dict[SyscallKey, CpuParts]:
+    return {key: parts.minus(then.get(key, NO_TIME)) for key, parts in now.items()}

@@ -1,0 +1,236 @@
+"""The view of CPU time: which slots ask for it, and where the time of their threads went.
+
+Owned by tracer. Threads carry what they have used (struct cpu_clock); an iterator tells all of them as they stand, and
+accounts by row hold the calls that have ended. These are read after it: what a thread adds to them once it has been
+told is noted apart while the reading goes on, and subtracted.
+"""
+
+import struct
+import time
+from collections.abc import Iterable, Sequence
+
+from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.counters.counts import CpuParts, CpuTimes
+from kubestrace_agent.kernel.loader.programs import Programs
+from kubestrace_agent.kernel.maps import layout
+from kubestrace_agent.syscalls import SyscallKey
+
+# struct cpu_gone: thread_ns, and the parts of user and other.
+_GONE = struct.Struct("=Q3Q3Q")
+# struct cpu_slot: generation, begin_ns, lost; then what is gone, and what of that is late.
+_SLOT = struct.Struct("=I4xQQ")
+_SLOT_BYTES = _SLOT.size + 2 * _GONE.size
+# struct cpu_open: generation, row, thread_ns, and the parts of user, other and the call.
+_OPEN = struct.Struct("=IIQ3Q3Q3Q")
+_KEY = struct.Struct("=II")
+_PARTS = struct.Struct("=3Q")
+_WALK = struct.Struct("=QII")
+# The switches first: who enters a call has then been seen.
+_HOOKS = ("on_cpu_switch", "on_cpu_end", "on_cpu_exit", "on_cpu_enter")
+_WALKER = "walk_clocks"
+_32_BITS = 0xFFFFFFFF
+_READINGS = 3
+# Of all time.
+_LITTLE = 0.002
+# Of a walk's number, as it stands in keys above the row.
+_ROW_BITS = 16
+
+
+class CpuTime:
+    """The View: True is what a slot may want, what is read are CpuTimes."""
+
+    def __init__(self, programs: Programs, abis: Sequence[str]) -> None:
+        self._programs = programs
+        self._abis = abis
+        # slot -> generation.
+        self._wanting: dict[int, int] = {}
+        # Mapped at the first use.
+        self._slots = memoryview(b"")
+        self._walk_words = memoryview(b"")
+        self._heads = memoryview(b"")
+        self._config = memoryview(b"")
+
+    def want(self, slot: int, generation: int, wanted: bool) -> None:
+        """Follow a slot's threads from now on. Raises UnsupportedKernelError where that cannot be."""
+        if not wanted or slot in self._wanting:
+            return
+        for program in (*_HOOKS, _WALKER):
+            self._programs.need(program)
+        self._open()
+        at = slot * _SLOT_BYTES
+        self._slots[at : at + _SLOT_BYTES] = _SLOT.pack(0, time.monotonic_ns(), 0) + bytes(2 * _GONE.size)
+        self._slots[at : at + 4] = generation.to_bytes(4, "little")
+        try:
+            self._attach()
+            # Our CPU's next switch is one that the programs see.
+            time.sleep(1e-6)
+            if self._walk() is None:
+                self._programs.need(_WALKER)
+        except BaseException:
+            self._forget(slot, generation)
+            raise
+        self._wanting[slot] = generation
+
+    def forget(self, slot: int) -> None:
+        """Follow a slot no more; the last one's end detaches the programs. Twice is fine."""
+        generation = self._wanting.pop(slot, None)
+        if generation is not None:
+            self._forget(slot, generation)
+
+    def _forget(self, slot: int, generation: int) -> None:
+        self._slots[slot * _SLOT_BYTES : slot * _SLOT_BYTES + 4] = bytes(4)
+        if not self._wanting:
+            self._detach()
+        self._walk(forget=generation)
+        accounts = self._programs.maps.fd("cpu_accounts")
+        for key in list(bpf_syscall.keys(accounts, _KEY.size)):
+            if _KEY.unpack(key)[0] not in self._wanting.values():
+                bpf_syscall.delete(accounts, key)
+
+    def _attach(self) -> None:
+        self._programs.attach(_HOOKS)
+        self._config[layout.CONFIG_EACH_CALL] = 1
+
+    def _detach(self) -> None:
+        self._config[layout.CONFIG_EACH_CALL] = 0
+        self._programs.detach(_HOOKS)
+
+    def lost(self, slot: int) -> int:
+        """How many calls and threads had no room since the slot asked: they are among the others."""
+        if slot not in self._wanting:
+            return 0
+        lost: int = _SLOT.unpack_from(self._slots, slot * _SLOT_BYTES)[2]
+        return lost
+
+    def read(self) -> dict[int, CpuTimes]:
+        """The time of all threads until now, by slot; nothing where this kernel does not run the iterator.
+
+        Between its last call and its end a thread is not to be found: where more than a little lacks, once more.
+        """
+        best: dict[int, CpuTimes] = {}
+        for _ in range(_READINGS):
+            for slot, times in self._reading().items():
+                if slot not in best or abs(times.missing_ns) < abs(best[slot].missing_ns):
+                    best[slot] = times
+            if all(abs(times.missing_ns) <= _LITTLE * times.thread_ns for times in best.values()):
+                break
+        return best
+
+    def _reading(self) -> dict[int, CpuTimes]:
+        if not self._wanting:
+            return {}
+        told = self._walk()
+        if told is None:
+            return {}
+        living: dict[int, list[tuple[int, ...]]] = {}
+        for generation, *clock in _OPEN.iter_unpack(told):
+            living.setdefault(generation, []).append(tuple(clock))
+        gone = {slot: self._gone(slot) for slot in self._wanting}
+        ended = self._accounts()
+        self._number += 1
+        return {
+            slot: self._times(gone[slot], living.get(generation, []), ended.get(generation, {}), generation)
+            for slot, generation in self._wanting.items()
+        }
+
+    def _gone(self, slot: int) -> list[int]:
+        """Thread_ns and the parts of user and other of threads that had gone before the walk came to them."""
+        at = slot * _SLOT_BYTES + _SLOT.size
+        every, late = (_GONE.unpack_from(self._slots, at + n * _GONE.size) for n in range(2))
+        return [all_of_it - told for all_of_it, told in zip(every, late, strict=True)]
+
+    def _times(
+        self,
+        gone: list[int],
+        living: Iterable[tuple[int, ...]],
+        ended: dict[int, CpuParts],
+        generation: int,
+    ) -> CpuTimes:
+        thread_ns, *parts = gone
+        user, other = CpuParts(*parts[:3]), CpuParts(*parts[3:])
+        under_way: dict[int, CpuParts] = {}
+        for row, life_ns, *parts in living:
+            thread_ns += life_ns
+            user = user.plus(CpuParts(*parts[:3]))
+            other = other.plus(CpuParts(*parts[3:6]))
+            if row:
+                under_way[row] = under_way.get(row, CpuParts()).plus(CpuParts(*parts[6:]))
+        calls = self._by_call(ended, generation), self._by_call(under_way, generation)
+        return CpuTimes(time.monotonic_ns(), thread_ns, user, other, *calls)
+
+    def _by_call(self, rows: dict[int, CpuParts], generation: int) -> dict[SyscallKey, CpuParts]:
+        found = {}
+        for row, parts in rows.items():
+            owner, _, _, abi, number = layout.HEAD.unpack_from(self._heads, row * layout.HEAD.size)
+            if owner == generation:
+                found[layout.syscall_key(self._abis, abi, number)] = parts
+        return found
+
+    def _accounts(self) -> dict[int, dict[int, CpuParts]]:
+        """By generation and row; what came too late for this walk is taken out, and that of earlier ones away."""
+        maps = self._programs.maps
+        found: dict[int, dict[int, CpuParts]] = {}
+        late: list[tuple[int, int, CpuParts]] = []
+        for key, values in list(bpf_syscall.lookup_all(maps.fd("cpu_accounts"), _KEY.size, _PARTS.size * maps.cpus)):
+            generation, row = _KEY.unpack(key)
+            parts = CpuParts(*map(sum, zip(*_PARTS.iter_unpack(values), strict=True)))
+            walk, row = divmod(row, 1 << _ROW_BITS)
+            if not walk:
+                found.setdefault(generation, {})[row] = parts
+            elif walk == self._number % (1 << _ROW_BITS):
+                late.append((generation, row, parts))
+            else:
+                bpf_syscall.delete(maps.fd("cpu_accounts"), key)
+        for generation, row, parts in late:
+            rows = found.setdefault(generation, {})
+            rows[row] = rows.get(row, CpuParts()).minus(parts)
+        return found
+
+    @property
+    def _number(self) -> int:
+        """Of the walk that goes on, if it is odd."""
+        number: int = _WALK.unpack_from(self._walk_words)[2]
+        return number
+
+    @_number.setter
+    def _number(self, number: int) -> None:
+        last, forget, _ = _WALK.unpack_from(self._walk_words)
+        _WALK.pack_into(self._walk_words, 0, last, forget, number & _32_BITS)
+
+    def _walk(self, *, forget: int = 0) -> bytes | None:
+        """Run the iterator: struct cpu_open of all clocks; None where this kernel does not run it.
+
+        Without `forget`, which takes clocks away, the walk goes on until the caller has read what is beside it.
+        """
+        last, now = _WALK.unpack_from(self._walk_words)[0], time.monotonic_ns()
+        if not forget:
+            for slot in self._wanting:
+                at = (slot + 1) * _SLOT_BYTES - _GONE.size
+                self._slots[at : at + _GONE.size] = bytes(_GONE.size)
+            self._number = self._number + 1 | 1
+        _WALK.pack_into(self._walk_words, 0, last, forget, self._number)
+        told = self._programs.walk(_WALKER)
+        _WALK.pack_into(self._walk_words, 0, last if forget else now, 0, self._number)
+        return told
+
+    def _open(self) -> None:
+        if self._slots:
+            return
+        maps = self._programs.maps
+        maps.check_size("cpu_slots", _SLOT_BYTES)
+        maps.check_size("cpu_accounts", _PARTS.size)
+        maps.check_size("cpu_walk", _WALK.size)
+        self._slots = maps.view("cpu_slots", "B")
+        self._walk_words = maps.view("cpu_walk", "B")
+        self._heads = maps.view("heads", "B")
+        self._config = maps.view("config", "I")
+
+    @property
+    def pressing(self) -> bool:
+        """Never: nothing of it fills."""
+        return False
+
+    def close(self) -> None:
+        """Give the memory back."""
+        for shared in (self._slots, self._walk_words, self._heads, self._config):
+            shared.release()

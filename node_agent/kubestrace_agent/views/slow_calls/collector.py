@@ -1,0 +1,194 @@
+"""Slow calls as the wire carries them: decoded from what the kernel told, and the slowest of them kept. Pure.
+
+Everything that a container controls (paths, names of threads, addresses) is made safe to print here.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import platform
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from kubestrace_agent.kernel.counters.counts import Floors
+from kubestrace_agent.syscalls import errno_name, name
+from kubestrace_agent.text import safe
+from kubestrace_agent.traces.delta import is_wanted
+from kubestrace_agent.views.call_arguments import described
+from kubestrace_agent.views.loss import Loss
+from kubestrace_agent.views.slow_calls import stacks
+from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kubestrace_agent.kernel.counters.counts import CodeMapping, RawCall
+    from kubestrace_agent.symbols.names import Names, Question
+    from kubestrace_agent.syscalls import SyscallKey
+
+MIN_THRESHOLD_NS = 1_000_000
+MAX_THRESHOLD_NS = 60_000_000_000
+MAX_LIMIT = 200
+# Characters of a thread's name: the kernel's has 15 bytes.
+_MAX_NAME = 64
+# Whose mappings are remembered, of one container.
+_MAX_PROCESSES = 64
+# Linux include/linux/errno.h: not seen by programs, who get EINTR or make the call again.
+_RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART_RESTARTBLOCK"}
+_MAX_ERRNO = 4095
+
+
+@dataclass(eq=False, slots=True)
+class _Held:
+    """A call that is kept; what is said of it is made when a report needs it first, as many are replaced before."""
+
+    call: RawCall
+    unix_minus_monotonic_ns: int
+    stacks: stacks.Told | None = None
+    message: agent_pb2.SlowCall | None = None
+
+
+@dataclass(eq=False)
+class Slowest:
+    """The slowest calls of one container for one session: of calls that work and of calls that wait, `limit` each."""
+
+    view: ClassVar[str] = "slow_calls"
+    unavailable: ClassVar[str] = "SlowCallsUnavailable"
+
+    threshold_ns: int
+    limit: int
+    # As Selection.keys(): None is everything.
+    syscalls: frozenset[SyscallKey] | None
+    # Who names the frames of stacks; None where they are not asked for.
+    names: Names | None = None
+    # When it began, CLOCK_MONOTONIC: what ended before is another session's.
+    since_ns: int = 0
+    # Calls that found no room.
+    _loss: Loss = field(default_factory=Loss)
+    # Heaps of (length, number, call), the shortest first; the number keeps calls from being compared.
+    _kept: tuple[list[_Kept], list[_Kept]] = field(default_factory=lambda: ([], []))
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    # What processes had mapped when it was asked last.
+    _mapped: dict[int, Sequence[CodeMapping]] = field(default_factory=dict)
+    # Stands for this in the memory of names.
+    _owner: object = field(default_factory=object)
+
+    def begin(self, monotonic_ns: int, lost: int) -> None:
+        """Take nothing that ended before."""
+        self.since_ns = monotonic_ns
+        self._loss.begin(lost)
+
+    def take(self, told: Iterable[RawCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
+        """Keep those that are among the slowest."""
+        self._loss.now = lost
+        for call in told or ():
+            kept = self._kept[call.waits]
+            if call.length_ns < self.threshold_ns or call.start_ns + call.length_ns < self.since_ns:
+                continue
+            if not is_wanted(call.key, self.syscalls):
+                continue
+            if len(kept) >= self.limit and call.length_ns <= kept[0][0]:
+                continue
+            entry = call.length_ns, next(self._numbers), _Held(call, unix_minus_monotonic_ns)
+            if len(kept) < self.limit:
+                heapq.heappush(kept, entry)
+            else:
+                heapq.heapreplace(kept, entry)
+        if self.names is not None:
+            self._take_stacks(self.names)
+
+    def _take_stacks(self, names: Names) -> None:
+        """Ask what the processes of new calls have mapped, while they live; then what they had at an earlier call."""
+        if len(self._mapped) > _MAX_PROCESSES:
+            self._mapped.clear()
+        mappings: dict[int, Sequence[CodeMapping]] = {}
+        new: list[Question] = []
+        for kept in self._kept:
+            for _, _, held in kept:
+                raw = held.call.stack
+                if raw is not None and held.stacks is None:
+                    pid = held.call.pid
+                    if pid not in mappings:
+                        mappings[pid] = self._mapped[pid] = raw.code.mappings(pid) or self._mapped.get(pid, ())
+                    held.stacks = stacks.Told(self._owner, held.call, raw, mappings[pid])
+                    new.append(held.stacks.question)
+        names.ask(new)
+
+    @property
+    def lost(self) -> int:
+        """Calls that might have been among the slowest, for which there was no room."""
+        return self._loss.own
+
+    @property
+    def wanted(self) -> Floors:
+        """What is still worth telling: nothing that is shorter than what is kept, once that is enough."""
+        working, waiting = (kept[0][0] + 1 if len(kept) >= self.limit else self.threshold_ns for kept in self._kept)
+        # Where others count calls that are not wanted here, those may be the slowest.
+        return Floors(working, waiting, self.limit if self.syscalls is None else 0)
+
+    @staticmethod
+    def union(wanted: Sequence[Floors]) -> Floors:
+        """What any of some sessions wants told."""
+        most = max(each.most for each in wanted) if all(each.most for each in wanted) else 0
+        return Floors(min(each.working_ns for each in wanted), min(each.waiting_ns for each in wanted), most)
+
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Put the slowest into a report."""
+        report.slow_calls.extend(self.calls())
+        report.trust.slow_calls_lost = self.lost
+
+    def calls(self) -> list[agent_pb2.SlowCall]:
+        """The slowest: calls that work first, as waiting is what the others are for."""
+        ordered = (held for kept in self._kept for *_, held in sorted(kept, key=lambda each: (-each[0], each[1])))
+        shown = list(itertools.islice(ordered, self.limit))
+        if self.names is not None:
+            questions = [held.stacks.question for held in shown if held.stacks]
+            self.names.ask(questions)
+            self.names.wait(questions)
+        return [_said(held) for held in shown]
+
+
+_Kept = tuple[int, int, _Held]
+
+
+def _said(held: _Held) -> agent_pb2.SlowCall:
+    if held.message is None:
+        held.message = message(held.call, held.unix_minus_monotonic_ns)
+    if held.stacks is not None:
+        held.message.kernel_stack[:] = held.stacks.kernel
+        held.message.user_stack[:] = held.stacks.user()
+        if held.stacks.question.done.is_set():
+            # What it was made of is much, and holds words of the program's stack.
+            held.stacks, held.call = None, replace(held.call, stack=None)
+    return held.message
+
+
+def names(call: RawCall) -> tuple[str, str]:
+    """Thread and process, safe to print."""
+    return safe(call.thread, _MAX_NAME), safe(call.process, _MAX_NAME)
+
+
+def message(call: RawCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:
+    """One call as the wire carries it."""
+    failed = -_MAX_ERRNO <= call.result < 0
+    abi = "" if call.key.abi == platform.machine() else call.key.abi
+    thread, process = names(call)
+    return agent_pb2.SlowCall(
+        name=name(call.key),
+        abi=abi,
+        wait=call.waits,
+        start_time_unix_nanoseconds=call.start_ns + unix_minus_monotonic_ns,
+        nanoseconds=call.length_ns,
+        result=0 if failed else call.result,
+        errno=(_RESTARTS.get(-call.result) or errno_name(-call.result)) if failed else "",
+        arguments=described(call),
+        tid=call.inner_tid,
+        pid=call.inner_pid,
+        host_tid=call.tid,
+        host_pid=call.pid,
+        thread=thread,
+        process=process,
+        cpu_nanoseconds=call.on_ns,
+        runnable_nanoseconds=call.runnable_ns,
+    )

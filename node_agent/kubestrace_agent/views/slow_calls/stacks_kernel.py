@@ -1,0 +1,156 @@
+"""Stacks of slow calls: which slots ask for them, what the kernel took, and what it calls its own addresses.
+
+The stacks come by the ring of slow calls, each before its call. What they mean is asked of the kernel by two iterators,
+so that it needs no capability beside those for BPF: /proc tells other processes' mappings to those alone who may trace
+them, and the kernel's symbols to those with CAP_SYSLOG.
+"""
+
+import struct
+from collections.abc import Iterable, Mapping
+
+from kubestrace_agent.kernel.counters.counts import CodeMapping, RawStack, UserFrame
+from kubestrace_agent.kernel.loader.programs import Programs
+from kubestrace_agent.kernel.maps import layout
+
+IS_STACK = 1 << 63
+# struct slow_stack without its files: end_ns, waited_ns, tid, generation, the bytes of each part, words; then
+# addresses of the kernel and of the user, stack_pointer, frame_pointer, and the words at the top of the user's stack.
+_RECORD = struct.Struct("=QQIIiiiI24Q32Q2Q256Q")
+# Of these items, behind the first eight.
+_USER, _POINTERS, _WORDS = 24, 24 + 32, 24 + 32 + 2
+# struct user_frame: status, build_id, offset. And a status that says that both are there.
+_FILE = struct.Struct("=i20sQ")
+_HAS_BUILD_ID = 1
+# With all files, and the ring's own words.
+RECORD_BYTES = _RECORD.size + 32 * _FILE.size + 16
+# struct stack_question: pid, count, addresses.
+_QUESTION = struct.Struct("=II")
+_SYMBOLS = 64
+# struct code_mapping: start, end, offset_pages, path.
+_MAPPING = struct.Struct("=QQQ256s")
+# A process with more pieces of code than this compiles them itself.
+_MOST_MAPPING_BYTES = 512 * _MAPPING.size
+_MOST_NAME_BYTES = 1 << 16
+_MOST_NAMES = 8192
+_PROGRAMS = ("on_slow_stack", "on_stack_enter", "on_stack_switch")
+_NAMES, _MAPPINGS = "bpf_iter__bpf_map", "bpf_iter__task_vma"
+
+
+class SlowStacks:
+    """The View: a slot wants them or not; they are read with the slow calls. Asked for behind those of the slot."""
+
+    def __init__(self, programs: Programs, page_bytes: int) -> None:
+        self._programs = programs
+        self._page_bytes = page_bytes
+        # Slot -> what was lost there before it was asked for.
+        self._lost_before: dict[int, int] = {}
+        # Mapped at the first use.
+        self._slots = memoryview(b"")
+        self._question = memoryview(b"")
+        self._names: dict[int, str] = {}
+
+    def want(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - as View has it
+        """Take the stacks of a slot's calls. Raises UnsupportedKernelError where that cannot be."""
+        if slot in self._lost_before:
+            return
+        for program in (*_PROGRAMS, _NAMES, _MAPPINGS):
+            self._programs.need(program)
+        maps = self._programs.maps
+        self._slots = self._slots or maps.view("slow_slots", "Q")
+        self._question = self._question or maps.view("stack_questions", "Q")
+        self._lost_before[slot] = self._slots[_at(slot) + 1]
+        self._slots[_at(slot)] = 1
+        self._programs.attach(_PROGRAMS)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Have the programs look at every traced task's next call: those that were there have no storage yet."""
+        with self._programs.maps.view("config", "I") as config:
+            config[layout.CONFIG_FOLLOWED] = (config[layout.CONFIG_FOLLOWED] + 1) & 0xFFFFFFFF
+
+    def forget(self, slot: int) -> None:
+        """Take no stacks of a slot any more. Twice is fine."""
+        if self._lost_before.pop(slot, None) is None:
+            return
+        self._slots[_at(slot)] = 0
+        if not self._lost_before:
+            self._programs.detach(_PROGRAMS)
+
+    def read(self) -> Mapping[int, None]:
+        """Nothing: SlowCalls reads them."""
+        return {}
+
+    @property
+    def asked(self) -> bool:
+        """Whether any slot wants them."""
+        return bool(self._lost_before)
+
+    @property
+    def pressing(self) -> bool:
+        """Never: SlowCalls says that."""
+        return False
+
+    def lost(self, slot: int) -> int:
+        """Count the stacks that were not taken since the slot asked, although their calls may have been told."""
+        return self._slots[_at(slot) + 1] - self._lost_before[slot] if slot in self._lost_before else 0
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._slots.release()
+        self._question.release()
+
+    def parsed(self, record: bytes) -> tuple[tuple[int, int], RawStack]:
+        """A record of the ring: the thread and the end of its call, and the stack."""
+        end, waited, tid, _, kernel_bytes, user_bytes, file_bytes, count, *words = _RECORD.unpack_from(record)
+        kernel = tuple(words[: max(0, kernel_bytes) // 8])
+        user = words[_USER : _USER + max(0, user_bytes) // 8]
+        files = _FILE.iter_unpack(record[_RECORD.size : _RECORD.size + max(0, file_bytes)])
+        frames = [
+            UserFrame(address, build_id if status == _HAS_BUILD_ID else b"", offset if status == _HAS_BUILD_ID else 0)
+            for address, (status, build_id, offset) in zip(user, files, strict=False)
+        ]
+        frames += [UserFrame(address) for address in user[len(frames) :]]
+        stack = RawStack(
+            kernel=kernel if kernel_bytes >= 0 else None,
+            waited_ns=waited,
+            user=tuple(frames),
+            stack_pointer=words[_POINTERS],
+            frame_pointer=words[_POINTERS + 1],
+            words=tuple(words[_WORDS : _WORDS + count]),
+            code=self,
+        )
+        return (tid, end & ~IS_STACK), stack
+
+    def kernel_names(self, addresses: Iterable[int]) -> list[str]:
+        """What the kernel calls these addresses of its own: "name" or "name [module]"; "" where it has none."""
+        addresses = list(addresses)
+        new = [address for address in dict.fromkeys(addresses) if address not in self._names]
+        if len(self._names) + len(new) > _MOST_NAMES:
+            self._names, new = {}, list(dict.fromkeys(addresses))
+        for at in range(0, len(new), _SYMBOLS):
+            self._ask_names(new[at : at + _SYMBOLS])
+        return [self._names.get(address, "") for address in addresses]
+
+    def _ask_names(self, addresses: list[int]) -> None:
+        self._question[0] = int.from_bytes(_QUESTION.pack(0, len(addresses)), "little")
+        for at, address in enumerate(addresses):
+            self._question[1 + at] = address
+        lines = self._programs.iterate(_NAMES, most=_MOST_NAME_BYTES).decode("ascii", "replace").splitlines()
+        for address, line in zip(addresses, lines, strict=False):
+            # An address without a name is told as a number, which is nobody's business.
+            self._names[address] = "" if line.startswith("0x") else line
+
+    def mappings(self, pid: int) -> list[CodeMapping]:
+        """What code a process of the host has mapped now; nothing if it has ended."""
+        self._question[0] = int.from_bytes(_QUESTION.pack(pid, 0), "little")
+        told = self._programs.iterate(_MAPPINGS, tid=pid, most=_MOST_MAPPING_BYTES)
+        told = told[: len(told) // _MAPPING.size * _MAPPING.size]
+        return [
+            CodeMapping(start, end, pages * self._page_bytes, path.partition(b"\0")[0])
+            for start, end, pages, path in _MAPPING.iter_unpack(told)
+        ]
+
+
+def _at(slot: int) -> int:
+    """Where struct slow_slot has `stacks`, in words; stacks_lost stands behind it."""
+    return 8 * slot + 6

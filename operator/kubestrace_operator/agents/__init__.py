@@ -1,0 +1,1 @@
+"""The node agents: where they are, and the gRPC client."""

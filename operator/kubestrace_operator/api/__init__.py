@@ -1,0 +1,1 @@
+"""The TraceSession resource: its spec and its conditions."""

@@ -1,0 +1,284 @@
+"""What a person asked for: the spec of a TraceSession, parsed and checked.
+
+The CRD's schema refuses most of what is refused here, but a session may be older than the schema, and local mode reads
+files that no API server has seen. Which syscall names exist only the agents know: patterns are checked there.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubestrace_operator.api import fields
+
+DEFAULT_DURATION_SECONDS = 30
+MAX_DURATION_SECONDS = 3600
+DEFAULT_MAX_PODS = 20
+MAX_MAX_PODS = 500
+DEFAULT_BUCKETS = 60
+MAX_BUCKETS = 240
+# The agents refuse shorter buckets: 100 ms.
+MAX_BUCKETS_PER_SECOND = 10
+WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
+DEFAULT_THRESHOLD_MILLISECONDS = 10
+MAX_THRESHOLD_MILLISECONDS = 60_000
+DEFAULT_SLOW_CALLS = 50
+MAX_SLOW_CALLS = 200
+DEFAULT_ERROR_SAMPLES = 3
+MAX_ERROR_SAMPLES = 10
+DEFAULT_PROCESSES = 20
+MAX_PROCESSES = 100
+OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+# As the API server has them. Names go into paths and queries: nothing else may be in them.
+NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+DNS_LABEL = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_LABEL = r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+LABEL_VALUE = re.compile(rf"({_LABEL})?")
+LABEL_NAME = re.compile(_LABEL)
+
+
+class InvalidSpecError(ValueError):
+    """A spec that cannot be served; `problems` holds one sentence for each thing that is wrong with it."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One line of a selector's matchExpressions."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A label selector; an empty one selects every pod of the namespace."""
+
+    match_labels: tuple[tuple[str, str], ...] = ()
+    match_expressions: tuple[Requirement, ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether an object with these labels is selected."""
+        return all(labels.get(key) == value for key, value in self.match_labels) and all(
+            _meets(labels, requirement) for requirement in self.match_expressions
+        )
+
+    def query(self) -> str:
+        """Return the selector as the API server's labelSelector parameter takes it."""
+        terms = [f"{key}={value}" for key, value in self.match_labels]
+        return ",".join(terms + [_term(requirement) for requirement in self.match_expressions])
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A workload in the session's namespace."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which pods and containers to trace; exactly one of `pod_name`, `selector` and `workload` is set."""
+
+    pod_name: str | None = None
+    selector: Selector | None = None
+    workload: Workload | None = None
+    # Empty: every container.
+    containers: tuple[str, ...] = ()
+    max_pods: int = DEFAULT_MAX_PODS
+
+
+@dataclass(frozen=True)
+class SlowCalls:
+    """The view of slow calls: which are candidates, and how many of them are shown."""
+
+    threshold_milliseconds: int = DEFAULT_THRESHOLD_MILLISECONDS
+    limit: int = DEFAULT_SLOW_CALLS
+    # Whether each is shown with its stacks.
+    stacks: bool = False
+
+
+@dataclass(frozen=True)
+class Views:
+    """What is collected beyond the summary; None: this view is off."""
+
+    # Buckets of the session's duration.
+    timeline: int | None = None
+    slow_calls: SlowCalls | None = None
+    # How many processes are shown.
+    processes: int | None = None
+    # How many samples of each system call and errno.
+    errors: int | None = None
+    cpu_time: bool = False
+
+
+NO_VIEWS = Views()
+
+
+@dataclass(frozen=True)
+class TraceSpec:
+    """A checked spec; `target` is None only where the caller said that it may be missing."""
+
+    target: Target | None
+    duration_seconds: int = DEFAULT_DURATION_SECONDS
+    syscalls: tuple[str, ...] = ()
+    cancel: bool = False
+    views: Views = NO_VIEWS
+
+
+def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> TraceSpec:
+    """Return the checked spec. Raises InvalidSpecError with every problem that there is.
+
+    Local mode names its target on the command line, so a target may be missing there (`target_required=False`).
+    """
+    top = fields.Fields(spec, "spec", ["target", "durationSeconds", "syscalls", "cancel", "views"])
+    target = _target(top, required=target_required)
+    duration_seconds = top.integer("durationSeconds", DEFAULT_DURATION_SECONDS, 1, MAX_DURATION_SECONDS)
+    parsed = TraceSpec(
+        target=target,
+        duration_seconds=duration_seconds,
+        syscalls=top.strings("syscalls"),
+        cancel=top.boolean("cancel"),
+        views=_views(
+            top.nested("views", ["timeline", "slowCalls", "processes", "errors", "cpuTime"]), duration_seconds
+        ),
+    )
+    if top.problems:
+        raise InvalidSpecError(tuple(top.problems))
+    return parsed
+
+
+def parse_selector(selector: Mapping[str, Any] | None) -> Selector:
+    """Return a workload's own spec.selector. Raises InvalidSpecError."""
+    top = fields.Fields({"selector": selector}, "spec", ["selector"])
+    parsed = _selector(top)
+    if top.problems:
+        raise InvalidSpecError(tuple(top.problems))
+    return parsed
+
+
+def _target(top: fields.Fields, *, required: bool) -> Target | None:
+    if not top.has("target"):
+        if required:
+            top.problem("target", "is missing: name a podName, a selector or a workload")
+        return None
+    target = top.nested("target", ["podName", "selector", "workload", "containers", "maxPods"])
+    given = [name for name in ("podName", "selector", "workload") if target.has(name)]
+    if len(given) != 1:
+        found = f"{' and '.join(given)} are given" if given else "none is given"
+        top.problem("target", f"needs exactly one of podName, selector and workload; {found}")
+    return Target(
+        pod_name=target.named("podName", NAME, "name of a pod") if target.has("podName") else None,
+        selector=_selector(target) if target.has("selector") else None,
+        workload=_workload(target) if target.has("workload") else None,
+        containers=_containers(target),
+        max_pods=target.integer("maxPods", DEFAULT_MAX_PODS, 1, MAX_MAX_PODS),
+    )
+
+
+def _workload(target: fields.Fields) -> Workload:
+    workload = target.nested("workload", ["kind", "name"])
+    return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.named("name", NAME, "name of a workload"))
+
+
+def _views(views: fields.Fields, duration_seconds: int) -> Views:
+    return Views(
+        timeline=_timeline(views, duration_seconds) if views.has("timeline") else None,
+        slow_calls=_slow_calls(views) if views.has("slowCalls") else None,
+        processes=_processes(views) if views.has("processes") else None,
+        errors=_errors(views) if views.has("errors") else None,
+        cpu_time=views.switch("cpuTime"),
+    )
+
+
+def _slow_calls(views: fields.Fields) -> SlowCalls:
+    slow = views.nested("slowCalls", ["thresholdMilliseconds", "limit", "stacks"])
+    threshold = slow.integer("thresholdMilliseconds", DEFAULT_THRESHOLD_MILLISECONDS, 1, MAX_THRESHOLD_MILLISECONDS)
+    limit = slow.integer("limit", DEFAULT_SLOW_CALLS, 1, MAX_SLOW_CALLS)
+    return SlowCalls(threshold, limit, stacks=slow.boolean("stacks"))
+
+
+def _errors(views: fields.Fields) -> int:
+    return views.nested("errors", ["samples"]).integer("samples", DEFAULT_ERROR_SAMPLES, 1, MAX_ERROR_SAMPLES)
+
+
+def _processes(views: fields.Fields) -> int:
+    return views.nested("processes", ["top"]).integer("top", DEFAULT_PROCESSES, 1, MAX_PROCESSES)
+
+
+def _timeline(views: fields.Fields, duration_seconds: int) -> int:
+    """Return the buckets; where none are said there are 60, or as many as a shorter session has room for."""
+    timeline = views.nested("timeline", ["buckets"])
+    room = duration_seconds * MAX_BUCKETS_PER_SECOND
+    buckets = timeline.integer("buckets", min(DEFAULT_BUCKETS, room), 1, MAX_BUCKETS)
+    if buckets > room:
+        timeline.problem(
+            "buckets",
+            f"is {buckets}; a bucket is at least 100 ms long, and {duration_seconds} s have room for {room}",
+        )
+    return buckets
+
+
+def _containers(target: fields.Fields) -> tuple[str, ...]:
+    names = target.strings("containers")
+    for index, name in enumerate(names):
+        if name and not DNS_LABEL.fullmatch(name):
+            target.problem(f"containers[{index}]", f"is {name!r}, which is no name of a container")
+    return names
+
+
+def _selector(parent: fields.Fields) -> Selector:
+    selector = parent.nested("selector", ["matchLabels", "matchExpressions"])
+    requirements = selector.each("matchExpressions", ["key", "operator", "values"])
+    labels = selector.string_map("matchLabels")
+    for key, value in labels.items():
+        _check_label(selector, "matchLabels", key, [value])
+    return Selector(tuple(sorted(labels.items())), tuple(_requirement(each) for each in requirements))
+
+
+def _check_label(place: fields.Fields, where: str, key: str, values: Iterable[str]) -> None:
+    """Note what the API server would refuse: the whole selector, and with it every list of pods."""
+    prefix, slash, name = key.rpartition("/")
+    if (slash and not NAME.fullmatch(prefix)) or not LABEL_NAME.fullmatch(name):
+        place.problem(where, f"has the key {key!r}, which is no name of a label")
+    for value in values:
+        if not LABEL_VALUE.fullmatch(value):
+            place.problem(where, f"has the value {value!r}, which no label can have")
+
+
+def _requirement(each: fields.Fields) -> Requirement:
+    key, operator, values = each.string("key"), each.choice("operator", OPERATORS), each.strings("values")
+    if key:
+        _check_label(each, "key", key, values)
+    if operator in {"In", "NotIn"} and not values:
+        each.problem("values", f"is empty: the operator {operator} needs at least one value")
+    if operator in {"Exists", "DoesNotExist"} and values:
+        each.problem("values", f"is given: the operator {operator} takes none")
+    return Requirement(key, operator, values)
+
+
+def _meets(labels: Mapping[str, str], requirement: Requirement) -> bool:
+    match requirement.operator:
+        case "In":
+            return labels.get(requirement.key) in requirement.values
+        case "NotIn":
+            return labels.get(requirement.key) not in requirement.values
+        case "Exists":
+            return requirement.key in labels
+        case _:
+            return requirement.key not in labels
+
+
+def _term(requirement: Requirement) -> str:
+    match requirement.operator:
+        case "In" | "NotIn":
+            return f"{requirement.key} {requirement.operator.lower()} ({','.join(requirement.values)})"
+        case "Exists":
+            return requirement.key
+        case _:
+            return f"!{requirement.key}"

@@ -1,0 +1,1 @@
+"""The Kubernetes API: kopf's handlers, the API client and the status writer."""

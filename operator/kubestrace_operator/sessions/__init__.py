@@ -1,0 +1,1 @@
+"""Sessions: the controller, and one session from its first event to its final status."""

@@ -1,0 +1,77 @@
+"""A session's time: what is due, and how long until then. Durations by the loop's clock, dates by the world's."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from kubestrace_operator.sessions.interfaces import Timing
+from kubestrace_operator.sessions.session_state import Ledger
+
+
+class Schedule:
+    """The times of one session."""
+
+    def __init__(self, ledger: Ledger, timing: Timing, now: Callable[[], datetime]) -> None:
+        self.duration_seconds = 0
+        self._ledger = ledger
+        self._timing = timing
+        self._now = now
+        self._clock = asyncio.get_running_loop().time
+        self._begun = self._clock()
+        self._announce_at = self._begun + timing.settle
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the counting ends; negative afterwards."""
+        start = self._ledger.start
+        return self.duration_seconds - ((self._now() - start).total_seconds() if start else 0.0)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that were counted."""
+        return min(max(0.0, self.duration_seconds - self.remaining), self.duration_seconds)
+
+    @property
+    def late(self) -> float:
+        """Seconds since the end, as far as this operator was there: it has its time to collect what agents kept."""
+        return min(-self.remaining, self._clock() - self._begun)
+
+    @property
+    def waited_enough(self) -> bool:
+        """Whether a session with nothing to trace has waited as long as it would have traced."""
+        return self._waited() >= self.duration_seconds
+
+    @property
+    def looked_enough(self) -> bool:
+        """Whether this operator has had its own time to find something to trace, whoever waited before it."""
+        return self._clock() - self._begun >= self._timing.look
+
+    @property
+    def worth_a_word(self) -> bool:
+        """Whether a session has waited so long that it should say for what."""
+        return self._clock() - self._begun >= self._timing.patience
+
+    @property
+    def settled(self) -> bool:
+        """Whether the slower nodes have had their time to start."""
+        return self._clock() >= self._announce_at
+
+    def started(self) -> datetime:
+        """Return now as the start; the slower nodes' time runs from here."""
+        self._announce_at = self._clock() + self._timing.settle
+        return self._now()
+
+    def until_due(self) -> float:
+        """Return the seconds until something is due."""
+        if self._ledger.start is None:
+            own = self._clock() - self._begun
+            due = [self._timing.patience - own, self._timing.look - own, self.duration_seconds - self._waited()]
+        else:
+            rest = self.remaining
+            due = [rest, rest + self._timing.final, rest + self._timing.grace, self._announce_at - self._clock()]
+        return min((each for each in due if each > 0), default=self._timing.retry)
+
+    def _waited(self) -> float:
+        first_seen = self._ledger.first_seen
+        since_status = (self._now() - first_seen).total_seconds() if first_seen else 0.0
+        return max(since_status, self._clock() - self._begun)

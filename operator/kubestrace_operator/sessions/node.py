@@ -1,0 +1,243 @@
+"""One session on one node: starts its trace there, takes its reports, and finds the agent again when it was lost."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kubestrace_operator.agents.client import (
+    AgentError,
+    AgentFullError,
+    AgentUnavailableError,
+    CannotTraceError,
+    Endpoint,
+    InvalidRequestError,
+    TraceNotFoundError,
+)
+from kubestrace_operator.sessions import targets
+from kubestrace_operator.sessions.interfaces import AgentCalls
+from kubestrace_operator.sessions.node_state import NodeAccount, is_traced
+from kubestrace_operator.sessions.targets import RunningContainer
+from kubestrace_operator.status.progress import Failure
+from kubestrace_protos.v1 import agent_pb2
+
+_log = logging.getLogger(__name__)
+# How long agents go on when the operator is away; they end by their duration anyway.
+LEASE_SECONDS = 120
+_RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
+_AGAIN_SECONDS = 5.0
+# Legacy is not among them: such a node traces nothing.
+_CGROUP_MODES: dict[agent_pb2.CgroupMode, str] = {
+    agent_pb2.CGROUP_MODE_UNIFIED: "unified",
+    agent_pb2.CGROUP_MODE_HYBRID: "hybrid",
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a session asks of every node."""
+
+    session_uid: str
+    # "namespace/name"
+    session_name: str
+    syscalls: tuple[str, ...]
+    # Milliseconds that are left of the session, as of now.
+    remaining: Callable[[], int]
+    # What is collected beyond the summary, as of now.
+    views: Callable[[], agent_pb2.Views] = agent_pb2.Views
+    # Milliseconds that are gone, as of now; 0 while the session begins.
+    elapsed: Callable[[], int] = lambda: 0
+
+
+class NodeTrace:
+    """The session's trace on one node, from the first container to the final report."""
+
+    def __init__(
+        self,
+        node: str,
+        order: Order,
+        calls: AgentCalls,
+        on: Callable[[str], Endpoint | None],
+        changed: Callable[[], None],
+        notify: Callable[[str, str], None],
+    ) -> None:
+        """`on` finds a node's agent; `changed` is called after everything that a status may show.
+
+        `notify` takes what a person should hear of: a reason and a message.
+        """
+        self.account = NodeAccount(node, LEASE_SECONDS)
+        # Nothing more will come from this node.
+        self.finished = False
+        # The first attempt has come to some end: what the node does is known.
+        self.settled = False
+        self._node = node
+        self._order = order
+        self._calls = calls
+        self._on = on
+        self._changed = changed
+        self._notify = notify
+        self._wanted: dict[str, RunningContainer] = {}
+        self._sent: set[str] = set()
+        self._tried: Endpoint | None = None
+        self._kick = asyncio.Event()
+
+    @property
+    def active(self) -> bool:
+        """Whether the node has a trace of this session, as far as is known: there is something to wait for."""
+        return bool(self._sent or self.account.reports or self.account.traced_since)
+
+    def want(self, containers: Iterable[RunningContainer]) -> None:
+        """Say what runs here now and is to be traced; what was asked before and still runs goes on."""
+        wanted = {container.container_id: container for container in containers}
+        if wanted.keys() - self._wanted.keys():
+            self._kick.set()
+        self._wanted = wanted
+
+    def look(self) -> None:
+        """Try again at once when another agent has become ready here."""
+        agent = self._on(self._node)
+        if agent is not None and agent != self._tried:
+            self._tried = agent
+            self._kick.set()
+
+    async def run(self) -> None:
+        """Trace until the final report, or until nothing more can come."""
+        attempt = 0
+        while not self.finished:
+            heard = self.account.heard
+            try:
+                await self._trace()
+            except (CannotTraceError, InvalidRequestError) as error:
+                self._give_up(error)
+            except AgentError as error:
+                if isinstance(error, TraceNotFoundError) and self._order.remaining() <= 0:
+                    self.account.lost()
+                    self._finish()
+                    return
+                attempt = attempt + 1 if self.account.heard == heard else 0
+                self._fail(error)
+                full = isinstance(error, AgentFullError)
+                await self._pause(_AGAIN_SECONDS if full else _RETRY_SECONDS[min(attempt, 3)])
+
+    async def stop(self) -> None:
+        """End the trace now and take its final report; what is known stays when the agent does not answer."""
+        agent = self._on(self._node)
+        if agent is None or self.finished:
+            return
+        try:
+            self._take(await self._calls.stop(agent, self._order.session_uid))
+        except TraceNotFoundError:
+            self._finish()
+        except AgentError as error:
+            _log.info("%s: %s", self._order.session_name, error)
+
+    async def _trace(self) -> None:
+        """Start or find the trace and follow it; returns after the final report, or with nothing to trace."""
+        self._kick.clear()
+        agent = self._tried = self._on(self._node)
+        if agent is None:
+            raise AgentUnavailableError(f"no kubestrace agent is ready on node {self._node}")
+        if self._order.remaining() <= 0:
+            # The session is over: all that is left is the report that the agent kept.
+            self._take(await self._calls.stop(agent, self._order.session_uid))
+            self._finish()
+        elif self._wanted or self.active:
+            await self._follow(agent)
+        else:
+            # What was to be traced has gone before it could be, or the pods are not known yet.
+            self.account.failure = None
+            self._settle()
+            await self._pause(_RETRY_SECONDS[-1])
+
+    async def _follow(self, agent: Endpoint) -> None:
+        if self._wanted:
+            await self._start(agent)
+        adding = asyncio.create_task(self._add_later(agent))
+        try:
+            async for report in self._calls.watch(agent, self._order.session_uid):
+                self._take(report)
+                if report.final:
+                    return
+        finally:
+            adding.cancel()
+        raise AgentUnavailableError(f"the agent on node {self._node} ended its reports without a final one")
+
+    async def _start(self, agent: Endpoint) -> None:
+        self._kick.clear()
+        containers = list(self._wanted.values())
+        request = agent_pb2.StartTraceRequest(
+            session_uid=self._order.session_uid,
+            session_name=self._order.session_name,
+            containers=[container.message() for container in containers],
+            syscalls=self._order.syscalls,
+            duration_milliseconds=max(1, self._order.remaining()),
+            lease_seconds=LEASE_SECONDS,
+            views=self._order.views(),
+            elapsed_milliseconds=0 if self.account.has_counted else self._order.elapsed(),
+        )
+        response = await self._calls.start(agent, request)
+        sent = {container.container_id for container in containers}
+        self._sent = sent if response.agent_id != self.account.agent_id else self._sent | sent
+        self.account.started(response)
+        self._settle()
+        if not self.account.cgroup_mode:
+            await self._ask_mode(agent)
+
+    async def _add_later(self, agent: Endpoint) -> None:
+        """Send containers that come while the trace runs."""
+        while True:
+            # What could not be traced at first may be possible later: a slot is free, the runtime has caught up.
+            await self._pause(_AGAIN_SECONDS)
+            self._kick.clear()
+            failed = {state.container.container_id for state in self.account.states() if not is_traced(state)}
+            if not self._wanted.keys() - (self._sent - failed):
+                continue
+            try:
+                await self._start(agent)
+            except AgentError as error:
+                _log.info("%s: %s", self._order.session_name, error)
+
+    async def _ask_mode(self, agent: Endpoint) -> None:
+        with suppress(AgentError):
+            described = await self._calls.describe(agent)
+            self.account.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")
+
+    def _take(self, report: agent_pb2.Report) -> None:
+        self.account.take(report)
+        if report.final and report.end_reason == agent_pb2.END_REASON_AGENT_SHUTDOWN and self._order.remaining() > 0:
+            # The agent is being replaced: the next one on this node takes over.
+            raise AgentUnavailableError(f"the agent on node {self._node} was shut down")
+        self.finished = self.finished or report.final
+        self._settle()
+
+    def _fail(self, error: AgentError) -> None:
+        if self.account.failure is None and self.account.reports:
+            self._notify("AgentLost", str(error))
+        reason = (error.reason or "NodeFull") if isinstance(error, AgentFullError) else "AgentUnavailable"
+        pods = targets.listed(sorted({container.pod for container in self._wanted.values()}))
+        message = f"{error}; not traced there: {pods}" if pods else str(error)
+        self.account.failure = Failure(reason, message, self._node)
+        self._settle()
+
+    def _give_up(self, error: AgentError) -> None:
+        default = "InvalidSpec" if isinstance(error, InvalidRequestError) else "UnsupportedKernel"
+        self.account.failure = Failure(error.reason or default, str(error), self._node)
+        self._finish()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait; other containers or another agent end the wait, also those that came before it.
+
+        Whoever reads what is wanted clears the kick just before: so none that comes during a request is lost.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._kick.wait()
+
+    def _finish(self) -> None:
+        self.finished = True
+        self._settle()
+
+    def _settle(self) -> None:
+        self.settled = True
+        self._changed()

@@ -1,0 +1,137 @@
+"""What is known of one node of one session: its reports, its containers, what failed there and what was not counted.
+
+Knows no agent and never waits: nodes.py tells it what happened, ledger.py reads it.
+"""
+
+from collections.abc import Iterable
+
+from kubestrace_operator.status.progress import Failure
+from kubestrace_protos.v1 import agent_pb2
+
+_TRACED = frozenset({agent_pb2.ContainerState.PHASE_TRACING, agent_pb2.ContainerState.PHASE_ENDED})
+
+
+def is_traced(state: agent_pb2.ContainerState) -> bool:
+    """Tell whether a container is or was counted."""
+    return state.phase in _TRACED
+
+
+class NodeAccount:
+    """One node's part of a session."""
+
+    def __init__(self, node: str, lease_seconds: int) -> None:
+        """`lease_seconds` is how long agents go on unwatched, for messages."""
+        self.node = node
+        # The latest of each agent that served the node, by agent id.
+        self.reports: dict[str, agent_pb2.Report] = {}
+        self.cgroup_mode = ""
+        # The whole node's failure, as long as it lasts.
+        self.failure: Failure | None = None
+        # Set by a session that was taken up again: the node was traced before, so an agent that knows nothing of it
+        # has lost counts since then (nanoseconds).
+        self.traced_since: int | None = None
+        self.agent_id = ""
+        self._lease_seconds = lease_seconds
+        self._gaps: list[agent_pb2.Gap] = []
+        self._states: dict[str, agent_pb2.ContainerState] = {}
+        # Until when everything here is known to be counted, in the agent's time.
+        self._counted_until = 0
+
+    @property
+    def traced(self) -> bool:
+        """Whether anything was ever counted here."""
+        return any(is_traced(state) for state in self.states())
+
+    @property
+    def has_counted(self) -> bool:
+        """Whether an agent has begun to count here, as far as is known: what is missing since has gaps of its own."""
+        return bool(self.agent_id) or self.traced_since is not None
+
+    @property
+    def heard(self) -> tuple[str, int]:
+        """What was last heard: it changes with each report."""
+        report = self.reports.get(self.agent_id)
+        return self.agent_id, report.sequence if report else 0
+
+    def states(self) -> list[agent_pb2.ContainerState]:
+        """Return the latest state of every container that this node was asked to trace."""
+        return list(self._states.values())
+
+    def failures(self) -> list[Failure]:
+        """Return what failed here: the whole node, or single containers."""
+        if self.failure is not None:
+            return [self.failure]
+        return [
+            Failure(state.reason or "Failed", state.message, self.node, name.pod_name, name.container_name)
+            for state in self._newest_lives()
+            if state.phase == agent_pb2.ContainerState.PHASE_FAILED
+            for name in [state.container]
+        ]
+
+    def gaps(self) -> list[agent_pb2.Gap]:
+        """Return the spans that were not counted; one that lasts until now, since the agent was lost, has no end."""
+        if self.failure is None or not self._counted_until:
+            return list(self._gaps)
+        return [*self._gaps, self._gap(self.failure.reason, self.failure.message, self._counted_until, 0)]
+
+    def started(self, response: agent_pb2.StartTraceResponse) -> None:
+        """Take over an agent's answer; another agent than before knows nothing of the trace and begins anew."""
+        start = response.start_time_unix_nanoseconds
+        if self.agent_id and response.agent_id != self.agent_id:
+            message = f"the agent on node {self.node} was restarted; counts up to its last report are kept"
+            self._gaps.append(self._gap("AgentRestarted", message, self._counted_until, start))
+        elif not self.agent_id and self.traced_since is not None and response.created:
+            message = f"operator and agent on node {self.node} were both restarted; what was counted before is lost"
+            self._gaps.append(self._gap("AgentRestarted", message, self.traced_since, start))
+        self.traced_since = None
+        self.failure = None
+        self.agent_id = response.agent_id
+        self._counted_until = max(self._counted_until, start)
+        self._absorb(response.containers)
+
+    def take(self, report: agent_pb2.Report) -> None:
+        """Take over a report; an older one than is known changes nothing."""
+        known = self.reports.get(report.agent_id)
+        if known is None or known.sequence <= report.sequence:
+            self.reports[report.agent_id] = report
+            self._absorb(each.state for each in report.containers)
+        self.agent_id = report.agent_id
+        self.failure = None
+        self._counted_until = report.time_unix_nanoseconds
+        if report.end_reason == agent_pb2.END_REASON_LEASE_EXPIRED:
+            self._lease_expired(report)
+
+    def lost(self) -> None:
+        """Note that the session is over and the agent knows nothing of it: it was restarted."""
+        if self.traced_since is not None and not self.reports:
+            message = f"the agent on node {self.node} was restarted; what it had counted is lost"
+            self._gaps.append(self._gap("AgentRestarted", message, self.traced_since, 0))
+
+    def _lease_expired(self, report: agent_pb2.Report) -> None:
+        message = f"no operator watched for {self._lease_seconds} s, so the agent ended the trace"
+        self._gaps.append(self._gap("LeaseExpired", message, report.time_unix_nanoseconds, 0))
+
+    def _gap(self, reason: str, message: str, start: int, end: int) -> agent_pb2.Gap:
+        return agent_pb2.Gap(
+            node=self.node,
+            reason=reason,
+            message=message,
+            start_time_unix_nanoseconds=start,
+            end_time_unix_nanoseconds=end,
+        )
+
+    def _absorb(self, states: Iterable[agent_pb2.ContainerState]) -> None:
+        for state in states:
+            known = self._states.get(state.container.container_id)
+            # A new agent does not find a container that has ended: its counts are there all the same.
+            if known is None or is_traced(state) or not is_traced(known):
+                self._states[state.container.container_id] = state
+
+    def _newest_lives(self) -> list[agent_pb2.ContainerState]:
+        newest: dict[tuple[str, str], agent_pb2.ContainerState] = {}
+        for state in self._states.values():
+            key = state.container.pod_uid, state.container.container_name
+            known = newest.get(key)
+            if known is None or known.container.restart_count <= state.container.restart_count:
+                newest[key] = state
+        return list(newest.values())

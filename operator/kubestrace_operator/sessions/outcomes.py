@@ -1,0 +1,126 @@
+"""How a session stands and how it ended, in words: reasons for programs, messages for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kubestrace_operator.api import conditions
+from kubestrace_operator.api.conditions import Outcome
+from kubestrace_operator.results.merge import Merged
+from kubestrace_operator.sessions import targets
+from kubestrace_operator.sessions.targets import Found
+from kubestrace_operator.status.progress import Failure
+
+# What a waiting session's reason becomes when it ends without having traced anything.
+_ENDED_AS = {"AgentsNotReady": "AgentUnavailable"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What there is to say about a session."""
+
+    merged: Merged
+    failures: Sequence[Failure]
+    # Names of pods that were left out because of maxPods.
+    skipped: Sequence[str]
+    containers: int
+    pods: int
+    nodes: int
+    seconds: float
+    # Whether the spec chose some system calls.
+    filtered: bool = False
+
+
+def waits_for(found: Found | None, missing: str, failures: Sequence[Failure]) -> tuple[str, str]:
+    """Return the reason and the message of a session that traces nothing; `missing` says why no pods are known."""
+    if found is None:
+        return "NoMatchingPods", missing
+    if found.why_nothing:
+        return "NoMatchingPods", found.why_nothing
+    if failures:
+        return "AgentsNotReady", targets.listed((each.message.rstrip(".") for each in failures), "; ")
+    return "AgentsNotReady", "No kubestrace agent is ready to trace these pods."
+
+
+def pending(reason: str, message: str, wait_seconds: float) -> Outcome:
+    """Return the outcome of a session that has nothing to trace yet."""
+    waiting = f" Waiting {wait_seconds:.0f} s at most." if wait_seconds >= 1 else ""
+    return Outcome(conditions.PENDING, reason, _sentence(message) + waiting)
+
+
+def tracing(facts: Facts) -> Outcome:
+    """Return the outcome of a session that counts."""
+    message = f"Counting system calls of {_scope(facts)}.{_left_out(facts)}{_failed(facts)}"
+    return Outcome(conditions.TRACING, "Tracing", message)
+
+
+def invalid(problems: Sequence[str]) -> Outcome:
+    """Return the outcome of a session that cannot be served as it is written."""
+    listed = "; ".join(problem.rstrip(".") for problem in problems)
+    return Outcome(conditions.FAILED, "InvalidSpec", f"The spec cannot be served: {listed}.")
+
+
+def broken(error: BaseException) -> Outcome:
+    """Return the outcome of a session that the operator fails to serve: an error of ours."""
+    message = f"The operator failed to serve this session, again and again: {error!r}. Its log has the details."
+    return Outcome(conditions.FAILED, "OperatorFailed", message)
+
+
+def nothing_traced(reason: str, message: str, failures: Sequence[Failure]) -> Outcome:
+    """Return the outcome of a session that never counted anything: the reason for which it waited until the end."""
+    if failures and reason in {"", "AgentsNotReady"}:
+        reason = failures[0].reason
+        message = targets.listed((failure.message for failure in failures), "; ", most=3)
+    return Outcome(conditions.FAILED, _ENDED_AS.get(reason, reason), f"Nothing was traced. {_sentence(message)}")
+
+
+def cancelled(facts: Facts) -> Outcome:
+    """Return the outcome of a session that a person ended early."""
+    if not facts.containers:
+        return Outcome(conditions.CANCELLED, "Cancelled", "Cancelled before anything was traced.")
+    message = f"Cancelled after {facts.seconds:.0f} s; what was counted until then is kept. {_counted(facts)}"
+    return Outcome(conditions.CANCELLED, "Cancelled", message)
+
+
+def completed(facts: Facts, *, unanswered: Sequence[str]) -> Outcome:
+    """Return the outcome of a session that counted; `unanswered` are nodes whose final report never came."""
+    if not facts.merged.containers:
+        nodes = f" from {targets.listed(unanswered)}" if unanswered else ""
+        message = f"The time is over and no report came{nodes}. What is shown was counted before, if anything."
+        return Outcome(conditions.FAILED, "DeadlineExceeded", message)
+    lost = [gap.node for gap in facts.merged.trust.gaps if not gap.container.container_name]
+    reason = "PartiallyCompleted" if facts.failures or unanswered or lost else "Completed"
+    missed = f" Not everything was counted on {targets.listed(sorted(set(lost)))}; see trust.gaps." if lost else ""
+    return Outcome(conditions.SUCCEEDED, reason, _counted(facts) + missed)
+
+
+def _counted(facts: Facts) -> str:
+    merged = facts.merged
+    none = "none of the chosen system calls was made" if facts.filtered else "no system call was made"
+    counts = f"{merged.calls} calls, {merged.errors} of them failed" if merged.calls else none
+    return f"Traced {_scope(facts)} for {facts.seconds:.0f} s: {counts}.{_left_out(facts)}{_failed(facts)}"
+
+
+def _scope(facts: Facts) -> str:
+    counts = ((facts.containers, "container"), (facts.pods, "pod"), (facts.nodes, "node"))
+    words = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts]
+    return f"{words[0]} in {words[1]} on {words[2]}"
+
+
+def _left_out(facts: Facts) -> str:
+    if not facts.skipped:
+        return ""
+    count = len(facts.skipped)
+    pods = f"{count} more pod{'' if count == 1 else 's'} matched and {'is' if count == 1 else 'are'} left out"
+    return f" {pods} because of maxPods: {targets.listed(facts.skipped)}."
+
+
+def _failed(facts: Facts) -> str:
+    if not facts.failures:
+        return ""
+    messages = (failure.message.rstrip(".") for failure in facts.failures)
+    return f" Not traced: {targets.listed(messages, '; ', most=3)}."
+
+
+def _sentence(words: str) -> str:
+    """Return words, which may be a failure's or another program's, as one sentence of ours."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."

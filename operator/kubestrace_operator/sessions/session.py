@@ -1,0 +1,317 @@
+"""One TraceSession from end to end.
+
+A session finds its pods, has every node that runs one traced, follows both, and writes what comes of it. It survives
+the loss of any of them, and of this process: everything that it needs to go on is in its status and in the agents.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from kubestrace_operator.agents.client import AgentError, Endpoint
+from kubestrace_operator.api import conditions
+from kubestrace_operator.api.conditions import Outcome
+from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
+from kubestrace_operator.kube.errors import RejectedError
+from kubestrace_operator.kube.status_writer import Publisher
+from kubestrace_operator.sessions import outcomes, targets
+from kubestrace_operator.sessions.clock import Schedule
+from kubestrace_operator.sessions.interfaces import AgentCalls, AgentDirectory, Identity, World
+from kubestrace_operator.sessions.node import NodeTrace, Order
+from kubestrace_operator.sessions.pod_watcher import PodFollower
+from kubestrace_operator.sessions.session_state import Ledger
+from kubestrace_operator.sessions.targets import Found
+from kubestrace_operator.views import requests
+
+Notify = Callable[[str, str, str], None]
+
+
+class Session:
+    """One TraceSession, from what its object says to a terminal status."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        spec: Mapping[str, Any],
+        known_status: Mapping[str, Any],
+        world: World,
+        notify: Notify,
+    ) -> None:
+        """`known_status` is what an earlier operator wrote; `notify` takes type, reason and message of an event."""
+        self.identity = identity
+        self._raw_spec = spec
+        self._cluster = world.cluster
+        self._calls = world.agents
+        self._directory = world.directory
+        self._timing = world.timing
+        self._notify = notify
+        self._now = world.now
+        self._ledger = Ledger(identity.generation, known_status, world.now)
+        self._publisher = Publisher(self._write, self._document, self._timing.update, self._vanish)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._schedule = Schedule(self._ledger, world.timing, world.now)
+        self._nodes: dict[str, NodeTrace] = {}
+        self._gone = False
+        self._cancelled = False
+        self._asked = False
+        self._crash: BaseException | None = None
+        # None: not checked yet.
+        self._problems: tuple[str, ...] | None = None
+        self._follower = PodFollower(world.cluster, identity.namespace, world.timing.retry)
+
+    def cancel(self, generation: int) -> None:
+        """End early and keep what was counted: a person has set spec.cancel."""
+        self._ledger.generation = generation
+        self._cancelled = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve the session to its end. When this is cancelled the agents go on: another operator takes it up."""
+        self._directory.listen(self._wake)
+        publishing = asyncio.create_task(self._publisher.run())
+        publishing.add_done_callback(self._ended)
+        try:
+            outcome = await self._serve()
+            await self._stop_tasks()
+            self._publisher.close()
+            await publishing
+            await self._finish(outcome)
+        finally:
+            self._directory.forget(self._wake)
+            publishing.cancel()
+            await self._stop_tasks()
+
+    async def give_up(self, error: BaseException) -> None:
+        """Write an end for a session that cannot be served: no session stays running for ever."""
+        self._ledger.outcome = outcomes.broken(error)
+        self._ledger.completion = self._now()
+        await self._publisher.finish(self._ledger.minimal(), self._ledger.minimal())
+
+    async def _serve(self) -> Outcome:
+        try:
+            spec = parse(self._raw_spec)
+        except InvalidSpecError as error:
+            return outcomes.invalid(error.problems)
+        self._ledger.filtered = bool(spec.syscalls)
+        self._schedule.duration_seconds = spec.duration_seconds
+        self._cancelled = self._cancelled or spec.cancel
+        self._ledger.views = spec.views
+        self._order = Order(
+            self.identity.uid,
+            self.identity.path,
+            spec.syscalls,
+            lambda: int(1000 * self._schedule.remaining),
+            lambda: requests.request(spec, self._schedule.elapsed),
+            lambda: int(1000 * self._schedule.elapsed) if self._schedule.settled else 0,
+        )
+        self._ledger.timeline = requests.grid(spec)
+        if self._ledger.start is not None:
+            await self._find_traces(self._ledger.start)
+        if spec.target is not None:
+            self._spawn(self._follow(spec.target))
+        if spec.syscalls and self._ledger.start is None:
+            self._spawn(self._check_syscalls(spec))
+        else:
+            self._problems = ()
+        return await self._until_over(spec)
+
+    async def _until_over(self, spec: TraceSpec) -> Outcome:
+        while True:
+            if self._crash is not None:
+                raise self._crash
+            if self._gone:
+                return Outcome(conditions.CANCELLED, "Deleted", "The session was deleted.")
+            if self._problems:
+                return outcomes.invalid(self._problems)
+            if self._cancelled:
+                await self._stop_nodes()
+                return outcomes.cancelled(self._ledger.facts(self._schedule.elapsed, final=True))
+            self._order_nodes()
+            self._note_start()
+            outcome = self._over() if self._ledger.start is not None else self._hopeless(spec)
+            if outcome is None:
+                await self._sleep()
+                continue
+            if outcome.phase == conditions.FAILED:
+                # A trace whose containers could not be found counts nothing, but it is there.
+                await self._stop_nodes()
+            return outcome
+
+    # Pods, patterns, nodes.
+
+    async def _follow(self, target: Target) -> None:
+        try:
+            await self._follower.run(target, lambda: self._ledger.chosen, self._found)
+        except RejectedError as error:
+            self._problems = (f"spec.target: {error}",)
+            self._wake.set()
+
+    def _found(self, found: Found | None) -> None:
+        if found is not None:
+            self._ledger.note(found)
+        self._wake.set()
+
+    async def _check_syscalls(self, spec: TraceSpec) -> None:
+        """Have any agent check the patterns: only agents know which calls there are."""
+        while self._problems is None:
+            for agent in self._directory.all():
+                with suppress(AgentError):
+                    described = await self._calls.describe(agent, spec.syscalls)
+                    self._problems = tuple(f"spec.syscalls: {each}" for each in described.syscall_problems)
+                    break
+            else:
+                await asyncio.sleep(self._timing.retry / 4)
+        self._wake.set()
+
+    async def _find_traces(self, start: datetime) -> None:
+        """Take up the nodes that trace this session already: the operator was restarted."""
+        agents = self._directory.all()
+        found = await asyncio.gather(*map(self._has_trace, agents))
+        tracing = {agent.node for agent, has_trace in zip(agents, found, strict=True) if has_trace}
+        for name in tracing | self._ledger.nodes_before:
+            self._begin_node(name).account.traced_since = int(start.timestamp() * 1e9)
+
+    async def _has_trace(self, agent: Endpoint) -> bool:
+        with suppress(AgentError):
+            answer = await self._calls.traces(agent)
+            return any(trace.session_uid == self.identity.uid for trace in answer.traces)
+        return False
+
+    def _order_nodes(self) -> None:
+        """Have every node trace what runs there now."""
+        if self._problems is None or self._ledger.found is None:
+            return
+        by_node = targets.by_node(self._ledger.found.running)
+        for name in by_node.keys() - self._nodes.keys():
+            self._begin_node(name)
+        for name, node in self._nodes.items():
+            node.want(by_node.get(name, ()))
+            node.look()
+
+    def _begin_node(self, name: str) -> NodeTrace:
+        node = NodeTrace(name, self._order, self._calls, self._directory.on, self._wake.set, self._warn)
+        self._nodes[name] = node
+        self._ledger.nodes[name] = node.account
+        self._spawn(node.run())
+        return node
+
+    async def _stop_nodes(self) -> None:
+        await asyncio.gather(*(node.stop() for node in self._nodes.values()))
+
+    # Where the session stands.
+
+    def _note_start(self) -> None:
+        ledger = self._ledger
+        if ledger.start is None and any(node.traced for node in ledger.nodes.values()):
+            ledger.start = self._schedule.started()
+        if ledger.start is None or ledger.outcome.phase == conditions.TRACING:
+            return
+        nodes = self._nodes.values()
+        if (nodes and all(node.settled for node in nodes)) or self._schedule.settled:
+            self._say(outcomes.tracing(ledger.facts(self._schedule.elapsed)))
+            self._notify("Normal", "Tracing", ledger.outcome.message)
+
+    def _hopeless(self, spec: TraceSpec) -> Outcome | None:
+        """Say what the session waits for; return how it ends when it has waited long enough."""
+        reason, message = outcomes.waits_for(self._ledger.found, self._follower.missing, self._ledger.failures())
+        nodes = self._nodes.values()
+        refused = bool(nodes) and all(node.finished for node in nodes)
+        if refused or (self._schedule.waited_enough and (self._looked() or self._schedule.looked_enough)):
+            return outcomes.nothing_traced(reason, message, self._ledger.failures(final=True))
+        if self._schedule.worth_a_word:
+            self._say(outcomes.pending(reason, message, spec.duration_seconds))
+        return None
+
+    def _looked(self) -> bool:
+        """Tell whether it is known here what can be traced: another operator may have done the waiting."""
+        known = self._follower.answered and self._problems is not None
+        return known and all(node.settled for node in self._nodes.values())
+
+    def _over(self) -> Outcome | None:
+        """Return how the session ends once its time is over and its nodes have reported, or had the time to."""
+        if self._schedule.remaining > 0:
+            return None
+        late = self._schedule.late
+        open_nodes = {name: node for name, node in self._nodes.items() if not node.finished}
+        if late >= self._timing.final and open_nodes and not self._asked:
+            self._asked = True
+            self._spawn(self._stop_nodes())
+        if any(late < self._allowance(node) for node in open_nodes.values()):
+            return None
+        facts = self._ledger.facts(self._schedule.elapsed, final=True)
+        silent = [name for name, node in open_nodes.items() if node.active or node.account.failure is not None]
+        return outcomes.completed(facts, unanswered=silent)
+
+    def _allowance(self, node: NodeTrace) -> float:
+        """Return how long after the end to wait for a node: one that never traced has nothing to say."""
+        if not node.active:
+            return 0.0
+        return self._timing.grace if node.account.failure is None else self._timing.final
+
+    async def _finish(self, outcome: Outcome) -> None:
+        ledger = self._ledger
+        ledger.outcome, ledger.completion = outcome, self._now()
+        if self._gone:
+            await stop_traces(self.identity.uid, self._calls, self._directory)
+            return
+        # Where the counts are unknown, what an earlier operator wrote stays.
+        await self._publisher.finish(self._document() or ledger.minimal(), ledger.minimal())
+        normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
+        self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
+
+    def _say(self, outcome: Outcome) -> None:
+        if outcome != self._ledger.outcome:
+            self._ledger.outcome = outcome
+            self._publisher.urgent()
+
+    async def _sleep(self) -> None:
+        """Sleep until something happens or is due."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._schedule.until_due() + 0.001):
+                await self._wake.wait()
+        self._wake.clear()
+
+    # Writing and tasks.
+
+    async def _write(self, document: Mapping[str, Any]) -> None:
+        await self._cluster.patch_status(self.identity.namespace, self.identity.name, document)
+
+    def _document(self) -> Mapping[str, Any] | None:
+        return self._ledger.document() if self._ledger.counts_known else None
+
+    def _vanish(self) -> None:
+        self._gone = True
+        self._wake.set()
+
+    def _warn(self, reason: str, message: str) -> None:
+        self._notify("Warning", reason, message)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._crash = task.exception()
+            self._wake.set()
+
+    async def _stop_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def stop_traces(session_uid: str, calls: AgentCalls, directory: AgentDirectory) -> None:
+    """End a session's trace on every node that can be reached; leases end what cannot."""
+
+    async def stop(agent: Endpoint) -> None:
+        with suppress(AgentError):
+            await calls.stop(agent, session_uid)
+
+    await asyncio.gather(*map(stop, directory.all()))

@@ -1,0 +1,192 @@
+"""What a session knows: its pods, its nodes, where it stands; and the status that says so."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from kubestrace_operator.api import conditions
+from kubestrace_operator.api.conditions import Outcome
+from kubestrace_operator.api.spec import Views
+from kubestrace_operator.results import merge
+from kubestrace_operator.results.merge import Merged, Trust
+from kubestrace_operator.sessions import outcomes
+from kubestrace_operator.sessions.node_state import NodeAccount, is_traced
+from kubestrace_operator.sessions.outcomes import Facts
+from kubestrace_operator.sessions.targets import ChosenPod, Found
+from kubestrace_operator.status import builder
+from kubestrace_operator.status.progress import MAX_PODS_REACHED, Failure, Progress, Targets
+from kubestrace_protos.v1 import agent_pb2
+
+if TYPE_CHECKING:
+    from kubestrace_operator.views.timelines import Grid
+
+# Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
+_OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
+
+
+class Ledger:
+    """Everything that a status is made of."""
+
+    def __init__(self, generation: int, known_status: Mapping[str, Any], now: Callable[[], datetime]) -> None:
+        """`known_status` is what an earlier operator wrote of this session, or nothing."""
+        self.generation = generation
+        # Whether the spec chose some system calls.
+        self.filtered = False
+        self._now = now
+        self.start = _moment(known_status.get("startTime"))
+        self.completion: datetime | None = None
+        self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
+        # What the session collects beyond the summary.
+        self.views = Views()
+        self.nodes: dict[str, NodeAccount] = {}
+        # None: the pods were not listed yet.
+        self.found: Found | None = None
+        # The buckets of the view timeline; None: it is off.
+        self.timeline: Grid | None = None
+        self._taken_up = self.start is not None
+        self._pods: dict[str, ChosenPod] = {}
+        self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
+        self._nodes_before = {str(each["node"]) for each in known_status.get("containers") or () if each.get("node")}
+        self._gaps_before = list((known_status.get("trust") or {}).get("gaps") or ())
+
+    @property
+    def first_seen(self) -> datetime | None:
+        """When an operator first wrote that the session waits."""
+        finished = next((each for each in self._conditions if each.get("type") == "Finished"), {})
+        return _moment(finished.get("lastTransitionTime"))
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """The UIDs of the pods that are being traced, as they were last seen."""
+        return frozenset(pod.uid for pod in self.found.pods) if self.found else frozenset()
+
+    def note(self, found: Found) -> None:
+        """Take over what the target means now."""
+        self.found = found
+        self._pods |= {pod.uid: pod for pod in found.pods}
+
+    @property
+    def nodes_before(self) -> frozenset[str]:
+        """The nodes that an earlier operator had traced, as far as its status says."""
+        return frozenset(self._nodes_before)
+
+    @property
+    def counts_known(self) -> bool:
+        """Whether the counts are what was counted; without a report those of an earlier operator are unknown."""
+        return not self._taken_up or any(node.reports for node in self.nodes.values())
+
+    def failures(self, *, final: bool = False) -> tuple[Failure, ...]:
+        """Return what could not be traced; at the end that includes pods that never ran."""
+        found = self.found.failures if self.found else ()
+        of_nodes = [failure for node in self.nodes.values() for failure in node.failures()]
+        return (*found, *of_nodes, *(self._never_ran() if final else ()))
+
+    def _left_out(self) -> list[Failure]:
+        """Return the pods that match and are not traced because of maxPods."""
+        names = self.found.skipped if self.found else ()
+        message = "matches, and is left out because maxPods is reached"
+        return [Failure(MAX_PODS_REACHED, f"pod {name} {message}", pod=name) for name in names]
+
+    def facts(self, seconds: float, *, final: bool = False, merged: Merged | None = None) -> Facts:
+        """Return what there is to say about the session; `merged` where it is known already."""
+        traced = [state for node in self.nodes.values() for state in node.states() if is_traced(state)]
+        return Facts(
+            merged=merged or self.merged(),
+            failures=self.failures(final=final),
+            skipped=self.found.skipped if self.found else (),
+            containers=len(traced),
+            pods=len({state.container.pod_uid for state in traced}),
+            nodes=sum(node.traced for node in self.nodes.values()),
+            seconds=seconds,
+            filtered=self.filtered,
+        )
+
+    def merged(self) -> Merged:
+        """Return everything counted so far."""
+        counted = merge.merge(report for node in self.nodes.values() for report in node.reports.values())
+        gaps = [gap for node in self.nodes.values() for gap in node.gaps()]
+        return merge.add([counted, Merged(trust=Trust(gaps=gaps + self._old_gaps()))])
+
+    def document(self) -> dict[str, Any]:
+        """Return the status as of now."""
+        merged = self.merged()
+        if self.outcome.phase == conditions.TRACING:
+            self.outcome = outcomes.tracing(self.facts(0, merged=merged))
+        document = builder.status(
+            self.merged(), self._progress(), now=self._now(), previous_conditions=self._conditions
+        )
+        self._conditions = document["conditions"]
+        return document
+
+    def minimal(self) -> dict[str, Any]:
+        """Return a status that only says where the session stands."""
+        return builder.minimal(self._progress(), now=self._now(), previous_conditions=self._conditions)
+
+    def _progress(self) -> Progress:
+        final = self.outcome.finished
+        return Progress(
+            outcome=self.outcome,
+            generation=self.generation,
+            start=self.start,
+            completion=self.completion,
+            filtered=self.filtered,
+            targets=self._targets(final=final),
+            failures=(*self.failures(final=final), *self._left_out()),
+            cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
+            views=self.views,
+            timeline=self.timeline,
+        )
+
+    def _targets(self, *, final: bool) -> Targets:
+        states = [state for node in self.nodes.values() for state in node.states()]
+        traced = {state.container.pod_uid for state in states if is_traced(state)}
+        tracing_phase = agent_pb2.ContainerState.PHASE_TRACING
+        tracing = set() if final else {each.container.pod_uid for each in states if each.phase == tracing_phase}
+        pods = self._pods.keys() | traced
+        failed = (pods if final else self._failed_pods()) - traced
+        skipped = len(self.found.skipped) + len(self.found.without_container) if self.found else 0
+        return Targets(len(pods) + skipped, len(tracing), len(traced - tracing), len(failed), skipped)
+
+    def _failed_pods(self) -> set[str]:
+        failed_nodes = {node.node for node in self.nodes.values() if node.failure is not None}
+        states = [state for node in self.nodes.values() for state in node.states()]
+        return {pod.uid for pod in self._pods.values() if pod.node in failed_nodes} | {
+            state.container.pod_uid for state in states if not is_traced(state)
+        }
+
+    def _never_ran(self) -> list[Failure]:
+        known = {state.container.pod_uid for node in self.nodes.values() for state in node.states()}
+        known |= self._failed_pods()
+        return [_never(pod) for pod in self._pods.values() if pod.uid not in known]
+
+    def _old_gaps(self) -> list[agent_pb2.Gap]:
+        """Return the gaps of an earlier operator; what the lost agents had counted went with that operator."""
+        start = int(self.start.timestamp() * 1e9) if self.start else 0
+        return [
+            agent_pb2.Gap(
+                node=gap.get("node", ""),
+                reason=gap["reason"],
+                message=gap.get("message", ""),
+                start_time_unix_nanoseconds=start,
+                end_time_unix_nanoseconds=int(end.timestamp() * 1e9) if end else 0,
+            )
+            for gap in self._gaps_before
+            if gap.get("reason") in _OPERATORS_GAPS and gap.get("node") and not gap.get("container")
+            for end in [_moment(gap.get("endTime"))]
+        ]
+
+
+def _never(pod: ChosenPod) -> Failure:
+    """Say why a pod that matched was never traced, and no node had a reason."""
+    if pod.running:
+        return Failure("AgentUnavailable", "no kubestrace agent was ready to trace it", pod.node, pod.name)
+    return Failure("NotRunning", "; ".join(pod.waiting) or f"pod {pod.name} has ended", pod.node, pod.name)
+
+
+def _moment(text: object) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

@@ -1,0 +1,159 @@
+"""The parts of a status as documents: one function a kind of row. Used by status.py."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kubestrace_operator.api.conditions import Outcome
+from kubestrace_operator.api.timestamps import moment, precise
+from kubestrace_operator.results.merge import ContainerRow, SyscallRow
+from kubestrace_operator.status.progress import Failure
+from kubestrace_operator.views.single_calls import SlowCallRow, UnreturnedRow
+from kubestrace_protos.v1 import agent_pb2
+
+MAX_MESSAGE_CHARACTERS = 1024
+
+
+def shortened(outcome: Outcome) -> Outcome:
+    """Return the outcome with a message that is no essay."""
+    message = outcome.message
+    if len(message) > MAX_MESSAGE_CHARACTERS:
+        message = message[: MAX_MESSAGE_CHARACTERS - 3] + "..."
+    return Outcome(outcome.phase, outcome.reason, message)
+
+
+def syscall(row: SyscallRow, *, cpu_time: bool = False) -> dict[str, Any]:
+    """Return a row of summary.syscalls; `cpu_time` says whether that view was on."""
+    document: dict[str, Any] = {"name": row.name}
+    if row.abi:
+        document["abi"] = row.abi
+    document |= {"calls": row.calls, "errors": row.errors, "interrupted": row.interrupted}
+    document["totalNanoseconds"] = row.total_ns
+    if cpu_time:
+        document |= {"cpuNanoseconds": row.cpu_ns, "runnableNanoseconds": row.runnable_ns}
+    if row.timed:
+        document |= {
+            "avgNanoseconds": row.average_ns,
+            "p50Nanoseconds": row.percentile(50),
+            "p95Nanoseconds": row.percentile(95),
+            "p99Nanoseconds": row.percentile(99),
+            "maxNanoseconds": row.max_ns,
+        }
+    document["wait"] = row.wait
+    return document
+
+
+def error_counts(rows: Sequence[SyscallRow]) -> list[dict[str, Any]]:
+    """Return summary.errorCounts, the most frequent first."""
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for row in rows:
+        for errno, count in row.errnos.items():
+            counted[row.name, row.abi, errno] += count
+    return [
+        {"syscall": name, **({"abi": abi} if abi else {}), "errno": errno, "count": count}
+        for (name, abi, errno), count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def ordered_containers(rows: Iterable[ContainerRow]) -> list[ContainerRow]:
+    """Return the containers that were traced, by pod, name and life."""
+    traced = [row for row in rows if row.state.phase != agent_pb2.ContainerState.PHASE_FAILED]
+    return sorted(
+        traced,
+        key=lambda row: (
+            row.state.container.pod_name,
+            row.state.container.container_name,
+            row.state.container.restart_count,
+            row.node,
+        ),
+    )
+
+
+def container(row: ContainerRow) -> dict[str, Any]:
+    """Return a row of containers."""
+    container = row.state.container
+    return {
+        "pod": container.pod_name,
+        "container": container.container_name,
+        "node": row.node,
+        "restarts": container.restart_count,
+        "pid": row.state.pid,
+        "hostPid": row.state.host_pid,
+        "calls": row.calls,
+        "errors": row.errors,
+        "totalNanoseconds": row.total_ns,
+        "waitNanoseconds": row.wait_ns,
+    }
+
+
+def slow_call(row: SlowCallRow) -> dict[str, Any]:
+    """Return a row of slowCalls. What came from an agent is bounded there."""
+    call = row.call
+    start = moment(call.start_time_unix_nanoseconds)
+    document: dict[str, Any] = {"time": precise(start), "syscall": call.name}
+    if call.abi:
+        document["abi"] = call.abi
+    document |= {"nanoseconds": call.nanoseconds, "wait": call.wait, "arguments": call.arguments}
+    if call.HasField("cpu_nanoseconds"):
+        document |= {"cpuNanoseconds": call.cpu_nanoseconds, "runnableNanoseconds": call.runnable_nanoseconds}
+    document |= {"errno": call.errno} if call.errno else {"result": call.result}
+    stacks = {"kernelStack": list(call.kernel_stack), "userStack": list(call.user_stack)}
+    document |= {name: words for name, words in stacks.items() if words}
+    return document | {
+        "pid": call.pid,
+        "tid": call.tid,
+        "hostPid": call.host_pid,
+        "process": call.process,
+        "thread": call.thread,
+        "pod": row.container.pod_name,
+        "container": row.container.container_name,
+        "node": row.node,
+    }
+
+
+def unreturned(row: UnreturnedRow) -> dict[str, Any]:
+    """Return a row of unreturned. What came from an agent is bounded there."""
+    call = row.call
+    document: dict[str, Any] = {"syscall": call.name}
+    if call.abi:
+        document["abi"] = call.abi
+    document |= {"wait": call.wait, "ageNanoseconds": call.age_nanoseconds, "beganEarlier": call.began_earlier}
+    if call.tid:
+        document |= {"arguments": call.arguments, "pid": call.pid, "tid": call.tid}
+        document |= {"process": call.process, "thread": call.thread}
+    return document | {
+        "hostPid": call.host_pid,
+        "hostTid": call.host_tid,
+        "pod": row.container.pod_name,
+        "container": row.container.container_name,
+        "node": row.node,
+    }
+
+
+def failure(failure: Failure) -> dict[str, str]:
+    """Return a row of failures."""
+    document = {"node": failure.node, "pod": failure.pod, "container": failure.container}
+    named = {name: value for name, value in document.items() if value}
+    return named | {"reason": failure.reason, "message": failure.message[:MAX_MESSAGE_CHARACTERS]}
+
+
+def gap_order(gap: agent_pb2.Gap) -> tuple[int, str, str, str]:
+    """Return what gaps are ordered by."""
+    return (
+        gap.start_time_unix_nanoseconds,
+        gap.node,
+        gap.container.pod_name,
+        gap.container.container_name,
+    )
+
+
+def gap(gap: agent_pb2.Gap) -> dict[str, str]:
+    """Return a row of trust.gaps."""
+    document = {"node": gap.node, "pod": gap.container.pod_name, "container": gap.container.container_name}
+    document = {name: value for name, value in document.items() if value}
+    document |= {"reason": gap.reason, "message": gap.message[:MAX_MESSAGE_CHARACTERS]}
+    if gap.start_time_unix_nanoseconds:
+        document["startTime"] = precise(moment(gap.start_time_unix_nanoseconds))
+    if gap.end_time_unix_nanoseconds:
+        document["endTime"] = precise(moment(gap.end_time_unix_nanoseconds))
+    return document

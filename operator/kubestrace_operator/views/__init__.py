@@ -1,0 +1,1 @@
+"""The views: what a session collects beside the counts. Pure."""

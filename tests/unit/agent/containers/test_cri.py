@@ -1,0 +1,106 @@
+"""The CRI client against a runtime on a real unix socket."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kubestrace_agent.containers import cri
+from kubestrace_protos.cri.v1 import api_pb2
+
+ID = "0123456789abcdef" * 4
+
+
+def answer(**info: object) -> api_pb2.ContainerStatusResponse:
+    """Give a running container as containerd describes it."""
+    return api_pb2.ContainerStatusResponse(
+        status=api_pb2.ContainerStatus(
+            id=ID,
+            state=api_pb2.CONTAINER_RUNNING,
+            started_at=1_700_000_000_000_000_000,
+            labels={"io.kubernetes.pod.uid": "11111111-2222-3333-4444-555555555555"},
+        ),
+        info={"info": json.dumps(info)} if info else {},
+    )
+
+
+async def test_a_container_is_described(tmp_path: Path, runtime, serve_runtime) -> None:
+    """State, pod, start, pid and cgroup path come from the verbose answer."""
+    runtime.known[ID] = answer(pid=4711, runtimeSpec={"linux": {"cgroupsPath": "/kubepods/x"}})
+    await serve_runtime(tmp_path / "s")
+
+    async with cri.Runtime([tmp_path / "s"]) as client:
+        status = await client.container_status(ID)
+
+    assert status == cri.Status(
+        running=True,
+        pod_uid="11111111-2222-3333-4444-555555555555",
+        start_time_unix_ns=1_700_000_000_000_000_000,
+        pid=4711,
+        cgroups_path="/kubepods/x",
+    )
+    assert runtime.asked[0].verbose
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]", '{"pid": "x", "runtimeSpec": null}', '{"runtimeSpec": {}}'])
+async def test_verbose_information_may_be_anything(tmp_path: Path, runtime, serve_runtime, text: str) -> None:
+    """What a runtime leaves out or writes in another form is unknown, not an error."""
+    runtime.known[ID] = answer()
+    runtime.known[ID].info["info"] = text
+    await serve_runtime(tmp_path / "s")
+
+    async with cri.Runtime([tmp_path / "s"]) as client:
+        status = await client.container_status(ID)
+
+    assert status is not None
+    assert (status.pid, status.cgroups_path) == (0, "")
+
+
+async def test_an_unknown_container_is_none(tmp_path: Path, serve_runtime) -> None:
+    """NOT_FOUND is an answer, not a failure of the runtime."""
+    await serve_runtime(tmp_path / "s")
+
+    async with cri.Runtime([tmp_path / "s"]) as client:
+        assert await client.container_status(ID) is None
+
+
+async def test_sockets_are_tried_in_order(tmp_path: Path, runtime, serve_runtime) -> None:
+    """One that is missing and one that nobody serves are passed by."""
+    runtime.known[ID] = answer()
+    (tmp_path / "dead").touch()
+    await serve_runtime(tmp_path / "alive")
+
+    async with cri.Runtime([tmp_path / "missing", tmp_path / "dead", tmp_path / "alive"]) as client:
+        assert await client.container_status(ID) is not None
+
+
+async def test_a_runtime_that_restarts_is_found_again(tmp_path: Path, runtime, serve_runtime) -> None:
+    """The client survives a restart of the runtime on the same socket."""
+    runtime.known[ID] = answer()
+    first = await serve_runtime(tmp_path / "s")
+
+    async with cri.Runtime([tmp_path / "s"]) as client:
+        await client.container_status(ID)
+        await first.stop(0)
+        await serve_runtime(tmp_path / "s")
+
+        assert await client.container_status(ID) is not None
+
+
+async def test_nobody_answering_names_what_was_tried(tmp_path: Path) -> None:
+    """The error lists the sockets and what each said."""
+    (tmp_path / "dead").touch()
+
+    async with cri.Runtime([tmp_path / "missing", tmp_path / "dead"]) as client:
+        with pytest.raises(cri.RuntimeUnavailableError, match=r"missing is not there; .*dead answered UNAVAILABLE"):
+            await client.container_status(ID)
+
+
+async def test_a_runtime_that_hangs_is_given_up(tmp_path: Path, runtime, serve_runtime) -> None:
+    """A stuck runtime costs the timeout and no more."""
+    runtime.delay_seconds = 30
+    await serve_runtime(tmp_path / "s")
+
+    async with cri.Runtime([tmp_path / "s"], timeout_seconds=0.1) as client:
+        with pytest.raises(cri.RuntimeUnavailableError, match="DEADLINE_EXCEEDED"):
+            await client.container_status(ID)

@@ -1,0 +1,103 @@
+"""A row's raw values on all CPUs, made whole."""
+
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubestrace_agent.kernel.counters.readings import Reading
+from kubestrace_agent.kernel.maps import index, layout
+from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, abi_names
+
+ABIS = abi_names("x86_64")
+KEY = SyscallKey("x86_64", 110)
+
+
+def raw(total: int = 0, maxima=((0, 0), (0, 0)), untimed: int = 0, unmatched: int = 0, counters=None) -> bytes:
+    """One CPU's row: maxima are (epoch, ns) of the even and the odd epoch."""
+    (even, even_ns), (odd, odd_ns) = maxima
+    words = [0] * (layout.ERRNOS + layout.BUCKETS)
+    for position, count in (counters or {}).items():
+        words[position] = count & 0xFFFFFFFF
+    used = sum({1 << position // layout.GROUP for position in counters or {}})
+    start = layout.ROW_START.pack(total, even_ns, odd_ns, even, odd, untimed, unmatched, used)
+    return start + struct.pack(f"={len(words)}I", *words)
+
+
+def test_cpus_are_added_up() -> None:
+    """Sums of all CPUs; restart codes and errnos by their own numbers."""
+    counters = {2: 7, layout.LOW_ERRNOS + 2: 1, layout.ERRNOS: 3, layout.ERRNOS + 319: 4}
+    cpus = raw(100, ((2, 60), (1, 90)), 1, 1, counters) + raw(50, ((2, 70), (0, 0)), 2, 0, {2: 1}) + raw()
+
+    row = Reading(KEY).take(cpus, {1000: 5})
+    assert (row.total_ns, row.untimed, row.unmatched) == (150, 3, 1)
+    assert row.errnos == {2: 8, 514: 1, 1000: 5}
+    assert row.buckets == {0: 3, 319: 4}
+    assert row.maxima == ((1, 90), (2, 70))
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=8))
+def test_counters_that_wrap_are_made_whole(steps: list[int]) -> None:
+    """32 bits in the kernel, exact here, whatever was added between two readings."""
+    reading, total = Reading(KEY), 0
+    for step in steps:
+        total += step
+        row = reading.take(raw(maxima=((2, 1), (0, 0)), untimed=total & 0xFFFFFFFF, counters={200: total}), {})
+
+    assert row.untimed == total
+    assert row.buckets.get(200 - layout.ERRNOS, 0) == total
+
+
+def test_an_earlier_row_is_not_changed_by_a_later_reading() -> None:
+    """A trace keeps the row of its start."""
+    reading = Reading(KEY)
+    first = reading.take(raw(10, ((2, 5), (1, 5)), counters={200: 1}), {})
+    reading.take(raw(90, ((4, 80), (3, 5)), counters={200: 2, 201: 1}), {})
+
+    assert (first.total_ns, first.buckets, first.maxima) == (10, {200 - layout.ERRNOS: 1}, ((2, 5),))
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=30))
+def test_the_first_maximum_after_an_epoch_is_the_longest_since(lengths: list[int]) -> None:
+    """Whatever came before it, without keeping every epoch."""
+    reading = Reading(KEY)
+    for epoch, length in enumerate(lengths, start=1):
+        pair = ((epoch, length), (epoch - 1, 0)) if epoch % 2 == 0 else ((epoch - 1, 0), (epoch, length))
+        row = reading.take(raw(maxima=pair), {})
+
+    for since in range(len(lengths)):
+        assert next(ns for epoch, ns in row.maxima if epoch > since) == max(lengths[since:])
+
+
+def test_everything_is_wanted_without_a_selection() -> None:
+    """No row yet, for any number."""
+    entries, others = index.blank(None, ABIS)
+
+    assert (set(entries), others) == ({0}, True)
+
+
+def test_a_selection_marks_what_is_not_wanted() -> None:
+    """Native, i386 and x32 numbers each at their own place; io_uring always counts."""
+    keys = frozenset({SyscallKey("x86_64", 0), SyscallKey("i386", 3), SyscallKey("x32", 513)})
+    entries, others = index.blank(keys, ABIS)
+
+    wanted = {position for position, entry in enumerate(entries) if entry == 0}
+    rings = {abi * 512 + number for abi in range(3) for number in (425, 426)}
+    assert wanted == {0, 512 + 3, 1024 + 513} | rings
+    assert not others
+
+
+def test_unknown_numbers_are_those_that_no_table_has() -> None:
+    """Gaps of the table, and everything beyond the index."""
+    entries, others = index.blank(frozenset({SyscallKey("x86_64", UNKNOWN_NUMBERS)}), ABIS)
+
+    assert (entries[400], entries[511], entries[0]) == (0, 0, layout.NOT_WANTED)
+    assert others
+
+
+def test_nothing_new_is_the_same_row() -> None:
+    """Rows are read once more after a change; a trace must not work them out again for that."""
+    reading = Reading(KEY)
+    first = reading.take(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1}), {})
+
+    assert reading.take(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1}), {}) is first

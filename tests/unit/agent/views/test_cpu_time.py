@@ -1,0 +1,126 @@
+"""The time budget of a session: the difference of two readings, whose parts add up."""
+
+from kubestrace_agent.kernel.counters.counts import CpuParts, CpuTimes
+from kubestrace_agent.syscalls import SyscallKey
+from kubestrace_agent.views.cpu_time.collector import TimeBudget
+from kubestrace_protos.v1 import agent_pb2
+
+READ, FUTEX, READ_32 = SyscallKey("x86_64", 0), SyscallKey("x86_64", 202), SyscallKey("i386", 3)
+# Another session's time, before ours began: 50 ns of a read that goes on are in it.
+START = CpuTimes(
+    time_ns=1_000,
+    thread_ns=500,
+    user=CpuParts(300, 20, 10),
+    other=CpuParts(5, 0, 5),
+    ended={READ: CpuParts(60, 10, 40)},
+    under_way={READ: CpuParts(10, 0, 40)},
+)
+NOW = CpuTimes(
+    time_ns=2_000,
+    thread_ns=2_500,
+    user=CpuParts(700, 120, 30),
+    other=CpuParts(25, 0, 105),
+    ended={READ: CpuParts(170, 30, 580), READ_32: CpuParts(40, 0, 0)},
+    under_way={FUTEX: CpuParts(0, 0, 690)},
+)
+
+
+def taken(*times: CpuTimes | None, syscalls: frozenset[SyscallKey] | None = None, lost: int = 3) -> TimeBudget:
+    """A session's collector after these readings."""
+    budget = TimeBudget(syscalls, architecture="x86_64")
+    budget.begin(0, 3)
+    for each in times:
+        budget.take(each, lost, 0)
+    return budget
+
+
+def parts(budget: agent_pb2.TimeBudget) -> int:
+    """Everything that is told apart."""
+    calls = sum(call.kernel_nanoseconds + call.waiting_nanoseconds for call in budget.calls)
+    uncounted = budget.uncounted_kernel_nanoseconds + budget.uncounted_waiting_nanoseconds
+    return calls + uncounted + budget.user_nanoseconds + budget.runnable_nanoseconds + budget.blocked_nanoseconds
+
+
+def test_the_budget_is_what_was_added() -> None:
+    """Of a call that was under way at the start, what it took since; the parts are the threads' time."""
+    budget = taken(START, NOW).message()
+
+    assert budget == agent_pb2.TimeBudget(
+        thread_nanoseconds=2_000,
+        wall_nanoseconds=1_000,
+        user_nanoseconds=400,
+        blocked_nanoseconds=20,
+        runnable_nanoseconds=120,
+        uncounted_kernel_nanoseconds=20,
+        uncounted_waiting_nanoseconds=100,
+        other_nanoseconds=2_000 - parts(budget),
+        calls=[
+            agent_pb2.CallTime(name="read", kernel_nanoseconds=100, waiting_nanoseconds=500),
+            agent_pb2.CallTime(name="read", abi="i386", kernel_nanoseconds=40),
+            agent_pb2.CallTime(name="futex", waiting_nanoseconds=690),
+        ],
+    )
+    assert budget.other_nanoseconds == 10
+
+
+def test_calls_that_the_session_left_out_are_not_named() -> None:
+    """A slot may be shared with one that counts all: the sum stays whole."""
+    every, some = taken(START, NOW).message(), taken(START, NOW, syscalls=frozenset({FUTEX})).message()
+
+    assert [call.name for call in some.calls] == ["futex"]
+    assert some.uncounted_kernel_nanoseconds == 20 + 100 + 40
+    assert some.uncounted_waiting_nanoseconds == 100 + 500
+    assert parts(some) == parts(every)
+
+
+def test_rows_get_what_their_ended_calls_used() -> None:
+    """By name and ABI; a row that nothing is known of used nothing."""
+    rows = [
+        agent_pb2.SyscallCounts(name="read"),
+        agent_pb2.SyscallCounts(name="read", abi="i386"),
+        agent_pb2.SyscallCounts(name="futex", wait=True),
+    ]
+    report = agent_pb2.ContainerReport(syscalls=rows)
+
+    taken(START, NOW, lost=5).write(report)
+
+    used = [(row.cpu_nanoseconds, row.runnable_nanoseconds, row.asleep_nanoseconds) for row in report.syscalls]
+    assert used == [(110, 20, 540), (40, 0, 0), (0, 0, 0)]
+    assert report.HasField("time_budget")
+    assert report.trust.cpu_time_lost == 2
+
+
+def test_reads_that_waited_are_reads() -> None:
+    """They have a row of their own among the counts; in the budget it shows by itself that they slept."""
+    waited = SyscallKey("x86_64", 0, waited=True)
+    ended = CpuTimes(ended={READ: CpuParts(9, 0, 1), waited: CpuParts(1, 0, 90)})
+    rows = [agent_pb2.SyscallCounts(name="read", wait=wait) for wait in (False, True)]
+    report = agent_pb2.ContainerReport(syscalls=rows)
+
+    taken(CpuTimes(), ended).write(report)
+
+    assert [(row.cpu_nanoseconds, row.asleep_nanoseconds) for row in report.syscalls] == [(9, 1), (1, 90)]
+    assert list(report.time_budget.calls) == [
+        agent_pb2.CallTime(name="read", kernel_nanoseconds=10, waiting_nanoseconds=91)
+    ]
+
+
+def test_a_reading_without_this_container_changes_nothing() -> None:
+    """It has ended, and its last reading holds."""
+    assert taken(START, NOW, None).message() == taken(START, NOW).message()
+
+
+def test_nothing_was_told() -> None:
+    """No budget is better than one of zeros."""
+    report = agent_pb2.ContainerReport()
+
+    taken(None).write(report)
+
+    assert report == agent_pb2.ContainerReport()
+
+
+def test_a_sum_that_shrinks_is_no_debt() -> None:
+    """A reading may catch a thread in the middle of a change."""
+    torn = CpuTimes(time_ns=2_000, thread_ns=500, user=CpuParts(290, 20, 10))
+
+    assert taken(START, torn).message().user_nanoseconds == 0

@@ -1,0 +1,367 @@
+"""The result of a local trace: its status, and how table, YAML and JSON are written."""
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubestrace_cli.local.endings import Ending
+from kubestrace_cli.output import results
+from kubestrace_cli.session_file import sessions
+from kubestrace_protos.v1 import agent_pb2
+
+SESSION = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None)
+COMMAND_ENDED = Ending("COMMAND ended after 2.5 s")
+OPENAT = agent_pb2.SyscallCounts(
+    name="openat",
+    calls=5,
+    errors=3,
+    timed=5,
+    total_nanoseconds=50_000,
+    max_nanoseconds=20_000,
+    errnos=[agent_pb2.ErrnoCount(name="ENOENT", count=2), agent_pb2.ErrnoCount(name="EACCES", count=1)],
+    latency=agent_pb2.Histogram(buckets=[90], counts=[5]),
+)
+
+
+def report(*counts: agent_pb2.SyscallCounts, **trust: Any) -> agent_pb2.Report:
+    """Make a final report of one container."""
+    state = agent_pb2.ContainerState(
+        container=agent_pb2.Container(container_name="shop"),
+        phase=agent_pb2.ContainerState.PHASE_ENDED,
+        host_pid=41,
+        pid=7,
+    )
+    return agent_pb2.Report(
+        node="here",
+        agent_id="local-1",
+        sequence=1,
+        final=True,
+        start_time_unix_nanoseconds=1_000_000_000,
+        time_unix_nanoseconds=3_500_000_000,
+        containers=[agent_pb2.ContainerReport(state=state, syscalls=counts, trust=agent_pb2.Trust(**trust))],
+        trust=agent_pb2.Trust(**trust),
+    )
+
+
+def document(
+    *counts: agent_pb2.SyscallCounts,
+    ending: Ending = COMMAND_ENDED,
+    remark: str = "",
+    **trust: Any,
+) -> dict[str, Any]:
+    """Make the whole document of a trace."""
+    status = results.status(SESSION, report(*counts, **trust), ending, agent_pb2.CGROUP_MODE_UNIFIED, remark)
+    return SESSION.document(status)
+
+
+def finished(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the condition Finished."""
+    return next(each for each in status["conditions"] if each["type"] == "Finished")
+
+
+def test_a_trace_that_came_to_its_end_has_succeeded() -> None:
+    """Phase, reason, times and targets are those of a session in a cluster."""
+    status = document(OPENAT)["status"]
+
+    assert (status["phase"], finished(status)["reason"]) == ("Succeeded", "Completed")
+    assert (status["startTime"], status["completionTime"]) == (
+        "1970-01-01T00:00:01.000000Z",
+        "1970-01-01T00:00:03.500000Z",
+    )
+    assert status["targets"]["matched"] == status["targets"]["finished"] == 1
+    assert (status["observedGeneration"], status["trust"]["cgroupMode"]) == (1, "unified")
+
+
+def test_a_trace_that_a_person_ended_is_cancelled_and_complete() -> None:
+    """What was counted until Ctrl-C is all there."""
+    status = document(OPENAT, ending=Ending("ended by SIGINT after 2.5 s", by_person=True))["status"]
+
+    assert (status["phase"], finished(status)["reason"]) == ("Cancelled", "Cancelled")
+    assert finished(status)["message"] == "Ended by SIGINT after 2.5 s."
+    assert status["trust"]["complete"] is True
+
+
+def test_why_nothing_was_counted_stands_in_the_conditions_message() -> None:
+    """The sentence about the end is followed by the reason for the empty table."""
+    status = document(remark="nothing was counted: nobody was there")["status"]
+
+    assert finished(status)["message"] == "COMMAND ended after 2.5 s. Nothing was counted: nobody was there."
+
+
+def test_the_table_is_followed_by_the_errors_and_the_end() -> None:
+    """Errors by name and how it ended stand below the table; a clean trace has no further remark."""
+    text = results.table(document(OPENAT))
+
+    assert text.endswith(
+        "\n"
+        "   errors errno            syscall\n"
+        "        2 ENOENT           openat\n"
+        "        1 EACCES           openat\n"
+        "\n"
+        "COMMAND ended after 2.5 s.\n"
+    )
+
+
+def test_more_errors_than_are_shown_are_summed() -> None:
+    """The list below the table ends with what it leaves out."""
+    errnos = [agent_pb2.ErrnoCount(name=f"E{index:02}", count=index + 1) for index in range(12)]
+    counts = agent_pb2.SyscallCounts(name="ioctl", calls=78, errors=78, errnos=errnos)
+
+    assert "\n        3 (2 more)\n" in results.table(document(counts))
+
+
+def test_everything_that_is_missing_is_said_below_the_table() -> None:
+    """Lost, unmatched and unreturned calls and io_uring each have their sentence."""
+    text = results.table(document(OPENAT, lost_calls=4, unmatched_calls=3, unreturned_calls=2, io_uring=True))
+
+    assert "NOT COMPLETE: 4 calls not counted" in text
+    assert "Under way when counting began: 3," in text
+    assert "Not returned when counting ended: 2," in text
+    assert "io_uring is in use" in text
+
+
+def test_interrupted_calls_are_said_once() -> None:
+    """EINTR is no error of the table, and must show all the same: the table that every status has says it."""
+    read = agent_pb2.SyscallCounts(name="read", calls=6, interrupted=5)
+
+    assert results.table(document(OPENAT, read)).count("nterrupted") == 1
+
+
+def test_json_and_yaml_hold_the_same_document() -> None:
+    """Both are read back to what was written, other letters and the table's lines included."""
+    whole = document(OPENAT)
+    whole["metadata"]["name"] = "größer"
+    places = {"json": io.StringIO(), "yaml": io.StringIO()}
+    for output, place in places.items():
+        results.write(whole, output, place)
+
+    assert json.loads(places["json"].getvalue()) == whole
+    assert yaml.safe_load(places["yaml"].getvalue()) == whole
+    assert "  table: |" in places["yaml"].getvalue()
+    assert "größer" in places["yaml"].getvalue()
+
+
+def test_what_the_encoding_does_not_have_is_written_as_an_escape() -> None:
+    """A label of the file may be no text, and the place may take ASCII only: the result is not lost for that."""
+    whole = {"a": "\ud800", "b": "█", "c": "nö"}
+    places = {output: io.TextIOWrapper(io.BytesIO(), encoding="ascii") for output in ("json", "yaml")}
+    for output, place in places.items():
+        results.write(whole, output, place)
+        place.seek(0)
+
+    assert json.load(places["json"]) == whole
+    # PyYAML itself takes no lone surrogates.
+    assert yaml.safe_load(places["yaml"].read().replace(r"\uD800", "x")) == whole | {"a": "x"}
+
+
+def test_a_reader_that_has_gone_away_is_no_error() -> None:
+    """`kubestrace local ... | head` ends without a traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as place:
+        results.write(document(OPENAT), "json", place)
+
+
+def test_a_result_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """The message names the file and the reason."""
+    with (
+        pytest.raises(results.ResultFileError, match="/nowhere/result: No such file"),
+        results.opened(tmp_path / "nowhere/result"),
+    ):
+        pass
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    """Longer than the kernel takes: told as any other reason."""
+    with pytest.raises(results.ResultFileError, match="x: File name too long"), results.opened(Path("x" * 300)):
+        pass
+
+
+def test_a_file_is_emptied_only_when_the_result_is_written(tmp_path: Path) -> None:
+    """What it held stays when there is no trace, and goes when there is one."""
+    to = tmp_path / "result"
+    to.write_text("old " * 10_000)
+    with pytest.raises(KeyError), results.opened(to):
+        raise KeyError
+    kept = to.read_text()
+
+    with results.opened(to) as place:
+        results.write(document(OPENAT), "json", place, anew=True)
+
+    assert kept == "old " * 10_000
+    assert json.loads(to.read_text())["kind"] == "TraceSession"
+
+
+def test_no_empty_file_is_left_when_there_is_no_result(tmp_path: Path) -> None:
+    """A file that was made for a result that never came goes; one that was there and empty stays."""
+    there = tmp_path / "there"
+    there.touch()
+    for path in (tmp_path / "new", there):
+        with results.opened(path):
+            pass
+
+    assert list(tmp_path.iterdir()) == [there]
+
+
+def test_a_full_disk_is_told_and_closing_the_file_is_no_second_error() -> None:
+    """The message names the place and the reason."""
+    with (
+        pytest.raises(
+            results.ResultFileError, match=r"^cannot write the result to /dev/full: No space left on device$"
+        ),
+        results.opened(Path("/dev/full")) as place,
+    ):
+        results.write(document(OPENAT), "json", place, anew=True)
+
+
+def test_a_closed_standard_output_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`>&-` is told before the trace, with the way out."""
+    monkeypatch.setattr("sys.stdout", None)
+
+    with (
+        pytest.raises(results.ResultFileError, match="standard output is closed; name a file with --to"),
+        results.opened(None),
+    ):
+        pass
+
+
+def test_slow_calls_stand_below_the_table() -> None:
+    """A line each as strace -T has it, with when and who; what had no room is told."""
+    session = sessions.make(
+        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=sessions.Asked(slow_milliseconds=5)
+    )
+    made = report(OPENAT, slow_calls_lost=2)
+    slow = agent_pb2.SlowCall(
+        name="fsync", start_time_unix_nanoseconds=1_767_268_800_123_456_789, nanoseconds=21_500_000,
+        arguments="3</data/wal>", errno="EIO", pid=7, thread="wal-writer",
+    )  # fmt: skip
+    made.containers[0].slow_calls.append(slow)
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert "\n12:00:00.123456     21.500     7  wal-writer       fsync(3</data/wal>) = -1 EIO\n" in text
+    assert "may be missing in the list: 2." in text
+    assert "slow" not in results.table(document(OPENAT))
+
+
+def test_stacks_stand_indented_below_their_call() -> None:
+    """The kernel's, then the program's; lost ones are told."""
+    asked = sessions.Asked(slow_milliseconds=5, stacks=True)
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=asked)
+    made = report(OPENAT, stacks_lost=3)
+    made.containers[0].slow_calls.add(
+        name="fsync",
+        start_time_unix_nanoseconds=1,
+        kernel_stack=["io_schedule", "ext4_sync_file"],
+        user_stack=["fsync+0x10 (libc.so.6)", "commit+0x4 (shop)"],
+    )
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+    below = text.partition("fsync(")[2].splitlines()[1:5]
+
+    assert [line[:38].strip() for line in below] == ["kernel:", "", "user:", ""]
+    assert [line[38:] for line in below] == [
+        "io_schedule",
+        "ext4_sync_file",
+        "fsync+0x10 (libc.so.6)",
+        "commit+0x4 (shop)",
+    ]
+    assert "Stacks that were not taken: 3." in text
+
+
+def test_slow_calls_say_how_much_of_them_was_on_a_cpu() -> None:
+    """In a column that is there only when it is known; a call that was under way when the view began has none."""
+    asked = sessions.Asked(slow_milliseconds=5, cpu_time=True)
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=asked)
+    made = report(OPENAT)
+    for pid, cpu_ns in ((7, 20_000_000), (8, None)):
+        made.containers[0].slow_calls.append(
+            agent_pb2.SlowCall(
+                name="fsync",
+                start_time_unix_nanoseconds=1_767_268_800_123_456_789,
+                nanoseconds=21_500_000,
+                pid=pid,
+                cpu_nanoseconds=cpu_ns,
+                runnable_nanoseconds=None if cpu_ns is None else 0,
+                thread="wal-writer",
+            )
+        )
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert [row.get("cpuNanoseconds") for row in status["slowCalls"]] == [20_000_000, None]
+    assert "\ntime (UTC)            msec     on cpu   pid  thread           call\n" in text
+    assert "\n12:00:00.123456     21.500     20.000     7  wal-writer       fsync()" in text
+    assert "\n12:00:00.123456     21.500                8  wal-writer       fsync()" in text
+
+
+def test_a_trace_without_a_slow_call_says_so() -> None:
+    """An empty list is an answer."""
+    session = sessions.make(
+        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=sessions.Asked(slow_milliseconds=5)
+    )
+
+    status = results.status(session, report(OPENAT), COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+
+    assert "\nNo call was slow.\n" in results.table(session.document(status))
+
+
+def test_processes_are_told_as_strace_would_sum_up_each() -> None:
+    """A head with who and how it ended, a line for each call, and the sum of all others."""
+    session = sessions.make(
+        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=sessions.Asked(processes=5)
+    )
+    made = report(OPENAT, process_calls_lost=3)
+    sums = agent_pb2.CallSums(calls=9, errors=2, total_nanoseconds=1_500_000, wait_nanoseconds=2_000_000)
+    process = made.containers[0].processes.processes.add(
+        pid=7, parent_pid=1, host_pid=4711, command="ls", executable="/bin/ls", exit_code=2, sums=sums, threads=2,
+        lifetime_nanoseconds=5_000_000, execs_seen=7, execs=[agent_pb2.Exec(executable="/bin/ls")],
+    )  # fmt: skip
+    process.syscalls.add(name="openat", calls=4, errors=2, total_nanoseconds=1_000_000)
+    process.busiest_threads.add(tid=8, name="reader", sums=agent_pb2.CallSums(calls=3))
+    made.containers[0].processes.seen = 13
+    made.containers[0].processes.others.calls = 100
+    made.containers[0].processes.execs_lost = 2
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert "\npid 7  ls [/bin/ls]  (parent 1, lived 5.0ms, exit code 2)\n  executed 6 before, /bin/ls\n" in text
+    assert "\n      0.001000         4         2 openat\n" in text
+    assert "\n      0.002500         5           (others)\n" in text
+    assert "\n      0.001500         9         2 total, and 0.002000 s waiting\n" in text
+    assert "\n  thread     8 reader           3 calls, 0 errors, 0.000000 s\n  2 threads in all\n" in text
+    assert "\n12 other processes: 100 calls, 0 errors, 0.000000 s\n" in text
+    assert "3 calls counted in no process" in text
+    assert "are not told, as there was no room: 2." in text
+    assert "processes" not in results.table(document(OPENAT))
+
+
+def test_errors_are_told_with_their_times_and_calls() -> None:
+    """Which file is missing: below the row, with who and when."""
+    asked = sessions.Asked(errors=2)
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=asked)
+    made = report(OPENAT, error_samples_lost=4)
+    errno = made.containers[0].syscalls[0].errnos[0]
+    errno.first_time_unix_nanoseconds = 1_767_268_800_123_456_789
+    errno.last_time_unix_nanoseconds = 1_767_268_801_500_000_000
+    errno.samples.add(
+        time_unix_nanoseconds=1_767_268_801_000_000_000, arguments='AT_FDCWD, "/etc/app/missing.conf", 0', pid=7,
+        process="app",
+    )  # fmt: skip
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert f" {errno.name:<16} openat              12:00:00.123456 12:00:01.500000\n" in text
+    assert '\n          openat(AT_FDCWD, "/etc/app/missing.conf", 0)  app[7] 12:00:01.000000\n' in text
+    assert "4 failed calls had no room" in text
+    assert "first and last" not in results.table(document(OPENAT))

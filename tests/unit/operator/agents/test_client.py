@@ -1,0 +1,273 @@
+"""Speaking to agents: over real TLS, with right and wrong certificates on both sides, and with every kind of error."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from authority import Authority, Leaf
+
+from kubestrace_operator.agents import client as agents_module
+from kubestrace_operator.agents.client import (
+    AgentError,
+    AgentFullError,
+    Agents,
+    AgentUnavailableError,
+    CannotTraceError,
+    Certificates,
+    Endpoint,
+    InvalidRequestError,
+    RefusedIdentityError,
+    TraceNotFoundError,
+)
+from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
+
+ERRORS = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
+    grpc.StatusCode.FAILED_PRECONDITION: CannotTraceError,
+    grpc.StatusCode.NOT_FOUND: TraceNotFoundError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: AgentFullError,
+    grpc.StatusCode.PERMISSION_DENIED: RefusedIdentityError,
+    grpc.StatusCode.INTERNAL: AgentUnavailableError,
+}
+
+
+class FakeService(agent_pb2_grpc.AgentServicer):
+    """An agent that answers as it is told."""
+
+    def __init__(self) -> None:
+        self.code: grpc.StatusCode | None = None
+        self.reports = 3
+        self.silent = False
+        self.callers: list[str] = []
+
+    async def Describe(self, request: Any, context: Any) -> agent_pb2.DescribeResponse:  # noqa: N802
+        """Name the node."""
+        self.callers += [name.decode() for name in context.auth_context().get("peer_uri", ())]
+        return agent_pb2.DescribeResponse(node="n1", syscall_problems=list(request.syscalls))
+
+    async def StartTrace(self, _: Any, context: Any) -> agent_pb2.StartTraceResponse:  # noqa: N802
+        """Start, or fail."""
+        if self.code:
+            await context.abort(self.code, "as it is told", (("kubestrace-reason", "AsTold"),))
+        return agent_pb2.StartTraceResponse(agent_id="a", created=True)
+
+    async def WatchTrace(self, _: Any, __: Any) -> AsyncIterator[agent_pb2.Report]:  # noqa: N802
+        """Send reports, the last of them final; or fall silent."""
+        for number in range(self.reports):
+            yield agent_pb2.Report(sequence=number, final=not self.silent and number == self.reports - 1)
+        if self.silent:
+            await asyncio.sleep(60)
+
+    async def StopTrace(self, request: Any, _: Any) -> agent_pb2.StopTraceResponse:  # noqa: N802
+        """Stop."""
+        return agent_pb2.StopTraceResponse(report=agent_pb2.Report(session_uid=request.session_uid, final=True))
+
+    async def ListTraces(self, _: Any, __: Any) -> agent_pb2.ListTracesResponse:  # noqa: N802
+        """List one."""
+        return agent_pb2.ListTracesResponse(traces=[agent_pb2.TraceSummary(session_uid="u1")])
+
+
+class Node:
+    """A running server and the certificates around it."""
+
+    def __init__(self) -> None:
+        self.authority = Authority()
+        self.service = FakeService()
+        self.clients: list[Agents] = []
+        self.servers: list[grpc.aio.Server] = []
+
+    async def serve(self, leaf: Leaf | None = None, port: int = 0) -> Endpoint:
+        """Listen with a certificate, demanding one of our CA."""
+        leaf = leaf or self.authority.agent()
+        credentials = grpc.ssl_server_credentials(
+            [(leaf.key, leaf.certificate)], self.authority.certificate, require_client_auth=True
+        )
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        agent_pb2_grpc.add_AgentServicer_to_server(self.service, server)
+        port = server.add_secure_port(f"127.0.0.1:{port}", credentials)
+        await server.start()
+        self.servers.append(server)
+        return Endpoint("n1", f"127.0.0.1:{port}")
+
+    def client(self, leaf: Leaf | None = None, ca: bytes | None = None) -> Agents:
+        """Return an operator's side."""
+        leaf = leaf or self.authority.operator()
+        made = Agents(Certificates(ca or self.authority.certificate, leaf.certificate, leaf.key))
+        self.clients.append(made)
+        return made
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Node]:
+    """A node whose connections are closed afterwards."""
+    made = Node()
+    yield made
+    for client in made.clients:
+        await client.close()
+    for server in made.servers:
+        await server.stop(None)
+
+
+async def test_every_call_over_mutual_tls(node: Node) -> None:
+    """The agent sees the operator's identity; each call brings its answer."""
+    agent, client = await node.serve(), node.client()
+
+    described = await client.describe(agent, ["opennat"])
+    started = await client.start(agent, agent_pb2.StartTraceRequest(session_uid="u1"))
+    reports = [report async for report in client.watch(agent, "u1")]
+    stopped = await client.stop(agent, "u1")
+    listed = await client.traces(agent)
+
+    assert node.service.callers == ["spiffe://kubestrace.io/operator"]
+    assert list(described.syscall_problems) == ["opennat"]
+    assert started.created
+    assert [report.final for report in reports] == [False, False, True]
+    assert stopped.session_uid == "u1"
+    assert [trace.session_uid for trace in listed.traces] == ["u1"]
+
+
+@pytest.mark.parametrize(("code", "kind"), ERRORS.items())
+async def test_the_type_of_an_error_says_whether_to_try_again(
+    node: Node, code: grpc.StatusCode, kind: type[Exception]
+) -> None:
+    """GRPC's codes are translated at the door, with the node and the agent's words."""
+    agent, client = await node.serve(), node.client()
+    node.service.code = code
+
+    with pytest.raises(kind, match=r"node n1 .* as it is told") as raised:
+        await client.start(agent, agent_pb2.StartTraceRequest())
+
+    assert isinstance(raised.value, AgentError)
+    assert raised.value.reason == "AsTold"
+
+
+async def test_nobody_listens(node: Node) -> None:
+    """An agent that is not there is unavailable, and said so soon."""
+    client = node.client()
+
+    with pytest.raises(AgentUnavailableError):
+        await asyncio.wait_for(client.describe(Endpoint("n1", "127.0.0.1:9")), 5)
+
+
+async def test_an_agent_of_another_ca_is_refused(node: Node) -> None:
+    """Whoever listens at an agent's address must prove that it is one."""
+    agent = await node.serve(Authority("somebody else's").agent())
+    client = node.client()
+
+    with pytest.raises(RefusedIdentityError):
+        await client.describe(agent)
+
+
+async def test_an_agent_with_another_name_is_refused(node: Node) -> None:
+    """A valid certificate of our CA is not enough: an operator's or a web server's is no agent's."""
+    client = node.client()
+
+    for leaf in (node.authority.leaf("web", dns="web.example"), node.authority.operator()):
+        agent = await node.serve(leaf)
+        with pytest.raises(RefusedIdentityError):
+            await client.describe(agent)
+
+
+async def test_the_agent_refuses_our_certificate(node: Node) -> None:
+    """An operator with a certificate of another CA gets nowhere."""
+    agent = await node.serve()
+    client = node.client(Authority("other").operator())
+
+    with pytest.raises(AgentUnavailableError):
+        await client.describe(agent)
+
+
+async def test_a_silent_agent_is_given_up(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports that stay away end the watch: the node may be gone without a word."""
+    monkeypatch.setattr(agents_module, "SILENCE_SECONDS", 0.2)
+    agent, client = await node.serve(), node.client()
+    node.service.silent = True
+
+    with pytest.raises(AgentUnavailableError, match="no report"):
+        async for _ in client.watch(agent, "u1"):
+            pass
+
+
+async def test_an_agent_that_dies_ends_its_watch(node: Node) -> None:
+    """The stream breaks off with an error that says: try again."""
+    agent, client = await node.serve(), node.client()
+    node.service.silent = True
+
+    watch = client.watch(agent, "u1")
+    await anext(watch)
+    await node.servers[0].stop(0)
+
+    with pytest.raises(AgentUnavailableError):
+        async for _ in watch:
+            pass
+
+
+async def test_an_agent_that_restarts_is_found_again(node: Node) -> None:
+    """The same address answers again within a second or so; no channel has to be made by hand."""
+    agent, client = await node.serve(), node.client()
+    await client.describe(agent)
+    await node.servers[0].stop(0)
+    with pytest.raises(AgentUnavailableError):
+        await client.describe(agent)
+
+    await node.serve(port=int(agent.address.rsplit(":", 1)[1]))
+
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                assert (await client.describe(agent)).node == "n1"
+                break
+            except AgentUnavailableError:
+                await asyncio.sleep(0.1)
+
+
+async def test_new_certificates_are_used_at_once(node: Node) -> None:
+    """Running watches break off, to be taken up again, and the next call shows the new certificate."""
+    agent, client = await node.serve(), node.client(node.authority.leaf("old", uri="spiffe://kubestrace.io/old"))
+    node.service.silent = True
+    watch = client.watch(agent, "u1")
+    await anext(watch)
+    leaf = node.authority.operator()
+
+    await client.renew(Certificates(node.authority.certificate, leaf.certificate, leaf.key))
+    with pytest.raises(AgentUnavailableError):
+        async for _ in watch:
+            pass
+    await client.describe(agent)
+
+    assert node.service.callers == ["spiffe://kubestrace.io/operator"]
+
+
+async def test_a_cancelled_call_stays_cancelled(node: Node) -> None:
+    """Cancelling a session's task is no error of the agent's."""
+    agent, client = await node.serve(), node.client()
+    node.service.silent = True
+
+    async def follow() -> None:
+        async for _ in client.watch(agent, "u1"):
+            pass
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.2)
+    following.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await following
+
+
+async def test_channels_of_agents_that_are_gone_are_closed(node: Node) -> None:
+    """Only ready agents are kept; one that comes back is connected anew."""
+    agent, client = await node.serve(), node.client()
+    node.service.silent = True
+    await client.keep([agent])
+    watch = client.watch(agent, "u1")
+    await anext(watch)
+
+    await client.keep([])
+
+    with pytest.raises(AgentUnavailableError):
+        async for _ in watch:
+            pass
+    assert (await client.describe(agent)).node == "n1"

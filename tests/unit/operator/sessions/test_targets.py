@@ -1,0 +1,109 @@
+"""Which containers of which pods a target means."""
+
+from operator_stage import pod
+
+from kubestrace_operator.api.spec import Selector, Target, Workload
+from kubestrace_operator.sessions import targets
+
+SHOP = Target(selector=Selector((("app", "shop"),)))
+
+
+def names(found: targets.Found) -> list[str]:
+    """Return pod/container of everything that can be traced."""
+    return [f"{each.pod}/{each.container}" for each in found.running]
+
+
+def test_only_matching_pods_are_meant() -> None:
+    """A neighbour with other labels is not."""
+    found = targets.find(SHOP, [pod("a"), pod("b", labels={"app": "other"})])
+
+    assert names(found) == ["a/app"]
+
+
+def test_the_message_to_the_agent() -> None:
+    """Everything that an agent needs to find the container."""
+    (running,) = targets.find(SHOP, [pod("a", restarts=2)]).running
+    message = running.message()
+
+    assert (message.pod_uid, message.pod_namespace, message.pod_name) == ("uid-a", "shop", "a")
+    assert (message.container_name, message.container_id) == ("app", "containerd://a-app-2")
+    assert message.restart_count == 2
+
+
+def test_sidecars_are_traced_and_init_containers_are_not() -> None:
+    """An init container that restarts always runs beside the app; others end before it starts."""
+    init = [{"name": "proxy", "restartPolicy": "Always"}, {"name": "prepare"}]
+    running = {"name": "proxy", "containerID": "containerd://p", "restartCount": 0, "state": {"running": {}}}
+    ended = {"name": "prepare", "containerID": "containerd://i", "restartCount": 0, "state": {"running": {}}}
+    both = pod("a", init=init, initContainerStatuses=[running, ended])
+
+    assert names(targets.find(SHOP, [both])) == ["a/app", "a/proxy"]
+
+
+def test_an_init_container_that_is_asked_for() -> None:
+    """The failure says that those are not traced."""
+    target = Target(pod_name="a", containers=("prepare",))
+
+    found = targets.find(target, [pod("a", init=[{"name": "prepare"}])])
+
+    assert "an init container" in found.failures[0].message
+    assert found.without_container == ("a",)
+
+
+def test_pods_that_have_ended_are_no_candidates() -> None:
+    """A finished Job's pod has nothing to trace, and the reason says so."""
+    found = targets.find(SHOP, [pod("a", phase="Succeeded")])
+
+    assert found.running == ()
+    assert found.why_nothing == "Every pod with the labels app=shop has ended: a."
+
+
+def test_pods_that_are_traced_keep_their_place() -> None:
+    """MaxPods takes the oldest, but a pod that is traced is not given up for an older one that matches now."""
+    young, old = pod("young", created="2026-02-02"), pod("old", created="2026-01-01")
+    target = Target(selector=SHOP.selector, max_pods=1)
+
+    assert names(targets.find(target, [young, old])) == ["old/app"]
+    assert names(targets.find(target, [young, old], chosen={"uid-young"})) == ["young/app"]
+
+
+def test_why_nothing_runs() -> None:
+    """Each container that waits is named with its reason."""
+    waiting = pod("a", state={"waiting": {"reason": "ImagePullBackOff"}})
+    unscheduled = pod("b", node="", state={})
+    ended = pod("c", state={"terminated": {"reason": "Error", "exitCode": 1}})
+
+    why = targets.find(SHOP, [waiting, unscheduled, ended]).why_nothing
+
+    assert why.startswith("3 pods match, but nothing that is wanted runs yet: ")
+    assert "container app of pod a is waiting (ImagePullBackOff)" in why
+    assert "container app of pod b has no node yet" in why
+    assert "container app of pod c has ended (Error 1)" in why
+
+
+def test_owners_decide_for_workloads() -> None:
+    """The controller's kind and name count; other controllers may use the same labels."""
+    owner = {"kind": "StatefulSet", "name": "db", "controller": True}
+    other = {"kind": "StatefulSet", "name": "db2", "controller": True}
+    idle = {"kind": "StatefulSet", "name": "db", "controller": False}
+    pods = [pod("a", owners=[owner]), pod("b", owners=[other]), pod("c", owners=[idle]), pod("d")]
+
+    found = targets.find(Target(workload=Workload("StatefulSet", "db")), pods, workload_selector=Selector())
+
+    assert names(found) == ["a/app"]
+
+
+def test_a_deployments_pods_during_a_rollout() -> None:
+    """Pods of all its ReplicaSets are meant, old and new."""
+    pods = [
+        pod(
+            name,
+            labels={"app": "shop", "pod-template-hash": template},
+            owners=[{"kind": "ReplicaSet", "name": f"shop-{template}", "controller": True}],
+        )
+        for name, template in (("old", "5d"), ("new", "7f"))
+    ]
+
+    found = targets.find(Target(workload=Workload("Deployment", "shop")), pods, workload_selector=Selector())
+
+    assert names(found) == ["new/app", "old/app"]

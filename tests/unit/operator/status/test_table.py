@@ -1,0 +1,124 @@
+"""The table as a person reads it."""
+
+import pytest
+
+from kubestrace_operator.results.histograms import bucket_index
+from kubestrace_operator.results.merge import SyscallRow
+from kubestrace_operator.status.builder import ordered
+from kubestrace_operator.status.table import duration, table
+
+
+def row(name: str, each_ns: int, calls: int, **changes: object) -> SyscallRow:
+    """Return a row whose calls all took the same time."""
+    made = SyscallRow(name, calls=calls, timed=calls, total_ns=each_ns * calls, max_ns=each_ns)
+    made.latency = {bucket_index(each_ns): calls}
+    for field, value in changes.items():
+        setattr(made, field, value)
+    return made
+
+
+ROWS = ordered(
+    [
+        row("openat", 2_000, 1000, errors=301),
+        row("fsync", 25_000_000, 812),
+        row("futex", 1_000_000_000, 88, wait=True),
+        row("exit_group", 0, 2, timed=0, latency={}),
+    ]
+)
+
+
+def test_the_table() -> None:
+    """Strace -c's columns with three more; work by time, then the waits apart; errors blank where there are none."""
+    assert table(ROWS) == (
+        "% time     seconds  usecs/call     calls    errors       p50       p99       max syscall\n"
+        "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
+        " 99.99   20.300000       25000       812              24.1ms    24.1ms    25.0ms fsync\n"
+        "  0.01    0.002000           2      1000       301     2.0us     2.0us     2.0us openat\n"
+        "  0.00    0.000000           0         2                                         exit_group\n"
+        "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
+        "100.00   20.302000       11204      1814       301                        25.0ms total\n"
+        "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
+        "  wait   88.000000     1000000        88             973.1ms      1.0s      1.0s futex\n"
+        "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
+        "  wait   88.000000     1000000        88                                    1.0s total\n"
+    )
+
+
+def test_rows_that_are_left_out_stay_in_the_totals() -> None:
+    """A cut table says how many rows are missing, and its totals are whole."""
+    shown = table(ROWS[:1], left_out=ROWS[1:])
+
+    assert "(2 more, in the total)" in shown
+    assert "(1 more, in the total)" in shown
+    assert "100.00   20.302000       11204      1814       301" in shown
+
+
+def test_no_call_at_all() -> None:
+    """An empty table is a sentence."""
+    assert table([]) == "No system call was made.\n"
+
+
+def test_no_call_of_those_that_were_chosen() -> None:
+    """Of the others nothing is known."""
+    assert table([], filtered=True) == "None of the chosen system calls was made.\n"
+
+
+def test_calls_that_were_interrupted() -> None:
+    """They are no errors: a line below the table names them, also those whose row is left out."""
+    rows = ordered([row("read", 100, 9, interrupted=5), row("pause", 100, 7, interrupted=5), row("openat", 100, 1)])
+
+    shown = table(rows[:1], left_out=rows[1:])
+
+    assert shown.endswith("total\n5 pause, 5 read were interrupted by a signal: restarted or ended with EINTR\n")
+
+
+def test_one_call_that_was_interrupted() -> None:
+    """In the singular, with its ABI."""
+    shown = table([row("read", 100, 9, interrupted=1, abi="i386")])
+
+    assert shown.splitlines()[-1].startswith("1 read (i386) was interrupted by a signal")
+
+
+def test_many_calls_that_were_interrupted() -> None:
+    """The line stays short: the most frequent are named, the others added up."""
+    shown = table([row(f"call{number}", 100, 9, interrupted=number) for number in range(1, 8)])
+
+    named = "7 call7, 6 call6, 5 call5, 4 call4, 3 call3, 3 others were interrupted"
+    assert shown.splitlines()[-1].startswith(named)
+
+
+def test_a_foreign_abi_is_shown() -> None:
+    """The same call of a 32-bit program is told apart."""
+    assert "getpid (i386)" in table([row("getpid", 100, 1, abi="i386")])
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "shown"),
+    [
+        (0, "0ns"),
+        (999, "999ns"),
+        (1000, "1.0us"),
+        (21_000_000, "21.0ms"),
+        (999_949, "999.9us"),
+        (999_950, "1.0ms"),
+        (999_999_999, "1.0s"),
+        (3_600_000_000_000, "3600.0s"),
+    ],
+)
+def test_lengths_are_for_people(nanoseconds: int, shown: str) -> None:
+    """One digit behind the point, never 1000 of a unit, never wider than its column."""
+    assert duration(nanoseconds) == shown
+    assert len(shown) <= 9
+
+
+def test_time_on_a_cpu_stands_beside_wall_time() -> None:
+    """Only where it is known; the total has it too, and the table stays readable."""
+    rows = ordered([row("fsync", 25_000_000, 4, cpu_ns=12_500_000), row("futex", 5, 1, wait=True, cpu_ns=2)])
+
+    shown = table(rows, cpu_time=True).splitlines()
+
+    assert shown[0].startswith("% time     seconds      on cpu  usecs/call     calls")
+    assert shown[2].startswith("100.00    0.100000    0.012500       25000         4")
+    assert shown[4].startswith("100.00    0.100000    0.012500       25000         4")
+    assert max(map(len, shown)) <= 110
+    assert "on cpu" not in table(rows)
