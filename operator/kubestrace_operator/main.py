@@ -16,7 +16,7 @@ from kubestrace_operator.kube.errors import ClusterError
 from kubestrace_operator.kube.health import Health
 from kubestrace_operator.pki import credentials
 from kubestrace_operator.sessions.controller import Sessions
-from kubestrace_operator.sessions.interfaces import World
+from kubestrace_operator.sessions.interfaces import Dependencies
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 2.0
@@ -56,10 +56,10 @@ async def _serve_with(cluster: Cluster, agents: Agents, settings: Environment) -
     beside = [directory.follow(following, agents), _renew(cluster, agents, settings), health.run()]
     tasks = [asyncio.create_task(_forever(work)) for work in beside]
     await directory.wait_until_known(_AGENTS_SECONDS)
-    sessions = Sessions(World(cluster, agents, directory), cluster)
-    office = handlers.Office(sessions, cluster.login, health.problem)
+    sessions = Sessions(Dependencies(cluster, agents, directory), cluster)
+    context = handlers.Context(sessions, cluster.login, health.problem)
     serving = asyncio.create_task(
-        handlers.run(office, namespaces=settings.watch_namespaces, liveness=settings.liveness)
+        handlers.run(context, namespaces=settings.watch_namespaces, liveness=settings.liveness)
     )
     _log.info("serving TraceSessions in %s", ", ".join(settings.watch_namespaces) or "all namespaces")
     try:

@@ -70,7 +70,7 @@ def traced(tracer: Tracer, cgroup: Cgroup, mode: str) -> Iterator[None]:
     slot = tracer.add_container(cgroup.path, wanted=None)
     try:
         if mode == "cpuTime":
-            tracer.want("cpu_time", slot, True)
+            tracer.enable("cpu_time", slot, True)
         yield
     finally:
         tracer.remove(slot)

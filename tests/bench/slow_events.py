@@ -102,7 +102,7 @@ def at_once(tracer: Tracer, producers: Producers, seconds: float, *, rising: boo
     begin, cpu, before = time.perf_counter(), time.process_time(), slowest.lost
     producers.begin(seconds)
     while time.perf_counter() - begin < seconds:
-        time.sleep(0.01 if counters.hurry() else 0.1)
+        time.sleep(0.01 if counters.drain() else 0.1)
     cores = (time.process_time() - cpu) / (time.perf_counter() - begin)
     calls = producers.calls()
     counters.refresh(fresh=True)
@@ -135,7 +135,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, favoured():
         producers = Producers(Path(folder), arguments.producers)
         slot = tracer.add_container(producers.cgroup.path, wanted=None)
-        tracer.want("slow_calls", slot, Floors(0, 0, LIMIT))
+        tracer.enable("slow_calls", slot, Floors(0, 0, LIMIT))
         drained(tracer, slot, producers)
         tracer.remove(slot)
         for rising in (False, True):

@@ -198,7 +198,7 @@ class Runs:
         self.slots.append(self.tracer.add_container(cgroup.path, wanted=None))
         return self.slots[-1]
 
-    def forget(self, slot: int) -> None:
+    def disable(self, slot: int) -> None:
         """End the counting of a cgroup."""
         self.slots.remove(slot)
         self.tracer.remove(slot)

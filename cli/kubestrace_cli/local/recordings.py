@@ -61,7 +61,7 @@ class Recording:
         self._collectors = collectors(views or agent_pb2.Views(), wanted, Names(Naming(Roots(others=[Path("/")]))))
         for collector in self._collectors:
             collector.begin(time.monotonic_ns(), 0)
-            tracer.want(collector.view, self._slot, collector.wanted)
+            tracer.enable(collector.view, self._slot, collector.wanted)
         self._skipped_before = tracer.skipped_calls
         self._cpu_start = time.process_time()
         self._start_ns = time.monotonic_ns()
@@ -89,7 +89,7 @@ class Recording:
         self._counts = self._tracer.snapshot([self._slot])[self._slot]
         for collector in self._collectors:
             self._collect(collector)
-            self._tracer.want(collector.view, self._slot, collector.wanted)
+            self._tracer.enable(collector.view, self._slot, collector.wanted)
         self._note_time()
         return sum(counts.calls for counts in self._difference().syscalls)
 

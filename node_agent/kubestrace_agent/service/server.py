@@ -50,7 +50,7 @@ _STATUS = {
 }
 
 
-class Door(grpc.aio.ServerInterceptor):
+class AuthInterceptor(grpc.aio.ServerInterceptor):
     """Stands before every method: refuses strangers, and turns what traces raise into gRPC's codes."""
 
     def __init__(self, identity: str | None) -> None:
@@ -173,7 +173,7 @@ class Server:
             raise ValueError("either certificates, or insecure=True in a test")
         self._certificates = certificates
         self._server = grpc.aio.server(
-            interceptors=(Door(None if insecure else identity),),
+            interceptors=(AuthInterceptor(None if insecure else identity),),
             options=_OPTIONS,
             maximum_concurrent_rpcs=_MAX_CONCURRENT_CALLS,
         )

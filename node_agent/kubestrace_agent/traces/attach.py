@@ -1,4 +1,4 @@
-"""Containers become members of traces: found, counted, and what their session asks for is collected. Used by traces."""
+"""Attach containers to traces: resolve, count, and collect what the session asks for. Used by registry."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class TracerThread:
         self._executor.shutdown(wait=False)
 
 
-class Members:
-    """Makes members of all traces; `names` is who names the functions of stacks."""
+class Attacher:
+    """Attaches containers to traces; `names` names the functions of stacks."""
 
     def __init__(
         self, resolver: Resolver, names: Names, node: Node, thread: TracerThread, clock_ns: Callable[[], int]
@@ -57,7 +57,7 @@ class Members:
         self._clock_ns = clock_ns
 
     async def add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
-        """Add containers to a trace, all at once; `late`: it ran already. One that fails is a failed member."""
+        """Add containers to a trace, all at once; `late`: it ran already. One that fails is recorded as failed."""
         await asyncio.gather(*(self._attach(trace, container, late=late) for container in containers))
 
     async def _attach(self, trace: Trace, container: agent_pb2.Container, *, late: bool) -> None:
@@ -72,11 +72,13 @@ class Members:
         async with trace.lock:
             # It may have ended, or another call have added the container, during the search.
             if trace.final is None and is_new(trace, container):
-                trace.members[container.container_id] = await self._member(trace, container, found, late=late)
+                trace.containers[container.container_id] = await self._traced_container(
+                    trace, container, found, late=late
+                )
 
-    async def _member(
+    async def _traced_container(
         self, trace: Trace, container: agent_pb2.Container, found: Resolved | UnresolvedError, *, late: bool
-    ) -> reports.Member:
+    ) -> reports.TracedContainer:
         if isinstance(found, UnresolvedError):
             return reports.failed(container, found.reason, str(found))
         collecting = collectors.collectors(trace.views, trace.wanted, self._names)
@@ -96,22 +98,22 @@ class Members:
         state = reports.tracing(container, found, self._clock_ns())
         gaps = reports.late(self._node.name, state, found, trace.session_start_ns) if late else []
         since = delta.Since(acquired.start, wanted=trace.wanted, architecture=platform.machine())
-        member = reports.Member(state, acquired.counter, since, gaps)
+        traced = reports.TracedContainer(state, acquired.counter, since, gaps)
         # Paths and peers may be secret: they are told only where they are asked for.
         paths = trace.views.HasField("slow_calls")
-        member.unreturned = Unreturned(acquired.start, wanted=trace.wanted, paths=paths)
+        traced.unreturned = Unreturned(acquired.start, wanted=trace.wanted, paths=paths)
         for collector, why in acquired.missing:
             _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, why)
-            gap = reports.without_view(self._node.name, member.state, collector.unavailable, str(why))
-            member.gaps.append(gap)
+            gap = reports.without_view(self._node.name, traced.state, collector.unavailable, str(why))
+            traced.gaps.append(gap)
             collecting.remove(collector)
-        member.collectors = collecting
+        traced.collectors = collecting
         if trace.grid is not None:
-            member.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
-        return member
+            traced.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
+        return traced
 
 
 def is_new(trace: Trace, container: agent_pb2.Container) -> bool:
     """Tell whether a container is to be sought: it is unknown, or could not be traced when last asked for."""
-    member = trace.members.get(container.container_id)
-    return member is None or member.state.phase == agent_pb2.ContainerState.PHASE_FAILED
+    traced = trace.containers.get(container.container_id)
+    return traced is None or traced.state.phase == agent_pb2.ContainerState.PHASE_FAILED

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import NamedTuple
 
-from kubestrace_agent.kernel.counters.counts import EarlyCall, RawCounts, Row
+from kubestrace_agent.kernel.counters.counts import CallAtAttach, RawCounts, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, errno_name, name, names, waits
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import BUCKETS, bucket_bounds, bucket_index
@@ -62,16 +62,16 @@ class Since:
         self._wanted = wanted
         self._architecture = architecture
         self._done: dict[SyscallKey, _Done] = {}
-        # How many early calls were looked at. Those that began before are in what is to be subtracted; of the others,
-        # which are early to other traces alone and so in no row's maxima, the longest are kept.
-        self._early = len(self._start.early)
+        # How many calls in flight at attach were looked at. Those that began before are in what is to be subtracted; of the others,
+        # which were in flight at the attach of other traces alone and so in no row's maxima, the longest are kept.
+        self._attach_calls = len(self._start.at_attach)
         self._rows = self._start.rows
         self._longest: dict[SyscallKey, int] = {}
 
     def to(self, now: RawCounts) -> Difference:
         """Everything counted from the start up to a snapshot of the same slot."""
         trust = agent_pb2.Trust(lost_calls=now.lost_calls - self._start.lost_calls)
-        self._take_early(now.early[self._early :])
+        self._take_attach_calls(now.at_attach[self._attach_calls :])
         grown = []
         for key, row in now.rows.items():
             done = self._done.get(key)
@@ -86,10 +86,10 @@ class Since:
         grown.sort(key=_order)
         return Difference([done.counts for done in grown if done.counts is not None], trust)
 
-    def _take_early(self, early: Sequence[EarlyCall]) -> None:
-        self._early += len(early)
-        self._rows = without_lengths(self._rows, [call for call in early if call.start_ns < self._start.joined_ns])
-        for call in early:
+    def _take_attach_calls(self, calls: Sequence[CallAtAttach]) -> None:
+        self._attach_calls += len(calls)
+        self._rows = without_lengths(self._rows, [call for call in calls if call.start_ns < self._start.joined_ns])
+        for call in calls:
             if call.start_ns >= self._start.joined_ns:
                 self._longest[call.key] = max(self._longest.get(call.key, 0), call.length_ns)
 
@@ -110,12 +110,12 @@ class Since:
 _NOTHING = Row()
 
 
-def began_before(start: RawCounts, then: RawCounts, now: RawCounts) -> list[EarlyCall]:
+def began_before(start: RawCounts, then: RawCounts, now: RawCounts) -> list[CallAtAttach]:
     """Calls that ended between two snapshots of a trace and had begun before it, which joined with `start`."""
-    return [call for call in now.early[len(then.early) :] if call.start_ns < start.joined_ns]
+    return [call for call in now.at_attach[len(then.at_attach) :] if call.start_ns < start.joined_ns]
 
 
-def without_lengths(rows: Mapping[SyscallKey, Row], calls: Sequence[EarlyCall]) -> Mapping[SyscallKey, Row]:
+def without_lengths(rows: Mapping[SyscallKey, Row], calls: Sequence[CallAtAttach]) -> Mapping[SyscallKey, Row]:
     """What to subtract from a later snapshot so that these calls are left as calls whose beginning was not seen."""
     if not calls:
         return rows

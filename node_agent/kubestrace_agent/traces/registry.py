@@ -18,7 +18,7 @@ from kubestrace_agent import syscalls
 from kubestrace_agent.service import limits as admission
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
-from kubestrace_agent.traces.attach import Members, TracerThread, is_new
+from kubestrace_agent.traces.attach import Attacher, TracerThread, is_new
 from kubestrace_agent.traces.shared_counters import Counters
 from kubestrace_agent.traces.trace import Node, Trace
 from kubestrace_agent.views.timeline import collector
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 _TICK_SECONDS = 1.0
 # Between two looks at views that may fill before the next tick.
-_HURRY_SECONDS = 0.1
+_DRAIN_SECONDS = 0.1
 # And while they do: a million slow calls a second fill their ring in twice that time.
 _SOON_SECONDS = 0.01
 
@@ -59,7 +59,7 @@ class Traces:
         self._clock_ns = clock_ns
         self._counters = Counters(tracer, clock_ns) if tracer else None
         self._thread = TracerThread()
-        self._members = Members(resolver, names or Names(Naming()), node, self._thread, clock_ns)
+        self._attacher = Attacher(resolver, names or Names(Naming()), node, self._thread, clock_ns)
         self._running: dict[str, Trace] = {}
         self._kept: OrderedDict[str, Trace] = OrderedDict()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -145,17 +145,17 @@ class Traces:
 
     async def _add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
         new = {each.container_id: each for each in containers if is_new(trace, each)}
-        if len(trace.members.keys() | new.keys()) > self._limits.max_containers:
+        if len(trace.containers.keys() | new.keys()) > self._limits.max_containers:
             raise admission.LimitReachedError(
                 "TooManyContainers", f"one trace follows at most {self._limits.max_containers} containers on a node"
             )
-        await self._members.add(trace, new.values(), late=late)
+        await self._attacher.add(trace, new.values(), late=late)
 
     def _started(self, trace: Trace, *, created: bool) -> agent_pb2.StartTraceResponse:
         states = (
             (each.state for each in trace.final.containers)
             if trace.final
-            else (member.state for member in trace.members.values())
+            else (traced.state for traced in trace.containers.values())
         )
         return agent_pb2.StartTraceResponse(
             agent_id=self._node.agent_id,
@@ -192,7 +192,7 @@ class Traces:
                 session_uid=trace.session_uid,
                 session_name=trace.session_name,
                 ended=trace.final is not None,
-                containers=len(trace.final.containers if trace.final else trace.members),
+                containers=len(trace.final.containers if trace.final else trace.containers),
                 start_time_unix_nanoseconds=trace.start_ns,
             )
             for trace in (*self._running.values(), *self._kept.values())
@@ -233,7 +233,7 @@ class Traces:
             except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
                 _log.exception("trace %s: no counts in its final report", trace.session_uid)
                 trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
-            trace.members.clear()
+            trace.containers.clear()
         if trace.deadline is not None:
             trace.deadline.cancel()
         self._keep(trace)
@@ -266,11 +266,11 @@ class Traces:
         """Wait; meanwhile views are read that fill faster, or whose processes end sooner."""
         until, more = time.monotonic() + seconds, False
         while (left := until - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, _SOON_SECONDS if more else _HURRY_SECONDS))
+            await asyncio.sleep(min(left, _SOON_SECONDS if more else _DRAIN_SECONDS))
             more = False
             if any(trace.views.ListFields() for trace in self._running.values()):
                 try:
-                    more = await self._thread.call(counters.hurry)
+                    more = await self._thread.call(counters.drain)
                 except Exception:  # noqa: BLE001 - the next refresh will say the same
                     _log.exception("cannot read the views")
 

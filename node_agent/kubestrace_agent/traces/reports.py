@@ -22,7 +22,7 @@ _Phase = agent_pb2.ContainerState.Phase
 
 
 @dataclass(eq=False)
-class Member:
+class TracedContainer:
     """One container of one trace: `counter` while it is counted, `settled` once nothing can be added."""
 
     state: agent_pb2.ContainerState
@@ -40,11 +40,11 @@ class Member:
             self.timeline.take(self.counter.counts)
 
 
-def failed(container: agent_pb2.Container, reason: str, message: str) -> Member:
+def failed(container: agent_pb2.Container, reason: str, message: str) -> TracedContainer:
     """Give a container that cannot be traced."""
     state = agent_pb2.ContainerState(container=container, phase=_Phase.PHASE_FAILED, reason=reason)
     state.message = utf8(message)
-    return Member(state, settled=agent_pb2.ContainerReport(state=state))
+    return TracedContainer(state, settled=agent_pb2.ContainerReport(state=state))
 
 
 def tracing(container: agent_pb2.Container, found: Resolved, start_ns: int) -> agent_pb2.ContainerState:
@@ -90,29 +90,29 @@ def without_view(node: str, state: agent_pb2.ContainerState, reason: str, messag
     )
 
 
-def container_report(member: Member) -> agent_pb2.ContainerReport:
+def container_report(traced: TracedContainer) -> agent_pb2.ContainerReport:
     """Give what was counted of a container so far; a container that has ended is settled by this."""
-    if member.settled is not None or member.counter is None:
-        return member.settled or agent_pb2.ContainerReport(state=member.state)
-    counter = member.counter
+    if traced.settled is not None or traced.counter is None:
+        return traced.settled or agent_pb2.ContainerReport(state=traced.state)
+    counter = traced.counter
     report = agent_pb2.ContainerReport()
-    if counter.counts is not None and member.since is not None:
-        counted = member.since.to(counter.counts)
+    if counter.counts is not None and traced.since is not None:
+        counted = traced.since.to(counter.counts)
         report.syscalls.extend(counted.syscalls)
         report.trust.CopyFrom(counted.trust)
-    if counter.counts is not None and member.unreturned is not None:
-        report.unreturned.extend(member.unreturned.calls(counter.counts))
-    for collector in member.collectors:
+    if counter.counts is not None and traced.unreturned is not None:
+        report.unreturned.extend(traced.unreturned.calls(counter.counts))
+    for collector in traced.collectors:
         collector.write(report)
-    if member.timeline is not None:
-        member.note_time()
-        report.timeline.CopyFrom(member.timeline.message())
-    report.trust.gaps.extend(member.gaps)
+    if traced.timeline is not None:
+        traced.note_time()
+        report.timeline.CopyFrom(traced.timeline.message())
+    report.trust.gaps.extend(traced.gaps)
     if counter.ended_ns:
-        member.state.phase = _Phase.PHASE_ENDED
-        member.state.end_time_unix_nanoseconds = counter.ended_ns
-        member.settled, member.since, member.counter, member.collectors = report, None, None, []
-    report.state.CopyFrom(member.state)
+        traced.state.phase = _Phase.PHASE_ENDED
+        traced.state.end_time_unix_nanoseconds = counter.ended_ns
+        traced.settled, traced.since, traced.counter, traced.collectors = report, None, None, []
+    report.state.CopyFrom(traced.state)
     return report
 
 

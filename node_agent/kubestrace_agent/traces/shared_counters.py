@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 # Snapshots that are asked for together (all watchers wake at the same instants) are taken once.
 _FRESH_SECONDS = 0.05
 # Others wait meanwhile, above all for their reports.
-_HURRY_SECONDS = 0.05
+_DRAIN_SECONDS = 0.05
 
 
 class Tracer(Protocol):
@@ -57,13 +57,13 @@ class Tracer(Protocol):
     def join(self, slot: int) -> RawCounts:
         """Read the counters that another trace of a slot begins with."""
 
-    def want(self, view: str, slot: int, wanted: Any) -> None:
+    def enable(self, view: str, slot: int, wanted: Any) -> None:
         """Have a view tell of a slot; None: no longer."""
 
     def read(self, view: str) -> Mapping[int, Any]:
         """Give what a view tells, by slot."""
 
-    def pressing(self, view: str) -> bool:
+    def needs_drain(self, view: str) -> bool:
         """Tell whether a view should be read at once."""
 
     def lost(self, view: str, slot: int) -> int:
@@ -171,7 +171,7 @@ class Counters:
     def _want(self, counter: Counter, view: str) -> None:
         wanted = [each.wanted for each in counter.collectors[view].values()]
         union = next(iter(counter.collectors[view].values())).union(wanted) if wanted else None
-        self._tracer.want(view, counter.slot, union)
+        self._tracer.enable(view, counter.slot, union)
 
     def _read_view(self, view: str) -> None:
         telling = {counter.slot: counter for counter in self._counters.values() if counter.collectors.get(view)}
@@ -244,14 +244,14 @@ class Counters:
         """Calls of any process of the node that the kernel did not have counted, since the agent started."""
         return self._tracer.skipped_calls
 
-    def hurry(self) -> bool:
+    def drain(self) -> bool:
         """Read the views that cannot wait for the next refresh, again while they fill as fast, but not for ever.
 
         Tells whether there was any: more may come soon.
         """
-        until, found = time.monotonic() + _HURRY_SECONDS, False
+        until, found = time.monotonic() + _DRAIN_SECONDS, False
         for view in self._views():
-            while self._tracer.pressing(view) and time.monotonic() < until:
+            while self._tracer.needs_drain(view) and time.monotonic() < until:
                 self._read_view(view)
                 found = True
         return found

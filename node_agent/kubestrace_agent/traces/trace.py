@@ -47,9 +47,9 @@ class Trace:
     start_cpu_ns: int = field(default_factory=time.process_time_ns)
     start_skipped_calls: int = 0
     start_monotonic: float = field(default_factory=time.monotonic)
-    # Held while members change or are read, so that the end comes before or after, never between.
+    # Held while containers change or are read, so that the end comes before or after, never between.
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    members: dict[str, reports.Member] = field(default_factory=dict)
+    containers: dict[str, reports.TracedContainer] = field(default_factory=dict)
     watchers: int = 0
     last_call: float = field(default_factory=time.monotonic)
     deadline: asyncio.TimerHandle | None = None
@@ -74,10 +74,10 @@ class Trace:
             else:
                 self.counters.refresh()
             report = self._header(reason, clock_ns())
-            report.containers.extend(reports.container_report(each) for each in self.members.values())
+            report.containers.extend(reports.container_report(each) for each in self.containers.values())
         finally:
             if final:
-                self.counters.release_all([each.counter for each in self.members.values()], self.session_uid)
+                self.counters.release_all([each.counter for each in self.containers.values()], self.session_uid)
         report.trust.CopyFrom(
             reports.total_trust(
                 (each.trust for each in report.containers),
@@ -90,8 +90,8 @@ class Trace:
     def note_time(self, border_ns: int) -> None:
         """Take a snapshot for a border of the timeline. Belongs to the thread of the counters, like report."""
         self.counters.refresh_since(border_ns)
-        for member in self.members.values():
-            member.note_time()
+        for traced in self.containers.values():
+            traced.note_time()
 
     def empty_report(self, reason: agent_pb2.EndReason, time_ns: int, message: str) -> agent_pb2.Report:
         """Give a final report that holds nothing but the reason why."""

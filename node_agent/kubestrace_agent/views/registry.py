@@ -18,10 +18,10 @@ class View(Protocol):
     What a slot asks for and what is read are the view's own: plain values, which its collector in the agent knows.
     """
 
-    def want(self, slot: int, generation: int, wanted: Any) -> None:
+    def enable(self, slot: int, generation: int, wanted: Any) -> None:
         """Begin for a slot, or change what it asks for. Raises UnsupportedKernelError where this kernel cannot."""
 
-    def forget(self, slot: int) -> None:
+    def disable(self, slot: int) -> None:
         """End for a slot. Twice is fine."""
 
     def read(self) -> Mapping[int, Any]:
@@ -31,7 +31,7 @@ class View(Protocol):
         """Count what found no room since the slot wants it."""
 
     @property
-    def pressing(self) -> bool:
+    def needs_drain(self) -> bool:
         """Whether there is so much to be read that the next time should not be waited for."""
 
     def close(self) -> None:

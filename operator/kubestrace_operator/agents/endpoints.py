@@ -54,11 +54,11 @@ class Directory:
         """Return all ready agents."""
         return list(self._ready.values())
 
-    def listen(self, event: asyncio.Event) -> None:
+    def subscribe(self, event: asyncio.Event) -> None:
         """Set this event whenever agents come or go."""
         self._listeners.add(event)
 
-    def forget(self, event: asyncio.Event) -> None:
+    def unsubscribe(self, event: asyncio.Event) -> None:
         """Stop setting this event."""
         self._listeners.discard(event)
 

@@ -27,7 +27,7 @@ _LOGIN_LIFE = timedelta(minutes=10)
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, *[2.0] * 60)
 
 
-class Office(kopf.Memo):
+class Context(kopf.Memo):
     """What the handlers work with."""
 
     def __init__(
@@ -37,14 +37,14 @@ class Office(kopf.Memo):
         super().__init__(sessions=sessions, login=login, problem=problem)
 
 
-async def run(office: Office, *, namespaces: tuple[str, ...], liveness: str) -> None:
+async def run(context: Context, *, namespaces: tuple[str, ...], liveness: str) -> None:
     """Serve until a signal comes. Without namespaces all of them are served. Liveness is "address:port"."""
     await kopf.operator(
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
         liveness_endpoint=f"http://{liveness}/healthz",
-        memo=office,
+        memo=context,
     )
 
 
@@ -84,7 +84,7 @@ class _Connection(kopf.ConnectionInfo):
 
 
 @kopf.on.login()
-async def log_in(memo: Office, **_: Any) -> kopf.ConnectionInfo:
+async def log_in(memo: Context, **_: Any) -> kopf.ConnectionInfo:
     """Give kopf the credentials that the other client has."""
     login: Login = await memo.login()
     return _Connection(
@@ -98,7 +98,7 @@ async def log_in(memo: Office, **_: Any) -> kopf.ConnectionInfo:
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)
-async def see(event: kopf.RawEvent, memo: Office, **_: Any) -> None:
+async def see(event: kopf.RawEvent, memo: Context, **_: Any) -> None:
     """Pass on whatever happened to a session."""
     body: Body = event["object"]
     reference = {
@@ -110,7 +110,7 @@ async def see(event: kopf.RawEvent, memo: Office, **_: Any) -> None:
 
 
 @kopf.on.probe(id="problem")
-async def probe(memo: Office, **_: Any) -> None:
+async def probe(memo: Context, **_: Any) -> None:
     """Answer the liveness probe."""
     problem = memo.problem()
     if problem:
@@ -118,7 +118,7 @@ async def probe(memo: Office, **_: Any) -> None:
 
 
 @kopf.on.cleanup()
-async def clean_up(memo: Office, **_: Any) -> None:
+async def clean_up(memo: Context, **_: Any) -> None:
     """Let go of the sessions when the operator is told to end."""
     await memo.sessions.close()
 

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from kubestrace_operator.sessions.interfaces import Timing
-from kubestrace_operator.sessions.session_state import Ledger
+from kubestrace_operator.sessions.session_state import SessionState
 
 
 class Schedule:
     """The times of one session."""
 
-    def __init__(self, ledger: Ledger, timing: Timing, now: Callable[[], datetime]) -> None:
+    def __init__(self, state: SessionState, timing: Timing, now: Callable[[], datetime]) -> None:
         self.duration_seconds = 0
-        self._ledger = ledger
+        self._state = state
         self._timing = timing
         self._now = now
         self._clock = asyncio.get_running_loop().time
@@ -23,7 +23,7 @@ class Schedule:
     @property
     def remaining(self) -> float:
         """Seconds until the counting ends; negative afterwards."""
-        start = self._ledger.start
+        start = self._state.start
         return self.duration_seconds - ((self._now() - start).total_seconds() if start else 0.0)
 
     @property
@@ -63,7 +63,7 @@ class Schedule:
 
     def until_due(self) -> float:
         """Return the seconds until something is due."""
-        if self._ledger.start is None:
+        if self._state.start is None:
             own = self._clock() - self._begun
             due = [self._timing.patience - own, self._timing.look - own, self.duration_seconds - self._waited()]
         else:
@@ -72,6 +72,6 @@ class Schedule:
         return min((each for each in due if each > 0), default=self._timing.retry)
 
     def _waited(self) -> float:
-        first_seen = self._ledger.first_seen
+        first_seen = self._state.first_seen
         since_status = (self._now() - first_seen).total_seconds() if first_seen else 0.0
         return max(since_status, self._clock() - self._begun)

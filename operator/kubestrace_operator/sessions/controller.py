@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
-from kubestrace_operator.sessions.interfaces import Identity, World
+from kubestrace_operator.sessions.interfaces import Dependencies, Identity
 from kubestrace_operator.sessions.session import Notify, Session, stop_traces
 
 _log = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class _Running:
 class Sessions:
     """The sessions that this operator serves."""
 
-    def __init__(self, world: World, finalizers: Finalizers) -> None:
-        self._world = world
+    def __init__(self, dependencies: Dependencies, finalizers: Finalizers) -> None:
+        self._dependencies = dependencies
         self._finalizers = finalizers
         self._running: dict[str, _Running] = {}
         # Served to their end: an event from before that end must not begin them again.
@@ -95,7 +95,7 @@ class Sessions:
     def _session(self, body: Body, notify: Notify) -> Session:
         metadata = body["metadata"]
         identity = Identity(metadata["uid"], metadata["namespace"], metadata["name"], metadata.get("generation", 1))
-        return Session(identity, body.get("spec") or {}, body.get("status") or {}, self._world, notify)
+        return Session(identity, body.get("spec") or {}, body.get("status") or {}, self._dependencies, notify)
 
     async def _serve(self, uid: str, notify: Notify) -> None:
         running = self._running[uid]
@@ -143,7 +143,7 @@ class Sessions:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
             _log.info("%s: deleted", running.session.identity.path)
-        await stop_traces(uid, self._world.agents, self._world.directory)
+        await stop_traces(uid, self._dependencies.agents, self._dependencies.directory)
         if metadata is not None:
             await self._release(metadata)
 
@@ -158,7 +158,7 @@ class Sessions:
             self._spawn(self._observe(key, metadata, conditions.observed(status, generation)))
 
     async def _observe(self, key: tuple[str, int], metadata: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-        patch = self._world.cluster.patch_status
+        patch = self._dependencies.cluster.patch_status
         await self._persistently(lambda: patch(metadata["namespace"], metadata["name"], status))
         self._acknowledging.discard(key)
 

@@ -62,10 +62,10 @@ class AgentDirectory(Protocol):
         """Return all ready agents."""
         ...
 
-    def listen(self, event: asyncio.Event) -> None:
+    def subscribe(self, event: asyncio.Event) -> None:
         """Set this event whenever agents come or go."""
 
-    def forget(self, event: asyncio.Event) -> None:
+    def unsubscribe(self, event: asyncio.Event) -> None:
         """Stop setting this event."""
 
 
@@ -95,7 +95,7 @@ def _utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class World:
+class Dependencies:
     """Everything around a session."""
 
     cluster: ClusterCalls

@@ -17,7 +17,7 @@ from kubestrace_operator.agents.client import (
 )
 from kubestrace_operator.sessions import targets
 from kubestrace_operator.sessions.interfaces import AgentCalls
-from kubestrace_operator.sessions.node_state import NodeAccount, is_traced
+from kubestrace_operator.sessions.node_state import NodeState, is_traced
 from kubestrace_operator.sessions.targets import RunningContainer
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
@@ -35,7 +35,7 @@ _CGROUP_MODES: dict[agent_pb2.CgroupMode, str] = {
 
 
 @dataclass(frozen=True)
-class Order:
+class TraceRequest:
     """What a session asks of every node."""
 
     session_uid: str
@@ -56,7 +56,7 @@ class NodeTrace:
     def __init__(
         self,
         node: str,
-        order: Order,
+        trace_request: TraceRequest,
         calls: AgentCalls,
         on: Callable[[str], Endpoint | None],
         changed: Callable[[], None],
@@ -66,13 +66,13 @@ class NodeTrace:
 
         `notify` takes what a person should hear of: a reason and a message.
         """
-        self.account = NodeAccount(node, LEASE_SECONDS)
+        self.state = NodeState(node, LEASE_SECONDS)
         # Nothing more will come from this node.
         self.finished = False
         # The first attempt has come to some end: what the node does is known.
         self.settled = False
         self._node = node
-        self._order = order
+        self._trace_request = trace_request
         self._calls = calls
         self._on = on
         self._changed = changed
@@ -85,9 +85,9 @@ class NodeTrace:
     @property
     def active(self) -> bool:
         """Whether the node has a trace of this session, as far as is known: there is something to wait for."""
-        return bool(self._sent or self.account.reports or self.account.traced_since)
+        return bool(self._sent or self.state.reports or self.state.traced_since)
 
-    def want(self, containers: Iterable[RunningContainer]) -> None:
+    def trace(self, containers: Iterable[RunningContainer]) -> None:
         """Say what runs here now and is to be traced; what was asked before and still runs goes on."""
         wanted = {container.container_id: container for container in containers}
         if wanted.keys() - self._wanted.keys():
@@ -105,17 +105,17 @@ class NodeTrace:
         """Trace until the final report, or until nothing more can come."""
         attempt = 0
         while not self.finished:
-            heard = self.account.heard
+            heard = self.state.heard
             try:
                 await self._trace()
             except (CannotTraceError, InvalidRequestError) as error:
                 self._give_up(error)
             except AgentError as error:
-                if isinstance(error, TraceNotFoundError) and self._order.remaining() <= 0:
-                    self.account.lost()
+                if isinstance(error, TraceNotFoundError) and self._trace_request.remaining() <= 0:
+                    self.state.lost()
                     self._finish()
                     return
-                attempt = attempt + 1 if self.account.heard == heard else 0
+                attempt = attempt + 1 if self.state.heard == heard else 0
                 self._fail(error)
                 full = isinstance(error, AgentFullError)
                 await self._pause(_AGAIN_SECONDS if full else _RETRY_SECONDS[min(attempt, 3)])
@@ -126,11 +126,11 @@ class NodeTrace:
         if agent is None or self.finished:
             return
         try:
-            self._take(await self._calls.stop(agent, self._order.session_uid))
+            self._take(await self._calls.stop(agent, self._trace_request.session_uid))
         except TraceNotFoundError:
             self._finish()
         except AgentError as error:
-            _log.info("%s: %s", self._order.session_name, error)
+            _log.info("%s: %s", self._trace_request.session_name, error)
 
     async def _trace(self) -> None:
         """Start or find the trace and follow it; returns after the final report, or with nothing to trace."""
@@ -138,15 +138,15 @@ class NodeTrace:
         agent = self._tried = self._on(self._node)
         if agent is None:
             raise AgentUnavailableError(f"no kubestrace agent is ready on node {self._node}")
-        if self._order.remaining() <= 0:
+        if self._trace_request.remaining() <= 0:
             # The session is over: all that is left is the report that the agent kept.
-            self._take(await self._calls.stop(agent, self._order.session_uid))
+            self._take(await self._calls.stop(agent, self._trace_request.session_uid))
             self._finish()
         elif self._wanted or self.active:
             await self._follow(agent)
         else:
             # What was to be traced has gone before it could be, or the pods are not known yet.
-            self.account.failure = None
+            self.state.failure = None
             self._settle()
             await self._pause(_RETRY_SECONDS[-1])
 
@@ -155,7 +155,7 @@ class NodeTrace:
             await self._start(agent)
         adding = asyncio.create_task(self._add_later(agent))
         try:
-            async for report in self._calls.watch(agent, self._order.session_uid):
+            async for report in self._calls.watch(agent, self._trace_request.session_uid):
                 self._take(report)
                 if report.final:
                     return
@@ -167,21 +167,21 @@ class NodeTrace:
         self._kick.clear()
         containers = list(self._wanted.values())
         request = agent_pb2.StartTraceRequest(
-            session_uid=self._order.session_uid,
-            session_name=self._order.session_name,
+            session_uid=self._trace_request.session_uid,
+            session_name=self._trace_request.session_name,
             containers=[container.message() for container in containers],
-            syscalls=self._order.syscalls,
-            duration_milliseconds=max(1, self._order.remaining()),
+            syscalls=self._trace_request.syscalls,
+            duration_milliseconds=max(1, self._trace_request.remaining()),
             lease_seconds=LEASE_SECONDS,
-            views=self._order.views(),
-            elapsed_milliseconds=0 if self.account.has_counted else self._order.elapsed(),
+            views=self._trace_request.views(),
+            elapsed_milliseconds=0 if self.state.has_counted else self._trace_request.elapsed(),
         )
         response = await self._calls.start(agent, request)
         sent = {container.container_id for container in containers}
-        self._sent = sent if response.agent_id != self.account.agent_id else self._sent | sent
-        self.account.started(response)
+        self._sent = sent if response.agent_id != self.state.agent_id else self._sent | sent
+        self.state.started(response)
         self._settle()
-        if not self.account.cgroup_mode:
+        if not self.state.cgroup_mode:
             await self._ask_mode(agent)
 
     async def _add_later(self, agent: Endpoint) -> None:
@@ -190,39 +190,43 @@ class NodeTrace:
             # What could not be traced at first may be possible later: a slot is free, the runtime has caught up.
             await self._pause(_AGAIN_SECONDS)
             self._kick.clear()
-            failed = {state.container.container_id for state in self.account.states() if not is_traced(state)}
+            failed = {state.container.container_id for state in self.state.states() if not is_traced(state)}
             if not self._wanted.keys() - (self._sent - failed):
                 continue
             try:
                 await self._start(agent)
             except AgentError as error:
-                _log.info("%s: %s", self._order.session_name, error)
+                _log.info("%s: %s", self._trace_request.session_name, error)
 
     async def _ask_mode(self, agent: Endpoint) -> None:
         with suppress(AgentError):
             described = await self._calls.describe(agent)
-            self.account.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")
+            self.state.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")
 
     def _take(self, report: agent_pb2.Report) -> None:
-        self.account.take(report)
-        if report.final and report.end_reason == agent_pb2.END_REASON_AGENT_SHUTDOWN and self._order.remaining() > 0:
+        self.state.take(report)
+        if (
+            report.final
+            and report.end_reason == agent_pb2.END_REASON_AGENT_SHUTDOWN
+            and self._trace_request.remaining() > 0
+        ):
             # The agent is being replaced: the next one on this node takes over.
             raise AgentUnavailableError(f"the agent on node {self._node} was shut down")
         self.finished = self.finished or report.final
         self._settle()
 
     def _fail(self, error: AgentError) -> None:
-        if self.account.failure is None and self.account.reports:
+        if self.state.failure is None and self.state.reports:
             self._notify("AgentLost", str(error))
         reason = (error.reason or "NodeFull") if isinstance(error, AgentFullError) else "AgentUnavailable"
         pods = targets.listed(sorted({container.pod for container in self._wanted.values()}))
         message = f"{error}; not traced there: {pods}" if pods else str(error)
-        self.account.failure = Failure(reason, message, self._node)
+        self.state.failure = Failure(reason, message, self._node)
         self._settle()
 
     def _give_up(self, error: AgentError) -> None:
         default = "InvalidSpec" if isinstance(error, InvalidRequestError) else "UnsupportedKernel"
-        self.account.failure = Failure(error.reason or default, str(error), self._node)
+        self.state.failure = Failure(error.reason or default, str(error), self._node)
         self._finish()
 
     async def _pause(self, seconds: float) -> None:

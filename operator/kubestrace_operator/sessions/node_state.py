@@ -16,7 +16,7 @@ def is_traced(state: agent_pb2.ContainerState) -> bool:
     return state.phase in _TRACED
 
 
-class NodeAccount:
+class NodeState:
     """One node's part of a session."""
 
     def __init__(self, node: str, lease_seconds: int) -> None:

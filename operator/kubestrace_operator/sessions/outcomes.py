@@ -15,7 +15,7 @@ _ENDED_AS = {"AgentsNotReady": "AgentUnavailable"}
 
 
 @dataclass(frozen=True)
-class Facts:
+class Summary:
     """What there is to say about a session."""
 
     merged: Merged
@@ -47,9 +47,9 @@ def pending(reason: str, message: str, wait_seconds: float) -> Outcome:
     return Outcome(conditions.PENDING, reason, _sentence(message) + waiting)
 
 
-def tracing(facts: Facts) -> Outcome:
+def tracing(summary: Summary) -> Outcome:
     """Return the outcome of a session that counts."""
-    message = f"Counting system calls of {_scope(facts)}.{_left_out(facts)}{_failed(facts)}"
+    message = f"Counting system calls of {_scope(summary)}.{_left_out(summary)}{_failed(summary)}"
     return Outcome(conditions.TRACING, "Tracing", message)
 
 
@@ -73,51 +73,51 @@ def nothing_traced(reason: str, message: str, failures: Sequence[Failure]) -> Ou
     return Outcome(conditions.FAILED, _ENDED_AS.get(reason, reason), f"Nothing was traced. {_sentence(message)}")
 
 
-def cancelled(facts: Facts) -> Outcome:
+def cancelled(summary: Summary) -> Outcome:
     """Return the outcome of a session that a person ended early."""
-    if not facts.containers:
+    if not summary.containers:
         return Outcome(conditions.CANCELLED, "Cancelled", "Cancelled before anything was traced.")
-    message = f"Cancelled after {facts.seconds:.0f} s; what was counted until then is kept. {_counted(facts)}"
+    message = f"Cancelled after {summary.seconds:.0f} s; what was counted until then is kept. {_counted(summary)}"
     return Outcome(conditions.CANCELLED, "Cancelled", message)
 
 
-def completed(facts: Facts, *, unanswered: Sequence[str]) -> Outcome:
+def completed(summary: Summary, *, unanswered: Sequence[str]) -> Outcome:
     """Return the outcome of a session that counted; `unanswered` are nodes whose final report never came."""
-    if not facts.merged.containers:
+    if not summary.merged.containers:
         nodes = f" from {targets.listed(unanswered)}" if unanswered else ""
         message = f"The time is over and no report came{nodes}. What is shown was counted before, if anything."
         return Outcome(conditions.FAILED, "DeadlineExceeded", message)
-    lost = [gap.node for gap in facts.merged.trust.gaps if not gap.container.container_name]
-    reason = "PartiallyCompleted" if facts.failures or unanswered or lost else "Completed"
+    lost = [gap.node for gap in summary.merged.trust.gaps if not gap.container.container_name]
+    reason = "PartiallyCompleted" if summary.failures or unanswered or lost else "Completed"
     missed = f" Not everything was counted on {targets.listed(sorted(set(lost)))}; see trust.gaps." if lost else ""
-    return Outcome(conditions.SUCCEEDED, reason, _counted(facts) + missed)
+    return Outcome(conditions.SUCCEEDED, reason, _counted(summary) + missed)
 
 
-def _counted(facts: Facts) -> str:
-    merged = facts.merged
-    none = "none of the chosen system calls was made" if facts.filtered else "no system call was made"
+def _counted(summary: Summary) -> str:
+    merged = summary.merged
+    none = "none of the chosen system calls was made" if summary.filtered else "no system call was made"
     counts = f"{merged.calls} calls, {merged.errors} of them failed" if merged.calls else none
-    return f"Traced {_scope(facts)} for {facts.seconds:.0f} s: {counts}.{_left_out(facts)}{_failed(facts)}"
+    return f"Traced {_scope(summary)} for {summary.seconds:.0f} s: {counts}.{_left_out(summary)}{_failed(summary)}"
 
 
-def _scope(facts: Facts) -> str:
-    counts = ((facts.containers, "container"), (facts.pods, "pod"), (facts.nodes, "node"))
+def _scope(summary: Summary) -> str:
+    counts = ((summary.containers, "container"), (summary.pods, "pod"), (summary.nodes, "node"))
     words = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts]
     return f"{words[0]} in {words[1]} on {words[2]}"
 
 
-def _left_out(facts: Facts) -> str:
-    if not facts.skipped:
+def _left_out(summary: Summary) -> str:
+    if not summary.skipped:
         return ""
-    count = len(facts.skipped)
+    count = len(summary.skipped)
     pods = f"{count} more pod{'' if count == 1 else 's'} matched and {'is' if count == 1 else 'are'} left out"
-    return f" {pods} because of maxPods: {targets.listed(facts.skipped)}."
+    return f" {pods} because of maxPods: {targets.listed(summary.skipped)}."
 
 
-def _failed(facts: Facts) -> str:
-    if not facts.failures:
+def _failed(summary: Summary) -> str:
+    if not summary.failures:
         return ""
-    messages = (failure.message.rstrip(".") for failure in facts.failures)
+    messages = (failure.message.rstrip(".") for failure in summary.failures)
     return f" Not traced: {targets.listed(messages, '; ', most=3)}."
 
 

@@ -18,10 +18,10 @@ from kubestrace_operator.kube.errors import RejectedError
 from kubestrace_operator.kube.status_writer import Publisher
 from kubestrace_operator.sessions import outcomes, targets
 from kubestrace_operator.sessions.clock import Schedule
-from kubestrace_operator.sessions.interfaces import AgentCalls, AgentDirectory, Identity, World
-from kubestrace_operator.sessions.node import NodeTrace, Order
+from kubestrace_operator.sessions.interfaces import AgentCalls, AgentDirectory, Dependencies, Identity
+from kubestrace_operator.sessions.node import NodeTrace, TraceRequest
 from kubestrace_operator.sessions.pod_watcher import PodFollower
-from kubestrace_operator.sessions.session_state import Ledger
+from kubestrace_operator.sessions.session_state import SessionState
 from kubestrace_operator.sessions.targets import Found
 from kubestrace_operator.views import requests
 
@@ -36,23 +36,23 @@ class Session:
         identity: Identity,
         spec: Mapping[str, Any],
         known_status: Mapping[str, Any],
-        world: World,
+        dependencies: Dependencies,
         notify: Notify,
     ) -> None:
         """`known_status` is what an earlier operator wrote; `notify` takes type, reason and message of an event."""
         self.identity = identity
         self._raw_spec = spec
-        self._cluster = world.cluster
-        self._calls = world.agents
-        self._directory = world.directory
-        self._timing = world.timing
+        self._cluster = dependencies.cluster
+        self._calls = dependencies.agents
+        self._directory = dependencies.directory
+        self._timing = dependencies.timing
         self._notify = notify
-        self._now = world.now
-        self._ledger = Ledger(identity.generation, known_status, world.now)
+        self._now = dependencies.now
+        self._state = SessionState(identity.generation, known_status, dependencies.now)
         self._publisher = Publisher(self._write, self._document, self._timing.update, self._vanish)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._schedule = Schedule(self._ledger, world.timing, world.now)
+        self._schedule = Schedule(self._state, dependencies.timing, dependencies.now)
         self._nodes: dict[str, NodeTrace] = {}
         self._gone = False
         self._cancelled = False
@@ -60,17 +60,17 @@ class Session:
         self._crash: BaseException | None = None
         # None: not checked yet.
         self._problems: tuple[str, ...] | None = None
-        self._follower = PodFollower(world.cluster, identity.namespace, world.timing.retry)
+        self._follower = PodFollower(dependencies.cluster, identity.namespace, dependencies.timing.retry)
 
     def cancel(self, generation: int) -> None:
         """End early and keep what was counted: a person has set spec.cancel."""
-        self._ledger.generation = generation
+        self._state.generation = generation
         self._cancelled = True
         self._wake.set()
 
     async def run(self) -> None:
         """Serve the session to its end. When this is cancelled the agents go on: another operator takes it up."""
-        self._directory.listen(self._wake)
+        self._directory.subscribe(self._wake)
         publishing = asyncio.create_task(self._publisher.run())
         publishing.add_done_callback(self._ended)
         try:
@@ -80,26 +80,26 @@ class Session:
             await publishing
             await self._finish(outcome)
         finally:
-            self._directory.forget(self._wake)
+            self._directory.unsubscribe(self._wake)
             publishing.cancel()
             await self._stop_tasks()
 
     async def give_up(self, error: BaseException) -> None:
         """Write an end for a session that cannot be served: no session stays running for ever."""
-        self._ledger.outcome = outcomes.broken(error)
-        self._ledger.completion = self._now()
-        await self._publisher.finish(self._ledger.minimal(), self._ledger.minimal())
+        self._state.outcome = outcomes.broken(error)
+        self._state.completion = self._now()
+        await self._publisher.finish(self._state.minimal(), self._state.minimal())
 
     async def _serve(self) -> Outcome:
         try:
             spec = parse(self._raw_spec)
         except InvalidSpecError as error:
             return outcomes.invalid(error.problems)
-        self._ledger.filtered = bool(spec.syscalls)
+        self._state.filtered = bool(spec.syscalls)
         self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
-        self._ledger.views = spec.views
-        self._order = Order(
+        self._state.views = spec.views
+        self._trace_request = TraceRequest(
             self.identity.uid,
             self.identity.path,
             spec.syscalls,
@@ -107,12 +107,12 @@ class Session:
             lambda: requests.request(spec, self._schedule.elapsed),
             lambda: int(1000 * self._schedule.elapsed) if self._schedule.settled else 0,
         )
-        self._ledger.timeline = requests.grid(spec)
-        if self._ledger.start is not None:
-            await self._find_traces(self._ledger.start)
+        self._state.timeline = requests.grid(spec)
+        if self._state.start is not None:
+            await self._find_traces(self._state.start)
         if spec.target is not None:
             self._spawn(self._follow(spec.target))
-        if spec.syscalls and self._ledger.start is None:
+        if spec.syscalls and self._state.start is None:
             self._spawn(self._check_syscalls(spec))
         else:
             self._problems = ()
@@ -128,10 +128,10 @@ class Session:
                 return outcomes.invalid(self._problems)
             if self._cancelled:
                 await self._stop_nodes()
-                return outcomes.cancelled(self._ledger.facts(self._schedule.elapsed, final=True))
+                return outcomes.cancelled(self._state.summary(self._schedule.elapsed, final=True))
             self._order_nodes()
             self._note_start()
-            outcome = self._over() if self._ledger.start is not None else self._hopeless(spec)
+            outcome = self._over() if self._state.start is not None else self._hopeless(spec)
             if outcome is None:
                 await self._sleep()
                 continue
@@ -144,14 +144,14 @@ class Session:
 
     async def _follow(self, target: Target) -> None:
         try:
-            await self._follower.run(target, lambda: self._ledger.chosen, self._found)
+            await self._follower.run(target, lambda: self._state.chosen, self._found)
         except RejectedError as error:
             self._problems = (f"spec.target: {error}",)
             self._wake.set()
 
     def _found(self, found: Found | None) -> None:
         if found is not None:
-            self._ledger.note(found)
+            self._state.note(found)
         self._wake.set()
 
     async def _check_syscalls(self, spec: TraceSpec) -> None:
@@ -171,8 +171,8 @@ class Session:
         agents = self._directory.all()
         found = await asyncio.gather(*map(self._has_trace, agents))
         tracing = {agent.node for agent, has_trace in zip(agents, found, strict=True) if has_trace}
-        for name in tracing | self._ledger.nodes_before:
-            self._begin_node(name).account.traced_since = int(start.timestamp() * 1e9)
+        for name in tracing | self._state.nodes_before:
+            self._begin_node(name).state.traced_since = int(start.timestamp() * 1e9)
 
     async def _has_trace(self, agent: Endpoint) -> bool:
         with suppress(AgentError):
@@ -182,19 +182,19 @@ class Session:
 
     def _order_nodes(self) -> None:
         """Have every node trace what runs there now."""
-        if self._problems is None or self._ledger.found is None:
+        if self._problems is None or self._state.found is None:
             return
-        by_node = targets.by_node(self._ledger.found.running)
+        by_node = targets.by_node(self._state.found.running)
         for name in by_node.keys() - self._nodes.keys():
             self._begin_node(name)
         for name, node in self._nodes.items():
-            node.want(by_node.get(name, ()))
+            node.trace(by_node.get(name, ()))
             node.look()
 
     def _begin_node(self, name: str) -> NodeTrace:
-        node = NodeTrace(name, self._order, self._calls, self._directory.on, self._wake.set, self._warn)
+        node = NodeTrace(name, self._trace_request, self._calls, self._directory.on, self._wake.set, self._warn)
         self._nodes[name] = node
-        self._ledger.nodes[name] = node.account
+        self._state.nodes[name] = node.state
         self._spawn(node.run())
         return node
 
@@ -204,23 +204,23 @@ class Session:
     # Where the session stands.
 
     def _note_start(self) -> None:
-        ledger = self._ledger
-        if ledger.start is None and any(node.traced for node in ledger.nodes.values()):
-            ledger.start = self._schedule.started()
-        if ledger.start is None or ledger.outcome.phase == conditions.TRACING:
+        state = self._state
+        if state.start is None and any(node.traced for node in state.nodes.values()):
+            state.start = self._schedule.started()
+        if state.start is None or state.outcome.phase == conditions.TRACING:
             return
         nodes = self._nodes.values()
         if (nodes and all(node.settled for node in nodes)) or self._schedule.settled:
-            self._say(outcomes.tracing(ledger.facts(self._schedule.elapsed)))
-            self._notify("Normal", "Tracing", ledger.outcome.message)
+            self._say(outcomes.tracing(state.summary(self._schedule.elapsed)))
+            self._notify("Normal", "Tracing", state.outcome.message)
 
     def _hopeless(self, spec: TraceSpec) -> Outcome | None:
         """Say what the session waits for; return how it ends when it has waited long enough."""
-        reason, message = outcomes.waits_for(self._ledger.found, self._follower.missing, self._ledger.failures())
+        reason, message = outcomes.waits_for(self._state.found, self._follower.missing, self._state.failures())
         nodes = self._nodes.values()
         refused = bool(nodes) and all(node.finished for node in nodes)
         if refused or (self._schedule.waited_enough and (self._looked() or self._schedule.looked_enough)):
-            return outcomes.nothing_traced(reason, message, self._ledger.failures(final=True))
+            return outcomes.nothing_traced(reason, message, self._state.failures(final=True))
         if self._schedule.worth_a_word:
             self._say(outcomes.pending(reason, message, spec.duration_seconds))
         return None
@@ -241,30 +241,30 @@ class Session:
             self._spawn(self._stop_nodes())
         if any(late < self._allowance(node) for node in open_nodes.values()):
             return None
-        facts = self._ledger.facts(self._schedule.elapsed, final=True)
-        silent = [name for name, node in open_nodes.items() if node.active or node.account.failure is not None]
-        return outcomes.completed(facts, unanswered=silent)
+        summary = self._state.summary(self._schedule.elapsed, final=True)
+        silent = [name for name, node in open_nodes.items() if node.active or node.state.failure is not None]
+        return outcomes.completed(summary, unanswered=silent)
 
     def _allowance(self, node: NodeTrace) -> float:
         """Return how long after the end to wait for a node: one that never traced has nothing to say."""
         if not node.active:
             return 0.0
-        return self._timing.grace if node.account.failure is None else self._timing.final
+        return self._timing.grace if node.state.failure is None else self._timing.final
 
     async def _finish(self, outcome: Outcome) -> None:
-        ledger = self._ledger
-        ledger.outcome, ledger.completion = outcome, self._now()
+        state = self._state
+        state.outcome, state.completion = outcome, self._now()
         if self._gone:
             await stop_traces(self.identity.uid, self._calls, self._directory)
             return
         # Where the counts are unknown, what an earlier operator wrote stays.
-        await self._publisher.finish(self._document() or ledger.minimal(), ledger.minimal())
+        await self._publisher.finish(self._document() or state.minimal(), state.minimal())
         normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
         self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
 
     def _say(self, outcome: Outcome) -> None:
-        if outcome != self._ledger.outcome:
-            self._ledger.outcome = outcome
+        if outcome != self._state.outcome:
+            self._state.outcome = outcome
             self._publisher.urgent()
 
     async def _sleep(self) -> None:
@@ -280,7 +280,7 @@ class Session:
         await self._cluster.patch_status(self.identity.namespace, self.identity.name, document)
 
     def _document(self) -> Mapping[str, Any] | None:
-        return self._ledger.document() if self._ledger.counts_known else None
+        return self._state.document() if self._state.counts_known else None
 
     def _vanish(self) -> None:
         self._gone = True

@@ -10,8 +10,8 @@ from kubestrace_operator.api.spec import Views
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.merge import Merged, Trust
 from kubestrace_operator.sessions import outcomes
-from kubestrace_operator.sessions.node_state import NodeAccount, is_traced
-from kubestrace_operator.sessions.outcomes import Facts
+from kubestrace_operator.sessions.node_state import NodeState, is_traced
+from kubestrace_operator.sessions.outcomes import Summary
 from kubestrace_operator.sessions.targets import ChosenPod, Found
 from kubestrace_operator.status import builder
 from kubestrace_operator.status.progress import MAX_PODS_REACHED, Failure, Progress, Targets
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
 
 
-class Ledger:
+class SessionState:
     """Everything that a status is made of."""
 
     def __init__(self, generation: int, known_status: Mapping[str, Any], now: Callable[[], datetime]) -> None:
@@ -38,7 +38,7 @@ class Ledger:
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
         # What the session collects beyond the summary.
         self.views = Views()
-        self.nodes: dict[str, NodeAccount] = {}
+        self.nodes: dict[str, NodeState] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
         # The buckets of the view timeline; None: it is off.
@@ -87,10 +87,10 @@ class Ledger:
         message = "matches, and is left out because maxPods is reached"
         return [Failure(MAX_PODS_REACHED, f"pod {name} {message}", pod=name) for name in names]
 
-    def facts(self, seconds: float, *, final: bool = False, merged: Merged | None = None) -> Facts:
+    def summary(self, seconds: float, *, final: bool = False, merged: Merged | None = None) -> Summary:
         """Return what there is to say about the session; `merged` where it is known already."""
         traced = [state for node in self.nodes.values() for state in node.states() if is_traced(state)]
-        return Facts(
+        return Summary(
             merged=merged or self.merged(),
             failures=self.failures(final=final),
             skipped=self.found.skipped if self.found else (),
@@ -111,7 +111,7 @@ class Ledger:
         """Return the status as of now."""
         merged = self.merged()
         if self.outcome.phase == conditions.TRACING:
-            self.outcome = outcomes.tracing(self.facts(0, merged=merged))
+            self.outcome = outcomes.tracing(self.summary(0, merged=merged))
         document = builder.status(
             self.merged(), self._progress(), now=self._now(), previous_conditions=self._conditions
         )

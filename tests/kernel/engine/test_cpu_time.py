@@ -40,7 +40,7 @@ class Followed:
         self.began_ns = time.monotonic_ns()
         self.cgroup = cgroup or runs.cgroup()
         self.slot = runs.trace(self.cgroup) if slot is None else slot
-        runs.tracer.want("cpu_time", self.slot, True)
+        runs.tracer.enable("cpu_time", self.slot, True)
         self.collector = TimeBudget(None)
         self.read()
 
@@ -232,9 +232,9 @@ def test_a_slow_call_says_what_it_used(runs: Runs, slow_first: bool) -> None:
     floors = Floors(10 * MS, 10 * MS)
     if slow_first:
         other = runs.trace(runs.cgroup())
-        runs.tracer.want("slow_calls", other, floors)
+        runs.tracer.enable("slow_calls", other, floors)
     followed = Followed(runs, cgroup)
-    runs.tracer.want("slow_calls", followed.slot, floors)
+    runs.tracer.enable("slow_calls", followed.slot, floors)
 
     runs.start_shell(cgroup, "sleep 0.2; dd if=/dev/zero of=/dev/null bs=256M count=1 2>/dev/null").finish()
     calls = {name(each.key): each for each in runs.tracer.read("slow_calls")[followed.slot]}
@@ -254,7 +254,7 @@ def test_without_the_view_a_slow_call_does_not_say_it(runs: Runs) -> None:
     Followed(runs)
     cgroup = runs.cgroup()
     slot = runs.trace(cgroup)
-    runs.tracer.want("slow_calls", slot, Floors(10 * MS, 10 * MS))
+    runs.tracer.enable("slow_calls", slot, Floors(10 * MS, 10 * MS))
 
     runs.start_shell(cgroup, "sleep 0.05").finish()
 
@@ -350,15 +350,15 @@ def test_the_programs_are_attached_only_while_asked_for(runs: Runs) -> None:
     counting = len(links())
     first = Followed(runs)
     assert len(links()) == counting + 2
-    runs.tracer.want("cpu_time", second, True)
+    runs.tracer.enable("cpu_time", second, True)
     assert len(links()) == counting + 2
     run = runs.start(first.cgroup, "spend", "sleep", "400")
     time.sleep(0.1)
 
-    runs.tracer.want("cpu_time", first.slot, None)
-    runs.tracer.want("cpu_time", second, None)
+    runs.tracer.enable("cpu_time", first.slot, None)
+    runs.tracer.enable("cpu_time", second, None)
     assert len(links()) == counting
-    runs.tracer.want("cpu_time", first.slot, True)
+    runs.tracer.enable("cpu_time", first.slot, True)
     again = first.times()
     run.finish()
 

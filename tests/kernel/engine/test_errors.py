@@ -22,7 +22,7 @@ class Watched:
         self.slot = runs.trace(cgroup)
         self.collector = Failures(samples, None)
         self.collector.begin(time.monotonic_ns(), 0)
-        runs.tracer.want("errors", self.slot, self.collector.wanted)
+        runs.tracer.enable("errors", self.slot, self.collector.wanted)
 
     def read(self) -> None:
         """Take what there is."""
@@ -180,7 +180,7 @@ def test_a_session_that_joins_has_its_own_first_time(runs: Runs) -> None:
     second = Failures(3, None)
     began = time.time_ns()
     second.begin(time.monotonic_ns(), 0)
-    runs.tracer.want("errors", first.slot, Failures.union([first.collector.wanted, second.wanted]))
+    runs.tracer.enable("errors", first.slot, Failures.union([first.collector.wanted, second.wanted]))
 
     runs.start(cgroup, "failing", "paths", "1").finish()
     told, offset = runs.tracer.read("errors")[first.slot], time.time_ns() - time.monotonic_ns()
@@ -206,7 +206,7 @@ def test_the_program_runs_only_while_asked_for(runs: Runs) -> None:
     assert "on_error" in runs.tracer.active
     assert links() == counting
 
-    runs.tracer.want("errors", first.slot, None)
+    runs.tracer.enable("errors", first.slot, None)
     assert "on_error" in runs.tracer.active
     runs.tracer.remove(second.slot)
     runs.slots.remove(second.slot)
@@ -218,8 +218,8 @@ def test_one_call_goes_through_all_views(runs: Runs) -> None:
     """A call that failed late: the counting goes on with processes, then with errors, then with slow calls."""
     cgroup = runs.cgroup()
     watched = Watched(runs, cgroup)
-    runs.tracer.want("slow_calls", watched.slot, Floors(10_000_000, 10_000_000))
-    runs.tracer.want("processes", watched.slot, True)
+    runs.tracer.enable("slow_calls", watched.slot, Floors(10_000_000, 10_000_000))
+    runs.tracer.enable("processes", watched.slot, True)
 
     runs.start(cgroup, "failing", "late").finish()
     slow = runs.tracer.read("slow_calls")[watched.slot]

@@ -112,7 +112,7 @@ def test_a_joined_slot_is_nothing_to_another(runs: Runs) -> None:
     run.say()
     now = runs.snapshot(slot)
 
-    assert now.early == ()
+    assert now.at_attach == ()
     found = row(to(None, now), "read")
     assert (found.calls, found.timed) == (1, 1)
 
@@ -125,8 +125,8 @@ def test_more_calls_than_can_be_told_have_no_length(runs: Runs) -> None:
     run.hear()
     before = to(None, runs.snapshot(slot)).trust.unmatched_calls
     start = runs.tracer.join(slot)
-    for _ in range(layout.MAX_EARLY):
-        bpf_syscall.push(runs.tracer._maps.fd("early_calls"), bytes(layout.EARLY.size))
+    for _ in range(layout.MAX_ATTACH_CALLS):
+        bpf_syscall.push(runs.tracer._maps.fd("attach_calls"), bytes(layout.ATTACH_CALL.size))
     run.say()
     now = runs.snapshot(slot)
 

@@ -21,7 +21,7 @@ def told(runs: Runs, tmp_path: Path):  # type: ignore[no-untyped-def]
         slot = runs.trace(cgroup)
         collector = Failures(MAX_SAMPLES, None)
         collector.begin(time.monotonic_ns(), 0)
-        runs.tracer.want("errors", slot, collector.wanted)
+        runs.tracer.enable("errors", slot, collector.wanted)
         runs.start(cgroup, "names", word, str(tmp_path)).finish()
         found: dict[tuple[str, str], list[str]] = {}
         for call in runs.tracer.read("errors")[slot].calls:
@@ -67,7 +67,7 @@ def test_what_the_kernel_wrote_of_an_address(runs: Runs, tmp_path: Path) -> None
     """A name that had no room in the program's address is not told: other memory stands there."""
     cgroup = runs.cgroup()
     slot = runs.trace(cgroup)
-    runs.tracer.want("slow_calls", slot, Floors(10_000_000, 10_000_000))
+    runs.tracer.enable("slow_calls", slot, Floors(10_000_000, 10_000_000))
     runs.start(cgroup, "names", "written", str(tmp_path)).finish()
 
     received = [call for call in runs.tracer.read("slow_calls")[slot] if name(call.key) == "recvfrom"]

@@ -26,7 +26,7 @@ class Watched:
         self.slot = runs.trace(cgroup)
         self.collector = Processes(MAX_TOP, parse_patterns(only or [], platform.machine()).keys())
         self.collector.begin(time.monotonic_ns(), 0)
-        self.tracer.want("processes", self.slot, self.collector.wanted)
+        self.tracer.enable("processes", self.slot, self.collector.wanted)
 
     def read(self) -> None:
         """Take what there is."""
@@ -297,14 +297,14 @@ def test_nothing_is_there_while_nobody_asks(runs: Runs) -> None:
     first, second = runs.trace(runs.cgroup()), runs.trace(runs.cgroup())
     counting = len(links())
 
-    runs.tracer.want("processes", first, True)
+    runs.tracer.enable("processes", first, True)
     assert len(links()) == counting + 2
     silent = runs.cgroup()
     slot = runs.trace(silent)
     runs.start(silent, "family", "work", "5").finish()
     assert slot not in runs.tracer.read("processes")
-    runs.tracer.want("processes", second, True)
-    runs.tracer.want("processes", first, None)
+    runs.tracer.enable("processes", second, True)
+    runs.tracer.enable("processes", first, None)
     assert len(links()) == counting + 2
     assert "on_process_call" in runs.tracer.active
     runs.tracer.remove(second)

@@ -25,7 +25,7 @@ def number_of(called: str) -> int:
 def slow(runs: Runs, cgroup: Cgroup, threshold_ms: int = 10) -> int:
     """Trace a cgroup and ask for its slow calls."""
     slot = runs.trace(cgroup)
-    runs.tracer.want("slow_calls", slot, Floors(threshold_ms * MS, threshold_ms * MS))
+    runs.tracer.enable("slow_calls", slot, Floors(threshold_ms * MS, threshold_ms * MS))
     return slot
 
 
@@ -116,11 +116,11 @@ def test_the_program_runs_only_while_asked_for(runs: Runs) -> None:
     assert "on_slow_exit" not in counting
     floors = Floors(MS, MS)
 
-    runs.tracer.want("slow_calls", first, floors)
-    runs.tracer.want("slow_calls", second, floors)
+    runs.tracer.enable("slow_calls", first, floors)
+    runs.tracer.enable("slow_calls", second, floors)
     assert runs.tracer.active == counting | {"on_slow_exit"}
     assert links() == attached
-    runs.tracer.want("slow_calls", first, None)
+    runs.tracer.enable("slow_calls", first, None)
     assert runs.tracer.active == counting | {"on_slow_exit"}
     runs.tracer.remove(second)
     runs.slots.remove(second)
@@ -171,7 +171,7 @@ def test_once_enough_are_held_only_slower_ones_are_told(runs: Runs) -> None:
 
     runs.start_shell(cgroup, "sleep 0.05; sleep 0.03; sleep 0.04").finish()
     slowest.take(runs.tracer.read("slow_calls")[slot], 0, 0)
-    runs.tracer.want("slow_calls", slot, slowest.wanted)
+    runs.tracer.enable("slow_calls", slot, slowest.wanted)
     runs.start_shell(cgroup, "sleep 0.02").finish()
     after = [call for call in told(runs, slot) if call.name == "clock_nanosleep"]
 

@@ -20,8 +20,8 @@ REPORTS = 100
 def asking(runs: Runs, cgroup: Cgroup, threshold_ms: int = 10) -> int:
     """Trace a cgroup and ask for its slow calls with their stacks."""
     slot = runs.trace(cgroup)
-    runs.tracer.want("slow_calls", slot, Floors(threshold_ms * MS, threshold_ms * MS))
-    runs.tracer.want("slow_stacks", slot, True)
+    runs.tracer.enable("slow_calls", slot, Floors(threshold_ms * MS, threshold_ms * MS))
+    runs.tracer.enable("slow_stacks", slot, True)
     return slot
 
 
@@ -104,8 +104,8 @@ def test_a_call_under_way_when_asked_has_no_stack(runs: Runs) -> None:
     run = runs.start(cgroup, "stacks")
     order(run, b"sleep")
     time.sleep(0.05)
-    runs.tracer.want("slow_calls", slot, Floors(10 * MS, 10 * MS))
-    runs.tracer.want("slow_stacks", slot, True)
+    runs.tracer.enable("slow_calls", slot, Floors(10 * MS, 10 * MS))
+    runs.tracer.enable("slow_stacks", slot, True)
 
     order(run, b"sleep")
     waited, *_ = [call for call in runs.tracer.read("slow_calls")[slot] if call.stack]
@@ -120,12 +120,12 @@ def test_the_programs_run_only_while_asked_for(runs: Runs) -> None:
     asked, silent = runs.cgroup(), runs.cgroup()
     slot = asking(runs, asked)
     other = runs.trace(silent)
-    runs.tracer.want("slow_calls", other, Floors(10 * MS, 10 * MS))
+    runs.tracer.enable("slow_calls", other, Floors(10 * MS, 10 * MS))
     assert runs.tracer.active >= PROGRAMS
 
     runs.start_shell(silent, "sleep 0.05").finish()
     calls = runs.tracer.read("slow_calls")[other]
-    runs.tracer.want("slow_stacks", slot, None)
+    runs.tracer.enable("slow_stacks", slot, None)
 
     assert calls
     assert not any(call.stack for call in calls)

@@ -71,7 +71,7 @@ def test_slow_calls_that_waited_are_among_those_that_wait(runs: Runs, tmp_path: 
     cgroup = runs.cgroup()
     slot = runs.trace(cgroup)
     never = 1 << 63
-    runs.tracer.want("slow_calls", slot, Floors(working_ns=never, waiting_ns=15 * MS))
+    runs.tracer.enable("slow_calls", slot, Floors(working_ns=never, waiting_ns=15 * MS))
     runs.start(cgroup, "ends", str(tmp_path / "file")).finish()
     told = [message(call, 0) for call in runs.tracer.read("slow_calls").get(slot, [])]
 

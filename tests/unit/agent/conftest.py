@@ -76,7 +76,7 @@ class FakeTracer:
         counts = self.snapshot([slot])[slot]
         return replace(counts, joined_ns=counts.time_ns)
 
-    def want(self, view: str, slot: int, wanted: Floors | None) -> None:
+    def enable(self, view: str, slot: int, wanted: Floors | None) -> None:
         """Remember what is asked for."""
         if not self.tells_slow_calls:
             raise UnsupportedKernelError("UnsupportedKernel", "no such field")
@@ -90,7 +90,7 @@ class FakeTracer:
         told, self.told = self.told, {}
         return told
 
-    def pressing(self, view: str) -> bool:
+    def needs_drain(self, view: str) -> bool:
         """Tell whether a test says so."""
         return bool(self.told) and view in self.pressing_views
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from operator_stage import in_no_time
+from operator_fakes import in_no_time
 
 from kubestrace_operator import environment
 from kubestrace_operator.agents.client import Endpoint
@@ -48,7 +48,7 @@ async def test_sessions_hear_of_agents_that_come_and_go() -> None:
     """Each change is told to connections and to whoever listens; no change is told to nobody."""
     directory, connections, heard = Directory(9640), Connections(), asyncio.Event()
     told: list[bool] = []
-    directory.listen(heard)
+    directory.subscribe(heard)
 
     async def snapshots() -> AsyncIterator[list[dict[str, Any]]]:
         for pods in ([agent_pod("a")], [agent_pod("a")], []):

@@ -6,36 +6,36 @@ BPF_F_TABLE("array", u32, u64, call_shapes, INDEX_ENTRIES, BPF_F_MMAPABLE);
 
 /* The number in the innermost namespace of a struct pid; struct upid is 16 bytes and begins with the number. */
 static __always_inline u32 inner_number(u64 pid) {
-  u32 level = half_at(pid, CALL_LEVEL_OFFSET);
-  return half_at(pid, CALL_NUMBERS_OFFSET + 16 * (u64)(level & 31));
+  u32 level = read_u32(pid, CALL_LEVEL_OFFSET);
+  return read_u32(pid, CALL_NUMBERS_OFFSET + 16 * (u64)(level & 31));
 }
 
 static __always_inline void read_task(struct call *call, u64 task) {
-  u64 leader = word_at(task, CALL_LEADER_OFFSET);
-  call->tid = half_at(task, TID_OFFSET);
-  call->pid = half_at(task, PID_OFFSET);
-  call->inner_tid = inner_number(word_at(task, CALL_PID_OFFSET));
-  call->inner_pid = inner_number(word_at(leader, CALL_PID_OFFSET));
+  u64 leader = read_u64(task, CALL_LEADER_OFFSET);
+  call->tid = read_u32(task, TID_OFFSET);
+  call->pid = read_u32(task, PID_OFFSET);
+  call->inner_tid = inner_number(read_u64(task, CALL_PID_OFFSET));
+  call->inner_pid = inner_number(read_u64(leader, CALL_PID_OFFSET));
   bpf_probe_read_kernel(call->thread, sizeof(call->thread), (void *)(task + CALL_COMM_OFFSET));
   bpf_probe_read_kernel(call->process, sizeof(call->process), (void *)(leader + CALL_COMM_OFFSET));
 }
 
 static __always_inline void read_arguments(struct call *call, u64 regs) {
   if ((call->abi & ABI_MASK) == ABI_COMPAT) {
-    call->arguments[0] = (u32)word_at(regs, CALL_COMPAT_0);
-    call->arguments[1] = (u32)word_at(regs, CALL_COMPAT_1);
-    call->arguments[2] = (u32)word_at(regs, CALL_COMPAT_2);
-    call->arguments[3] = (u32)word_at(regs, CALL_COMPAT_3);
-    call->arguments[4] = (u32)word_at(regs, CALL_COMPAT_4);
-    call->arguments[5] = (u32)word_at(regs, CALL_COMPAT_5);
+    call->arguments[0] = (u32)read_u64(regs, CALL_COMPAT_0);
+    call->arguments[1] = (u32)read_u64(regs, CALL_COMPAT_1);
+    call->arguments[2] = (u32)read_u64(regs, CALL_COMPAT_2);
+    call->arguments[3] = (u32)read_u64(regs, CALL_COMPAT_3);
+    call->arguments[4] = (u32)read_u64(regs, CALL_COMPAT_4);
+    call->arguments[5] = (u32)read_u64(regs, CALL_COMPAT_5);
     return;
   }
-  call->arguments[0] = word_at(regs, CALL_NATIVE_0);
-  call->arguments[1] = word_at(regs, CALL_NATIVE_1);
-  call->arguments[2] = word_at(regs, CALL_NATIVE_2);
-  call->arguments[3] = word_at(regs, CALL_NATIVE_3);
-  call->arguments[4] = word_at(regs, CALL_NATIVE_4);
-  call->arguments[5] = word_at(regs, CALL_NATIVE_5);
+  call->arguments[0] = read_u64(regs, CALL_NATIVE_0);
+  call->arguments[1] = read_u64(regs, CALL_NATIVE_1);
+  call->arguments[2] = read_u64(regs, CALL_NATIVE_2);
+  call->arguments[3] = read_u64(regs, CALL_NATIVE_3);
+  call->arguments[4] = read_u64(regs, CALL_NATIVE_4);
+  call->arguments[5] = read_u64(regs, CALL_NATIVE_5);
 }
 
 /* Where the text goes on: below TEXT_BYTES, and a string of STRING_BYTES has room behind it. */
@@ -85,9 +85,9 @@ static __always_inline void read_written_address(struct call *call, u64 at) {
 
 /* The peer of an internet socket, as the sockaddr of its family. */
 static __always_inline void read_peer(struct call *call, u64 file) {
-  u64 sock = word_at(word_at(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
+  u64 sock = read_u64(read_u64(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
   u8 *text = text_of(call);
-  u16 family = half_at(sock, CALL_FAMILY_OFFSET), port = half_at(sock, CALL_PORT_OFFSET);
+  u16 family = read_u32(sock, CALL_FAMILY_OFFSET), port = read_u32(sock, CALL_PORT_OFFSET);
   if (!port || (family != FAMILY_IPV4 && family != FAMILY_IPV6)) return;
   __builtin_memset(text, 0, ADDRESS_BYTES);
   bpf_probe_read_kernel(text, 2, (void *)(sock + CALL_FAMILY_OFFSET));
@@ -101,26 +101,26 @@ static __always_inline void read_peer(struct call *call, u64 file) {
 }
 
 static __always_inline void read_name(struct call *call, u64 dentry) {
-  long size = bpf_probe_read_kernel_str(text_of(call), STRING_BYTES, (void *)word_at(dentry, CALL_NAME_OFFSET));
+  long size = bpf_probe_read_kernel_str(text_of(call), STRING_BYTES, (void *)read_u64(dentry, CALL_NAME_OFFSET));
   if (size > 0) call->used += size;
 }
 
 /* A file's path as its names from the last to the first; at a mount's root it goes on where that is mounted. What is in no
  * folder, as an eventfd, has one name. Bits of enum named. */
 static __always_inline u32 read_names(struct call *call, u64 file) {
-  u64 mount = word_at(file, CALL_MNT_OFFSET) - CALL_MOUNT_OFFSET, dentry = word_at(file, CALL_DENTRY_OFFSET);
-  u64 parent = word_at(dentry, CALL_PARENT_OFFSET), root = word_at(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET);
+  u64 mount = read_u64(file, CALL_MNT_OFFSET) - CALL_MOUNT_OFFSET, dentry = read_u64(file, CALL_DENTRY_OFFSET);
+  u64 parent = read_u64(dentry, CALL_PARENT_OFFSET), root = read_u64(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET);
   if (dentry == parent && dentry != root) {
     read_name(call, dentry);
     return NAMES_DETACHED;
   }
-  u32 deleted = dentry == parent || word_at(dentry, CALL_HASHED_OFFSET) ? 0 : NAMES_DELETED;
+  u32 deleted = dentry == parent || read_u64(dentry, CALL_HASHED_OFFSET) ? 0 : NAMES_DELETED;
   for (u32 i = 0; i < NAME_STEPS; i++) {
-    parent = word_at(dentry, CALL_PARENT_OFFSET);
-    if (dentry == parent || dentry == word_at(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET)) {
-      u64 above = word_at(mount, CALL_ABOVE_OFFSET);
+    parent = read_u64(dentry, CALL_PARENT_OFFSET);
+    if (dentry == parent || dentry == read_u64(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET)) {
+      u64 above = read_u64(mount, CALL_ABOVE_OFFSET);
       if (!above || above == mount) return deleted;
-      dentry = word_at(mount, CALL_MOUNTPOINT_OFFSET);
+      dentry = read_u64(mount, CALL_MOUNTPOINT_OFFSET);
       mount = above;
     } else {
       if (is_full(call)) break;
@@ -132,11 +132,11 @@ static __always_inline u32 read_names(struct call *call, u64 file) {
 }
 
 static __always_inline void read_file(struct call *call, u64 number, u64 task, u32 *mode) {
-  u64 table = word_at(word_at(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET);
-  if ((u32)number >= half_at(table, CALL_MAX_FDS_OFFSET)) return;
-  u64 file = word_at(word_at(table, CALL_FD_OFFSET) + 8 * (u64)(u32)number, 0);
+  u64 table = read_u64(read_u64(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET);
+  if ((u32)number >= read_u32(table, CALL_MAX_FDS_OFFSET)) return;
+  u64 file = read_u64(read_u64(table, CALL_FD_OFFSET) + 8 * (u64)(u32)number, 0);
   if (!file) return;
-  *mode = (u16)half_at(word_at(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET);
+  *mode = (u16)read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET);
   u32 type = *mode & 0170000;
   if (type == TYPE_SOCKET) {
     read_peer(call, file);

@@ -7,9 +7,9 @@
 struct task_struct;
 
 BPF_F_TABLE("array", u32, struct config, config, 1, BPF_F_MMAPABLE);
-BPF_HASH(containers, u64, struct target, MAX_SLOTS);
-BPF_F_TABLE("hash", u32, struct target, processes, 65536, BPF_F_NO_PREALLOC);
-BPF_PERCPU_ARRAY(notes, struct note, NOTES);
+BPF_HASH(containers, u64, struct slot_ref, MAX_SLOTS);
+BPF_F_TABLE("hash", u32, struct slot_ref, processes, 65536, BPF_F_NO_PREALLOC);
+BPF_PERCPU_ARRAY(cgroup_caches, struct cgroup_cache, CGROUP_CACHES);
 BPF_F_TABLE("array", u32, u64, lost, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_TASK_STORAGE(tasks, struct entry);
 
@@ -40,28 +40,28 @@ static __always_inline struct entry *entry_of(struct task_struct *task) {
   return has_storage(task) ? tasks.task_storage_get(task, 0, 0) : NULL;
 }
 
-static __always_inline void lose(u32 slot) {
+static __always_inline void count_lost(u32 slot) {
   u64 *count = lost.lookup(&slot);
   if (count) __sync_fetch_and_add(count, 1);
 }
 
-/* The generation is read before the look-ups: a change in between makes the note void, not wrong. */
-static __always_inline void take_note(struct config *cfg, struct note *note, u64 cgroup) {
+/* The generation is read before the look-ups: a change in between makes the cache void, not wrong. */
+static __always_inline void fill_cache(struct config *cfg, struct cgroup_cache *cache, u64 cgroup) {
   u32 generation = *(volatile u32 *)&cfg->generation;
-  struct target *target = containers.lookup(&cgroup);
+  struct slot_ref *ref = containers.lookup(&cgroup);
   for (u32 i = 0; i < MAX_LEVELS; i++) {
-    if (target || i >= cfg->level_count) break;
+    if (ref || i >= cfg->level_count) break;
     u64 ancestor = bpf_get_current_ancestor_cgroup_id(cfg->levels[i]);
-    target = containers.lookup(&ancestor);
+    ref = containers.lookup(&ancestor);
   }
-  note->cgroup = cgroup;
-  note->target.slot = target ? target->slot : 0;
-  note->target.generation = target ? target->generation : 0;
-  note->generation = generation;
+  cache->cgroup = cgroup;
+  cache->ref.slot = ref ? ref->slot : 0;
+  cache->ref.generation = ref ? ref->generation : 0;
+  cache->generation = generation;
 }
 
 /* The slot that follows a task's process by its PID. */
-static __always_inline struct target *target_of_process(struct config *cfg, struct task_struct *task) {
+static __always_inline struct slot_ref *slot_of_process(struct config *cfg, struct task_struct *task) {
   if (!cfg->processes) return NULL;
   u64 process;
   LOAD(u32, process, task, PID_OFFSET);
@@ -69,19 +69,19 @@ static __always_inline struct target *target_of_process(struct config *cfg, stru
   return processes.lookup(&pid);
 }
 
-/* Whose calls are these? NULL: nobody's who is traced. `note_of` is the program's. */
-static __always_inline struct target *target_by(struct config *cfg, struct task_struct *task, u32 note_of) {
-  struct target *followed = target_of_process(cfg, task);
+/* Whose calls are these? NULL: nobody's who is traced. `cache_of` is the program's. */
+static __always_inline struct slot_ref *slot_of_current(struct config *cfg, struct task_struct *task, u32 cache_of) {
+  struct slot_ref *followed = slot_of_process(cfg, task);
   if (followed) return followed;
-  struct note *note = notes.lookup(&note_of);
-  if (!note) return NULL;
+  struct cgroup_cache *cache = cgroup_caches.lookup(&cache_of);
+  if (!cache) return NULL;
   u64 cgroup = cgroup_of(task);
-  if (note->cgroup != cgroup || note->generation != cfg->generation) take_note(cfg, note, cgroup);
-  return note->target.slot ? &note->target : NULL;
+  if (cache->cgroup != cgroup || cache->generation != cfg->generation) fill_cache(cfg, cache, cgroup);
+  return cache->ref.slot ? &cache->ref : NULL;
 }
 
-static __always_inline struct target *find_target(struct config *cfg, struct task_struct *task) {
-  return target_by(cfg, task, IN_VIEW);
+static __always_inline struct slot_ref *find_slot(struct config *cfg, struct task_struct *task) {
+  return slot_of_current(cfg, task, IN_VIEW);
 }
 
 static __always_inline u32 abi_of(struct task_struct *task, s32 *nr) {

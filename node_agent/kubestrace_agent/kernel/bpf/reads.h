@@ -7,13 +7,13 @@
 static long (*const read_memory)(void *into, u32 size, const void *address) = (void *)112;
 static long (*const read_string)(void *into, u32 size, const void *address) = (void *)114;
 
-static __always_inline u64 word_at(u64 base, u64 offset) {
+static __always_inline u64 read_u64(u64 base, u64 offset) {
   u64 value = 0;
   bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
   return value;
 }
 
-static __always_inline u32 half_at(u64 base, u64 offset) {
+static __always_inline u32 read_u32(u64 base, u64 offset) {
   u32 value = 0;
   bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
   return value;

@@ -25,12 +25,12 @@ BPF_TABLE("percpu_hash", struct odd_errno, u64, odd_errnos, 1024);
 #endif
 
 /* The first call of this kind: takes a free row. Two CPUs may try at once: the key's insertion decides. */
-static __always_inline u32 take_row(struct index *index, struct target *target, struct row_key *key) {
+static __always_inline u32 take_row(struct index *index, struct slot_ref *ref, struct row_key *key) {
   u32 row = 0;
   if (index->used >= SLOT_ROWS || free_rows.pop(&row)) return 0;
   struct head *head = heads.lookup(&row);
   if (!head) return 0;
-  head->slot = target->slot;
+  head->slot = ref->slot;
   head->abi = key->abi;
   head->nr = key->nr;
   head->touched = 0;
@@ -46,8 +46,8 @@ static __always_inline u32 take_row(struct index *index, struct target *target, 
 }
 
 /* The row of a call with its flag, NOT_WANTED, or 0 and counted as lost. */
-static __always_inline u32 find_row(struct target *target, u32 generation, u32 abi, s32 nr) {
-  u32 slot = target->slot;
+static __always_inline u32 find_row(struct slot_ref *ref, u32 generation, u32 abi, s32 nr) {
+  u32 slot = ref->slot;
   struct index *index = indexes.lookup(&slot);
   if (!index) return NOT_WANTED;
   bool indexed = (u32)nr < (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS);
@@ -61,9 +61,9 @@ static __always_inline u32 find_row(struct target *target, u32 generation, u32 a
   }
   struct row_key key = {.generation = generation, .abi = abi, .nr = nr};
   u32 *known = rows_by_key.lookup(&key);
-  u32 row = known ? *known : take_row(index, target, &key);
+  u32 row = known ? *known : take_row(index, ref, &key);
   if (!row) {
-    lose(slot);
+    count_lost(slot);
     return 0;
   }
   if (never_returns(abi, nr)) row |= NEVER_RETURNS;

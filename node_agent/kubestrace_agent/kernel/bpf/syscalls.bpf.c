@@ -1,6 +1,6 @@
 /* Counts system calls by container: sys_enter notes the start in the task, sys_exit counts into the row. */
 
-BPF_QUEUE(early_calls, struct early, MAX_EARLY);
+BPF_QUEUE(attach_calls, struct attach_call, MAX_ATTACH_CALLS);
 /* The first programs of views: the counting goes on with them (tail calls) after each call, after one that failed, after
  * one of at least LEAST_SLOW_NS, in this order, and each goes on with the next. Empty while none asks. So a view of slow
  * calls costs nothing at those that are not, nor any in tasks that are not traced. */
@@ -34,11 +34,11 @@ static __always_inline void handle(struct entry *entry, u32 at) {
 }
 
 /* Whether the views have not seen this task yet. */
-static __always_inline bool count_enter(struct config *cfg, struct task_struct *task, struct target *target, s32 nr) {
+static __always_inline bool count_enter(struct config *cfg, struct task_struct *task, struct slot_ref *ref, s32 nr) {
   if (nr == -1) return false; /* a tracer took the call away */
-  u32 generation = target->generation;
+  u32 generation = ref->generation;
   u32 abi = abi_of(task, &nr);
-  u32 found = find_row(target, generation, abi, nr);
+  u32 found = find_row(ref, generation, abi, nr);
   if (found == NOT_WANTED) return false;
   u32 id = found & ROW_MASK;
   if (found & NEVER_RETURNS) {
@@ -59,7 +59,7 @@ static __always_inline bool count_enter(struct config *cfg, struct task_struct *
   if (!entry) return false; /* no memory: the exit counts it, without a length */
   handle(entry, AT_ENTRY);
 #ifdef PREEMPTIBLE
-  if (entry->start_ns && entry->generation == generation) lose(target->slot); /* nobody saw its exit */
+  if (entry->start_ns && entry->generation == generation) count_lost(ref->slot); /* nobody saw its exit */
 #endif
   entry->generation = generation;
   entry->row = id;
@@ -75,9 +75,9 @@ static __always_inline int entered(struct bpf_raw_tracepoint_args *ctx, u32 prog
   if (!cfg) return 0;
   struct task_struct *task = bpf_get_current_task_btf();
   if (program == AT_ENTRY_AGAIN && was_handled(entry_of(task), AT_ENTRY)) return 0;
-  struct target *target = target_by(cfg, task, program);
-  if (!target) return 0;
-  if (count_enter(cfg, task, target, ctx->args[1])) after_enter.call(ctx, 0);
+  struct slot_ref *ref = slot_of_current(cfg, task, program);
+  if (!ref) return 0;
+  if (count_enter(cfg, task, ref, ctx->args[1])) after_enter.call(ctx, 0);
   if (cfg->each_call) after_each_enter.call(ctx, 0);
   return 0;
 }
@@ -98,23 +98,23 @@ static __always_inline u32 times_widened(u32 slot) {
  * with last_row, where there is something for the views. */
 static __always_inline struct entry *count_unpaired(struct config *cfg, struct task_struct *task, struct entry *entry,
                                                     void *regs, s64 result, u32 program) {
-  struct target *target = target_by(cfg, task, program);
-  if (!target) return NULL;
+  struct slot_ref *ref = slot_of_current(cfg, task, program);
+  if (!ref) return NULL;
   s32 nr = -1;
   bpf_probe_read_kernel(&nr, sizeof(nr), regs + NR_OFFSET);
   if (nr == -1) return entry; /* returned from a signal handler, or a tracer took the call away */
-  u32 generation = target->generation;
+  u32 generation = ref->generation;
   u32 abi = abi_of(task, &nr);
   if (!entry) entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   handle(entry, AT_EXIT);
-  u32 widened = times_widened(target->slot);
+  u32 widened = times_widened(ref->slot);
   bool seen = entry && entry->generation == generation && entry->widened == widened;
   if (entry) {
     entry->generation = generation;
     entry->widened = widened;
   }
   if (!seen && result == 0 && makes_tasks(abi, nr)) return NULL;
-  u32 found = find_row(target, generation, abi, nr);
+  u32 found = find_row(ref, generation, abi, nr);
   if (found == NOT_WANTED || !found) return NULL;
   u32 id = found & ROW_MASK;
   struct head *head = heads.lookup(&id);
@@ -128,16 +128,16 @@ static __always_inline struct entry *count_unpaired(struct config *cfg, struct t
   return entry;
 }
 
-static __always_inline bool is_early(struct config *cfg, struct head *head, u64 start) {
+static __always_inline bool in_flight_at_attach(struct config *cfg, struct head *head, u64 start) {
   u32 slot = head->slot;
   struct index *index = start < cfg->joined_ns ? indexes.lookup(&slot) : NULL;
   return index && start < index->joined_ns;
 }
 
 /* Told before it is counted: who reads the counters and then finds nothing told has none of it in them. */
-static __always_inline bool tell_early(struct head *head, u32 id, u64 start, u64 ns) {
-  struct early call = {.start_ns = start, .length_ns = ns, .generation = head->generation, .row = id};
-  return early_calls.push(&call, 0) == 0;
+static __always_inline bool record_attach_call(struct head *head, u32 id, u64 start, u64 ns) {
+  struct attach_call call = {.start_ns = start, .length_ns = ns, .generation = head->generation, .row = id};
+  return attach_calls.push(&call, 0) == 0;
 }
 
 /* Where so many were under way that they cannot all be told, no trace has the length of the others. */
@@ -175,9 +175,9 @@ static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *
     /* A slot may have ended in the meantime; its row may even be another's by now. */
     if (head && row && head->generation == generation) {
       u64 bucket = bucket_of(ns), longest = ns;
-      if (__builtin_expect(is_early(cfg, head, start), 0)) {
+      if (__builtin_expect(in_flight_at_attach(cfg, head, start), 0)) {
         longest = 0;
-        if (!tell_early(head, id, start, ns)) return count_without_length(cfg, entry, head, row, ctx->args[1]);
+        if (!record_attach_call(head, id, start, ns)) return count_without_length(cfg, entry, head, row, ctx->args[1]);
       }
       BOUND(bucket, 511);
       if (bucket < BUCKETS) {

@@ -34,7 +34,7 @@ enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
 #endif
 
 struct config {
-  u32 generation; /* changes with every change of containers: notes of another one are void */
+  u32 generation; /* changes with every change of containers: caches filled under another one are void */
   u32 epoch;      /* the number of the interval between two snapshots */
   u32 processes;  /* how many slots follow a process */
   u32 level_count;
@@ -45,27 +45,27 @@ struct config {
 };
 
 /* A call that was under way when a trace joined its slot, and has ended. */
-struct early {
+struct attach_call {
   u64 start_ns;
   u64 length_ns;
   u32 generation;
   u32 row;
 };
-#define MAX_EARLY 8192
+#define MAX_ATTACH_CALLS 8192
 
-struct target {
+struct slot_ref {
   u32 slot;
   u32 generation; /* of the slot: never used twice */
 };
 
-struct note {
+struct cgroup_cache {
   u64 cgroup;
   u32 generation; /* of config */
-  struct target target;
+  struct slot_ref ref;
 };
 
-/* Each program has a note of its own: where programs are preempted, another one may run on this CPU meanwhile. */
-enum program { AT_EXIT, AT_ENTRY, AT_EXIT_AGAIN, AT_ENTRY_AGAIN, IN_VIEW, NOTES };
+/* Each program has a cache of its own: where programs are preempted, another one may run on this CPU meanwhile. */
+enum program { AT_EXIT, AT_ENTRY, AT_EXIT_AGAIN, AT_ENTRY_AGAIN, IN_VIEW, CGROUP_CACHES };
 
 struct entry {
   u64 start_ns;   /* 0: not in a call */

@@ -9,20 +9,20 @@ struct bpf_iter__task {
 #ifdef WALK
 /* Helper 175 (Linux has it since 5.15): bcc's own headers may be older. */
 static void *(*const task_regs)(struct task_struct *task) = (void *)175;
-BPF_PERCPU_ARRAY(walk_notes, struct note, 1);
+BPF_PERCPU_ARRAY(walk_cache, struct cgroup_cache, 1);
 
-/* As find_target, for any task. The cgroup of the last one is kept: the tasks of a process come one after the other. */
-static __always_inline struct target *target_of(struct config *cfg, struct task_struct *task) {
+/* As find_slot, for any task. The cgroup of the last one is kept: the tasks of a process come one after the other. */
+static __always_inline struct slot_ref *slot_of_task(struct config *cfg, struct task_struct *task) {
   u32 zero = 0;
-  struct target *followed = target_of_process(cfg, task);
+  struct slot_ref *followed = slot_of_process(cfg, task);
   if (followed) return followed;
-  struct note *note = walk_notes.lookup(&zero);
-  if (!note) return NULL;
+  struct cgroup_cache *cache = walk_cache.lookup(&zero);
+  if (!cache) return NULL;
   u64 set, cgroup, own = cgroup_of(task);
-  if (note->cgroup == own && note->generation == cfg->generation) return note->target.slot ? &note->target : NULL;
-  note->generation = cfg->generation;
-  note->cgroup = own;
-  note->target.slot = 0;
+  if (cache->cgroup == own && cache->generation == cfg->generation) return cache->ref.slot ? &cache->ref : NULL;
+  cache->generation = cfg->generation;
+  cache->cgroup = own;
+  cache->ref.slot = 0;
   LOAD(u64, set, task, CGROUPS_OFFSET);
   LOAD(u64, cgroup, set, DFL_CGRP_OFFSET);
 #pragma unroll /* kernels up to 6.1 do not take this loop in every program */
@@ -30,10 +30,10 @@ static __always_inline struct target *target_of(struct config *cfg, struct task_
     u64 node, id, state;
     LOAD(u64, node, cgroup, KN_OFFSET);
     LOAD(u64, id, node, ID_OFFSET);
-    struct target *target = containers.lookup(&id);
-    if (target) {
-      note->target = *target;
-      return &note->target;
+    struct slot_ref *ref = containers.lookup(&id);
+    if (ref) {
+      cache->ref = *ref;
+      return &cache->ref;
     }
     LOAD(u64, state, cgroup, PARENT_OFFSET);
     if (!state) return NULL;
@@ -71,10 +71,10 @@ static __always_inline bool is_inside(struct task_struct *task, s32 *nr) {
  * interrupts; that clock's distance from the common one has only grown since, and ours was read at the last tick. Where
  * the processors' counters are not in step, the clocks of two of them may differ by a tick. */
 static __always_inline u64 idle_of(struct task_struct *task) {
-  u64 theirs = word_at(word_at((u64)task, CFS_RQ_OFFSET), RQ_OFFSET);
-  u64 ours = word_at(word_at((u64)bpf_get_current_task_btf(), CFS_RQ_OFFSET), RQ_OFFSET);
-  u64 left_out = word_at(theirs, RQ_CLOCK_OFFSET) - word_at(theirs, RQ_CLOCK_TASK_OFFSET);
-  u64 ran = word_at((u64)task, EXEC_START_OFFSET) + left_out, now = word_at(ours, RQ_CLOCK_OFFSET);
+  u64 theirs = read_u64(read_u64((u64)task, CFS_RQ_OFFSET), RQ_OFFSET);
+  u64 ours = read_u64(read_u64((u64)bpf_get_current_task_btf(), CFS_RQ_OFFSET), RQ_OFFSET);
+  u64 left_out = read_u64(theirs, RQ_CLOCK_OFFSET) - read_u64(theirs, RQ_CLOCK_TASK_OFFSET);
+  u64 ran = read_u64((u64)task, EXEC_START_OFFSET) + left_out, now = read_u64(ours, RQ_CLOCK_OFFSET);
   return now > ran + CLOCKS_DIFFER_NS ? now - ran - CLOCKS_DIFFER_NS : 0;
 }
 #else
@@ -87,10 +87,10 @@ static __always_inline bool find_flight(struct config *cfg, struct task_struct *
                                         struct in_flight *record) {
   s32 nr = -1;
   if (!is_inside(task, &nr)) return false;
-  struct target *target = target_of(cfg, task);
-  if (!target) return false;
-  record->generation = target->generation;
-  record->seen = entry && entry->generation == target->generation;
+  struct slot_ref *ref = slot_of_task(cfg, task);
+  if (!ref) return false;
+  record->generation = ref->generation;
+  record->seen = entry && entry->generation == ref->generation;
   if (record->seen) record->start_ns = entry->start_ns;
   if (record->seen && !record->start_ns && !is_asleep(task)) return false;
   record->abi = abi_of(task, &nr);
@@ -190,11 +190,11 @@ BPF_ITER(task) {
 /* Runs in the parent before the child does; a thread has its process's PID already. */
 int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx) {
   u32 parent = bpf_get_current_pid_tgid() >> 32, child = 0;
-  struct target *target = processes.lookup(&parent);
-  if (!target) return 0;
+  struct slot_ref *ref = processes.lookup(&parent);
+  if (!ref) return 0;
   bpf_probe_read_kernel(&child, sizeof(child), (void *)ctx->args[1] + PID_OFFSET);
-  struct target inherited = *target;
-  if (child != parent && processes.update(&child, &inherited)) lose(inherited.slot);
+  struct slot_ref inherited = *ref;
+  if (child != parent && processes.update(&child, &inherited)) count_lost(inherited.slot);
   return 0;
 }
 

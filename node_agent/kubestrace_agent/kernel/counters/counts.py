@@ -42,7 +42,7 @@ class InFlight:
 
 
 @dataclass(frozen=True, slots=True)
-class EarlyCall:
+class CallAtAttach:
     """A call that was under way when a trace joined its slot, and has ended: counted, but not in Row.maxima."""
 
     key: SyscallKey
@@ -64,7 +64,7 @@ class RawCounts:
     # Calls for which no row was free.
     lost_calls: int = 0
     # All since the slot was made, in the order in which they ended.
-    early: tuple[EarlyCall, ...] = ()
+    at_attach: tuple[CallAtAttach, ...] = ()
     # When a trace that begins with these counts joined its slot, CLOCK_MONOTONIC; 0: it is the slot's first.
     joined_ns: int = 0
 

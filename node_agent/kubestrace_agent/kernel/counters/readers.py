@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
 from kubestrace_agent.kernel import bpf_syscall
-from kubestrace_agent.kernel.counters.counts import EarlyCall
+from kubestrace_agent.kernel.counters.counts import CallAtAttach
 from kubestrace_agent.kernel.counters.readings import Reading
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.maps import Maps
@@ -51,7 +51,7 @@ class Reader:
         epoch = self._epochs[0][0]
         for _ in range(_SETTLING_READS):
             self._read_rows(epoch, by_generation)
-            if not self._read_early(by_generation):
+            if not self._read_attach_calls(by_generation):
                 return
 
     def odd_errnos(self) -> list[bytes]:
@@ -73,19 +73,19 @@ class Reader:
                     reading = slot.readings[row] = Reading(self._key(abi, number))
                 reading.take(self._rows.read(row), odd.get((generation, row), _NONE))
 
-    def _read_early(self, slots: dict[int, Slot]) -> bool:
+    def _read_attach_calls(self, slots: dict[int, Slot]) -> bool:
         """Whether any came."""
-        value = ctypes.create_string_buffer(layout.EARLY.size)
-        came: dict[int, list[EarlyCall]] = {}
+        value = ctypes.create_string_buffer(layout.ATTACH_CALL.size)
+        came: dict[int, list[CallAtAttach]] = {}
         any_came = False
-        while bpf_syscall.pop(self._maps.fd("early_calls"), value):
+        while bpf_syscall.pop(self._maps.fd("attach_calls"), value):
             any_came = True
-            start, length, generation, row = layout.EARLY.unpack(value.raw)
+            start, length, generation, row = layout.ATTACH_CALL.unpack(value.raw)
             owner, abi, number = self._rows.owner(row)
             if owner == generation and generation in slots:
-                came.setdefault(generation, []).append(EarlyCall(self._key(abi, number), start, length))
+                came.setdefault(generation, []).append(CallAtAttach(self._key(abi, number), start, length))
         for generation, calls in came.items():
-            slots[generation].early += tuple(calls)
+            slots[generation].at_attach += tuple(calls)
         return any_came
 
     def _odd_errnos_by_row(self) -> dict[tuple[int, int], dict[int, int]]:

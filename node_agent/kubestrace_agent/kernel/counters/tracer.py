@@ -159,7 +159,7 @@ class Tracer:
     def begin(self, slot: int) -> None:
         """Count a slot that was reserved from now on. Raises NodeFullError: then it is still to be removed."""
         entered = self._slots[slot]
-        target = layout.TARGET.pack(slot, entered.generation)
+        target = layout.SLOT_REF.pack(slot, entered.generation)
         self._write_levels()
         # From this moment on calls are counted: nothing was in the maps before.
         if entered.cgroup_id is not None:
@@ -169,7 +169,7 @@ class Tracer:
         self._change()
 
     def _change(self) -> None:
-        """Voids the notes of all CPUs. Once more at the next snapshot: a CPU may read the generation too early."""
+        """Void the cgroup caches of all CPUs. Once more at the next snapshot: a CPU may read the generation too early."""
         self._config[0] = (self._config[0] + 1) & _32_BITS
         self._changed = True
 
@@ -204,23 +204,23 @@ class Tracer:
         self._indexes[at : at + layout.INDEX_OTHERS] = entries.tobytes()
         self._indexes[at + layout.INDEX_OTHERS] = int(others)
 
-    def want(self, view: str, slot: int, wanted: Any) -> None:
+    def enable(self, view: str, slot: int, wanted: Any) -> None:
         """Have a view (sources.VIEWS) tell of a slot from now on, or another thing than before; None: no longer.
 
         Raises UnsupportedKernelError where this kernel does not take the view's programs: everything else goes on.
         """
         if wanted is None:
-            self._views[view].forget(slot)
+            self._views[view].disable(slot)
         else:
-            self._views[view].want(slot, self._slots[slot].generation, wanted)
+            self._views[view].enable(slot, self._slots[slot].generation, wanted)
 
     def read(self, view: str) -> Mapping[int, Any]:
         """What a view tells of the slots that want it: ask each second, or events find no room."""
         return self._views[view].read()
 
-    def pressing(self, view: str) -> bool:
+    def needs_drain(self, view: str) -> bool:
         """Whether a view has so much to tell that it should be read at once."""
-        return self._views[view].pressing
+        return self._views[view].needs_drain
 
     def lost(self, view: str, slot: int) -> int:
         """What a view had no room for since the slot wants it."""
@@ -229,7 +229,7 @@ class Tracer:
     def remove(self, slot: int) -> None:
         """Stop counting it. Take the last snapshot before; the slot's number may come back for another container."""
         for view in self._views.values():
-            view.forget(slot)
+            view.disable(slot)
         gone = self._slots.pop(slot)
         if gone.cgroup_id is not None:
             bpf_syscall.delete(self._maps.fd("containers"), gone.cgroup_id.to_bytes(8, "little"))
@@ -245,10 +245,10 @@ class Tracer:
     def _forget_processes(self, slot: int) -> None:
         """Of a family: with the fork hook still at work, so once more for a child that came meanwhile."""
         processes = self._maps.fd("processes")
-        value = ctypes.create_string_buffer(layout.TARGET.size)
+        value = ctypes.create_string_buffer(layout.SLOT_REF.size)
         for _ in range(2):
             for key in list(bpf_syscall.keys(processes, 4)):
-                if bpf_syscall.lookup(processes, key, value) and layout.TARGET.unpack(value.raw)[0] == slot:
+                if bpf_syscall.lookup(processes, key, value) and layout.SLOT_REF.unpack(value.raw)[0] == slot:
                     bpf_syscall.delete(processes, key)
 
     def _forget_odd_errnos(self, generation: int) -> None:
@@ -284,7 +284,7 @@ class Tracer:
                 rows=self._slots[number].rows(),
                 in_flight=tuple(in_flight.get(self._slots[number].generation, ())),
                 lost_calls=self._lost[number] - self._slots[number].lost_before,
-                early=self._slots[number].early,
+                at_attach=self._slots[number].at_attach,
             )
             for number in slots
         }
@@ -306,7 +306,7 @@ class Tracer:
     def join(self, slot: int) -> RawCounts:
         """A snapshot for another trace of a slot to begin with.
 
-        Calls that are under way now are told apart when they end: they are RawCounts.early of later snapshots.
+        Calls that are under way now are told apart when they end: they are RawCounts.at_attach of later snapshots.
         """
         joined_ns = time.monotonic_ns()
         at = slot * layout.INDEX_SIZE + layout.INDEX_JOINED

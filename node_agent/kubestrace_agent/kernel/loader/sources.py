@@ -62,7 +62,7 @@ COUNTING = Source(
     file="kernel/bpf/syscalls.bpf.c",
     hooks={"on_sys_exit": "sys_exit", "on_sys_enter": "sys_enter"},
     maps=(
-        "early_calls", "after_call", "after_error", "after_slow", "after_enter", "after_each_enter", "after_each_exit",
+        "attach_calls", "after_call", "after_error", "after_slow", "after_enter", "after_each_enter", "after_each_exit",
     ),
     needed=frozenset({"on_sys_enter", "on_sys_exit"}),
 )  # fmt: skip

@@ -11,12 +11,12 @@ CONFIG_FOLLOWED = 20
 CONFIG_EACH_CALL = 21
 # As an index of 64-bit items.
 CONFIG_JOINED = 11
-# struct early: start_ns, length_ns, generation, row.
-EARLY = struct.Struct("=QQII")
-MAX_EARLY = 8192
+# struct attach_call: start_ns, length_ns, generation, row.
+ATTACH_CALL = struct.Struct("=QQII")
+MAX_ATTACH_CALLS = 8192
 MAX_LEVELS = 16
-# struct target: slot, generation.
-TARGET = struct.Struct("=II")
+# struct slot_ref: slot, generation.
+SLOT_REF = struct.Struct("=II")
 # struct index: rows, others_wanted, used, joined_ns, widened; the parts behind the rows by their bytes.
 INDEX_ENTRIES = 2048
 ABI_NUMBERS = 512

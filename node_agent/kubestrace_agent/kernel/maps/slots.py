@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kubestrace_agent.containers import procfs
-from kubestrace_agent.kernel.counters.counts import EarlyCall, Row
+from kubestrace_agent.kernel.counters.counts import CallAtAttach, Row
 from kubestrace_agent.kernel.counters.readings import Reading
 from kubestrace_agent.syscalls import SyscallKey
 
@@ -26,7 +26,7 @@ class Slot:
     lost_before: int
     # What is counted; None: everything.
     wanted: frozenset[SyscallKey] | None = None
-    early: tuple[EarlyCall, ...] = ()
+    at_attach: tuple[CallAtAttach, ...] = ()
     # By the number of the row.
     readings: dict[int, Reading] = field(default_factory=dict)
 

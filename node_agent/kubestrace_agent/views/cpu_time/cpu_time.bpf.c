@@ -46,7 +46,7 @@ static __always_inline void add_shared(struct cpu_parts *into, struct cpu_parts 
   __sync_fetch_and_add(&into->asleep_ns, parts->asleep_ns);
 }
 
-static __always_inline void lose_time(u32 number) {
+static __always_inline void count_lost_time(u32 number) {
   struct cpu_slot *slot = cpu_slots.lookup(&number);
   if (slot) __sync_fetch_and_add(&slot->lost, 1);
 }
@@ -116,7 +116,7 @@ static __always_inline void settle_call(struct cpu_clock *clock, bool make) {
     add(account, &clock->parts[PLACE_CALL]);
     if (clock->told) settle_late(clock, make);
   } else {
-    lose_time(clock->slot);
+    count_lost_time(clock->slot);
     add(&clock->parts[PLACE_OTHER], &clock->parts[PLACE_CALL]);
   }
 }
@@ -156,10 +156,10 @@ static __always_inline void enter_row(struct cpu_clock *clock, u32 row, u64 star
 static __always_inline u32 uncounted_row(struct task_struct *task, s32 nr, u32 *generation) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
-  struct target *target = cfg ? find_target(cfg, task) : NULL;
-  if (!target) return 0;
-  *generation = target->generation;
-  u32 number = target->slot, abi = abi_of(task, &nr);
+  struct slot_ref *ref = cfg ? find_slot(cfg, task) : NULL;
+  if (!ref) return 0;
+  *generation = ref->generation;
+  u32 number = ref->slot, abi = abi_of(task, &nr);
   struct index *index = indexes.lookup(&number);
   if (!index || (u32)nr >= ABI_NUMBERS) return 0;
   u64 at = abi * ABI_NUMBERS + (u32)nr;
@@ -201,8 +201,8 @@ int on_cpu_enter(struct bpf_raw_tracepoint_args *ctx) {
 static __always_inline void check_owner(struct cpu_clock *clock, struct task_struct *task) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
-  struct target *target = cfg ? find_target(cfg, task) : NULL;
-  if (target && target->generation == clock->generation) return;
+  struct slot_ref *ref = cfg ? find_slot(cfg, task) : NULL;
+  if (ref && ref->generation == clock->generation) return;
   change(clock);
   advance(clock, task, bpf_ktime_get_ns());
   stop_clock(clock);
@@ -237,12 +237,12 @@ static __always_inline void read_parts(struct call *call, struct task_struct *ta
 static __always_inline void meet(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
-  struct target *target = cfg ? find_target(cfg, task) : NULL;
-  if (!target) return;
-  u32 number = target->slot;
+  struct slot_ref *ref = cfg ? find_slot(cfg, task) : NULL;
+  if (!ref) return;
+  u32 number = ref->slot;
   struct cpu_slot *slot = cpu_slots.lookup(&number);
   struct cpu_walk *walk = cpu_walk.lookup(&zero);
-  if (!slot || !walk || slot->generation != target->generation) return;
+  if (!slot || !walk || slot->generation != ref->generation) return;
   s32 nr = -1;
   bpf_probe_read_kernel(&nr, sizeof(nr), (void *)ctx->args[0] + NR_OFFSET);
   u32 abi = abi_of(task, &nr);

@@ -2,16 +2,16 @@
  * programs have not seen, and tells how all clocks stand. */
 
 /* Whether a task is in a call, and the row of that call; 0 where it has none. */
-static __always_inline bool find_call(struct task_struct *task, struct target *target, u32 *row) {
+static __always_inline bool find_call(struct task_struct *task, struct slot_ref *ref, u32 *row) {
   struct entry *entry = tasks.task_storage_get(task, 0, 0);
-  if (entry && entry->start_ns && entry->generation == target->generation) {
+  if (entry && entry->start_ns && entry->generation == ref->generation) {
     *row = entry->row & ROW_MASK;
     return true;
   }
   s32 nr = -1;
   if (!is_inside(task, &nr)) return false;
   u32 abi = abi_of(task, &nr);
-  u32 found = find_row(target, target->generation, abi, nr);
+  u32 found = find_row(ref, ref->generation, abi, nr);
   *row = found == NOT_WANTED ? 0 : found & ROW_MASK;
   return true;
 }
@@ -22,13 +22,13 @@ static __always_inline struct cpu_clock *give_clock(struct task_struct *task, u6
   u64 ended, born, delay, state;
   LOAD(u32, ended, task, CPU_EXIT_STATE_OFFSET);
   struct config *cfg = ended ? NULL : config.lookup(&zero);
-  struct target *target = cfg ? target_of(cfg, task) : NULL;
-  if (!target) return NULL;
-  u32 number = target->slot;
+  struct slot_ref *ref = cfg ? slot_of_task(cfg, task) : NULL;
+  if (!ref) return NULL;
+  u32 number = ref->slot;
   struct cpu_slot *slot = cpu_slots.lookup(&number);
-  if (!slot || slot->generation != target->generation) return NULL;
+  if (!slot || slot->generation != ref->generation) return NULL;
   struct cpu_clock init = {.generation = slot->generation, .slot = number, .place = PLACE_USER};
-  if (find_call(task, target, &init.row)) init.place = init.row ? PLACE_CALL : PLACE_OTHER;
+  if (find_call(task, ref, &init.row)) init.place = init.row ? PLACE_CALL : PLACE_OTHER;
   LOAD(u64, born, task, CPU_START_OFFSET);
   LOAD(u64, delay, task, CPU_RUN_DELAY_OFFSET);
   if (born < slot->begin_ns) born = slot->begin_ns;

@@ -50,7 +50,7 @@ class CpuTime:
         self._heads = memoryview(b"")
         self._config = memoryview(b"")
 
-    def want(self, slot: int, generation: int, wanted: bool) -> None:
+    def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Follow a slot's threads from now on. Raises UnsupportedKernelError where that cannot be."""
         if not wanted or slot in self._wanting:
             return
@@ -71,7 +71,7 @@ class CpuTime:
             raise
         self._wanting[slot] = generation
 
-    def forget(self, slot: int) -> None:
+    def disable(self, slot: int) -> None:
         """Follow a slot no more; the last one's end detaches the programs. Twice is fine."""
         generation = self._wanting.pop(slot, None)
         if generation is not None:
@@ -226,7 +226,7 @@ class CpuTime:
         self._config = maps.view("config", "I")
 
     @property
-    def pressing(self) -> bool:
+    def needs_drain(self) -> bool:
         """Never: nothing of it fills."""
         return False
 

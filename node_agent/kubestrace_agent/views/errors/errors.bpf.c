@@ -10,7 +10,7 @@ BPF_PERCPU_ARRAY(error_scratch, struct call, AT_EXIT_AGAIN + 1);
 BPF_RINGBUF_OUTPUT(first_error_ring, 1);
 BPF_ARRAY_OF_MAPS(error_rings, "first_error_ring", 1);
 
-static __always_inline void lose_error(struct error_slot *slot) { __sync_fetch_and_add(&slot->lost, 1); }
+static __always_inline void count_lost_error(struct error_slot *slot) { __sync_fetch_and_add(&slot->lost, 1); }
 
 /* The times of this kind of failure; NULL: there is no room for one more. */
 static __always_inline struct error_times *times_of(struct error_slot *slot, struct head *head, u32 row, u64 number,
@@ -30,23 +30,23 @@ static __always_inline void tell_error(struct bpf_raw_tracepoint_args *ctx, stru
   void *ring = error_rings.lookup(&zero);
   if (!call || !ring) return;
   if (*(volatile s64 *)&slot->room <= 0) {
-    lose_error(slot);
+    count_lost_error(slot);
     return;
   }
   u64 size = read_call(call, ctx, head, shape, task, entry->last_ns);
   __sync_fetch_and_add(&slot->room, -(s64)size - 16); /* with the ring's own words */
-  if (bpf_ringbuf_output(ring, call, size, BPF_RB_NO_WAKEUP)) lose_error(slot);
+  if (bpf_ringbuf_output(ring, call, size, BPF_RB_NO_WAKEUP)) count_lost_error(slot);
 }
 
 static __always_inline u64 argument_of(struct head *head, u64 regs, u32 at) {
   if ((head->abi & ABI_MASK) == ABI_COMPAT)
-    return (u32)word_at(regs, at == 0   ? CALL_COMPAT_0
+    return (u32)read_u64(regs, at == 0   ? CALL_COMPAT_0
                               : at == 1 ? CALL_COMPAT_1
                               : at == 2 ? CALL_COMPAT_2
                               : at == 3 ? CALL_COMPAT_3
                               : at == 4 ? CALL_COMPAT_4
                                         : CALL_COMPAT_5);
-  return word_at(regs, at == 0   ? CALL_NATIVE_0
+  return read_u64(regs, at == 0   ? CALL_NATIVE_0
                        : at == 1 ? CALL_NATIVE_1
                        : at == 2 ? CALL_NATIVE_2
                        : at == 3 ? CALL_NATIVE_3
@@ -109,7 +109,7 @@ static __always_inline void note_error(struct bpf_raw_tracepoint_args *ctx, stru
   u64 now = bpf_ktime_get_ns();
   struct error_times *times = times_of(slot, head, row, -(s64)ctx->args[1], now);
   if (!times) {
-    lose_error(slot);
+    count_lost_error(slot);
     return;
   }
   if (times->first_ns < slot->since_ns) {

@@ -37,7 +37,7 @@ class Errors:
         self._ring: Ring | None = None
         self._slots = memoryview(b"")
 
-    def want(self, slot: int, generation: int, wanted: ErrorsWanted) -> None:
+    def enable(self, slot: int, generation: int, wanted: ErrorsWanted) -> None:
         """Tell a slot's failures. Raises UnsupportedKernelError where that cannot be."""
         at = slot * _WORDS
         if slot not in self._lost_before:
@@ -51,7 +51,7 @@ class Errors:
         self._slots[at] = generation
         self._programs.attach((_PROGRAM,))
 
-    def forget(self, slot: int) -> None:
+    def disable(self, slot: int) -> None:
         """Tell nothing of a slot any more; the last one's end takes the program and the ring away. Twice is fine."""
         if self._lost_before.pop(slot, None) is None:
             return
@@ -91,7 +91,7 @@ class Errors:
         return found
 
     @property
-    def pressing(self) -> bool:
+    def needs_drain(self) -> bool:
         """Whether the ring fills faster than it is read."""
         return self._ring is not None and self._ring.filled > self._ring.bytes // 8
 

@@ -73,7 +73,7 @@ class Processes:
         self._ring: Ring | None = None
         self._slots = memoryview(b"")
 
-    def want(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - a View: all or nothing
+    def enable(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - a View: all or nothing
         """Tell a slot's processes. Raises UnsupportedKernelError where that cannot be."""
         if slot in self._before:
             return
@@ -88,7 +88,7 @@ class Processes:
         self._deal_out()
         self._programs.attach(_HOOKS)
 
-    def forget(self, slot: int) -> None:
+    def disable(self, slot: int) -> None:
         """Tell nothing of a slot any more; the last one's end detaches the programs and gives the ring back."""
         if self._before.pop(slot, None) is None:
             return
@@ -123,7 +123,7 @@ class Processes:
         return found
 
     @property
-    def pressing(self) -> bool:
+    def needs_drain(self) -> bool:
         """Whether the ring fills faster than it is read."""
         return self._ring is not None and self._ring.filled > self._ring.bytes // 8
 

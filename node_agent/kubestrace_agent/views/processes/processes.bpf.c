@@ -17,30 +17,30 @@ static __always_inline struct process_slot *slot_that_wants(u32 number, u32 gene
 
 /* A parent's number as its child sees it; 0: it is outside of the child's pid namespace. */
 static __always_inline u32 parent_number(u64 parent, u64 child) {
-  u64 above = word_at(parent, CALL_PID_OFFSET);
-  u32 level = half_at(word_at(child, CALL_PID_OFFSET), CALL_LEVEL_OFFSET);
-  if (half_at(above, CALL_LEVEL_OFFSET) < level) return 0;
-  return half_at(above, CALL_NUMBERS_OFFSET + 16 * (u64)(level & 31));
+  u64 above = read_u64(parent, CALL_PID_OFFSET);
+  u32 level = read_u32(read_u64(child, CALL_PID_OFFSET), CALL_LEVEL_OFFSET);
+  if (read_u32(above, CALL_LEVEL_OFFSET) < level) return 0;
+  return read_u32(above, CALL_NUMBERS_OFFSET + 16 * (u64)(level & 31));
 }
 
 static __always_inline void describe(struct thread *thread, u64 task) {
-  u64 leader = word_at(task, CALL_LEADER_OFFSET), memory = word_at(task, PROCESS_MM_OFFSET);
-  u64 parent = word_at(word_at(task, PROCESS_PARENT_OFFSET), CALL_LEADER_OFFSET);
-  thread->tid = half_at(task, TID_OFFSET);
-  thread->pid = half_at(task, PID_OFFSET);
-  thread->parent = half_at(parent, PID_OFFSET);
-  thread->inner_tid = inner_number(word_at(task, CALL_PID_OFFSET));
-  thread->inner_pid = inner_number(word_at(leader, CALL_PID_OFFSET));
+  u64 leader = read_u64(task, CALL_LEADER_OFFSET), memory = read_u64(task, PROCESS_MM_OFFSET);
+  u64 parent = read_u64(read_u64(task, PROCESS_PARENT_OFFSET), CALL_LEADER_OFFSET);
+  thread->tid = read_u32(task, TID_OFFSET);
+  thread->pid = read_u32(task, PID_OFFSET);
+  thread->parent = read_u32(parent, PID_OFFSET);
+  thread->inner_tid = inner_number(read_u64(task, CALL_PID_OFFSET));
+  thread->inner_pid = inner_number(read_u64(leader, CALL_PID_OFFSET));
   thread->inner_parent = parent_number(parent, leader);
-  thread->start_ns = word_at(leader, PROCESS_START_OFFSET);
+  thread->start_ns = read_u64(leader, PROCESS_START_OFFSET);
   bpf_probe_read_kernel(thread->process, sizeof(thread->process), (void *)(leader + CALL_COMM_OFFSET));
   if (!memory) return; /* it has ended and given its memory back */
-  u64 name = word_at(word_at(word_at(memory, PROCESS_EXE_OFFSET), CALL_DENTRY_OFFSET), CALL_NAME_OFFSET);
+  u64 name = read_u64(read_u64(read_u64(memory, PROCESS_EXE_OFFSET), CALL_DENTRY_OFFSET), CALL_NAME_OFFSET);
   bpf_probe_read_kernel_str(thread->file, sizeof(thread->file), (void *)name);
-  read_string(thread->argument, sizeof(thread->argument), (void *)word_at(memory, PROCESS_ARGUMENTS_OFFSET));
+  read_string(thread->argument, sizeof(thread->argument), (void *)read_u64(memory, PROCESS_ARGUMENTS_OFFSET));
 }
 
-static __always_inline void lose_table(struct process_slot *slot, struct thread *thread) {
+static __always_inline void count_lost_table(struct process_slot *slot, struct thread *thread) {
   __sync_fetch_and_add(&slot->lost_calls, thread->calls);
 }
 
@@ -70,7 +70,7 @@ static __always_inline void tell_table(struct thread *thread, u64 task, u32 flag
   thread->told_ns = bpf_ktime_get_ns();
   thread->flags = flags;
   bpf_probe_read_kernel(thread->name, sizeof(thread->name), (void *)(task + CALL_COMM_OFFSET));
-  if (slot && !put(slot, thread, table_size(thread))) lose_table(slot, thread);
+  if (slot && !put(slot, thread, table_size(thread))) count_lost_table(slot, thread);
   thread->table += 1;
   empty(thread);
 }
@@ -82,7 +82,7 @@ static __always_inline struct thread *begin(struct task_struct *task, u32 slot_n
   struct thread *thread = process_threads.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!thread) return NULL;
   struct process_slot *before = slot_that_wants(thread->slot, thread->generation);
-  if (before && thread->generation) lose_table(before, thread); /* it was moved to another container */
+  if (before && thread->generation) count_lost_table(before, thread); /* it was moved to another container */
   thread->generation = 0;
   thread->told = TOLD_THREAD;
   thread->table = thread->flags = 0;
@@ -170,25 +170,25 @@ int on_process_exec(struct bpf_raw_tracepoint_args *ctx) {
   struct exec *exec = process_scratch.lookup(&zero);
   struct task_struct *task = bpf_get_current_task_btf();
   if (!cfg || !exec) return 0;
-  struct target *target = find_target(cfg, task);
-  if (!target) return 0;
-  struct process_slot *slot = slot_that_wants(target->slot, target->generation);
+  struct slot_ref *ref = find_slot(cfg, task);
+  if (!ref) return 0;
+  struct process_slot *slot = slot_that_wants(ref->slot, ref->generation);
   if (!slot) return 0;
   struct thread *thread = process_threads.task_storage_get(task, 0, 0);
   if (thread) describe(thread, (u64)task);
-  u64 at = (u64)task, memory = word_at(at, PROCESS_MM_OFFSET), leader = word_at(at, CALL_LEADER_OFFSET);
-  u64 parent = word_at(word_at(at, PROCESS_PARENT_OFFSET), CALL_LEADER_OFFSET);
+  u64 at = (u64)task, memory = read_u64(at, PROCESS_MM_OFFSET), leader = read_u64(at, CALL_LEADER_OFFSET);
+  u64 parent = read_u64(read_u64(at, PROCESS_PARENT_OFFSET), CALL_LEADER_OFFSET);
   exec->told = TOLD_EXEC;
-  exec->generation = target->generation;
+  exec->generation = ref->generation;
   exec->time_ns = bpf_ktime_get_ns();
-  exec->start_ns = word_at(leader, PROCESS_START_OFFSET);
-  exec->pid = half_at(at, PID_OFFSET);
-  exec->inner_pid = inner_number(word_at(leader, CALL_PID_OFFSET));
-  exec->parent = half_at(parent, PID_OFFSET);
+  exec->start_ns = read_u64(leader, PROCESS_START_OFFSET);
+  exec->pid = read_u32(at, PID_OFFSET);
+  exec->inner_pid = inner_number(read_u64(leader, CALL_PID_OFFSET));
+  exec->parent = read_u32(parent, PID_OFFSET);
   exec->inner_parent = parent_number(parent, leader);
   exec->argument[0] = exec->path[0] = 0;
-  read_string(exec->argument, sizeof(exec->argument), (void *)word_at(memory, PROCESS_ARGUMENTS_OFFSET));
-  u64 path = word_at(ctx->args[2], PROCESS_FILENAME_OFFSET);
+  read_string(exec->argument, sizeof(exec->argument), (void *)read_u64(memory, PROCESS_ARGUMENTS_OFFSET));
+  u64 path = read_u64(ctx->args[2], PROCESS_FILENAME_OFFSET);
   bpf_probe_read_kernel_str(exec->path, sizeof(exec->path), (void *)path);
   if (!put(slot, exec, sizeof(*exec))) __sync_fetch_and_add(&slot->lost_execs, 1);
   return 0;
@@ -200,24 +200,24 @@ int on_process_end(struct bpf_raw_tracepoint_args *ctx) {
   struct entry *entry = entry_of(task);
   if (entry && entry->last_row & NEVER_RETURNS) count_call(task, entry, 0);
   struct thread *thread = process_threads.task_storage_get(task, 0, 0);
-  u64 at = (u64)task, signal = word_at(at, SIGNAL_OFFSET);
-  bool last = half_at(signal, LIVE_OFFSET) == 0;
+  u64 at = (u64)task, signal = read_u64(at, SIGNAL_OFFSET);
+  bool last = read_u32(signal, LIVE_OFFSET) == 0;
   if (!thread || !thread->generation) {
     u32 zero = 0;
     struct config *cfg = config.lookup(&zero);
     if (!last || !cfg) return 0;
-    struct target *target = find_target(cfg, task);
-    if (!target) return 0;
-    thread = begin(task, target->slot, target->generation);
+    struct slot_ref *ref = find_slot(cfg, task);
+    if (!ref) return 0;
+    thread = begin(task, ref->slot, ref->generation);
     if (!thread) return 0;
   }
   u32 flags = THREAD_ENDED | (last ? PROCESS_ENDED : 0);
-  if (half_at(signal, PROCESS_FLAGS_OFFSET) & SIGNAL_GROUP_EXIT) {
+  if (read_u32(signal, PROCESS_FLAGS_OFFSET) & SIGNAL_GROUP_EXIT) {
     flags |= STATUS_KNOWN;
-    thread->status = half_at(signal, PROCESS_GROUP_CODE_OFFSET);
+    thread->status = read_u32(signal, PROCESS_GROUP_CODE_OFFSET);
   } else if (last) {
     flags |= STATUS_KNOWN;
-    thread->status = half_at(word_at(at, CALL_LEADER_OFFSET), PROCESS_CODE_OFFSET);
+    thread->status = read_u32(read_u64(at, CALL_LEADER_OFFSET), PROCESS_CODE_OFFSET);
   }
   tell_table(thread, at, flags);
   thread->generation = 0;

@@ -49,7 +49,7 @@ class SlowCalls:
         # Mapped at the first use, as the ring is.
         self._slots = memoryview(b"")
 
-    def want(self, slot: int, generation: int, floors: Floors) -> None:
+    def enable(self, slot: int, generation: int, floors: Floors) -> None:
         """Tell a slot's calls over the floors. Raises UnsupportedKernelError where that cannot be."""
         if slot not in self._lost_before:
             self._programs.need(_PROGRAM)
@@ -61,7 +61,7 @@ class SlowCalls:
         self._write_floors(slot, floors)
         self._programs.attach((_PROGRAM,))
 
-    def forget(self, slot: int) -> None:
+    def disable(self, slot: int) -> None:
         """Tell nothing of a slot any more; the last one's end detaches the program. Twice is fine."""
         if self._lost_before.pop(slot, None) is None:
             return
@@ -114,7 +114,7 @@ class SlowCalls:
         return {slot: sorted(told, key=operator.itemgetter(1)) for slot, told in both.items()}
 
     @property
-    def pressing(self) -> bool:
+    def needs_drain(self) -> bool:
         """Whether so much waits to be read, or stacks of processes that may end soon."""
         filled = self._ring.filled if self._ring is not None else 0
         return self._ring is not None and filled > (0 if self._stacks.asked else self._ring.bytes // _PRESSING)

@@ -83,9 +83,9 @@ static __always_inline void read_user(struct slow_stack *stack, struct bpf_raw_t
   stack->words = 0;
 #ifdef POINTER_OFFSET
   if (abi == ABI_COMPAT) return;
-  u64 pointer = word_at(ctx->args[0], POINTER_OFFSET);
+  u64 pointer = read_u64(ctx->args[0], POINTER_OFFSET);
   stack->stack_pointer = pointer;
-  stack->frame_pointer = word_at(ctx->args[0], FRAME_OFFSET);
+  stack->frame_pointer = read_u64(ctx->args[0], FRAME_OFFSET);
   if (!read_memory(stack->top, sizeof(stack->top), (void *)pointer)) {
     stack->words = WORDS;
   } else if (!read_memory(stack->top, sizeof(stack->top) / 8, (void *)pointer)) { /* near the stack's end */

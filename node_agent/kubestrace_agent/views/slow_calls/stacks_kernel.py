@@ -49,7 +49,7 @@ class SlowStacks:
         self._question = memoryview(b"")
         self._names: dict[int, str] = {}
 
-    def want(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - as View has it
+    def enable(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - as View has it
         """Take the stacks of a slot's calls. Raises UnsupportedKernelError where that cannot be."""
         if slot in self._lost_before:
             return
@@ -68,7 +68,7 @@ class SlowStacks:
         with self._programs.maps.view("config", "I") as config:
             config[layout.CONFIG_FOLLOWED] = (config[layout.CONFIG_FOLLOWED] + 1) & 0xFFFFFFFF
 
-    def forget(self, slot: int) -> None:
+    def disable(self, slot: int) -> None:
         """Take no stacks of a slot any more. Twice is fine."""
         if self._lost_before.pop(slot, None) is None:
             return
@@ -86,7 +86,7 @@ class SlowStacks:
         return bool(self._lost_before)
 
     @property
-    def pressing(self) -> bool:
+    def needs_drain(self) -> bool:
         """Never: SlowCalls says that."""
         return False
 

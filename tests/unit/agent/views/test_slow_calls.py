@@ -279,10 +279,10 @@ def test_what_presses_is_read_before_the_next_refresh(tracer, tmp_path) -> None:
     counter = counters.acquire(Resolved(tmp_path, 7), "s1", None, [slowest]).counter
     tracer.told[counter.slot] = [call("fsync", start_ns=time.monotonic_ns())]
 
-    counters.hurry()
+    counters.drain()
     assert slowest.calls() == []
     tracer.pressing_views = {"slow_calls"}
-    counters.hurry()
+    counters.drain()
 
     assert [each.name for each in slowest.calls()] == ["fsync"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from operator_stage import Document, Stage, in_no_time, pod
+from operator_fakes import Document, Stage, in_no_time, pod
 
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError
 from kubestrace_operator.sessions import session_state
@@ -29,13 +29,13 @@ class FakeFinalizers:
         (self.held.add if present else self.held.discard)(metadata["uid"])
 
 
-class Office:
-    """Sessions in their world."""
+class Harness:
+    """Sessions in their dependencies."""
 
     def __init__(self, *pods: Document) -> None:
         self.stage = Stage(*pods)
         self.finalizers = FakeFinalizers()
-        self.sessions = Sessions(self.stage.world, self.finalizers)
+        self.sessions = Sessions(self.stage.dependencies, self.finalizers)
 
     def see(self, event: str | None, **changes: Any) -> None:
         """Let something happen to the session's object."""
@@ -51,155 +51,155 @@ DELETING = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZE
 @in_no_time
 async def test_a_session_is_held_while_it_runs() -> None:
     """The finalizer comes with the start and goes with the end."""
-    office = Office(pod("a"))
-    office.see("ADDED")
+    harness = Harness(pod("a"))
+    harness.see("ADDED")
     await asyncio.sleep(1)
-    held = set(office.finalizers.held)
+    held = set(harness.finalizers.held)
     await asyncio.sleep(10)
 
     assert held == {"u1"}
-    assert office.finalizers.held == set()
-    assert office.stage.condition("Finished") == ("True", "Completed")
-    assert office.sessions.running == 0
+    assert harness.finalizers.held == set()
+    assert harness.stage.condition("Finished") == ("True", "Completed")
+    assert harness.sessions.running == 0
 
 
 @in_no_time
 async def test_an_event_from_before_the_end_begins_nothing() -> None:
     """A watch may be behind: an object without its final status is not served a second time."""
-    office = Office(pod("a"))
-    office.see("ADDED")
+    harness = Harness(pod("a"))
+    harness.see("ADDED")
     await asyncio.sleep(11)
 
-    office.see("MODIFIED", status={"phase": "Tracing"})
+    harness.see("MODIFIED", status={"phase": "Tracing"})
     await asyncio.sleep(1)
 
-    assert office.sessions.running == 0
-    assert len(office.stage.agents["n1"].requests) == 1
+    assert harness.sessions.running == 0
+    assert len(harness.stage.agents["n1"].requests) == 1
 
 
 @in_no_time
 async def test_events_of_a_running_session_begin_no_second() -> None:
     """Its own status patches come back as events."""
-    office = Office(pod("a"))
+    harness = Harness(pod("a"))
     for event in ("ADDED", "MODIFIED", None):
-        office.see(event)
+        harness.see(event)
         await asyncio.sleep(1)
 
-    assert len(office.stage.agents["n1"].requests) == 1
+    assert len(harness.stage.agents["n1"].requests) == 1
 
 
 @in_no_time
 async def test_cancel_is_noticed_at_once() -> None:
     """Setting spec.cancel ends a session."""
-    office = Office(pod("a"))
-    office.see("ADDED", spec={"durationSeconds": 3600})
+    harness = Harness(pod("a"))
+    harness.see("ADDED", spec={"durationSeconds": 3600})
     await asyncio.sleep(3)
 
-    office.see("MODIFIED", spec={"durationSeconds": 3600, "cancel": True}, metadata={"generation": 2})
+    harness.see("MODIFIED", spec={"durationSeconds": 3600, "cancel": True}, metadata={"generation": 2})
     await asyncio.sleep(0.1)
 
-    assert office.stage.cluster.status["phase"] == "Cancelled"
-    assert office.stage.cluster.status["observedGeneration"] == 2
+    assert harness.stage.cluster.status["phase"] == "Cancelled"
+    assert harness.stage.cluster.status["observedGeneration"] == 2
 
 
 @in_no_time
 async def test_deleting_stops_the_traces_and_lets_the_object_go() -> None:
     """Traces end on every node first, then the finalizer goes; no status is written any more."""
-    office = Office(pod("a"))
-    office.see("ADDED")
+    harness = Harness(pod("a"))
+    harness.see("ADDED")
     await asyncio.sleep(3)
-    written = len(office.stage.cluster.written)
+    written = len(harness.stage.cluster.written)
 
-    office.see("MODIFIED", metadata=DELETING)
+    harness.see("MODIFIED", metadata=DELETING)
     await asyncio.sleep(0.1)
 
-    assert office.stage.agents["n1"].stops == ["u1"]
-    assert office.finalizers.held == set()
-    assert office.sessions.running == 0
+    assert harness.stage.agents["n1"].stops == ["u1"]
+    assert harness.finalizers.held == set()
+    assert harness.sessions.running == 0
     await asyncio.sleep(20)
-    assert len(office.stage.cluster.written) == written
+    assert len(harness.stage.cluster.written) == written
 
 
 @in_no_time
 async def test_an_object_that_is_forced_away() -> None:
     """Even without a word before, its traces are stopped."""
-    office = Office(pod("a"))
-    office.see("ADDED")
+    harness = Harness(pod("a"))
+    harness.see("ADDED")
     await asyncio.sleep(3)
 
-    office.see("DELETED")
+    harness.see("DELETED")
     await asyncio.sleep(0.1)
 
-    assert office.stage.agents["n1"].stops == ["u1"]
+    assert harness.stage.agents["n1"].stops == ["u1"]
 
 
 @in_no_time
 async def test_a_session_that_was_deleted_while_no_operator_was_there() -> None:
     """The next one stops its traces and lets it go, without serving it."""
-    office = Office(pod("a"))
-    office.see(None, metadata=DELETING)
+    harness = Harness(pod("a"))
+    harness.see(None, metadata=DELETING)
     await asyncio.sleep(1)
 
-    assert office.stage.agents["n1"].stops == ["u1"]
-    assert office.finalizers.calls == [False]
-    assert office.stage.agents["n1"].requests == []
+    assert harness.stage.agents["n1"].stops == ["u1"]
+    assert harness.finalizers.calls == [False]
+    assert harness.stage.agents["n1"].requests == []
 
 
 @in_no_time
 async def test_finished_sessions_are_left_alone() -> None:
     """An operator that starts serves none of them again, and takes away a finalizer that was forgotten."""
-    office = Office(pod("a"))
+    harness = Harness(pod("a"))
     finished = {"observedGeneration": 1, "conditions": [{"type": "Finished", "status": "True"}]}
-    office.see(None, status=finished)
+    harness.see(None, status=finished)
     await asyncio.sleep(1)
-    assert office.finalizers.calls == []
-    assert office.stage.cluster.written == []
+    assert harness.finalizers.calls == []
+    assert harness.stage.cluster.written == []
 
-    office.see(None, status=finished, metadata={"finalizers": [FINALIZER]})
+    harness.see(None, status=finished, metadata={"finalizers": [FINALIZER]})
     await asyncio.sleep(1)
 
-    assert office.finalizers.calls == [False]
-    assert office.stage.agents["n1"].requests == []
+    assert harness.finalizers.calls == [False]
+    assert harness.stage.agents["n1"].requests == []
 
 
 @in_no_time
 async def test_a_cancel_that_comes_too_late() -> None:
     """The status says that the later generation was seen, in one write; nothing else changes."""
-    office = Office(pod("a"))
-    office.see("ADDED")
+    harness = Harness(pod("a"))
+    harness.see("ADDED")
     await asyncio.sleep(11)
-    before, written = office.stage.cluster.status, len(office.stage.cluster.written)
+    before, written = harness.stage.cluster.status, len(harness.stage.cluster.written)
 
     for _ in range(3):
-        office.see("MODIFIED", spec={"cancel": True}, metadata={"generation": 2}, status=before)
+        harness.see("MODIFIED", spec={"cancel": True}, metadata={"generation": 2}, status=before)
     await asyncio.sleep(1)
-    office.see("MODIFIED", spec={"cancel": True}, metadata={"generation": 2})
+    harness.see("MODIFIED", spec={"cancel": True}, metadata={"generation": 2})
     await asyncio.sleep(1)
 
-    after = office.stage.cluster.status
-    assert len(office.stage.cluster.written) == written + 1
+    after = harness.stage.cluster.status
+    assert len(harness.stage.cluster.written) == written + 1
     assert after["observedGeneration"] == 2
     assert {each["observedGeneration"] for each in after["conditions"]} == {2}
     assert [each | {"observedGeneration": 1} for each in after["conditions"]] == before["conditions"]
     assert after["phase"] == "Succeeded"
-    assert office.sessions.running == 0
+    assert harness.sessions.running == 0
 
 
 @in_no_time
 async def test_finalizers_wait_for_the_api_server() -> None:
     """One that cannot be taken away yet is taken away later; of an object that is gone nothing is left to do."""
-    office = Office()
-    office.finalizers.error = ClusterError("away")
-    office.see(None, metadata=DELETING)
+    harness = Harness()
+    harness.finalizers.error = ClusterError("away")
+    harness.see(None, metadata=DELETING)
     await asyncio.sleep(10)
-    office.finalizers.error = None
+    harness.finalizers.error = None
     await asyncio.sleep(5)
-    assert office.finalizers.calls == [False]
+    assert harness.finalizers.calls == [False]
 
-    office.finalizers.error = NotFoundError("gone")
-    office.see("MODIFIED", metadata=DELETING)
+    harness.finalizers.error = NotFoundError("gone")
+    harness.see("MODIFIED", metadata=DELETING)
     await asyncio.sleep(5)
-    assert office.finalizers.calls == [False]
+    assert harness.finalizers.calls == [False]
 
 
 @in_no_time
@@ -209,24 +209,24 @@ async def test_an_error_of_ours_ends_in_a_status(monkeypatch: pytest.MonkeyPatch
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(session_state.Ledger, "document", broken)
-    office = Office(pod("a"))
-    office.see("ADDED")
+    monkeypatch.setattr(session_state.SessionState, "document", broken)
+    harness = Harness(pod("a"))
+    harness.see("ADDED")
     await asyncio.sleep(30)
 
-    assert office.stage.condition("Finished") == ("True", "OperatorFailed")
-    assert "ZeroDivisionError" in office.stage.message()
-    assert office.finalizers.held == set()
+    assert harness.stage.condition("Finished") == ("True", "OperatorFailed")
+    assert "ZeroDivisionError" in harness.stage.message()
+    assert harness.finalizers.held == set()
 
 
 @in_no_time
 async def test_an_operator_that_ends_leaves_the_traces() -> None:
     """Closing stops the tasks, not the traces, and keeps the finalizer."""
-    office = Office(pod("a"))
-    office.see("ADDED")
+    harness = Harness(pod("a"))
+    harness.see("ADDED")
     await asyncio.sleep(3)
 
-    await office.sessions.close()
+    await harness.sessions.close()
 
-    assert office.stage.agents["n1"].stops == []
-    assert office.finalizers.held == {"u1"}
+    assert harness.stage.agents["n1"].stops == []
+    assert harness.finalizers.held == {"u1"}

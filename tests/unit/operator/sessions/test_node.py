@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Iterable
 
-from operator_stage import FakeAgents, in_no_time
+from operator_fakes import FakeAgents, in_no_time
 
 from kubestrace_operator.agents.client import Endpoint
-from kubestrace_operator.sessions.node import NodeTrace, Order
+from kubestrace_operator.sessions.node import NodeTrace, TraceRequest
 from kubestrace_operator.sessions.targets import RunningContainer
 from kubestrace_protos.v1 import agent_pb2
 
@@ -30,7 +30,7 @@ class SlowAgents(FakeAgents):
 
 def node_of(agents: FakeAgents) -> NodeTrace:
     """Return a session's part on the node n1, of a minute."""
-    order = Order("u1", "shop/s1", (), lambda: 60_000)
+    order = TraceRequest("u1", "shop/s1", (), lambda: 60_000)
     return NodeTrace("n1", order, agents, agents.on, lambda: None, lambda *_: None)
 
 
@@ -44,15 +44,15 @@ async def test_pods_that_start_while_the_trace_starts() -> None:
     """They are sent as soon as the agent has answered, not with the next look for what has failed."""
     agents = SlowAgents()
     node = node_of(agents)
-    node.want(containers("a"))
+    node.trace(containers("a"))
     running = asyncio.create_task(node.run())
     await asyncio.sleep(0.1)
 
-    node.want(containers("ab"))
+    node.trace(containers("ab"))
     await asyncio.sleep(2.9)
-    node.want(containers("abc"))
+    node.trace(containers("abc"))
     await asyncio.sleep(0.1)
-    node.want(containers("abcd"))
+    node.trace(containers("abcd"))
     await asyncio.sleep(10)
     running.cancel()
 
@@ -65,11 +65,11 @@ async def test_a_container_that_failed_is_asked_for_now_and_then() -> None:
     agents = SlowAgents()
     agents["n1"].unknown.add("b")
     node = node_of(agents)
-    node.want(containers("a"))
+    node.trace(containers("a"))
     running = asyncio.create_task(node.run())
     await asyncio.sleep(0.1)
 
-    node.want(containers("ab"))
+    node.trace(containers("ab"))
     await asyncio.sleep(11)
     running.cancel()
 
@@ -94,13 +94,13 @@ async def test_a_node_is_told_once_how_late_it_is() -> None:
     """The first agent that counts there hears what was missed; after that gaps are told otherwise."""
     agents = NotedAgents()
     clock = asyncio.get_running_loop().time
-    order = Order("u1", "shop/s1", (), lambda: 60_000, elapsed=lambda: 4000 + int(1000 * clock()))
+    order = TraceRequest("u1", "shop/s1", (), lambda: 60_000, elapsed=lambda: 4000 + int(1000 * clock()))
     node = NodeTrace("n1", order, agents, agents.on, lambda: None, lambda *_: None)
     began = 4000 + int(1000 * clock())
-    node.want(containers("a"))
+    node.trace(containers("a"))
     running = asyncio.create_task(node.run())
     await asyncio.sleep(2)
-    node.want(containers("ab"))
+    node.trace(containers("ab"))
     await asyncio.sleep(2)
     running.cancel()
 

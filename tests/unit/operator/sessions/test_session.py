@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from operator_stage import TRACING, Document, Stage, in_no_time, pod
+from operator_fakes import TRACING, Document, Stage, in_no_time, pod
 
 from kubestrace_operator.agents.client import AgentFullError, AgentUnavailableError, CannotTraceError
 from kubestrace_operator.api.spec import Selector, Workload

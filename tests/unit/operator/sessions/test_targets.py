@@ -1,6 +1,6 @@
 """Which containers of which pods a target means."""
 
-from operator_stage import pod
+from operator_fakes import pod
 
 from kubestrace_operator.api.spec import Selector, Target, Workload
 from kubestrace_operator.sessions import targets

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from operator_stage import Document, Stage, in_no_time, now, pod
+from operator_fakes import Document, Stage, in_no_time, now, pod
 
 from kubestrace_operator.kube.errors import ClusterError
 from kubestrace_protos.v1 import agent_pb2

@@ -10,7 +10,7 @@ from typing import Any
 from kubestrace_operator.agents.client import AgentUnavailableError, Endpoint, TraceNotFoundError
 from kubestrace_operator.api.spec import Selector, Workload
 from kubestrace_operator.kube.errors import ClusterError
-from kubestrace_operator.sessions.interfaces import Identity, World
+from kubestrace_operator.sessions.interfaces import Dependencies, Identity
 from kubestrace_operator.sessions.session import Session
 from kubestrace_protos.v1 import agent_pb2
 
@@ -207,11 +207,11 @@ class FakeAgents:
         """Return all ready agents."""
         return [Endpoint(node, f"{node}:9640") for node, agent in self.by_node.items() if agent.ready]
 
-    def listen(self, event: asyncio.Event) -> None:
+    def subscribe(self, event: asyncio.Event) -> None:
         """Set this event whenever agents come or go."""
         self.listeners.add(event)
 
-    def forget(self, event: asyncio.Event) -> None:
+    def unsubscribe(self, event: asyncio.Event) -> None:
         """Stop setting it."""
         self.listeners.discard(event)
 
@@ -338,7 +338,7 @@ class FakeCluster:
 
 
 class Stage:
-    """One session in its world."""
+    """One session in its dependencies."""
 
     def __init__(self, *pods: Document, nodes: Sequence[str] = ("n1", "n2")) -> None:
         self.cluster = FakeCluster(*pods)
@@ -346,15 +346,15 @@ class Stage:
         self.events: list[tuple[str, str, str]] = []
 
     @property
-    def world(self) -> World:
+    def dependencies(self) -> Dependencies:
         """The fakes as a session takes them."""
-        return World(self.cluster, self.agents, self.agents, now=now)
+        return Dependencies(self.cluster, self.agents, self.agents, now=now)
 
     def session(self, known: Mapping[str, Any] | None = None, **spec: Any) -> Session:
         """Return a session of ten seconds over all pods with app=shop."""
         spec = {"target": {"selector": {"matchLabels": {"app": "shop"}}}, "durationSeconds": 10} | spec
         return Session(
-            Identity("u1", "shop", "s1"), spec, known or {}, self.world, lambda *event: self.events.append(event)
+            Identity("u1", "shop", "s1"), spec, known or {}, self.dependencies, lambda *event: self.events.append(event)
         )
 
     async def run(self, **spec: Any) -> Document:
