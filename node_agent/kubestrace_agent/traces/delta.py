@@ -62,8 +62,8 @@ class Since:
         self._wanted = wanted
         self._architecture = architecture
         self._done: dict[SyscallKey, _Done] = {}
-        # How many calls in flight at attach were looked at. Those that began before are in what is to be subtracted; of the others,
-        # which were in flight at the attach of other traces alone and so in no row's maxima, the longest are kept.
+        # How many calls in flight at attach were looked at. Those that began before are in what is to be subtracted;
+        # of the others, in flight at the attach of other traces alone and so in no row's maxima, the longest are kept.
         self._attach_calls = len(self._start.at_attach)
         self._rows = self._start.rows
         self._longest: dict[SyscallKey, int] = {}
