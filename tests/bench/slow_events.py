@@ -46,7 +46,7 @@ class Producers:
     """Loops of getppid in one cgroup."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        subprocess.run(["gcc", "-O2", "-pthread", "-o", folder / "loop", LOOP], check=True)
+        subprocess.run(["gcc", "-O2", "-pthread", "-o", folder / "loop", LOOP], check=True, timeout=600)
         self.cgroup = Cgroup(cgroup_root())
         self._loops = [
             subprocess.Popen(
@@ -76,7 +76,7 @@ class Producers:
     def end(self) -> None:
         """End them."""
         for loop in self._loops:
-            loop.communicate()
+            loop.communicate(timeout=30)
         self.cgroup.remove()
 
 

@@ -42,7 +42,7 @@ class Chart:
 @functools.cache
 def _rendered(release: str, namespace: str, values: str) -> tuple[dict[str, Any], ...]:
     command = ["helm", "template", release, str(CHART), "--namespace", namespace, "--values", "-"]
-    done = subprocess.run(command, input=values, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=values, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:
         raise ChartError(done.stderr)
     return tuple(each for each in yaml.safe_load_all(done.stdout) if each)

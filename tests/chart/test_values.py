@@ -92,6 +92,7 @@ def test_helm_lint_has_no_complaint(values: Any) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

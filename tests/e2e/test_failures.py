@@ -100,9 +100,9 @@ def test_the_api_server_is_away(shop: Namespace) -> None:
     """Twenty seconds without an API server cost no counts: the agents go on and the status comes late."""
     session = shop.session("dark", TARGET, durationSeconds=10).tracing()
 
-    subprocess.run([RIG / "apiserver", "stop"], check=True)
+    subprocess.run([RIG / "apiserver", "stop"], check=True, timeout=60)
     time.sleep(20)
-    subprocess.run([RIG / "apiserver", "start"], check=True)
+    subprocess.run([RIG / "apiserver", "start"], check=True, timeout=60)
     status = session.finished()
 
     assert session.condition("Finished")["reason"] == "Completed"

@@ -44,7 +44,7 @@ def compiled(source: Path, target: Path) -> Path:
     if made:
         return Path(made) / source.stem
     own = _OPTIONS.get(source.stem, ["-pthread", "-static"])
-    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", *own, "-o", target, source], check=True)
+    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", *own, "-o", target, source], check=True, timeout=60)
     return target
 
 
@@ -139,7 +139,7 @@ class Run:
         """End it where it stands."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait()
+            self.process.wait(timeout=30)
 
 
 def told(output: str) -> Counts:

@@ -102,7 +102,7 @@ def _compiler() -> str:
 
 
 def _lines(*command: str) -> list[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
 
 
 if __name__ == "__main__":

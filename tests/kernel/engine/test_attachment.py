@@ -135,7 +135,12 @@ def test_without_rights_the_reason_is_ours(tmp_path: Path) -> None:
     """An agent without capabilities says which are missing, not bcc's sentence."""
     environment = os.environ | {"HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", LOAD_WITHOUT_RIGHTS], capture_output=True, text=True, env=environment, check=True
+        [sys.executable, "-c", LOAD_WITHOUT_RIGHTS],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+        timeout=60,
     )
     reason, message = json.loads(done.stdout)
 
