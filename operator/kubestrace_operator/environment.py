@@ -50,10 +50,16 @@ def read(variables: Mapping[str, str] = os.environ) -> Environment:
         ca_secret=value("CA_SECRET", "kubestrace-ca"),
         operator_tls_secret=value("OPERATOR_TLS_SECRET", "kubestrace-operator-tls"),
         agent_tls_secret=value("AGENT_TLS_SECRET", "kubestrace-agent-tls"),
-        liveness=value("LIVENESS", "0.0.0.0:8080"),
+        liveness=_address(value("LIVENESS", "0.0.0.0:8080")),
         watch_namespaces=tuple(value("WATCH_NAMESPACES", "").replace(",", " ").split()),
         log_level=_one_of("LOG_LEVEL", value("LOG_LEVEL", "INFO").upper(), LOG_LEVELS),
     )
+
+
+def _address(text: str) -> str:
+    """Return host:port with brackets around an IPv6 host: $(POD_IP):8080 of a manifest has none."""
+    host, _, port = text.rpartition(":")
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else text
 
 
 def _port(text: str) -> int:
