@@ -70,6 +70,7 @@ def test_the_operator_may_do_its_work_in_every_namespace(installed: Cluster, ver
     ("verb", "what", "where"),
     [
         ("create", "tracesessions.kubestrace.io", "--namespace=default"),
+        ("get", "pods", "--namespace=default"),
         ("delete", "tracesessions.kubestrace.io", "--namespace=default"),
         ("create", "pods", "--namespace=default"),
         ("delete", "pods", "--namespace=default"),

@@ -66,7 +66,7 @@ connect() {
 
 configure_node() {
   local node=$1 kubelet=$rig/$1/var/lib/kubelet
-  mkdir -p "$rig/$node/etc/cni/net.d"
+  mkdir -p "$rig/$node/etc/cni/net.d" "$kubelet/manifests"
   sed "s|@POD_RANGE@|$(pod_range "$node")|" "$here/config/cni.conflist" >"$rig/$node/etc/cni/net.d/10-rig.conflist"
   sed "s|@CNI_BIN@|$cni_bin|" "$here/config/containerd.toml" >"$rig/$node/containerd.toml"
   sed "s|@CGROUP@|$(cgroup_of "$node")|; s|@PKI@|$rig/pki|; s|@NODE@|$node|; s|@IP@|$(node_ip "$node")|" \

@@ -33,6 +33,7 @@ def system() -> Namespace:
     was_there = SYSTEM in run("helm", "list", "--all-namespaces", "--output", "json")
     run(
         *("helm", "upgrade", "--install", "kubestrace", str(ROOT / "charts/kubestrace")),
+        *("--values", str(ROOT / "charts/kubestrace/ci/rig-values.yaml")),
         *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "3m"),
         timeout_seconds=200,
     )

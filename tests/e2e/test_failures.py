@@ -110,6 +110,20 @@ def test_the_api_server_is_away(shop: Namespace) -> None:
     assert {row["node"] for row in status["containers"] if row["calls"]} == set(NODES)
 
 
+def test_the_container_runtime_restarts(shop: Namespace, system: Namespace) -> None:
+    """It makes a new socket: the agent finds it in the mounted directory and asks it about the next containers."""
+    shop.session("before", TARGET, durationSeconds=1).finished()
+    subprocess.run([RIG / "containerd", "restart", NODES[0]], check=True, timeout=60)
+
+    status = shop.session("after", TARGET, durationSeconds=2).finished()
+    said = system.kubectl("logs", agent_pod(system, NODES[0]))
+
+    assert {row["node"] for row in status["containers"] if row["calls"]} == set(NODES)
+    assert status["trust"]["complete"] is True
+    assert "the container runtime no longer answers" in said
+    assert "no container runtime answered" not in said
+
+
 def test_a_session_that_is_deleted(shop: Namespace, system: Namespace) -> None:
     """Deletion while it runs ends the traces on every node within 5 s, and the object goes."""
     shop.session("deleted", TARGET, durationSeconds=3600).tracing()
