@@ -24,7 +24,7 @@ pod_range() { echo "10.244.$(node_number "$1").0/24"; }
 lock_rig() {
   mkdir -p "$rig"/{pids,logs,daemons}
   exec 9>"$rig/lock"
-  flock 9
+  flock -w 3600 9 || die "another command has held $rig/lock for an hour"
 }
 
 # A pid alone may be another process's by now (reboot, wrap): its start time tells.
