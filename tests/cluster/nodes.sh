@@ -11,7 +11,7 @@ mark_of() { echo "kubestrace-rig:$rig/$1"; }
 hold() {
   local name=$1
   shift
-  setsid "$@" >>"$rig/logs/$name.log" 2>&1 </dev/null 9>&- &
+  without_files setsid "$@" >>"$rig/logs/$name.log" 2>&1 </dev/null &
   record_pid "$name" $!
 }
 

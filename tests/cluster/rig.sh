@@ -20,7 +20,7 @@ node_number() { echo "${1##*-}"; }
 node_ip() { echo "10.89.0.1$(node_number "$1")"; }
 pod_range() { echo "10.244.$(node_number "$1").0/24"; }
 
-# One command changes the rig at a time; daemons must not inherit the lock (see start).
+# One command changes the rig at a time.
 lock_rig() {
   mkdir -p "$rig"/{pids,logs,daemons}
   exec 9>"$rig/lock"
@@ -53,6 +53,17 @@ inside() {
   fi
 }
 
+# without_files CMD...: runs CMD with none of our open files but the first three: a daemon must not hold a lock, ours or
+# that of a caller (flock FILE tests/cluster/up).
+without_files() {
+  local fd
+  for fd in /proc/"$BASHPID"/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+  done
+  exec "$@"
+}
+
 # start NAME PLACE CMD...: starts a daemon in a place; the command is kept so that restart can repeat it.
 start() {
   local name=$1 place=$2
@@ -67,9 +78,9 @@ restart() {
   place=$(pid_of "${command[0]}") || die "${command[0]} does not run: tests/cluster/up"
   local namespaces=(--net)
   [ "${command[0]}" = control ] || namespaces+=(--mount)
-  # Neither setsid nor nsenter forks here, so that $! is the daemon itself.
-  setsid nsenter --target "$place" "${namespaces[@]}" -- "${command[@]:1}" \
-    >>"$rig/logs/$name.log" 2>&1 </dev/null 9>&- &
+  # Nothing forks here, so that $! is the daemon itself.
+  without_files setsid nsenter --target "$place" "${namespaces[@]}" -- "${command[@]:1}" \
+    >>"$rig/logs/$name.log" 2>&1 </dev/null &
   record_pid "$name" $!
 }
 
