@@ -12,10 +12,13 @@ from typing import IO
 import pytest
 
 from kubestrace_agent.kernel.counters.tracer import RawCounts, Tracer
+from kubestrace_agent.kernel.maps import row_sizes
 from kubestrace_agent.traces.delta import Difference, difference
 from kubestrace_protos.v1 import agent_pb2
 
 PROGRAMS = Path(__file__).parents[1] / "kernel/engine/programs"
+# Constants of programs that are loaded to be looked at.
+SMALL = {"MAX_SLOTS": 3, "MAX_ROWS": 1024, "SLOT_ROWS": 640} | row_sizes.of_machine().definitions()
 # name, ABI -> calls, errors, interrupted, timed; -1: not told.
 Counts = dict[tuple[str, str], tuple[int, ...]]
 

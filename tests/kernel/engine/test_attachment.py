@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from engine_runs import Runs, links
+from engine_runs import SMALL, Runs, links
 
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer
@@ -26,9 +26,9 @@ def test_nothing_is_attached_while_nothing_is_traced(runs: Runs) -> None:
     counting = links()
     assert len(counting) in {2, 4}
     assert runs.tracer.attached
-    runs.forget(slots[0])
+    runs.disable(slots[0])
     assert links() == counting
-    runs.forget(slots[1])
+    runs.disable(slots[1])
     assert links() == []
     assert not runs.tracer.attached
 
@@ -122,7 +122,7 @@ def _files() -> int:
 
 LOAD_WITHOUT_RIGHTS = """
 import json, os
-from kubestrace_agent.kernel.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.kernel.counters.tracer import Tracer, UnsupportedKernelError
 os.setgid(65534), os.setuid(65534)
 try:
     Tracer.load()
@@ -153,7 +153,7 @@ def test_without_rights_the_reason_is_ours(tmp_path: Path) -> None:
 def test_each_view_can_be_loaded_without_the_others(view: str) -> None:
     """As local mode does, for which all of them take too long; what is not loaded says so."""
     asked = {view, *(["slow_calls"] if view == "slow_stacks" else [])}
-    loaded = Programs.load(max_slots=3, max_rows=1024, slot_rows=640, views=asked)
+    loaded = Programs.load(SMALL, views=asked)
     try:
         for name, source in VIEWS.items():
             assert all((program in loaded.fds) == (name in asked) for program in source.programs), name

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from engine_runs import Cgroup, Runs, links
+from engine_runs import SMALL, Cgroup, Runs, links
 
 from kubestrace_agent.kernel.counters.counts import CpuTimes, Floors
 from kubestrace_agent.kernel.loader.programs import Programs, UnsupportedKernelError
@@ -379,7 +379,7 @@ def test_a_kernel_without_sched_info_loses_only_this_view(monkeypatch: pytest.Mo
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
 
-    loaded = Programs.load(max_slots=3, max_rows=1024, slot_rows=640)
+    loaded = Programs.load(SMALL)
 
     try:
         assert {"on_sys_enter", "on_sys_exit", "on_slow_exit"} <= set(loaded.fds)

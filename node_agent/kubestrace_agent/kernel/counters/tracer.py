@@ -22,8 +22,9 @@ from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
 from kubestrace_agent.kernel.loader.programs import FOLLOWING, Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.loader.sources import VIEWS
-from kubestrace_agent.kernel.maps import index, layout
-from kubestrace_agent.kernel.maps.rows import ROWS_A_CONTAINER, NoRowsError, Rows
+from kubestrace_agent.kernel.maps import index, layout, row_sizes
+from kubestrace_agent.kernel.maps.row_sizes import RowSizes
+from kubestrace_agent.kernel.maps.rows import ROWS_A_CONTAINER, NoMemoryError, NoRowsError, Rows
 from kubestrace_agent.kernel.maps.slots import Slot, depth, in_hosts_pid_namespace, leader
 from kubestrace_agent.syscalls import SyscallKey, abi_names
 from kubestrace_agent.views.registry import views as all_views
@@ -40,7 +41,7 @@ _32_BITS = 0xFFFFFFFF
 
 
 class NodeFullError(Exception):
-    """A cap of this node is reached: no further slot."""
+    """A limit of this node is reached: no further slot. The message says which, and what to do."""
 
 
 class Tracer:
@@ -50,16 +51,16 @@ class Tracer:
     last one's removal detaches them.
     """
 
-    def __init__(self, programs: Programs, max_containers: int) -> None:
+    def __init__(self, programs: Programs, max_containers: int, sizes: RowSizes) -> None:
         self._programs = programs
         self._maps = maps = programs.maps
         maps.check_size("config", layout.CONFIG_SIZE)
         maps.check_size("indexes", layout.INDEX_SIZE)
-        maps.check_size("first_chunk", layout.ROW_SIZE)
+        maps.check_size("first_chunk", sizes.row_on_cpu_bytes)
         self._config = maps.view("config", "I")
         self._indexes = maps.view("indexes", "B")
         self._lost = maps.view("lost", "Q")
-        self._rows = Rows(maps)
+        self._rows = Rows(maps, sizes)
         self._abis = abi_names(platform.machine())
         self._reader = Reader(maps, self._rows, self._abis)
         self._views = all_views(programs, self._abis)
@@ -76,16 +77,19 @@ class Tracer:
         self._closed = False
 
     @classmethod
-    def load(cls, *, max_containers: int = 512, views: Iterable[str] = tuple(VIEWS)) -> Self:
+    def load(
+        cls, *, max_containers: int = 512, views: Iterable[str] = tuple(VIEWS), sizes: RowSizes | None = None
+    ) -> Self:
         """Compile and load in a short-lived child process. Raises UnsupportedKernelError.
 
-        It takes 0.7 s, and 1.7 s with all views; those that are not loaded cannot be wanted later.
+        It takes 0.7 s, and 1.7 s with all views; those that are not loaded cannot be wanted later. `sizes`: those of
+        this machine.
         """
+        sizes = sizes or row_sizes.of_machine()
         # Twice as many slots as may be used at once: each rests for a while before it is used again.
-        programs = Programs.load(
-            max_slots=2 * max_containers + 1, max_rows=_MAX_ROWS, slot_rows=_SLOT_ROWS, views=views
-        )
-        return cls(programs, max_containers)
+        tables = {"MAX_SLOTS": 2 * max_containers + 1, "MAX_ROWS": _MAX_ROWS, "SLOT_ROWS": _SLOT_ROWS}
+        programs = Programs.load(tables | sizes.definitions(), views=views)
+        return cls(programs, max_containers, sizes)
 
     def add_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
         """Count the calls of this cgroup (a directory of the cgroup2 tree) and those nested below it: a slot.
@@ -147,6 +151,8 @@ class Tracer:
             self._rows.reserve(promised + new * ROWS_A_CONTAINER)
         except NoRowsError:
             raise NodeFullError(f"The rows of this node's table of counters ({_MAX_ROWS}) are all in use.") from None
+        except NoMemoryError as error:
+            raise NodeFullError(str(error)) from None
 
     def _begun(self, slot: int) -> int:
         try:
@@ -169,7 +175,7 @@ class Tracer:
         self._change()
 
     def _change(self) -> None:
-        """Void the cgroup caches of all CPUs. Once more at the next snapshot: a CPU may read the generation too early."""
+        """Void the cgroup caches of all CPUs, and again at the next snapshot: a CPU may read the generation early."""
         self._config[0] = (self._config[0] + 1) & _32_BITS
         self._changed = True
 
@@ -294,11 +300,9 @@ class Tracer:
         problem = ""
         try:
             self._reserve(new=0)
-        except NodeFullError:
-            pass
-        except OSError as error:
+        except (NodeFullError, OSError) as error:
             problem = str(error)
-        # Asked each second: told once.
+        # Asked each second, logged once.
         if problem and problem != self._no_room:
             _log.warning("no further rows can be made: %s", problem)
         self._no_room = problem

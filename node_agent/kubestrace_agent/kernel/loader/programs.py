@@ -49,9 +49,9 @@ class Programs:
     _called: set[str]
 
     @classmethod
-    def load(cls, *, max_slots: int, max_rows: int, slot_rows: int, views: Iterable[str] = tuple(VIEWS)) -> Self:
-        """Starts the probe and takes what it made. Raises UnsupportedKernelError."""
-        message, fds = _ask_probe(max_slots, max_rows, slot_rows, ",".join(views))
+    def load(cls, sizes: Mapping[str, int], *, views: Iterable[str] = tuple(VIEWS)) -> Self:
+        """Start the probe and take what it made; `sizes`: constants of the sources. Raises UnsupportedKernelError."""
+        message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(views))
         told = json.loads(message)
         if "reason" in told:
             raise UnsupportedKernelError(told["reason"], told["message"])

@@ -23,6 +23,8 @@ class Source:
     # they were attached.
     hooks: Mapping[str, str]
     maps: tuple[str, ...]
+    # Constant -> the maps that there are only where it is defined.
+    maps_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # Function -> the program array at whose head the counting goes on with it (a tail call), instead of a tracepoint.
     # Each must hold a tail call itself, wherever: after_cpu_time says why.
     tails: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +59,7 @@ ROWS = Source(
     file="kernel/bpf/rows.bpf.c",
     hooks={},
     maps=("indexes", "heads", "rows_by_key", "free_rows", "first_chunk", "chunks", "odd_errnos"),
+    maps_with={"COPIES": ("first_counters", "counter_chunks")},
 )
 COUNTING = Source(
     file="kernel/bpf/syscalls.bpf.c",

@@ -38,15 +38,15 @@ ODD_ERRNO = struct.Struct("=IHH")
 # struct in_flight: start_ns, since_ns, generation, abi, nr, tid, pid, seen, details.
 IN_FLIGHT = struct.Struct("=QQIIiIIII4x")
 
-CHUNK_ROWS = 256
 BUCKETS = 320
 ERRNOS = 144
 LOW_ERRNOS = 136
 RESTART_ERRNO = 512
 GROUP = 8
-# struct row: total_ns, max_ns[2], epochs[2], untimed, unmatched, used; then errnos and buckets as u32.
+# struct row: total_ns, max_ns[2], epochs[2], untimed, unmatched, used.
 ROW_START = struct.Struct("=QQQIIIIQ")
-ROW_SIZE = ROW_START.size + 4 * (ERRNOS + BUCKETS)
+# struct counters: errnos and buckets as u32; behind the row's start or in a map of its own (row_sizes.py).
+COUNTERS_SIZE = 4 * (ERRNOS + BUCKETS)
 
 
 def syscall_key(abis: Sequence[str], abi: int, number: int) -> SyscallKey:
