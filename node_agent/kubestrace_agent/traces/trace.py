@@ -70,14 +70,16 @@ class Trace:
         final = reason != agent_pb2.END_REASON_UNSPECIFIED
         try:
             if final:
-                self.counters.refresh_for_the_last_time(self.session_uid)
+                self.counters.refresh_for_the_last_time([self.session_uid])
             else:
                 self.counters.refresh()
             report = self._header(reason, clock_ns())
             report.containers.extend(reports.container_report(each) for each in self.containers.values())
         finally:
             if final:
-                self.counters.release_all([each.counter for each in self.containers.values()], self.session_uid)
+                self.counters.release(
+                    [each.counter for each in self.containers.values() if each.counter], [self.session_uid]
+                )
         report.trust.CopyFrom(
             reports.total_trust(
                 (each.trust for each in report.containers),
