@@ -8,8 +8,10 @@ import platform
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from kubestrace_agent.containers import cgroups
 from kubestrace_agent.containers.resolver import Resolved, UnresolvedError
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
+from kubestrace_agent.symbols.roots import Owner
 from kubestrace_agent.traces import delta, reports
 from kubestrace_agent.traces.batches import Batches
 from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
@@ -100,7 +102,7 @@ class Attacher:
                     found,
                     trace.session_uid,
                     trace.wanted,
-                    collectors.collectors(trace.views, trace.wanted, self._names),
+                    collectors.collectors(trace.views, trace.wanted, self._names, _owner(found)),
                 )
                 for _, found in new
                 if isinstance(found, Resolved)
@@ -140,6 +142,11 @@ class Attacher:
         if trace.grid is not None:
             traced.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
         return traced
+
+
+def _owner(found: Resolved) -> Owner:
+    place = cgroups.parse(str(found.cgroup))
+    return Owner(place.container_id if place else "")
 
 
 def _not_counted(container: agent_pb2.Container, found: Resolved, error: Exception) -> reports.TracedContainer:
