@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -50,6 +51,15 @@ class TracerThread:
     async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run something there, one at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+
+    async def timed(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[_T, float]:
+        """As call; also the seconds that it took there, without those of waiting for its turn."""
+
+        def run() -> tuple[_T, float]:
+            begin = time.monotonic()
+            return function(*args, **kwargs), time.monotonic() - begin
+
+        return await self.call(run)
 
     def close(self) -> None:
         """End it, once what it does now is done."""

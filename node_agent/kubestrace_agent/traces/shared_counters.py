@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Snapshots that are asked for together (all watchers wake at the same instants) are taken once.
+# Snapshots that are asked for together (all watchers wake at the same instants) are taken once. Where one takes long,
+# it is good for longer.
 _FRESH_SECONDS = 0.05
+_MOST_FRESH_SECONDS = 0.5
 # Others wait meanwhile, above all for their reports.
 _DRAIN_SECONDS = 0.05
 _NOT_YET = RuntimeError("not counted yet")
@@ -125,6 +127,11 @@ class Counters:
         self._clock_ns = clock_ns
         self._counters: dict[int, Counter] = {}
         self._refreshed = 0.0
+        self._fresh_seconds = _FRESH_SECONDS
+        self._snapshot_at = 0.0
+        self._snapshot_seconds = 0.0
+        # When the counters were read last, Unix time.
+        self.read_ns = 0
         self._shared = SharedViews(tracer, clock_ns)
 
     def acquire(self, asked: Sequence[Asked]) -> list[Acquired | Exception]:
@@ -204,6 +211,7 @@ class Counters:
             except _ONES_OWN as error:
                 starts[counter] = error
         if joined:
+            self.read_ns = self._clock_ns()
             # Also their newest counts: a report may come before the next refresh, and must not be older than its start.
             counts = self._tracer.join([counter.slot for counter in joined])
             for counter in joined:
@@ -233,26 +241,46 @@ class Counters:
 
     def refresh(self, *, fresh: bool = False) -> None:
         """Read all counters and notice what has ended; not again if that was just done, unless `fresh`."""
-        if not self._counters or (not fresh and time.monotonic() - self._refreshed < _FRESH_SECONDS):
+        begin = time.monotonic()
+        if not self._counters or (not fresh and begin - self._refreshed < self._fresh_seconds):
             return
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
         ended = [counter for counter in self._counters.values() if _has_ended(counter)]
-        by_slot = {counter.slot: counter for counter in self._counters.values()}
-        for slot, counts in self._tracer.snapshot(by_slot).items():
-            by_slot[slot].counts = counts
+        self._snapshot()
         for view in self._views():
             self._shared.read(view, self._counters.values())
         self._refreshed = time.monotonic()
+        # A node that is busy must not spend its time on reading alone.
+        self._fresh_seconds = min(max(_FRESH_SECONDS, 4 * (self._refreshed - begin)), _MOST_FRESH_SECONDS)
         for counter in ended:
             counter.ended_ns = self._clock_ns()
             self._remove(counter)
+
+    def _snapshot(self) -> None:
+        begin = time.monotonic()
+        by_slot = {counter.slot: counter for counter in self._counters.values()}
+        for slot, counts in self._tracer.snapshot(by_slot).items():
+            by_slot[slot].counts = counts
+        self.read_ns = self._clock_ns()
+        self._snapshot_at = time.monotonic()
+        self._snapshot_seconds = self._snapshot_at - begin
+
+    def snapshot_near(self, border_ns: int, bucket_ns: int) -> None:
+        """Read the counters for a border of a timeline (CLOCK_MONOTONIC), unless that was done about then.
+
+        Many sessions have many borders: a snapshot serves those near it, as far as it has cost and never farther than
+        a quarter of a bucket.
+        """
+        near_seconds = min(bucket_ns / 4e9, 10 * self._snapshot_seconds)
+        if self._counters and self._snapshot_at < border_ns / 1e9 - near_seconds:
+            self._snapshot()
 
     def refresh_for_the_last_time(self, users: Collection[str]) -> None:
         """As refresh, and before that an end of counting for containers that nobody but these users wants.
 
         So their counts and what the views tell are the same calls, although they are not read at once.
         """
-        own = [counter for counter in self._counters.values() if counter.users.keys() <= set(users)]
+        own = [counter for counter in self._counters.values() if counter.users.keys() <= frozenset(users)]
         for counter in own:
             self._tracer.set_wanted(counter.slot, frozenset())
         if any(counter.collectors for counter in own):
@@ -285,11 +313,6 @@ class Counters:
         """Name those that anybody collects."""
         counters = self._counters.values()
         return {view for counter in counters for view, users in counter.collectors.items() if users}
-
-    def refresh_since(self, monotonic_ns: int) -> None:
-        """Read all counters, unless that was done after a moment (time.monotonic_ns)."""
-        if self._refreshed < monotonic_ns / 1e9:
-            self.refresh(fresh=True)
 
     def close(self) -> None:
         """Detach from the kernel."""
