@@ -28,7 +28,7 @@ from kubestrace_agent.containers.resolver import Resolved
 from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.loader import programs
-from kubestrace_agent.traces.shared_counters import Counters
+from kubestrace_agent.traces.shared_counters import Asked, Counters
 from kubestrace_agent.views.slow_calls.collector import Slowest
 
 LOOP = Path(__file__).parent / "overhead/programs/loop.c"
@@ -98,7 +98,10 @@ def at_once(tracer: Tracer, producers: Producers, seconds: float, *, rising: boo
     """Read while they run, as the agent does."""
     counters = Counters(tracer)
     slowest = Slowest(0, LIMIT, None) if rising else Low(0, LIMIT, None)
-    counter = counters.acquire(Resolved(producers.cgroup.path, 1), "bench", None, [slowest]).counter
+    (acquired,) = counters.acquire([Asked(Resolved(producers.cgroup.path, 1), "bench", None, [slowest])])
+    if isinstance(acquired, Exception):
+        raise acquired
+    counter = acquired.counter
     begin, cpu, before = time.perf_counter(), time.process_time(), slowest.lost
     producers.begin(seconds)
     while time.perf_counter() - begin < seconds:

@@ -10,7 +10,7 @@ from kubestrace_agent.kernel.counters.counts import RawCounts, Row
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
-from kubestrace_agent.symbols.roots import Roots
+from kubestrace_agent.symbols.roots import Owner, Roots
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.traces import delta
 from kubestrace_agent.traces.settling import read_until_settled
@@ -58,7 +58,8 @@ class Recording:
                 self._slot = tracer.reserve_container(target.cgroup, wanted=wanted)
         except (ProcessLookupError, FileNotFoundError) as error:
             raise TargetError(f"{target.name} has just ended") from error
-        self._collectors = collectors(views or agent_pb2.Views(), wanted, Names(Naming(Roots(others=[Path("/")]))))
+        names = Names(Naming(Roots(others=[Path("/")])))
+        self._collectors = collectors(views or agent_pb2.Views(), wanted, names, Owner())
         for collector in self._collectors:
             collector.begin(time.monotonic_ns(), 0)
             tracer.enable(collector.view, self._slot, collector.wanted)

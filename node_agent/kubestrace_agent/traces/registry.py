@@ -19,6 +19,8 @@ from kubestrace_agent.service import limits as admission
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.traces.attach import Attacher, TracerThread, is_new
+from kubestrace_agent.traces.batches import Batches
+from kubestrace_agent.traces.pace import Pace
 from kubestrace_agent.traces.shared_counters import Counters
 from kubestrace_agent.traces.trace import Node, Trace
 from kubestrace_agent.views.timeline import collector
@@ -66,6 +68,10 @@ class Traces:
         self._ticker: asyncio.Task[None] | None = None
         self._closing = False
         self._sequence = itertools.count(1)
+        self._ending: Batches[Trace, None] = Batches(self._stop_counting)
+        self._noting: Batches[tuple[Trace, int, int], None] = Batches(self._note_times)
+        self._building = asyncio.Lock()
+        self._pace = Pace()
 
     def syscall_problems(self, patterns: Sequence[str]) -> list[str]:
         """Say what is wrong with some syscall patterns, a sentence each."""
@@ -175,7 +181,8 @@ class Traces:
                 yield report
                 if report.final:
                     return
-                await _wait(trace.ended, interval)
+                watchers = sum(each.watchers for each in self._running.values())
+                await _wait(trace.ended, self._pace.interval_seconds(interval, watchers))
         finally:
             trace.watchers -= 1
             trace.last_call = time.monotonic()
@@ -219,17 +226,26 @@ class Traces:
         return trace
 
     async def _report(self, trace: Trace) -> agent_pb2.Report:
-        async with trace.lock:
+        if trace.final is None:
+            await self._thread.call(trace.refresh)
+        # One after the other: what begins or ends meanwhile waits for one report, and not for all.
+        async with self._building, trace.lock:
             if trace.final is not None:
                 return trace.final
-            return await self._thread.call(trace.report, agent_pb2.END_REASON_UNSPECIFIED, self._clock_ns)
+            return await self._built(trace, agent_pb2.END_REASON_UNSPECIFIED)
+
+    async def _built(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
+        report, seconds = await self._thread.timed(trace.report, reason, self._clock_ns)
+        self._pace.note(seconds)
+        return report
 
     async def _end(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
         async with trace.lock:
             if trace.final is not None:
                 return trace.final
             try:
-                trace.final = await self._thread.call(trace.report, reason, self._clock_ns)
+                await self._ending.ask(trace)
+                trace.final = await self._built(trace, reason)
             except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
                 _log.exception("trace %s: no counts in its final report", trace.session_uid)
                 trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
@@ -240,6 +256,22 @@ class Traces:
         trace.ended.set()
         _log.info("trace %s ends: %s", trace.session_uid, agent_pb2.EndReason.Name(reason))
         return trace.final
+
+    async def _stop_counting(self, traces: Sequence[Trace]) -> Sequence[None]:
+        """Read the counters of traces that end for the last time, all at once."""
+        await self._thread.call(_read_and_release, traces)
+        return [None] * len(traces)
+
+    async def _note_times(self, noted: Sequence[tuple[Trace, int, int]]) -> Sequence[None]:
+        """Take one snapshot for the borders of many timelines."""
+
+        def note() -> None:
+            for trace, border_ns, bucket_ns in noted:
+                trace.counters.snapshot_near(border_ns, bucket_ns)
+                trace.note_time()
+
+        await self._thread.call(note)
+        return [None] * len(noted)
 
     def _keep(self, trace: Trace) -> None:
         self._running.pop(trace.session_uid, None)
@@ -285,7 +317,7 @@ class Traces:
             async with trace.lock:
                 if trace.final is None:
                     try:
-                        await self._thread.call(trace.note_time, border_ns)
+                        await self._noting.ask((trace, border_ns, grid.bucket_ns))
                     except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
                         _log.exception("trace %s: no snapshot for its timeline", trace.session_uid)
 
@@ -294,6 +326,15 @@ class Traces:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _read_and_release(traces: Sequence[Trace]) -> None:
+    """Belongs to the thread that owns the counters, which all traces share."""
+    counters, sessions = traces[0].counters, [trace.session_uid for trace in traces]
+    try:
+        counters.refresh_for_the_last_time(sessions)
+    finally:
+        counters.release({counter for trace in traces for counter in trace.freeze()}, sessions)
 
 
 def _until_next(period_seconds: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.traces import reports
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kubestrace_agent.syscalls import Wanted
-    from kubestrace_agent.traces.shared_counters import Counters
+    from kubestrace_agent.traces.shared_counters import Counter, Counters
     from kubestrace_agent.views.timeline.collector import Grid
 
 
@@ -55,6 +55,8 @@ class Trace:
     deadline: asyncio.TimerHandle | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     final: agent_pb2.Report | None = None
+    # When that was read which the last report holds, Unix time.
+    reported_ns: int = 0
     # The buckets of a timeline, where one is asked for.
     grid: Grid | None = None
 
@@ -62,22 +64,19 @@ class Trace:
         """Tell whether nobody has watched or called for too long."""
         return not self.watchers and time.monotonic() - self.last_call > self.lease_seconds
 
+    def refresh(self) -> None:
+        """Read the counters if that was not done since the last report, or lately."""
+        self.counters.refresh(fresh=self.counters.read_ns <= self.reported_ns)
+
     def report(self, reason: agent_pb2.EndReason, clock_ns: Callable[[], int]) -> agent_pb2.Report:
-        """Build a report: the final one, after which nothing is counted, if there is a reason to end.
+        """Build a report of what was read last; the final one if there is a reason to end.
 
         Belongs to the thread that owns the counters; the lock is held by the caller.
         """
-        final = reason != agent_pb2.END_REASON_UNSPECIFIED
-        try:
-            if final:
-                self.counters.refresh_for_the_last_time(self.session_uid)
-            else:
-                self.counters.refresh()
-            report = self._header(reason, clock_ns())
-            report.containers.extend(reports.container_report(each) for each in self.containers.values())
-        finally:
-            if final:
-                self.counters.release_all([each.counter for each in self.containers.values()], self.session_uid)
+        counting = any(each.counter and not each.counter.ended_ns for each in self.containers.values())
+        self.reported_ns = self.counters.read_ns
+        report = self._header(reason, max(self.reported_ns, self.start_ns) if counting else clock_ns())
+        report.containers.extend(reports.container_report(each) for each in self.containers.values())
         report.trust.CopyFrom(
             reports.total_trust(
                 (each.trust for each in report.containers),
@@ -87,9 +86,15 @@ class Trace:
         )
         return report
 
-    def note_time(self, border_ns: int) -> None:
-        """Take a snapshot for a border of the timeline. Belongs to the thread of the counters, like report."""
-        self.counters.refresh_since(border_ns)
+    def freeze(self) -> list[Counter]:
+        """Keep what was read last, whatever is counted later; gives the counters to let go of."""
+        counters = [each.counter for each in self.containers.values() if each.counter]
+        for each in self.containers.values():
+            each.counter = each.counter and replace(each.counter)
+        return counters
+
+    def note_time(self) -> None:
+        """Put the newest snapshot into the timeline. Belongs to the thread of the counters, like report."""
         for traced in self.containers.values():
             traced.note_time()
 

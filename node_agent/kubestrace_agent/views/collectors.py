@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kubestrace_agent.symbols.names import Names
+    from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.syscalls import Wanted
     from kubestrace_protos.v1 import agent_pb2
 
@@ -55,15 +56,15 @@ def needed(views: agent_pb2.Views) -> list[str]:
     return [*asked, "slow_stacks"] if views.slow_calls.stacks else asked
 
 
-def collectors(views: agent_pb2.Views, wanted: Wanted, names: Names) -> list[Collector]:
+def collectors(views: agent_pb2.Views, wanted: Wanted, names: Names, owner: Owner) -> list[Collector]:
     """Give a collector for each view that is asked for; `wanted` are the session's system calls.
 
-    `names` is who names the functions of stacks.
+    `names` is who names the functions of stacks, and `owner` says whose files these lead to.
     """
     made: list[Collector] = []
     if views.HasField("slow_calls"):
         slow = views.slow_calls
-        made.append(Slowest(slow.threshold_nanoseconds, slow.limit, wanted, names if slow.stacks else None))
+        made.append(Slowest(slow.threshold_nanoseconds, slow.limit, wanted, names if slow.stacks else None, owner))
         if slow.stacks:
             made.append(stacks.Lost())
     if views.HasField("processes"):

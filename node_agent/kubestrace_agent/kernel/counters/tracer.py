@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -307,17 +307,18 @@ class Tracer:
             _log.warning("no further rows can be made: %s", problem)
         self._no_room = problem
 
-    def join(self, slot: int) -> RawCounts:
-        """A snapshot for another trace of a slot to begin with.
+    def join(self, slots: Collection[int]) -> dict[int, RawCounts]:
+        """Return snapshots for further traces of some slots to begin with.
 
-        Calls that are under way now are told apart when they end: they are RawCounts.at_attach of later snapshots.
+        Calls that are in flight now are kept apart when they end: they are RawCounts.at_attach of later snapshots.
         """
         joined_ns = time.monotonic_ns()
-        at = slot * layout.INDEX_SIZE + layout.INDEX_JOINED
-        self._indexes[at : at + 8] = joined_ns.to_bytes(8, "little")
+        for slot in slots:
+            at = slot * layout.INDEX_SIZE + layout.INDEX_JOINED
+            self._indexes[at : at + 8] = joined_ns.to_bytes(8, "little")
         with self._maps.view("config", "Q") as config:
             config[layout.CONFIG_JOINED] = joined_ns
-        return replace(self.snapshot([slot])[slot], joined_ns=joined_ns)
+        return {slot: replace(counts, joined_ns=joined_ns) for slot, counts in self.snapshot(slots).items()}
 
     @property
     def skipped_calls(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.kernel.counters.counts import ErrorsWanted
@@ -88,8 +89,11 @@ class Failures:
                 self._keep(call, unix_minus_monotonic_ns)
 
     def _kind(self, key: SyscallKey, number: int) -> _Failure:
-        abi = "" if key.abi == platform.machine() else key.abi
-        return self._kinds.setdefault((name(key), abi, waits(key), errno_name(number)), _Failure())
+        row = _row(key, number)
+        kind = self._kinds.get(row)
+        if kind is None:
+            kind = self._kinds[row] = _Failure()
+        return kind
 
     def _keep(self, call: RawCall, unix_minus_monotonic_ns: int) -> None:
         kind, said = self._kind(call.key, -call.result), described(call)
@@ -124,6 +128,11 @@ class Failures:
                     errno.last_time_unix_nanoseconds = kind.last_ns
                     errno.samples.extend(sorted(kind.samples.values(), key=_order, reverse=True)[: self.samples])
         report.trust.error_samples_lost = self._loss.own
+
+
+@lru_cache(maxsize=4096)
+def _row(key: SyscallKey, number: int) -> _Row:
+    return name(key), "" if key.abi == platform.machine() else key.abi, waits(key), errno_name(number)
 
 
 def _order(sample: agent_pb2.ErrorSample) -> tuple[int, int]:
