@@ -61,17 +61,17 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{- /* What the operator may do where sessions are served. */}}
 {{- define "kubestrace.operatorRules" -}}
-# Patch: the finalizer that stops traces on the nodes before a session goes, and kopf's annotations.
+# Patch: the finalizer that stops traces on the nodes before a session goes. Delete: ttlSecondsAfterFinished.
 - apiGroups: [kubestrace.io]
   resources: [tracesessions]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch, patch, delete]
 - apiGroups: [kubestrace.io]
   resources: [tracesessions/status]
-  verbs: [get, patch]
+  verbs: [patch]
 # The pods that a target chooses, and the nodes and containers that they have.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # The selector of a target's workload.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets, replicasets]
