@@ -214,7 +214,12 @@ def test_the_operator_may_write_sessions_and_events_and_nothing_else_in_the_clus
         for verb in set(rule["verbs"]) - {"get", "list", "watch"}
     }
 
-    assert writes == {("tracesessions", "patch"), ("tracesessions/status", "patch"), ("events", "create")}
+    assert writes == {
+        ("tracesessions", "patch"),
+        ("tracesessions", "delete"),
+        ("tracesessions/status", "patch"),
+        ("events", "create"),
+    }
     assert not any("*" in rule[part] for rule in rules for part in ("apiGroups", "resources", "verbs"))
     assert "secrets" not in {resource for rule in rules for resource in rule["resources"]}
 

@@ -73,13 +73,13 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{- /* The operator's rights where it serves sessions. */}}
 {{- define "kubestrace.operatorRules" -}}
-# Patch: the finalizer that stops traces on the nodes before a session goes, and kopf's annotations.
+# Patch: the finalizer that stops traces on the nodes before a session goes. Delete: ttlSecondsAfterFinished.
 - apiGroups: [kubestrace.io]
   resources: [tracesessions]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch, patch, delete]
 - apiGroups: [kubestrace.io]
   resources: [tracesessions/status]
-  verbs: [get, patch]
+  verbs: [patch]
 # The pods that a target matches, with their nodes and containers.
 - apiGroups: [""]
   resources: [pods]

@@ -28,6 +28,8 @@ DEFAULT_ERROR_SAMPLES = 3
 MAX_ERROR_SAMPLES = 10
 DEFAULT_PROCESSES = 20
 MAX_PROCESSES = 100
+MAX_TTL_SECONDS = 2**31 - 1
+_FIELDS = ("target", "durationSeconds", "syscalls", "cancel", "ttlSecondsAfterFinished", "views")
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 # As the API server has them. Names go into paths and queries: nothing else may be in them.
 NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -129,6 +131,8 @@ class TraceSpec:
     syscalls: tuple[str, ...] = ()
     cancel: bool = False
     views: Views = NO_VIEWS
+    # None: the session is never deleted by itself.
+    ttl_seconds: int | None = None
 
 
 def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> TraceSpec:
@@ -136,7 +140,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
 
     Local mode names its target on the command line, so a target may be missing there (`target_required=False`).
     """
-    top = fields.Fields(spec, "spec", ["target", "durationSeconds", "syscalls", "cancel", "views"])
+    top = fields.Fields(spec, "spec", list(_FIELDS))
     target = _target(top, required=target_required)
     duration_seconds = top.integer("durationSeconds", DEFAULT_DURATION_SECONDS, 1, MAX_DURATION_SECONDS)
     parsed = TraceSpec(
@@ -144,6 +148,9 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         duration_seconds=duration_seconds,
         syscalls=top.strings("syscalls"),
         cancel=top.boolean("cancel"),
+        ttl_seconds=top.integer("ttlSecondsAfterFinished", 0, 0, MAX_TTL_SECONDS)
+        if top.has("ttlSecondsAfterFinished")
+        else None,
         views=_views(
             top.nested("views", ["timeline", "slowCalls", "processes", "errors", "cpuTime"]), duration_seconds
         ),

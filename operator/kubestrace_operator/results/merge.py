@@ -174,6 +174,26 @@ def merge(reports: Iterable[agent_pb2.Report]) -> Merged:
     return add(from_report(report) for report in latest(reports).values())
 
 
+def totals(reports: Iterable[agent_pb2.Report]) -> Merged:
+    """Return what `merge` says of containers and trust, and of all calls one sum for each kind, working and waiting."""
+    newest = list(latest(reports).values())
+    rows: dict[SyscallKey, SyscallRow] = {}
+    for counts in (each for report in newest for container in report.containers for each in container.syscalls):
+        row = rows.setdefault(SyscallKey("", "", counts.wait), SyscallRow("", wait=counts.wait))
+        row.calls += counts.calls
+        row.errors += counts.errors
+        row.interrupted += counts.interrupted
+        row.total_ns += counts.total_nanoseconds
+    return Merged(
+        syscalls=rows,
+        containers=_add_containers(
+            {_key(report.node, each.state.container): _container(report.node, each) for each in report.containers}
+            for report in newest
+        ),
+        trust=_add_trust(_trust(report.node, report.trust) for report in newest),
+    )
+
+
 def latest(reports: Iterable[agent_pb2.Report]) -> dict[tuple[str, str], agent_pb2.Report]:
     """Return the report with the highest sequence for each (node, agent id)."""
     newest: dict[tuple[str, str], agent_pb2.Report] = {}

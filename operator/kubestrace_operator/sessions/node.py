@@ -48,6 +48,8 @@ class TraceRequest:
     views: Callable[[], agent_pb2.Views] = agent_pb2.Views
     # Milliseconds that are gone, as of now; 0 while the session begins.
     elapsed: Callable[[], int] = lambda: 0
+    # Between two reports of a node.
+    report_seconds: float = 1.0
 
 
 class NodeTrace:
@@ -155,7 +157,8 @@ class NodeTrace:
             await self._start(agent)
         adding = asyncio.create_task(self._add_later(agent))
         try:
-            async for report in self._calls.watch(agent, self._trace_request.session_uid):
+            request = self._trace_request
+            async for report in self._calls.watch(agent, request.session_uid, request.report_seconds):
                 self._take(report)
                 if report.final:
                     return
