@@ -63,7 +63,7 @@ def busy_cpus() -> Iterator[None]:
     finally:
         for burner in burners:
             burner.kill()
-            burner.wait()
+            burner.wait(30)
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def calling(containers: Sequence[Container], seconds: float) -> Iterator[None]:
     finally:
         for caller in callers:
             caller.kill()
-            caller.wait()
+            caller.wait(30)
 
 
 @dataclass
