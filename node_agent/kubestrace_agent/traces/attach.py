@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -13,10 +12,9 @@ from kubestrace_agent.containers import cgroups
 from kubestrace_agent.containers.resolver import Resolved, UnresolvedError
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
 from kubestrace_agent.symbols.roots import Owner
-from kubestrace_agent.traces import delta, reports
+from kubestrace_agent.traces import reports
 from kubestrace_agent.traces.batches import Batches
 from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
-from kubestrace_agent.traces.unreturned import Unreturned
 from kubestrace_agent.views import collectors
 from kubestrace_agent.views.timeline import collector as timelines
 from kubestrace_protos.v1 import agent_pb2
@@ -107,16 +105,7 @@ class Attacher:
         async with trace.lock:
             # It may have ended, or another call have added the container, during the search.
             new = [each for each in looked_up if trace.final is None and is_new(trace, each[0])]
-            asked = [
-                Asked(
-                    found,
-                    trace.session_uid,
-                    trace.wanted,
-                    collectors.collectors(trace.views, trace.wanted, self._names, _owner(found)),
-                )
-                for _, found in new
-                if isinstance(found, Resolved)
-            ]
+            asked = [self._asked(trace, found) for _, found in new if isinstance(found, Resolved)]
             results = iter(zip(asked, await self._acquiring.ask((trace.counters, asked)), strict=True) if asked else ())
             for container, found in new:
                 if isinstance(found, UnresolvedError):
@@ -124,6 +113,17 @@ class Attacher:
                 else:
                     traced = self._traced(trace, container, *next(results), late=late)
                 trace.containers[container.container_id] = traced
+
+    def _asked(self, trace: Trace, found: Resolved) -> Asked:
+        return Asked(
+            found,
+            trace.session_uid,
+            trace.wanted,
+            lambda: collectors.collectors(trace.views, trace.wanted, self._names, _owner(found)),
+            trace.views.SerializeToString(deterministic=True),
+            # Paths and peers may be secret: they are reported only where they are asked for.
+            paths=trace.views.HasField("slow_calls"),
+        )
 
     async def _acquire(self, asked: list[_Batch]) -> list[list[Acquired | Exception]]:
         """Have the containers of many traces counted in one call; all traces share one set of counters."""
@@ -138,17 +138,11 @@ class Attacher:
             return _not_counted(container, asked.container, acquired)
         state = reports.tracing(container, asked.container, self._clock_ns())
         gaps = reports.late(self._node.name, state, asked.container, trace.session_start_ns) if late else []
-        since = delta.Since(acquired.start, wanted=trace.wanted, architecture=platform.machine())
-        traced = reports.TracedContainer(state, acquired.counter, since, gaps)
-        # Paths and peers may be secret: they are told only where they are asked for.
-        paths = trace.views.HasField("slow_calls")
-        traced.unreturned = Unreturned(acquired.start, wanted=trace.wanted, paths=paths)
-        for collector, why in acquired.missing:
+        traced = reports.TracedContainer(state, acquired.counter, acquired.share, gaps)
+        for collector, why in acquired.share.missing:
             _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, why)
             gap = reports.without_view(self._node.name, traced.state, collector.unavailable, str(why))
             traced.gaps.append(gap)
-        lacking = [collector for collector, _ in acquired.missing]
-        traced.collectors = [collector for collector in asked.collectors if collector not in lacking]
         if trace.grid is not None:
             traced.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
         return traced

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
     from kubestrace_agent.containers.resolver import Resolver
-    from kubestrace_agent.traces.shared_counters import Tracer
+    from kubestrace_agent.traces.counter import Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -331,10 +331,13 @@ class Traces:
 def _read_and_release(traces: Sequence[Trace]) -> None:
     """Belongs to the thread that owns the counters, which all traces share."""
     counters, sessions = traces[0].counters, [trace.session_uid for trace in traces]
+    containers = [each for trace in traces for each in trace.containers.values()]
     try:
         counters.refresh_for_the_last_time(sessions)
     finally:
-        counters.release({counter for trace in traces for counter in trace.freeze()}, sessions)
+        counters.release({each.counter for each in containers if each.counter}, sessions)
+    for each in containers:
+        each.freeze()
 
 
 def _until_next(period_seconds: float) -> float:

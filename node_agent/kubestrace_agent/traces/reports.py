@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.text import utf8
@@ -12,10 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kubestrace_agent.containers.resolver import Resolved
-    from kubestrace_agent.traces.delta import Since
-    from kubestrace_agent.traces.shared_counters import Counter
-    from kubestrace_agent.traces.unreturned import Unreturned
-    from kubestrace_agent.views.collectors import Collector
+    from kubestrace_agent.traces.counter import Counter
+    from kubestrace_agent.traces.sharing import Share
     from kubestrace_agent.views.timeline.collector import Buckets
 
 _Phase = agent_pb2.ContainerState.Phase
@@ -27,12 +25,21 @@ class TracedContainer:
 
     state: agent_pb2.ContainerState
     counter: Counter | None = None
-    since: Since | None = None
+    # What other sessions collect too.
+    share: Share | None = None
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
+    # What was collected when the trace ended, where others go on.
+    collected: agent_pb2.ContainerReport | None = None
     settled: agent_pb2.ContainerReport | None = None
     timeline: Buckets | None = None
-    collectors: list[Collector] = field(default_factory=list)
-    unreturned: Unreturned | None = None
+
+    def freeze(self) -> None:
+        """Keep what was read last, whatever is counted later for others; called when this session has let go."""
+        if self.counter is None or self.share is None:
+            return
+        self.counter = replace(self.counter)
+        if self.share.users:
+            self.collected = self.share.report(self.counter)
 
     def note_time(self) -> None:
         """Put what the newest snapshot holds into the timeline, if one is kept."""
@@ -92,18 +99,11 @@ def without_view(node: str, state: agent_pb2.ContainerState, reason: str, messag
 
 def container_report(traced: TracedContainer) -> agent_pb2.ContainerReport:
     """Give what was counted of a container so far; a container that has ended is settled by this."""
-    if traced.settled is not None or traced.counter is None:
+    if traced.settled is not None or traced.counter is None or traced.share is None:
         return traced.settled or agent_pb2.ContainerReport(state=traced.state)
     counter = traced.counter
     report = agent_pb2.ContainerReport()
-    if counter.counts is not None and traced.since is not None:
-        counted = traced.since.to(counter.counts)
-        report.syscalls.extend(counted.syscalls)
-        report.trust.CopyFrom(counted.trust)
-    if counter.counts is not None and traced.unreturned is not None:
-        report.unreturned.extend(traced.unreturned.calls(counter.counts))
-    for collector in traced.collectors:
-        collector.write(report)
+    report.CopyFrom(traced.collected or traced.share.report(counter))
     if traced.timeline is not None:
         traced.note_time()
         report.timeline.CopyFrom(traced.timeline.message())
@@ -111,7 +111,7 @@ def container_report(traced: TracedContainer) -> agent_pb2.ContainerReport:
     if counter.ended_ns:
         traced.state.phase = _Phase.PHASE_ENDED
         traced.state.end_time_unix_nanoseconds = counter.ended_ns
-        traced.settled, traced.since, traced.counter, traced.collectors = report, None, None, []
+        traced.settled, traced.share, traced.counter = report, None, None
     report.state.CopyFrom(traced.state)
     return report
 

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from kubestrace_agent.containers import cgroups
-from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
+from kubestrace_agent.traces.acquiring import Acquired, Acquiring, Asked
 from kubestrace_agent.traces.shared_views import SharedViews
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from kubestrace_agent.containers.resolver import Resolved
-    from kubestrace_agent.kernel.counters.counts import RawCounts
-    from kubestrace_agent.syscalls import SyscallKey, Wanted
-    from kubestrace_agent.views.collectors import Collector
+    from kubestrace_agent.traces.counter import Counter, Tracer
+
+__all__ = ["Acquired", "Asked", "Counters"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,93 +28,6 @@ _FRESH_SECONDS = 0.05
 _MOST_FRESH_SECONDS = 0.5
 # Others wait meanwhile, above all for their reports.
 _DRAIN_SECONDS = 0.05
-_NOT_YET = RuntimeError("not counted yet")
-# What concerns one container alone.
-_ONES_OWN = (NodeFullError, UnsupportedKernelError, OSError, ValueError)
-
-
-class Tracer(Protocol):
-    """What is asked of kernel.tracer.Tracer."""
-
-    def reserve_container(self, cgroup_path: Path, *, wanted: Wanted) -> int:
-        """Make ready to count a cgroup: its slot."""
-
-    def begin(self, slot: int) -> None:
-        """Count from now on."""
-
-    def set_wanted(self, slot: int, wanted: Wanted) -> None:
-        """Change what is counted."""
-
-    def stop(self, slots: Collection[int]) -> None:
-        """Count nothing more, and let the counters and views stand still."""
-
-    def remove(self, slot: int) -> None:
-        """End counting."""
-
-    def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
-        """Read counters."""
-
-    @property
-    def skipped_calls(self) -> int:
-        """Count what the kernel skipped, since the tracer is there."""
-
-    def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
-        """Read the counters that further traces of some slots begin with."""
-
-    def enable(self, view: str, slot: int, wanted: Any) -> None:
-        """Have a view tell of a slot; None: no longer."""
-
-    def read(self, view: str) -> Mapping[int, Any]:
-        """Give what a view tells, by slot."""
-
-    def needs_drain(self, view: str) -> bool:
-        """Tell whether a view should be read at once."""
-
-    def lost(self, view: str, slot: int) -> int:
-        """Count what a view had no room for."""
-
-    def close(self) -> None:
-        """Give everything back."""
-
-
-@dataclass(eq=False)
-class Counter:
-    """One container being counted; `ended_ns` (Unix time) is 0 while it runs."""
-
-    cgroup: Path
-    cgroup_id: int
-    slot: int
-    users: dict[str, Wanted] = field(default_factory=dict)
-    # View -> user: what is collected beside the counts, for whom.
-    collectors: dict[str, dict[str, Collector]] = field(default_factory=dict)
-    # View -> what the kernel was last asked for.
-    enabled: dict[str, Any] = field(default_factory=dict)
-    counts: RawCounts | None = None
-    ended_ns: int = 0
-    was_populated: bool = False
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What one user (a session's UID) asks of one container."""
-
-    container: Resolved
-    user: str
-    wanted: Wanted
-    collectors: Sequence[Collector] = ()
-
-
-@dataclass(frozen=True)
-class Acquired:
-    """A container that is counted for a user, and since when."""
-
-    counter: Counter
-    # The counts that the user begins with; None: nothing was counted before.
-    start: RawCounts | None
-    # CLOCK_MONOTONIC.
-    begin_ns: int
-    # Views that cannot be had, and why: the counts are as good as without.
-    missing: list[tuple[Collector, Exception]]
 
 
 class Counters:
@@ -142,83 +51,21 @@ class Counters:
         Gives a result for each, in their order: NodeFullError, UnsupportedKernelError, ValueError, and OSError when
         the cgroup has gone, concern that container alone.
         """
-        results: list[Acquired | Exception] = [_NOT_YET] * len(asked)
-        found: list[tuple[int, Counter, Asked]] = []
-        new: set[Counter] = set()
-        for at, each in enumerate(asked):
-            try:
-                counter = self._reserved(each, asked, new)
-            except _ONES_OWN as error:
-                results[at] = error
-                continue
-            counter.users[each.user] = each.wanted
-            found.append((at, counter, each))
+        users = {each.user for each in asked}
+        containers = {each.container.cgroup_id for each in asked}
         try:
-            for at, result in zip((at for at, _, _ in found), self._begin(found, new), strict=True):
-                results[at] = result
+            results = Acquiring(self._tracer, self._counters, self._shared).run(asked)
         except BaseException:
-            for _, counter, each in found:
-                self.release([counter], [each.user])
+            self.release([each for each in self._counters.values() if each.cgroup_id in containers], users)
             raise
+        self.read_ns = self._clock_ns()
+        refused = {
+            each.container.cgroup_id
+            for each, result in zip(asked, results, strict=True)
+            if isinstance(result, Exception)
+        }
+        self.release([each for each in self._counters.values() if each.cgroup_id in refused], users)
         return results
-
-    def _reserved(self, one: Asked, asked: Iterable[Asked], new: set[Counter]) -> Counter:
-        """Find the counter of a container, or make one that does not count yet and add it to `new`."""
-        container = one.container
-        counter = self._counters.get(container.cgroup_id)
-        if counter is None:
-            wanted = _union(each.wanted for each in asked if each.container.cgroup_id == container.cgroup_id)
-            slot = self._tracer.reserve_container(container.cgroup, wanted=wanted)
-            counter = self._counters[container.cgroup_id] = Counter(container.cgroup, container.cgroup_id, slot)
-            new.add(counter)
-        return counter
-
-    def _begin(
-        self, found: Sequence[tuple[int, Counter, Asked]], new: Collection[Counter]
-    ) -> list[Acquired | Exception]:
-        # The views first: what they tell are the calls that are counted.
-        missing = self._shared.begin(
-            [(counter, each.user, each.collectors) for _, counter, each in found], self._counters.values()
-        )
-        begin_ns = time.monotonic_ns()
-        starts = self._starts(dict.fromkeys(counter for _, counter, _ in found), new)
-        results: list[Acquired | Exception] = []
-        for (_, counter, each), lacks in zip(found, missing, strict=True):
-            start = starts[counter]
-            if isinstance(start, Exception):
-                self.release([counter], [each.user])
-                results.append(start)
-            else:
-                results.append(Acquired(counter, start, begin_ns, lacks))
-        # What grows has its start here.
-        for view in dict.fromkeys(collector.view for _, _, each in found for collector in each.collectors):
-            self._shared.read(view, self._counters.values())
-        return results
-
-    def _starts(
-        self, counters: Iterable[Counter], new: Collection[Counter]
-    ) -> dict[Counter, RawCounts | Exception | None]:
-        """Count new ones from now on; of the others take the counts that further users begin with."""
-        starts: dict[Counter, RawCounts | Exception | None] = {}
-        joined = []
-        for counter in counters:
-            if counter not in new:
-                self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
-                joined.append(counter)
-                continue
-            try:
-                self._tracer.begin(counter.slot)
-                _has_ended(counter)  # one that dies before the first refresh had a process
-                starts[counter] = None
-            except _ONES_OWN as error:
-                starts[counter] = error
-        if joined:
-            self.read_ns = self._clock_ns()
-            # Also their newest counts: a report may come before the next refresh, and must not be older than its start.
-            counts = self._tracer.join([counter.slot for counter in joined])
-            for counter in joined:
-                starts[counter] = counter.counts = counts[counter.slot]
-        return starts
 
     def release(self, counters: Iterable[Counter], users: Collection[str]) -> None:
         """Let go of containers; the last user ends the counting of each. One that fails keeps none of the others."""
@@ -231,13 +78,13 @@ class Counters:
     def _release(self, counter: Counter, users: Collection[str]) -> None:
         for user in users:
             counter.users.pop(user, None)
-        collected = [view for view in counter.collectors if self._shared.release(view, counter, users)]
+        collected = self._shared.release(counter, users)
         if counter.ended_ns:
             return
         for view in collected:
             self._shared.enable(view, counter)
         if counter.users:
-            self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
+            self._tracer.set_wanted(counter.slot, counter.wanted)
         else:
             self._remove(counter)
 
@@ -247,7 +94,7 @@ class Counters:
         if not self._counters or (not fresh and begin - self._refreshed < self._fresh_seconds):
             return
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
-        ended = [counter for counter in self._counters.values() if _has_ended(counter)]
+        ended = [counter for counter in self._counters.values() if counter.has_ended()]
         self._snapshot()
         for view in self._views():
             self._shared.read(view, self._counters.values())
@@ -316,19 +163,3 @@ class Counters:
     def _remove(self, counter: Counter) -> None:
         del self._counters[counter.cgroup_id]
         self._tracer.remove(counter.slot)
-
-
-def _has_ended(counter: Counter) -> bool:
-    """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first."""
-    populated = cgroups.populated(counter.cgroup)
-    counter.was_populated = counter.was_populated or bool(populated)
-    return populated is None or (counter.was_populated and not populated)
-
-
-def _union(wants: Iterable[Wanted]) -> Wanted:
-    together: set[SyscallKey] = set()
-    for wanted in wants:
-        if wanted is None:
-            return None
-        together |= wanted
-    return frozenset(together)

@@ -10,12 +10,11 @@ from kubestrace_agent.kernel.counters.tracer import UnsupportedKernelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from kubestrace_agent.traces.shared_counters import Counter, Tracer
+    from kubestrace_agent.traces.counter import Counter, Tracer
+    from kubestrace_agent.traces.sharing import Share
     from kubestrace_agent.views.collectors import Collector
 
 _UNAVAILABLE = (UnsupportedKernelError, OSError)
-# A counter, a user of it, and what that user collects of it.
-Asked = tuple["Counter", str, "Sequence[Collector]"]
 
 
 class SharedViews:
@@ -25,40 +24,39 @@ class SharedViews:
         self._tracer = tracer
         self._clock_ns = clock_ns
 
-    def begin(self, asked: Sequence[Asked], counters: Collection[Counter]) -> list[list[tuple[Collector, Exception]]]:
+    def begin(self, shares: Sequence[tuple[Counter, Share]], counters: Collection[Counter]) -> None:
         """Have views collected: each is read once and enabled once for a container, however many ask.
 
-        Returns, for each of `asked`, the collectors whose view cannot be had, and why.
+        Collectors whose view cannot be had are moved to Share.missing.
         """
-        missing: list[list[tuple[Collector, Exception]]] = [[] for _ in asked]
         # In the order in which the collectors stand: one view may build on another.
-        for view in dict.fromkeys(collector.view for _, _, collectors in asked for collector in collectors):
+        for view in dict.fromkeys(collector.view for _, share in shares for collector in share.collectors):
             asking = [
-                (at, counter, user, collector)
-                for at, (counter, user, collectors) in enumerate(asked)
-                for collector in collectors
+                (counter, share, collector)
+                for counter, share in shares
+                for collector in share.collectors
                 if collector.view == view
             ]
-            problems = self._begin_view(view, [entry[1:] for entry in asking], counters)
-            for at, counter, user, collector in asking:
+            problems = self._begin_view(view, asking, counters)
+            for counter, share, collector in asking:
                 if counter in problems:
-                    counter.collectors.get(view, {}).pop(user, None)
-                    missing[at].append((collector, problems[counter]))
-        return missing
+                    counter.collectors.get(view, {}).pop(share, None)
+                    share.collectors.remove(collector)
+                    share.missing.append((collector, problems[counter]))
 
     def _begin_view(
-        self, view: str, asking: Sequence[tuple[Counter, str, Collector]], counters: Iterable[Counter]
+        self, view: str, asking: Sequence[tuple[Counter, Share, Collector]], counters: Iterable[Counter]
     ) -> dict[Counter, Exception]:
         """Begin one view for some; by counter why it cannot be had."""
         try:
-            # What was told until now belongs to others.
+            # What was reported until now belongs to others.
             self.read(view, counters)
         except _UNAVAILABLE as error:
             return dict.fromkeys((counter for counter, _, _ in asking), error)
         now_ns = time.monotonic_ns()
-        for counter, user, collector in asking:
+        for counter, share, collector in asking:
             collector.begin(now_ns, self._tracer.lost(view, counter.slot))
-            counter.collectors.setdefault(view, {})[user] = collector
+            counter.collectors.setdefault(view, {})[share] = collector
         problems: dict[Counter, Exception] = {}
         for counter in dict.fromkeys(counter for counter, _, _ in asking):
             try:
@@ -78,6 +76,7 @@ class SharedViews:
             lost = self._tracer.lost(view, counter.slot)
             for collector in counter.collectors[view].values():
                 collector.take(told.get(counter.slot), lost, unix_minus_monotonic_ns)
+            counter.reads += 1
             self.enable(view, counter)
 
     def enable(self, view: str, counter: Counter) -> None:
@@ -88,11 +87,17 @@ class SharedViews:
         self._tracer.enable(view, counter.slot, union)
         counter.enabled[view] = union
 
-    def release(self, view: str, counter: Counter, users: Iterable[str]) -> bool:
-        """Drop what users collect of a container; tells whether there was anything. `enable` is the caller's."""
-        collecting = counter.collectors.get(view, {})
-        dropped = [collecting.pop(user) for user in users if user in collecting]
-        return bool(dropped)
+    def release(self, counter: Counter, users: Iterable[str]) -> list[str]:
+        """Drop what only these users collect of a container; gives the views of it, to be enabled anew."""
+        for share in counter.shares:
+            share.users.difference_update(users)
+        gone = [share for share in counter.shares if not share.users]
+        counter.shares.difference_update(gone)
+        changed = [view for view, collecting in counter.collectors.items() if collecting.keys() & set(gone)]
+        for view in changed:
+            for share in gone:
+                counter.collectors[view].pop(share, None)
+        return changed
 
 
 def _union(collectors: Collection[Collector]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.traces import reports
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kubestrace_agent.syscalls import Wanted
-    from kubestrace_agent.traces.shared_counters import Counter, Counters
+    from kubestrace_agent.traces.shared_counters import Counters
     from kubestrace_agent.views.timeline.collector import Grid
 
 
@@ -85,13 +85,6 @@ class Trace:
             )
         )
         return report
-
-    def freeze(self) -> list[Counter]:
-        """Keep what was read last, whatever is counted later; gives the counters to let go of."""
-        counters = [each.counter for each in self.containers.values() if each.counter]
-        for each in self.containers.values():
-            each.counter = each.counter and replace(each.counter)
-        return counters
 
     def note_time(self) -> None:
         """Put the newest snapshot into the timeline. Belongs to the thread of the counters, like report."""

@@ -276,7 +276,7 @@ def test_what_presses_is_read_before_the_next_refresh(tracer, tmp_path) -> None:
     """And nothing is read that does not."""
     counters = Counters(tracer)
     slowest = Slowest(10, 5, None)
-    (acquired,) = counters.acquire([Asked(Resolved(tmp_path, 7), "s1", None, [slowest])])
+    (acquired,) = counters.acquire([Asked(Resolved(tmp_path, 7), "s1", None, lambda: [slowest])])
     assert isinstance(acquired, Acquired)
     counter = acquired.counter
     tracer.told[counter.slot] = [call("fsync", start_ns=time.monotonic_ns())]
