@@ -3,17 +3,15 @@
 import os
 import platform
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from kubestrace_agent.kernel.counters.counts import RawCounts, Row
+from kubestrace_agent.kernel.counters.counts import RawCounts
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Owner, Roots
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.traces import delta
-from kubestrace_agent.traces.settling import read_until_settled
 from kubestrace_agent.traces.unreturned import Unreturned
 from kubestrace_agent.views.collectors import Collector, collectors
 from kubestrace_agent.views.timeline import collector as timelines
@@ -94,10 +92,6 @@ class Recording:
         self._note_time()
         return sum(counts.calls for counts in self._difference().syscalls)
 
-    def _read_rows(self) -> Mapping[SyscallKey, Row]:
-        self.read()
-        return self._counts.rows
-
     def _collect(self, collector: Collector) -> None:
         told, lost = self._tracer.read(collector.view).get(self._slot), self._tracer.lost(collector.view, self._slot)
         collector.take(told, lost, time.time_ns() - time.monotonic_ns())
@@ -129,9 +123,9 @@ class Recording:
 
     def finish(self, end_reason: agent_pb2.EndReason) -> agent_pb2.Report:
         """Read the counters for the last time, stop counting, and return the final report."""
-        self._tracer.set_wanted(self._slot, frozenset())
+        self._tracer.stop([self._slot])
         self.end_unix_ns = time.time_ns()
-        read_until_settled(self._read_rows)
+        self.read()
         cpu_seconds = time.process_time() - self._cpu_start
         millicores = round(1000 * cpu_seconds / max(self.elapsed_seconds, 1e-3))
         self._tracer.remove(self._slot)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kubestrace_agent.containers import cgroups
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
-from kubestrace_agent.traces.settling import read_until_settled
 from kubestrace_agent.traces.shared_views import SharedViews
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kubestrace_agent.containers.resolver import Resolved
-    from kubestrace_agent.kernel.counters.counts import RawCounts, Row
+    from kubestrace_agent.kernel.counters.counts import RawCounts
     from kubestrace_agent.syscalls import SyscallKey, Wanted
     from kubestrace_agent.views.collectors import Collector
 
@@ -49,6 +48,9 @@ class Tracer(Protocol):
 
     def set_wanted(self, slot: int, wanted: Wanted) -> None:
         """Change what is counted."""
+
+    def stop(self, slots: Collection[int]) -> None:
+        """Count nothing more, and let the counters and views stand still."""
 
     def remove(self, slot: int) -> None:
         """End counting."""
@@ -280,17 +282,9 @@ class Counters:
 
         So their counts and what the views tell are the same calls, although they are not read at once.
         """
-        own = [counter for counter in self._counters.values() if counter.users.keys() <= frozenset(users)]
-        for counter in own:
-            self._tracer.set_wanted(counter.slot, frozenset())
-        if any(counter.collectors for counter in own):
-            read_until_settled(lambda: self._refreshed_rows(own))
-        else:
-            self.refresh(fresh=True)
-
-    def _refreshed_rows(self, counters: Iterable[Counter]) -> list[Mapping[SyscallKey, Row]]:
+        own = [counter.slot for counter in self._counters.values() if counter.users.keys() <= frozenset(users)]
+        self._tracer.stop(own)
         self.refresh(fresh=True)
-        return [counter.counts.rows for counter in counters if counter.counts]
 
     @property
     def skipped_calls(self) -> int:

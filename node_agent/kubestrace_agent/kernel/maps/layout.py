@@ -17,7 +17,7 @@ MAX_ATTACH_CALLS = 8192
 MAX_LEVELS = 16
 # struct slot_ref: slot, generation.
 SLOT_REF = struct.Struct("=II")
-# struct index: rows, others_wanted, used, joined_ns, widened; the parts behind the rows by their bytes.
+# struct index: rows, others_wanted, used, joined_ns, widened, stopped; the parts behind the rows by their bytes.
 INDEX_ENTRIES = 2048
 ABI_NUMBERS = 512
 # enum abi: native, compat, x32; and the flag beside it of the rows of calls that waited.
@@ -26,12 +26,13 @@ WAITED = 0x100
 ABI_X32 = 2
 INDEX_OTHERS, INDEX_USED = 2 * INDEX_ENTRIES, 2 * INDEX_ENTRIES + 4
 INDEX_JOINED, INDEX_WIDENED = 2 * INDEX_ENTRIES + 8, 2 * INDEX_ENTRIES + 16
+INDEX_STOPPED = 2 * INDEX_ENTRIES + 20
 INDEX_SIZE = 2 * INDEX_ENTRIES + 24
 NOT_WANTED = 0xFFFF
 ROW_MASK = 0x7FFF
 # struct row_key: generation, abi, nr.
 ROW_KEY = struct.Struct("=IIi")
-# struct head: generation, touched, slot, abi, nr; padded to a multiple of 8 in its map.
+# struct head: generation, touched, slot, abi, nr; then stopped, which rows.py alone writes.
 HEAD = struct.Struct("=IIIIi4x")
 # struct odd_errno: generation, row, number.
 ODD_ERRNO = struct.Struct("=IHH")
