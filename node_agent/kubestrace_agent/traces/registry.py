@@ -76,6 +76,8 @@ class Traces:
         self._ending: Batches[Trace, None] = Batches(self._stop_counting)
         self._noting: Batches[tuple[Trace, int, int], None] = Batches(self._note_times)
         self._reporting: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
+        # Apart, so that final reports do not wait for all others.
+        self._finishing: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
         self._pace = Pace()
 
     def syscall_problems(self, patterns: Sequence[str]) -> list[str]:
@@ -231,10 +233,10 @@ class Traces:
         return trace
 
     async def _report(self, trace: Trace) -> agent_pb2.Report:
-        async with trace.lock:
-            if trace.final is not None:
-                return trace.final
-            return await self._reporting.ask((trace, agent_pb2.END_REASON_UNSPECIFIED))
+        report = trace.final or await self._reporting.ask((trace, agent_pb2.END_REASON_UNSPECIFIED))
+        if trace.frozen:
+            await trace.ended.wait()
+        return trace.final or report
 
     async def _make_reports(self, asked: Sequence[_ReportAsked]) -> Sequence[agent_pb2.Report | Exception]:
         """Build reports of many traces: those that can be built soon, so that nobody waits long for the thread."""
@@ -248,7 +250,7 @@ class Traces:
                 return trace.final
             try:
                 await self._ending.ask(trace)
-                trace.final = await self._reporting.ask((trace, reason))
+                trace.final = await self._finishing.ask((trace, reason))
             except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
                 _log.exception("trace %s: no counts in its final report", trace.session_uid)
                 trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
@@ -337,9 +339,13 @@ def _built(asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]) -> list[a
     built: list[agent_pb2.Report | Exception] = []
     for trace, reason in asked:
         try:
-            if reason == agent_pb2.END_REASON_UNSPECIFIED:
+            if reason != agent_pb2.END_REASON_UNSPECIFIED:
+                built.append(trace.report(reason, clock_ns))
+            elif trace.frozen:  # its final report comes instead
+                built.append(agent_pb2.Report())
+            else:
                 trace.refresh()
-            built.append(trace.report(reason, clock_ns))
+                built.append(trace.report(reason, clock_ns))
         except Exception as error:  # noqa: BLE001 - the others have their reports
             built.append(error)
         if time.monotonic() > until:
@@ -355,8 +361,8 @@ def _read_and_release(traces: Sequence[Trace]) -> None:
         counters.refresh_for_the_last_time(sessions)
     finally:
         counters.release({each.counter for each in containers if each.counter}, sessions)
-    for each in containers:
-        each.freeze()
+    for trace in traces:
+        trace.freeze()
 
 
 def _until_next(period_seconds: float) -> float:
