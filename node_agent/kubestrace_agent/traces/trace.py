@@ -57,6 +57,8 @@ class Trace:
     final: agent_pb2.Report | None = None
     # When that was read which the last report holds, Unix time.
     reported_ns: int = 0
+    # Nothing more is counted: its final report is being made.
+    frozen: bool = False
     # The buckets of a timeline, where one is asked for.
     grid: Grid | None = None
 
@@ -71,12 +73,14 @@ class Trace:
     def report(self, reason: agent_pb2.EndReason, clock_ns: Callable[[], int]) -> agent_pb2.Report:
         """Build a report of what was read last; the final one if there is a reason to end.
 
-        Belongs to the thread that owns the counters; the lock is held by the caller.
+        Belongs to the thread that owns the counters.
         """
-        counting = any(each.counter and not each.counter.ended_ns for each in self.containers.values())
+        # At once: the event loop may add containers meanwhile.
+        containers = list(self.containers.values())
+        counting = any(each.counter and not each.counter.ended_ns for each in containers)
         self.reported_ns = self.counters.read_ns
         report = self._header(reason, max(self.reported_ns, self.start_ns) if counting else clock_ns())
-        report.containers.extend(reports.container_report(each) for each in self.containers.values())
+        report.containers.extend(reports.container_report(each) for each in containers)
         report.trust.CopyFrom(
             reports.total_trust(
                 (each.trust for each in report.containers),
@@ -86,9 +90,15 @@ class Trace:
         )
         return report
 
+    def freeze(self) -> None:
+        """Keep what was read last for the final report; called when the session has let go of its counters."""
+        self.frozen = True
+        for traced in self.containers.values():
+            traced.freeze()
+
     def note_time(self) -> None:
         """Put the newest snapshot into the timeline. Belongs to the thread of the counters, like report."""
-        for traced in self.containers.values():
+        for traced in list(self.containers.values()):
             traced.note_time()
 
     def empty_report(self, reason: agent_pb2.EndReason, time_ns: int, message: str) -> agent_pb2.Report:
