@@ -19,7 +19,7 @@ WITH_REASONS = (
     "operator/kubestrace_operator/sessions/session_state.py",
     *(f"operator/kubestrace_operator/status/{name}.py" for name in ("builder", "progress")),
     *(f"node_agent/kubestrace_agent/containers/{name}.py" for name in ("cgroups", "resolver")),
-    *(f"node_agent/kubestrace_agent/traces/{name}.py" for name in ("registry", "reports", "trace")),
+    *(f"node_agent/kubestrace_agent/traces/{name}.py" for name in ("attach", "registry", "reports", "trace")),
     *(f"node_agent/kubestrace_agent/kernel/loader/{name}.py" for name in ("probe", "programs")),
 )
 # What no status shows: the operator takes an agent that shuts down as unavailable and drops a trace that is unknown;

@@ -6,14 +6,19 @@ Used by traces; server turns the errors into gRPC's codes.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from google.protobuf import unknown_fields
 
 from kubestrace_agent.views.errors.collector import MAX_SAMPLES
 from kubestrace_agent.views.processes.collector import MAX_TOP
 from kubestrace_agent.views.slow_calls.collector import MAX_LIMIT, MAX_THRESHOLD_NS, MIN_THRESHOLD_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kubestrace_protos.v1 import agent_pb2
 
 # Of a timeline. With 200 busy containers a snapshot takes 0.26 s of CPU.
@@ -54,7 +59,8 @@ class ShuttingDownError(TraceError):
 class Limits:
     """The agent's own bounds, whatever the operator asks for."""
 
-    max_traces: int = 64
+    # Of them a namespace may have no more than two thirds of those that the others leave.
+    max_traces: int = 96
     # Of one trace, with those that ended or failed: a container that restarts all the time counts each time.
     max_containers: int = 1024
     max_duration_milliseconds: int = 3_600_000
@@ -70,6 +76,7 @@ class Limits:
 
 def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
     """Refuse a StartTraceRequest that is out of bounds."""
+    _check_known(request)
     if not _SESSION_UID.fullmatch(request.session_uid):
         raise InvalidRequestError("InvalidSession", f"session_uid {request.session_uid[:100]!r} is no UID")
     duration = request.duration_milliseconds
@@ -102,6 +109,17 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
         )
 
 
+def _check_known(request: agent_pb2.StartTraceRequest) -> None:
+    unknown = unknown_fields.UnknownFieldSet(request)
+    if len(unknown):
+        numbers = ", ".join(str(unknown[at].field_number) for at in range(len(unknown)))
+        raise InvalidRequestError(
+            "UnknownRequest",
+            f"the request has fields that this agent does not know ({numbers}): operator and agent are of different "
+            "versions; update both to one",
+        )
+
+
 def _check_slow_calls(view: agent_pb2.SlowCallsView) -> None:
     if not MIN_THRESHOLD_NS <= view.threshold_nanoseconds <= MAX_THRESHOLD_NS:
         raise InvalidRequestError(
@@ -122,6 +140,26 @@ def _check_timeline(timeline: agent_pb2.Timeline, limits: Limits) -> None:
             "InvalidTimeline",
             f"views.timeline.duration_milliseconds is {duration}: {timeline.buckets} buckets of at least "
             f"{MIN_BUCKET_MILLISECONDS} ms, and at most {limits.max_duration_milliseconds} ms in all, are possible",
+        )
+
+
+def check_room(session_name: str, running: Iterable[str], node: str, limits: Limits) -> None:
+    """Refuse a further trace where its namespace or the node has too many.
+
+    `session_name` and those of `running` traces are "namespace/name".
+    """
+    namespaces = Counter(name.partition("/")[0] for name in running)
+    total, own = namespaces.total(), namespaces[session_name.partition("/")[0]]
+    if total >= limits.max_traces:
+        raise LimitReachedError(
+            "TooManyTraces", f"{total} traces run on node {node} already, and no more may; wait until one has ended"
+        )
+    share = max(1, 2 * (limits.max_traces - (total - own)) // 3)
+    if own >= share:
+        raise LimitReachedError(
+            "TooManyTracesOfNamespace",
+            f"{own} traces of this namespace run on node {node} already, and no more than {share} may, so that other "
+            "namespaces can trace; wait until one has ended, or end one",
         )
 
 

@@ -138,7 +138,7 @@ class Attacher:
             return _not_counted(container, asked.container, acquired)
         state = reports.tracing(container, asked.container, self._clock_ns())
         gaps = reports.late(self._node.name, state, asked.container, trace.session_start_ns) if late else []
-        traced = reports.TracedContainer(state, acquired.counter, acquired.share, gaps)
+        traced = reports.TracedContainer(state, acquired.counter, acquired.share, gaps, node=self._node.name)
         for collector, why in acquired.share.missing:
             _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, why)
             gap = reports.without_view(self._node.name, traced.state, collector.unavailable, str(why))

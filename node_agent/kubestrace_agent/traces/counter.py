@@ -45,6 +45,9 @@ class Tracer(Protocol):
     def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
         """Read the counters that further traces of some slots begin with."""
 
+    def trim(self, slot: int, position: int) -> None:
+        """Forget calls in flight at attach that ended before a position."""
+
     def enable(self, view: str, slot: int, wanted: Any) -> None:
         """Have a view report on a slot; None: no longer."""
 
@@ -59,6 +62,15 @@ class Tracer(Protocol):
 
     def close(self) -> None:
         """Give everything back."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Between which times (Unix time) it was not known whether a container runs, and why at last."""
+
+    since_ns: int
+    until_ns: int
+    why: str
 
 
 @dataclass(eq=False)
@@ -80,15 +92,24 @@ class Counter:
     reads: int = 0
     ended_ns: int = 0
     was_populated: bool = False
+    # Whether it runs could not be read.
+    unknown: Unknown | None = None
 
     @property
     def wanted(self) -> Wanted:
         """What all users want counted."""
         return union(self.users.values())
 
-    def has_ended(self) -> bool:
-        """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first."""
-        populated = cgroups.populated(self.cgroup)
+    def has_ended(self, now_ns: int) -> bool:
+        """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first.
+
+        One that cannot be read goes on, and that it is not known is noted with the time (Unix time).
+        """
+        try:
+            populated = cgroups.populated(self.cgroup)
+        except OSError as error:
+            self.unknown = Unknown(self.unknown.since_ns if self.unknown else now_ns, now_ns, str(error))
+            return False
         self.was_populated = self.was_populated or bool(populated)
         return populated is None or (self.was_populated and not populated)
 

@@ -117,10 +117,8 @@ class Traces:
             raise admission.CannotTraceError(reason, message)
         if self._closing:
             raise admission.ShuttingDownError("AgentShutdown", "the agent is shutting down")
-        if len(self._running) >= self._limits.max_traces:
-            raise admission.LimitReachedError(
-                "TooManyTraces", f"{len(self._running)} traces run on node {self._node.name} already, and no more may"
-            )
+        names = [trace.session_name for trace in self._running.values()]
+        admission.check_room(request.session_name, names, self._node.name, self._limits)
         try:
             selection = syscalls.parse_patterns(request.syscalls, platform.machine())
         except syscalls.SyscallPatternError as error:
