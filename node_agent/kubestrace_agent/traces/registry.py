@@ -42,6 +42,11 @@ _ReportAsked = tuple[Trace, agent_pb2.EndReason]
 _TICK_SECONDS = 1.0
 # Between two looks at views that may fill before the next tick.
 _DRAIN_SECONDS = 0.1
+# With more traces than this, those that begin wait for one another: so much for each, and so much at most.
+_FEW_TRACES = 8
+_GATHER_SECONDS, _MOST_GATHER_SECONDS = 0.05, 1.0
+# Whoever waits for a report gets the last one again after this, so that it is clear that the agent is there.
+_ALIVE_SECONDS = 2.0
 # Reports that are made one after the other, before other work has its turn.
 _BUILD_SECONDS = 0.05
 # And while they do: a million slow calls a second fill their ring in twice that time.
@@ -66,7 +71,9 @@ class Traces:
         self._clock_ns = clock_ns
         self._counters = Counters(tracer, clock_ns) if tracer else None
         self._thread = TracerThread()
-        self._attacher = Attacher(resolver, names or Names(Naming()), node, self._thread, clock_ns)
+        self._attacher = Attacher(
+            resolver, names or Names(Naming()), node, self._thread, clock_ns, self._gather_seconds
+        )
         self._running: dict[str, Trace] = {}
         self._kept: OrderedDict[str, Trace] = OrderedDict()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -141,6 +148,10 @@ class Traces:
         _log.info("trace %s (%r) starts", trace.session_uid, trace.session_name[:320])
         return trace
 
+    def _gather_seconds(self) -> float:
+        """Give how long a trace waits for others that begin with it: those cost less later, where there are many."""
+        return min(max(0, len(self._running) - _FEW_TRACES) * _GATHER_SECONDS, _MOST_GATHER_SECONDS)
+
     def _run_until(self, trace: Trace, duration_seconds: float) -> None:
         """Let time run: from here on, when the first containers are counted. A trace may have been stopped before."""
         if trace.final is not None:
@@ -176,13 +187,20 @@ class Traces:
         )
 
     async def watch(self, session_uid: str, interval_milliseconds: int = 0) -> AsyncIterator[agent_pb2.Report]:
-        """Give reports, the first at once, until one that is final. Raises admission's errors."""
+        """Give reports, the first at once, until one that is final. Raises admission's errors.
+
+        Where a report takes long, as on a busy node, the one before it is given again meanwhile.
+        """
         interval = admission.interval_seconds(interval_milliseconds, self._limits)
         trace = self._trace(session_uid)
         trace.watchers += 1
+        report = trace.first_report()
         try:
             while True:
-                report = await self._report(trace)
+                making = self._spawn(self._report(trace))
+                while not await _done(making, _ALIVE_SECONDS):
+                    yield report
+                report = making.result()
                 yield report
                 if report.final:
                     return
@@ -371,6 +389,11 @@ def _until_next(period_seconds: float) -> float:
 
 async def _wait(event: asyncio.Event, interval_seconds: float) -> None:
     await _happens(event, _until_next(interval_seconds))
+
+
+async def _done(task: asyncio.Task[_T], within_seconds: float) -> bool:
+    done, _ = await asyncio.wait([task], timeout=within_seconds)
+    return bool(done)
 
 
 async def _happens(event: asyncio.Event, within_seconds: float) -> bool:

@@ -101,6 +101,12 @@ class Trace:
         for traced in list(self.containers.values()):
             traced.note_time()
 
+    def first_report(self) -> agent_pb2.Report:
+        """Give what was counted when the trace began: nothing."""
+        report = self._header(agent_pb2.END_REASON_UNSPECIFIED, self.start_ns)
+        report.containers.extend(agent_pb2.ContainerReport(state=each.state) for each in self.containers.values())
+        return report
+
     def empty_report(self, reason: agent_pb2.EndReason, time_ns: int, message: str) -> agent_pb2.Report:
         """Give a final report that holds nothing but the reason why."""
         report = self._header(reason, time_ns)
