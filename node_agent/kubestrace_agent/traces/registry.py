@@ -12,7 +12,7 @@ import logging
 import platform
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kubestrace_agent import syscalls
 from kubestrace_agent.service import limits as admission
@@ -80,7 +80,7 @@ class Traces:
         self._ticker: asyncio.Task[None] | None = None
         self._closing = False
         self._sequence = itertools.count(1)
-        self._ending: Batches[Trace, None] = Batches(self._stop_counting)
+        self._ending: Batches[_ReportAsked, Sequence[agent_pb2.Report]] = Batches(self._stop_counting)
         self._noting: Batches[tuple[Trace, int, int], None] = Batches(self._note_times)
         self._reporting: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
         # Apart, so that final reports do not wait for all others.
@@ -195,18 +195,21 @@ class Traces:
         trace = self._trace(session_uid)
         trace.watchers += 1
         report = trace.first_report()
+        ended = self._spawn(trace.ended.wait())
         try:
             while True:
                 making = self._spawn(self._report(trace))
-                while not await _done(making, _ALIVE_SECONDS):
+                # The end is not to wait for a report that is still to be made.
+                while not await _any_done(_ALIVE_SECONDS, making, ended):
                     yield report
-                report = making.result()
+                report = trace.final or making.result()
                 yield report
                 if report.final:
                     return
                 watchers = sum(each.watchers for each in self._running.values())
                 await _wait(trace.ended, self._pace.interval_seconds(interval, watchers))
         finally:
+            ended.cancel()
             trace.watchers -= 1
             trace.last_call = time.monotonic()
 
@@ -265,8 +268,8 @@ class Traces:
             if trace.final is not None:
                 return trace.final
             try:
-                await self._ending.ask(trace)
-                trace.final = await self._finishing.ask((trace, reason))
+                built = await self._ending.ask((trace, reason))
+                trace.final = built[0] if built else await self._finishing.ask((trace, reason))
             except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
                 _log.exception("trace %s: no counts in its final report", trace.session_uid)
                 trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
@@ -278,18 +281,21 @@ class Traces:
         _log.info("trace %s ends: %s", trace.session_uid, agent_pb2.EndReason.Name(reason))
         return trace.final
 
-    async def _stop_counting(self, traces: Sequence[Trace]) -> Sequence[None]:
-        """Read the counters of traces that end for the last time, all at once."""
-        await self._thread.call(_read_and_release, traces)
-        return [None] * len(traces)
+    async def _stop_counting(self, asked: Sequence[_ReportAsked]) -> Sequence[Sequence[agent_pb2.Report] | Exception]:
+        """Read the counters of traces that end for the last time, all at once.
+
+        Gives the final reports of those for which there was time, the first at least; an empty list for the others.
+        """
+        return await self._thread.call(_read_and_release, asked, self._clock_ns)
 
     async def _note_times(self, noted: Sequence[tuple[Trace, int, int]]) -> Sequence[None]:
         """Take one snapshot for the borders of many timelines."""
 
         def note() -> None:
             for trace, border_ns, bucket_ns in noted:
-                trace.counters.snapshot_near(border_ns, bucket_ns)
-                trace.note_time()
+                if not trace.frozen:
+                    trace.counters.snapshot_near(border_ns, bucket_ns)
+                    trace.note_time()
 
         await self._thread.call(note)
         return [None] * len(noted)
@@ -335,12 +341,10 @@ class Traces:
                 return
             if await _happens(trace.ended, (border_ns - time.monotonic_ns()) / 1e9):
                 return
-            async with trace.lock:
-                if trace.final is None:
-                    try:
-                        await self._noting.ask((trace, border_ns, grid.bucket_ns))
-                    except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
-                        _log.exception("trace %s: no snapshot for its timeline", trace.session_uid)
+            try:
+                await self._noting.ask((trace, border_ns, grid.bucket_ns))
+            except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
+                _log.exception("trace %s: no snapshot for its timeline", trace.session_uid)
 
     def _spawn(self, work: Coroutine[object, object, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work)
@@ -369,8 +373,11 @@ def _built(asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]) -> list[a
     return built
 
 
-def _read_and_release(traces: Sequence[Trace]) -> None:
+def _read_and_release(
+    asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]
+) -> list[list[agent_pb2.Report] | Exception]:
     """Belongs to the thread that owns the counters, which all traces share."""
+    traces = [trace for trace, _ in asked]
     counters, sessions = traces[0].counters, [trace.session_uid for trace in traces]
     containers = [each for trace in traces for each in trace.containers.values()]
     try:
@@ -379,6 +386,8 @@ def _read_and_release(traces: Sequence[Trace]) -> None:
         counters.release({each.counter for each in containers if each.counter}, sessions)
     for trace in traces:
         trace.freeze()
+    built = [each if isinstance(each, Exception) else [each] for each in _built(asked, clock_ns)]
+    return built + [[] for _ in asked[len(built) :]]
 
 
 def _until_next(period_seconds: float) -> float:
@@ -391,8 +400,8 @@ async def _wait(event: asyncio.Event, interval_seconds: float) -> None:
     await _happens(event, _until_next(interval_seconds))
 
 
-async def _done(task: asyncio.Task[_T], within_seconds: float) -> bool:
-    done, _ = await asyncio.wait([task], timeout=within_seconds)
+async def _any_done(within_seconds: float, *tasks: asyncio.Task[Any]) -> bool:
+    done, _ = await asyncio.wait(tasks, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
 
 
