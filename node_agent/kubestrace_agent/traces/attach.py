@@ -1,19 +1,17 @@
-"""Attach containers to traces: resolve, count, and collect what the session asks for. Used by registry."""
+"""Attach containers to traces: resolve, count, and collect what a session asks for. Used by registry."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from kubestrace_agent.containers.resolver import Resolved, UnresolvedError
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
-from kubestrace_agent.traces import delta, reports
-from kubestrace_agent.traces.unreturned import Unreturned
-from kubestrace_agent.views import collectors
-from kubestrace_agent.views.timeline import collector as timelines
+from kubestrace_agent.traces import reports
+from kubestrace_agent.traces.shared_counters import CgroupPlace
+from kubestrace_agent.views.view import UNSUPPORTED
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -21,7 +19,8 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.containers.resolver import Resolver
     from kubestrace_agent.symbols.names import Names
-    from kubestrace_agent.traces.trace import Node, Trace
+    from kubestrace_agent.traces.session import Node
+    from kubestrace_agent.traces.trace import Trace
 
 _log = logging.getLogger(__name__)
 
@@ -81,11 +80,10 @@ class Attacher:
     ) -> reports.TracedContainer:
         if isinstance(found, UnresolvedError):
             return reports.failed(container, found.reason, str(found))
-        collecting = collectors.collectors(trace.views, trace.wanted, self._names)
+        place = CgroupPlace(found.cgroup, found.cgroup_id)
+        state = reports.tracing(container, found)
         try:
-            acquired = await self._thread.call(
-                trace.counters.acquire, found, trace.session_uid, trace.wanted, collecting
-            )
+            traced, missing = await self._thread.call(trace.count, place, state, self._names, self._clock_ns)
         except NodeFullError as error:
             return reports.failed(container, "NodeFull", str(error))
         except UnsupportedKernelError as error:  # loading worked, attaching does not
@@ -95,21 +93,15 @@ class Attacher:
         except (OSError, ValueError) as error:
             _log.exception("cannot count %s", found.cgroup)
             return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
-        state = reports.tracing(container, found, self._clock_ns())
-        gaps = reports.late(self._node.name, state, found, trace.session_start_ns) if late else []
-        since = delta.Since(acquired.start, wanted=trace.wanted, architecture=platform.machine())
-        traced = reports.TracedContainer(state, acquired.counter, since, gaps)
-        # Paths and peers may be secret: they are told only where they are asked for.
-        paths = trace.views.HasField("slow_calls")
-        traced.unreturned = Unreturned(acquired.start, wanted=trace.wanted, paths=paths)
-        for collector, why in acquired.missing:
-            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, why)
-            gap = reports.without_view(self._node.name, traced.state, collector.unavailable, str(why))
-            traced.gaps.append(gap)
-            collecting.remove(collector)
-        traced.collectors = collecting
-        if trace.grid is not None:
-            traced.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
+        if late:
+            traced.gaps += reports.late(self._node.name, state, found, trace.session_start_ns)
+        for collector, why in missing:
+            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.name, why)
+            message = f"{collector.name}: {why}"
+            traced.gaps.append(reports.without_view(self._node.name, state, collector.unavailable, message))
+        for name in trace.views.unknown:
+            message = f"{name}: the agent of this node does not know this view"
+            traced.gaps.append(reports.without_view(self._node.name, state, UNSUPPORTED, message))
         return traced
 
 

@@ -12,17 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubestrace_agent.containers import cgroups
-from kubestrace_agent.kernel.counters.tracer import UnsupportedKernelError
+from kubestrace_agent.kernel.loader.programs import UnsupportedKernelError
 from kubestrace_agent.traces.settling import read_until_settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from kubestrace_agent.containers.resolver import Resolved
     from kubestrace_agent.kernel.counters.counts import RawCounts, Row
     from kubestrace_agent.syscalls import SyscallKey, Wanted
-    from kubestrace_agent.views.collectors import Collector
+    from kubestrace_agent.views.view import Collector
 
 _log = logging.getLogger(__name__)
 
@@ -57,35 +56,71 @@ class Tracer(Protocol):
     def join(self, slot: int) -> RawCounts:
         """Read the counters that another trace of a slot begins with."""
 
-    def enable(self, view: str, slot: int, wanted: Any) -> None:
-        """Have a view tell of a slot; None: no longer."""
+    def enable(self, part: str, slot: int, wanted: Any) -> None:
+        """Have a part of a view tell of a slot; None: no longer."""
 
-    def read(self, view: str) -> Mapping[int, Any]:
-        """Give what a view tells, by slot."""
+    def read(self, part: str) -> Mapping[int, Any]:
+        """Give what a part tells, by slot."""
 
-    def needs_drain(self, view: str) -> bool:
-        """Tell whether a view should be read at once."""
+    def needs_drain(self, part: str) -> bool:
+        """Tell whether a part should be read at once."""
 
-    def lost(self, view: str, slot: int) -> int:
-        """Count what a view had no room for."""
+    def lost(self, part: str, slot: int) -> int:
+        """Count what a part had no room for."""
 
     def close(self) -> None:
         """Give everything back."""
+
+
+class Place(Protocol):
+    """What is counted."""
+
+    @property
+    def key(self) -> int:
+        """Tell it from all others that are counted."""
+
+    def reserve(self, tracer: Tracer, wanted: Wanted) -> int:
+        """Make ready to count it: its slot. Raises OSError where it has gone, and NodeFullError."""
+
+    def has_ended(self) -> bool:
+        """Tell whether nothing of it is left to be counted."""
+
+
+@dataclass
+class CgroupPlace:
+    """A container's cgroup, with those below it."""
+
+    cgroup: Path
+    cgroup_id: int
+    _was_populated: bool = False
+
+    @property
+    def key(self) -> int:
+        """Its id."""
+        return self.cgroup_id
+
+    def reserve(self, tracer: Tracer, wanted: Wanted) -> int:
+        """Make ready to count it."""
+        return tracer.reserve_container(self.cgroup, wanted=wanted)
+
+    def has_ended(self) -> bool:
+        """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first."""
+        populated = cgroups.populated(self.cgroup)
+        self._was_populated = self._was_populated or bool(populated)
+        return populated is None or (self._was_populated and not populated)
 
 
 @dataclass(eq=False)
 class Counter:
     """One container being counted; `ended_ns` (Unix time) is 0 while it runs."""
 
-    cgroup: Path
-    cgroup_id: int
+    place: Place
     slot: int
     users: dict[str, Wanted] = field(default_factory=dict)
-    # View -> user: what is collected beside the counts, for whom.
+    # Part of a view -> user: what is collected beside the counts, for whom.
     collectors: dict[str, dict[str, Collector]] = field(default_factory=dict)
     counts: RawCounts | None = None
     ended_ns: int = 0
-    was_populated: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,9 +130,7 @@ class Acquired:
     counter: Counter
     # The counts that the user begins with; None: nothing was counted before.
     start: RawCounts | None
-    # CLOCK_MONOTONIC.
-    begin_ns: int
-    # Views that cannot be had, and why: the counts are as good as without.
+    # Collectors whose part of a view cannot be had, and why: the counts are as good as without.
     missing: list[tuple[Collector, Exception]]
 
 
@@ -110,15 +143,14 @@ class Counters:
         self._counters: dict[int, Counter] = {}
         self._refreshed = 0.0
 
-    def acquire(self, container: Resolved, user: str, wanted: Wanted, collectors: Iterable[Collector] = ()) -> Acquired:
+    def acquire(self, place: Place, user: str, wanted: Wanted, collectors: Sequence[Collector] = ()) -> Acquired:
         """Count a container for a user (a session's UID), and have views collected.
 
-        Raises NodeFullError, and OSError when the cgroup has gone.
+        Raises NodeFullError, and OSError when the container has gone.
         """
-        counter = self._counters.get(container.cgroup_id)
+        counter = self._counters.get(place.key)
         if counter is None:
-            slot = self._tracer.reserve_container(container.cgroup, wanted=wanted)
-            counter = self._counters[container.cgroup_id] = Counter(container.cgroup, container.cgroup_id, slot)
+            counter = self._counters[place.key] = Counter(place, place.reserve(self._tracer, wanted))
             begin: Callable[[Counter], RawCounts | None] = self._begin
         else:
             begin = self._join
@@ -131,13 +163,15 @@ class Counters:
         except BaseException:
             self.release(counter, user)
             raise
-        for view in [view for view, users in counter.collectors.items() if user in users]:
-            self._read_view(view)
-        return Acquired(counter, start, begin_ns, missing)
+        for part in [part for part, users in counter.collectors.items() if user in users]:
+            self._read_part(part)
+        for collector in collectors:
+            collector.begin_counts(start, begin_ns)
+        return Acquired(counter, start, missing)
 
     def _begin(self, counter: Counter) -> None:
         self._tracer.begin(counter.slot)
-        _has_ended(counter)  # one that dies before the first refresh had a process
+        counter.place.has_ended()  # one that dies before the first refresh had a process
 
     def _join(self, counter: Counter) -> RawCounts:
         self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
@@ -149,7 +183,7 @@ class Counters:
         self, counter: Counter, user: str, collectors: Iterable[Collector]
     ) -> list[tuple[Collector, Exception]]:
         missing: list[tuple[Collector, Exception]] = []
-        for collector in collectors:
+        for collector in (each for each in collectors if each.part):
             try:
                 self._collect(counter, user, collector)
             except (UnsupportedKernelError, OSError) as error:
@@ -157,42 +191,42 @@ class Counters:
         return missing
 
     def _collect(self, counter: Counter, user: str, collector: Collector) -> None:
-        view = collector.view
-        self._read_view(view)
-        collector.begin(time.monotonic_ns(), self._tracer.lost(view, counter.slot))
-        users = counter.collectors.setdefault(view, {})
+        part = collector.part
+        self._read_part(part)
+        collector.begin(time.monotonic_ns(), self._tracer.lost(part, counter.slot))
+        users = counter.collectors.setdefault(part, {})
         users[user] = collector
         try:
-            self._want(counter, view)
+            self._want(counter, part)
         except BaseException:
             del users[user]
             raise
 
-    def _want(self, counter: Counter, view: str) -> None:
-        wanted = [each.wanted for each in counter.collectors[view].values()]
-        union = next(iter(counter.collectors[view].values())).union(wanted) if wanted else None
-        self._tracer.enable(view, counter.slot, union)
+    def _want(self, counter: Counter, part: str) -> None:
+        wanted = [each.wanted for each in counter.collectors[part].values()]
+        union = next(iter(counter.collectors[part].values())).union(wanted) if wanted else None
+        self._tracer.enable(part, counter.slot, union)
 
-    def _read_view(self, view: str) -> None:
-        telling = {counter.slot: counter for counter in self._counters.values() if counter.collectors.get(view)}
+    def _read_part(self, part: str) -> None:
+        telling = {counter.slot: counter for counter in self._counters.values() if counter.collectors.get(part)}
         if not telling:
             return
-        told = self._tracer.read(view)
+        told = self._tracer.read(part)
         unix_minus_monotonic_ns = self._clock_ns() - time.monotonic_ns()
         for slot, counter in telling.items():
-            lost = self._tracer.lost(view, slot)
-            for collector in counter.collectors[view].values():
+            lost = self._tracer.lost(part, slot)
+            for collector in counter.collectors[part].values():
                 collector.take(told.get(slot), lost, unix_minus_monotonic_ns)
-            self._want(counter, view)
+            self._want(counter, part)
 
     def release(self, counter: Counter, user: str) -> None:
         """Let go of a container; the last user ends the counting."""
         counter.users.pop(user, None)
-        collected = [view for view, users in counter.collectors.items() if users.pop(user, None) is not None]
+        collected = [part for part, users in counter.collectors.items() if users.pop(user, None) is not None]
         if counter.ended_ns:
             return
-        for view in collected:
-            self._want(counter, view)
+        for part in collected:
+            self._want(counter, part)
         if counter.users:
             self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
         else:
@@ -204,19 +238,19 @@ class Counters:
             try:
                 self.release(counter, user)
             except OSError:
-                _log.exception("cannot stop counting %s", counter.cgroup)
+                _log.exception("cannot stop counting %s", counter.place)
 
     def refresh(self, *, fresh: bool = False) -> None:
         """Read all counters and notice what has ended; not again if that was just done, unless `fresh`."""
         if not self._counters or (not fresh and time.monotonic() - self._refreshed < _FRESH_SECONDS):
             return
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
-        ended = [counter for counter in self._counters.values() if _has_ended(counter)]
+        ended = [counter for counter in self._counters.values() if counter.place.has_ended()]
         by_slot = {counter.slot: counter for counter in self._counters.values()}
         for slot, counts in self._tracer.snapshot(by_slot).items():
             by_slot[slot].counts = counts
-        for view in self._views():
-            self._read_view(view)
+        for part in self._parts():
+            self._read_part(part)
         self._refreshed = time.monotonic()
         for counter in ended:
             counter.ended_ns = self._clock_ns()
@@ -245,21 +279,21 @@ class Counters:
         return self._tracer.skipped_calls
 
     def drain(self) -> bool:
-        """Read the views that cannot wait for the next refresh, again while they fill as fast, but not for ever.
+        """Read the parts that cannot wait for the next refresh, again while they fill as fast, but not for ever.
 
         Tells whether there was any: more may come soon.
         """
         until, found = time.monotonic() + _DRAIN_SECONDS, False
-        for view in self._views():
-            while self._tracer.needs_drain(view) and time.monotonic() < until:
-                self._read_view(view)
+        for part in self._parts():
+            while self._tracer.needs_drain(part) and time.monotonic() < until:
+                self._read_part(part)
                 found = True
         return found
 
-    def _views(self) -> set[str]:
-        """Name those that anybody collects."""
+    def _parts(self) -> set[str]:
+        """Name the parts of views that anybody collects."""
         counters = self._counters.values()
-        return {view for counter in counters for view, users in counter.collectors.items() if users}
+        return {part for counter in counters for part, users in counter.collectors.items() if users}
 
     def refresh_since(self, monotonic_ns: int) -> None:
         """Read all counters, unless that was done after a moment (time.monotonic_ns)."""
@@ -272,15 +306,8 @@ class Counters:
         self._tracer.close()
 
     def _remove(self, counter: Counter) -> None:
-        del self._counters[counter.cgroup_id]
+        del self._counters[counter.place.key]
         self._tracer.remove(counter.slot)
-
-
-def _has_ended(counter: Counter) -> bool:
-    """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first."""
-    populated = cgroups.populated(counter.cgroup)
-    counter.was_populated = counter.was_populated or bool(populated)
-    return populated is None or (counter.was_populated and not populated)
 
 
 def _union(wants: Iterable[Wanted]) -> Wanted:

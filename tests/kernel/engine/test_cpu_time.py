@@ -12,10 +12,11 @@ from typing import NamedTuple
 import pytest
 from engine_runs import Cgroup, Runs, links
 
-from kubestrace_agent.kernel.counters.counts import CpuTimes, Floors
 from kubestrace_agent.kernel.loader.programs import Programs, UnsupportedKernelError
 from kubestrace_agent.syscalls import SyscallKey, name, names
 from kubestrace_agent.views.cpu_time.collector import TimeBudget
+from kubestrace_agent.views.cpu_time.values import CpuTimes
+from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000

@@ -5,10 +5,11 @@ import time
 
 from engine_runs import Cgroup, Runs, links
 
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.syscalls import name
-from kubestrace_agent.views.errors.collector import MAX_SAMPLES, Failures
+from kubestrace_agent.views.errors.collector import Failures
+from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views.errors_limits import MAX_SAMPLES
 
 # Between the program's own clock and the tracepoints, on a machine that does other things.
 ROUGHLY_NS = 10_000_000

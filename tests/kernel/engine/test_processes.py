@@ -9,8 +9,8 @@ import pytest
 from engine_runs import Cgroup, Runs, counted, links, told
 
 from kubestrace_agent.syscalls import parse_patterns
-from kubestrace_agent.views.processes.collector import MAX_TOP, Processes
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views.processes_limits import MAX_TOP
 
 # What the programs of family.c count: of a few kinds of calls all are shown.
 OWN = ["getppid", "execve"]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from engine_runs import Cgroup, Runs, links
 
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.syscalls import SyscallKey, name, names
 from kubestrace_agent.views.slow_calls.collector import Slowest, message
+from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000

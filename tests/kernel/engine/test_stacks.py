@@ -5,10 +5,10 @@ import time
 import pytest
 from engine_runs import Cgroup, Run, Runs
 
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.views.slow_calls.collector import Slowest
+from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000

@@ -1,4 +1,7 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Where a call is counted: a row of counters for each system call of each slot, on each CPU. */
+#pragma once
+#include "kernel/bpf/cgroup_filter.bpf.c"
 
 BPF_F_TABLE("array", u32, struct index, indexes, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct head, heads, MAX_ROWS, BPF_F_MMAPABLE);

@@ -36,7 +36,8 @@ class Rows:
         self._maps = maps
         self._chunks: list[int] = []
         self._heads = maps.view("heads", "I")
-        self._words = layout.HEAD.size // 4
+        self._words = layout.HEAD_BYTES // 4
+        self._touched_at = layout.HEAD.at("touched")
         self._buffer = ctypes.create_string_buffer(maps.cpus * layout.ROW_SIZE)
         # Rows whose slot has ended: (when, row, key of the row's own look-up).
         self._ended: deque[tuple[float, int, bytes]] = deque()
@@ -85,7 +86,9 @@ class Rows:
     def touched_since(self, epoch: int) -> list[int]:
         """Rows in which anything was counted in this epoch or later."""
         end = self.capacity * self._words
-        return [row for row, last in enumerate(self._heads[1 : end : self._words].tolist()) if last >= epoch]
+        return [
+            row for row, last in enumerate(self._heads[self._touched_at : end : self._words].tolist()) if last >= epoch
+        ]
 
     def owned_by(self, generations: Iterable[int]) -> list[int]:
         """Rows whose owner is among these slot generations."""
@@ -94,7 +97,7 @@ class Rows:
 
     def owner(self, row: int) -> tuple[int, int, int]:
         """Slot generation, ABI and number of a row."""
-        generation, _, _, abi, nr = layout.HEAD.unpack_from(self._heads, 4 * self._words * row)
+        generation, abi, nr = layout.HEAD_OWNER.unpack_from(self._heads, layout.HEAD_BYTES * row)
         return generation, abi, nr
 
     def read(self, row: int) -> "ctypes.Array[ctypes.c_char]":
@@ -119,7 +122,7 @@ class Rows:
             bpf_syscall.delete(self._maps.fd("rows_by_key"), key)
             chunk, at = divmod(row, layout.CHUNK_ROWS)
             bpf_syscall.update(self._chunks[chunk], bpf_syscall.key_u32(at), zeros)
-            self._heads[row * self._words + 1] = 0
+            self._heads[row * self._words + self._touched_at] = 0
             bpf_syscall.push(self._maps.fd("free_rows"), bpf_syscall.key_u32(row))
 
     def close(self) -> None:

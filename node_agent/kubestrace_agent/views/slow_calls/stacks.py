@@ -14,11 +14,14 @@ from kubestrace_agent.symbols.naming import Place, Stack
 from kubestrace_agent.symbols.unwind import Registers
 from kubestrace_agent.text import safe
 from kubestrace_agent.views.loss import Loss
+from kubestrace_agent.views.slow_calls.sources import STACKS
+from kubestrace_agent.views.view import Collector, put_lost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kubestrace_agent.kernel.counters.counts import CodeMapping, RawCall, RawStack
+    from kubestrace_agent.symbols.frames import CodeMapping
+    from kubestrace_agent.views.slow_calls.values import RawStack, SlowCall
     from kubestrace_protos.v1 import agent_pb2
 
 _MOST_FRAMES = 16
@@ -35,18 +38,14 @@ _HASH = re.compile(rb"h[0-9a-f]{16}")
 
 
 @dataclass(eq=False)
-class Lost:
+class Lost(Collector):
     """The Collector of stacks: they come with the slow calls, it counts those that did not."""
 
-    view: ClassVar[str] = "slow_stacks"
+    name: ClassVar[str] = "stacks"
+    part: ClassVar[str] = STACKS
+    # The slow calls are there without them.
     unavailable: ClassVar[str] = "StacksUnavailable"
-    wanted: ClassVar[bool] = True
     loss: Loss = field(default_factory=Loss)
-
-    @staticmethod
-    def union(wanted: Sequence[bool]) -> bool:
-        """Whether any of some sessions wants them."""
-        return any(wanted)
 
     def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - as Collector has it
         """Count from now on."""
@@ -58,13 +57,13 @@ class Lost:
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Tell how many."""
-        report.trust.stacks_lost = self.loss.own
+        put_lost(report, self.name, self.loss.own)
 
 
 class Told:
     """The stacks of one call, from when the kernel told them until they are named."""
 
-    def __init__(self, owner: object, call: RawCall, raw: RawStack, mappings: Sequence[CodeMapping]) -> None:
+    def __init__(self, owner: object, call: SlowCall, raw: RawStack, mappings: Sequence[CodeMapping]) -> None:
         """Take what the kernel knows at once: its own names, and what the process has mapped while it lives."""
         self.kernel = _bounded(kernel_words(raw))
         frames = tuple(frame for frame in raw.user if frame.address >= _LEAST_ADDRESS)
