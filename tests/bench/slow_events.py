@@ -35,8 +35,9 @@ LOOP = Path(__file__).parent / "overhead/programs/loop.c"
 # The probe with another least length: a constant of its own for this kind of machine.
 PROBE = """
 import platform
-from kubestrace_agent.kernel import probe
-probe._NUMBERS[platform.machine()]["LEAST_SLOW_NS"] = 0
+from kubestrace_agent.kernel.loader import probe
+from kubestrace_agent.views.slow_calls import sources
+sources.MIN_THRESHOLD_MILLISECONDS = 0
 probe.main()
 """
 LIMIT = 50

@@ -13,11 +13,12 @@ BPF_PROG_ARRAY(view_programs, CHAIN_PLACES);
 
 /* Numbers that are known when this is compiled: such a call is a jump, and an empty place falls through to the next. */
 static __always_inline void go_on(struct bpf_raw_tracepoint_args *ctx, struct entry *entry) {
+  u64 todo = entry->todo;
 #pragma unroll
   for (u32 place = 0; place < CHAIN_PLACES; place++) {
-    u32 todo = *(volatile u32 *)&entry->todo;
     if (!(todo & 1U << place)) continue;
-    entry->todo = todo & ~(1U << place);
+    todo &= ~(1ULL << place);
+    entry->todo = todo;
     view_programs.call(ctx, place);
   }
 }

@@ -45,7 +45,7 @@ enum chain {
   CHAINS
 };
 /* Programs of all views together. */
-#define CHAIN_PLACES 16
+#define CHAIN_PLACES 12
 
 struct config {
   u32 generation; /* changes with every change of containers: caches filled under another one are void */
