@@ -1,26 +1,42 @@
-# What the scripts share: sourced, never run. Everything here may be called again at no cost.
+# What the scripts share: sourced, never run. Calling any of it again costs nothing.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# Built tools are kept outside the tree, so that a new clone finds them again.
+# Built tools are kept outside the tree, for the next clone.
 cache=${KUBESTRACE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kubestrace}
-# The distribution's own Python: its bcc bindings are built for no other.
+# The distribution's Python: its bcc bindings work with no other.
 system_python=/usr/bin/python3
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 need_root() {
-  [ "$(id -u)" = 0 ] || die "loading BPF programs takes root: run this as root (sudo $0)"
+  [ "$(id -u)" = 0 ] || die "loading BPF programs needs root: run sudo $0"
 }
 
-# packages NAME...: installs the Debian or Ubuntu packages that are not there yet, and starts none of their services.
-packages() {
-  local name missing=()
+# missing_packages NAME...: sets `missing` to the Debian or Ubuntu packages that are not installed.
+missing_packages() {
+  local name
+  missing=()
   for name in "$@"; do
     dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
   done
-  [ ${#missing[@]} = 0 ] && return
+}
+
+# packages NAME...: installs the packages that are missing, and starts none of their services.
+packages() {
+  local missing
+  missing_packages "$@"
+  [ ${#missing[@]} = 0 ] || (
+    # Parts of scripts/test run beside each other.
+    exec 7>"$cache/apt.lock"
+    flock -w 600 7 || die "another installation of packages has not ended after 10 minutes"
+    missing_packages "$@"
+    [ ${#missing[@]} = 0 ] || install_missing
+  ) || exit 1
+}
+
+install_missing() {
   command -v apt-get >/dev/null || die "needs the packages ${missing[*]}; without apt-get (Debian, Ubuntu) install them by hand"
   say "installing ${missing[*]}"
   local policy=/usr/sbin/policy-rc.d made_policy=
@@ -36,7 +52,7 @@ packages() {
   [ $status = 0 ] || { tail -n 20 "$cache/apt.log" >&2; die "apt-get could not install ${missing[*]} (log: $cache/apt.log)"; }
 }
 
-# python_env EXTRA...: the project in .venv with these extras, made anew when pyproject.toml asks for something else.
+# python_env EXTRA...: installs the project with these extras into .venv, again when pyproject.toml has changed.
 python_env() {
   packages python3 python3-venv python3-bpfcc libbpf1
   local extras wanted
@@ -45,7 +61,7 @@ python_env() {
   if [ "$(cat "$root/.venv/kubestrace-$extras" 2>/dev/null)" != "$wanted" ]; then
     say "installing Python packages (extras: $extras)"
     [ -x "$root/.venv/bin/python" ] || $system_python -m venv "$root/.venv"
-    "$root/.venv/bin/python" -m pip install -q --disable-pip-version-check -e "$root[$extras]"
+    "$root/.venv/bin/python" -m pip install -q --disable-pip-version-check -e "${root}[$extras]"
     ln -sfn /usr/lib/python3/dist-packages/bcc "$("$root/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/bcc"
     echo "$wanted" >"$root/.venv/kubestrace-$extras"
   fi

@@ -1,8 +1,27 @@
-"""What every kind of test shares: a skipped test fails the run where everything is meant to run."""
+"""What every kind of test shares: signals act as in a shell's foreground, and a skipped test can fail the run."""
 
 import os
+import signal
 
 import pytest
+
+# Python itself ignores these two.
+_PYTHONS_OWN = {signal.SIGPIPE, signal.SIGXFSZ}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """Give tests the default signal dispositions, whatever the shell ignores (nohup, a job in the background).
+
+    A handler that does nothing keeps this process alive as before, and a program that a test starts gets the default.
+    """
+    for number in signal.valid_signals() - _PYTHONS_OWN:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _survive)
+
+
+def _survive(_number: int, _frame: object) -> None:
+    pass
 
 
 @pytest.hookimpl(trylast=True)

@@ -71,8 +71,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
             parser.error(f"--{name} {text} is no number from 1 to 4096")
     return Settings(
         node_name=given.node_name,
-        listen=given.listen,
-        health_listen=given.health_listen,
+        listen=_address(given.listen),
+        health_listen=_address(given.health_listen),
         health_socket=Path(given.health_socket),
         tls_folder=Path(given.tls_dir),
         cri_sockets=_sockets(given.cri_socket),
@@ -83,6 +83,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         log_level=given.log_level.upper(),
         ask_health=given.health,
     )
+
+
+def _address(given: str) -> str:
+    """Return host:port with brackets around an IPv6 host: $(POD_IP):9640 of a manifest has none."""
+    host, _, port = given.rpartition(":")
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else given
 
 
 def _sockets(given: str) -> tuple[Path, ...]:

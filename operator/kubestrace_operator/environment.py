@@ -26,8 +26,9 @@ class Environment:
     ca_secret: str
     operator_tls_secret: str
     agent_tls_secret: str
-    # "address:port" of the liveness probe.
-    liveness: str
+    # Where the probes are answered; no host: all addresses, IPv4 and IPv6.
+    health_host: str | None
+    health_port: int
     # Empty: all.
     watch_namespaces: tuple[str, ...]
     log_level: str
@@ -42,23 +43,36 @@ def read(variables: Mapping[str, str] = os.environ) -> Environment:
             raise EnvironmentProblem(f"KUBESTRACE_{name} is not set")
         return found
 
+    health_host, health_port = _address("LIVENESS", value("LIVENESS", ":8080"))
     return Environment(
         namespace=value("NAMESPACE"),
         agent_selector=value("AGENT_SELECTOR", "app.kubernetes.io/name=kubestrace,app.kubernetes.io/component=agent"),
-        agent_port=_port(value("AGENT_PORT", "9640")),
+        agent_port=_port("AGENT_PORT", value("AGENT_PORT", "9640")),
         tls_mode=_one_of("TLS_MODE", value("TLS_MODE", "self-signed"), TLS_MODES),
         ca_secret=value("CA_SECRET", "kubestrace-ca"),
         operator_tls_secret=value("OPERATOR_TLS_SECRET", "kubestrace-operator-tls"),
         agent_tls_secret=value("AGENT_TLS_SECRET", "kubestrace-agent-tls"),
-        liveness=value("LIVENESS", "0.0.0.0:8080"),
+        health_host=health_host,
+        health_port=health_port,
         watch_namespaces=tuple(value("WATCH_NAMESPACES", "").replace(",", " ").split()),
         log_level=_one_of("LOG_LEVEL", value("LOG_LEVEL", "INFO").upper(), LOG_LEVELS),
     )
 
 
-def _port(text: str) -> int:
+def _address(name: str, text: str) -> tuple[str | None, int]:
+    """Return host and port of "host:port", "[IPv6 address]:port" or ":port", which is every address."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or (":" in host and not bracketed):
+        raise EnvironmentProblem(
+            f"KUBESTRACE_{name} is {text!r}; it must be HOST:PORT, [IPV6 ADDRESS]:PORT or :PORT for all addresses"
+        )
+    return (host[1:-1] if bracketed else host) or None, _port(name, port)
+
+
+def _port(name: str, text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise EnvironmentProblem(f"KUBESTRACE_AGENT_PORT is {text!r}; it must be a port number")
+        raise EnvironmentProblem(f"KUBESTRACE_{name} is {text!r}; it must be a port number")
     return int(text)
 
 

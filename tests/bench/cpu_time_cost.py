@@ -84,7 +84,7 @@ def run(program: Path, work: str, cgroup: Cgroup) -> float:
         os.sched_setaffinity(0, {_CPU})
 
     command = [program, work, _WORK[work]]
-    done = subprocess.run(command, preexec_fn=inside, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, preexec_fn=inside, capture_output=True, text=True, check=True, timeout=600)
     return float(done.stdout)
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     found: dict[tuple[str, str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder, "work")
-        subprocess.run(["gcc", "-O2", "-x", "c", "-o", program, "-"], input=_SOURCE, text=True, check=True)
+        subprocess.run(["gcc", "-O2", "-x", "c", "-o", program, "-"], input=_SOURCE, text=True, check=True, timeout=600)
         try:
             for _ in range(rounds):
                 for mode in _MODES:

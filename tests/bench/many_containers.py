@@ -53,7 +53,9 @@ def main() -> None:
         for what, every in (("all rows changed", 1),) * 3 + (("rows of one in ten changed", 10), ("no row changed", 0)):
             if every:
                 for cgroup in cgroups[::every]:
-                    subprocess.run(["/usr/bin/python3", "-S", "-c", PROGRAM], preexec_fn=cgroup.enter, check=True)
+                    subprocess.run(
+                        ["/usr/bin/python3", "-S", "-c", PROGRAM], preexec_fn=cgroup.enter, check=True, timeout=600
+                    )
             time.sleep(0.1)
             begin = time.process_time()
             found = tracer.snapshot(slots)

@@ -68,8 +68,8 @@ def with_workload(namespace: str, image: str) -> None:
         },
     ]
     applied = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
-    subprocess.run(["kubectl", "apply", "-f", "-"], input=applied, text=True, check=True)
-    subprocess.run(["kubectl", "-n", namespace, "rollout", "status", "deployment/bench"], check=True)
+    subprocess.run(["kubectl", "apply", "-f", "-"], input=applied, text=True, check=True, timeout=600)
+    subprocess.run(["kubectl", "-n", namespace, "rollout", "status", "deployment/bench"], check=True, timeout=600)
 
 
 def one_session(api: client.CustomObjectsApi, namespace: str, number: int) -> dict[str, float]:

@@ -27,7 +27,7 @@ from machine import favoured
 from kubestrace_agent.containers.resolver import Resolved
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.loader import programs
-from kubestrace_agent.traces.shared_counters import Counters
+from kubestrace_agent.traces.shared_counters import Asked, Counters
 from kubestrace_agent.views.slow_calls.collector import Slowest
 from kubestrace_agent.views.slow_calls.values import Floors
 
@@ -47,7 +47,7 @@ class Producers:
     """Loops of getppid in one cgroup."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        subprocess.run(["gcc", "-O2", "-pthread", "-o", folder / "loop", LOOP], check=True)
+        subprocess.run(["gcc", "-O2", "-pthread", "-o", folder / "loop", LOOP], check=True, timeout=600)
         self.cgroup = Cgroup(cgroup_root())
         self._loops = [
             subprocess.Popen(
@@ -77,7 +77,7 @@ class Producers:
     def end(self) -> None:
         """End them."""
         for loop in self._loops:
-            loop.communicate()
+            loop.communicate(timeout=30)
         self.cgroup.remove()
 
 
@@ -99,7 +99,10 @@ def at_once(tracer: Tracer, producers: Producers, seconds: float, *, rising: boo
     """Read while they run, as the agent does."""
     counters = Counters(tracer)
     slowest = Slowest(0, LIMIT, None) if rising else Low(0, LIMIT, None)
-    counter = counters.acquire(Resolved(producers.cgroup.path, 1), "bench", None, [slowest]).counter
+    (acquired,) = counters.acquire([Asked(Resolved(producers.cgroup.path, 1), "bench", None, [slowest])])
+    if isinstance(acquired, Exception):
+        raise acquired
+    counter = acquired.counter
     begin, cpu, before = time.perf_counter(), time.process_time(), slowest.lost
     producers.begin(seconds)
     while time.perf_counter() - begin < seconds:

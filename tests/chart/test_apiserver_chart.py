@@ -35,3 +35,32 @@ def test_a_field_that_no_object_has_is_noticed(dry_cluster: Cluster) -> None:
     complaint = dry_cluster.refusal("apply", "--dry-run=server", "--validate=strict", "-f", "-", document=account)
 
     assert 'unknown field "automountToken"' in complaint
+
+
+def _pod(chart: Chart, kind: str, component: str) -> dict[str, object]:
+    """Return the pod of a workload, without the account that only a whole release has."""
+    template = chart.one(kind, component)["spec"]["template"]
+    spec = {**template["spec"], "serviceAccountName": "default"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": component}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("level", "component", "admitted"),
+    [
+        ("restricted", "operator", True),
+        ("privileged", "agent", True),
+        ("baseline", "agent", False),
+    ],
+)
+def test_pod_security_admits_what_the_documentation_says(
+    cluster: Cluster, chart: Chart, level: str, component: str, admitted: bool
+) -> None:
+    """The strictest level admits the operator; the agents need the level privileged, and nothing less will do."""
+    cluster.ask("label", "namespace", cluster.namespace, f"pod-security.kubernetes.io/enforce={level}")
+    cluster.ask("wait", "--for=create", "serviceaccount/default", "--timeout=30s")
+    pod = _pod(chart, {"operator": "Deployment", "agent": "DaemonSet"}[component], component)
+
+    done = cluster.run("create", "--dry-run=server", "-f", "-", document=pod)
+
+    assert (done.returncode == 0) == admitted, done.stderr
+    assert admitted or f'violates PodSecurity "{level}:latest"' in done.stderr

@@ -28,7 +28,7 @@ def health(status: dict[str, Any] | None) -> tuple[str, str]:
         local health = check()
         print(health.status) print(health.message)
     """
-    done = subprocess.run(["lua5.1", "-"], input=program, capture_output=True, text=True, check=False)
+    done = subprocess.run(["lua5.1", "-"], input=program, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     word, message = done.stdout.splitlines()
     return word, message

@@ -12,7 +12,7 @@ KIND_CONFIG = Path(__file__).parents[2] / "kind-config.yaml"
 @pytest.fixture
 def kind_says(tmp_path: Path):
     """Return a function that gives a configuration to kind and returns its complaint."""
-    kind = subprocess.run(["which", "kind"], capture_output=True, text=True, check=True).stdout.strip()
+    kind = subprocess.run(["which", "kind"], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
     def say(config: str) -> str:
         # An empty PATH: where Docker works this would make a cluster.
@@ -23,6 +23,7 @@ def kind_says(tmp_path: Path):
             capture_output=True,
             text=True,
             check=False,
+            timeout=60,
         )
         return done.stderr
 

@@ -51,7 +51,9 @@ def _yes(done: subprocess.CompletedProcess[str]) -> bool:
     [
         ("watch", "tracesessions.kubestrace.io", "--all-namespaces"),
         ("patch", "tracesessions.kubestrace.io", "--namespace=default"),
+        ("delete", "tracesessions.kubestrace.io", "--namespace=default"),
         ("patch", "tracesessions.kubestrace.io/status", "--namespace=default"),
+        ("list", "pods", "--namespace=default"),
         ("watch", "pods", "--namespace=default"),
         ("get", "deployments.apps", "--namespace=default"),
         ("get", "statefulsets.apps", "--namespace=default"),
@@ -70,7 +72,7 @@ def test_the_operator_may_do_its_work_in_every_namespace(installed: Cluster, ver
     ("verb", "what", "where"),
     [
         ("create", "tracesessions.kubestrace.io", "--namespace=default"),
-        ("delete", "tracesessions.kubestrace.io", "--namespace=default"),
+        ("get", "pods", "--namespace=default"),
         ("create", "pods", "--namespace=default"),
         ("delete", "pods", "--namespace=default"),
         ("create", "pods/exec", "--namespace=default"),

@@ -6,8 +6,10 @@ import pytest
 import yaml
 from rendering import CHART, NAMESPACE, Chart
 
+from kubestrace_agent.containers import cri
+
 CAPABILITIES = {"BPF", "PERFMON"}
-HOST_MOUNTS = {"/sys/fs/cgroup", "/run"}
+HOST_MOUNTS = {"/sys/fs/cgroup", "/run/containerd"}
 
 
 def pod(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -82,13 +84,40 @@ def test_the_agent_mounts_what_it_needs_of_the_node_read_only(agent: dict[str, A
     assert all(mounts[name]["readOnly"] and mounts[name]["mountPath"] == f"/host{path}" for name, path in host.items())
 
 
-def test_a_named_cri_socket_mounts_its_directory_alone(chart: Chart) -> None:
-    """With a path, no other runtime and no other part of /run is in reach."""
-    agent = chart.one("DaemonSet", "agent", agent={"criSocket": "/run/k0s/containerd.sock"})
-    paths = {each["hostPath"]["path"] for each in pod(agent)["volumes"] if "hostPath" in each}
+@pytest.mark.parametrize(
+    ("chosen", "directory", "socket"),
+    [
+        ("containerd", "/run/containerd", "/host/run/containerd/containerd.sock"),
+        ("k3s", "/run/k3s/containerd", "/host/run/k3s/containerd/containerd.sock"),
+        ("crio", "/run/crio", "/host/run/crio/crio.sock"),
+        ("cri-dockerd", "/run", "/host/run/cri-dockerd.sock"),
+        ("/run/k0s/containerd.sock", "/run/k0s", "/host/run/k0s/containerd.sock"),
+        ("auto", "/run", ""),
+    ],
+)
+def test_the_directory_of_the_chosen_socket_is_mounted_alone(
+    chart: Chart, chosen: str, directory: str, socket: str
+) -> None:
+    """No other runtime is within reach; a directory and not the socket, which a restarted runtime makes anew."""
+    agent = chart.one("DaemonSet", "agent", agent={"criSocket": chosen})
+    (mounted,) = [each for each in pod(agent)["volumes"] if each["name"] == "cri"]
+    (mount,) = [each for each in container(agent)["volumeMounts"] if each["name"] == "cri"]
 
-    assert paths == {"/sys/fs/cgroup", "/run/k0s"}
-    assert environment(agent)["KUBESTRACE_CRI_SOCKET"] == "/host/run/k0s/containerd.sock"
+    assert mounted["hostPath"] == {"path": directory, "type": "Directory"}
+    assert mount["mountPath"] == f"/host{directory}"
+    assert mount["readOnly"] is True
+    assert mount["mountPropagation"] == "HostToContainer"
+    assert environment(agent)["KUBESTRACE_CRI_SOCKET"] == socket
+
+
+def test_the_named_runtimes_are_those_that_the_agent_knows(chart: Chart) -> None:
+    """Each name of the chart stands for a socket that the agent tries by itself, below the node's /run."""
+    named = {
+        environment(chart.one("DaemonSet", "agent", agent={"criSocket": name}))["KUBESTRACE_CRI_SOCKET"]
+        for name in ("containerd", "k3s", "crio", "cri-dockerd")
+    }
+
+    assert named == {f"/host/run/{socket}" for socket in cri.KNOWN_SOCKETS}
 
 
 def test_without_the_cri_nothing_of_the_runtime_is_mounted(chart: Chart) -> None:
@@ -159,6 +188,22 @@ def test_only_the_operator_reaches_the_agents(chart: Chart, operator: dict[str, 
     assert "egress" not in policy
 
 
+def test_no_pod_connects_to_the_operator(chart: Chart, operator: dict[str, Any]) -> None:
+    """Its one port answers kubelet, which is no pod."""
+    policy = chart.one("NetworkPolicy", "operator")["spec"]
+
+    assert policy["podSelector"]["matchLabels"] == operator["spec"]["selector"]["matchLabels"]
+    assert policy["policyTypes"] == ["Ingress"]
+    assert "ingress" not in policy
+
+
+def test_nothing_is_looked_up_in_the_cluster() -> None:
+    """`helm template`, Argo CD and Flux render what `helm install` does."""
+    for template in (CHART / "templates").iterdir():
+        assert "lookup" not in template.read_text(), template.name
+        assert ".Capabilities" not in template.read_text(), template.name
+
+
 def test_the_operator_may_write_sessions_and_events_and_nothing_else_in_the_cluster(chart: Chart) -> None:
     """Every other right outside its own namespace is a right to read."""
     rules = chart.one("ClusterRole", "operator")["rules"]
@@ -169,7 +214,12 @@ def test_the_operator_may_write_sessions_and_events_and_nothing_else_in_the_clus
         for verb in set(rule["verbs"]) - {"get", "list", "watch"}
     }
 
-    assert writes == {("tracesessions", "patch"), ("tracesessions/status", "patch"), ("events", "create")}
+    assert writes == {
+        ("tracesessions", "patch"),
+        ("tracesessions", "delete"),
+        ("tracesessions/status", "patch"),
+        ("events", "create"),
+    }
     assert not any("*" in rule[part] for rule in rules for part in ("apiGroups", "resources", "verbs"))
     assert "secrets" not in {resource for rule in rules for resource in rule["resources"]}
 
@@ -298,4 +348,35 @@ def test_the_version_is_the_projects(chart: Chart) -> None:
 
     assert f'\nversion = "{metadata["appVersion"]}"\n' in project
     assert metadata["version"] == metadata["appVersion"]
-    assert container(chart.one("DaemonSet", "agent"))["image"] == f"docker.io/kubestrace/agent:{metadata['appVersion']}"
+    image = container(chart.one("DaemonSet", "agent"))["image"]
+    assert image == f"registry.example/kubestrace/agent:{metadata['appVersion']}"
+
+
+def test_a_digest_takes_the_place_of_the_tag(chart: Chart) -> None:
+    """What runs is then known, whatever the registry does."""
+    digest = "sha256:" + "1" * 64
+    operator = chart.one("Deployment", "operator", operator={"image": {"digest": digest}})
+
+    assert container(operator)["image"] == f"registry.example/kubestrace/operator@{digest}"
+
+
+def test_no_address_is_of_ipv4_alone(operator: dict[str, Any], agent: dict[str, Any]) -> None:
+    """Both listen on their pod's own address, of whichever family; their settings put brackets around IPv6."""
+    listens = [environment(agent)["KUBESTRACE_LISTEN"], environment(agent)["KUBESTRACE_HEALTH_LISTEN"]]
+
+    assert [*listens, environment(operator)["KUBESTRACE_LIVENESS"]] == [
+        f"$(POD_IP):{port}" for port in (9640, 9641, 8080)
+    ]
+    for each in (operator, agent):
+        first, *others = [variable for variable in container(each)["env"] if "POD_IP" in str(variable)]
+        # kubelet replaces only variables that stand above.
+        assert first == {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+        assert others
+
+
+def test_waiting_is_no_reason_to_restart(operator: dict[str, Any], agent: dict[str, Any]) -> None:
+    """Probes that restart a container ask whether it is alive, which both are while they wait for certificates."""
+    for each, alive in ((operator, "/healthz"), (agent, "/livez")):
+        for probe in ("startupProbe", "livenessProbe"):
+            assert container(each)[probe]["httpGet"] == {"path": alive, "port": "health"}
+        assert container(each)["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}

@@ -22,7 +22,9 @@ def test_a_session_that_waits_for_an_operator_that_is_gone_can_be_freed(cluster:
     cluster.ask("delete", "tracesessions", "--all", "--wait=false")
     before = json.loads(cluster.ask("get", "tracesessions", "-o", "json"))["items"]
 
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", loop], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", loop], capture_output=True, text=True, check=False, timeout=60
+    )
 
     assert len(before) == 2
     assert done.returncode == 0, done.stderr

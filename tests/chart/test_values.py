@@ -2,12 +2,13 @@
 
 import functools
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
-from rendering import CHART, NAMESPACE, Chart, ChartError
+from rendering import CHART, IMAGES, NAMESPACE, ROOT, Chart, ChartError, merged
 
 VALUES = CHART / "values.yaml"
 CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -25,6 +26,7 @@ OTHERS: dict[str, Any] = {
     "networkPolicy.enabled": False,
     "operator.image.repository": "registry.example/operator",
     "operator.image.tag": "9",
+    "operator.image.digest": "sha256:" + "0" * 64,
     "operator.image.pullPolicy": "Never",
     "operator.logLevel": "debug",
     "operator.watchNamespaces": ["shop"],
@@ -36,6 +38,7 @@ OTHERS: dict[str, Any] = {
     "operator.podAnnotations": {"team": "platform"},
     "agent.image.repository": "registry.example/agent",
     "agent.image.tag": "9",
+    "agent.image.digest": "sha256:" + "0" * 64,
     "agent.image.pullPolicy": "Never",
     "agent.logLevel": "debug",
     "agent.criSocket": "none",
@@ -69,7 +72,7 @@ def test_every_value_has_an_effect(chart: Chart, path: str) -> None:
     """Another value makes another chart: none is accepted and ignored."""
     setting = next((values for prefix, values in SETTINGS.items() if path.startswith(prefix)), {})
 
-    changed = chart.manifests(**_merged(setting, _nested(path, OTHERS[path])))
+    changed = chart.manifests(**merged(setting, _nested(path, OTHERS[path])))
 
     assert changed != chart.manifests(**setting)
 
@@ -92,6 +95,7 @@ def test_helm_lint_has_no_complaint(values: Any) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -104,6 +108,15 @@ def test_helm_lint_has_no_complaint(values: Any) -> None:
         ({"agent": {"criSockt": "none"}}, "additional properties 'criSockt' not allowed"),
         ({"agent": {"image": {"name": "x"}}}, "additional properties 'name' not allowed"),
         ({"agent": {"criSocket": "containerd.sock"}}, "/agent/criSocket"),
+        ({"agent": {"criSocket": "/containerd.sock"}}, "/agent/criSocket"),
+        ({"agent": {"criSocket": "/run/../etc/x.sock"}}, "/agent/criSocket"),
+        ({"agent": {"criSocket": ""}}, "/agent/criSocket"),
+        ({"agent": {"image": {"repository": "registry.example/agent:1"}}}, "/agent/image/repository"),
+        ({"agent": {"image": {"digest": "9f86d0"}}}, "/agent/image/digest"),
+        (
+            {"operator": {"image": {"tag": "9", "digest": "sha256:" + "0" * 64}}},
+            "operator.image.tag and operator.image.digest are both set: set one of them",
+        ),
         ({"agent": {"maxContainers": 0}}, "/agent/maxContainers"),
         ({"agent": {"maxTraces": 0}}, "/agent/maxTraces"),
         ({"agent": {"tolerations": {"operator": "Exists"}}}, "/agent/tolerations"),
@@ -128,11 +141,44 @@ def test_a_wrong_value_is_refused(chart: Chart, values: dict[str, Any], complain
     assert complaint in str(refused.value)
 
 
-def test_no_value_is_needed_beyond_a_mode(chart: Chart) -> None:
-    """The chart installs as it comes."""
-    kinds = {each["kind"] for each in chart.manifests()}
+def test_only_the_images_are_required(chart: Chart) -> None:
+    """With two names the chart installs."""
+    kinds = {each["kind"] for each in chart.as_given(**IMAGES)}
 
     assert {"CustomResourceDefinition", "Deployment", "DaemonSet"} <= kinds
+
+
+@pytest.mark.parametrize(("missing", "folder"), [("operator", "operator"), ("agent", "node_agent")])
+def test_no_image_comes_from_a_place_that_nobody_chose(chart: Chart, missing: str, folder: str) -> None:
+    """Whoever registered a default name would run code on every node: the chart refuses and says what to do."""
+    with pytest.raises(ChartError) as refused:
+        chart.as_given(**{name: value for name, value in IMAGES.items() if name != missing})
+
+    assert f"{missing}.image.repository is empty" in str(refused.value)
+    assert f"Build the image from {folder}/Dockerfile, push it to your registry and set" in str(refused.value)
+    assert (ROOT / folder / "Dockerfile").exists()
+    assert (ROOT / "charts/kubestrace/ci/kind-values.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["kind", "rig"])
+def test_local_images_are_asked_of_no_registry(chart: Chart, name: str) -> None:
+    """A kind cluster and the rig run what was put on their nodes, or nothing."""
+    values = yaml.safe_load((CHART / "ci" / f"{name}-values.yaml").read_text())
+    workloads = {each["kind"]: each for each in chart.as_given(**values) if "template" in each.get("spec", {})}
+
+    for component, kind in (("operator", "Deployment"), ("agent", "DaemonSet")):
+        (container,) = workloads[kind]["spec"]["template"]["spec"]["containers"]
+        assert container["image"].startswith(f"localhost/kubestrace/{component}:")
+        assert container["imagePullPolicy"] == "Never"
+
+
+def test_the_readme_has_the_values() -> None:
+    """The table is the comments of values.yaml."""
+    words = [sys.executable, ROOT / "tools" / "chart_values.py", "--check"]
+
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @functools.cache
@@ -156,11 +202,3 @@ def _nested(path: str, value: Any) -> dict[str, Any]:
     for name in reversed(path.split(".")):
         value = {name: value}
     return value
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for name, value in above.items():
-        both = isinstance(value, dict) and isinstance(below.get(name), dict)
-        merged[name] = _merged(below[name], value) if both else value
-    return merged

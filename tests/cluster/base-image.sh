@@ -1,9 +1,9 @@
-# debian:trixie-slim, made here where no registry can be reached: sourced by images.
+# Builds debian:trixie-slim without a registry: sourced by images.
 # shellcheck shell=bash
 
 base=docker.io/library/debian:trixie-slim
 
-# make_base: the image under its own name, so that the shipped Dockerfiles build unchanged.
+# make_base: builds the image under its usual name, so that the shipped Dockerfiles build unchanged.
 make_base() {
   local folder=$store/base
   ! buildah inspect --type image "$base" >/dev/null 2>&1 || return 0
@@ -21,7 +21,7 @@ make_base() {
   rm -rf "$folder"
 }
 
-# As the published image does: no manuals, no translations, now or later.
+# As in the published image: no manuals and no translations, also of packages that are installed later.
 slim() {
   cat >"$1/etc/dpkg/dpkg.cfg.d/docker" <<'EOF'
 path-exclude /usr/share/doc/*

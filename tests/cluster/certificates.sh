@@ -1,10 +1,10 @@
-# The cluster's keys, certificates and kubeconfigs, made anew with every cluster: sourced after rig.sh.
+# The cluster's keys, certificates and kubeconfigs, new for every cluster: sourced after rig.sh.
 # shellcheck shell=bash
 
-# Keys on a curve: made in milliseconds, where RSA ones take seconds.
+# Elliptic curve keys take milliseconds to make, RSA keys seconds.
 new_key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1"; }
 
-# Python 3.13 insists on the key usage and on the identifiers, as RFC 5280 does.
+# Python 3.13 requires the key usage and the identifiers of RFC 5280.
 make_ca() {
   mkdir -p "$rig/pki"
   new_key "$rig/pki/ca.key"

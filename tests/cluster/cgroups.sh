@@ -3,7 +3,7 @@
 
 cgroup_of() { echo "${rig##*/}-$1"; }
 
-# The mounted hierarchies: one on a machine with cgroup v2 only; on a hybrid one every v1 controller's and `unified`.
+# Prints the mounted hierarchies: one with cgroup v2 only; on a hybrid machine one per v1 controller, and `unified`.
 hierarchies() { awk '$3 == "cgroup" || $3 == "cgroup2" {print $2}' /proc/mounts | grep '^/sys/fs/cgroup' | sort -u; }
 
 make_cgroup() {
@@ -17,7 +17,7 @@ make_cgroup() {
       continue
     fi
     mkdir -p "$folder"
-    # A new v1 cpuset is empty and takes no process.
+    # A new v1 cpuset is empty and accepts no process.
     if [ -e "$folder/cpuset.cpus" ]; then
       cat "$hierarchy/cpuset.cpus" >"$folder/cpuset.cpus"
       cat "$hierarchy/cpuset.mems" >"$folder/cpuset.mems"
@@ -25,7 +25,7 @@ make_cgroup() {
   done
 }
 
-# kubelet wants these five in every cgroup v2 tree it is given.
+# kubelet requires these five in its cgroup v2 tree.
 enable_controllers() {
   local name
   for name in cpu cpuset io memory pids; do
@@ -34,7 +34,7 @@ enable_controllers() {
   done
 }
 
-# The tree may lose folders while it is read.
+# Folders may disappear while the tree is read.
 cgroup_processes() {
   local hierarchy
   for hierarchy in $(hierarchies); do

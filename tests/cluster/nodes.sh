@@ -1,27 +1,27 @@
-# A node is a network namespace and a mount namespace, held by a process that only sleeps: sourced after cgroups.sh.
+# A node is a network namespace and a mount namespace, kept by a process that sleeps: sourced after cgroups.sh.
 # shellcheck shell=bash
 
 # Folders of kubelet, containerd and CNI: each node has its own at the default paths, which the chart mounts.
 node_folders=(/etc/cni /run/netns /var/lib/cni /var/lib/containerd /var/lib/kubelet /var/log)
 
-# Written into every node's mounts, so that each process of a node, shims too, is known by it for certain.
+# A mark in every node's mounts: it identifies each process of a node, including shims.
 mark_of() { echo "kubestrace-rig:$rig/$1"; }
 
 # hold NAME CMD...: CMD becomes the process that keeps a place's namespaces.
 hold() {
   local name=$1
   shift
-  setsid "$@" >>"$rig/logs/$name.log" 2>&1 </dev/null 9>&- &
+  without_files setsid "$@" >>"$rig/logs/$name.log" 2>&1 </dev/null &
   record_pid "$name" $!
 }
 
-# The namespaces are new once they differ from ours; until then nsenter would act on the machine itself.
+# Until the namespaces differ from ours, nsenter would act on the machine itself.
 is_apart() {
   local pid
   pid=$(pid_of "$1") && [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ]
 }
 
-# The control plane's place is also the switch and the router between the nodes.
+# The control plane's network namespace is also the switch and the router between the nodes.
 make_control() {
   hold control unshare --net sleep infinity
   wait_for 5 "the control plane's namespace" is_apart control
@@ -66,7 +66,7 @@ connect() {
 
 configure_node() {
   local node=$1 kubelet=$rig/$1/var/lib/kubelet
-  mkdir -p "$rig/$node/etc/cni/net.d"
+  mkdir -p "$rig/$node/etc/cni/net.d" "$kubelet/manifests"
   sed "s|@POD_RANGE@|$(pod_range "$node")|" "$here/config/cni.conflist" >"$rig/$node/etc/cni/net.d/10-rig.conflist"
   sed "s|@CNI_BIN@|$cni_bin|" "$here/config/containerd.toml" >"$rig/$node/containerd.toml"
   sed "s|@CGROUP@|$(cgroup_of "$node")|; s|@PKI@|$rig/pki|; s|@NODE@|$node|; s|@IP@|$(node_ip "$node")|" \
@@ -97,7 +97,7 @@ node_processes() {
   done
 }
 
-# remove_node NODE: kubelet first, or it would start again what we end.
+# remove_node NODE: ends kubelet first, because it would start again what we end.
 remove_node() {
   local node=$1 tries pids folder
   stop "$node-kubelet" KILL
@@ -111,13 +111,13 @@ remove_node() {
     kill -s KILL $pids 2>/dev/null || true
     sleep 0.1
   done
-  # Once more, for containers that a dying containerd still started.
+  # Again, for containers that containerd still started while it ended.
   empty_cgroup "$node"
   remove_cgroup "$node"
   rm -rf --one-file-system "${rig:?}/$node"
 }
 
-# Mount points that were not there before; once no node is left, since the kernel unmounts what loses its mount point.
+# Removes the mount points that we made, when no node is left: the kernel unmounts what loses its mount point.
 remove_folders() {
   local folder
   [ -e "$rig/made-folders" ] || return 0

@@ -1,7 +1,7 @@
-# What the cluster needs of the machine: sourced after rig.sh.
+# Packages and kernel settings that the cluster needs: sourced after rig.sh.
 # shellcheck shell=bash
 
-# By command, not by package: a machine may have Docker's containerd, which Debian's would push out.
+# Checks for commands, not packages: Debian's containerd would replace that of Docker.
 check_requirements() {
   local pair missing=()
   for pair in containerd:containerd runc:runc etcd:etcd-server iptables:iptables conntrack:conntrack \
@@ -16,7 +16,7 @@ check_requirements() {
   [ ${#missing[@]} = 0 ] || packages "${missing[@]}"
 }
 
-# kubelet sets these for the whole machine: down gives them back.
+# kubelet sets these for the whole machine; down restores them.
 kernel_settings=(vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops
   kernel/keys/root_maxkeys kernel/keys/root_maxbytes)
 

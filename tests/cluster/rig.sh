@@ -1,14 +1,15 @@
-# What the rig's commands share: sourced, never run. Where things are, and how daemons are started and ended.
+# What the rig's commands share: paths, addresses, and starting and ending daemons. Sourced, never run.
 # shellcheck shell=bash
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
-# set -e alone ends without a word.
+# set -e alone ends without a message.
 set -E
 trap 'printf "error: %s:%s: %s\n" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 here=$root/tests/cluster
-# One rig a folder; several can run at a time. All state: certificates, logs, etcd's data, the nodes' /var/lib folders. Not under /run, which is memory on many machines.
+# One rig per folder; several can run at a time. Holds all state: certificates, logs, etcd's data, the nodes' /var/lib.
+# Not below /run, which is memory on many machines.
 rig=${KUBESTRACE_RIG:-/var/lib/kubestrace-rig}
 nodes=(node-1 node-2)
 
@@ -20,19 +21,19 @@ node_number() { echo "${1##*-}"; }
 node_ip() { echo "10.89.0.1$(node_number "$1")"; }
 pod_range() { echo "10.244.$(node_number "$1").0/24"; }
 
-# One command changes the rig at a time; daemons must not inherit the lock (see start).
+# One command changes the rig at a time.
 lock_rig() {
   mkdir -p "$rig"/{pids,logs,daemons}
   exec 9>"$rig/lock"
-  flock 9
+  flock -w 3600 9 || die "another command has held $rig/lock for an hour"
 }
 
-# A pid alone may be another process's by now (reboot, wrap): its start time tells.
+# After a reboot or a wrap a PID may belong to another process: the start time identifies it.
 start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" {print $20}'; }
 
 record_pid() { echo "$2 $(start_time "$2")" >"$rig/pids/$1"; }
 
-# pid_of NAME: the pid of a daemon that runs, else fails.
+# pid_of NAME: prints the PID of a running daemon, else fails.
 pid_of() {
   local pid started
   read -r pid started 2>/dev/null <"$rig/pids/$1" || return 1
@@ -41,7 +42,7 @@ pid_of() {
 }
 
 # inside PLACE CMD...: runs CMD in the namespaces of a place (control, node-1, ...).
-# Never `ip netns exec`: it remounts /sys, and the cgroups are gone.
+# Never use `ip netns exec`: it remounts /sys, without the cgroups.
 inside() {
   local place=$1 pid
   shift
@@ -53,7 +54,18 @@ inside() {
   fi
 }
 
-# start NAME PLACE CMD...: starts a daemon in a place; the command is kept so that restart can repeat it.
+# without_files CMD...: runs CMD with none of our open files but the first three: a daemon must not hold a lock, ours or
+# that of a caller (flock FILE tests/cluster/up).
+without_files() {
+  local fd
+  for fd in /proc/"$BASHPID"/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+  done
+  exec "$@"
+}
+
+# start NAME PLACE CMD...: starts a daemon in a place, and records the command for restart.
 start() {
   local name=$1 place=$2
   shift 2
@@ -67,9 +79,9 @@ restart() {
   place=$(pid_of "${command[0]}") || die "${command[0]} does not run: tests/cluster/up"
   local namespaces=(--net)
   [ "${command[0]}" = control ] || namespaces+=(--mount)
-  # Neither setsid nor nsenter forks here, so that $! is the daemon itself.
-  setsid nsenter --target "$place" "${namespaces[@]}" -- "${command[@]:1}" \
-    >>"$rig/logs/$name.log" 2>&1 </dev/null 9>&- &
+  # Nothing forks here, so that $! is the daemon itself.
+  without_files setsid nsenter --target "$place" "${namespaces[@]}" -- "${command[@]:1}" \
+    >>"$rig/logs/$name.log" 2>&1 </dev/null &
   record_pid "$name" $!
 }
 
@@ -85,13 +97,13 @@ stop() {
   done
 }
 
-# wait_for SECONDS WHAT CMD...: until CMD succeeds; WHAT goes into the error.
+# wait_for SECONDS WHAT CMD...: waits until CMD succeeds; the error names WHAT.
 wait_for() {
   local seconds=$1 what=$2 end
   shift 2
   end=$((SECONDS + seconds))
   until "$@" >"$rig/logs/wait.log" 2>&1; do
-    [ $SECONDS -lt $end ] || die "waited $seconds s in vain for $what (logs: $rig/logs): $(tail -n 3 "$rig/logs/wait.log")"
+    [ $SECONDS -lt $end ] || die "$what: not within $seconds s (logs: $rig/logs): $(tail -n 3 "$rig/logs/wait.log")"
     sleep 0.2
   done
 }

@@ -1,9 +1,11 @@
-"""One cluster and one install a run, one namespace a test."""
+"""One cluster and one install for a run, one namespace for a test."""
 
+import fcntl
 import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,10 +31,24 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def system() -> Namespace:
     """The chart, installed by Helm the way the README says, with every agent ready."""
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run_id is None:
+        return _installed()
+    # Several workers: the first installs, the others wait for it.
+    with (Path(tempfile.gettempdir()) / f"kubestrace-e2e-{run_id}").open("a+") as done:
+        fcntl.flock(done, fcntl.LOCK_EX)
+        if done.seek(0, os.SEEK_END) == 0:
+            _installed()
+            done.write("installed")
+    return Namespace(SYSTEM)
+
+
+def _installed() -> Namespace:
     made = Namespace(SYSTEM)
     was_there = SYSTEM in run("helm", "list", "--all-namespaces", "--output", "json")
     run(
         *("helm", "upgrade", "--install", "kubestrace", str(ROOT / "charts/kubestrace")),
+        *("--values", str(ROOT / "charts/kubestrace/ci/rig-values.yaml")),
         *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "3m"),
         timeout_seconds=200,
     )

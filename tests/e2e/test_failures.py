@@ -9,6 +9,8 @@ import pytest
 from kubectl import Document, Namespace, until
 from workloads import NODES, RIG, agent_pod, attached_programs, busy_pod, signal
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def shop(namespace: Namespace) -> Namespace:
@@ -54,7 +56,7 @@ def test_a_node_without_an_agent(shop: Namespace, without_agent: str) -> None:
 
 def test_an_agent_that_is_killed(shop: Namespace, system: Namespace) -> None:
     """The counts from before are kept, the agent that comes back goes on, and trust shows the gap."""
-    session = shop.session("killed", TARGET, durationSeconds=40).tracing()
+    session = shop.session("killed", TARGET, durationSeconds=25).tracing()
     until(lambda: session.status.get("summary", {}).get("calls"), "something is counted", 20)
     before = session.status["summary"]["calls"]
 
@@ -71,7 +73,7 @@ def test_an_agent_that_is_killed(shop: Namespace, system: Namespace) -> None:
 
 def test_the_operator_is_killed(shop: Namespace, system: Namespace) -> None:
     """A new operator takes up the running session from the agents: nothing is lost and it ends on time."""
-    session = shop.session("resumed", TARGET, durationSeconds=25).tracing()
+    session = shop.session("resumed", TARGET, durationSeconds=18).tracing()
     started = session.status["startTime"]
 
     system.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=operator", "--grace-period=0", "--force")
@@ -100,14 +102,28 @@ def test_the_api_server_is_away(shop: Namespace) -> None:
     """Twenty seconds without an API server cost no counts: the agents go on and the status comes late."""
     session = shop.session("dark", TARGET, durationSeconds=10).tracing()
 
-    subprocess.run([RIG / "apiserver", "stop"], check=True)
+    subprocess.run([RIG / "apiserver", "stop"], check=True, timeout=60)
     time.sleep(20)
-    subprocess.run([RIG / "apiserver", "start"], check=True)
+    subprocess.run([RIG / "apiserver", "start"], check=True, timeout=60)
     status = session.finished()
 
     assert session.condition("Finished")["reason"] == "Completed"
     assert status["trust"]["complete"] is True
     assert {row["node"] for row in status["containers"] if row["calls"]} == set(NODES)
+
+
+def test_the_container_runtime_restarts(shop: Namespace, system: Namespace) -> None:
+    """It makes a new socket: the agent finds it in the mounted directory and asks it about the next containers."""
+    shop.session("before", TARGET, durationSeconds=1).finished()
+    subprocess.run([RIG / "containerd", "restart", NODES[0]], check=True, timeout=60)
+
+    status = shop.session("after", TARGET, durationSeconds=2).finished()
+    said = system.kubectl("logs", agent_pod(system, NODES[0]))
+
+    assert {row["node"] for row in status["containers"] if row["calls"]} == set(NODES)
+    assert status["trust"]["complete"] is True
+    assert "no container runtime answered" not in said
+    assert "in the cgroup tree alone" not in said
 
 
 def test_a_session_that_is_deleted(shop: Namespace, system: Namespace) -> None:

@@ -108,7 +108,7 @@ def test_a_restarted_container_is_followed(namespace: Namespace) -> None:
     pod = calls_pod("shop", "node-1", "shop", "getppid=100")
     namespace.apply(pod)
     namespace.pods_ready("app=shop")
-    session = namespace.session("crash", {"podName": "shop"}, durationSeconds=25).tracing()
+    session = namespace.session("crash", {"podName": "shop"}, durationSeconds=15).tracing()
 
     signal(namespace, "shop", "SIGKILL")
     until(lambda: len(session.status.get("containers", [])) == 2, "both lives are traced", 20)

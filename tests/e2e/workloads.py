@@ -1,6 +1,8 @@
 """Pods for the tests, and what can be done to them and to the nodes from outside."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,19 @@ def deployment(name: str, replicas: int) -> Document:
             "template": {"metadata": {"labels": {"app": name}}, "spec": template["spec"]},
         },
     }
+
+
+@contextmanager
+def static_pod(node: str, manifest: Document) -> Iterator[None]:
+    """Have a node's kubelet run a pod from a file, as the control plane's pods are run."""
+    path = f"/var/lib/kubelet/manifests/{manifest['metadata']['name']}.json"
+    # Written beside and moved: kubelet reads a file as soon as it is there.
+    script = f"cat >{path}.new && mv {path}.new {path}"
+    run(str(RIG / "node-exec"), node, "--", "sh", "-c", script, given=json.dumps(manifest))
+    try:
+        yield
+    finally:
+        on_node(node, "rm", path)
 
 
 def container_id(namespace: Namespace, pod_name: str) -> tuple[str, str]:

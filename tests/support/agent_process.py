@@ -150,7 +150,7 @@ class Container:
     def end(self) -> None:
         """End its process and wait for it."""
         if self.process.poll() is None:
-            self.process.communicate()
+            self.process.communicate(timeout=30)
 
     def message(self, name: str = "app") -> agent_pb2.Container:
         """Name it as the operator does."""

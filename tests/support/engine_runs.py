@@ -12,10 +12,13 @@ from typing import IO
 import pytest
 
 from kubestrace_agent.kernel.counters.tracer import RawCounts, Tracer
+from kubestrace_agent.kernel.maps import row_sizes
 from kubestrace_agent.traces.delta import Difference, difference
 from kubestrace_protos.v1 import agent_pb2
 
 PROGRAMS = Path(__file__).parents[1] / "kernel/engine/programs"
+# Constants of programs that are loaded to be looked at.
+SMALL = {"MAX_SLOTS": 3, "MAX_ROWS": 1024, "SLOT_ROWS": 640} | row_sizes.of_machine().definitions()
 # name, ABI -> calls, errors, interrupted, timed; -1: not told.
 Counts = dict[tuple[str, str], tuple[int, ...]]
 
@@ -44,7 +47,7 @@ def compiled(source: Path, target: Path) -> Path:
     if made:
         return Path(made) / source.stem
     own = _OPTIONS.get(source.stem, ["-pthread", "-static"])
-    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", *own, "-o", target, source], check=True)
+    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", *own, "-o", target, source], check=True, timeout=60)
     return target
 
 
@@ -139,7 +142,7 @@ class Run:
         """End it where it stands."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait()
+            self.process.wait(timeout=30)
 
 
 def told(output: str) -> Counts:

@@ -9,9 +9,12 @@ from typing import Any
 
 from kubestrace_operator.agents.client import AgentUnavailableError, Endpoint, TraceNotFoundError
 from kubestrace_operator.api.spec import Selector, Workload
-from kubestrace_operator.kube.errors import ClusterError
-from kubestrace_operator.sessions.interfaces import Dependencies, Identity
+from kubestrace_operator.kube.errors import ClusterError, NotFoundError
+from kubestrace_operator.kube.session_rows import SessionRow
+from kubestrace_operator.sessions.interfaces import Dependencies
 from kubestrace_operator.sessions.session import Session
+from kubestrace_operator.sessions.trace_index import TraceIndex
+from kubestrace_operator.views.registry import VIEWS
 from kubestrace_protos.v1 import agent_pb2
 
 TRACING = agent_pb2.ContainerState.PHASE_TRACING
@@ -117,6 +120,7 @@ class FakeTrace:
         self.begin_ns = now_ns()
         self.end = end
         self.containers: dict[str, tuple[agent_pb2.Container, float]] = {}
+        self.views: set[str] = set()
         self.reason = agent_pb2.END_REASON_UNSPECIFIED
         self.stopped_at: float | None = None
 
@@ -132,6 +136,7 @@ class FakeAgent:
         self.refuses: Exception | None = None
         self.unknown: set[str] = set()
         self.described = agent_pb2.DescribeResponse(can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED)
+        self.described.views.extend(agent_pb2.ViewSupport(name=view.name, available=True) for view in VIEWS)
         self.traces: dict[str, FakeTrace] = {}
         self.sequence = 0
         self.requests: list[agent_pb2.StartTraceRequest] = []
@@ -141,6 +146,10 @@ class FakeAgent:
     def agent_id(self) -> str:
         """Another one in each life."""
         return f"{self.node}-{self.lives}"
+
+    def become_older_than_views(self) -> None:
+        """Be an agent that knows no views: it lists none, and drops the requests for them as unknown fields."""
+        del self.described.views[:]
 
     def restart(self) -> None:
         """Forget everything and be another agent."""
@@ -180,6 +189,9 @@ class FakeAgent:
             if each.state.phase == TRACING:
                 calls = int((until - since) * CALLS_A_SECOND)
                 each.syscalls.add(name="getppid", calls=calls, errors=1, timed=calls, total_nanoseconds=calls * 100)
+                for view in VIEWS:
+                    if view.name in trace.views & {support.name for support in self.described.views}:
+                        each.views[view.name].Pack(view.result())
         return report
 
 
@@ -232,6 +244,7 @@ class FakeAgents:
         clock = asyncio.get_running_loop().time()
         created = request.session_uid not in fake.traces
         trace = fake.traces.setdefault(request.session_uid, FakeTrace(clock + request.duration_milliseconds / 1000))
+        trace.views |= set(request.views)
         for container in request.containers:
             trace.containers.setdefault(container.container_id, (container, clock))
         return agent_pb2.StartTraceResponse(
@@ -255,8 +268,10 @@ class FakeAgents:
         uids = self._agent(agent).traces
         return agent_pb2.ListTracesResponse(traces=[agent_pb2.TraceSummary(session_uid=uid) for uid in uids])
 
-    async def watch(self, agent: Endpoint, session_uid: str) -> AsyncIterator[agent_pb2.Report]:
-        """Report once a second."""
+    async def watch(
+        self, agent: Endpoint, session_uid: str, interval_seconds: float = 1.0
+    ) -> AsyncIterator[agent_pb2.Report]:
+        """Report once an interval."""
         while True:
             fake = self._agent(agent)
             trace = self._trace(fake, session_uid)
@@ -264,7 +279,7 @@ class FakeAgents:
             yield report
             if report.final:
                 return
-            await asyncio.sleep(min(1.0, max(0.0, trace.end - asyncio.get_running_loop().time())))
+            await asyncio.sleep(min(interval_seconds, max(0.0, trace.end - asyncio.get_running_loop().time())))
 
     def _agent(self, agent: Endpoint) -> FakeAgent:
         fake = self.by_node[agent.node]
@@ -279,26 +294,28 @@ class FakeAgents:
 
 
 class FakeCluster:
-    """Pods that a test may change, and every status that was written."""
+    """Pods that a test may change, sessions' objects, and every status that was written."""
 
     def __init__(self, *pods: Document) -> None:
         self.current = list(pods)
-        self.asked: list[tuple[str | None, str | None]] = []
+        # The namespaces whose pods were asked for.
+        self.asked: list[str] = []
         self.workloads: dict[Workload, Selector] = {}
         self.written: list[Document] = []
+        # The status as the API server has it.
+        self.status: Document = {}
+        self.objects: dict[str, Document] = {}
+        self.held: set[str] = set()
+        # What was done to finalizers: added, or taken away.
+        self.finalizers: list[bool] = []
+        self.deleted: list[str] = []
+        # Raised by a write of a status, or of a finalizer.
         self.failing: Callable[[Mapping[str, Any]], Exception | None] = lambda _: None
+        self.error: ClusterError | None = None
         # Seconds before pods are listed; the error that listing them gives.
         self.slow = 0.0
         self.forbids: ClusterError | None = None
         self._changed = asyncio.Event()
-
-    @property
-    def status(self) -> Document:
-        """The status as the API server has it after all merge patches."""
-        merged: Document = {}
-        for each in self.written:
-            merged |= each
-        return merged
 
     def become(self, *pods: Document) -> None:
         """Let these be the pods from now on."""
@@ -306,22 +323,21 @@ class FakeCluster:
         self._changed.set()
 
     async def pods(
-        self,
-        namespace: str,
-        *,
-        labels: str | None = None,
-        name: str | None = None,
-        failing: Callable[[ClusterError], None] | None = None,
-    ) -> AsyncIterator[list[Document]]:
-        """Yield the pods after each change; before, the API server may fail or be slow."""
+        self, namespace: str, *, failing: Callable[[ClusterError], None] | None = None
+    ) -> AsyncIterator[dict[str, Document | None]]:
+        """Yield the pods, then what changes; before, the API server may fail or be slow."""
         await asyncio.sleep(self.slow)
         while self.forbids is not None:
             assert failing is not None
             failing(self.forbids)
             await asyncio.sleep(1)
-        self.asked.append((labels, name))
+        self.asked.append(namespace)
+        known: dict[str, Document] = {}
         while True:
-            yield list(self.current)
+            current = {each["metadata"]["uid"]: each for each in self.current}
+            gone = dict.fromkeys(known.keys() - current.keys())
+            yield {**{uid: each for uid, each in current.items() if known.get(uid) != each}, **gone}
+            known = current
             await self._changed.wait()
             self._changed.clear()
 
@@ -329,12 +345,42 @@ class FakeCluster:
         """Return what the test said."""
         return self.workloads.get(workload)
 
-    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
-        """Note the status, unless the API server fails."""
+    async def session(self, row: SessionRow) -> Mapping[str, Any]:
+        """Return a session's object."""
+        if row.uid not in self.objects:
+            raise NotFoundError("gone")
+        return {"status": self.status, **self.objects[row.uid]}
+
+    async def write_status(self, row: SessionRow, status: Mapping[str, Any]) -> None:
+        """Replace the status, unless the API server fails."""
+        self._write(dict(status))
+
+    async def amend_status(self, row: SessionRow, parts: Mapping[str, Any]) -> None:
+        """Replace parts of the status, unless the API server fails."""
+        self._write(self.status | dict(parts))
+
+    def _write(self, status: Document) -> None:
         error = self.failing(status)
         if error is not None:
             raise error
-        self.written.append(dict(status))
+        self.written.append(status)
+        self.status = status
+
+    async def delete_session(self, row: SessionRow) -> None:
+        """Note that a session is deleted."""
+        self.deleted.append(row.name)
+
+    async def set_finalizer(self, row: SessionRow, finalizer: str, *, present: bool) -> None:
+        """Hold or release."""
+        if self.error:
+            raise self.error
+        self.finalizers.append(present)
+        (self.held.add if present else self.held.discard)(row.uid)
+
+
+async def _at_once(work: Callable[[], Any]) -> Any:
+    """Do in the event loop what would be done beside it: time must not jump meanwhile."""
+    return work()
 
 
 class Stage:
@@ -348,14 +394,15 @@ class Stage:
     @property
     def dependencies(self) -> Dependencies:
         """The fakes as a session takes them."""
-        return Dependencies(self.cluster, self.agents, self.agents, now=now)
+        return Dependencies(self.cluster, self.agents, self.agents, now=now, offload=_at_once)
 
     def session(self, known: Mapping[str, Any] | None = None, **spec: Any) -> Session:
         """Return a session of ten seconds over all pods with app=shop."""
         spec = {"target": {"selector": {"matchLabels": {"app": "shop"}}}, "durationSeconds": 10} | spec
-        return Session(
-            Identity("u1", "shop", "s1"), spec, known or {}, self.dependencies, lambda *event: self.events.append(event)
-        )
+        body = {"metadata": {"generation": 1}, "spec": spec, "status": known or {}}
+        index = TraceIndex(self.agents, self.agents)
+        row = SessionRow("u1", "shop", "s1", "1")
+        return Session(row, body, self.dependencies, index, lambda *event: self.events.append(event))
 
     async def run(self, **spec: Any) -> Document:
         """Run a session to its end and return its status."""

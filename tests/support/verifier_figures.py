@@ -16,6 +16,8 @@ from ctypes.util import find_library
 from pathlib import Path
 from typing import TypedDict
 
+from engine_runs import SMALL
+
 from kubestrace_agent.kernel.loader.programs import Programs
 
 RECORDED = Path(__file__).parents[1] / "kernel/engine/verifier.json"
@@ -42,7 +44,7 @@ class Figures(TypedDict):
 
 def of_this_kernel() -> Figures:
     """Load the programs as an agent does, with few slots, and ask the kernel."""
-    loaded = Programs.load(max_slots=3, max_rows=1024, slot_rows=640)
+    loaded = Programs.load(SMALL)
     try:
         programs = {name: _sizes(fd) for name, fd in loaded.fds.items()}
         return Figures(
@@ -102,7 +104,7 @@ def _compiler() -> str:
 
 
 def _lines(*command: str) -> list[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
 
 
 if __name__ == "__main__":

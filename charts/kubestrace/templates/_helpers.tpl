@@ -7,7 +7,7 @@
 {{- $name | trunc 50 | trimSuffix "-" -}}
 {{- end }}
 
-{{- /* What a component's pods are found by; never changes, because selectors cannot. Takes (list $ "agent"). */}}
+{{- /* Selects a component's pods. Must never change, because selectors cannot. Takes (list $ "agent"). */}}
 {{- define "kubestrace.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ $root.Chart.Name }}
@@ -30,10 +30,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{- /* A component's image. Takes (list $ .Values.agent.image). */}}
+{{- /* A component's image. Takes (list $ "agent"). There is no default repository: an image with hostPID must come from
+       a registry that its user trusts. */}}
 {{- define "kubestrace.image" -}}
-{{- $image := index . 1 -}}
-{{- printf "%s:%s" $image.repository ($image.tag | default (index . 0).Chart.AppVersion) -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $image := (index $root.Values $component).image -}}
+{{- $missing := printf "%[1]s.image.repository is empty: kubestrace is in no public registry. Build the image from %[2]s/Dockerfile, push it to your registry and set %[1]s.image.repository to its name there. For a kind cluster: --values charts/kubestrace/ci/kind-values.yaml" $component (ternary "node_agent" "operator" (eq $component "agent")) -}}
+{{- $repository := required $missing $image.repository -}}
+{{- if and $image.tag $image.digest -}}
+{{- fail (printf "%[1]s.image.tag and %[1]s.image.digest are both set: set one of them" $component) -}}
+{{- end -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository ($image.tag | default $root.Chart.AppVersion) -}}
+{{- end -}}
 {{- end }}
 
 {{- /* The Secret with the operator's client certificate. */}}
@@ -59,19 +71,19 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- include "kubestrace.fullname" . }}-ca
 {{- end }}
 
-{{- /* What the operator may do where sessions are served. */}}
+{{- /* The operator's rights where it serves sessions. */}}
 {{- define "kubestrace.operatorRules" -}}
-# Patch: the finalizer that stops traces on the nodes before a session goes, and kopf's annotations.
+# Patch: the finalizer that stops traces on the nodes before a session goes. Delete: ttlSecondsAfterFinished.
 - apiGroups: [kubestrace.io]
   resources: [tracesessions]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch, patch, delete]
 - apiGroups: [kubestrace.io]
   resources: [tracesessions/status]
-  verbs: [get, patch]
-# The pods that a target chooses, and the nodes and containers that they have.
+  verbs: [patch]
+# The pods that a target matches, with their nodes and containers.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # The selector of a target's workload.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets, replicasets]
@@ -85,11 +97,22 @@ app.kubernetes.io/component: {{ index . 1 }}
   verbs: [create]
 {{- end }}
 
-{{- /* The node's directory with the CRI socket. A directory, because a runtime that restarts makes a new socket. */}}
-{{- define "kubestrace.criDirectory" -}}
-{{- if .Values.agent.criSocket -}}
-{{- dir .Values.agent.criSocket -}}
+{{- /* The path of the CRI socket on the nodes; empty for none and auto. */}}
+{{- define "kubestrace.criSocket" -}}
+{{- $known := dict "containerd" "/run/containerd/containerd.sock" "k3s" "/run/k3s/containerd/containerd.sock" "crio" "/run/crio/crio.sock" "cri-dockerd" "/run/cri-dockerd.sock" "none" "" "auto" "" -}}
+{{- if hasKey $known .Values.agent.criSocket -}}
+{{- get $known .Values.agent.criSocket -}}
 {{- else -}}
+{{- .Values.agent.criSocket -}}
+{{- end -}}
+{{- end }}
+
+{{- /* The node's directory that holds the CRI socket; empty for none. A mounted socket would go stale when the runtime
+       restarts and makes a new one; a mounted directory shows the new one. */}}
+{{- define "kubestrace.criDirectory" -}}
+{{- if eq .Values.agent.criSocket "auto" -}}
 /run
+{{- else if ne .Values.agent.criSocket "none" -}}
+{{- dir (include "kubestrace.criSocket" .) -}}
 {{- end -}}
 {{- end }}

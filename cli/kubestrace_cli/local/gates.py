@@ -1,22 +1,29 @@
 """The gate at which COMMAND's process waits until it is counted, and which it passes without a system call.
 
-Both sides share a page of memory: a byte for each thing that one tells the other, and a mutex that says that the side
-which opens is alive.
+Both sides share a page of memory: a byte for each message, and a mutex that shows whether the opening side is alive.
 """
 
 import ctypes
 import errno
 import mmap
 import os
+import time
 
-# Bytes of the page; the mutex behind them (40 or 48 bytes) is aligned as any type wants it.
-_READY, _OPEN, _ERRNO = 0, 1, 2
+# Bytes of the page. The mutex behind them (40 or 48 bytes) is aligned for any type.
+_READY, _OPEN, _ERRNO, _EXPIRED = 0, 1, 2, 3
 _MUTEX_AT, _MUTEX_BYTES = 64, 64
 # pthread.h; the attributes are 4 bytes.
 _PROCESS_SHARED, _ROBUST = 1, 1
 _ATTRIBUTES_BYTES = 64
-# Locked mutexes are in a list of libc's: their pages must stay.
+# libc keeps a list of locked mutexes: their pages must stay.
 _locked: set[mmap.mmap] = set()
+
+# How long a process spins before it gives up: tracing begins within a second or so unless the opening side is stuck.
+_PATIENCE_SECONDS = 60.0
+# linux/time.h: CLOCK_MONOTONIC_COARSE. The vDSO answers it on every clock source, so reading it is never a system call.
+_COARSE_CLOCK = 6
+# A longer step of that clock means that this process did not run (Ctrl-Z, a suspended machine): it did not spin then.
+_LONGEST_STEP_SECONDS = 0.1
 
 
 class Gate:
@@ -41,7 +48,7 @@ class Gate:
         _locked.add(self._page)
 
     def ready(self) -> None:
-        """Say that the process waits."""
+        """Report that the process waits."""
         self._page[_READY] = 1
 
     @property
@@ -50,18 +57,31 @@ class Gate:
         return bool(self._page[_READY])
 
     def wait(self) -> bool:
-        """Return True when the gate is open, False when there is nobody left to open it; makes no system call."""
+        """Return True when the gate is open, False when nobody will open it; makes no system call."""
+        left_seconds = _PATIENCE_SECONDS
+        last = time.clock_gettime(_COARSE_CLOCK)
         while not self._page[_OPEN]:
             if self._libc.pthread_mutex_trylock(self._mutex) == errno.EOWNERDEAD:
                 return False
+            now = time.clock_gettime(_COARSE_CLOCK)
+            left_seconds -= min(now - last, _LONGEST_STEP_SECONDS)
+            last = now
+            if left_seconds <= 0:
+                self._page[_EXPIRED] = 1
+                return False
         return True
+
+    @property
+    def expired(self) -> bool:
+        """Whether the waiting process gave up."""
+        return bool(self._page[_EXPIRED])
 
     def open(self) -> None:
         """Let the process through."""
         self._page[_OPEN] = 1
 
     def refuse(self, number: int) -> None:
-        """Leave the errno of what failed behind the gate."""
+        """Record the errno of the call that failed behind the gate."""
         self._page[_ERRNO] = number
 
     @property
@@ -70,6 +90,6 @@ class Gate:
         return self._page[_ERRNO]
 
     def done(self) -> None:
-        """Take the mutex out of what the kernel looks at when our thread ends; for when nobody waits any more."""
+        """Unlock the mutex, so that the kernel no longer checks it when our thread ends; for when nobody waits."""
         self._libc.pthread_mutex_unlock(self._mutex)
         _locked.discard(self._page)

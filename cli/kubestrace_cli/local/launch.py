@@ -2,6 +2,9 @@
 
 Like strace, the path is looked up and everything is prepared beforehand. The child then waits in user space, on a
 byte of shared memory, with no system call in flight: whatever is counted in its cgroup from then on is COMMAND's own.
+
+Also like strace, COMMAND inherits signal dispositions: a SIGINT that we inherited as ignored (nohup, `sh -c '... &'`)
+stays ignored for COMMAND and for its process while it waits.
 """
 
 import ctypes
@@ -123,7 +126,12 @@ class Child:
         return self._exit_code
 
     def raise_if_not_executed(self) -> None:
-        """Raise CommandError when the kernel refused the execve itself (no interpreter, wrong format, ...)."""
+        """Raise CommandError when COMMAND never began: its execve failed, or its process waited too long for us."""
+        if self._gate.expired:
+            raise CommandError(
+                f"{self._path} was not started: tracing did not begin in time; try again when the machine is less busy",
+                NOT_EXECUTABLE,
+            )
         if number := self._gate.refused:
             raise CommandError(
                 f"cannot execute {self._path}: {os.strerror(number)}",

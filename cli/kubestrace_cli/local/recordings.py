@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
-from kubestrace_agent.symbols.roots import Roots
-from kubestrace_agent.traces.session import Node, Session
+from kubestrace_agent.symbols.roots import Owner, Roots
+from kubestrace_agent.traces.session import Node, Session, stop_counting
 from kubestrace_agent.traces.shared_counters import Counters
 from kubestrace_agent.views import registry
 from kubestrace_cli.local.targets import Target, TargetError
@@ -77,14 +77,17 @@ class Recording:
             start_skipped_calls=tracer.skipped_calls,
         )
         names = Names(Naming(Roots(others=[Path("/")])))
-        try:
-            traced, missing = self._session.count(_Place(tracer, target), _state(target), names, time.time_ns)
-        except (ProcessLookupError, FileNotFoundError) as error:
-            raise TargetError(f"{target.name} has just ended") from error
-        for _, why in missing:
+        asked = self._session.asks(_Place(tracer, target), names, Owner())
+        (acquired,) = self._session.counters.acquire([asked])
+        if isinstance(acquired, ProcessLookupError | FileNotFoundError):
+            raise TargetError(f"{target.name} has just ended") from acquired
+        if isinstance(acquired, Exception):
+            raise acquired
+        for _, why in acquired.missing:
             raise why
-        self._traced = self._session.containers[_USER] = traced
-        self._session.start_ns = traced.state.start_time_unix_nanoseconds
+        self._traced = self._session.counted(_state(target), asked, acquired, time.time_ns())
+        self._session.containers[_USER] = self._traced
+        self._session.start_ns = self._traced.state.start_time_unix_nanoseconds
 
     @property
     def elapsed_seconds(self) -> float:
@@ -93,7 +96,8 @@ class Recording:
 
     def read(self) -> int:
         """Read the counters, which must be done now and then; returns the calls so far."""
-        self._session.note_counts(time.monotonic_ns())
+        self._session.counters.refresh(fresh=True)
+        self._session.note_counts()
         counter, since = self._traced.counter, self._traced.since
         if counter is None or counter.counts is None or since is None:
             return 0
@@ -103,14 +107,16 @@ class Recording:
     def tick_seconds(self) -> float:
         """The time until the counters should be read next."""
         views, now_ns = self._session.views, time.monotonic_ns()
-        moment_ns = views.next_snapshot_ns(now_ns)
-        until = views.drain_seconds if moment_ns is None else (moment_ns - now_ns) / 1e9
+        moment = views.next_snapshot(now_ns)
+        until = views.drain_seconds if moment is None else (moment.at_ns - now_ns) / 1e9
         return min(max(until, 0.0), views.drain_seconds)
 
     def finish(self, end_reason: agent_pb2.EndReason) -> agent_pb2.Report:
         """Read the counters for the last time, stop counting, and return the final report."""
         end_ns = time.time_ns()
+        stop_counting([self._session])
         report = self._session.report(end_reason, lambda: end_ns)
+        report.time_unix_nanoseconds = end_ns
         state = report.containers[0].state
         state.phase = agent_pb2.ContainerState.PHASE_ENDED
         state.end_time_unix_nanoseconds = end_ns

@@ -8,6 +8,7 @@ import os
 import struct
 from collections.abc import Iterator
 
+MAP_TYPE_ARRAY = 2
 MAP_TYPE_PERCPU_ARRAY = 6
 MAP_TYPE_RINGBUF = 27
 TRACE_ITER = 28
@@ -20,6 +21,9 @@ _MAP_INFO = struct.Struct("=6I")
 _PROG_INFO_SIZE = 256
 _MISSES_AT = 208
 _MISSES = struct.Struct("=Q")
+# struct bpf_map_create_opts (libbpf's bpf.h): sz, BTF of key and value, inner_map_fd, map_flags; and BPF_F_MMAPABLE.
+_MAP_OPTIONS = struct.Struct("=Q20xI")
+_MMAPABLE = 1 << 10
 # struct bpf_link_create_opts (libbpf's bpf.h): sz, flags, iter_info, iter_info_len, target_btf_id; and iter_info for a
 # task: tid, and zeros up to the largest of its union.
 _LINK_OPTIONS = struct.Struct("=QI4xQII")
@@ -149,6 +153,13 @@ def lookup_all(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes,
 def create_percpu_array(name: str, value_size: int, entries: int) -> int:
     """A new per-CPU array; the file descriptor."""
     fd = _lib().bpf_map_create(MAP_TYPE_PERCPU_ARRAY, name.encode(), 4, value_size, entries, None)
+    return _check(fd, "BPF_MAP_CREATE")
+
+
+def create_shared_array(name: str, value_size: int, entries: int) -> int:
+    """A new array that can be mapped into memory; the file descriptor."""
+    options = _MAP_OPTIONS.pack(_MAP_OPTIONS.size, _MMAPABLE)
+    fd = _lib().bpf_map_create(MAP_TYPE_ARRAY, name.encode(), 4, value_size, entries, options)
     return _check(fd, "BPF_MAP_CREATE")
 
 

@@ -1,4 +1,7 @@
-"""Answers `GET /healthz` for kubelet: 200 once the agent can be asked, 503 before; nothing else is served.
+"""Answers kubelet's probes and serves nothing else.
+
+`GET /healthz` (readiness): 200 once the agent can be asked, 503 before. `GET /livez` (liveness): 200 always, so that an
+agent that waits for its certificates is not restarted.
 
 kubelet has no client certificate, so its probe cannot use the gRPC port; starting a process for each probe would
 cost more than the idle agent itself. The answer comes from the event loop, so a stuck loop fails the probe.
@@ -58,6 +61,8 @@ class Health:
 
     def _answer(self, words: list[bytes]) -> bytes:
         match words:
+            case [b"GET", b"/livez", _]:
+                status, body = "200 OK", "ok\n"
             case [b"GET", b"/healthz", _] if self._ready():
                 status, body = "200 OK", "ok\n"
             case [b"GET", b"/healthz", _]:

@@ -6,14 +6,15 @@ import contextlib
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kubestrace_agent.symbols import cfi, elf, perf_maps, unwind
 from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
-from kubestrace_agent.symbols.roots import Roots
+from kubestrace_agent.symbols.roots import Owner, Roots
+from kubestrace_agent.symbols.time_budgets import TimeBudgets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 # Of each memory: cleared when it is full.
 _MOST_KNOWN = 16384
@@ -50,7 +51,7 @@ class Stack:
     """What the kernel has told of a program's stack: the frames by their frame pointers, and what to find others by."""
 
     # Whose names these are: those of one owner are never told of another's files, whatever build ids they claim.
-    owner: object
+    owner: Owner
     pid: int
     inner_pid: int
     followed: Sequence[UserFrame]
@@ -65,7 +66,7 @@ class Stack:
 
 
 # The owner; the file by its build id, or else the process and its mapping; the offset in it.
-_Key = tuple[object, object, int]
+_Key = tuple[Owner, object, int]
 
 
 @dataclass
@@ -76,23 +77,24 @@ class Naming:
     _known: dict[_Key, Name | None] = field(default_factory=dict)
     _rows: dict[_Key, cfi.Row | None] = field(default_factory=dict)
     # By owner, process and mapping.
-    _build_ids: dict[tuple[object, int, CodeMapping | None], bytes] = field(default_factory=dict)
+    _build_ids: dict[tuple[Owner, int, CodeMapping | None], bytes] = field(default_factory=dict)
     # By owner and build id: a process that has ended may have had the files of another one.
-    _paths: dict[tuple[object, bytes], bytes] = field(default_factory=dict)
-    # The last perf map that was read: whose, and until when it is not read again.
-    _map: tuple[object, float, list[perf_maps.Function]] = (None, 0, [])
+    _paths: dict[tuple[Owner, bytes], bytes] = field(default_factory=dict)
+    # By owner and process: what its perf map says of addresses, and until when that is believed.
+    _compiled: dict[tuple[Owner, int], tuple[float, dict[int, perf_maps.Function | None]]] = field(default_factory=dict)
+    _budgets: TimeBudgets = field(default_factory=TimeBudgets)
 
     def named(self, stack: Stack) -> list[Place]:
         """Give a stack's frames with their names, as far as its files can be read within the time for one."""
-        for memory in (self._known, self._rows, self._build_ids, self._paths):
+        memories: tuple[dict[Any, Any], ...] = (self._known, self._rows, self._build_ids, self._paths, self._compiled)
+        for memory in memories:
             if len(memory) > _MOST_KNOWN:
                 memory.clear()
-        end = time.monotonic() + _MOST_SECONDS
-        places = self._frames(stack, lambda: time.monotonic() < end)
-        self._seek(stack, places, lambda: time.monotonic() < end)
-        return [
-            replace(place, name=self._known.get(_key(stack, place)) or self._compiled(stack, place)) for place in places
-        ]
+        with self._budgets.spending(stack.owner, _MOST_SECONDS) as keep_on:
+            places = self._frames(stack, keep_on)
+            self._seek(stack, places, keep_on)
+            named = [replace(place, name=self._known.get(_key(stack, place))) for place in places]
+            return self._name_compiled(stack, named, keep_on)
 
     def _frames(self, stack: Stack, keep_on: Callable[[], bool]) -> list[Place]:
         """Those that the kernel has followed, and those that it could not."""
@@ -141,6 +143,8 @@ class Naming:
             if path and _key(stack, place) not in self._known:
                 files[path].append(place)
         for path, found in files.items():
+            if not keep_on():
+                break
             with (
                 contextlib.suppress(OSError, elf.ElfError),
                 self.roots.opened(stack.owner, stack.pid, path) as file,
@@ -167,25 +171,40 @@ class Naming:
             elif keep_on():
                 self._known[_key(stack, place)] = None
 
-    def _compiled(self, stack: Stack, place: Place) -> Name | None:
+    def _name_compiled(self, stack: Stack, places: list[Place], keep_on: Callable[[], bool]) -> list[Place]:
         """Name code that the program has compiled itself."""
-        if place.frame.build_id or place.mapping is None:
-            return None
-        found = perf_maps.at(place.frame.address - 1, self._perf_map(stack))
-        return Name(found[2], place.frame.address - found[0]) if found else None
+        compiled = {
+            place.frame.address - 1
+            for place in places
+            if place.name is None and place.mapping is not None and not place.frame.build_id
+        }
+        if not compiled:
+            return places
+        functions = self._functions(stack, compiled, keep_on)
 
-    def _perf_map(self, stack: Stack) -> list[perf_maps.Function]:
-        """Not read again at once: a busy program adds to it all the time."""
-        owner, until, functions = self._map
-        if owner != (stack.owner, stack.pid) or time.monotonic() > until:
-            functions = []
+        def name(place: Place) -> Name | None:
+            found = functions.get(place.frame.address - 1) if place.name is None else None
+            return Name(found[2], place.frame.address - found[0]) if found else place.name
+
+        return [replace(place, name=name(place)) for place in places]
+
+    def _functions(
+        self, stack: Stack, addresses: Iterable[int], keep_on: Callable[[], bool]
+    ) -> dict[int, perf_maps.Function | None]:
+        """Look addresses up in the process's perf map, all at once; the file is not read again for those known."""
+        key = stack.owner, stack.pid
+        until, known = self._compiled.get(key, (0.0, {}))
+        if time.monotonic() > until or len(known) > _MOST_KNOWN:
+            until, known = time.monotonic() + _MAP_SECONDS, {}
+        new = set(addresses) - known.keys()
+        if new and keep_on():
             with (
                 contextlib.suppress(OSError),
                 self.roots.opened(stack.owner, stack.pid, perf_maps.path(stack.inner_pid)) as file,
             ):
-                functions = perf_maps.functions(file.read(0, perf_maps.MOST_BYTES))
-            self._map = (stack.owner, stack.pid), time.monotonic() + _MAP_SECONDS, functions
-        return functions
+                known.update({**dict.fromkeys(new), **perf_maps.find(file, new, keep_on)})
+        self._compiled[key] = until, known
+        return known
 
 
 def _key(stack: Stack, place: Place) -> _Key:

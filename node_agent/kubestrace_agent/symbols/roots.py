@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,13 @@ from kubestrace_agent.symbols import container_files
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_MOST_OWNERS = 4096
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose files these are: the container that is traced. Without an ID it is a process that a user traces locally."""
+
+    # 64 hex digits.
+    container_id: str = ""
 
 
 @dataclass
@@ -25,17 +32,15 @@ class Roots:
     runtime: Path | None = None
     # For processes that have ended.
     others: Sequence[Path] = ()
-    # Owner (whoever traces one container) -> the container's id, when one of its processes lived.
-    _containers: dict[object, str] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def opened(self, owner: object, pid: int, path: bytes) -> Iterator[container_files.File]:
+    def opened(self, owner: Owner, pid: int, path: bytes) -> Iterator[container_files.File]:
         """Open a file by the path that it has for a process of the host. Raises OSError."""
         problem = OSError(0, "no root of the process can be reached")
         with contextlib.ExitStack() as kept:
-            for root in self._roots(owner, pid):
+            for root in self._roots(owner, pid, kept):
                 try:
-                    file = kept.enter_context(container_files.opened(str(root), path))
+                    file = kept.enter_context(container_files.opened(root, path))
                     break
                 except OSError as error:
                     problem = error
@@ -43,15 +48,27 @@ class Roots:
                 raise problem
             yield file
 
-    def _roots(self, owner: object, pid: int) -> Iterator[Path]:
+    def _roots(self, owner: Owner, pid: int, kept: contextlib.ExitStack) -> Iterator[str]:
         """Through the process, for who may trace it; as its runtime has mounted them; elsewhere."""
-        yield self.proc / str(pid) / "root"
-        if self.runtime is not None:
-            place = cgroups.parse(procfs.cgroup_path(self.proc, pid) or "")
-            if place is not None:
-                if len(self._containers) >= _MOST_OWNERS:
-                    self._containers.clear()
-                self._containers[owner] = place.container_id
-            if owner in self._containers:
-                yield self.runtime / self._containers[owner] / "rootfs"
-        yield from self.others
+        process = self._process(owner, pid, kept)
+        if process is not None:
+            yield process
+        if self.runtime is not None and owner.container_id:
+            yield str(self.runtime / owner.container_id / "rootfs")
+        yield from map(str, self.others)
+
+    def _process(self, owner: Owner, pid: int, kept: contextlib.ExitStack) -> str | None:
+        """Give the root of a process that is still the owner's: its PID may have become that of another tenant's."""
+        try:
+            folder = os.open(self.proc / str(pid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        kept.callback(os.close, folder)
+        # What is opened below this folder is of the process that was looked at, or fails: a new process of the same PID
+        # has a folder of its own.
+        process = Path(f"/proc/self/fd/{folder}")
+        if owner.container_id:
+            cgroup = procfs.cgroup_path(process.parent, folder) or ""
+            if cgroups.container_part(cgroup, owner.container_id) is None:
+                return None
+        return str(process / "root")

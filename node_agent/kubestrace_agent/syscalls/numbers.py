@@ -1,5 +1,6 @@
 """Names of system calls and errnos, and which calls wait. Pure."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from kubestrace_agent.syscalls import tables
@@ -70,6 +71,7 @@ def name(key: SyscallKey) -> str:
     return _TABLES[abi].get(number) or f"syscall_{number}"
 
 
+@lru_cache(maxsize=4096)
 def waits(key: SyscallKey) -> bool:
     """Whether these calls waited: by their purpose, or for somebody at the other end of a descriptor."""
     return key.waited or name(key) in WAITS

@@ -1,16 +1,20 @@
-"""Attach containers to traces: resolve, count, and collect what a session asks for. Used by registry."""
+"""Attach containers to traces: resolve, count, and collect what the session asks for. Used by registry."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from kubestrace_agent.containers import cgroups
 from kubestrace_agent.containers.resolver import Resolved, UnresolvedError
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
+from kubestrace_agent.symbols.roots import Owner
 from kubestrace_agent.traces import reports
-from kubestrace_agent.traces.shared_counters import CgroupPlace
+from kubestrace_agent.traces.batches import Batches
+from kubestrace_agent.traces.shared_counters import Acquired, Asked, CgroupPlace, Counters
 from kubestrace_agent.views.view import UNSUPPORTED
 from kubestrace_protos.v1 import agent_pb2
 
@@ -23,6 +27,14 @@ if TYPE_CHECKING:
     from kubestrace_agent.traces.trace import Trace
 
 _log = logging.getLogger(__name__)
+
+# Containers that are found within this time begin together.
+_TOGETHER_SECONDS = 0.05
+
+# A container as it was asked for, and what the search for it gave.
+_Found = tuple["agent_pb2.Container", Resolved | UnresolvedError]
+# What one trace asks at one time.
+_Batch = tuple[Counters, list[Asked]]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -37,6 +49,15 @@ class TracerThread:
     async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run something there, one at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+
+    async def timed(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[_T, float]:
+        """As call; also the seconds that it took there, without those of waiting for its turn."""
+
+        def run() -> tuple[_T, float]:
+            begin = time.monotonic()
+            return function(*args, **kwargs), time.monotonic() - begin
+
+        return await self.call(run)
 
     def close(self) -> None:
         """End it, once what it does now is done."""
@@ -54,48 +75,72 @@ class Attacher:
         self._node = node
         self._thread = thread
         self._clock_ns = clock_ns
+        self._acquiring: Batches[_Batch, list[Acquired | Exception]] = Batches(self._acquire)
 
     async def add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
-        """Add containers to a trace, all at once; `late`: it ran already. One that fails is recorded as failed."""
-        await asyncio.gather(*(self._attach(trace, container, late=late) for container in containers))
+        """Add containers to a trace; `late`: it ran already. One that fails is recorded as failed.
 
-    async def _attach(self, trace: Trace, container: agent_pb2.Container, *, late: bool) -> None:
+        Those that are found at the same time begin at the same time, together with those of other traces.
+        """
+        looking = [asyncio.create_task(self._look_up(trace, container)) for container in containers]
+        while looking:
+            done, rest = await asyncio.wait(looking, timeout=_TOGETHER_SECONDS)
+            if not done:
+                done, rest = await asyncio.wait(looking, return_when=asyncio.FIRST_COMPLETED)
+            found = [task.result() for task in looking if task in done]
+            looking = [task for task in looking if task in rest]
+            await self._attach(trace, found, late=late)
+
+    async def _look_up(self, trace: Trace, container: agent_pb2.Container) -> _Found:
         try:
-            found: Resolved | UnresolvedError = await self._resolver.resolve(container)
+            return container, await self._resolver.resolve(container)
         except UnresolvedError as error:
             _log.info("trace %s: %s: %s", trace.session_uid, error.reason, error)
-            found = error
+            return container, error
         except (OSError, ValueError) as error:  # whatever it did to be so odd, the others are traced
             _log.exception("trace %s: cannot look up %r", trace.session_uid, container.container_id[:100])
-            found = UnresolvedError("LookupFailed", f"cannot look up the container on its node: {error!r}")
+            return container, UnresolvedError("LookupFailed", f"cannot look up the container on its node: {error!r}")
+
+    async def _attach(self, trace: Trace, looked_up: Iterable[_Found], *, late: bool) -> None:
         async with trace.lock:
             # It may have ended, or another call have added the container, during the search.
-            if trace.final is None and is_new(trace, container):
-                trace.containers[container.container_id] = await self._traced_container(
-                    trace, container, found, late=late
-                )
+            new = [each for each in looked_up if trace.final is None and is_new(trace, each[0])]
+            asked = [
+                trace.asks(CgroupPlace(found.cgroup, found.cgroup_id), self._names, _owner(found))
+                for _, found in new
+                if isinstance(found, Resolved)
+            ]
+            results = iter(zip(asked, await self._acquiring.ask((trace.counters, asked)), strict=True) if asked else ())
+            for container, found in new:
+                if isinstance(found, UnresolvedError):
+                    traced = reports.failed(container, found.reason, str(found))
+                else:
+                    traced = self._traced(trace, (container, found), *next(results), late=late)
+                trace.containers[container.container_id] = traced
 
-    async def _traced_container(
-        self, trace: Trace, container: agent_pb2.Container, found: Resolved | UnresolvedError, *, late: bool
+    async def _acquire(self, asked: list[_Batch]) -> list[list[Acquired | Exception]]:
+        """Have the containers of many traces counted in one call; all traces share one set of counters."""
+        counters = asked[0][0]
+        results = iter(await self._thread.call(counters.acquire, [each for _, part in asked for each in part]))
+        return [[next(results) for _ in part] for _, part in asked]
+
+    def _traced(
+        self,
+        trace: Trace,
+        looked_up: tuple[agent_pb2.Container, Resolved],
+        asked: Asked,
+        acquired: Acquired | Exception,
+        *,
+        late: bool,
     ) -> reports.TracedContainer:
-        if isinstance(found, UnresolvedError):
-            return reports.failed(container, found.reason, str(found))
-        place = CgroupPlace(found.cgroup, found.cgroup_id)
+        container, found = looked_up
+        if isinstance(acquired, Exception):
+            return _not_counted(container, found, acquired)
         state = reports.tracing(container, found)
-        try:
-            traced, missing = await self._thread.call(trace.count, place, state, self._names, self._clock_ns)
-        except NodeFullError as error:
-            return reports.failed(container, "NodeFull", str(error))
-        except UnsupportedKernelError as error:  # loading worked, attaching does not
-            return reports.failed(container, error.reason, str(error))
-        except FileNotFoundError:
-            return reports.failed(container, "CgroupNotFound", f"{found.cgroup} ended before counting began")
-        except (OSError, ValueError) as error:
-            _log.exception("cannot count %s", found.cgroup)
-            return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
+        traced = trace.counted(state, asked, acquired, self._clock_ns())
         if late:
             traced.gaps += reports.late(self._node.name, state, found, trace.session_start_ns)
-        for collector, why in missing:
+        for collector, why in acquired.missing:
             _log.warning("trace %s: no %s: %s", trace.session_uid, collector.name, why)
             message = f"{collector.name}: {why}"
             traced.gaps.append(reports.without_view(self._node.name, state, collector.unavailable, message))
@@ -103,6 +148,23 @@ class Attacher:
             message = f"{name}: the agent of this node does not know this view"
             traced.gaps.append(reports.without_view(self._node.name, state, UNSUPPORTED, message))
         return traced
+
+
+def _owner(found: Resolved) -> Owner:
+    place = cgroups.parse(str(found.cgroup))
+    return Owner(place.container_id if place else "")
+
+
+def _not_counted(container: agent_pb2.Container, found: Resolved, error: Exception) -> reports.TracedContainer:
+    match error:
+        case NodeFullError():
+            return reports.failed(container, "NodeFull", str(error))
+        case UnsupportedKernelError():  # loading worked, attaching does not
+            return reports.failed(container, error.reason, str(error))
+        case FileNotFoundError():
+            return reports.failed(container, "CgroupNotFound", f"{found.cgroup} ended before counting began")
+    _log.error("cannot count %s", found.cgroup, exc_info=error)
+    return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
 
 
 def is_new(trace: Trace, container: agent_pb2.Container) -> bool:

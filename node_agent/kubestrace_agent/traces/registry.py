@@ -19,6 +19,9 @@ from kubestrace_agent.service import limits as admission
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.traces.attach import Attacher, TracerThread, is_new
+from kubestrace_agent.traces.batches import Batches
+from kubestrace_agent.traces.pace import Pace
+from kubestrace_agent.traces.session import stop_counting
 from kubestrace_agent.traces.shared_counters import Counters
 from kubestrace_agent.traces.trace import Trace
 from kubestrace_protos.v1 import agent_pb2
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.traces.session import Node
     from kubestrace_agent.traces.shared_counters import Tracer
     from kubestrace_agent.views.registry import ViewRequests
+    from kubestrace_agent.views.view import Moment
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +71,10 @@ class Traces:
         self._ticker: asyncio.Task[None] | None = None
         self._closing = False
         self._sequence = itertools.count(1)
+        self._ending: Batches[Trace, None] = Batches(self._stop_counting)
+        self._noting: Batches[tuple[Trace, Moment], None] = Batches(self._note_counts)
+        self._building = asyncio.Lock()
+        self._pace = Pace()
 
     def syscall_problems(self, patterns: Sequence[str]) -> list[str]:
         """Say what is wrong with some syscall patterns, a sentence each."""
@@ -175,7 +183,8 @@ class Traces:
                 yield report
                 if report.final:
                     return
-                await _wait(trace.ended, interval)
+                watchers = sum(each.watchers for each in self._running.values())
+                await _wait(trace.ended, self._pace.interval_seconds(interval, watchers))
         finally:
             trace.watchers -= 1
             trace.last_call = time.monotonic()
@@ -219,17 +228,26 @@ class Traces:
         return trace
 
     async def _report(self, trace: Trace) -> agent_pb2.Report:
-        async with trace.lock:
+        if trace.final is None:
+            await self._thread.call(trace.refresh)
+        # One after the other: what begins or ends meanwhile waits for one report, and not for all.
+        async with self._building, trace.lock:
             if trace.final is not None:
                 return trace.final
-            return await self._thread.call(trace.report, agent_pb2.END_REASON_UNSPECIFIED, self._clock_ns)
+            return await self._built(trace, agent_pb2.END_REASON_UNSPECIFIED)
+
+    async def _built(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
+        report, seconds = await self._thread.timed(trace.report, reason, self._clock_ns)
+        self._pace.note(seconds)
+        return report
 
     async def _end(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
         async with trace.lock:
             if trace.final is not None:
                 return trace.final
             try:
-                trace.final = await self._thread.call(trace.report, reason, self._clock_ns)
+                await self._ending.ask(trace)
+                trace.final = await self._built(trace, reason)
             except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
                 _log.exception("trace %s: no counts in its final report", trace.session_uid)
                 trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
@@ -240,6 +258,22 @@ class Traces:
         trace.ended.set()
         _log.info("trace %s ends: %s", trace.session_uid, agent_pb2.EndReason.Name(reason))
         return trace.final
+
+    async def _stop_counting(self, traces: Sequence[Trace]) -> Sequence[None]:
+        """Read the counters of traces that end for the last time, all at once."""
+        await self._thread.call(stop_counting, traces)
+        return [None] * len(traces)
+
+    async def _note_counts(self, noted: Sequence[tuple[Trace, Moment]]) -> Sequence[None]:
+        """Take one snapshot for the moments at which many views want one."""
+
+        def note() -> None:
+            for trace, moment in noted:
+                trace.counters.snapshot_near(moment)
+                trace.note_counts()
+
+        await self._thread.call(note)
+        return [None] * len(noted)
 
     def _keep(self, trace: Trace) -> None:
         self._running.pop(trace.session_uid, None)
@@ -277,13 +311,13 @@ class Traces:
     async def _keep_time(self, trace: Trace) -> None:
         """Take the snapshots that views want at certain moments; what a busy node has missed is not made up for."""
         while not trace.ended.is_set():
-            moment_ns = trace.views.next_snapshot_ns(time.monotonic_ns())
-            if moment_ns is None or await _happens(trace.ended, (moment_ns - time.monotonic_ns()) / 1e9):
+            moment = trace.views.next_snapshot(time.monotonic_ns())
+            if moment is None or await _happens(trace.ended, (moment.at_ns - time.monotonic_ns()) / 1e9):
                 return
             async with trace.lock:
                 if trace.final is None:
                     try:
-                        await self._thread.call(trace.note_counts, moment_ns)
+                        await self._noting.ask((trace, moment))
                     except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
                         _log.exception("trace %s: no snapshot for its views", trace.session_uid)
 

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import platform
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.traces import delta, reports
+from kubestrace_agent.traces.shared_counters import Asked
 from kubestrace_agent.traces.unreturned import Unreturned
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from kubestrace_agent.symbols.names import Names
+    from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.syscalls import Wanted
-    from kubestrace_agent.traces.shared_counters import Counters, Place
+    from kubestrace_agent.traces.shared_counters import Acquired, Counter, Counters, Place
     from kubestrace_agent.views.registry import ViewRequests
-    from kubestrace_agent.views.view import Collector
-
-    Missing = list[tuple[Collector, Exception]]
 
 
 @dataclass(frozen=True)
@@ -54,40 +53,40 @@ class Session:
     start_skipped_calls: int = 0
     start_monotonic: float = field(default_factory=time.monotonic)
     containers: dict[str, reports.TracedContainer] = field(default_factory=dict)
+    # When that was read which the last report holds, Unix time.
+    reported_ns: int = 0
 
-    def count(
-        self, place: Place, state: agent_pb2.ContainerState, names: Names, clock_ns: Callable[[], int]
-    ) -> tuple[reports.TracedContainer, Missing]:
-        """Count a container from now on; also which collectors cannot be had, and why.
+    def asks(self, place: Place, names: Names, owner: Owner) -> Asked:
+        """Give what it asks of a container; `names` names the functions of stacks, by the files of `owner`."""
+        return Asked(place, self.session_uid, self.wanted, self.views.collectors(self.wanted, names, owner))
 
-        `state` gets its start. Raises what Counters.acquire does.
-        """
-        collectors = self.views.collectors(self.wanted, names)
-        acquired = self.counters.acquire(place, self.session_uid, self.wanted, collectors)
-        state.start_time_unix_nanoseconds = clock_ns()
+    def counted(
+        self, state: agent_pb2.ContainerState, asked: Asked, acquired: Acquired, start_ns: int
+    ) -> reports.TracedContainer:
+        """Give a container that is counted from now on; `state` gets its start."""
+        state.start_time_unix_nanoseconds = start_ns
         missing = [collector for collector, _ in acquired.missing]
-        traced = reports.TracedContainer(
+        return reports.TracedContainer(
             state,
             acquired.counter,
             delta.Since(acquired.start, wanted=self.wanted, architecture=platform.machine()),
-            collectors=[each for each in collectors if each not in missing],
+            collectors=[each for each in asked.collectors if each not in missing],
             unreturned=Unreturned(acquired.start, wanted=self.wanted, paths=self.shows_paths),
         )
-        return traced, acquired.missing
+
+    def refresh(self) -> None:
+        """Read the counters if that was not done since the last report, or lately."""
+        self.counters.refresh(fresh=self.counters.read_ns <= self.reported_ns)
 
     def report(self, reason: agent_pb2.EndReason, clock_ns: Callable[[], int]) -> agent_pb2.Report:
-        """Build a report: the final one, after which nothing is counted, if there is a reason to end."""
-        final = reason != agent_pb2.END_REASON_UNSPECIFIED
-        try:
-            if final:
-                self.counters.refresh_for_the_last_time(self.session_uid)
-            else:
-                self.counters.refresh()
-            report = self._header(reason, clock_ns())
-            report.containers.extend(reports.container_report(each) for each in self.containers.values())
-        finally:
-            if final:
-                self.counters.release_all([each.counter for each in self.containers.values()], self.session_uid)
+        """Build a report of what was read last; the final one if there is a reason to end.
+
+        The caller holds the lock of a Trace.
+        """
+        counting = any(each.counter and not each.counter.ended_ns for each in self.containers.values())
+        self.reported_ns = self.counters.read_ns
+        report = self._header(reason, max(self.reported_ns, self.start_ns) if counting else clock_ns())
+        report.containers.extend(reports.container_report(each) for each in self.containers.values())
         report.trust.CopyFrom(
             reports.total_trust(
                 (each.trust for each in report.containers),
@@ -97,9 +96,15 @@ class Session:
         )
         return report
 
-    def note_counts(self, moment_ns: int) -> None:
-        """Show the collectors a snapshot that was taken after a moment (CLOCK_MONOTONIC)."""
-        self.counters.refresh_since(moment_ns)
+    def freeze(self) -> list[Counter]:
+        """Keep what was read last, whatever is counted later; gives the counters to let go of."""
+        counters = [each.counter for each in self.containers.values() if each.counter]
+        for each in self.containers.values():
+            each.counter = each.counter and replace(each.counter)
+        return counters
+
+    def note_counts(self) -> None:
+        """Show the newest snapshot to the collectors."""
         for traced in self.containers.values():
             traced.note_counts()
 
@@ -131,3 +136,12 @@ class Session:
         """Give this process's use of CPU since the trace began, in thousandths of one core, rounded up."""
         spent_ns = time.process_time_ns() - self.start_cpu_ns
         return -(-spent_ns // max(int((time.monotonic() - self.start_monotonic) * 1e6), 1_000_000))
+
+
+def stop_counting(sessions: Sequence[Session]) -> None:
+    """Read the counters of sessions for the last time, all at once, and let go of them; all share one set."""
+    counters, users = sessions[0].counters, [session.session_uid for session in sessions]
+    try:
+        counters.refresh_for_the_last_time(users)
+    finally:
+        counters.release({counter for session in sessions for counter in session.freeze()}, users)

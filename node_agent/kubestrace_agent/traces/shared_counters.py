@@ -12,23 +12,30 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubestrace_agent.containers import cgroups
+from kubestrace_agent.kernel.counters.tracer import NodeFullError
 from kubestrace_agent.kernel.loader.programs import UnsupportedKernelError
 from kubestrace_agent.traces.settling import read_until_settled
+from kubestrace_agent.traces.shared_views import SharedViews
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from kubestrace_agent.kernel.counters.counts import RawCounts, Row
     from kubestrace_agent.syscalls import SyscallKey, Wanted
-    from kubestrace_agent.views.view import Collector
+    from kubestrace_agent.views.view import Collector, Moment
 
 _log = logging.getLogger(__name__)
 
-# Snapshots that are asked for together (all watchers wake at the same instants) are taken once.
+# Snapshots that are asked for together (all watchers wake at the same instants) are taken once. Where one takes long,
+# it is good for longer.
 _FRESH_SECONDS = 0.05
+_MOST_FRESH_SECONDS = 0.5
 # Others wait meanwhile, above all for their reports.
 _DRAIN_SECONDS = 0.05
+_NOT_YET = RuntimeError("not counted yet")
+# What concerns one container alone.
+_ONES_OWN = (NodeFullError, UnsupportedKernelError, OSError, ValueError)
 
 
 class Tracer(Protocol):
@@ -53,8 +60,8 @@ class Tracer(Protocol):
     def skipped_calls(self) -> int:
         """Count what the kernel skipped, since the tracer is there."""
 
-    def join(self, slot: int) -> RawCounts:
-        """Read the counters that another trace of a slot begins with."""
+    def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
+        """Read the counters that further traces of some slots begin with."""
 
     def enable(self, part: str, slot: int, wanted: Any) -> None:
         """Have a part of a view tell of a slot; None: no longer."""
@@ -119,8 +126,20 @@ class Counter:
     users: dict[str, Wanted] = field(default_factory=dict)
     # Part of a view -> user: what is collected beside the counts, for whom.
     collectors: dict[str, dict[str, Collector]] = field(default_factory=dict)
+    # Part of a view -> what the kernel was last asked for.
+    enabled: dict[str, Any] = field(default_factory=dict)
     counts: RawCounts | None = None
     ended_ns: int = 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one user (a session's UID) asks of one container."""
+
+    place: Place
+    user: str
+    wanted: Wanted
+    collectors: Sequence[Collector] = ()
 
 
 @dataclass(frozen=True)
@@ -142,126 +161,162 @@ class Counters:
         self._clock_ns = clock_ns
         self._counters: dict[int, Counter] = {}
         self._refreshed = 0.0
+        self._fresh_seconds = _FRESH_SECONDS
+        self._snapshot_at = 0.0
+        self._snapshot_seconds = 0.0
+        # When the counters were read last, Unix time.
+        self.read_ns = 0
+        self._shared = SharedViews(tracer, clock_ns)
 
-    def acquire(self, place: Place, user: str, wanted: Wanted, collectors: Sequence[Collector] = ()) -> Acquired:
-        """Count a container for a user (a session's UID), and have views collected.
+    def acquire(self, asked: Sequence[Asked]) -> list[Acquired | Exception]:
+        """Count containers for users, and have views collected: one reading of each part and one snapshot for all.
 
-        Raises NodeFullError, and OSError when the container has gone.
+        Gives a result for each, in their order: NodeFullError, UnsupportedKernelError, ValueError, and OSError when
+        the cgroup has gone, concern that container alone.
         """
+        results: list[Acquired | Exception] = [_NOT_YET] * len(asked)
+        found: list[tuple[int, Counter, Asked]] = []
+        new: set[Counter] = set()
+        for at, each in enumerate(asked):
+            try:
+                counter = self._reserved(each, asked, new)
+            except _ONES_OWN as error:
+                results[at] = error
+                continue
+            counter.users[each.user] = each.wanted
+            found.append((at, counter, each))
+        try:
+            for at, result in zip((at for at, _, _ in found), self._begin(found, new), strict=True):
+                results[at] = result
+        except BaseException:
+            for _, counter, each in found:
+                self.release([counter], [each.user])
+            raise
+        return results
+
+    def _reserved(self, one: Asked, asked: Iterable[Asked], new: set[Counter]) -> Counter:
+        """Find the counter of a container, or make one that does not count yet and add it to `new`."""
+        place = one.place
         counter = self._counters.get(place.key)
         if counter is None:
+            wanted = _union(each.wanted for each in asked if each.place.key == place.key)
             counter = self._counters[place.key] = Counter(place, place.reserve(self._tracer, wanted))
-            begin: Callable[[Counter], RawCounts | None] = self._begin
-        else:
-            begin = self._join
-        counter.users[user] = wanted
+            new.add(counter)
+        return counter
+
+    def _begin(
+        self, found: Sequence[tuple[int, Counter, Asked]], new: Collection[Counter]
+    ) -> list[Acquired | Exception]:
         # The views first: what they tell are the calls that are counted.
-        missing = self._collect_all(counter, user, collectors)
+        missing = self._shared.begin(
+            [(counter, each.user, each.collectors) for _, counter, each in found], self._counters.values()
+        )
         begin_ns = time.monotonic_ns()
-        try:
-            start = begin(counter)
-        except BaseException:
-            self.release(counter, user)
-            raise
-        for part in [part for part, users in counter.collectors.items() if user in users]:
-            self._read_part(part)
-        for collector in collectors:
-            collector.begin_counts(start, begin_ns)
-        return Acquired(counter, start, missing)
+        starts = self._starts(dict.fromkeys(counter for _, counter, _ in found), new)
+        results: list[Acquired | Exception] = []
+        for (_, counter, each), lacks in zip(found, missing, strict=True):
+            start = starts[counter]
+            if isinstance(start, Exception):
+                self.release([counter], [each.user])
+                results.append(start)
+            else:
+                for collector in each.collectors:
+                    collector.begin_counts(start, begin_ns)
+                results.append(Acquired(counter, start, lacks))
+        # What grows has its start here.
+        parts = (collector.part for _, _, each in found for collector in each.collectors if collector.part)
+        for part in dict.fromkeys(parts):
+            self._shared.read(part, self._counters.values())
+        return results
 
-    def _begin(self, counter: Counter) -> None:
-        self._tracer.begin(counter.slot)
-        counter.place.has_ended()  # one that dies before the first refresh had a process
-
-    def _join(self, counter: Counter) -> RawCounts:
-        self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
-        # Also its newest counts: a report may come before the next refresh, and must not be older than its start.
-        counter.counts = self._tracer.join(counter.slot)
-        return counter.counts
-
-    def _collect_all(
-        self, counter: Counter, user: str, collectors: Iterable[Collector]
-    ) -> list[tuple[Collector, Exception]]:
-        missing: list[tuple[Collector, Exception]] = []
-        for collector in (each for each in collectors if each.part):
+    def _starts(
+        self, counters: Iterable[Counter], new: Collection[Counter]
+    ) -> dict[Counter, RawCounts | Exception | None]:
+        """Count new ones from now on; of the others take the counts that further users begin with."""
+        starts: dict[Counter, RawCounts | Exception | None] = {}
+        joined = []
+        for counter in counters:
+            if counter not in new:
+                self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
+                joined.append(counter)
+                continue
             try:
-                self._collect(counter, user, collector)
-            except (UnsupportedKernelError, OSError) as error:
-                missing.append((collector, error))
-        return missing
+                self._tracer.begin(counter.slot)
+                counter.place.has_ended()  # one that dies before the first refresh had a process
+                starts[counter] = None
+            except _ONES_OWN as error:
+                starts[counter] = error
+        if joined:
+            self.read_ns = self._clock_ns()
+            # Also their newest counts: a report may come before the next refresh, and must not be older than its start.
+            counts = self._tracer.join([counter.slot for counter in joined])
+            for counter in joined:
+                starts[counter] = counter.counts = counts[counter.slot]
+        return starts
 
-    def _collect(self, counter: Counter, user: str, collector: Collector) -> None:
-        part = collector.part
-        self._read_part(part)
-        collector.begin(time.monotonic_ns(), self._tracer.lost(part, counter.slot))
-        users = counter.collectors.setdefault(part, {})
-        users[user] = collector
-        try:
-            self._want(counter, part)
-        except BaseException:
-            del users[user]
-            raise
+    def release(self, counters: Iterable[Counter], users: Collection[str]) -> None:
+        """Let go of containers; the last user ends the counting of each. One that fails keeps none of the others."""
+        for counter in counters:
+            try:
+                self._release(counter, users)
+            except OSError:
+                _log.exception("cannot stop counting %s", counter.place)
 
-    def _want(self, counter: Counter, part: str) -> None:
-        wanted = [each.wanted for each in counter.collectors[part].values()]
-        union = next(iter(counter.collectors[part].values())).union(wanted) if wanted else None
-        self._tracer.enable(part, counter.slot, union)
-
-    def _read_part(self, part: str) -> None:
-        telling = {counter.slot: counter for counter in self._counters.values() if counter.collectors.get(part)}
-        if not telling:
-            return
-        told = self._tracer.read(part)
-        unix_minus_monotonic_ns = self._clock_ns() - time.monotonic_ns()
-        for slot, counter in telling.items():
-            lost = self._tracer.lost(part, slot)
-            for collector in counter.collectors[part].values():
-                collector.take(told.get(slot), lost, unix_minus_monotonic_ns)
-            self._want(counter, part)
-
-    def release(self, counter: Counter, user: str) -> None:
-        """Let go of a container; the last user ends the counting."""
-        counter.users.pop(user, None)
-        collected = [part for part, users in counter.collectors.items() if users.pop(user, None) is not None]
+    def _release(self, counter: Counter, users: Collection[str]) -> None:
+        for user in users:
+            counter.users.pop(user, None)
+        collected = [part for part in counter.collectors if self._shared.release(part, counter, users)]
         if counter.ended_ns:
             return
         for part in collected:
-            self._want(counter, part)
+            self._shared.enable(part, counter)
         if counter.users:
             self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
         else:
             self._remove(counter)
 
-    def release_all(self, counters: Iterable[Counter | None], user: str) -> None:
-        """Let go of many containers; one that fails keeps none of the others."""
-        for counter in filter(None, counters):
-            try:
-                self.release(counter, user)
-            except OSError:
-                _log.exception("cannot stop counting %s", counter.place)
-
     def refresh(self, *, fresh: bool = False) -> None:
         """Read all counters and notice what has ended; not again if that was just done, unless `fresh`."""
-        if not self._counters or (not fresh and time.monotonic() - self._refreshed < _FRESH_SECONDS):
+        begin = time.monotonic()
+        if not self._counters or (not fresh and begin - self._refreshed < self._fresh_seconds):
             return
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
         ended = [counter for counter in self._counters.values() if counter.place.has_ended()]
-        by_slot = {counter.slot: counter for counter in self._counters.values()}
-        for slot, counts in self._tracer.snapshot(by_slot).items():
-            by_slot[slot].counts = counts
+        self._snapshot()
         for part in self._parts():
-            self._read_part(part)
+            self._shared.read(part, self._counters.values())
         self._refreshed = time.monotonic()
+        # A node that is busy must not spend its time on reading alone.
+        self._fresh_seconds = min(max(_FRESH_SECONDS, 4 * (self._refreshed - begin)), _MOST_FRESH_SECONDS)
         for counter in ended:
             counter.ended_ns = self._clock_ns()
             self._remove(counter)
 
-    def refresh_for_the_last_time(self, user: str) -> None:
-        """As refresh, and before that an end of counting for containers that nobody else wants.
+    def _snapshot(self) -> None:
+        begin = time.monotonic()
+        by_slot = {counter.slot: counter for counter in self._counters.values()}
+        for slot, counts in self._tracer.snapshot(by_slot).items():
+            by_slot[slot].counts = counts
+        self.read_ns = self._clock_ns()
+        self._snapshot_at = time.monotonic()
+        self._snapshot_seconds = self._snapshot_at - begin
+
+    def snapshot_near(self, moment: Moment) -> None:
+        """Read the counters for a moment at which a view wants that, unless it was done about then.
+
+        Many sessions have many moments: a snapshot serves those near it, as far as it has cost and never farther than
+        the view allows.
+        """
+        near_seconds = min(moment.within_ns / 1e9, 10 * self._snapshot_seconds)
+        if self._counters and self._snapshot_at < moment.at_ns / 1e9 - near_seconds:
+            self._snapshot()
+
+    def refresh_for_the_last_time(self, users: Collection[str]) -> None:
+        """As refresh, and before that an end of counting for containers that nobody but these users wants.
 
         So their counts and what the views tell are the same calls, although they are not read at once.
         """
-        own = [counter for counter in self._counters.values() if counter.users.keys() == {user}]
+        own = [counter for counter in self._counters.values() if counter.users.keys() <= frozenset(users)]
         for counter in own:
             self._tracer.set_wanted(counter.slot, frozenset())
         if any(counter.collectors for counter in own):
@@ -286,7 +341,7 @@ class Counters:
         until, found = time.monotonic() + _DRAIN_SECONDS, False
         for part in self._parts():
             while self._tracer.needs_drain(part) and time.monotonic() < until:
-                self._read_part(part)
+                self._shared.read(part, self._counters.values())
                 found = True
         return found
 
@@ -294,11 +349,6 @@ class Counters:
         """Name the parts of views that anybody collects."""
         counters = self._counters.values()
         return {part for counter in counters for part, users in counter.collectors.items() if users}
-
-    def refresh_since(self, monotonic_ns: int) -> None:
-        """Read all counters, unless that was done after a moment (time.monotonic_ns)."""
-        if self._refreshed < monotonic_ns / 1e9:
-            self.refresh(fresh=True)
 
     def close(self) -> None:
         """Detach from the kernel."""

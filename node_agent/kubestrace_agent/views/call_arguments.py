@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import stat
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel.maps.headers import header
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kubestrace_agent.kernel.counters.counts import RawCall
+    from kubestrace_agent.syscalls import SyscallKey
 
 # Characters of a path or an address, and of all arguments.
 _MAX_TEXT = 256
@@ -42,15 +44,21 @@ _FILE_TYPES = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "pipe"}
 
 def described(call: RawCall) -> str:
     """The arguments in strace's words; nothing after an execve, which has replaced what they pointed at."""
-    called = name(call.key)
-    if called in {"execve", "execveat"} and call.result == 0:
+    if call.result == 0 and name(call.key) in {"execve", "execveat"}:
         return ""
-    told = dict(zip(arguments.captured(called, call.key.abi), call.captures, strict=False))
-    kinds = arguments.kinds(called, call.key.abi)
+    return _described(call.key, call.arguments, call.captures)
+
+
+# Each session that traces a container describes the same calls.
+@lru_cache(maxsize=2048)
+def _described(key: SyscallKey, values: tuple[int, ...], captures: tuple[tuple[int, bytes], ...]) -> str:
+    called = name(key)
+    told = dict(zip(arguments.captured(called, key.abi), captures, strict=False))
+    kinds = arguments.kinds(called, key.abi)
     if called in _MAY_CREATE:
         mode_at = kinds.index(Kind.MODE)
-        kinds = kinds if call.arguments[mode_at - 1] & _CREATES else kinds[:mode_at]
-    words = [_word(kind, call.arguments[at], told.get(at)) for at, kind in enumerate(kinds)]
+        kinds = kinds if values[mode_at - 1] & _CREATES else kinds[:mode_at]
+    words = [_word(kind, values[at], told.get(at)) for at, kind in enumerate(kinds)]
     text = ", ".join(words)
     return text if len(text) <= _MAX_ARGUMENTS else text[: _MAX_ARGUMENTS - 3] + "..."
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from kubestrace_agent.kernel.loader.programs import Programs
     from kubestrace_agent.kernel.loader.sources import Source
     from kubestrace_agent.symbols.names import Names
+    from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.syscalls import Wanted
-    from kubestrace_agent.views.view import Asked, Collector, Part
+    from kubestrace_agent.views.view import Collector, Moment, Part, ViewRequest
 
 # Of views whose programs run at one event, the first here is called first.
 _FOLDERS = (
@@ -76,7 +77,7 @@ def support(problem_of: Callable[[str], str]) -> list[Support]:
 class ViewRequests:
     """The views that one session asks for."""
 
-    asked: Mapping[str, Asked]
+    asked: Mapping[str, ViewRequest]
     # Those that this agent does not know.
     unknown: tuple[str, ...] = ()
 
@@ -95,13 +96,13 @@ class ViewRequests:
         """How long what they tell may wait to be read."""
         return min((asked.drain_seconds for asked in self.asked.values()), default=0.5)
 
-    def collectors(self, wanted: Wanted, names: Names) -> list[Collector]:
+    def collectors(self, wanted: Wanted, names: Names, owner: Owner) -> list[Collector]:
         """Return collectors for one container; `wanted` are the session's system calls."""
-        return [each for asked in self.asked.values() for each in asked.collectors(wanted, names)]
+        return [each for asked in self.asked.values() for each in asked.collectors(wanted, names, owner)]
 
-    def next_snapshot_ns(self, now_ns: int) -> int | None:
-        """Return the next moment at which the counts are to be read; None: whenever that may be."""
-        moments = (asked.next_snapshot_ns(now_ns) for asked in self.asked.values())
+    def next_snapshot(self, now_ns: int) -> Moment | None:
+        """Return when the counts are to be read after a moment; None: whenever that may be."""
+        moments = (asked.next_snapshot(now_ns) for asked in self.asked.values())
         return min((moment for moment in moments if moment is not None), default=None)
 
 

@@ -7,7 +7,7 @@ see snapshots of the counts alone. Nothing but its own folder knows more of it t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.kernel.counters.counts import RawCounts
     from kubestrace_agent.kernel.loader.programs import Programs
     from kubestrace_agent.symbols.names import Names
+    from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.syscalls import Wanted
     from kubestrace_protos.v1 import agent_pb2
 
@@ -100,18 +101,25 @@ class Collector:
         raise NotImplementedError
 
 
+class Moment(NamedTuple):
+    """When the counts are to be read (CLOCK_MONOTONIC), and how near to that is near enough."""
+
+    at_ns: int
+    within_ns: int
+
+
 @dataclass(frozen=True)
-class Asked:
+class ViewRequest:
     """A view as one session asks for it."""
 
-    # One set for each container; the session's system calls, and who names the functions of stacks.
-    collectors: Callable[[Wanted, Names], list[Collector]]
+    # One set for each container; the session's system calls, who names the functions of stacks, and by whose files.
+    collectors: Callable[[Wanted, Names, Owner], list[Collector]]
     # The parts that the collectors read.
     parts: tuple[str, ...] = ()
     # Paths and peers may be secret: they are shown only where a view was asked for that shows them.
     shows_paths: bool = False
-    # The moment (CLOCK_MONOTONIC) after this one at which the counts are to be read; None: whenever that may be.
-    next_snapshot_ns: Callable[[int], int | None] = lambda _now_ns: None
+    # When the counts are to be read after a moment (CLOCK_MONOTONIC); None: whenever that may be.
+    next_snapshot: Callable[[int], Moment | None] = lambda _now_ns: None
     # How long what it tells may wait to be read where nobody asks whether it needs a drain.
     drain_seconds: float = 0.5
 
@@ -123,7 +131,7 @@ class View:
     # As TraceSession spec.views and the wire have it: "slowCalls".
     name: str
     # Reads a request that came at a moment (CLOCK_MONOTONIC). Raises RequestError.
-    ask: Callable[[any_pb2.Any, int], Asked]
+    ask: Callable[[any_pb2.Any, int], ViewRequest]
     # The modules that speak to its programs, by the names of parts; the ABIs as abi_names gives them.
     parts: Callable[[Programs, Sequence[str]], dict[str, Part]] = lambda _programs, _abis: {}
     # Those without which it has nothing to tell.

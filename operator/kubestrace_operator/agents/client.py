@@ -1,11 +1,13 @@
 """Speaking to the node agents: the only user of gRPC in the operator.
 
-One channel for each agent, kept for all sessions. TLS both ways: an agent must hold a certificate of our CA for the
-name `kubestrace-agent`, whatever its address is, and gets ours. The type of an error says whether trying again helps.
+One channel for each agent, kept for all sessions, and replaced when certificates change. TLS both ways: an agent must
+hold a certificate of our CA for the name `kubestrace-agent`, whatever its address is, and gets ours. The type of an
+error says whether trying again helps.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 import grpc
@@ -14,12 +16,16 @@ import grpc.aio
 from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
 
 AGENT_NAME = "kubestrace-agent"
-DESCRIBE_SECONDS = 3.0
-START_SECONDS = 10.0
-STOP_SECONDS = 3.0
-# Reports come once a second; one that is this late means that the node or the network is gone.
-REPORT_INTERVAL_SECONDS = 1.0
-SILENCE_SECONDS = 6.0
+DESCRIBE_SECONDS = 5.0
+# Deadlines are for an agent that hangs. One that is dead or cut off is noticed by keepalive, and one that is busy
+# answers late: whoever gives it up asks again and makes it busier.
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+# Reports that stay away for so long, or for so many intervals.
+SILENCE_SECONDS = 30.0
+_SILENT_INTERVALS = 5
+# Calls of one kind that one agent has to answer at a time; the others take turns before their deadlines begin.
+_TURNS = 4
 # A report of 500 containers with 300 calls each stays below this.
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _OPTIONS: tuple[tuple[str, int | str], ...] = (
@@ -95,80 +101,135 @@ class Agents:
 
     def __init__(self, certificates: Certificates) -> None:
         self._certificates = certificates
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[str, _Channel] = {}
+        # The agents' ends of replaced channels: streams on them go on.
+        self._retired: set[asyncio.Task[None]] = set()
 
-    async def renew(self, certificates: Certificates) -> None:
-        """Use other certificates from now on; running streams break off and are taken up again by their sessions."""
+    def renew(self, certificates: Certificates) -> None:
+        """Use other certificates for new calls; running streams go on over their old connections until they end."""
         if certificates == self._certificates:
             return
         self._certificates = certificates
-        await self.close()
+        for address in list(self._channels):
+            self._retire(address)
 
     async def keep(self, endpoints: Sequence[Endpoint]) -> None:
         """Connect to these agents ahead of the first session, and let go of all others."""
         wanted = {endpoint.address for endpoint in endpoints}
         for address in set(self._channels) - wanted:
-            await self._channels.pop(address).close()
+            await self._channels.pop(address).grpc.close()
         for endpoint in endpoints:
-            self._channel(endpoint).get_state(try_to_connect=True)
+            self._channel(endpoint).grpc.get_state(try_to_connect=True)
 
     async def close(self) -> None:
         """Close all channels."""
         channels, self._channels = self._channels, {}
-        await asyncio.gather(*(channel.close() for channel in channels.values()))
+        retired = list(self._retired)
+        for task in retired:
+            task.cancel()
+        await asyncio.gather(*(channel.grpc.close() for channel in channels.values()))
+        await asyncio.gather(*retired, return_exceptions=True)
+
+    def _retire(self, address: str) -> None:
+        """Let a channel's calls end, then close it."""
+        task = asyncio.create_task(_close_when_idle(self._channels.pop(address)))
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
 
     async def describe(self, agent: Endpoint, syscalls: Sequence[str] = ()) -> agent_pb2.DescribeResponse:
         """Return what a node can do, and what is wrong with these syscall patterns."""
         request = agent_pb2.DescribeRequest(syscalls=syscalls)
-        call = self._stub(agent).Describe(request, timeout=DESCRIBE_SECONDS)
-        return await _answer("describe itself", agent, call)
+        with self._channel(agent).call() as stub:
+            return await _answer("describe itself", agent, stub.Describe(request, timeout=DESCRIBE_SECONDS))
 
     async def start(self, agent: Endpoint, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
         """Start a trace, or add containers to it."""
-        return await _answer("start a trace", agent, self._stub(agent).StartTrace(request, timeout=START_SECONDS))
+        channel = self._channel(agent)
+        async with channel.starting:
+            with channel.call() as stub:
+                return await _answer("start a trace", agent, stub.StartTrace(request, timeout=START_SECONDS))
 
     async def stop(self, agent: Endpoint, session_uid: str) -> agent_pb2.Report:
         """End a trace and return its final report."""
         request = agent_pb2.StopTraceRequest(session_uid=session_uid)
-        call = self._stub(agent).StopTrace(request, timeout=STOP_SECONDS)
-        return (await _answer("stop a trace", agent, call)).report
+        channel = self._channel(agent)
+        async with channel.stopping:
+            with channel.call() as stub:
+                return (await _answer("stop a trace", agent, stub.StopTrace(request, timeout=STOP_SECONDS))).report
 
     async def traces(self, agent: Endpoint) -> agent_pb2.ListTracesResponse:
         """Return the traces that an agent has, running ones and ended ones that it kept."""
-        call = self._stub(agent).ListTraces(agent_pb2.ListTracesRequest(), timeout=DESCRIBE_SECONDS)
-        return await _answer("list its traces", agent, call)
+        with self._channel(agent).call() as stub:
+            call = stub.ListTraces(agent_pb2.ListTracesRequest(), timeout=DESCRIBE_SECONDS)
+            return await _answer("list its traces", agent, call)
 
-    async def watch(self, agent: Endpoint, session_uid: str) -> AsyncIterator[agent_pb2.Report]:
+    async def watch(
+        self, agent: Endpoint, session_uid: str, interval_seconds: float = 1.0
+    ) -> AsyncIterator[agent_pb2.Report]:
         """Yield reports up to the final one. Raises AgentUnavailableError when they stay away."""
-        interval = int(REPORT_INTERVAL_SECONDS * 1000)
+        interval = int(interval_seconds * 1000)
         request = agent_pb2.WatchTraceRequest(session_uid=session_uid, interval_milliseconds=interval)
-        stream = self._stub(agent).WatchTrace(request)
-        try:
-            while True:
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    report = await _answer("report", agent, stream.read())
-                if not isinstance(report, agent_pb2.Report):
-                    return
-                yield report
-                if report.final:
-                    return
-        except TimeoutError:
-            message = f"the agent on node {agent.node} sent no report for {SILENCE_SECONDS:.0f} s"
-            raise AgentUnavailableError(message) from None
-        finally:
-            stream.cancel()
+        silence = max(SILENCE_SECONDS, _SILENT_INTERVALS * interval_seconds)
+        with self._channel(agent).call() as stub:
+            stream = stub.WatchTrace(request)
+            try:
+                while True:
+                    async with asyncio.timeout(silence):
+                        report = await _answer("report", agent, stream.read())
+                    if not isinstance(report, agent_pb2.Report):
+                        return
+                    yield report
+                    if report.final:
+                        return
+            except TimeoutError:
+                message = f"the agent on node {agent.node} sent no report for {silence:.0f} s"
+                raise AgentUnavailableError(message) from None
+            finally:
+                stream.cancel()
 
-    def _stub(self, agent: Endpoint) -> "agent_pb2_grpc.AgentAsyncStub":
-        return agent_pb2_grpc.AgentStub(self._channel(agent))
-
-    def _channel(self, agent: Endpoint) -> grpc.aio.Channel:
+    def _channel(self, agent: Endpoint) -> "_Channel":
         channel = self._channels.get(agent.address)
         if channel is None:
             ca, certificate, key = self._certificates
             credentials = grpc.ssl_channel_credentials(ca, key, certificate)
-            channel = grpc.aio.secure_channel(agent.address, credentials, options=_OPTIONS)
+            channel = _Channel(grpc.aio.secure_channel(agent.address, credentials, options=_OPTIONS))
             self._channels[agent.address] = channel
         return channel
+
+
+class _Channel:
+    """A connection to one agent, and how many calls are under way on it."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.grpc = channel
+        self.starting = asyncio.Semaphore(_TURNS)
+        self.stopping = asyncio.Semaphore(_TURNS)
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @contextmanager
+    def call(self) -> "Iterator[agent_pb2_grpc.AgentAsyncStub]":
+        """Give a stub for one call; the channel counts as busy meanwhile."""
+        self._calls += 1
+        self._idle.clear()
+        try:
+            yield agent_pb2_grpc.AgentStub(self.grpc)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no call is under way."""
+        await self._idle.wait()
+
+
+async def _close_when_idle(channel: _Channel) -> None:
+    try:
+        await channel.idle()
+    finally:
+        await channel.grpc.close()
 
 
 async def _answer(what: str, agent: Endpoint, call: Awaitable[_Answer]) -> _Answer:
@@ -180,7 +241,7 @@ async def _answer(what: str, agent: Endpoint, call: Awaitable[_Answer]) -> _Answ
         message = f"the agent on node {agent.node} ({agent.address}) did not {what}: {why}"
         raise _kind(error)(message, _reason(error)) from error
     except (grpc.aio.UsageError, asyncio.CancelledError) as error:
-        # gRPC cancels the calls of a channel that is closed: the agent is gone, or certificates were renewed.
+        # gRPC cancels the calls of a channel that is closed: the agent is gone.
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise

@@ -27,7 +27,7 @@ class Directory:
         self._listeners: set[asyncio.Event] = set()
         self._known = asyncio.Event()
 
-    async def follow(self, snapshots: AsyncIterator[list[dict[str, Any]]], connections: Connections) -> None:
+    async def follow(self, snapshots: AsyncIterator[list[Mapping[str, Any]]], connections: Connections) -> None:
         """Take over every snapshot of the agents' pods; ends when they do."""
         async for pods in snapshots:
             ready = endpoints(pods, self._port)

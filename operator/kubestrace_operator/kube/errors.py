@@ -1,4 +1,4 @@
-"""What may go wrong with the API server; the type says whether trying again helps. Raised by cluster.py."""
+"""What may go wrong with the API server; the type says whether trying again helps. Raised by api_client.py."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ class ClusterError(Exception):
     """The API server did not do what was asked. Trying again may help: it is away, overloaded or not yet ready."""
 
 
-# Who is told of what did not work yet.
+# Called with every error after which a request is tried again.
 Listener = Callable[[ClusterError], None]
 
 
@@ -16,7 +16,7 @@ class NotFoundError(ClusterError):
 
 
 class ConflictError(ClusterError):
-    """The object is there already, or was changed by somebody else meanwhile."""
+    """The object exists already, or somebody else changed it meanwhile."""
 
 
 class RejectedError(ClusterError):
@@ -24,4 +24,8 @@ class RejectedError(ClusterError):
 
 
 class ExpiredError(ClusterError):
-    """The resource version of a watch is too old: list again."""
+    """The resource version of a watch or the token of a list is too old: list again."""
+
+
+class ConfigurationError(Exception):
+    """There is no cluster to connect to; the message says what was looked for."""

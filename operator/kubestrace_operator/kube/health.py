@@ -1,48 +1,73 @@
-"""Whether the operator does its work: what its liveness probe tells.
+"""Whether the operator does its work, and the HTTP endpoint that its probes ask.
 
-An event loop that stands still answers no probe at all. A watch that has stalled is found by looking past it: a
-session that nobody has taken up, twice in a row, has not been delivered. An API server that is away is no reason to
-restart: a new operator would not reach it either.
+Live: the event loop turns (one that stands still answers no probe) and the watch of the sessions has not stalled. An
+API server that is away is no reason to restart: a new operator would not reach it either.
+Ready: it serves sessions; until then it says what it waits for.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
-from kubestrace_operator.kube.errors import ClusterError
+from aiohttp import web
 
 _log = logging.getLogger(__name__)
-INTERVAL_SECONDS = 30.0
+# A watch hears something each minute, or fails and begins anew: see api_client.WATCH_SILENCE_SECONDS.
+STALL_SECONDS = 180.0
 
 
 class Health:
-    """The latest finding."""
+    """What the probes are told."""
 
-    def __init__(self, unseen: Callable[[], Awaitable[set[str]]], interval_seconds: float = INTERVAL_SECONDS) -> None:
-        """`unseen` returns the sessions that have no phase yet, read past the watch."""
-        self._unseen = unseen
-        self._interval_seconds = interval_seconds
-        self._waiting: set[str] = set()
-        self._problem: str | None = None
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        """`clock` is the event loop's by default."""
+        self._clock = clock or asyncio.get_running_loop().time
+        self._waiting_for: str | None = "the start"
+        # When each watch last heard something.
+        self._heard: dict[str, float] = {}
+
+    def waiting(self, what: str | None) -> None:
+        """Note what the operator waits for before it can serve sessions; None: it serves them."""
+        if what is not None and what != self._waiting_for:
+            _log.info("waiting for %s", what)
+        self._waiting_for = what
+
+    def heard(self, watch: str) -> None:
+        """Note that a watch has heard something, be it an error."""
+        self._heard[watch] = self._clock()
 
     def problem(self) -> str | None:
-        """Return what is wrong, None when all is well."""
-        return self._problem
+        """Return what only a restart can mend; None when there is no such thing."""
+        for watch, when in self._heard.items():
+            silent = self._clock() - when
+            if silent > STALL_SECONDS:
+                return f"the watch of {watch} has stalled: it has heard nothing for {silent:.0f} s"
+        return None
 
-    async def run(self) -> None:
-        """Look again and again."""
-        while True:
-            await asyncio.sleep(self._interval_seconds)
-            await self._look()
+    def not_ready(self) -> str | None:
+        """Return why no session is served now; None when they are."""
+        return self.problem() or (f"waiting for {self._waiting_for}" if self._waiting_for else None)
 
-    async def _look(self) -> None:
-        try:
-            unseen = await self._unseen()
-        except ClusterError as error:
-            _log.warning("the sessions could not be listed: %s", error)
-            return
-        stale, self._waiting = unseen & self._waiting, unseen
-        self._problem = None
-        if stale:
-            self._problem = f"the watch has stalled: {', '.join(sorted(stale)[:5])} was never delivered"
-            _log.error(self._problem)
+
+@asynccontextmanager
+async def endpoint(health: Health, host: str | None, port: int) -> AsyncIterator[int]:
+    """Serve /healthz (live) and /readyz over HTTP; yield the port. Without a host on all addresses, IPv4 and IPv6."""
+    app = web.Application()
+    app.router.add_get("/healthz", _answering(health.problem))
+    app.router.add_get("/readyz", _answering(health.not_ready))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+def _answering(problem: Callable[[], str | None]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        found = problem()
+        return web.Response(text=found or "ok", status=503 if found else 200)
+
+    return answer

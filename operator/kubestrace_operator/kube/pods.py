@@ -1,49 +1,92 @@
-"""Pod objects cut down to what is read of them: a whole one is some ten kilobytes, this is less than one."""
+"""Pod objects cut down to what is read of them: a whole one is some ten kilobytes, this is about two."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-_METADATA = ("name", "namespace", "uid", "labels", "ownerReferences", "creationTimestamp", "deletionTimestamp")
-_CONTAINER = ("name", "restartPolicy")
-_STATUS = ("name", "containerID", "restartCount", "state")
+Pod = Mapping[str, Any]
+# By UID; None: the pod is gone.
+PodChanges = Mapping[str, Pod | None]
+
+_TERMINATED = ("reason", "exitCode", "signal")
 
 
-def trimmed(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a pod that targets.py and directory.py read."""
-    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+def trimmed(pod: Mapping[str, Any]) -> Pod:
+    """Return the part of a pod that sessions and the agents' directory read."""
+    metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     return {
-        "metadata": _only(pod["metadata"], _METADATA),
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": _shared(metadata.get("namespace", "")),
+            "uid": metadata["uid"],
+            "labels": {_shared(key): _shared(value) for key, value in (metadata.get("labels") or {}).items()},
+            "ownerReferences": _controller(metadata.get("ownerReferences") or ()),
+            "creationTimestamp": metadata.get("creationTimestamp"),
+            "deletionTimestamp": metadata.get("deletionTimestamp"),
+        },
         "spec": {
-            "nodeName": spec.get("nodeName"),
-            "containers": [_only(each, _CONTAINER) for each in spec.get("containers") or ()],
-            "initContainers": [_only(each, _CONTAINER) for each in spec.get("initContainers") or ()],
-            "ephemeralContainers": [_only(each, _CONTAINER) for each in spec.get("ephemeralContainers") or ()],
+            "nodeName": _shared(spec.get("nodeName") or ""),
+            "containers": _names(spec.get("containers") or ()),
+            "initContainers": _names(spec.get("initContainers") or ()),
+            "ephemeralContainers": _names(spec.get("ephemeralContainers") or ()),
         },
         "status": {
-            "phase": status.get("phase"),
+            "phase": _shared(status.get("phase") or ""),
             "podIP": status.get("podIP"),
             "ready": any(
                 each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()
             ),
-            "containerStatuses": [_only(each, _STATUS) for each in status.get("containerStatuses") or ()],
-            "initContainerStatuses": [_only(each, _STATUS) for each in status.get("initContainerStatuses") or ()],
+            "containerStatuses": _statuses(status.get("containerStatuses") or ()),
+            "initContainerStatuses": _statuses(status.get("initContainerStatuses") or ()),
         },
     }
 
 
-def applied(known: dict[str, dict[str, Any]], event: Mapping[str, Any]) -> bool:
-    """Apply a watch's event to the pods that are known, by UID; tell whether anything that is read changed."""
-    if event["type"] == "BOOKMARK":
-        return False
-    uid = event["object"]["metadata"]["uid"]
-    if event["type"] == "DELETED":
-        return known.pop(uid, None) is not None
-    changed = trimmed(event["object"])
-    if known.get(uid) == changed:
-        return False
-    known[uid] = changed
-    return True
+def apply(known: dict[str, Pod], changes: PodChanges) -> None:
+    """Apply changes to the pods that are known, by UID."""
+    for uid, pod in changes.items():
+        if pod is None:
+            known.pop(uid, None)
+        else:
+            known[uid] = pod
 
 
-def _only(document: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: document[name] for name in names if name in document}
+def _shared(text: str) -> str:
+    """Return the one copy of a text that many pods have."""
+    return sys.intern(text)
+
+
+def _controller(owners: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"kind": _shared(each["kind"]), "name": _shared(each["name"]), "controller": True}
+        for each in owners
+        if each.get("controller")
+    ]
+
+
+def _names(containers: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [{key: _shared(each[key]) for key in ("name", "restartPolicy") if each.get(key)} for each in containers]
+
+
+def _statuses(statuses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": _shared(each["name"]),
+            "containerID": each.get("containerID"),
+            "restartCount": each.get("restartCount", 0),
+            "state": _state(each.get("state") or {}),
+            "lastState": _state(each.get("lastState") or {}),
+        }
+        for each in statuses
+    ]
+
+
+def _state(state: Mapping[str, Any]) -> dict[str, Any]:
+    if "running" in state:
+        return {"running": {}}
+    if "waiting" in state:
+        return {"waiting": {"reason": _shared((state["waiting"] or {}).get("reason") or "")}}
+    if "terminated" in state:
+        ended = state["terminated"] or {}
+        return {"terminated": {key: ended[key] for key in _TERMINATED if ended.get(key) not in {None, ""}}}
+    return {}

@@ -1,35 +1,39 @@
-"""Writing a session's status: one write at a time, not too often, and the last one until it is there."""
+"""Writing a session's status: one write at a time, ever more rarely, and the last one until it is there."""
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
 
 _log = logging.getLogger(__name__)
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+# Between two attempts with a status that nothing can be left out of: the CRD or a policy has to change first.
+_REFUSED_SECONDS = 30.0
 
 Document = Mapping[str, Any]
 
 
-class Publisher:
-    """Takes a document whenever one is due and writes it."""
+class StatusWriter:
+    """Writes a status whenever one is due."""
 
     def __init__(
         self,
         write: Callable[[Document], Awaitable[None]],
-        build: Callable[[], Document | None],
-        interval_seconds: float,
+        build: Callable[[], Awaitable[Document | None]],
+        intervals: Iterator[float],
         gone: Callable[[], None],
     ) -> None:
         """`build` makes the document as of now, None when there is nothing to say.
 
-        `gone` is called when there is no session to write to any more.
+        `intervals` are the seconds between one write and the next. `gone` is called when the session does not exist
+        any more.
         """
         self._write = write
         self._build = build
-        self._interval_seconds = interval_seconds
+        self._intervals = intervals
         self._gone = gone
         self._urgent = asyncio.Event()
         self._closed = asyncio.Event()
@@ -39,7 +43,7 @@ class Publisher:
         self._urgent.set()
 
     async def run(self) -> None:
-        """Write at once what is urgent, and otherwise once in an interval after the first write; until `close`."""
+        """Write at once what is urgent, and otherwise at the intervals after the first write; until `close`."""
         attempt, interval = 0, None
         while not self._closed.is_set():
             try:
@@ -51,35 +55,15 @@ class Publisher:
             if self._closed.is_set():
                 return
             attempt = await self._attempt(attempt)
-            interval = _backoff(attempt) if attempt else self._interval_seconds
+            interval = _backoff(attempt) if attempt else next(self._intervals)
 
     def close(self) -> None:
         """Let `run` return after the write that is under way: one that is late must not undo the last."""
         self._closed.set()
         self._urgent.set()
 
-    async def finish(self, document: Document, minimal: Document) -> None:
-        """Write the last document; when it is refused, one that only says that the session has ended."""
-        attempt = 0
-        while True:
-            try:
-                await self._write(document)
-            except NotFoundError:
-                return
-            except RejectedError as error:
-                if document == minimal:
-                    raise
-                _log.error("the final status was refused, writing a minimal one: %s", error)
-                document = minimal
-            except ClusterError as error:
-                _log.warning("the final status is not written yet: %s", error)
-                await asyncio.sleep(_backoff(attempt))
-                attempt += 1
-            else:
-                return
-
     async def _attempt(self, attempt: int) -> int:
-        document = self._build()
+        document = await self._build()
         if document is None:
             return 0
         try:
@@ -90,6 +74,38 @@ class Publisher:
             _log.warning("the status is not written yet: %s", error)
             return attempt + 1
         return 0
+
+
+async def write_last(path: str, writes: Sequence[Callable[[], Awaitable[None]]]) -> bool:
+    """Write the last status, by the first of these that is not refused; ends when it is written or the session is gone.
+
+    Each says less than the one before; the last is tried again for as long as it takes, since no session may stay
+    unfinished. Returns whether it was written. `path` is the session's, for the log.
+    """
+    attempt = 0
+    remaining = list(writes)
+    while True:
+        try:
+            await remaining[0]()
+        except NotFoundError:
+            return False
+        except RejectedError as error:
+            _log.error("%s: the final status was refused: %s", path, error)
+            if len(remaining) > 1:
+                del remaining[0]
+            else:
+                await asyncio.sleep(_REFUSED_SECONDS)
+        except ClusterError as error:
+            _log.warning("%s: the final status is not written yet: %s", path, error)
+            await asyncio.sleep(_backoff(attempt))
+            attempt += 1
+        else:
+            return True
+
+
+def growing(first: float, most: float) -> Iterator[float]:
+    """Yield intervals that double from the first to the most."""
+    return (min(most, first * 2**power) for power in itertools.count())
 
 
 def _backoff(attempt: int) -> float:

@@ -7,14 +7,18 @@ that moment. The finalizer goes when the session ends: a finished one is deleted
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
-from kubestrace_operator.sessions.interfaces import Dependencies, Identity
-from kubestrace_operator.sessions.session import Notify, Session, stop_traces
+from kubestrace_operator.kube.session_rows import SessionRow
+from kubestrace_operator.kube.watches import Changes
+from kubestrace_operator.sessions.expiry import Expiry
+from kubestrace_operator.sessions.interfaces import Dependencies
+from kubestrace_operator.sessions.session import Session, stop_traces
+from kubestrace_operator.sessions.trace_index import TraceIndex
 
 _log = logging.getLogger(__name__)
 FINALIZER = "kubestrace.io/finalizer"
@@ -22,35 +26,34 @@ _RETRY_SECONDS = 2.0
 # Of a session that fails unexpectedly.
 _ATTEMPTS = 5
 
-Body = Mapping[str, Any]
-
-
-class Finalizers(Protocol):
-    """Who may hold an object back from deletion; cluster.Cluster can."""
-
-    async def set_finalizer(self, metadata: Mapping[str, Any], finalizer: str, *, present: bool) -> None:
-        """Add a session's finalizer or take it away."""
+# Posts an event about a session: its row, type, reason, message.
+Post = Callable[[SessionRow, str, str, str], None]
 
 
 @dataclass
 class _Running:
-    session: Session
+    # As last seen.
+    row: SessionRow
     task: asyncio.Task[None]
-    # As last seen: what a session that failed unexpectedly is begun from again.
-    body: Body
+    # None: its object is being read.
+    session: Session | None = None
 
 
 class Sessions:
     """The sessions that this operator serves."""
 
-    def __init__(self, dependencies: Dependencies, finalizers: Finalizers) -> None:
+    def __init__(self, dependencies: Dependencies, post: Post) -> None:
         self._dependencies = dependencies
-        self._finalizers = finalizers
+        self._cluster = dependencies.cluster
+        self._post = post
+        self._index = TraceIndex(dependencies.agents, dependencies.directory)
+        self._expiry = Expiry(self._cluster.delete_session, dependencies.now)
         self._running: dict[str, _Running] = {}
         # Served to their end: an event from before that end must not begin them again.
         self._ended: set[str] = set()
-        # Uid and generation of finished sessions whose generation is just being written.
-        self._acknowledging: set[tuple[str, int]] = set()
+        # The generations of finished sessions that have been looked at, by UID.
+        self._acknowledged: dict[str, int] = {}
+        self._to_acknowledge: asyncio.Queue[SessionRow] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -58,26 +61,40 @@ class Sessions:
         """How many sessions run."""
         return len(self._running)
 
-    def see(self, event: str | None, body: Body, notify: Notify) -> None:
-        """Take over a session's object after something happened to it; never waits.
+    async def follow(self, changes: AsyncIterator[Changes[SessionRow]]) -> None:
+        """Serve the sessions of a watch; ends when it does."""
+        async for each in changes:
+            for uid, row in each.items.items():
+                if row is None:
+                    self.gone(uid)
+            # A list has every finished session in it: nobody who waits should wait for those.
+            for row in sorted(filter(None, each.items.values()), key=lambda row: row.finished):
+                self.see(row)
 
-        `event` is the watch's word for it, None for an object that was there already.
-        """
-        metadata = body["metadata"]
-        uid = metadata["uid"]
-        if event == "DELETED":
-            self._ended.discard(uid)
-            self._end(uid, None)
-        elif metadata.get("deletionTimestamp"):
-            self._end(uid, metadata)
-        elif uid in self._running:
-            self._update(self._running[uid], body)
-        elif uid in self._ended or conditions.is_finished(body.get("status")):
-            self._acknowledge(body)
-            if FINALIZER in metadata.get("finalizers", ()):
-                self._spawn(self._release(metadata))
+    async def run(self) -> None:
+        """Delete finished sessions in time, and acknowledge what is changed in them; never ends."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._expiry.run())
+            group.create_task(self._acknowledge_all())
+
+    def see(self, row: SessionRow) -> None:
+        """Take over how a session's object is now; never waits."""
+        if row.deleting:
+            self._expiry.forget(row.uid)
+            self._end(row.uid, row)
+        elif row.uid in self._running:
+            self._update(self._running[row.uid], row)
+        elif row.uid in self._ended or row.finished:
+            self._after_end(row)
         else:
-            self._begin(uid, body, notify)
+            self._begin(row)
+
+    def gone(self, uid: str) -> None:
+        """Note that a session's object does not exist any more."""
+        self._ended.discard(uid)
+        self._acknowledged.pop(uid, None)
+        self._expiry.forget(uid)
+        self._end(uid, None)
 
     async def close(self) -> None:
         """Let go of all sessions; their traces go on, and another operator takes them up."""
@@ -86,87 +103,119 @@ class Sessions:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, uid: str, body: Body, notify: Notify) -> None:
-        session = self._session(body, notify)
-        self._running[uid] = _Running(session, self._spawn(self._serve(uid, notify)), body)
-        if FINALIZER not in body["metadata"].get("finalizers", ()):
-            self._spawn(self._hold(body["metadata"]))
+    # One session.
 
-    def _session(self, body: Body, notify: Notify) -> Session:
-        metadata = body["metadata"]
-        identity = Identity(metadata["uid"], metadata["namespace"], metadata["name"], metadata.get("generation", 1))
-        return Session(identity, body.get("spec") or {}, body.get("status") or {}, self._dependencies, notify)
+    def _begin(self, row: SessionRow) -> None:
+        self._running[row.uid] = _Running(row, self._spawn(self._serve(row.uid)))
+        if FINALIZER not in row.finalizers:
+            self._spawn(self._hold(row))
 
-    async def _serve(self, uid: str, notify: Notify) -> None:
+    async def _serve(self, uid: str) -> None:
         running = self._running[uid]
-        path = running.session.identity.path
-        _log.info("%s: begun", path)
+        _log.info("%s: begun", running.row.path)
         for failures in itertools.count(1):
-            error = await self._failure(running.session)
+            error = await self._failure(running)
             if error is None:
                 break
-            if failures >= _ATTEMPTS:
+            if failures >= _ATTEMPTS and running.session is not None:
                 await running.session.give_up(error)
                 break
             await asyncio.sleep(_RETRY_SECONDS)
-            running.session = self._session(running.body, notify)
-        _log.info("%s: ended", path)
+        _log.info("%s: ended", running.row.path)
         self._ended.add(uid)
         self._running.pop(uid, None)
-        await self._release(running.body["metadata"])
+        await self._release(running.row)
 
-    async def _failure(self, session: Session) -> Exception | None:
+    async def _failure(self, running: _Running) -> Exception | None:
         """Run a session; return what it failed with unexpectedly, after which it can be taken up again."""
         try:
-            await session.run()
+            body = await self._cluster.session(running.row)
+            running.session = self._session(running.row, body)
+            await running.session.run()
+        except NotFoundError:
+            return None
+        except ClusterError as error:
+            _log.warning("%s: could not be read: %s", running.row.path, error)
+            return error
         except Exception as error:  # noqa: BLE001 -- whatever it is, the traces go on and can be taken up again
-            _log.exception("%s: failed unexpectedly", session.identity.path)
+            _log.exception("%s: failed unexpectedly", running.row.path)
             return error
         return None
 
-    def _update(self, running: _Running, body: Body) -> None:
-        running.body = body
-        if (body.get("spec") or {}).get("cancel") is True:
-            running.session.cancel(body["metadata"].get("generation", 1))
+    def _session(self, row: SessionRow, body: Mapping[str, Any]) -> Session:
+        def notify(kind: str, reason: str, message: str) -> None:
+            self._post(row, kind, reason, message)
 
-    def _end(self, uid: str, metadata: Mapping[str, Any] | None) -> None:
+        return Session(row, body, self._dependencies, self._index, notify)
+
+    def _update(self, running: _Running, row: SessionRow) -> None:
+        changed = row.generation != running.row.generation
+        running.row = row
+        if changed:
+            self._spawn(self._reread(running))
+
+    async def _reread(self, running: _Running) -> None:
+        """Give a running session its changed spec."""
+
+        async def read() -> None:
+            body = await self._cluster.session(running.row)
+            if running.session is not None:
+                running.session.change(body.get("spec") or {}, body["metadata"].get("generation", 1))
+
+        await self._persistently(read)
+
+    def _end(self, uid: str, row: SessionRow | None) -> None:
         """Stop what runs for a session that is being deleted, and let its object go if it is still there."""
         running = self._running.pop(uid, None)
-        if running is None and (metadata is None or FINALIZER not in metadata.get("finalizers", ())):
+        if running is None and (row is None or FINALIZER not in row.finalizers):
             return
-        if metadata is not None:
+        if row is not None:
             self._ended.add(uid)
-        self._spawn(self._clean_up(uid, running, metadata))
+        self._spawn(self._clean_up(uid, running, row))
 
-    async def _clean_up(self, uid: str, running: _Running | None, metadata: Mapping[str, Any] | None) -> None:
+    async def _clean_up(self, uid: str, running: _Running | None, row: SessionRow | None) -> None:
+        session = running.session if running is not None else None
         if running is not None:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
-            _log.info("%s: deleted", running.session.identity.path)
-        await stop_traces(uid, self._dependencies.agents, self._dependencies.directory)
-        if metadata is not None:
-            await self._release(metadata)
+            _log.info("%s: deleted", running.row.path)
+        if session is not None:
+            await session.stop_traces()
+        else:
+            await stop_traces(uid, self._dependencies.agents, await self._index.perhaps_tracing(uid))
+        if row is not None:
+            await self._release(row)
 
-    def _acknowledge(self, body: Body) -> None:
+    # Finished sessions.
+
+    def _after_end(self, row: SessionRow) -> None:
+        if FINALIZER in row.finalizers:
+            self._spawn(self._release(row))
+        if row.finished:
+            self._expiry.note(row)
+        if row.finished and self._acknowledged.get(row.uid, 1) < row.generation:
+            self._acknowledged[row.uid] = row.generation
+            self._to_acknowledge.put_nowait(row)
+
+    async def _acknowledge_all(self) -> None:
+        # One after the other: an operator that starts may find thousands.
+        while True:
+            row = await self._to_acknowledge.get()
+            await self._persistently(lambda row=row: self._acknowledge(row))  # type: ignore[misc]
+
+    async def _acknowledge(self, row: SessionRow) -> None:
         """Note in a finished session's status that a change came too late: who compares generations would wait."""
-        status, metadata = body.get("status") or {}, body["metadata"]
-        generation = metadata.get("generation", 1)
-        key = metadata["uid"], generation
-        late = generation > status.get("observedGeneration", 0)
-        if conditions.is_finished(status) and late and key not in self._acknowledging:
-            self._acknowledging.add(key)
-            self._spawn(self._observe(key, metadata, conditions.observed(status, generation)))
+        status = (await self._cluster.session(row)).get("status") or {}
+        if conditions.is_finished(status) and row.generation > status.get("observedGeneration", 0):
+            await self._cluster.amend_status(row, conditions.observed(status, row.generation))
 
-    async def _observe(self, key: tuple[str, int], metadata: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-        patch = self._dependencies.cluster.patch_status
-        await self._persistently(lambda: patch(metadata["namespace"], metadata["name"], status))
-        self._acknowledging.discard(key)
+    # Objects.
 
-    async def _hold(self, metadata: Mapping[str, Any]) -> None:
-        await self._persistently(lambda: self._finalizers.set_finalizer(metadata, FINALIZER, present=True))
+    async def _hold(self, row: SessionRow) -> None:
+        await self._persistently(lambda: self._cluster.set_finalizer(row, FINALIZER, present=True))
 
-    async def _release(self, metadata: Mapping[str, Any]) -> None:
-        await self._persistently(lambda: self._finalizers.set_finalizer(metadata, FINALIZER, present=False))
+    async def _release(self, row: SessionRow) -> None:
+        await self._persistently(lambda: self._cluster.set_finalizer(row, FINALIZER, present=False))
 
     async def _persistently(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:

@@ -1,35 +1,58 @@
 """What a session needs of the world around it, so that its own logic can be run without a cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from kubestrace_operator.agents.client import Endpoint
 from kubestrace_operator.api.spec import Selector, Workload
 from kubestrace_operator.kube.errors import Listener
+from kubestrace_operator.kube.pods import PodChanges
+from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_protos.v1 import agent_pb2
+
+_Result = TypeVar("_Result")
+
+
+class Offload(Protocol):
+    """Runs what takes long beside the event loop."""
+
+    def __call__(self, work: Callable[[], _Result], /) -> Awaitable[_Result]:
+        """Return what the work returns."""
+        ...
 
 
 class ClusterCalls(Protocol):
-    """What is asked of the API server; cluster.Cluster does it."""
+    """What is asked of the API server; kube.cluster.Cluster does it."""
 
-    def pods(
-        self, namespace: str, *, labels: str | None = None, name: str | None = None, failing: Listener | None = None
-    ) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield the matching pods, at first and after every change. `failing` hears of what is tried again."""
+    def pods(self, namespace: str, *, failing: Listener | None = None) -> AsyncIterator[PodChanges]:
+        """Yield a namespace's pods by UID, at first all, then what changed. `failing` hears of what is tried again."""
         ...
 
     async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:
         """Return a workload's selector; None when there is no such workload."""
 
-    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
-        """Write a session's status."""
+    async def session(self, row: SessionRow) -> Mapping[str, Any]:
+        """Return a session's whole object."""
+        ...
+
+    async def write_status(self, row: SessionRow, status: Mapping[str, Any]) -> None:
+        """Replace a session's status."""
+
+    async def amend_status(self, row: SessionRow, parts: Mapping[str, Any]) -> None:
+        """Replace these fields of a session's status."""
+
+    async def delete_session(self, row: SessionRow) -> None:
+        """Delete a session."""
+
+    async def set_finalizer(self, row: SessionRow, finalizer: str, *, present: bool) -> None:
+        """Add a session's finalizer or take it away."""
 
 
 class AgentCalls(Protocol):
-    """What is asked of agents; agents.Agents does it."""
+    """What is asked of agents; agents.client.Agents does it."""
 
     async def describe(self, agent: Endpoint, syscalls: Sequence[str] = ()) -> agent_pb2.DescribeResponse:
         """Return what a node can do and what is wrong with patterns."""
@@ -47,13 +70,15 @@ class AgentCalls(Protocol):
         """Return the traces of an agent."""
         ...
 
-    def watch(self, agent: Endpoint, session_uid: str) -> AsyncIterator[agent_pb2.Report]:
+    def watch(
+        self, agent: Endpoint, session_uid: str, interval_seconds: float = 1.0
+    ) -> AsyncIterator[agent_pb2.Report]:
         """Yield reports up to the final one."""
         ...
 
 
 class AgentDirectory(Protocol):
-    """Which agent is ready on which node; directory.Directory knows."""
+    """Which agent is ready on which node; agents.endpoints.Directory knows."""
 
     def on(self, node: str) -> Endpoint | None:
         """Return the ready agent of a node."""
@@ -73,8 +98,9 @@ class AgentDirectory(Protocol):
 class Timing:
     """How long a session waits for what, in seconds."""
 
-    # Between two writes of the counts while tracing.
+    # Between two writes of the totals while tracing: at first, and at most after a while.
     update: float = 5.0
+    update_most: float = 75.0
     # For the slower nodes, before Tracing is written: most people start their load then. An agent that is not there is
     # known at once; this is for one that is slow to answer.
     settle: float = 2.5
@@ -103,18 +129,4 @@ class Dependencies:
     directory: AgentDirectory
     timing: Timing = Timing()
     now: Callable[[], datetime] = _utc_now
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Which session."""
-
-    uid: str
-    namespace: str
-    name: str
-    generation: int = 1
-
-    @property
-    def path(self) -> str:
-        """For logs and messages."""
-        return f"{self.namespace}/{self.name}"
+    offload: Offload = asyncio.to_thread

@@ -20,7 +20,7 @@ class Summary:
 
     merged: Merged
     failures: Sequence[Failure]
-    # Names of pods that were left out because of maxPods.
+    # Names of pods that were left out because of maxPods: the first of them.
     skipped: Sequence[str]
     containers: int
     pods: int
@@ -28,14 +28,16 @@ class Summary:
     seconds: float
     # Whether the spec chose some system calls.
     filtered: bool = False
+    # How many pods were left out.
+    skipped_count: int = 0
 
 
-def waits_for(found: Found | None, missing: str, failures: Sequence[Failure]) -> tuple[str, str]:
+def waits_for(found: Found | None, missing: tuple[str, str], failures: Sequence[Failure]) -> tuple[str, str]:
     """Return the reason and the message of a session that traces nothing; `missing` says why no pods are known."""
     if found is None:
-        return "NoMatchingPods", missing
+        return missing
     if found.why_nothing:
-        return "NoMatchingPods", found.why_nothing
+        return found.reason, found.why_nothing
     if failures:
         return "AgentsNotReady", targets.listed((each.message.rstrip(".") for each in failures), "; ")
     return "AgentsNotReady", "No kubestrace agent is ready to trace these pods."
@@ -109,9 +111,9 @@ def _scope(summary: Summary) -> str:
 def _left_out(summary: Summary) -> str:
     if not summary.skipped:
         return ""
-    count = len(summary.skipped)
+    count = summary.skipped_count
     pods = f"{count} more pod{'' if count == 1 else 's'} matched and {'is' if count == 1 else 'are'} left out"
-    return f" {pods} because of maxPods: {targets.listed(summary.skipped)}."
+    return f" {pods} because of maxPods: {targets.listed(summary.skipped, count=count)}."
 
 
 def _failed(summary: Summary) -> str:

@@ -5,27 +5,36 @@ the loss of any of them, and of this process: everything that it needs to go on 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from google.protobuf.any_pb2 import Any as Packed
+
 from kubestrace_operator.agents.client import AgentError, Endpoint
-from kubestrace_operator.api import conditions
+from kubestrace_operator.api import applied, conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
 from kubestrace_operator.kube.errors import RejectedError
-from kubestrace_operator.kube.status_writer import Publisher
+from kubestrace_operator.kube.session_rows import SessionRow
+from kubestrace_operator.kube.status_writer import StatusWriter, growing, write_last
 from kubestrace_operator.sessions import outcomes, targets
 from kubestrace_operator.sessions.clock import Schedule
-from kubestrace_operator.sessions.interfaces import AgentCalls, AgentDirectory, Dependencies, Identity
+from kubestrace_operator.sessions.interfaces import AgentCalls, Dependencies
 from kubestrace_operator.sessions.node import NodeTrace, TraceRequest
-from kubestrace_operator.sessions.pod_watcher import PodFollower
+from kubestrace_operator.sessions.pod_watcher import PodWatcher
 from kubestrace_operator.sessions.session_state import SessionState
 from kubestrace_operator.sessions.targets import Found
-from kubestrace_operator.views import requests
+from kubestrace_operator.sessions.trace_index import TraceIndex
+from kubestrace_operator.views import registry
+from kubestrace_operator.views.view import Span
 
 Notify = Callable[[str, str, str], None]
+# Reports of a node in a session: what an agent counts after its last report is lost with it.
+_REPORTS = 15
+_REPORT_MOST_SECONDS = 4.0
 
 
 class Session:
@@ -33,62 +42,79 @@ class Session:
 
     def __init__(
         self,
-        identity: Identity,
-        spec: Mapping[str, Any],
-        known_status: Mapping[str, Any],
+        row: SessionRow,
+        body: Mapping[str, Any],
         dependencies: Dependencies,
+        index: TraceIndex,
         notify: Notify,
     ) -> None:
-        """`known_status` is what an earlier operator wrote; `notify` takes type, reason and message of an event."""
-        self.identity = identity
-        self._raw_spec = spec
+        """`body` is the session's object; its status is what an earlier operator wrote.
+
+        `index` knows which agents have its traces; `notify` takes type, reason and message of an event.
+        """
+        self.row = row
+        self._raw_spec = applied.spec(body)
         self._cluster = dependencies.cluster
         self._calls = dependencies.agents
         self._directory = dependencies.directory
         self._timing = dependencies.timing
+        self._index = index
         self._notify = notify
         self._now = dependencies.now
-        self._state = SessionState(identity.generation, known_status, dependencies.now)
-        self._publisher = Publisher(self._write, self._document, self._timing.update, self._vanish)
+        self._offload = dependencies.offload
+        generation = body["metadata"].get("generation", 1)
+        self._state = SessionState(generation, body.get("status") or {}, dependencies.now)
+        intervals = growing(self._timing.update, self._timing.update_most)
+        self._writer = StatusWriter(self._write, self._document, intervals, self._vanish)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._schedule = Schedule(self._state, dependencies.timing, dependencies.now)
         self._nodes: dict[str, NodeTrace] = {}
+        # An earlier operator may have started traces on nodes that are not found yet.
+        self._resumed = self._state.start is not None
         self._gone = False
         self._cancelled = False
         self._asked = False
         self._crash: BaseException | None = None
         # None: not checked yet.
         self._problems: tuple[str, ...] | None = None
-        self._follower = PodFollower(dependencies.cluster, identity.namespace, dependencies.timing.retry)
+        self._pods = PodWatcher(dependencies.cluster, row.namespace, dependencies.timing.retry)
 
-    def cancel(self, generation: int) -> None:
-        """End early and keep what was counted: a person has set spec.cancel."""
-        self._state.generation = generation
-        self._cancelled = True
-        self._wake.set()
+    def change(self, spec: Mapping[str, Any], generation: int) -> None:
+        """Take over a changed spec: of a session that runs a person may set cancel."""
+        self._state.generation = max(generation, self._state.generation)
+        if spec.get("cancel") is True:
+            self._cancelled = True
+            self._wake.set()
 
     async def run(self) -> None:
         """Serve the session to its end. When this is cancelled the agents go on: another operator takes it up."""
         self._directory.subscribe(self._wake)
-        publishing = asyncio.create_task(self._publisher.run())
-        publishing.add_done_callback(self._ended)
+        writing = asyncio.create_task(self._writer.run())
+        writing.add_done_callback(self._ended)
         try:
             outcome = await self._serve()
             await self._stop_tasks()
-            self._publisher.close()
-            await publishing
+            self._writer.close()
+            await writing
             await self._finish(outcome)
         finally:
             self._directory.unsubscribe(self._wake)
-            publishing.cancel()
+            writing.cancel()
             await self._stop_tasks()
 
     async def give_up(self, error: BaseException) -> None:
         """Write an end for a session that cannot be served: no session stays running for ever."""
         self._state.outcome = outcomes.broken(error)
         self._state.completion = self._now()
-        await self._publisher.finish(self._state.minimal(), self._state.minimal())
+        await write_last(self.row.path, self._endings(None))
+
+    async def stop_traces(self) -> None:
+        """End the session's traces: on the nodes where it started one, and wherever an earlier operator may have."""
+        agents = {agent for name, node in self._nodes.items() if node.active and (agent := self._directory.on(name))}
+        if self._resumed:
+            agents.update(await self._index.perhaps_tracing(self.row.uid))
+        await stop_traces(self.row.uid, self._calls, agents)
 
     async def _serve(self) -> Outcome:
         try:
@@ -98,16 +124,16 @@ class Session:
         self._state.filtered = bool(spec.syscalls)
         self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
-        self._state.views = spec.views
+        self._state.views, self._state.duration_seconds = spec.views, spec.duration_seconds
         self._trace_request = TraceRequest(
-            self.identity.uid,
-            self.identity.path,
+            self.row.uid,
+            self.row.path,
             spec.syscalls,
             lambda: int(1000 * self._schedule.remaining),
-            lambda: requests.request(spec, self._schedule.elapsed),
+            lambda: self._view_requests(spec),
             lambda: int(1000 * self._schedule.elapsed) if self._schedule.settled else 0,
+            min(max(spec.duration_seconds / _REPORTS, 1.0), _REPORT_MOST_SECONDS),
         )
-        self._state.timeline = requests.grid(spec)
         if self._state.start is not None:
             await self._find_traces(self._state.start)
         if spec.target is not None:
@@ -117,6 +143,9 @@ class Session:
         else:
             self._problems = ()
         return await self._until_over(spec)
+
+    def _view_requests(self, spec: TraceSpec) -> dict[str, Packed]:
+        return registry.requests(spec.views, Span(1000 * spec.duration_seconds, int(1000 * self._schedule.elapsed)))
 
     async def _until_over(self, spec: TraceSpec) -> Outcome:
         while True:
@@ -144,7 +173,7 @@ class Session:
 
     async def _follow(self, target: Target) -> None:
         try:
-            await self._follower.run(target, lambda: self._state.chosen, self._found)
+            await self._pods.run(target, lambda: self._state.chosen, self._found)
         except RejectedError as error:
             self._problems = (f"spec.target: {error}",)
             self._wake.set()
@@ -168,17 +197,9 @@ class Session:
 
     async def _find_traces(self, start: datetime) -> None:
         """Take up the nodes that trace this session already: the operator was restarted."""
-        agents = self._directory.all()
-        found = await asyncio.gather(*map(self._has_trace, agents))
-        tracing = {agent.node for agent, has_trace in zip(agents, found, strict=True) if has_trace}
+        tracing = {agent.node for agent in await self._index.tracing(self.row.uid)}
         for name in tracing | self._state.nodes_before:
             self._begin_node(name).state.traced_since = int(start.timestamp() * 1e9)
-
-    async def _has_trace(self, agent: Endpoint) -> bool:
-        with suppress(AgentError):
-            answer = await self._calls.traces(agent)
-            return any(trace.session_uid == self.identity.uid for trace in answer.traces)
-        return False
 
     def _order_nodes(self) -> None:
         """Have every node trace what runs there now."""
@@ -216,7 +237,7 @@ class Session:
 
     def _hopeless(self, spec: TraceSpec) -> Outcome | None:
         """Say what the session waits for; return how it ends when it has waited long enough."""
-        reason, message = outcomes.waits_for(self._state.found, self._follower.missing, self._state.failures())
+        reason, message = outcomes.waits_for(self._state.found, self._pods.missing, self._state.failures())
         nodes = self._nodes.values()
         refused = bool(nodes) and all(node.finished for node in nodes)
         if refused or (self._schedule.waited_enough and (self._looked() or self._schedule.looked_enough)):
@@ -227,7 +248,7 @@ class Session:
 
     def _looked(self) -> bool:
         """Tell whether it is known here what can be traced: another operator may have done the waiting."""
-        known = self._follower.answered and self._problems is not None
+        known = self._pods.answered and self._problems is not None
         return known and all(node.settled for node in self._nodes.values())
 
     def _over(self) -> Outcome | None:
@@ -255,17 +276,30 @@ class Session:
         state = self._state
         state.outcome, state.completion = outcome, self._now()
         if self._gone:
-            await stop_traces(self.identity.uid, self._calls, self._directory)
+            await self.stop_traces()
             return
-        # Where the counts are unknown, what an earlier operator wrote stays.
-        await self._publisher.finish(self._document() or state.minimal(), state.minimal())
-        normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
-        self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
+        if await write_last(self.row.path, self._endings(await self._document())):
+            normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
+            self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
+        else:
+            await self.stop_traces()
+
+    def _endings(self, document: Mapping[str, Any] | None) -> list[Callable[[], Awaitable[None]]]:
+        """Return the writes of the end, the one that says most first.
+
+        Without a document the counts are unknown: what an earlier operator wrote of them stays.
+        """
+        minimal = self._state.minimal()
+        bare = {name: minimal[name] for name in ("observedGeneration", "phase", "conditions")}
+        whole = [partial(self._cluster.write_status, self.row, each) for each in (minimal, bare)]
+        if document is None:
+            return [partial(self._cluster.amend_status, self.row, minimal), *whole]
+        return [partial(self._cluster.write_status, self.row, document), *whole]
 
     def _say(self, outcome: Outcome) -> None:
         if outcome != self._state.outcome:
             self._state.outcome = outcome
-            self._publisher.urgent()
+            self._writer.urgent()
 
     async def _sleep(self) -> None:
         """Sleep until something happens or is due."""
@@ -277,10 +311,12 @@ class Session:
     # Writing and tasks.
 
     async def _write(self, document: Mapping[str, Any]) -> None:
-        await self._cluster.patch_status(self.identity.namespace, self.identity.name, document)
+        await self._cluster.write_status(self.row, document)
+        self._state.note_written(document)
 
-    def _document(self) -> Mapping[str, Any] | None:
-        return self._state.document() if self._state.counts_known else None
+    async def _document(self) -> Mapping[str, Any] | None:
+        """Return the status as of now: totals while it goes on, everything at the end."""
+        return await self._offload(self._state.snapshot()) if self._state.counts_known else None
 
     def _vanish(self) -> None:
         self._gone = True
@@ -307,11 +343,11 @@ class Session:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def stop_traces(session_uid: str, calls: AgentCalls, directory: AgentDirectory) -> None:
-    """End a session's trace on every node that can be reached; leases end what cannot."""
+async def stop_traces(session_uid: str, calls: AgentCalls, agents: Iterable[Endpoint]) -> None:
+    """End a session's trace on these agents, as far as they answer; leases end what remains."""
 
     async def stop(agent: Endpoint) -> None:
         with suppress(AgentError):
             await calls.stop(agent, session_uid)
 
-    await asyncio.gather(*map(stop, directory.all()))
+    await asyncio.gather(*map(stop, agents))

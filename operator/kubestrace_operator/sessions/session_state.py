@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
-from kubestrace_operator.api.spec import Views
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.merge import Merged, Trust
-from kubestrace_operator.sessions import outcomes
+from kubestrace_operator.sessions import live_status, outcomes, view_support
 from kubestrace_operator.sessions.node_state import NodeState, is_traced
 from kubestrace_operator.sessions.outcomes import Summary
 from kubestrace_operator.sessions.targets import ChosenPod, Found
@@ -18,7 +17,7 @@ from kubestrace_operator.status.progress import MAX_PODS_REACHED, Failure, Progr
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from kubestrace_operator.views.timelines import Grid
+    from kubestrace_operator.views import registry
 
 # Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
 _OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
@@ -36,13 +35,12 @@ class SessionState:
         self.start = _moment(known_status.get("startTime"))
         self.completion: datetime | None = None
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
-        # What the session collects beyond the summary.
-        self.views = Views()
+        # The settings of the views that are on.
+        self.views: registry.Chosen = {}
+        self.duration_seconds: int | None = None
         self.nodes: dict[str, NodeState] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
-        # The buckets of the view timeline; None: it is off.
-        self.timeline: Grid | None = None
         self._taken_up = self.start is not None
         self._pods: dict[str, ChosenPod] = {}
         self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
@@ -87,13 +85,14 @@ class SessionState:
         message = "matches, and is left out because maxPods is reached"
         return [Failure(MAX_PODS_REACHED, f"pod {name} {message}", pod=name) for name in names]
 
-    def summary(self, seconds: float, *, final: bool = False, merged: Merged | None = None) -> Summary:
-        """Return what there is to say about the session; `merged` where it is known already."""
+    def summary(self, seconds: float, *, final: bool = False) -> Summary:
+        """Return what there is to say about the session."""
         traced = [state for node in self.nodes.values() for state in node.states() if is_traced(state)]
         return Summary(
-            merged=merged or self.merged(),
+            merged=merge.add([merge.totals(self.reports()), self._beside_reports()]),
             failures=self.failures(final=final),
             skipped=self.found.skipped if self.found else (),
+            skipped_count=self.found.skipped_count if self.found else 0,
             containers=len(traced),
             pods=len({state.container.pod_uid for state in traced}),
             nodes=sum(node.traced for node in self.nodes.values()),
@@ -101,22 +100,33 @@ class SessionState:
             filtered=self.filtered,
         )
 
-    def merged(self) -> Merged:
-        """Return everything counted so far."""
-        counted = merge.merge(report for node in self.nodes.values() for report in node.reports.values())
-        gaps = [gap for node in self.nodes.values() for gap in node.gaps()]
-        return merge.add([counted, Merged(trust=Trust(gaps=gaps + self._old_gaps()))])
+    def reports(self) -> list[agent_pb2.Report]:
+        """Return the latest report of each agent."""
+        return [report for node in self.nodes.values() for report in node.reports.values()]
 
-    def document(self) -> dict[str, Any]:
-        """Return the status as of now."""
-        merged = self.merged()
-        if self.outcome.phase == conditions.TRACING:
-            self.outcome = outcomes.tracing(self.summary(0, merged=merged))
-        document = builder.status(
-            self.merged(), self._progress(), now=self._now(), previous_conditions=self._conditions
-        )
-        self._conditions = document["conditions"]
-        return document
+    def _beside_reports(self) -> Merged:
+        """Return the gaps that no report tells of."""
+        gaps = [gap for node in self.nodes.values() for gap in (*node.gaps(), *view_support.gaps(node, self.views))]
+        return Merged(trust=Trust(gaps=gaps + self._old_gaps()))
+
+    def snapshot(self) -> Callable[[], dict[str, Any]]:
+        """Return what makes the status as of now: totals while it goes on, everything at the end.
+
+        What is returned may run beside the event loop.
+        """
+        reports, beside, progress = self.reports(), self._beside_reports(), self._progress()
+        previous, now = list(self._conditions), self._now()
+
+        def build() -> dict[str, Any]:
+            merged = (merge.merge if progress.outcome.finished else merge.totals)(reports)
+            document = builder.status(merge.add([merged, beside]), progress, now=now, previous_conditions=previous)
+            return document if progress.outcome.finished else live_status.totals(document)
+
+        return build
+
+    def note_written(self, document: Mapping[str, Any]) -> None:
+        """Take over what was written: the conditions say since when they are what they are."""
+        self._conditions = list(document["conditions"])
 
     def minimal(self) -> dict[str, Any]:
         """Return a status that only says where the session stands."""
@@ -124,8 +134,9 @@ class SessionState:
 
     def _progress(self) -> Progress:
         final = self.outcome.finished
+        tracing = self.outcome.phase == conditions.TRACING
         return Progress(
-            outcome=self.outcome,
+            outcome=outcomes.tracing(self.summary(0)) if tracing else self.outcome,
             generation=self.generation,
             start=self.start,
             completion=self.completion,
@@ -134,7 +145,7 @@ class SessionState:
             failures=(*self.failures(final=final), *self._left_out()),
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
             views=self.views,
-            timeline=self.timeline,
+            duration_seconds=self.duration_seconds,
         )
 
     def _targets(self, *, final: bool) -> Targets:
@@ -144,7 +155,7 @@ class SessionState:
         tracing = set() if final else {each.container.pod_uid for each in states if each.phase == tracing_phase}
         pods = self._pods.keys() | traced
         failed = (pods if final else self._failed_pods()) - traced
-        skipped = len(self.found.skipped) + len(self.found.without_container) if self.found else 0
+        skipped = self.found.skipped_count + len(self.found.without_container) if self.found else 0
         return Targets(len(pods) + skipped, len(tracing), len(traced - tracing), len(failed), skipped)
 
     def _failed_pods(self) -> set[str]:

@@ -13,6 +13,8 @@ from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
 
 Pod = Mapping[str, Any]
+# Containers that are never traced, in words.
+UNTRACED_KINDS = {"initContainers": "an init container", "ephemeralContainers": "an ephemeral container"}
 
 
 @dataclass(frozen=True)
@@ -55,47 +57,21 @@ class Found:
     """What a target means at one moment."""
 
     pods: tuple[ChosenPod, ...] = ()
-    # Names of pods that match and are left out because maxPods is reached.
+    # Names of pods that match and are left out because maxPods is reached: the first of them, and how many there are.
     skipped: tuple[str, ...] = ()
+    skipped_count: int = 0
     # Names of pods that match and have none of the wanted containers.
     without_container: tuple[str, ...] = ()
     # Wanted container names that no matching pod has.
     failures: tuple[Failure, ...] = ()
-    # Why nothing can be traced; empty when something can.
+    # Why nothing can be traced, as a reason and as a sentence; empty when something can.
+    reason: str = ""
     why_nothing: str = ""
 
     @property
     def running(self) -> tuple[RunningContainer, ...]:
         """Everything that can be traced now."""
         return tuple(container for pod in self.pods for container in pod.running)
-
-
-def find(
-    target: Target,
-    pods: Iterable[Pod],
-    *,
-    workload_selector: Selector | None = None,
-    chosen: Collection[str] = (),
-) -> Found:
-    """Return what `target` means among the pods of its namespace.
-
-    Pods that have ended are no candidates. Of more than maxPods the oldest are taken, but pods whose UID is in
-    `chosen`, being traced already, keep their place. `workload_selector` is the spec.selector of the workload that is
-    named.
-    """
-    matching = [pod for pod in pods if _matches(target, pod, workload_selector)]
-    alive = [pod for pod in matching if not _ended(pod)]
-    suitable = [pod for pod in alive if _wanted(target, pod)]
-    suitable.sort(key=lambda pod: (_uid(pod) not in chosen, _created(pod), _name(pod)))
-    taken = tuple(_chosen(target, pod) for pod in suitable[: target.max_pods])
-    failures = _unknown_names(target, alive)
-    return Found(
-        pods=taken,
-        skipped=tuple(_name(pod) for pod in suitable[target.max_pods :]),
-        without_container=tuple(_name(pod) for pod in alive if not _wanted(target, pod)),
-        failures=failures,
-        why_nothing="" if any(pod.running for pod in taken) else _why(target, matching, alive, taken, failures),
-    )
 
 
 def describe(target: Target) -> str:
@@ -108,7 +84,8 @@ def describe(target: Target) -> str:
     return f"pod with the labels {query}" if query else "pod"
 
 
-def _matches(target: Target, pod: Pod, workload_selector: Selector | None) -> bool:
+def matches(target: Target, pod: Pod, workload_selector: Selector | None) -> bool:
+    """Tell whether a target means a pod; `workload_selector` is the spec.selector of the workload that is named."""
     labels = pod["metadata"].get("labels") or {}
     if target.pod_name is not None:
         return _name(pod) == target.pod_name
@@ -133,10 +110,11 @@ def _owned(workload: Workload, pod: Pod) -> bool:
     return (owner["kind"], owner["name"]) == wanted
 
 
-def _chosen(target: Target, pod: Pod) -> ChosenPod:
+def chosen_pod(target: Target, pod: Pod) -> ChosenPod:
+    """Return what runs of the wanted containers of a pod, and what the others wait for."""
     statuses = _statuses(pod)
     running, waiting = [], []
-    for name in _wanted(target, pod):
+    for name in wanted(target, pod):
         status = statuses.get(name) or {}
         if "running" in (status.get("state") or {}) and status.get("containerID") and _node(pod):
             running.append(_running(pod, name, status))
@@ -160,11 +138,18 @@ def _running(pod: Pod, name: str, status: Mapping[str, Any]) -> RunningContainer
 def _state(pod: Pod, status: Mapping[str, Any]) -> str:
     state = status.get("state") or {}
     if "terminated" in state:
-        ended = state["terminated"]
-        return f"has ended ({ended.get('reason') or 'exit code'} {ended.get('exitCode', '')})".replace(" )", ")")
+        return f"has ended ({_exit(state['terminated'])})"
     if "waiting" in state:
-        return f"is waiting ({state['waiting'].get('reason') or 'not started'})"
+        last = (status.get("lastState") or {}).get("terminated")
+        ended = f"; it last ended with {_exit(last)}" if last else ""
+        return f"is waiting ({state['waiting'].get('reason') or 'not started'}{ended})"
     return "has not started" if _node(pod) else "has no node yet"
+
+
+def _exit(ended: Mapping[str, Any]) -> str:
+    """Return how a container ended: the runtime's reason and the exit code."""
+    code = f"exit code {ended['exitCode']}" if "exitCode" in ended else "unknown exit code"
+    return ", ".join(each for each in (ended.get("reason"), code) if each)
 
 
 def _statuses(pod: Pod) -> dict[str, Mapping[str, Any]]:
@@ -173,65 +158,55 @@ def _statuses(pod: Pod) -> dict[str, Mapping[str, Any]]:
     return {each["name"]: each for each in both}
 
 
-def _names(pod: Pod) -> list[str]:
+def container_names(pod: Pod) -> list[str]:
     """Return the names of a pod's app containers and sidecars."""
     spec = pod.get("spec") or {}
     sidecars = [each["name"] for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
     return [each["name"] for each in spec.get("containers") or ()] + sidecars
 
 
-def _wanted(target: Target, pod: Pod) -> list[str]:
-    return [name for name in _names(pod) if not target.containers or name in target.containers]
+def wanted(target: Target, pod: Pod) -> list[str]:
+    """Return the names of a pod's containers that a target means."""
+    return [name for name in container_names(pod) if not target.containers or name in target.containers]
 
 
-def _unknown_names(target: Target, pods: Sequence[Pod]) -> tuple[Failure, ...]:
-    there = sorted({name for pod in pods for name in _names(pod)})
-    if not pods:
-        return ()
-    return tuple(
-        Failure(
-            "ContainerNotFound",
-            f"no matching pod has a container {name!r} that can be traced; there are {', '.join(there)}"
-            + _other_kind(name, pods),
-            container=name,
-        )
-        for name in target.containers
-        if name not in there
-    )
+def unknown_name(name: str, there: Sequence[str], others: Collection[tuple[str, str]]) -> Failure:
+    """Return the failure of a wanted container that no matching pod has.
+
+    `there` are the names that could be wanted, `others` kind and name of containers that are never traced.
+    """
+    kinds = (words for kind, words in UNTRACED_KINDS.items() if (kind, name) in others)
+    hint = next((f" ({name} is {words}: those are not traced)" for words in kinds), "")
+    known = f"no matching pod has a container {name!r} that can be traced; there are {', '.join(there)}"
+    return Failure("ContainerNotFound", known + hint, container=name)
 
 
-def _other_kind(name: str, pods: Sequence[Pod]) -> str:
-    for kind, words in (("initContainers", "an init container"), ("ephemeralContainers", "an ephemeral container")):
-        if any(each["name"] == name for pod in pods for each in (pod.get("spec") or {}).get(kind) or ()):
-            return f" ({name} is {words}: those are not traced)"
-    return ""
+def why_nothing(
+    target: Target, names: Sequence[str], alive: int, taken: Sequence[ChosenPod], failures: Sequence[Failure]
+) -> tuple[str, str]:
+    """Return the reason and the sentence for a target of which nothing runs.
 
-
-def _why(
-    target: Target,
-    matching: Sequence[Pod],
-    alive: Sequence[Pod],
-    taken: Sequence[ChosenPod],
-    failures: Sequence[Failure],
-) -> str:
-    if not matching:
-        return f"There is no {describe(target)} in this namespace."
+    `names` are all pods that match, `alive` is how many of them have not ended, `taken` those to trace.
+    """
+    if not names:
+        return "NoMatchingPods", f"There is no {describe(target)} in this namespace."
     if not alive:
-        return f"Every {describe(target)} has ended: {listed(_name(pod) for pod in matching)}."
+        return "NotRunning", f"Every {describe(target)} has ended: {listed(names)}."
     if not taken and failures:
-        return f"{_match(alive)}, but {'; '.join(failure.message for failure in failures)}."
+        return failures[0].reason, f"{_match(alive)}, but {'; '.join(failure.message for failure in failures)}."
     waiting = [sentence for pod in taken for sentence in pod.waiting]
-    return f"{_match(alive)}, but nothing that is wanted runs yet: {listed(waiting, '; ')}."
+    return "NotRunning", f"{_match(alive)}, but nothing that is wanted runs yet: {listed(waiting, '; ')}."
 
 
-def _match(pods: Sequence[Pod]) -> str:
-    return "1 pod matches" if len(pods) == 1 else f"{len(pods)} pods match"
+def _match(pods: int) -> str:
+    return "1 pod matches" if pods == 1 else f"{pods} pods match"
 
 
-def listed(words: Iterable[str], separator: str = ", ", most: int = 5) -> str:
-    """Return the first few words as a list, with the number of the others."""
+def listed(words: Iterable[str], separator: str = ", ", most: int = 5, count: int | None = None) -> str:
+    """Return the first few words as a list, with the number of the others; `count` is how many there are in all."""
     words = list(words)
-    more = f" and {len(words) - most} more" if len(words) > most else ""
+    count = len(words) if count is None else count
+    more = f" and {count - most} more" if count > most else ""
     return separator.join(words[:most]) + more
 
 
@@ -243,7 +218,8 @@ def by_node(containers: Iterable[RunningContainer]) -> dict[str, list[RunningCon
     return nodes
 
 
-def _ended(pod: Pod) -> bool:
+def has_ended(pod: Pod) -> bool:
+    """Tell whether a pod has ended for good."""
     return (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
 
 
@@ -253,10 +229,6 @@ def _name(pod: Pod) -> str:
 
 def _uid(pod: Pod) -> str:
     return str(pod["metadata"]["uid"])
-
-
-def _created(pod: Pod) -> str:
-    return str(pod["metadata"].get("creationTimestamp") or "")
 
 
 def _node(pod: Pod) -> str:

@@ -72,4 +72,4 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(timeout=30)

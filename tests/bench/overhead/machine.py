@@ -69,7 +69,7 @@ def _versions() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:
         query = ["dpkg-query", "-W", "-f", "${Version}", name]
-        asked = subprocess.run(query, capture_output=True, text=True, check=False)
+        asked = subprocess.run(query, capture_output=True, text=True, check=False, timeout=600)
         if asked.returncode == 0:
             found[name] = asked.stdout
     return found

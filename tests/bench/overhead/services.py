@@ -108,7 +108,7 @@ def _drive(count: Count, client: Sequence[str], milliseconds: int) -> Work:
             took = [each for _ in range(round(_LONGER * milliseconds / _SLICE_MS)) if (each := _slice(count))]
         finally:
             process.kill()
-            process.wait()
+            process.wait(timeout=30)
     if not took:
         raise RuntimeError(f"no answers to {client}")
     return Work(sorted(took)[len(took) // 10], 0)
@@ -167,7 +167,7 @@ def _end(process: subprocess.Popen[bytes], cgroup: Cgroup) -> None:
         process.wait(20)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        process.wait(timeout=30)
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def loop(folder: Path) -> Path:
     """The compiled loop, made once in this folder."""
     program = folder / "loop"
     if not program.exists():
-        subprocess.run(["gcc", "-O2", "-pthread", "-o", program, PROGRAMS / "loop.c"], check=True)
+        subprocess.run(["gcc", "-O2", "-pthread", "-o", program, PROGRAMS / "loop.c"], check=True, timeout=600)
     return program
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from engine_runs import Runs, links
+from engine_runs import SMALL, Runs, links
 
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer
@@ -135,7 +135,12 @@ def test_without_rights_the_reason_is_ours(tmp_path: Path) -> None:
     """An agent without capabilities says which are missing, not bcc's sentence."""
     environment = os.environ | {"HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", LOAD_WITHOUT_RIGHTS], capture_output=True, text=True, env=environment, check=True
+        [sys.executable, "-c", LOAD_WITHOUT_RIGHTS],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+        timeout=60,
     )
     reason, message = json.loads(done.stdout)
 
@@ -151,7 +156,7 @@ PARTS = [source.part for source in registry.sources()]
 def test_each_part_of_a_view_can_be_loaded_without_the_others(part: str) -> None:
     """As local mode does, for which all of them take too long; what is not loaded says so."""
     asked = {part, *(["slow_calls"] if part == "slow_stacks" else [])}
-    loaded = Programs.load(max_slots=3, max_rows=1024, slot_rows=640, parts=asked)
+    loaded = Programs.load(SMALL, parts=asked)
     try:
         for source in registry.sources():
             there = source.part in asked

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from engine_runs import Cgroup, Runs, links
+from engine_runs import SMALL, Cgroup, Runs, links
 from view_messages import cpu_time
 
 from kubestrace_agent.kernel.loader.programs import Programs, UnsupportedKernelError
@@ -273,7 +273,7 @@ def test_a_killed_thread_ends_its_account(followed: Followed) -> None:
     run = followed.runs.start(followed.cgroup, "spend", "mixed", "60000", "8")
     time.sleep(0.2)
     run.process.kill()
-    run.process.wait()
+    run.process.wait(timeout=30)
     ended = followed.read()
 
     time.sleep(0.2)
@@ -386,7 +386,7 @@ def test_a_kernel_without_sched_info_loses_only_this_view(monkeypatch: pytest.Mo
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
 
-    loaded = Programs.load(max_slots=3, max_rows=1024, slot_rows=640)
+    loaded = Programs.load(SMALL)
 
     try:
         assert {"on_sys_enter", "on_sys_exit", "on_slow_exit"} <= set(loaded.fds)

@@ -32,7 +32,7 @@ def test_a_call_under_way_when_a_trace_joins(runs: Runs) -> None:
     run = runs.start(cgroup, "blocked", "0")
     run.hear()
     time.sleep(0.05)
-    start = runs.tracer.join(slot)
+    start = runs.tracer.join([slot])[slot]
     run.say()
     one_call = runs.snapshot(slot)
     run.say()
@@ -59,7 +59,7 @@ def test_no_trace_has_more_time_than_it_lasts(runs: Runs) -> None:
     run = runs.start(cgroup, "noisy", "8")
     starts, snapshots, read_at = [], [], []
     while run.process.poll() is None:
-        starts.append(runs.tracer.join(slot))
+        starts.append(runs.tracer.join([slot])[slot])
         time.sleep(0.003)
         snapshots.append(runs.snapshot(slot))
         read_at.append(time.monotonic_ns())
@@ -88,7 +88,7 @@ def test_a_timeline_holds_what_the_rows_do(runs: Runs) -> None:
     run = runs.start(cgroup, "blocked", "0")
     run.hear()
     time.sleep(0.05)
-    start = runs.tracer.join(slot)
+    start = runs.tracer.join([slot])[slot]
     buckets = Buckets(Grid(start.joined_ns, 60_000_000_000, 60), wanted=None)
     buckets.begin_counts(start, start.joined_ns)
     for _ in range(3):
@@ -109,7 +109,7 @@ def test_a_joined_slot_is_nothing_to_another(runs: Runs) -> None:
     slot, other = runs.trace(here), runs.trace(elsewhere)
     run = runs.start(here, "blocked", "0")
     run.hear()
-    runs.tracer.join(other)
+    runs.tracer.join([other])
     run.say()
     now = runs.snapshot(slot)
 
@@ -125,7 +125,7 @@ def test_more_calls_than_can_be_told_have_no_length(runs: Runs) -> None:
     run = runs.start(cgroup, "blocked", "0")
     run.hear()
     before = to(None, runs.snapshot(slot)).trust.unmatched_calls
-    start = runs.tracer.join(slot)
+    start = runs.tracer.join([slot])[slot]
     for _ in range(layout.MAX_ATTACH_CALLS):
         bpf_syscall.push(runs.tracer._maps.fd("attach_calls"), bytes(layout.ATTACH_CALL.size))
     run.say()
@@ -146,7 +146,7 @@ def test_a_call_under_way_when_more_is_wanted(runs: Runs) -> None:
     run = runs.start(cgroup, "blocked", "0")
     run.hear()
     runs.tracer.set_wanted(slot, None)
-    start = runs.tracer.join(slot)
+    start = runs.tracer.join([slot])[slot]
     run.say()
     found = to(start, runs.snapshot(slot))
 

@@ -3,6 +3,7 @@
 import platform
 
 import pytest
+from engine_runs import SMALL
 from verifier_figures import Figures, machine_code, of_this_kernel, recorded
 
 from kubestrace_agent.kernel.loader.programs import Programs
@@ -48,7 +49,7 @@ STACK_OF_THE_CPU = bytes.fromhex("654c030c25")
 def test_what_is_tail_called_has_the_stack_of_its_task() -> None:
     """Where it is preempted, another task's call would write into the same one: kernel/bpf/chain.bpf.c."""
     called = {name for source in sources() for name in (*source.chain, *source.tails)}
-    loaded = Programs.load(max_slots=3, max_rows=1024, slot_rows=640)
+    loaded = Programs.load(SMALL)
     try:
         codes = {name: machine_code(loaded.fds[name]) for name in called & loaded.fds.keys()}
     finally:

@@ -136,7 +136,7 @@ class Group:
         """End what is left and remove the cgroup."""
         for process in self._waiting:
             process.kill()
-            process.wait()
+            process.wait(timeout=30)
         for folder in sorted(self.path.rglob("*/"), reverse=True):
             if folder.is_dir():
                 folder.rmdir()

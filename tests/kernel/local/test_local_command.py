@@ -37,7 +37,7 @@ def test_the_names_are_those_that_strace_sees(tmp_path: Path) -> None:
     """A shell with a pipe and a child: the same system calls, by name, as strace -f -c lists."""
     words = ["sh", "-c", "ls / | cat >/dev/null; true"]
     seen = tmp_path / "strace"
-    subprocess.run(["strace", "-f", "-c", "-o", str(seen), *words], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["strace", "-f", "-c", "-o", str(seen), *words], check=True, stderr=subprocess.DEVNULL, timeout=60)
     by_strace = {line.split()[-1] for line in seen.read_text().splitlines()[2:] if re.match(r" +\d", line)} - {"total"}
 
     done = kubestrace("local", "-o", "json", "--", *words)

@@ -60,7 +60,9 @@ def test_a_process_whose_first_thread_has_ended_is_counted_until_the_others_end(
     """It is no zombie: what its other thread does counts, and the trace ends with that."""
     source, program = tmp_path / "without.c", tmp_path / "without"
     source.write_text(WITHOUT_MAIN)
-    subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", str(program), str(source)], check=True)
+    subprocess.run(
+        ["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", str(program), str(source)], check=True, timeout=60
+    )
     with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
         until(lambda: "\nState:\tZ" in Path(f"/proc/{process.pid}/status").read_text())
         running = start("-d", "60", "--pid", str(process.pid)).started()

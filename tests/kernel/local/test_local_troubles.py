@@ -168,7 +168,7 @@ def test_interrupted_calls_show_below_the_table(tmp_path: Path) -> None:
     """Five reads and five pauses that really returned EINTR."""
     source, program = tmp_path / "eintr.c", tmp_path / "eintr"
     source.write_text(EINTR)
-    subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-o", str(program), str(source)], check=True)
+    subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-o", str(program), str(source)], check=True, timeout=60)
 
     done = kubestrace("local", "--", str(program))
 
@@ -295,7 +295,7 @@ def killed() -> Iterator[Path]:
     [folder] = root.rglob(f"kubestrace-{process.pid}-*")
     until(lambda: "sleep" in _names(folder))
     process.kill()
-    process.wait()
+    process.wait(timeout=30)
     for pid in (folder / "cgroup.procs").read_text().split():
         os.kill(int(pid), signal.SIGKILL)
     until(lambda: not cgroups.populated(folder))

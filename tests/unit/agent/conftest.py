@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +36,9 @@ class FakeTracer:
         self.broken = False
         self.closed = False
         self.skipped_calls = 0
+        # How often counters and views were read.
+        self.snapshots = 0
+        self.reads = 0
         # By slot: what is asked for, what the next read tells, what was lost.
         self.floors: dict[int, Floors] = {}
         self.pressing_parts: set[str] = set()
@@ -68,13 +71,13 @@ class FakeTracer:
         if self.broken:
             raise ValueError("the counters make no sense")
         self.epoch += 1
+        self.snapshots += 1
         now = time.monotonic_ns()
         return {slot: RawCounts(epoch=self.epoch, time_ns=now, rows=dict(self.rows[slot])) for slot in slots}
 
-    def join(self, slot: int) -> RawCounts:
-        """Read what another trace begins with."""
-        counts = self.snapshot([slot])[slot]
-        return replace(counts, joined_ns=counts.time_ns)
+    def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
+        """Read what further traces begin with."""
+        return {slot: replace(counts, joined_ns=counts.time_ns) for slot, counts in self.snapshot(slots).items()}
 
     def enable(self, part: str, slot: int, wanted: Floors | None) -> None:
         """Remember what is asked for."""
@@ -87,6 +90,7 @@ class FakeTracer:
 
     def read(self, part: str) -> dict[int, list[SlowCall]]:
         """Tell once what a test put there."""
+        self.reads += 1
         told, self.told = self.told, {}
         return told
 

@@ -16,6 +16,22 @@ def test_the_environment_gives_the_defaults_and_flags_win() -> None:
     assert (chosen.node_name, chosen.listen, chosen.log_level) == ("n1", "0.0.0.0:9640", "WARNING")
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("10.0.0.7:9640", "10.0.0.7:9640"),
+        ("fd00:10::7:9640", "[fd00:10::7]:9640"),
+        ("[fd00:10::7]:9640", "[fd00:10::7]:9640"),
+        (":9640", ":9640"),
+    ],
+)
+def test_an_ipv6_address_of_a_pod_gets_its_brackets(given: str, address: str) -> None:
+    """A manifest can only write $(POD_IP):9640."""
+    chosen = settings.parse([], {"KUBESTRACE_LISTEN": given, "KUBESTRACE_HEALTH_LISTEN": given})
+
+    assert (chosen.listen, chosen.health_listen) == (address, address)
+
+
 def test_the_known_sockets_are_tried_unless_one_is_given() -> None:
     """Below the mounted /run of the host first."""
     assert settings.parse([], {}).cri_sockets[0] == Path("/host/run/containerd/containerd.sock")

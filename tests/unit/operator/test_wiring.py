@@ -1,18 +1,19 @@
 """Settings, the agents' directory and the operator's own health."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import aiohttp
+import kopf
 import pytest
-from operator_fakes import in_no_time
 
 from kubestrace_operator import environment
 from kubestrace_operator.agents.client import Endpoint
 from kubestrace_operator.agents.endpoints import Directory, endpoints
 from kubestrace_operator.environment import EnvironmentProblem
-from kubestrace_operator.kube.errors import ClusterError
-from kubestrace_operator.kube.health import Health
+from kubestrace_operator.kube import handlers
+from kubestrace_operator.kube.health import Health, endpoint
 
 
 def agent_pod(name: str, node: str = "n1", **changes: Any) -> dict[str, Any]:
@@ -50,7 +51,7 @@ async def test_sessions_hear_of_agents_that_come_and_go() -> None:
     told: list[bool] = []
     directory.subscribe(heard)
 
-    async def snapshots() -> AsyncIterator[list[dict[str, Any]]]:
+    async def snapshots() -> AsyncIterator[list[Mapping[str, Any]]]:
         for pods in ([agent_pod("a")], [agent_pod("a")], []):
             heard.clear()
             yield pods
@@ -64,43 +65,70 @@ async def test_sessions_hear_of_agents_that_come_and_go() -> None:
     assert directory.on("n1") is None
 
 
-@in_no_time
-async def test_a_watch_that_has_stalled_is_found() -> None:
-    """A session that nobody has taken up twice in a row has not been delivered."""
-    unseen: set[str] = {"shop/new"}
-
-    async def look() -> set[str]:
-        return set(unseen)
-
-    health = Health(look, 30)
-    running = asyncio.create_task(health.run())
-    await asyncio.sleep(31)
+def test_a_watch_that_has_stalled_is_found() -> None:
+    """A watch hears something each minute, or fails and begins anew: one that does neither needs a restart."""
+    clock = [0.0]
+    health = Health(lambda: clock[0])
+    health.waiting(None)
+    health.heard("TraceSessions")
+    clock[0] = 100.0
     first = health.problem()
-    await asyncio.sleep(30)
+    clock[0] = 200.0
     second = health.problem()
-    unseen.clear()
-    await asyncio.sleep(30)
-    running.cancel()
+    not_ready = health.not_ready()
+    health.heard("TraceSessions")
 
     assert first is None
-    assert second is not None
-    assert "shop/new" in second
+    assert second == not_ready == "the watch of TraceSessions has stalled: it has heard nothing for 200 s"
     assert health.problem() is None
 
 
-@in_no_time
-async def test_an_api_server_that_is_away_is_no_illness_of_ours() -> None:
-    """Restarting the operator would not bring it back."""
+async def get(port: int, path: str) -> tuple[int, str]:
+    """Ask a probe's endpoint over IPv4."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as response:
+        return response.status, await response.text()
 
-    async def look() -> set[str]:
-        raise ClusterError("away")
 
-    health = Health(look, 30)
-    running = asyncio.create_task(health.run())
-    await asyncio.sleep(100)
-    running.cancel()
+async def test_probes_are_answered_from_the_start() -> None:
+    """An operator that waits is alive, and says what it waits for before it is ready."""
+    health = Health()
+    async with endpoint(health, None, 0) as port:
+        starting = await get(port, "/readyz")
+        health.waiting("certificates: there is no Secret")
+        waiting = await get(port, "/readyz")
+        alive = await get(port, "/healthz")
+        health.waiting(None)
+        ready = await get(port, "/readyz")
 
-    assert health.problem() is None
+    assert starting == (503, "waiting for the start")
+    assert waiting == (503, "waiting for certificates: there is no Secret")
+    assert alive == ready == (200, "ok")
+
+
+def test_every_setting_of_kopf_exists() -> None:
+    """Kopf's settings take any name without a word: one that this version does not have would do nothing."""
+    settings = kopf.OperatorSettings()
+    known = {group: set(vars(getattr(settings, group))) for group in vars(settings)}
+
+    handlers.configure(settings)
+
+    assert {group: set(vars(getattr(settings, group))) for group in vars(settings)} == known
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":8080", (None, 8080)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),  # noqa: S104 -- nothing listens
+        ("[::]:8080", ("::", 8080)),
+        ("[fd00::1]:8080", ("fd00::1", 8080)),
+    ],
+)
+def test_where_probes_are_answered(text: str, address: tuple[str | None, int]) -> None:
+    """IPv6 addresses stand in brackets, and no address is every one."""
+    settings = environment.read({"KUBESTRACE_NAMESPACE": "system", "KUBESTRACE_LIVENESS": text})
+
+    assert (settings.health_host, settings.health_port) == address
 
 
 def test_settings_have_defaults() -> None:
@@ -118,6 +146,8 @@ def test_settings_have_defaults() -> None:
     [
         ({}, "KUBESTRACE_NAMESPACE is not set"),
         ({"KUBESTRACE_NAMESPACE": "s", "KUBESTRACE_AGENT_PORT": "99999"}, "KUBESTRACE_AGENT_PORT is '99999'"),
+        ({"KUBESTRACE_NAMESPACE": "s", "KUBESTRACE_LIVENESS": "fd00::1:8080"}, "IPV6 ADDRESS"),
+        ({"KUBESTRACE_NAMESPACE": "s", "KUBESTRACE_LIVENESS": "localhost"}, "HOST:PORT"),
         ({"KUBESTRACE_NAMESPACE": "s", "KUBESTRACE_TLS_MODE": "none"}, "one of self-signed, secret"),
         ({"KUBESTRACE_NAMESPACE": "s", "KUBESTRACE_LOG_LEVEL": "loud"}, "KUBESTRACE_LOG_LEVEL is 'LOUD'"),
     ],
@@ -126,3 +156,14 @@ def test_wrong_settings_are_named(variables: dict[str, str], named: str) -> None
     """The operator does not start with a setting that it cannot use."""
     with pytest.raises(EnvironmentProblem, match=named):
         environment.read(variables)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [("10.0.0.7:8080", "10.0.0.7:8080"), ("fd00::7:8080", "[fd00::7]:8080"), ("[fd00::7]:8080", "[fd00::7]:8080")],
+)
+def test_an_ipv6_address_of_the_pod_gets_its_brackets(given: str, address: str) -> None:
+    """A manifest can only write $(POD_IP):8080."""
+    settings = environment.read({"KUBESTRACE_NAMESPACE": "system", "KUBESTRACE_LIVENESS": given})
+
+    assert settings.liveness == address

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Where a call is counted: a row of counters for each system call of each slot, on each CPU. */
+/* Where a call is counted: a row for each system call of each slot, on each CPU.
+ *
+ * The counters of a row are 97% of its memory. Where a machine may have many CPUs (COPIES is defined, row_sizes.py), a row
+ * has only a few copies of its counters, each shared by some CPUs. What every call writes beside its one counter
+ * stays on the CPU. */
 #pragma once
 #include "kernel/bpf/cgroup_filter.bpf.c"
 
@@ -7,14 +11,33 @@ BPF_F_TABLE("array", u32, struct index, indexes, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct head, heads, MAX_ROWS, BPF_F_MMAPABLE);
 BPF_HASH(rows_by_key, struct row_key, u32, MAX_ROWS);
 BPF_QUEUE(free_rows, u32, MAX_ROWS);
-/* A pattern only, and without type information: the agent's chunks have none, and kernels before 6.3 want them alike. */
+/* The pattern of all chunks and the first of them. Without type information: the agent's chunks have none, and kernels
+ * before 6.3 require them to be alike. */
 #pragma push_macro("BPF_ANNOTATE_KV_PAIR")
 #undef BPF_ANNOTATE_KV_PAIR
 #define BPF_ANNOTATE_KV_PAIR(name, key, value)
 BPF_PERCPU_ARRAY(first_chunk, struct row, CHUNK_ROWS);
+#ifdef COPIES
+BPF_F_TABLE("array", u32, struct counters, first_counters, CHUNK_ROWS * COPIES, BPF_F_MMAPABLE);
+#endif
 #pragma pop_macro("BPF_ANNOTATE_KV_PAIR")
 BPF_ARRAY_OF_MAPS(chunks, "first_chunk", MAX_ROWS / CHUNK_ROWS);
-BPF_TABLE("percpu_hash", struct odd_errno, u64, odd_errnos, 1024);
+BPF_F_TABLE("hash", struct odd_errno, u64, odd_errnos, 1024, BPF_F_NO_PREALLOC);
+
+/* The counters that this CPU adds to. */
+#ifdef COPIES
+BPF_ARRAY_OF_MAPS(counter_chunks, "first_counters", MAX_ROWS / CHUNK_ROWS);
+static __always_inline struct counters *counters_of(struct row *row, u32 id) {
+  u32 chunk = id / CHUNK_ROWS;
+  u32 at = id % CHUNK_ROWS * COPIES + (bpf_get_smp_processor_id() >> COPY_SHIFT & (COPIES - 1));
+  void *map = counter_chunks.lookup(&chunk);
+  return map ? bpf_map_lookup_elem(map, &at) : NULL;
+}
+#define COUNT(where) __sync_fetch_and_add(&(where), 1)
+#else
+static __always_inline struct counters *counters_of(struct row *row, u32 id) { return &row->counters; }
+#define COUNT(where) ADD(where, 1)
+#endif
 
 /* Where the kernel may preempt a program (Linux 7), it does not run that one for other tasks of this CPU until the
  * preempted task goes on. So there is a second pair of programs, which does what the first did not; both may then be in
@@ -116,15 +139,16 @@ static __always_inline void count_errno(struct row *row, u32 id, u32 generation,
       struct odd_errno key = {.generation = generation, .row = id, .number = number};
       u64 zero = 0, *count = odd_errnos.lookup_or_try_init(&key, &zero);
       if (count) {
-        ADD(*count, 1);
+        __sync_fetch_and_add(count, 1);
         return;
       }
       at = 0;
     }
   }
+  struct counters *counters = counters_of(row, id);
   BOUND(at, 255);
-  if (at >= ERRNOS) return;
-  ADD(row->errnos[at], 1);
+  if (!counters || at >= ERRNOS) return;
+  COUNT(counters->errnos[at]);
   USE(row, at / GROUP);
 }
 

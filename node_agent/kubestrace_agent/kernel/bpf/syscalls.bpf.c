@@ -180,9 +180,10 @@ static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *
         longest = 0;
         if (!record_attach_call(head, id, start, ns)) return count_without_length(cfg, entry, head, row, ctx->args[1]);
       }
+      struct counters *counters = counters_of(row, id);
       BOUND(bucket, 511);
-      if (bucket < BUCKETS) {
-        ADD(row->buckets[bucket], 1);
+      if (counters && bucket < BUCKETS) {
+        COUNT(counters->buckets[bucket]);
         USE(row, (ERRNOS + bucket) / GROUP);
       }
       ADD(row->total_ns, ns);

@@ -19,7 +19,6 @@ enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
 #define NEVER_RETURNS 0x8000
 #define ROW_MASK 0x7fff
 
-#define CHUNK_ROWS 256
 #define MAX_LEVELS 16
 #define BUCKETS 320
 /* errno 1..135 by their value, 512..519 (the restart codes among them) from 136 on, 0: did not fit anywhere. */
@@ -129,6 +128,12 @@ struct head {
   s32 nr;
 };
 
+/* How calls ended and how long they took. Wraps at 32 bits. */
+struct counters {
+  u32 errnos[ERRNOS];
+  u32 buckets[BUCKETS];
+};
+
 /* One system call of one slot on one CPU. Everything but the maxima only grows, 32-bit counters wrap. */
 struct row {
   u64 total_ns;
@@ -136,9 +141,10 @@ struct row {
   u32 epochs[2];
   u32 untimed;
   u32 unmatched;
-  u64 used; /* bits of the groups of GROUP counters below that hold any: readers look at no others */
-  u32 errnos[ERRNOS];
-  u32 buckets[BUCKETS];
+  u64 used; /* bits of the groups of GROUP counters that this CPU has added to: readers look at no others */
+#ifndef COPIES
+  struct counters counters;
+#endif
 };
 
 struct odd_errno {

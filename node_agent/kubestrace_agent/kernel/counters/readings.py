@@ -1,18 +1,20 @@
-"""A row's raw values on all CPUs -> exact totals since its slot was made. Pure."""
+"""A row's raw values on all CPUs -> exact totals since its slot was made. Pure.
+
+A machine may have hundreds of possible CPUs: each field is summed over all of them at once.
+"""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import reduce
+from operator import or_
 
 from kubestrace_agent.kernel.counters.counts import Row
 from kubestrace_agent.kernel.maps import layout
+from kubestrace_agent.kernel.maps.rows import RowValues
 from kubestrace_agent.syscalls import SyscallKey
 
-if TYPE_CHECKING:
-    import ctypes
-
-# Of the 464 counters of a CPU few are ever used: the row says in which groups those are.
+# Few of the 464 counters are ever used: the row tells in which groups those are.
 _GROUP = struct.Struct(f"={layout.GROUP}I")
 _32_BITS = 0xFFFFFFFF
 _ERRNOS = layout.ERRNOS
@@ -28,25 +30,15 @@ class Reading:
     _errnos: dict[int, int] = field(default_factory=dict)
     _buckets: dict[int, int] = field(default_factory=dict)
 
-    def take(self, raw: "ctypes.Array[ctypes.c_char]", odd_errnos: Mapping[int, int]) -> Row:
-        """Adds a newer reading: the row's values, one after the other for each CPU; errnos counted beside them."""
-        total = untimed = unmatched = 0
-        maxima = list(self.row.maxima)
-        sums: dict[int, int] = {}
-        for start in range(0, len(raw), layout.ROW_SIZE):
-            ns, even_max, odd_max, even_epoch, odd_epoch, cpu_untimed, cpu_unmatched, used = (
-                layout.ROW_START.unpack_from(raw, start)
-            )
-            if not even_epoch and not odd_epoch:
-                continue  # never touched on this CPU
-            total += ns
-            untimed += cpu_untimed
-            unmatched += cpu_unmatched
-            maxima += (even_epoch, even_max), (odd_epoch, odd_max)
-            _add_counters(sums, used, raw, start + layout.ROW_START.size)
+    def take(self, values: RowValues, odd_errnos: Mapping[int, int]) -> Row:
+        """Add a newer reading: the row's values, and the errnos that are counted beside them."""
+        totals, even_max, odd_max, even_epoch, odd_epoch, all_untimed, all_unmatched, used = values.by_field()
+        untimed, unmatched = sum(all_untimed), sum(all_unmatched)
+        maxima = {*self.row.maxima, *zip(even_epoch, even_max, strict=True), *zip(odd_epoch, odd_max, strict=True)}
+        sums = _sums(values, reduce(or_, used))
         self._grow(sums)
         newer = Row(
-            total_ns=total,
+            total_ns=sum(totals),
             untimed=_grown(self.row.untimed, untimed),
             unmatched=_grown(self.row.unmatched, unmatched),
             errnos={**{layout.errno_at(index): calls for index, calls in self._errnos.items()}, **odd_errnos},
@@ -72,15 +64,19 @@ class Reading:
                         known[at] = _grown(known[at], 0)
 
 
-def _add_counters(sums: dict[int, int], used: int, raw: "ctypes.Array[ctypes.c_char]", start: int) -> None:
-    """Adds one CPU's counters, by rising index."""
+def _sums(values: RowValues, used: int) -> dict[int, int]:
+    """Counters that are not zero, by rising index; `used` has a bit for each group."""
+    sums: dict[int, int] = {}
+    memory, unpack = values.counters, _GROUP.unpack_from
     while used:
         lowest = used & -used
         used ^= lowest
         first = (lowest.bit_length() - 1) * layout.GROUP
-        for index, count in enumerate(_GROUP.unpack_from(raw, start + 4 * first), first):
-            if count:
-                sums[index] = sums.get(index, 0) + count
+        for start in values.copies:
+            for index, count in enumerate(unpack(memory, start + 4 * first), first):
+                if count:
+                    sums[index] = sums.get(index, 0) + count
+    return sums
 
 
 def _grown(before: int, now: int) -> int:
@@ -88,7 +84,7 @@ def _grown(before: int, now: int) -> int:
     return before + ((now - before) & _32_BITS)
 
 
-def _staircase(maxima: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _staircase(maxima: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Without those epochs that a later one has surpassed: epochs ascend, lengths fall."""
     steps: list[tuple[int, int]] = []
     for epoch, longest in sorted(maxima, reverse=True):

@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -21,8 +21,9 @@ from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
 from kubestrace_agent.kernel.loader.programs import FOLLOWING, Programs, UnsupportedKernelError
-from kubestrace_agent.kernel.maps import index, layout
-from kubestrace_agent.kernel.maps.rows import ROWS_A_CONTAINER, NoRowsError, Rows
+from kubestrace_agent.kernel.maps import index, layout, row_sizes
+from kubestrace_agent.kernel.maps.row_sizes import RowSizes
+from kubestrace_agent.kernel.maps.rows import ROWS_A_CONTAINER, NoMemoryError, NoRowsError, Rows
 from kubestrace_agent.kernel.maps.slots import Slot, depth, in_hosts_pid_namespace, leader
 from kubestrace_agent.syscalls import SyscallKey, abi_names
 from kubestrace_agent.views import registry
@@ -39,7 +40,7 @@ _32_BITS = 0xFFFFFFFF
 
 
 class NodeFullError(Exception):
-    """A cap of this node is reached: no further slot."""
+    """A limit of this node is reached: no further slot. The message says which, and what to do."""
 
 
 class Tracer:
@@ -49,16 +50,16 @@ class Tracer:
     last one's removal detaches them.
     """
 
-    def __init__(self, programs: Programs, max_containers: int) -> None:
+    def __init__(self, programs: Programs, max_containers: int, sizes: RowSizes) -> None:
         self._programs = programs
         self._maps = maps = programs.maps
         maps.check_size("config", layout.CONFIG.size)
         maps.check_size("indexes", layout.INDEX.size)
-        maps.check_size("first_chunk", layout.ROW_SIZE)
+        maps.check_size("first_chunk", sizes.row_on_cpu_bytes)
         self._config = maps.view("config", "I")
         self._indexes = maps.view("indexes", "B")
         self._lost = maps.view("lost", "Q")
-        self._rows = Rows(maps)
+        self._rows = Rows(maps, sizes)
         self._abis = abi_names(platform.machine())
         self._reader = Reader(maps, self._rows, self._abis)
         self._parts = registry.parts(programs, self._abis)
@@ -75,16 +76,19 @@ class Tracer:
         self._closed = False
 
     @classmethod
-    def load(cls, *, max_containers: int = 512, parts: Iterable[str] | None = None) -> Self:
+    def load(
+        cls, *, max_containers: int = 512, parts: Iterable[str] | None = None, sizes: RowSizes | None = None
+    ) -> Self:
         """Compile and load in a short-lived child process. Raises UnsupportedKernelError.
 
-        It takes 0.7 s, and 1.7 s with all parts of views (None); those that are not loaded cannot be enabled later.
+        It takes 0.7 s, and 1.7 s with all parts of views (None); those that are not loaded cannot be enabled
+        later. `sizes`: those of this machine.
         """
+        sizes = sizes or row_sizes.of_machine()
         # Twice as many slots as may be used at once: each rests for a while before it is used again.
-        programs = Programs.load(
-            max_slots=2 * max_containers + 1, max_rows=_MAX_ROWS, slot_rows=_SLOT_ROWS, parts=parts
-        )
-        return cls(programs, max_containers)
+        tables = {"MAX_SLOTS": 2 * max_containers + 1, "MAX_ROWS": _MAX_ROWS, "SLOT_ROWS": _SLOT_ROWS}
+        programs = Programs.load(tables | sizes.definitions(), parts=parts)
+        return cls(programs, max_containers, sizes)
 
     def add_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
         """Count the calls of this cgroup (a directory of the cgroup2 tree) and those nested below it: a slot.
@@ -146,6 +150,8 @@ class Tracer:
             self._rows.reserve(promised + new * ROWS_A_CONTAINER)
         except NoRowsError:
             raise NodeFullError(f"The rows of this node's table of counters ({_MAX_ROWS}) are all in use.") from None
+        except NoMemoryError as error:
+            raise NodeFullError(str(error)) from None
 
     def _begun(self, slot: int) -> int:
         try:
@@ -301,26 +307,25 @@ class Tracer:
         problem = ""
         try:
             self._reserve(new=0)
-        except NodeFullError:
-            pass
-        except OSError as error:
+        except (NodeFullError, OSError) as error:
             problem = str(error)
-        # Asked each second: told once.
+        # Asked each second, logged once.
         if problem and problem != self._no_room:
             _log.warning("no further rows can be made: %s", problem)
         self._no_room = problem
 
-    def join(self, slot: int) -> RawCounts:
-        """A snapshot for another trace of a slot to begin with.
+    def join(self, slots: Collection[int]) -> dict[int, RawCounts]:
+        """Return snapshots for further traces of some slots to begin with.
 
-        Calls that are under way now are told apart when they end: they are RawCounts.at_attach of later snapshots.
+        Calls that are in flight now are kept apart when they end: they are RawCounts.at_attach of later snapshots.
         """
         joined_ns = time.monotonic_ns()
-        at = slot * layout.INDEX.size + layout.INDEX.offset("joined_ns")
-        self._indexes[at : at + 8] = joined_ns.to_bytes(8, "little")
+        for slot in slots:
+            at = slot * layout.INDEX.size + layout.INDEX.offset("joined_ns")
+            self._indexes[at : at + 8] = joined_ns.to_bytes(8, "little")
         with self._maps.view("config", "Q") as config:
             config[layout.CONFIG.at("joined_ns")] = joined_ns
-        return replace(self.snapshot([slot])[slot], joined_ns=joined_ns)
+        return {slot: replace(counts, joined_ns=joined_ns) for slot, counts in self.snapshot(slots).items()}
 
     @property
     def skipped_calls(self) -> int:

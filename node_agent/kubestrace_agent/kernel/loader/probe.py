@@ -1,9 +1,9 @@
 """Compiles and loads the programs with bcc, hands their file descriptors to the agent, and exits.
 
-A child process of programs.py (`python -m kubestrace_agent.kernel.loader.probe FD MAX_SLOTS MAX_ROWS SLOT_ROWS PARTS`):
-LLVM's 60 MB and more stay out of the agent. PARTS are parts of views (Source.part), with commas. FD is a unix socket:
-one JSON message, {"programs": {name: position}, "maps": ..., "problems": {program: why}} with the descriptors attached,
-or {"reason": ..., "message": ...}.
+A child process of programs.py (`python -m kubestrace_agent.kernel.loader.probe FD SIZES PARTS`): LLVM's 60 MB and more
+stay out of the agent. SIZES are constants of the sources as a JSON object, PARTS parts of views (Source.part), with
+commas. FD is a unix socket: one JSON message, {"programs": {name: position}, "maps": ..., "problems": {program: why}}
+with the descriptors attached, or {"reason": ..., "message": ...}.
 """
 
 import array
@@ -243,25 +243,25 @@ def _load_iterator(program: Any, name: str) -> int:
     return fd
 
 
-def _map_fds(program: Any, chosen: list[Source]) -> dict[str, int]:
+def _map_fds(program: Any, chosen: list[Source], definitions: dict[str, int]) -> dict[str, int]:
     """By libbcc's own function: bcc's Python knows no task storage."""
     from bcc.libbcc import lib  # noqa: PLC0415 - as above
 
-    names = (name for source in chosen for name in source.maps)
+    names = [name for source in chosen for name in source.maps]
+    for source in chosen:
+        names += [name for constant, maps in source.maps_with.items() if constant in definitions for name in maps]
     return {name: lib.bpf_table_fd(program.module, name.encode()) for name in names}
 
 
 def main() -> None:
     """Load, send, exit."""
-    fd, slots, rows, slot_rows = (int(argument) for argument in sys.argv[1:5])
-    parts = sys.argv[5].split(",")
+    fd, sizes, parts = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3].split(",")
     with socket.socket(fileno=fd) as parent:
         try:
-            sizes = {"MAX_SLOTS": slots, "MAX_ROWS": rows, "SLOT_ROWS": slot_rows}
             definitions, chosen, missing = _definitions(platform.machine(), sizes, parts)
             program = _compile(definitions, chosen)
             programs, problems = _load(program, chosen)
-            maps = _map_fds(program, chosen)
+            maps = _map_fds(program, chosen, definitions)
         except ProbeError as error:
             _refuse(parent, error)
             return

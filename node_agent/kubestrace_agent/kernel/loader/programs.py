@@ -55,11 +55,14 @@ class Programs:
         self._config = maps.view("config", "I")
 
     @classmethod
-    def load(cls, *, max_slots: int, max_rows: int, slot_rows: int, parts: Iterable[str] | None = None) -> Self:
-        """Starts the probe and takes what it made; `parts` of views, None: all. Raises UnsupportedKernelError."""
+    def load(cls, sizes: Mapping[str, int], *, parts: Iterable[str] | None = None) -> Self:
+        """Start the probe and take what it made. Raises UnsupportedKernelError.
+
+        `sizes` are constants of the sources, `parts` those of views (None: all).
+        """
         of = sources()
         wanted = {source.part for source in of} if parts is None else parts
-        message, fds = _ask_probe(max_slots, max_rows, slot_rows, ",".join(wanted))
+        message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(wanted))
         told = json.loads(message)
         if "reason" in told:
             raise UnsupportedKernelError(told["reason"], told["message"])

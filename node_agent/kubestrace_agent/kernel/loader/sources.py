@@ -25,6 +25,8 @@ class Source:
     # Iterators over tasks: functions of the context that BPF_ITER(task) has.
     iterators: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
+    # Constant -> the maps that there are only where it is defined.
+    maps_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # Its constants for a machine (platform.machine()). Raises BtfError: then its programs are not there.
     definitions: Callable[[str, Btf], dict[str, int]] = lambda _machine, _btf: {}
     # A source that it includes and that this kernel may lack: without that, it is not there either.
@@ -52,6 +54,7 @@ CGROUP_FILTER = Source(
 ROWS = Source(
     file="kernel/bpf/rows.bpf.c",
     maps=("indexes", "heads", "rows_by_key", "free_rows", "first_chunk", "chunks", "odd_errnos"),
+    maps_with={"COPIES": ("first_counters", "counter_chunks")},
 )
 CHAIN = Source(
     file="kernel/bpf/chain.bpf.c",

@@ -20,10 +20,11 @@ ODD_ERRNO = _SYSCALLS.struct("odd_errno").fields("generation", "row", "number")
 IN_FLIGHT = _SYSCALLS.struct("in_flight").fields(
     "start_ns", "since_ns", "generation", "abi", "nr", "tid", "pid", "seen", "details"
 )
-ROW = _SYSCALLS.struct("row")
-ROW_SIZE = ROW.size
-# A row up to its counters: errnos, then buckets, all of them u32.
-ROW_START = ROW.fields("total_ns", "max_ns", "epochs", "untimed", "unmatched", "used", size=ROW.offset("errnos"))
+_ROW = _SYSCALLS.struct("row")
+# A row without its counters, which stand behind it or in a map of their own (row_sizes.py).
+ROW_START = _ROW.fields("total_ns", "max_ns", "epochs", "untimed", "unmatched", "used", size=_ROW.offset("counters"))
+# Errnos and buckets as u32.
+COUNTERS_SIZE = _SYSCALLS.struct("counters").size
 
 ABI_NUMBERS = _SYSCALLS.number("ABI_NUMBERS")
 INDEX_ENTRIES = _SYSCALLS.number("INDEX_ENTRIES")
@@ -34,7 +35,6 @@ NOT_WANTED = _SYSCALLS.number("NOT_WANTED")
 ROW_MASK = _SYSCALLS.number("ROW_MASK")
 MAX_ATTACH_CALLS = _SYSCALLS.number("MAX_ATTACH_CALLS")
 MAX_LEVELS = _SYSCALLS.number("MAX_LEVELS")
-CHUNK_ROWS = _SYSCALLS.number("CHUNK_ROWS")
 BUCKETS = _SYSCALLS.number("BUCKETS")
 ERRNOS = _SYSCALLS.number("ERRNOS")
 LOW_ERRNOS = _SYSCALLS.number("LOW_ERRNOS")

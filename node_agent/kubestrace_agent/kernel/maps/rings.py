@@ -65,12 +65,13 @@ class Ring:
         return int.from_bytes(self._producer[:8], "little") - int.from_bytes(self._consumer[:8], "little")
 
     def part(self, parties: int, cpus: int, record_bytes: int) -> int:
-        """How many bytes each of some may fill until it is read again, of a ring that is empty now: equal parts.
+        """How many bytes each of some parties may fill until the ring is read again, of a ring that is empty now.
 
-        Each CPU may begin its last record while others do: a part is passed by so much at most, and kept shorter by it.
+        Each CPU may begin its last record while others do, so a part may be exceeded by a record of each CPU: it is
+        that much smaller than an equal part, but at least half of it, as hundreds of CPUs hardly do so at once.
         """
-        record = record_bytes + 2 * HEAD_BYTES
-        return max(record, self.bytes // parties - cpus * record)
+        record, equal = record_bytes + 2 * HEAD_BYTES, self.bytes // parties
+        return max(record, equal // 2, equal - cpus * record)
 
     @property
     def memory(self) -> mmap.mmap:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.syscalls import errno_name, name, waits
@@ -91,8 +92,11 @@ class Failures(Collector):
                 self._keep(call, unix_minus_monotonic_ns)
 
     def _kind(self, key: SyscallKey, number: int) -> _Failure:
-        abi = "" if key.abi == platform.machine() else key.abi
-        return self._kinds.setdefault((name(key), abi, waits(key), errno_name(number)), _Failure())
+        row = _row(key, number)
+        kind = self._kinds.get(row)
+        if kind is None:
+            kind = self._kinds[row] = _Failure()
+        return kind
 
     def _keep(self, call: RawCall, unix_minus_monotonic_ns: int) -> None:
         kind, said = self._kind(call.key, -call.result), described(call)
@@ -135,6 +139,11 @@ class Failures(Collector):
             last_time_unix_nanoseconds=kind.last_ns,
             samples=sorted(kind.samples.values(), key=_order, reverse=True)[: self.samples],
         )
+
+
+@lru_cache(maxsize=4096)
+def _row(key: SyscallKey, number: int) -> _Row:
+    return name(key), "" if key.abi == platform.machine() else key.abi, waits(key), errno_name(number)
 
 
 def _order(sample: errors_pb2.ErrorSample) -> tuple[int, int]:

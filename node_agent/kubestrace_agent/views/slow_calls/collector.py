@@ -11,6 +11,7 @@ import platform
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from kubestrace_agent.symbols.roots import Owner
 from kubestrace_agent.syscalls import errno_name, name
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views.call_arguments import described, names
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kubestrace_agent.symbols.frames import CodeMapping
-    from kubestrace_agent.symbols.names import Names, Question
+    from kubestrace_agent.symbols.names import Names
     from kubestrace_agent.syscalls import SyscallKey
-    from kubestrace_agent.views.slow_calls.values import SlowCall
+    from kubestrace_agent.views.slow_calls.values import Code, SlowCall
     from kubestrace_protos.v1 import agent_pb2
 
 NAME = "slowCalls"
@@ -61,6 +62,8 @@ class Slowest(Collector):
     syscalls: frozenset[SyscallKey] | None
     # Who names the frames of stacks; None where they are not asked for.
     names: Names | None = None
+    # Whose files the stacks lead to.
+    owner: Owner = field(default_factory=Owner)
     # When it began, CLOCK_MONOTONIC: what ended before is another session's.
     since_ns: int = 0
     # Calls that found no room.
@@ -70,8 +73,6 @@ class Slowest(Collector):
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     # What processes had mapped when it was asked last.
     _mapped: dict[int, Sequence[CodeMapping]] = field(default_factory=dict)
-    # Stands for this in the memory of names.
-    _owner: object = field(default_factory=object)
 
     def begin(self, monotonic_ns: int, lost: int) -> None:
         """Take nothing that ended before."""
@@ -81,6 +82,7 @@ class Slowest(Collector):
     def take(self, told: Iterable[SlowCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Keep those that are among the slowest."""
         self._loss.now = lost
+        new: list[_Held] = []
         for call in told or ():
             kept = self._kept[call.waits]
             if call.length_ns < self.threshold_ns or call.start_ns + call.length_ns < self.since_ns:
@@ -89,30 +91,33 @@ class Slowest(Collector):
                 continue
             if len(kept) >= self.limit and call.length_ns <= kept[0][0]:
                 continue
-            entry = call.length_ns, next(self._numbers), _Held(call, unix_minus_monotonic_ns)
+            new.append(_Held(call, unix_minus_monotonic_ns))
+            entry = call.length_ns, next(self._numbers), new[-1]
             if len(kept) < self.limit:
                 heapq.heappush(kept, entry)
             else:
                 heapq.heapreplace(kept, entry)
         if self.names is not None:
-            self._take_stacks(self.names)
+            self._take_stacks(self.names, new)
 
-    def _take_stacks(self, names: Names) -> None:
+    def _take_stacks(self, names: Names, new: Iterable[_Held]) -> None:
         """Ask what the processes of new calls have mapped, while they live; then what they had at an earlier call."""
         if len(self._mapped) > _MAX_PROCESSES:
             self._mapped.clear()
-        mappings: dict[int, Sequence[CodeMapping]] = {}
-        new: list[Question] = []
-        for kept in self._kept:
-            for _, _, held in kept:
-                raw = held.call.stack
-                if raw is not None and held.stacks is None:
-                    pid = held.call.pid
-                    if pid not in mappings:
-                        mappings[pid] = self._mapped[pid] = raw.code.mappings(pid) or self._mapped.get(pid, ())
-                    held.stacks = stacks.Told(self._owner, held.call, raw, mappings[pid])
-                    new.append(held.stacks.question)
-        names.ask(new)
+        mapped_now: set[int] = set()
+        for held in new:
+            raw = held.call.stack
+            if raw is None:
+                continue
+
+            def mappings(pid: int, code: Code = raw.code) -> Sequence[CodeMapping]:
+                if pid not in mapped_now:
+                    mapped_now.add(pid)
+                    self._mapped[pid] = code.mappings(pid) or self._mapped.get(pid, ())
+                return self._mapped[pid]
+
+            held.stacks = stacks.shared(self.owner, held.call, raw, mappings)
+            names.ask([held.stacks.question])
 
     @property
     def lost(self) -> int:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakValueDictionary
 
 from kubestrace_agent.symbols.names import Question
 from kubestrace_agent.symbols.naming import Place, Stack
@@ -18,9 +20,10 @@ from kubestrace_agent.views.slow_calls.sources import STACKS
 from kubestrace_agent.views.view import Collector, put_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kubestrace_agent.symbols.frames import CodeMapping
+    from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.views.slow_calls.values import RawStack, SlowCall
     from kubestrace_protos.v1 import agent_pb2
 
@@ -63,8 +66,10 @@ class Lost(Collector):
 class Told:
     """The stacks of one call, from when the kernel told them until they are named."""
 
-    def __init__(self, owner: object, call: SlowCall, raw: RawStack, mappings: Sequence[CodeMapping]) -> None:
+    def __init__(self, owner: Owner, call: SlowCall, raw: RawStack, mappings: Sequence[CodeMapping]) -> None:
         """Take what the kernel knows at once: its own names, and what the process has mapped while it lives."""
+        # As long as this lives no other stack has its id().
+        self._raw = raw
         self.kernel = _bounded(kernel_words(raw))
         frames = tuple(frame for frame in raw.user if frame.address >= _LEAST_ADDRESS)
         registers = None
@@ -77,6 +82,18 @@ class Told:
         stack = self.question.stack
         places = self.question.answer or [stack.place(frame) for frame in stack.followed]
         return _bounded([user_word(place) for place in places]) or [_UNKNOWN]
+
+
+# By owner and id() of the stack: sessions that trace one container are told the same calls.
+_shared: WeakValueDictionary[tuple[Owner, int], Told] = WeakValueDictionary()
+
+
+def shared(owner: Owner, call: SlowCall, raw: RawStack, mappings: Callable[[int], Sequence[CodeMapping]]) -> Told:
+    """Give the Told of a call that another session has made, or make it. `mappings` gives those of a process."""
+    known = _shared.get((owner, id(raw)))
+    if known is None:
+        known = _shared[owner, id(raw)] = Told(owner, call, raw, mappings(call.pid))
+    return known
 
 
 def kernel_words(raw: RawStack) -> list[str]:
@@ -93,6 +110,7 @@ def kernel_words(raw: RawStack) -> list[str]:
     return [safe(name.encode(), _MOST_NAME) for name in names[inner:outer]] or [_UNKNOWN]
 
 
+@lru_cache(maxsize=4096)
 def user_word(place: Place) -> str:
     """Name one frame: fsync+0x10 (libc.so.6), app+0x1139 (build id 5f0c...) where no symbol is known."""
     mapping, build_id, name = place.mapping, place.frame.build_id, place.name

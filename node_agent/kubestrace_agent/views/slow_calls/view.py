@@ -10,7 +10,7 @@ from kubestrace_agent.views.slow_calls.collector import NAME, Slowest
 from kubestrace_agent.views.slow_calls.kernel import SlowCalls
 from kubestrace_agent.views.slow_calls.sources import PART, STACKS
 from kubestrace_agent.views.slow_calls.stacks_kernel import SlowStacks
-from kubestrace_agent.views.view import Asked, RequestError, View, unpacked
+from kubestrace_agent.views.view import RequestError, View, ViewRequest, unpacked
 from kubestrace_protos.v1.views import slow_calls_pb2
 from kubestrace_protos.v1.views.slow_calls_limits import (
     MAX_LIMIT,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.kernel.loader.programs import Programs
     from kubestrace_agent.symbols.names import Names
+    from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.syscalls import Wanted
     from kubestrace_agent.views.view import Collector, Part
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _STACKS_SECONDS = 0.1
 
 
-def _ask(request: any_pb2.Any, _now_ns: int) -> Asked:
+def _ask(request: any_pb2.Any, _now_ns: int) -> ViewRequest:
     asked = unpacked(NAME, request, slow_calls_pb2.SlowCallsRequest())
     if not MIN_THRESHOLD_MILLISECONDS <= asked.threshold_nanoseconds / 1_000_000 <= MAX_THRESHOLD_MILLISECONDS:
         raise RequestError(
@@ -43,13 +44,13 @@ def _ask(request: any_pb2.Any, _now_ns: int) -> Asked:
     if not 1 <= asked.limit <= MAX_LIMIT:
         raise RequestError("InvalidSlowCalls", f"limit is {asked.limit}, and must be from 1 to {MAX_LIMIT}")
 
-    def collectors(wanted: Wanted, names: Names) -> list[Collector]:
-        slowest = Slowest(asked.threshold_nanoseconds, asked.limit, wanted, names if asked.stacks else None)
+    def collectors(wanted: Wanted, names: Names, owner: Owner) -> list[Collector]:
+        slowest = Slowest(asked.threshold_nanoseconds, asked.limit, wanted, names if asked.stacks else None, owner)
         return [slowest, stacks.Lost()] if asked.stacks else [slowest]
 
     if asked.stacks:
-        return Asked(collectors, (PART, STACKS), shows_paths=True, drain_seconds=_STACKS_SECONDS)
-    return Asked(collectors, (PART,), shows_paths=True)
+        return ViewRequest(collectors, (PART, STACKS), shows_paths=True, drain_seconds=_STACKS_SECONDS)
+    return ViewRequest(collectors, (PART,), shows_paths=True)
 
 
 def _parts(programs: Programs, abis: Sequence[str]) -> dict[str, Part]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from kubestrace_agent.kernel.counters.counts import RawCounts, Row
 from kubestrace_agent.syscalls import waits
 from kubestrace_agent.traces import delta
-from kubestrace_agent.views.view import Collector, put
+from kubestrace_agent.views.view import Collector, Moment, put
 from kubestrace_protos.v1.views import timeline_pb2
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ class Grid:
     def _used_up_ns(self) -> int:
         return self.end_ns + self.bucket_ns // 2
 
-    def next_snapshot_ns(self, now_ns: int) -> int | None:
-        """Give the next moment at which the counts are to be read."""
+    def next_snapshot(self, now_ns: int) -> Moment | None:
+        """Give when the counts are to be read next: within a quarter of a bucket of a border."""
         grid = self
         while grid.is_used_up(now_ns):
             grid = grid.doubled()
         border = grid.next_border(now_ns)
         if border is None and grid.grows:
             border = grid.end_ns if now_ns < grid.end_ns else grid._used_up_ns + 1
-        return border
+        return None if border is None else Moment(border, grid.bucket_ns // 4)
 
 
 class Totals(NamedTuple):

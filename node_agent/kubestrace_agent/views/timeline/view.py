@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.views.timeline.collector import NAME, Buckets, Grid
-from kubestrace_agent.views.view import Asked, RequestError, View, unpacked
+from kubestrace_agent.views.view import RequestError, View, ViewRequest, unpacked
 from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 from kubestrace_protos.v1.views import timeline_pb2
 from kubestrace_protos.v1.views.timeline_limits import MAX_BUCKETS, MIN_BUCKET_MILLISECONDS
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MAX_DURATION_MILLISECONDS = 1000 * MAX_DURATION_SECONDS
 
 
-def _ask(request: any_pb2.Any, now_ns: int) -> Asked:
+def _ask(request: any_pb2.Any, now_ns: int) -> ViewRequest:
     asked = unpacked(NAME, request, timeline_pb2.TimelineRequest())
     _check(asked)
     grid = Grid(
@@ -25,7 +25,7 @@ def _ask(request: any_pb2.Any, now_ns: int) -> Asked:
         buckets=asked.buckets,
         grows=not asked.duration_milliseconds,
     )
-    return Asked(lambda wanted, _names: [Buckets(grid, wanted=wanted)], next_snapshot_ns=grid.next_snapshot_ns)
+    return ViewRequest(lambda wanted, *_: [Buckets(grid, wanted=wanted)], next_snapshot=grid.next_snapshot)
 
 
 def _check(asked: timeline_pb2.TimelineRequest) -> None:

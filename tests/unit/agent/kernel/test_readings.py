@@ -1,12 +1,16 @@
 """A row's raw values on all CPUs, made whole."""
 
 import struct
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kubestrace_agent.kernel.counters.readings import Reading
 from kubestrace_agent.kernel.maps import index, layout
+from kubestrace_agent.kernel.maps.row_sizes import RowSizes
+from kubestrace_agent.kernel.maps.rows import RowValues, on_all_cpus
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, abi_names
 
 ABIS = abi_names("x86_64")
@@ -24,12 +28,39 @@ def raw(total: int = 0, maxima=((0, 0), (0, 0)), untimed: int = 0, unmatched: in
     return start + struct.pack(f"={len(words)}I", *words)
 
 
-def test_cpus_are_added_up() -> None:
+STRIDE = layout.ROW_START.size + layout.COUNTERS_SIZE
+
+
+def starts(cpus: bytes) -> tuple[int, ...]:
+    """The rows without their counters."""
+    count = len(cpus) // STRIDE
+    return on_all_cpus(count, RowSizes(count)).unpack(cpus)
+
+
+def values(cpus: bytes) -> RowValues:
+    """A row whose counters stand on each CPU."""
+    return RowValues(starts(cpus), memoryview(cpus), range(layout.ROW_START.size, len(cpus), STRIDE))
+
+
+def shared(cpus: bytes) -> RowValues:
+    """The same values where the counters are apart, behind those of another row: CPUs that share a copy added to it."""
+    words, size = layout.COUNTERS_SIZE // 4, layout.COUNTERS_SIZE
+    counters = [struct.unpack_from(f"={words}I", cpus, at) for at in range(layout.ROW_START.size, len(cpus), STRIDE)]
+    copies = [[sum(column) & 0xFFFFFFFF for column in zip(*counters[n::2], strict=True)] for n in range(2)]
+    memory = b"\x01" * 2 * size + b"".join(struct.pack(f"={words}I", *copy) for copy in copies)
+    return RowValues(starts(cpus), memoryview(memory), range(2 * size, 4 * size, size))
+
+
+both = pytest.mark.parametrize("place", [values, shared])
+
+
+@both
+def test_cpus_are_added_up(place: Callable[[bytes], RowValues]) -> None:
     """Sums of all CPUs; restart codes and errnos by their own numbers."""
     counters = {2: 7, layout.LOW_ERRNOS + 2: 1, layout.ERRNOS: 3, layout.ERRNOS + 319: 4}
     cpus = raw(100, ((2, 60), (1, 90)), 1, 1, counters) + raw(50, ((2, 70), (0, 0)), 2, 0, {2: 1}) + raw()
 
-    row = Reading(KEY).take(cpus, {1000: 5})
+    row = Reading(KEY).take(place(cpus), {1000: 5})
     assert (row.total_ns, row.untimed, row.unmatched) == (150, 3, 1)
     assert row.errnos == {2: 8, 514: 1, 1000: 5}
     assert row.buckets == {0: 3, 319: 4}
@@ -42,7 +73,7 @@ def test_counters_that_wrap_are_made_whole(steps: list[int]) -> None:
     reading, total = Reading(KEY), 0
     for step in steps:
         total += step
-        row = reading.take(raw(maxima=((2, 1), (0, 0)), untimed=total & 0xFFFFFFFF, counters={200: total}), {})
+        row = reading.take(values(raw(maxima=((2, 1), (0, 0)), untimed=total & 0xFFFFFFFF, counters={200: total})), {})
 
     assert row.untimed == total
     assert row.buckets.get(200 - layout.ERRNOS, 0) == total
@@ -51,8 +82,8 @@ def test_counters_that_wrap_are_made_whole(steps: list[int]) -> None:
 def test_an_earlier_row_is_not_changed_by_a_later_reading() -> None:
     """A trace keeps the row of its start."""
     reading = Reading(KEY)
-    first = reading.take(raw(10, ((2, 5), (1, 5)), counters={200: 1}), {})
-    reading.take(raw(90, ((4, 80), (3, 5)), counters={200: 2, 201: 1}), {})
+    first = reading.take(values(raw(10, ((2, 5), (1, 5)), counters={200: 1})), {})
+    reading.take(values(raw(90, ((4, 80), (3, 5)), counters={200: 2, 201: 1})), {})
 
     assert (first.total_ns, first.buckets, first.maxima) == (10, {200 - layout.ERRNOS: 1}, ((2, 5),))
 
@@ -63,7 +94,7 @@ def test_the_first_maximum_after_an_epoch_is_the_longest_since(lengths: list[int
     reading = Reading(KEY)
     for epoch, length in enumerate(lengths, start=1):
         pair = ((epoch, length), (epoch - 1, 0)) if epoch % 2 == 0 else ((epoch - 1, 0), (epoch, length))
-        row = reading.take(raw(maxima=pair), {})
+        row = reading.take(values(raw(maxima=pair)), {})
 
     for since in range(len(lengths)):
         assert next(ns for epoch, ns in row.maxima if epoch > since) == max(lengths[since:])
@@ -98,6 +129,6 @@ def test_unknown_numbers_are_those_that_no_table_has() -> None:
 def test_nothing_new_is_the_same_row() -> None:
     """Rows are read once more after a change; a trace must not work them out again for that."""
     reading = Reading(KEY)
-    first = reading.take(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1}), {})
+    first = reading.take(values(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1})), {})
 
-    assert reading.take(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1}), {}) is first
+    assert reading.take(values(raw(10, ((2, 5), (1, 5)), 1, 0, {200: 1})), {}) is first

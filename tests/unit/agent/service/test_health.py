@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kubestrace_agent import settings
 from kubestrace_agent.service.health import Health
 
 
@@ -26,6 +27,31 @@ async def test_the_answer_is_whether_the_agent_can_be_asked(ready: bool, status:
     await health.stop()
 
     assert answer.split()[1] == status
+
+
+async def test_an_agent_that_is_not_ready_is_alive() -> None:
+    """Waiting for certificates is no reason to restart."""
+    health = Health(lambda: False)
+    port = await health.start("127.0.0.1:0")
+
+    answer = await ask(port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    await health.stop()
+
+    assert answer.split()[1] == b"200"
+
+
+async def test_a_pod_with_an_ipv6_address_can_be_probed() -> None:
+    """The listener takes the address that the settings make of $(POD_IP):9641."""
+    health = Health(lambda: True)
+    port = await health.start(settings.parse([], {"KUBESTRACE_HEALTH_LISTEN": "::1:0"}).health_listen)
+
+    reader, writer = await asyncio.open_connection("::1", port)
+    writer.write(b"GET /healthz HTTP/1.1\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await health.stop()
+
+    assert answer.split()[1] == b"200"
 
 
 @pytest.mark.parametrize("request_", [b"GET / HTTP/1.1\r\n\r\n", b"POST /healthz HTTP/1.1\r\n\r\n", b"\r\n\r\n"])

@@ -7,6 +7,7 @@ import grpc
 import pytest
 from authority import OPERATOR, Authority, Leaf, channel
 
+from kubestrace_agent import settings
 from kubestrace_agent.service import server
 from kubestrace_agent.service.certificates import Certificates
 from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
@@ -52,6 +53,17 @@ async def every_method(connection: grpc.aio.Channel) -> list[grpc.StatusCode]:
     await asyncio.gather(*answers, watch.read(), return_exceptions=True)
     assert len(answers) + 1 == len(agent_pb2.DESCRIPTOR.services_by_name["Agent"].methods)
     return [await call.code() for call in (*answers, watch)]
+
+
+async def test_a_pod_with_an_ipv6_address_can_be_reached(make_traces) -> None:
+    """The server takes the address that the settings make of $(POD_IP):9640, and answers on it."""
+    listen = settings.parse([], {"KUBESTRACE_LISTEN": "::1:0"}).listen
+    listener = server.Server(server.AgentService(make_traces(max_traces=1), DESCRIPTION), insecure=True)
+    async with grpc.aio.insecure_channel(f"[::1]:{await listener.start(listen)}") as plain:
+        answer = await agent_pb2_grpc.AgentStub(plain).Describe(agent_pb2.DescribeRequest(), timeout=5)
+    await listener.stop(0)
+
+    assert answer.node == DESCRIPTION.node
 
 
 async def test_the_operator_is_let_in(port: int, ca: Authority) -> None:

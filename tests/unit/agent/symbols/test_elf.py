@@ -38,13 +38,17 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small program."""
     folder = tmp_path_factory.mktemp("elf")
     (folder / "a.c").write_text(SOURCE)
-    subprocess.run(["gcc", "-O1", "-fno-inline", "-Wl,--build-id", "-o", folder / "a", folder / "a.c"], check=True)
+    subprocess.run(
+        ["gcc", "-O1", "-fno-inline", "-Wl,--build-id", "-o", folder / "a", folder / "a.c"], check=True, timeout=60
+    )
     return folder / "a"
 
 
 def symbols(program: Path) -> dict[str, tuple[int, int]]:
     """Name -> address and size, as nm has them."""
-    lines = subprocess.run(["nm", "-S", program], check=True, capture_output=True, text=True).stdout.splitlines()
+    lines = subprocess.run(
+        ["nm", "-S", program], check=True, capture_output=True, text=True, timeout=60
+    ).stdout.splitlines()
     return {name: (int(at, 16), int(size, 16)) for at, size, _, name in (x.split() for x in lines if x.count(" ") == 3)}
 
 
@@ -83,7 +87,7 @@ def test_functions_are_named(program: Path) -> None:
 
 def test_the_build_id_is_the_linkers(program: Path) -> None:
     """As readelf says it."""
-    notes = subprocess.run(["readelf", "-n", program], check=True, capture_output=True, text=True).stdout
+    notes = subprocess.run(["readelf", "-n", program], check=True, capture_output=True, text=True, timeout=60).stdout
     with opened("/", str(program).encode()) as file:
         assert f"Build ID: {elf.Elf(file).build_id().hex()}" in notes
 
@@ -96,7 +100,7 @@ def test_frames_are_found_at_each_instruction(program: Path) -> None:
         first = cfi.row_at(read, known["helper"][0])
         rows = [cfi.row_at(read, known["main"][0] + at) for at in range(known["main"][1])]
     decoded = subprocess.run(
-        ["readelf", "-wF", program], check=True, capture_output=True, text=True
+        ["readelf", "-wF", program], check=True, capture_output=True, text=True, timeout=60
     ).stdout.splitlines()
     table = [line.split() for line in decoded if line.startswith("0") and "rsp+" in line]
     expected = {int(words[0], 16): int(words[1].removeprefix("rsp+")) for words in table}

@@ -2,6 +2,8 @@
 
 import os
 import threading
+import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from kubestrace_agent.symbols.cfi import Row
 from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
 from kubestrace_agent.symbols.names import Names, Question
 from kubestrace_agent.symbols.naming import Name, Naming, Place, Stack
-from kubestrace_agent.symbols.roots import Roots
+from kubestrace_agent.symbols.roots import Owner, Roots
+from kubestrace_agent.symbols.time_budgets import TimeBudgets
 from kubestrace_agent.views.slow_calls import stacks
 from kubestrace_agent.views.slow_calls.values import RawStack
 
@@ -146,32 +149,135 @@ def test_no_path_leaves_a_containers_root(tmp_path: Path) -> None:
             pass
 
 
+def process(proc: Path, pid: int, container: str) -> Path:
+    """Make a process of a container with a root of its own."""
+    folder = proc / str(pid)
+    (folder / "root").mkdir(parents=True)
+    (folder / "cgroup").write_text(f"0::/kubepods.slice/cri-containerd-{container}.scope/init.scope\n")
+    return folder
+
+
 def test_files_are_reached_as_the_runtime_has_mounted_them(tmp_path: Path) -> None:
-    """Where a process's own root is closed to us; also when it has ended, for whoever traces the same container."""
-    container, owner, other = "ab" * 32, object(), object()
-    rootfs, process = tmp_path / "run" / container / "rootfs", tmp_path / "proc/7"
+    """Where a process's own root is closed to us; also when it has ended; no other container's."""
+    container, other = "ab" * 32, "cd" * 32
+    rootfs = tmp_path / "run" / container / "rootfs"
     rootfs.mkdir(parents=True)
-    process.mkdir(parents=True)
     (rootfs / "app").write_text("program")
-    (process / "cgroup").write_text(f"0::/kubepods.slice/cri-containerd-{container}.scope\n")
+    folder = process(tmp_path / "proc", 7, container)
     roots = Roots(tmp_path / "proc", tmp_path / "run")
 
-    with roots.opened(owner, 7, b"/app") as file:
+    with roots.opened(Owner(container), 7, b"/app") as file:
         assert file.read(0, 10) == b"program"
-    (process / "cgroup").unlink()
-    with roots.opened(owner, 7, b"/app") as file:
+    (folder / "cgroup").unlink()
+    with roots.opened(Owner(container), 7, b"/app") as file:
         assert file.read(0, 10) == b"program"
-    with pytest.raises(OSError), roots.opened(other, 7, b"/app"):
+    with pytest.raises(OSError), roots.opened(Owner(other), 7, b"/app"):
         pass
+
+
+def test_a_pid_that_has_come_back_opens_no_other_tenants_files(tmp_path: Path) -> None:
+    """Its root counts for the container that it is in; for the one that had the PID before, the runtime's does."""
+    mine, neighbour = "ab" * 32, "cd" * 32
+    (process(tmp_path / "proc", 7, neighbour) / "root" / "app").write_text("neighbour")
+    rootfs = tmp_path / "run" / mine / "rootfs"
+    rootfs.mkdir(parents=True)
+    (rootfs / "app").write_text("mine")
+    roots = Roots(tmp_path / "proc", tmp_path / "run")
+
+    with roots.opened(Owner(mine), 7, b"/app") as file:
+        assert file.read(0, 10) == b"mine"
+    with roots.opened(Owner(neighbour), 7, b"/app") as file:
+        assert file.read(0, 10) == b"neighbour"
+    with pytest.raises(OSError), Roots(tmp_path / "proc").opened(Owner(mine), 7, b"/app"):
+        pass
+
+
+class Text:
+    """A file, and the most that was read of it at once."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.most = 0
+        self.reads = 0
+
+    def read(self, at: int, length: int) -> bytes:
+        """Read a part."""
+        self.most, self.reads = max(self.most, length), self.reads + 1
+        return self.text[at : at + length]
+
+
+def found(text: bytes, *addresses: int, seconds: float = 60) -> dict[int, perf_maps.Function]:
+    """Look addresses up, with some time."""
+    end = time.monotonic() + seconds
+    return perf_maps.find(Text(text), addresses, lambda: time.monotonic() < end)
 
 
 def test_a_perf_map_names_what_was_compiled_last() -> None:
     """Lines that are none are passed over."""
-    known = perf_maps.functions(b"10 20 old\nzz 1 bad\n\n10 8 new name\n" + b"f" * 40 + b" 1 x\n")
+    text = b"10 20 old\nzz 1 bad\n\n10 8 new name\n" + b"f" * 40 + b" 1 x\n40 1 no newline"
 
-    assert perf_maps.at(0x14, known) == (0x10, 0x18, b"new name")
-    assert perf_maps.at(0x20, known) == (0x10, 0x30, b"old")
-    assert perf_maps.at(0x30, known) is None
+    assert found(text, 0x14, 0x20, 0x30, 0x40) == {
+        0x14: (0x10, 0x18, b"new name"),
+        0x20: (0x10, 0x30, b"old"),
+        0x40: (0x40, 0x41, b"no newline"),
+    }
+
+
+def test_lines_of_a_perf_map_that_stand_in_two_pieces_are_whole() -> None:
+    """Wherever the file is cut; a line that is longer than any name has its beginning."""
+    lines = [b"%x 10 function_%d" % (0x1000 + 16 * number, number) for number in range(20_000)]
+    lines[10_000] += b"x" * 200_000
+
+    names = found(b"\n".join(lines), *(0x1000 + 16 * number for number in range(20_000)))
+
+    assert len(names) == 20_000
+    assert all(
+        names[0x1000 + 16 * number][2] == b"function_%d" % number for number in range(20_000) if number != 10_000
+    )
+    assert names[0x1000 + 16 * 10_000][2].startswith(b"function_10000xxx")
+
+
+def test_a_hostile_perf_map_takes_little_memory(tmp_path: Path) -> None:
+    """16 MiB of short lines that all hold the address, of which one is kept."""
+    text = Text(b"0 ffffffffffffffff a\n" * ((16 << 20) // 21))
+
+    tracemalloc.start()
+    try:
+        names = perf_maps.find(text, range(40), lambda: True)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(names) == 40
+    assert text.most <= 1 << 20
+    assert most < 2 << 20
+
+
+def test_the_reading_of_a_perf_map_ends_with_its_time() -> None:
+    """No piece is read after that."""
+    text = Text(b"0 1 a\n" * 1_000_000)
+
+    perf_maps.find(text, [0], lambda: text.reads < 3)
+
+    assert text.reads == 3
+
+
+def test_each_owner_has_time_of_its_own() -> None:
+    """What is spent comes back slowly, and is nobody else's."""
+    now = 100.0
+    budgets = TimeBudgets(lambda: now)
+    with budgets.spending("hostile", 2.0) as keep_on:
+        assert keep_on()
+        now += 2.0
+        assert not keep_on()
+    with budgets.spending("hostile", 2.0):
+        now += 60.0  # a dead file system kept it
+
+    with budgets.spending("hostile", 2.0) as keep_on:
+        assert not keep_on()
+    assert budgets.left("other") == 4.0
+    now += 600.0
+    assert budgets.left("hostile") == 2.0
 
 
 class Stuck(Naming):
@@ -191,7 +297,7 @@ def test_who_asks_for_names_is_not_held_up() -> None:
     """Waiting ends with the patience, and later answers come by themselves."""
     naming = Stuck()
     names = Names(naming)
-    question = Question(Stack(object(), 1, 1, [UserFrame(7)], []))
+    question = Question(Stack(Owner(), 1, 1, [UserFrame(7)], []))
 
     names.ask([question])
     names.wait([question])
@@ -212,9 +318,33 @@ def test_a_file_that_breaks_the_reader_ends_nothing() -> None:
             return []
 
     names = Names(Broken())
-    first, second = (Question(Stack(object(), pid, pid, [], [])) for pid in (1, 2))
+    first, second = (Question(Stack(Owner(), pid, pid, [], [])) for pid in (1, 2))
 
     names.ask([first, second])
 
     assert second.done.wait(30)
     assert (first.answer, second.answer) == (None, [])
+
+
+def test_owners_are_named_in_turn() -> None:
+    """One with many stacks holds up another by one of them, and takes no more room than its own."""
+    order: list[str] = []
+
+    class Noting(Stuck):
+        def named(self, stack: Stack) -> list[Place]:
+            order.append(stack.owner.container_id)
+            return super().named(stack)
+
+    naming = Noting()
+    names = Names(naming)
+    many = [Question(Stack(Owner("busy"), 1, 1, [], [])) for _ in range(1000)]
+    few = [Question(Stack(Owner("quiet"), 2, 2, [], [])) for _ in range(3)]
+
+    names.ask(many)
+    names.ask(few)
+    naming.free.set()
+
+    assert all(question.done.wait(30) for question in few)
+    assert [position for position, owner in enumerate(order) if owner == "quiet"][-1] <= 7
+    assert 0 < sum(question.asked for question in many) < 1000
+    assert all(question.asked for question in few)

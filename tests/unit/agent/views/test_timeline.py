@@ -139,18 +139,17 @@ def test_a_growing_grid_asks_for_snapshots_for_ever() -> None:
 
     moments, now = [], 0
     while now < 10 * SECOND:
-        now = grid.next_snapshot_ns(now) or 0
-        moments.append(now)
+        moment = grid.next_snapshot(now)
+        assert moment is not None
+        moments.append(moment)
+        now = moment.at_ns
 
-    assert moments == [
-        *(n * SECOND for n in (1, 2, 3, 4)),
-        9 * SECOND // 2 + 1,
-        6 * SECOND,
-        8 * SECOND,
-        9 * SECOND + 1,
-        12 * SECOND,
-    ]
-    assert Grid(0, 4 * SECOND, 4).next_snapshot_ns(3 * SECOND) is None
+    doubled = 9 * SECOND // 2 + 1, 6 * SECOND, 8 * SECOND
+    assert [each.at_ns for each in moments] == [
+        *(n * SECOND for n in (1, 2, 3, 4)), *doubled, 9 * SECOND + 1, 12 * SECOND,
+    ]  # fmt: skip
+    assert [moments[0].within_ns, moments[-1].within_ns] == [SECOND // 4, SECOND]
+    assert Grid(0, 4 * SECOND, 4).next_snapshot(3 * SECOND) is None
 
 
 def wanted(buckets: int = 10, duration: int = 1000, elapsed: int = 0) -> Views:

@@ -7,16 +7,44 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kubestrace_cli.local import launch
+from kubestrace_cli.local import gates, launch
+
+_children: list[launch.Child] = []
+SECONDS = 30
 
 
 def child(*words: str) -> launch.Child:
     """Make a child that waits at the gate."""
-    return launch.Child(launch.find(words[0]), words)
+    _children.append(launch.Child(launch.find(words[0]), words))
+    return _children[-1]
+
+
+@pytest.fixture(autouse=True)
+def _no_child_stays() -> Iterator[None]:
+    """End the children of a test that failed: one that waits at the gate uses a whole CPU."""
+    yield
+    for each in _children:
+        each.kill()
+    _children.clear()
+
+
+def end_of(started: launch.Child) -> int:
+    """Return a child's exit code; the test fails when it does not end."""
+    deadline = time.monotonic() + SECONDS
+    while not started.ended():
+        assert time.monotonic() < deadline, f"the child still runs after {SECONDS} s"
+        time.sleep(0.001)
+    return started.wait()  # has ended
+
+
+def without_default_signals(*words: str) -> list[str]:
+    """Return a command line under which the command starts as in the background of a script, or by nohup."""
+    return ["sh", "-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh", *words]
 
 
 def executable(path: Path, text: str) -> str:
@@ -45,7 +73,7 @@ def test_what_is_executed_is_what_was_named(tmp_path: Path, monkeypatch: pytest.
     started = child("./again")
     started.release()
 
-    assert started.wait() == 5
+    assert end_of(started) == 5
     assert launch.find("./again") == "./again"
     assert launch.find(f"{tmp_path}//./again") == f"{tmp_path}//./again"
 
@@ -84,7 +112,7 @@ def test_the_child_is_not_the_command_before_the_gate_opens(tmp_path: Path) -> N
     waiting.release()
 
     assert not early
-    assert waiting.wait() == 0
+    assert end_of(waiting) == 0
     assert mark.exists()
 
 
@@ -109,7 +137,7 @@ def test_the_commands_end_is_told_as_a_shell_tells_it(script: str, exit_code: in
     started = child("sh", "-c", script)
     started.release()
 
-    assert started.wait() == exit_code
+    assert end_of(started) == exit_code
     assert started.ended()
 
 
@@ -119,7 +147,7 @@ def test_what_the_kernel_refuses_to_execute_is_told(tmp_path: Path, text: str, e
     tool = executable(tmp_path / "tool", text)
     started = child(tool)
     started.release()
-    started.wait()
+    end_of(started)
 
     with pytest.raises(launch.CommandError, match=f"cannot execute {tool}: ") as refused:
         started.raise_if_not_executed()
@@ -153,6 +181,7 @@ def test_the_command_starts_as_a_shell_would_start_it() -> None:
         input="0 1 2",
         text=True,
         capture_output=True,
+        timeout=SECONDS,
         check=False,
         env=os.environ | {"KUBESTRACE_TEST": "x=y"},
     )
@@ -173,7 +202,9 @@ def test_the_environment_is_the_callers_own() -> None:
     # No locale is set: Python would set LC_CTYPE, and does for itself.
     given = {"Z": "1", "GRPC_SSL_CIPHER_SUITES": "the user's", "A": "x=y\nz"}
 
-    done = subprocess.run([sys.executable, "-c", launcher], env=given, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", launcher], env=given, capture_output=True, text=True, timeout=SECONDS, check=True
+    )
 
     assert done.stdout == "".join(f"{name}={value}\n" for name, value in given.items())
 
@@ -184,7 +215,7 @@ def test_signals_are_sent_and_an_ended_command_gets_none() -> None:
     started.release()
     started.send(signal.SIGTERM)
 
-    assert started.wait() == 143
+    assert end_of(started) == 143
     started.send(signal.SIGTERM)
 
 
@@ -227,4 +258,62 @@ def test_a_signal_while_it_waits_ends_it() -> None:
     waiting = child("true")
     waiting.send(signal.SIGINT)
 
-    assert waiting.wait() == 130
+    assert end_of(waiting) == 130
+
+
+def test_a_signal_that_we_ignore_is_ignored_by_the_command_from_the_beginning() -> None:
+    """As strace does it: in the background of a script, Ctrl-C means neither the waiting process nor COMMAND."""
+    launcher = (
+        "import signal, sys, time\n"
+        "from kubestrace_cli.local import launch\n"
+        "words = ['/bin/sh', '-c', 'kill -INT $$; exit 7']\n"
+        "started = launch.Child(words[0], words)\n"
+        "started.send(signal.SIGINT)\n"
+        "time.sleep(0.2)\n"
+        "assert not started.ended()\n"
+        "started.release()\n"
+        "sys.exit(started.wait())\n"
+    )
+
+    done = subprocess.run(
+        without_default_signals(sys.executable, "-c", launcher),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_these_tests_pass_in_the_background_of_a_script() -> None:
+    """Tests that send signals set the dispositions that they need: none waits for a signal that is ignored."""
+    tests = f"{__file__}::{test_a_signal_while_it_waits_ends_it.__name__}"
+    words = without_default_signals(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests)
+
+    done = subprocess.run(words, capture_output=True, text=True, timeout=2 * SECONDS, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_child_gives_up_when_its_starter_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The starter lives and never opens the gate: the child ends, uses no CPU for ever, and the error says why."""
+    monkeypatch.setattr(gates, "_PATIENCE_SECONDS", 0.3)
+    waiting = child("true")
+
+    assert end_of(waiting) == 126
+    with pytest.raises(launch.CommandError, match="true was not started: tracing did not begin in time") as refused:
+        waiting.raise_if_not_executed()
+    assert refused.value.exit_code == 126
+
+
+def test_a_child_that_is_stopped_keeps_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-Z stops both sides for as long as a person likes: only time in which the child spins counts."""
+    monkeypatch.setattr(gates, "_PATIENCE_SECONDS", 1.0)
+    waiting = child("true")
+    waiting.send(signal.SIGSTOP)
+    time.sleep(1.5)
+    waiting.send(signal.SIGCONT)
+    waiting.release()
+
+    assert end_of(waiting) == 0

@@ -80,7 +80,7 @@ def process() -> Iterator[int]:
         assert time.monotonic() < deadline, "the child did not become sleep within 5 s"
         time.sleep(0.001)
     yield started.pid
-    started.wait()
+    started.wait(timeout=30)
 
 
 def run(*words: str) -> int:
@@ -152,6 +152,6 @@ def test_starting_up_reads_no_library_of_the_cluster() -> None:
     """Local mode needs neither kopf nor the Kubernetes client nor gRPC, and stays quick by leaving them out."""
     code = "import json, sys; from kubestrace_cli.local import run; print(json.dumps([*sys.modules]))"
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert set(json.loads(done.stdout)).isdisjoint({"asyncio", "bcc", "grpc", "kopf", "kubernetes"})

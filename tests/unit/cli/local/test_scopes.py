@@ -41,7 +41,7 @@ def test_an_empty_cgroup_is_removed_with_what_nests_in_it(tmp_path: Path) -> Non
 def ended() -> int:
     """Give a pid that nobody has."""
     process = subprocess.Popen(["true"])
-    process.wait()
+    process.wait(timeout=30)
     return process.pid
 
 

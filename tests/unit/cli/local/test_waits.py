@@ -31,7 +31,7 @@ def test_a_sleeping_process_is_inside_of_its_sleep() -> None:
         assert waits.described(target(sleeping.pid)).startswith("its only thread is inside ")
     finally:
         sleeping.kill()
-        sleeping.wait()
+        sleeping.wait(timeout=30)
 
 
 def test_threads_are_counted_by_call(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ class FakeService(agent_pb2_grpc.AgentServicer):
         self.code: grpc.StatusCode | None = None
         self.reports = 3
         self.silent = False
+        # Set: reports after the first may be sent.
+        self.go_on = asyncio.Event()
+        self.go_on.set()
         self.callers: list[str] = []
 
     async def Describe(self, request: Any, context: Any) -> agent_pb2.DescribeResponse:  # noqa: N802
@@ -57,6 +60,7 @@ class FakeService(agent_pb2_grpc.AgentServicer):
         """Send reports, the last of them final; or fall silent."""
         for number in range(self.reports):
             yield agent_pb2.Report(sequence=number, final=not self.silent and number == self.reports - 1)
+            await self.go_on.wait()
         if self.silent:
             await asyncio.sleep(60)
 
@@ -224,20 +228,20 @@ async def test_an_agent_that_restarts_is_found_again(node: Node) -> None:
 
 
 async def test_new_certificates_are_used_at_once(node: Node) -> None:
-    """Running watches break off, to be taken up again, and the next call shows the new certificate."""
+    """The next call shows the new certificate; a running watch goes on to its end over the old connection."""
     agent, client = await node.serve(), node.client(node.authority.leaf("old", uri="spiffe://kubestrace.io/old"))
-    node.service.silent = True
+    node.service.go_on = asyncio.Event()
     watch = client.watch(agent, "u1")
     await anext(watch)
     leaf = node.authority.operator()
 
-    await client.renew(Certificates(node.authority.certificate, leaf.certificate, leaf.key))
-    with pytest.raises(AgentUnavailableError):
-        async for _ in watch:
-            pass
+    client.renew(Certificates(node.authority.certificate, leaf.certificate, leaf.key))
     await client.describe(agent)
+    node.service.go_on.set()
+    rest = [report.final async for report in watch]
 
     assert node.service.callers == ["spiffe://kubestrace.io/operator"]
+    assert rest == [False, True]
 
 
 async def test_a_cancelled_call_stays_cancelled(node: Node) -> None:

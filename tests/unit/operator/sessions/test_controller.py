@@ -1,32 +1,19 @@
 """The registry of running sessions: begun, cancelled, deleted and taken up again by the events of a watch."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from operator_fakes import Document, Stage, in_no_time, pod
+from operator_fakes import Document, FakeTrace, Stage, in_no_time, now, pod
 
+from kubestrace_operator.agents.client import Endpoint
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError
+from kubestrace_operator.kube.session_rows import SessionRow
+from kubestrace_operator.kube.watches import Changes
 from kubestrace_operator.sessions import session_state
 from kubestrace_operator.sessions.controller import FINALIZER, Sessions
-
-
-class FakeFinalizers:
-    """Notes which sessions are held."""
-
-    def __init__(self) -> None:
-        self.held: set[str] = set()
-        self.calls: list[bool] = []
-        self.error: ClusterError | None = None
-
-    async def set_finalizer(self, metadata: Mapping[str, Any], finalizer: str, *, present: bool) -> None:
-        """Hold or release."""
-        assert finalizer == FINALIZER
-        if self.error:
-            raise self.error
-        self.calls.append(present)
-        (self.held.add if present else self.held.discard)(metadata["uid"])
+from kubestrace_protos.v1 import agent_pb2
 
 
 class Harness:
@@ -34,31 +21,33 @@ class Harness:
 
     def __init__(self, *pods: Document) -> None:
         self.stage = Stage(*pods)
-        self.finalizers = FakeFinalizers()
-        self.sessions = Sessions(self.stage.dependencies, self.finalizers)
+        self.cluster = self.stage.cluster
+        self.sessions = Sessions(self.stage.dependencies, lambda *_: None)
+        self.beside = asyncio.create_task(self.sessions.run())
 
-    def see(self, event: str | None, **changes: Any) -> None:
+    def see(self, **changes: Any) -> None:
         """Let something happen to the session's object."""
         spec = {"target": {"podName": "a"}, "durationSeconds": 10} | changes.pop("spec", {})
-        metadata = {"uid": "u1", "namespace": "shop", "name": "s1", "generation": 1, **changes.pop("metadata", {})}
-        body = {"metadata": metadata, "spec": spec, "status": changes.pop("status", self.stage.cluster.status)}
-        self.sessions.see(event, body, lambda *_: None)
+        generation = changes.get("generation", 1)
+        self.cluster.objects["u1"] = {"metadata": {"generation": generation}, "spec": spec}
+        changes.setdefault("phase", self.cluster.status.get("phase", ""))
+        self.sessions.see(SessionRow("u1", "shop", "s1", "1", **changes))
 
 
-DELETING = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER]}
+DELETING: dict[str, Any] = {"deleting": True, "finalizers": (FINALIZER,)}
 
 
 @in_no_time
 async def test_a_session_is_held_while_it_runs() -> None:
     """The finalizer comes with the start and goes with the end."""
     harness = Harness(pod("a"))
-    harness.see("ADDED")
+    harness.see()
     await asyncio.sleep(1)
-    held = set(harness.finalizers.held)
+    held = set(harness.cluster.held)
     await asyncio.sleep(10)
 
     assert held == {"u1"}
-    assert harness.finalizers.held == set()
+    assert harness.cluster.held == set()
     assert harness.stage.condition("Finished") == ("True", "Completed")
     assert harness.sessions.running == 0
 
@@ -67,10 +56,10 @@ async def test_a_session_is_held_while_it_runs() -> None:
 async def test_an_event_from_before_the_end_begins_nothing() -> None:
     """A watch may be behind: an object without its final status is not served a second time."""
     harness = Harness(pod("a"))
-    harness.see("ADDED")
+    harness.see()
     await asyncio.sleep(11)
 
-    harness.see("MODIFIED", status={"phase": "Tracing"})
+    harness.see(phase="Tracing")
     await asyncio.sleep(1)
 
     assert harness.sessions.running == 0
@@ -81,8 +70,8 @@ async def test_an_event_from_before_the_end_begins_nothing() -> None:
 async def test_events_of_a_running_session_begin_no_second() -> None:
     """Its own status patches come back as events."""
     harness = Harness(pod("a"))
-    for event in ("ADDED", "MODIFIED", None):
-        harness.see(event)
+    for _ in range(3):
+        harness.see()
         await asyncio.sleep(1)
 
     assert len(harness.stage.agents["n1"].requests) == 1
@@ -92,42 +81,43 @@ async def test_events_of_a_running_session_begin_no_second() -> None:
 async def test_cancel_is_noticed_at_once() -> None:
     """Setting spec.cancel ends a session."""
     harness = Harness(pod("a"))
-    harness.see("ADDED", spec={"durationSeconds": 3600})
+    harness.see(spec={"durationSeconds": 3600})
     await asyncio.sleep(3)
 
-    harness.see("MODIFIED", spec={"durationSeconds": 3600, "cancel": True}, metadata={"generation": 2})
+    harness.see(spec={"durationSeconds": 3600, "cancel": True}, generation=2)
     await asyncio.sleep(0.1)
 
-    assert harness.stage.cluster.status["phase"] == "Cancelled"
-    assert harness.stage.cluster.status["observedGeneration"] == 2
+    assert harness.cluster.status["phase"] == "Cancelled"
+    assert harness.cluster.status["observedGeneration"] == 2
 
 
 @in_no_time
 async def test_deleting_stops_the_traces_and_lets_the_object_go() -> None:
     """Traces end on every node first, then the finalizer goes; no status is written any more."""
     harness = Harness(pod("a"))
-    harness.see("ADDED")
+    harness.see()
     await asyncio.sleep(3)
-    written = len(harness.stage.cluster.written)
+    written = len(harness.cluster.written)
 
-    harness.see("MODIFIED", metadata=DELETING)
+    harness.see(**DELETING)
     await asyncio.sleep(0.1)
 
     assert harness.stage.agents["n1"].stops == ["u1"]
-    assert harness.finalizers.held == set()
+    assert harness.stage.agents["n2"].stops == []
+    assert harness.cluster.held == set()
     assert harness.sessions.running == 0
     await asyncio.sleep(20)
-    assert len(harness.stage.cluster.written) == written
+    assert len(harness.cluster.written) == written
 
 
 @in_no_time
 async def test_an_object_that_is_forced_away() -> None:
     """Even without a word before, its traces are stopped."""
     harness = Harness(pod("a"))
-    harness.see("ADDED")
+    harness.see()
     await asyncio.sleep(3)
 
-    harness.see("DELETED")
+    harness.sessions.gone("u1")
     await asyncio.sleep(0.1)
 
     assert harness.stage.agents["n1"].stops == ["u1"]
@@ -135,13 +125,15 @@ async def test_an_object_that_is_forced_away() -> None:
 
 @in_no_time
 async def test_a_session_that_was_deleted_while_no_operator_was_there() -> None:
-    """The next one stops its traces and lets it go, without serving it."""
+    """The next one stops its traces, where there are any, and lets it go without serving it."""
     harness = Harness(pod("a"))
-    harness.see(None, metadata=DELETING)
+    harness.stage.agents["n1"].traces["u1"] = FakeTrace(60)
+    harness.see(**DELETING)
     await asyncio.sleep(1)
 
     assert harness.stage.agents["n1"].stops == ["u1"]
-    assert harness.finalizers.calls == [False]
+    assert harness.stage.agents["n2"].stops == []
+    assert harness.cluster.finalizers == [False]
     assert harness.stage.agents["n1"].requests == []
 
 
@@ -149,16 +141,15 @@ async def test_a_session_that_was_deleted_while_no_operator_was_there() -> None:
 async def test_finished_sessions_are_left_alone() -> None:
     """An operator that starts serves none of them again, and takes away a finalizer that was forgotten."""
     harness = Harness(pod("a"))
-    finished = {"observedGeneration": 1, "conditions": [{"type": "Finished", "status": "True"}]}
-    harness.see(None, status=finished)
+    harness.see(phase="Succeeded")
     await asyncio.sleep(1)
-    assert harness.finalizers.calls == []
-    assert harness.stage.cluster.written == []
+    assert harness.cluster.finalizers == []
+    assert harness.cluster.written == []
 
-    harness.see(None, status=finished, metadata={"finalizers": [FINALIZER]})
+    harness.see(phase="Succeeded", finalizers=(FINALIZER,))
     await asyncio.sleep(1)
 
-    assert harness.finalizers.calls == [False]
+    assert harness.cluster.finalizers == [False]
     assert harness.stage.agents["n1"].requests == []
 
 
@@ -166,18 +157,18 @@ async def test_finished_sessions_are_left_alone() -> None:
 async def test_a_cancel_that_comes_too_late() -> None:
     """The status says that the later generation was seen, in one write; nothing else changes."""
     harness = Harness(pod("a"))
-    harness.see("ADDED")
+    harness.see()
     await asyncio.sleep(11)
-    before, written = harness.stage.cluster.status, len(harness.stage.cluster.written)
+    before, written = harness.cluster.status, len(harness.cluster.written)
 
     for _ in range(3):
-        harness.see("MODIFIED", spec={"cancel": True}, metadata={"generation": 2}, status=before)
+        harness.see(spec={"cancel": True}, generation=2)
     await asyncio.sleep(1)
-    harness.see("MODIFIED", spec={"cancel": True}, metadata={"generation": 2})
+    harness.see(spec={"cancel": True}, generation=2)
     await asyncio.sleep(1)
 
-    after = harness.stage.cluster.status
-    assert len(harness.stage.cluster.written) == written + 1
+    after = harness.cluster.status
+    assert len(harness.cluster.written) == written + 1
     assert after["observedGeneration"] == 2
     assert {each["observedGeneration"] for each in after["conditions"]} == {2}
     assert [each | {"observedGeneration": 1} for each in after["conditions"]] == before["conditions"]
@@ -189,17 +180,17 @@ async def test_a_cancel_that_comes_too_late() -> None:
 async def test_finalizers_wait_for_the_api_server() -> None:
     """One that cannot be taken away yet is taken away later; of an object that is gone nothing is left to do."""
     harness = Harness()
-    harness.finalizers.error = ClusterError("away")
-    harness.see(None, metadata=DELETING)
+    harness.cluster.error = ClusterError("away")
+    harness.see(**DELETING)
     await asyncio.sleep(10)
-    harness.finalizers.error = None
+    harness.cluster.error = None
     await asyncio.sleep(5)
-    assert harness.finalizers.calls == [False]
+    assert harness.cluster.finalizers == [False]
 
-    harness.finalizers.error = NotFoundError("gone")
-    harness.see("MODIFIED", metadata=DELETING)
+    harness.cluster.error = NotFoundError("gone")
+    harness.see(**DELETING)
     await asyncio.sleep(5)
-    assert harness.finalizers.calls == [False]
+    assert harness.cluster.finalizers == [False]
 
 
 @in_no_time
@@ -209,24 +200,126 @@ async def test_an_error_of_ours_ends_in_a_status(monkeypatch: pytest.MonkeyPatch
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(session_state.SessionState, "document", broken)
+    monkeypatch.setattr(session_state.SessionState, "snapshot", broken)
     harness = Harness(pod("a"))
-    harness.see("ADDED")
+    harness.see()
     await asyncio.sleep(30)
 
     assert harness.stage.condition("Finished") == ("True", "OperatorFailed")
     assert "ZeroDivisionError" in harness.stage.message()
-    assert harness.finalizers.held == set()
+    assert harness.cluster.held == set()
 
 
 @in_no_time
 async def test_an_operator_that_ends_leaves_the_traces() -> None:
     """Closing stops the tasks, not the traces, and keeps the finalizer."""
     harness = Harness(pod("a"))
-    harness.see("ADDED")
+    harness.see()
     await asyncio.sleep(3)
 
     await harness.sessions.close()
 
     assert harness.stage.agents["n1"].stops == []
-    assert harness.finalizers.held == {"u1"}
+    assert harness.cluster.held == {"u1"}
+
+
+@in_no_time
+async def test_sessions_that_are_taken_up_together() -> None:
+    """Each agent is asked once for its traces, however many sessions there are."""
+    harness = Harness(pod("a"))
+    asked: list[str] = []
+    answer = harness.stage.agents.traces
+
+    async def traces(agent: Endpoint) -> agent_pb2.ListTracesResponse:
+        asked.append(agent.node)
+        await asyncio.sleep(0.5)
+        return await answer(agent)
+
+    harness.stage.agents.traces = traces  # type: ignore[method-assign]
+    harness.cluster.status = {"phase": "Tracing", "startTime": now().isoformat()}
+    spec = {"target": {"podName": "a"}, "durationSeconds": 60}
+    for uid in ("u1", "u2", "u3"):
+        harness.cluster.objects[uid] = {"metadata": {"generation": 1}, "spec": spec}
+        harness.sessions.see(SessionRow(uid, "shop", uid, "1", phase="Tracing"))
+    harness.sessions.see(SessionRow("u4", "shop", "s4", "1", phase="Tracing", **DELETING))
+    await asyncio.sleep(2)
+
+    assert sorted(asked) == ["n1", "n2"]
+    assert harness.sessions.running == 3
+
+
+@in_no_time
+async def test_finished_sessions_are_looked_at_last() -> None:
+    """A list of thousands of finished ones holds up nobody."""
+    harness = Harness(pod("a"))
+    seen: list[str] = []
+    harness.sessions.see = lambda row: seen.append(row.name)  # type: ignore[method-assign]
+    rows = {f"u{number}": SessionRow(f"u{number}", "shop", f"s{number}", "1", phase="Failed") for number in range(9)}
+    rows["new"] = SessionRow("new", "shop", "new", "1")
+
+    async def changes() -> AsyncIterator[Changes[SessionRow]]:
+        yield Changes(rows, listed=True)
+
+    await harness.sessions.follow(changes())
+
+    assert seen[0] == "new"
+    assert len(seen) == 10
+
+
+@in_no_time
+async def test_a_finished_session_is_deleted_after_its_ttl() -> None:
+    """So long after its end, whichever operator is there then; without a TTL never."""
+    harness = Harness(pod("a"))
+    ended = now().isoformat()
+    for name, ttl in (("soon", 60), ("never", None), ("later", 3600), ("changed", 30)):
+        row = SessionRow(name, "shop", name, "1", phase="Succeeded", completed=ended, ttl_seconds=ttl)
+        harness.sessions.see(row)
+    row = SessionRow("changed", "shop", "changed", "2", phase="Succeeded", completed=ended, ttl_seconds=7200)
+    harness.sessions.see(row)
+    await asyncio.sleep(59)
+    early = list(harness.cluster.deleted)
+    await asyncio.sleep(2)
+    soon = list(harness.cluster.deleted)
+    await asyncio.sleep(3600)
+
+    assert early == []
+    assert soon == ["soon"]
+    assert harness.cluster.deleted == ["soon", "later"]
+
+
+@in_no_time
+async def test_api_writes_of_a_session() -> None:
+    """Half a minute costs 8 at most and an hour 60, events and finalizers among them."""
+    counted = []
+    for seconds in (30, 3600):
+        stage = Stage(pod("a"))
+        events: list[str] = []
+        sessions = Sessions(stage.dependencies, lambda _, __, reason, ___, events=events: events.append(reason))
+        stage.cluster.objects["u1"] = {
+            "metadata": {"generation": 1},
+            "spec": {"target": {"podName": "a"}, "durationSeconds": seconds},
+        }
+        sessions.see(SessionRow("u1", "shop", "s1", "1"))
+        await asyncio.sleep(seconds + 5)
+        assert sessions.running == 0
+        counted.append(len(stage.cluster.written) + len(stage.cluster.finalizers) + len(events))
+
+    assert counted[0] <= 8
+    assert counted[1] <= 60
+
+
+@in_no_time
+async def test_rows_are_written_at_the_end() -> None:
+    """While a session traces its status has totals and the containers; tables and rows come with the end."""
+    stage = Stage(pod("a"))
+    running = asyncio.create_task(stage.session(views={"slowCalls": {}}).run())
+    await asyncio.sleep(9)
+    during = dict(stage.cluster.status)
+    await running
+
+    assert during["summary"]["calls"] > 0
+    assert during["containers"][0]["calls"] == during["summary"]["calls"]
+    assert during.keys().isdisjoint({"table", "slowCalls", "unreturned"})
+    assert "syscalls" not in during["summary"]
+    assert stage.cluster.status.keys() >= {"table", "slowCalls", "unreturned"}
+    assert stage.cluster.status["summary"]["syscalls"]

@@ -1,9 +1,22 @@
 """Which containers of which pods a target means."""
 
-from operator_fakes import pod
+from collections.abc import Collection
+
+from operator_fakes import Document, pod
 
 from kubestrace_operator.api.spec import Selector, Target, Workload
 from kubestrace_operator.sessions import targets
+from kubestrace_operator.sessions.pod_selection import PodSelection
+
+
+def find(
+    target: Target, pods: list[Document], selector: Selector | None = None, chosen: Collection[str] = ()
+) -> targets.Found:
+    """Return what a target means among pods."""
+    selection = PodSelection(target, selector)
+    selection.update({each["metadata"]["uid"]: each for each in pods})
+    return selection.found(chosen)
+
 
 SHOP = Target(selector=Selector((("app", "shop"),)))
 
@@ -15,14 +28,14 @@ def names(found: targets.Found) -> list[str]:
 
 def test_only_matching_pods_are_meant() -> None:
     """A neighbour with other labels is not."""
-    found = targets.find(SHOP, [pod("a"), pod("b", labels={"app": "other"})])
+    found = find(SHOP, [pod("a"), pod("b", labels={"app": "other"})])
 
     assert names(found) == ["a/app"]
 
 
 def test_the_message_to_the_agent() -> None:
     """Everything that an agent needs to find the container."""
-    (running,) = targets.find(SHOP, [pod("a", restarts=2)]).running
+    (running,) = find(SHOP, [pod("a", restarts=2)]).running
     message = running.message()
 
     assert (message.pod_uid, message.pod_namespace, message.pod_name) == ("uid-a", "shop", "a")
@@ -37,14 +50,14 @@ def test_sidecars_are_traced_and_init_containers_are_not() -> None:
     ended = {"name": "prepare", "containerID": "containerd://i", "restartCount": 0, "state": {"running": {}}}
     both = pod("a", init=init, initContainerStatuses=[running, ended])
 
-    assert names(targets.find(SHOP, [both])) == ["a/app", "a/proxy"]
+    assert names(find(SHOP, [both])) == ["a/app", "a/proxy"]
 
 
 def test_an_init_container_that_is_asked_for() -> None:
     """The failure says that those are not traced."""
     target = Target(pod_name="a", containers=("prepare",))
 
-    found = targets.find(target, [pod("a", init=[{"name": "prepare"}])])
+    found = find(target, [pod("a", init=[{"name": "prepare"}])])
 
     assert "an init container" in found.failures[0].message
     assert found.without_container == ("a",)
@@ -52,7 +65,7 @@ def test_an_init_container_that_is_asked_for() -> None:
 
 def test_pods_that_have_ended_are_no_candidates() -> None:
     """A finished Job's pod has nothing to trace, and the reason says so."""
-    found = targets.find(SHOP, [pod("a", phase="Succeeded")])
+    found = find(SHOP, [pod("a", phase="Succeeded")])
 
     assert found.running == ()
     assert found.why_nothing == "Every pod with the labels app=shop has ended: a."
@@ -63,8 +76,8 @@ def test_pods_that_are_traced_keep_their_place() -> None:
     young, old = pod("young", created="2026-02-02"), pod("old", created="2026-01-01")
     target = Target(selector=SHOP.selector, max_pods=1)
 
-    assert names(targets.find(target, [young, old])) == ["old/app"]
-    assert names(targets.find(target, [young, old], chosen={"uid-young"})) == ["young/app"]
+    assert names(find(target, [young, old])) == ["old/app"]
+    assert names(find(target, [young, old], chosen={"uid-young"})) == ["young/app"]
 
 
 def test_why_nothing_runs() -> None:
@@ -73,12 +86,12 @@ def test_why_nothing_runs() -> None:
     unscheduled = pod("b", node="", state={})
     ended = pod("c", state={"terminated": {"reason": "Error", "exitCode": 1}})
 
-    why = targets.find(SHOP, [waiting, unscheduled, ended]).why_nothing
+    why = find(SHOP, [waiting, unscheduled, ended]).why_nothing
 
     assert why.startswith("3 pods match, but nothing that is wanted runs yet: ")
     assert "container app of pod a is waiting (ImagePullBackOff)" in why
     assert "container app of pod b has no node yet" in why
-    assert "container app of pod c has ended (Error 1)" in why
+    assert "container app of pod c has ended (Error, exit code 1)" in why
 
 
 def test_owners_decide_for_workloads() -> None:
@@ -88,7 +101,7 @@ def test_owners_decide_for_workloads() -> None:
     idle = {"kind": "StatefulSet", "name": "db", "controller": False}
     pods = [pod("a", owners=[owner]), pod("b", owners=[other]), pod("c", owners=[idle]), pod("d")]
 
-    found = targets.find(Target(workload=Workload("StatefulSet", "db")), pods, workload_selector=Selector())
+    found = find(Target(workload=Workload("StatefulSet", "db")), pods, selector=Selector())
 
     assert names(found) == ["a/app"]
 
@@ -104,6 +117,6 @@ def test_a_deployments_pods_during_a_rollout() -> None:
         for name, template in (("old", "5d"), ("new", "7f"))
     ]
 
-    found = targets.find(Target(workload=Workload("Deployment", "shop")), pods, workload_selector=Selector())
+    found = find(Target(workload=Workload("Deployment", "shop")), pods, selector=Selector())
 
     assert names(found) == ["new/app", "old/app"]

@@ -1,0 +1,173 @@
+"""What the operator reads and writes in its cluster: sessions, workloads, Secrets."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from kubestrace_operator.api.spec import InvalidSpecError, Selector, Workload, parse_selector
+from kubestrace_operator.kube import pods as pod_objects
+from kubestrace_operator.kube import session_rows
+from kubestrace_operator.kube.api_client import JSON_PATCH, MERGE_PATCH, ApiServer
+from kubestrace_operator.kube.errors import ClusterError, ConflictError, Listener, NotFoundError, RejectedError
+from kubestrace_operator.kube.pod_cache import PodCache
+from kubestrace_operator.kube.session_rows import SessionRow, SessionTable
+from kubestrace_operator.kube.watches import Changes, Collection, Trimmed
+
+SESSIONS = "/apis/kubestrace.io/v1alpha1"
+_CONFLICTS = 5
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_WORKLOADS = {
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments/{}",
+    "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets/{}",
+    "DaemonSet": "/apis/apps/v1/namespaces/{}/daemonsets/{}",
+    "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets/{}",
+    "Job": "/apis/batch/v1/namespaces/{}/jobs/{}",
+}
+
+
+class Cluster:
+    """The cluster that the operator serves."""
+
+    def __init__(self, server: ApiServer, namespace: str) -> None:
+        """`namespace` is the operator's own."""
+        self._server = server
+        self._namespace = namespace
+        self._pods = PodCache(server)
+
+    async def check_served(self) -> None:
+        """Raise ClusterError unless the API server knows TraceSessions: the CRD may come after the operator."""
+        served = await self._server.request("GET", SESSIONS)
+        if not any(each["name"] == "tracesessions" for each in served.get("resources", ())):
+            raise NotFoundError("the API server does not serve TraceSessions: is the CRD installed?")
+
+    # Sessions.
+
+    def sessions(
+        self, namespace: str | None = None, *, heard: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[Changes[SessionRow]]:
+        """Yield all sessions of a namespace, or of all, and then every change; never ends.
+
+        `heard` is called whenever the API server says anything, be it an error.
+        """
+        return Collection(self._server, _sessions_path(namespace), SessionTable(), {}, heard=heard).follow()
+
+    async def session(self, row: SessionRow) -> Mapping[str, Any]:
+        """Return a session's whole object. Raises NotFoundError when it is gone, or another one has its name."""
+        return _same(row, await self._server.request("GET", _path(row)))
+
+    async def write_status(self, row: SessionRow, status: Mapping[str, Any]) -> None:
+        """Replace a session's status; no part of the one before stays.
+
+        Raises NotFoundError when the session is gone or another one has its name, RejectedError, ClusterError.
+        """
+        await self._patch_status(row, [{"op": "add", "path": "/status", "value": status}])
+
+    async def amend_status(self, row: SessionRow, parts: Mapping[str, Any]) -> None:
+        """Replace these fields of a session's status and keep all others. Raises as `write_status`."""
+        await self._patch_status(
+            row, [{"op": "add", "path": f"/status/{name}", "value": value} for name, value in parts.items()]
+        )
+
+    async def _patch_status(self, row: SessionRow, operations: list[dict[str, Any]]) -> None:
+        # The API server compares in the same transaction in which it writes.
+        test = {"op": "test", "path": "/metadata/uid", "value": row.uid}
+        try:
+            await self._server.request(
+                "PATCH", f"{_path(row)}/status", body=[test, *operations], content_type=JSON_PATCH
+            )
+        except RejectedError:
+            # A test that fails and a value that is not valid have the same code.
+            _same(row, await self._server.request("GET", _path(row), accept=_METADATA))
+            raise
+
+    async def delete_session(self, row: SessionRow) -> None:
+        """Delete a session. Raises NotFoundError when it is gone or another one has its name, ClusterError."""
+        try:
+            await self._server.request("DELETE", _path(row), body={"preconditions": {"uid": row.uid}})
+        except ConflictError as error:
+            raise NotFoundError(f"{row.path} is another session of the same name") from error
+
+    async def set_finalizer(self, row: SessionRow, finalizer: str, *, present: bool) -> None:
+        """Add a finalizer to a session or take it away; `row` is the session as last seen.
+
+        Raises NotFoundError, RejectedError (none can be added to an object that is being deleted), ClusterError.
+        """
+        for _ in range(_CONFLICTS):
+            others = [each for each in row.finalizers if each != finalizer]
+            wanted = {"resourceVersion": row.resource_version, "finalizers": others + [finalizer] * present}
+            with suppress(ConflictError):
+                await self._server.request("PATCH", _path(row), body={"metadata": wanted}, content_type=MERGE_PATCH)
+                return
+            current = await self._server.request("GET", _path(row), accept=_METADATA)
+            row = session_rows.from_metadata(_same(row, current)["metadata"])
+        raise ClusterError(f"{row.path} changes faster than its finalizers can be written")
+
+    # Pods and workloads.
+
+    def pods(self, namespace: str, *, failing: Listener | None = None) -> AsyncIterator[pod_objects.PodChanges]:
+        """Yield the pods of a namespace by UID, at first all of them and then those that changed; never ends."""
+        return self._pods.follow(namespace, failing)
+
+    async def agent_pods(self, labels: str) -> AsyncIterator[list[pod_objects.Pod]]:
+        """Yield all pods with these labels in the operator's namespace, at first and after every change."""
+        path = f"/api/v1/namespaces/{self._namespace}/pods"
+        known: dict[str, pod_objects.Pod] = {}
+        query = {"labelSelector": labels}
+        async for changes in Collection(self._server, path, Trimmed(pod_objects.trimmed), query, page=500).follow():
+            pod_objects.apply(known, changes.items)
+            yield list(known.values())
+
+    async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:
+        """Return a workload's own selector; None when there is no such workload."""
+        path = _WORKLOADS[workload.kind].format(namespace, workload.name)
+        try:
+            found = await self._server.request("GET", path)
+            return parse_selector(found["spec"].get("selector"))
+        except NotFoundError:
+            return None
+        except InvalidSpecError as error:
+            raise ClusterError(
+                f"{workload.kind} {workload.name} has a selector that cannot be read: {error}"
+            ) from error
+
+    # Secrets of the operator's namespace.
+
+    async def secret(self, name: str) -> Mapping[str, str] | None:
+        """Return the data of a Secret, base64; None when there is none."""
+        try:
+            found = await self._server.request("GET", f"{self._secrets}/{name}")
+        except NotFoundError:
+            return None
+        data: Mapping[str, str] = found.get("data") or {}
+        return data
+
+    async def create_secret(self, name: str, kind: str, data: Mapping[str, str]) -> None:
+        """Create a Secret. Raises ConflictError when there is one."""
+        labels = {"app.kubernetes.io/name": "kubestrace", "app.kubernetes.io/managed-by": "kubestrace-operator"}
+        body = {"metadata": {"name": name, "labels": labels}, "type": kind, "data": dict(data)}
+        await self._server.request("POST", self._secrets, body=body)
+
+    async def replace_secret(self, name: str, data: Mapping[str, str]) -> None:
+        """Change the data of a Secret."""
+        await self._server.request(
+            "PATCH", f"{self._secrets}/{name}", body={"data": dict(data)}, content_type=MERGE_PATCH
+        )
+
+    @property
+    def _secrets(self) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/secrets"
+
+
+def _sessions_path(namespace: str | None) -> str:
+    return f"{SESSIONS}/namespaces/{namespace}/tracesessions" if namespace else f"{SESSIONS}/tracesessions"
+
+
+def _path(row: SessionRow) -> str:
+    return f"{_sessions_path(row.namespace)}/{row.name}"
+
+
+def _same(row: SessionRow, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the object if it is the session meant. Raises NotFoundError when it only has its name."""
+    if found["metadata"]["uid"] != row.uid:
+        raise NotFoundError(f"{row.path} is another session of the same name")
+    return found

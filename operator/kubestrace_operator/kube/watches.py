@@ -1,0 +1,153 @@
+"""Keeping up with a collection of objects: a list in chunks, then a watch from there, and anew when that breaks."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from kubestrace_operator.kube.api_client import JSON, ApiServer
+from kubestrace_operator.kube.errors import ClusterError, ExpiredError, Listener, RejectedError
+
+_log = logging.getLogger(__name__)
+# The server ends a watch after this and sends a bookmark a minute in between.
+WATCH_SECONDS = 280
+_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+Document = Mapping[str, Any]
+_Item = TypeVar("_Item")
+_Item_co = TypeVar("_Item_co", covariant=True)
+
+
+class Reader(Protocol[_Item_co]):
+    """What is asked for and what is kept of the answers."""
+
+    @property
+    def accept(self) -> str:
+        """The media type to ask for."""
+        ...
+
+    def items(self, document: Document) -> Iterator[tuple[str, _Item_co]]:
+        """Yield UID and item of everything in a page of a list or in the object of a watch's event."""
+        ...
+
+
+@dataclass(frozen=True)
+class Changes(Generic[_Item]):
+    """What has changed since the batch before, by UID; None: the object is gone."""
+
+    items: Mapping[str, _Item | None]
+    # The whole collection was listed just now, so everything that exists is known.
+    listed: bool = False
+
+
+@dataclass(frozen=True)
+class Collection(Generic[_Item]):
+    """The objects of one path that a query selects."""
+
+    server: ApiServer
+    path: str
+    reader: Reader[_Item]
+    query: Mapping[str, str]
+    # Objects of one page of a list; 0: all in one answer, out of the API server's memory.
+    page: int = 0
+    # Called whenever the API server says anything, be it an error.
+    heard: Callable[[], None] = lambda: None
+
+    async def follow(self, failing: Listener | None = None) -> AsyncIterator[Changes[_Item]]:
+        """Yield all objects, then every change; never ends.
+
+        `failing` is called with each error after which it tries again. Raises RejectedError when the API server does
+        not understand the query.
+        """
+        known: dict[str, _Item] = {}
+        attempt = 0
+        while True:
+            self.heard()
+            try:
+                version, listed = await self._list()
+                yield Changes(_difference(known, listed), listed=True)
+                known, attempt = listed, 0
+                async for changes in self._watch(known, version):
+                    yield changes
+            except ExpiredError:
+                await back_off(0)
+            except RejectedError:
+                raise
+            except ClusterError as error:
+                _log.warning("watching %s: %s", self.path, error)
+                if failing is not None:
+                    failing(error)
+                await back_off(attempt)
+                attempt += 1
+
+    async def _list(self) -> tuple[str, dict[str, _Item]]:
+        """Return the resource version of the list and everything in it."""
+        # Version 0 takes what the API server has in memory; pages of that are not served, so they come from etcd.
+        query = {**self.query, **({"limit": str(self.page)} if self.page else {"resourceVersion": "0"})}
+        listed: dict[str, _Item] = {}
+        while True:
+            page = await self.server.request("GET", self.path, query=query, accept=self.reader.accept)
+            listed.update(self.reader.items(page))
+            token = page["metadata"].get("continue")
+            if not token:
+                return str(page["metadata"]["resourceVersion"]), listed
+            query["continue"] = token
+
+    async def _watch(self, known: dict[str, _Item], version: str) -> AsyncIterator[Changes[_Item]]:
+        """Keep `known` up to date and yield what changes; ends with an error only."""
+        options = {"allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
+        while True:
+            query = {**self.query, **options, "resourceVersion": version}
+            async for event in self.server.stream(self.path, query=query, accept=self.reader.accept):
+                self.heard()
+                version = _version(event["object"]) or version
+                if event["type"] == "BOOKMARK":
+                    continue
+                changed = _applied(known, dict(self.reader.items(event["object"])), gone=event["type"] == "DELETED")
+                if changed:
+                    yield Changes(changed)
+            self.heard()
+            await back_off(0)
+
+
+def _difference(before: Mapping[str, _Item], now: Mapping[str, _Item]) -> dict[str, _Item | None]:
+    changed: dict[str, _Item | None] = {uid: item for uid, item in now.items() if before.get(uid) != item}
+    return changed | dict.fromkeys(before.keys() - now.keys())
+
+
+def _applied(known: dict[str, _Item], items: Mapping[str, _Item], *, gone: bool) -> dict[str, _Item | None]:
+    """Apply an event; return what changed of what is kept."""
+    if gone:
+        return {uid: None for uid in items if known.pop(uid, None) is not None}
+    changed: dict[str, _Item | None] = {uid: item for uid, item in items.items() if known.get(uid) != item}
+    known.update(items)
+    return changed
+
+
+def _version(document: Document) -> str:
+    """Return the resource version of an event's object; a table has its row's."""
+    metadata = document.get("metadata") or {}
+    rows = document.get("rows") or ()
+    of_row = next((row["object"]["metadata"] for row in rows if row.get("object")), metadata)
+    return str(metadata.get("resourceVersion") or of_row.get("resourceVersion") or "")
+
+
+async def back_off(attempt: int) -> None:
+    """Wait before a request is tried again: longer with each attempt."""
+    await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
+
+
+class Trimmed:
+    """Whole objects, cut down by a function."""
+
+    accept = JSON
+
+    def __init__(self, trim: Callable[[Document], Document]) -> None:
+        self._trim = trim
+
+    def items(self, document: Document) -> Iterator[tuple[str, Document]]:
+        """Yield the objects of a list, or the one object of an event."""
+        objects = document["items"] or () if "items" in document else (document,)
+        for each in objects:
+            yield each["metadata"]["uid"], self._trim(each)

@@ -1,0 +1,107 @@
+"""A real API server (kube-apiserver and etcd) on this machine without nodes: for measuring at scale without the rig.
+
+`scripts/tools` builds both programs. Everything is kept in one folder and ends with the context.
+"""
+
+import os
+import secrets
+import socket
+import ssl
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+_START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """Where the API server listens, and an administrator's token."""
+
+    url: str
+    token: str
+    kubeconfig: Path
+
+
+@contextmanager
+def api_server(folder: Path) -> Iterator[ApiServer]:
+    """Run an API server whose state is in a folder. Raises RuntimeError when it does not start."""
+    tools = Path(subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True).stdout.strip())
+    etcd_port, peer_port, port = _free_ports(3)
+    etcd = ["etcd", "--data-dir", folder / "etcd", "--log-level", "error", "--unsafe-no-fsync"]
+    etcd += ["--quota-backend-bytes", str(8 << 30)]
+    for kind, at in (("client", etcd_port), ("peer", peer_port)):
+        advertise = "--advertise-client-urls" if kind == "client" else "--initial-advertise-peer-urls"
+        etcd += [f"--listen-{kind}-urls", f"http://127.0.0.1:{at}", advertise, f"http://127.0.0.1:{at}"]
+    etcd += ["--initial-cluster", f"default=http://127.0.0.1:{peer_port}"]
+    token = secrets.token_hex(16)
+    (folder / "tokens").write_text(f"{token},scale,scale,system:masters\n")
+    key = folder / "service-accounts.key"
+    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    serving = [tools / "kube-apiserver", "--etcd-servers", f"http://127.0.0.1:{etcd_port}", "--secure-port", str(port)]
+    serving += ["--bind-address", "127.0.0.1", "--cert-dir", folder / "serving", "--authorization-mode", "RBAC"]
+    serving += ["--token-auth-file", folder / "tokens", "--service-cluster-ip-range", "10.0.0.0/24"]
+    serving += ["--service-account-key-file", key, "--service-account-signing-key-file", key]
+    serving += ["--service-account-issuer", "https://kubernetes.default.svc"]
+    # One client writes as fast as it can.
+    serving += ["--disable-admission-plugins", "ServiceAccount", "--max-mutating-requests-inflight", "400"]
+    server = ApiServer(f"https://127.0.0.1:{port}", token, folder / "kubeconfig")
+    server.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(server)))
+    with _running(etcd, folder / "etcd.log"), _running(serving, folder / "apiserver.log") as process:
+        _wait_until_ready(server, process, folder / "apiserver.log")
+        yield server
+
+
+@contextmanager
+def _running(command: list[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _wait_until_ready(server: ApiServer, process: subprocess.Popen[bytes], log: Path) -> None:
+    headers = {"Authorization": f"Bearer {server.token}"}
+    request = urllib.request.Request(f"{server.url}/readyz", headers=headers)  # noqa: S310 -- https, made above
+    unchecked = ssl._create_unverified_context()  # noqa: S323 -- it made its certificate just now
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(request, context=unchecked, timeout=5):  # noqa: S310
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the API server is not ready: {log.read_text(errors='replace')[-2000:]}")
+
+
+def _kubeconfig(server: ApiServer) -> dict[str, object]:
+    cluster = {"server": server.url, "insecure-skip-tls-verify": True}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "scale", "cluster": cluster}],
+        "users": [{"name": "scale", "user": {"token": server.token}}],
+        "contexts": [{"name": "scale", "context": {"cluster": "scale", "user": "scale"}}],
+        "current-context": "scale",
+    }
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def environment(server: ApiServer) -> dict[str, str]:
+    """Return the environment in which clients find this API server."""
+    return {**os.environ, "KUBECONFIG": str(server.kubeconfig)}

@@ -1,0 +1,102 @@
+"""What many ask for at one time is done in one go."""
+
+import asyncio
+
+import pytest
+from view_messages import asking
+
+from kubestrace_agent.traces.batches import Batches
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import slow_calls_pb2
+
+SLOW = asking(slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=1_000_000, limit=5))
+NAMES = ("a", "b", "c", "d")
+
+
+def request(session: str) -> agent_pb2.StartTraceRequest:
+    """Ask for a trace of all four containers with a view."""
+    return agent_pb2.StartTraceRequest(
+        session_uid=session,
+        session_name=f"ns/{session}",
+        containers=[agent_pb2.Container(container_id=name) for name in NAMES],
+        duration_milliseconds=60_000,
+        views=SLOW,
+    )
+
+
+class Work:
+    """Notes what is done together; the first time waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.go = asyncio.Event()
+
+    async def __call__(self, items: list[int]) -> list[int | Exception]:
+        """Double numbers; none below zero, and none at all with a hundred among them."""
+        self.batches.append(items)
+        if len(self.batches) == 1:
+            await self.go.wait()
+        if 100 in items:
+            raise OSError("nothing goes")
+        return [2 * item if item >= 0 else ValueError(item) for item in items]
+
+
+async def test_what_comes_meanwhile_is_done_together() -> None:
+    """Each caller gets its own result, and its own error alone."""
+    work = Work()
+    batches: Batches[int, int] = Batches(work)
+
+    asked = [asyncio.create_task(batches.ask(number)) for number in (1, 2, -3, 4)]
+    await asyncio.sleep(0)
+    later = [asyncio.create_task(batches.ask(number)) for number in (5, 6)]
+    await asyncio.sleep(0.01)
+    work.go.set()
+    results = await asyncio.gather(*asked, *later, return_exceptions=True)
+
+    assert [item for batch in work.batches for item in batch] == [1, 2, -3, 4, 5, 6]
+    assert len(work.batches) <= 2
+    assert results[:2] == [2, 4]
+    assert isinstance(results[2], ValueError)
+    assert results[3:] == [8, 10, 12]
+
+
+async def test_a_caller_that_goes_away_takes_nobody_with_it() -> None:
+    """Its item is done; the others have their results, and so have those who ask later."""
+    work = Work()
+    batches: Batches[int, int] = Batches(work)
+    first, second = (asyncio.create_task(batches.ask(number)) for number in (1, 2))
+    await asyncio.sleep(0.01)
+
+    first.cancel()
+    await asyncio.sleep(0.01)
+    work.go.set()
+
+    assert await second == 4
+    assert await batches.ask(3) == 6
+
+
+async def test_work_that_fails_as_a_whole_fails_for_all_of_it_alone() -> None:
+    """The next batch is none the worse."""
+    work = Work()
+    work.go.set()
+    batches: Batches[int, int] = Batches(work)
+
+    with pytest.raises(OSError, match="nothing goes"):
+        await batches.ask(100)
+
+    assert await batches.ask(1) == 2
+
+
+async def test_many_sessions_on_the_same_containers_begin_with_few_readings(make_traces, node, tracer) -> None:
+    """Twenty sessions on four containers: a few snapshots and readings of views, not one for each of the eighty."""
+    for name in NAMES:
+        node.run(name)
+    traces = make_traces()
+    await traces.start(request("first"))
+    tracer.snapshots = tracer.reads = 0
+
+    await asyncio.gather(*(traces.start(request(f"s{number}")) for number in range(20)))
+
+    assert tracer.snapshots <= 8
+    assert tracer.reads <= 16
+    assert len(tracer.slots) == 4
