@@ -1,4 +1,4 @@
-"""The health script in docs/gitops.md, run by Lua (Argo CD's own speaks Lua 5.1)."""
+"""The health script in docs/how-to/gitops.md, run by Lua (Argo CD's own speaks Lua 5.1)."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rendering import ROOT
 
-PAGE = ROOT / "docs" / "gitops.md"
+PAGE = ROOT / "docs" / "how-to" / "gitops.md"
 KEY = "resource.customizations.health.kubestrace.io_TraceSession"
 
 

@@ -1,4 +1,4 @@
-"""docs/uninstall.md: the command for the worst case does what it says."""
+"""docs/how-to/uninstall.md: the command for the worst case does what it says."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import subprocess
 from apiserver import Cluster
 from rendering import ROOT
 
-PAGE = ROOT / "docs" / "uninstall.md"
+PAGE = ROOT / "docs" / "how-to" / "uninstall.md"
 
 
 def test_a_session_that_waits_for_an_operator_that_is_gone_can_be_freed(cluster: Cluster) -> None:

@@ -33,7 +33,9 @@ class ApiServer:
 @contextmanager
 def api_server(folder: Path) -> Iterator[ApiServer]:
     """Run an API server whose state is in a folder. Raises RuntimeError when it does not start."""
-    tools = Path(subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True).stdout.strip())
+    # Builds Kubernetes where that was not done yet.
+    built = subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True, timeout=1800)
+    tools = Path(built.stdout.strip())
     etcd_port, peer_port, port = _free_ports(3)
     etcd = ["etcd", "--data-dir", folder / "etcd", "--log-level", "error", "--unsafe-no-fsync"]
     etcd += ["--quota-backend-bytes", str(8 << 30)]
@@ -44,7 +46,7 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
     token = secrets.token_hex(16)
     (folder / "tokens").write_text(f"{token},scale,scale,system:masters\n")
     key = folder / "service-accounts.key"
-    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True, timeout=60)
     serving = [tools / "kube-apiserver", "--etcd-servers", f"http://127.0.0.1:{etcd_port}", "--secure-port", str(port)]
     serving += ["--bind-address", "127.0.0.1", "--cert-dir", folder / "serving", "--authorization-mode", "RBAC"]
     serving += ["--token-auth-file", folder / "tokens", "--service-cluster-ip-range", "10.0.0.0/24"]

@@ -66,7 +66,7 @@ def busy_cpus() -> Iterator[None]:
     finally:
         for burner in burners:
             burner.kill()
-            burner.wait()
+            burner.wait(30)
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def calling(containers: Sequence[Container], seconds: float) -> Iterator[None]:
     finally:
         for caller in callers:
             caller.kill()
-            caller.wait()
+            caller.wait(30)
 
 
 @dataclass

@@ -33,7 +33,8 @@ def test_a_job_that_fails_fails_the_run(tmp_path: Path) -> None:
 
 def test_a_failure_is_noticed_before_the_job_is_needed(tmp_path: Path) -> None:
     """Between two parts those jobs are collected that have ended."""
-    done = bash("background job false\nbackground other sleep 50\nsleep 0.5\ncollect_ended\necho after", tmp_path)
+    ended = 'timeout 30 tail --pid="${groups[job]}" -f /dev/null'
+    done = bash(f"background job false\nbackground other sleep 50\n{ended}\ncollect_ended\necho after", tmp_path)
 
     assert (done.returncode, done.stdout) == (1, "")
 
