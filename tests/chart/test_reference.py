@@ -22,12 +22,14 @@ WITH_REASONS = (
     *(f"operator/kubestrace_operator/status/{name}.py" for name in ("builder", "progress")),
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("operator/kubestrace_operator/views/*.py"))),
     *(f"node_agent/kubestrace_agent/containers/{name}.py" for name in ("cgroups", "resolver")),
-    *(f"node_agent/kubestrace_agent/traces/{name}.py" for name in ("registry", "reports", "trace")),
+    *(f"node_agent/kubestrace_agent/traces/{name}.py" for name in ("attach", "registry", "reports", "session")),
+    "node_agent/kubestrace_agent/views/view.py",
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("node_agent/kubestrace_agent/views/*/[!v]*.py"))),
     *(f"node_agent/kubestrace_agent/kernel/loader/{name}.py" for name in ("probe", "programs")),
 )
 # What no status shows: the operator takes an agent that shuts down as unavailable and drops a trace that is unknown;
-# an agent without a tracer has a better reason; AgentLost is an event's.
-UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "AgentLost"}
+# an agent without a tracer has a better reason; AgentLost is an event's; the operator sends no request that is invalid.
+UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "AgentLost", "InvalidView"}
 
 
 def test_the_definition_and_the_reference_are_up_to_date() -> None:

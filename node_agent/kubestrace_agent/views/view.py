@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
+from google.protobuf import message
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from google.protobuf import any_pb2, message
+    from google.protobuf import any_pb2
 
     from kubestrace_agent.kernel.counters.counts import RawCounts
     from kubestrace_agent.kernel.loader.programs import Programs
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 # The reason of a container's gap where a view cannot be had.
 UNSUPPORTED = "ViewUnsupported"
 
-_Request = TypeVar("_Request", bound="message.Message")
+_Request = TypeVar("_Request", bound=message.Message)
 
 
 class RequestError(Exception):
@@ -145,7 +147,7 @@ def unpacked(name: str, request: any_pb2.Any, into: _Request) -> _Request:
     try:
         if request.Unpack(into):
             return into
-    except ValueError:  # google.protobuf.message.DecodeError is one
+    except message.DecodeError:
         pass
     raise RequestError("InvalidView", f"views[{name}] is {request.type_url!r}, and must be {into.DESCRIPTOR.full_name}")
 

@@ -185,7 +185,7 @@ class Header:
             before = "-1"
             for item in filter(None, map(str.strip, body.split(","))):
                 name, _, value = (part.strip() for part in item.partition("="))
-                before = value or f"{before} + 1"
+                before = value or f"({before}) + 1"
                 self._numbers[name] = before
         self._structs |= dict(_STRUCT.findall(text))
 

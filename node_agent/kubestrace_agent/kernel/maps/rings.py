@@ -17,9 +17,6 @@ HEAD_BYTES = 8
 _BUSY, _DISCARDED = 1 << 31, 1 << 30
 _HEAD = struct.Struct("=I")
 
-_held = threading.Lock()
-_held.acquire()
-
 
 def fence() -> None:
     """Keep memory accesses before this call from those after it.
@@ -27,8 +24,10 @@ def fence() -> None:
     Python has no barrier. A release of a lock waits for the accesses before it, and an acquire after it holds back
     those that follow: on aarch64 too, which else reorders loads (Arm ARM B2.3: store-release before load-acquire).
     """
-    _held.release()
-    _held.acquire()
+    lock = threading.Lock()
+    lock.acquire()
+    lock.release()
+    lock.acquire()
 
 
 class Ring:
