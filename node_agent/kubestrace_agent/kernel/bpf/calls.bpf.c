@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* For the views that tell single calls: a call's task, its arguments and what they point at, read as it ends. */
 #pragma once
 #include "kernel/bpf/calls.h"

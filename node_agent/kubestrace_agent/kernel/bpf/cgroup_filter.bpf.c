@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Whose a task is: its container's slot, by its cgroup or one above it, or that of a process that is followed.
  * The loader (probe.py) compiles this in one piece with all other programs. It defines MAX_SLOTS, MAX_ROWS, SLOT_ROWS, and
  * the offsets of the running kernel. */
@@ -6,8 +6,8 @@
 #include "kernel/bpf/reads.h"
 #include "kernel/bpf/syscalls.h"
 
-/* What the kernel is told: its list of licences that may use all helpers has no Apache-2.0. */
-#define BPF_LICENSE Dual BSD/GPL
+/* What the kernel is told, in its own words: some helpers are for programs under the GPL only. */
+#define BPF_LICENSE GPL v2
 
 struct task_struct;
 

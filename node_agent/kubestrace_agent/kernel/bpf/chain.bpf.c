@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The programs of views, which the counting calls (tail calls): each has a place in one array, and config.chains says which
  * places run at which event. The first program is called with the places of all that are to run in the task's entry; each
  * ends with go_on, which calls the next. Where nothing is on, there is nothing to call.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Where a call is counted: a row for each system call of each slot, on each CPU.
  *
  * The counters of a row are 97% of its memory. Where a machine may have many CPUs (COPIES is defined, row_sizes.py), a row

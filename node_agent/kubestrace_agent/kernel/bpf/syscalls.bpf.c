@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Counts system calls by container: sys_enter notes the start in the task, sys_exit counts into the row. */
 #pragma once
 #include "kernel/bpf/chain.bpf.c"

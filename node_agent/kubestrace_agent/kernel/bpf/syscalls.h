@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* What the programs and the agent share: layout.py reads it from this file. */
 #pragma once
 #include <linux/types.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The second pair of counting programs, where the first may be preempted: see PREEMPTIBLE in rows.bpf.c. */
 #pragma once
 #include "kernel/bpf/syscalls.bpf.c"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Beside the counting: which tasks are inside a call, and the family of a process that is followed by its PID. */
 #pragma once
 #include "kernel/bpf/rows.bpf.c"

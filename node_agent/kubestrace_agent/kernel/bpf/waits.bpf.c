@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Calls by a descriptor (read, write, recvfrom, ...) that took long are waits where somebody is at the other end: they
  * have a second row, of the same name. Which calls these are is written by the agent. */
 #pragma once

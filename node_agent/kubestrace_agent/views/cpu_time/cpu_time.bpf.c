@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of CPU time: where each nanosecond of a thread's life goes. Called by the counting, for tasks that are traced,
  * and attached to sched_switch.
  *

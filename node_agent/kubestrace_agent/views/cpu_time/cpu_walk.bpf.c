@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of CPU time, what threads do between their events: an iterator over all tasks gives clocks to those that the
  * programs have not seen, and tells how all clocks stand. */
 #pragma once

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of errors: the counting goes on here after a call that failed, and leaves its row in the task's entry. Notes
  * when each kind of failure was first and last, and tells some calls of each: which file is missing, which peer refuses. */
 #pragma once

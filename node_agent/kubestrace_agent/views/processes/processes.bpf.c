@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of processes: the counting goes on here after each call, and leaves the row where it counted it in the task's
  * entry. Counts once more in a table of the task's own, without a lock, as a task runs on one CPU at a time. A
  * table is told when it is full and when its thread ends; those of living threads the agent reads by an iterator. */

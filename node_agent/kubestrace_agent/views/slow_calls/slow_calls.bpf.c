@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of slow calls: the counting at sys_exit goes on here after a call that was slow, and leaves the call's length
  * in the task's entry. Everything that is read of the program is read here: other calls cost nothing. */
 #pragma once

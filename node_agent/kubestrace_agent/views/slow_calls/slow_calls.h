@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* What slow_calls.bpf.c writes and kernel.py reads, by this file. */
 #pragma once
 #include "kernel/bpf/calls.h"

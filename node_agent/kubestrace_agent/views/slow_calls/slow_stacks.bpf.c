@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Stacks of slow calls. Where a call waited is seen only while it waits: the stack is taken as a task goes to sleep, and
  * that of the longest sleep is kept until the call ends. Who made the call is read as it ends. */
 #pragma once
