@@ -22,6 +22,9 @@ background() {
 collect() {
   local name=$1 status=0
   [ -n "${groups[$name]:-}" ] || return 0
+  # From now on we wait for it: the lowest priority would only let other programs of the machine go first.
+  renice -n 0 -g "${groups[$name]}" >/dev/null 2>&1 || true
+  { echo 0 >/proc/"${groups[$name]}"/autogroup; } 2>/dev/null || true
   wait "${groups[$name]}" || status=$?
   unset "groups[$name]"
   cat "${logs[$name]}"

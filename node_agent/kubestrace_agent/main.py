@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kubestrace_agent import memory, settings
 from kubestrace_agent.containers import cgroups, cri
 from kubestrace_agent.containers.resolver import NodeResolver
+from kubestrace_agent.containers.shared_lookups import SharedLookups
 from kubestrace_agent.kernel.counters.tracer import Tracer, UnsupportedKernelError
 from kubestrace_agent.service import limits, server
 from kubestrace_agent.service.certificates import CertificateError, Certificates
@@ -95,7 +96,7 @@ async def _serve(
         cannot = (able.reason, able.message) if able.tracer is None else None
         traces = Traces(
             able.tracer,
-            NodeResolver(able.hierarchy, chosen.proc_root, runtime),
+            SharedLookups(NodeResolver(able.hierarchy, chosen.proc_root, runtime)),
             node=Node(chosen.node_name, description.agent_id, cannot),
             limits=limits.Limits(max_traces=chosen.max_traces),
             names=Names(Naming(Roots(chosen.proc_root, _runtime_roots(chosen.cri_sockets)))),

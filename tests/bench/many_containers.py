@@ -1,8 +1,10 @@
-"""What a node with many traced containers costs the agent: start of a further one, snapshot, and report.
+"""What a node with many traced containers costs the agent: memory, start of a further one, snapshot, and report.
 
     python tests/bench/many_containers.py [--containers 200]
 
-Each container runs a short Python program (about 30 different system calls). Needs root.
+Each container runs a short Python program (about 30 different system calls). Needs root. The kernel's memory is that
+which is charged to a memory cgroup of this process's own; `tests/kernel/matrix/run --many-cpus` runs this on a machine
+with 256 possible CPUs.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from engine_runs import Cgroup, cgroup_root
+from memory_cgroup import Memory
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.memory import collect_rarely
@@ -39,7 +42,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--containers", type=int, default=200)
     count = parser.parse_args().containers
+    memory = Memory()
+    memory.enter()
+    before = memory.kernel()
     tracer = Tracer.load()
+    kernel = [memory.kernel() - before]
     collect_rarely()  # as the agent does
     cgroups = [Cgroup(cgroup_root()) for _ in range(count)]
     try:
@@ -48,6 +55,7 @@ def main() -> None:
             begin = time.process_time()
             slots.append(tracer.add_container(cgroup.path, wanted=None))
             starts.append(milliseconds(begin))
+            kernel.append(memory.kernel() - before)
         print(f"start of a further container: median {statistics.median(starts):.2f} ms, longest {max(starts):.1f} ms")
         traces = {slot: Since(None, wanted=None, architecture="x86_64") for slot in slots}
         for what, every in (("all rows changed", 1),) * 3 + (("rows of one in ten changed", 10), ("no row changed", 0)):
@@ -67,8 +75,11 @@ def main() -> None:
             print(f"{what}: snapshot {snapshot:.1f} ms, differences {milliseconds(begin):.1f} ms, {rows} rows")
             tracer.snapshot(slots)
         print(f"{resident()} MiB resident")
+        loaded, first, last = (size / 2**20 for size in (kernel[0], kernel[1], memory.kernel() - before))
+        print(f"kernel: {loaded:.1f} MiB when loaded, {first:.1f} with one container, {last:.1f} with {count}")
     finally:
         tracer.close()
+        memory.leave()
         for cgroup in cgroups:
             cgroup.remove()
 

@@ -99,7 +99,7 @@ def at_once(tracer: Tracer, producers: Producers, seconds: float, *, rising: boo
     """Read while they run, as the agent does."""
     counters = Counters(tracer)
     slowest = Slowest(0, LIMIT, None) if rising else Low(0, LIMIT, None)
-    (acquired,) = counters.acquire([Asked(Resolved(producers.cgroup.path, 1), "bench", None, [slowest])])
+    (acquired,) = counters.acquire([Asked(Resolved(producers.cgroup.path, 1), "bench", None, lambda: [slowest])])
     if isinstance(acquired, Exception):
         raise acquired
     counter = acquired.counter

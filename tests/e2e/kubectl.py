@@ -70,12 +70,16 @@ class Namespace:
 
 @contextmanager
 def fresh_namespace(name: str) -> Iterator[Namespace]:
-    """Make a namespace and take it away afterwards."""
+    """Make a namespace and delete it afterwards."""
+    # A run that was ended may have left it, or its deletion may not have finished.
+    run("kubectl", "delete", "namespace", name, "--ignore-not-found", "--timeout=90s")
     run("kubectl", "create", "namespace", name)
-    # No pod is admitted before; after a restart of the API server its controllers take their time.
+    # No pod is admitted before; after a restart of the API server its controllers need some time.
     run("kubectl", "-n", name, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
-    yield Namespace(name)
-    run("kubectl", "delete", "namespace", name, "--wait=false")
+    try:
+        yield Namespace(name)
+    finally:
+        run("kubectl", "delete", "namespace", name, "--wait=false")
 
 
 @dataclass(frozen=True)

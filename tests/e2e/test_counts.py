@@ -8,8 +8,6 @@ import pytest
 from kubectl import Document, Namespace, fresh_namespace
 from workloads import NODES, calls_pod, report, signal
 
-# One worker has the namespace and the session that these tests share.
-pytestmark = pytest.mark.xdist_group("counts")
 CALLS = ("getppid=20000", "openat-enoent=300", "read1=5000", "read-ebadf=70", "mkdir-eexist=40", "nanosleep-ms=10x20")
 
 

@@ -6,8 +6,6 @@ import pytest
 from kubectl import Document, Namespace, fresh_namespace
 from workloads import NODES, calls_pod, report, signal
 
-# One worker has the namespace and the session that these tests share.
-pytestmark = pytest.mark.xdist_group("views")
 CALLS = ("getppid=3000", "openat-enoent=50", "nanosleep-ms=20x20")
 VIEWS = {
     "slowCalls": {"thresholdMilliseconds": 15, "limit": 10, "stacks": True},

@@ -65,6 +65,8 @@ class Agent:
                 env={**os.environ, **settings},
                 stderr=log,
                 stdout=log,
+                # A group of its own to the scheduler, as a container is.
+                start_new_session=True,
             )
 
     @property

@@ -11,6 +11,7 @@ from typing import IO
 
 import pytest
 
+from kubestrace_agent.kernel.counters.counts import RawProcesses
 from kubestrace_agent.kernel.counters.tracer import RawCounts, Tracer
 from kubestrace_agent.kernel.maps import row_sizes
 from kubestrace_agent.traces.delta import Difference, difference
@@ -176,6 +177,11 @@ def agree(expected: Counts, found: Counts, lost: int = 0) -> None:
         ], key
 
 
+def threads_calls(told: RawProcesses) -> int:
+    """The calls of all threads that the view of processes tells."""
+    return sum(used.calls for thread in told.threads for used in thread.used)
+
+
 class Runs:
     """Programs and the slots that their cgroups have."""
 
@@ -213,6 +219,10 @@ class Runs:
     def since(self, slot: int, start: RawCounts | None = None) -> Difference:
         """What was counted since an earlier snapshot, or since the slot was made."""
         return difference(start, self.snapshot(slot), wanted=None, architecture=platform.machine())
+
+    def calls(self, slot: int) -> int:
+        """All calls that were counted in a slot."""
+        return sum(each.calls for each in self.since(slot).syscalls)
 
     def may_lose(self, difference: Difference) -> int:
         """Calls lost because the kernel preempts programs, as Linux 7 does; elsewhere none may be."""

@@ -60,7 +60,9 @@ def all_views(seconds: float) -> dict[str, any_pb2.Any]:
 @contextmanager
 def busy_cpus() -> Iterator[None]:
     """Keep all CPUs busy."""
-    burners = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    command = [sys.executable, "-S", "-c", "while True: pass"]
+    # A session of its own is a group of its own to the scheduler, as a container is.
+    burners = [subprocess.Popen(command, start_new_session=True) for _ in range(os.cpu_count() or 1)]
     try:
         yield
     finally:
@@ -74,7 +76,7 @@ def calling(containers: Sequence[Container], seconds: float) -> Iterator[None]:
     """Have a process in each container make calls of many kinds."""
     program = [sys.executable, "-S", "-c", _PROGRAM.format(seconds=seconds)]
     enter = ["/bin/sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"']
-    callers = [subprocess.Popen([*enter, str(each.cgroup), *program]) for each in containers]
+    callers = [subprocess.Popen([*enter, str(each.cgroup), *program], start_new_session=True) for each in containers]
     try:
         yield
     finally:

@@ -83,11 +83,11 @@ class Recording:
             raise TargetError(f"{target.name} has just ended") from acquired
         if isinstance(acquired, Exception):
             raise acquired
-        for _, why in acquired.missing:
+        for _, why in acquired.share.missing:
             raise why
-        self._traced = self._session.counted(_state(target), asked, acquired, time.time_ns())
-        self._session.containers[_USER] = self._traced
-        self._session.start_ns = self._traced.state.start_time_unix_nanoseconds
+        self._share, self._counter = acquired.share, acquired.counter
+        traced = self._session.containers[_USER] = self._session.counted(_state(target), acquired, time.time_ns())
+        self._session.start_ns = traced.state.start_time_unix_nanoseconds
 
     @property
     def elapsed_seconds(self) -> float:
@@ -98,10 +98,7 @@ class Recording:
         """Read the counters, which must be done now and then; returns the calls so far."""
         self._session.counters.refresh(fresh=True)
         self._session.note_counts()
-        counter, since = self._traced.counter, self._traced.since
-        if counter is None or counter.counts is None or since is None:
-            return 0
-        return sum(counts.calls for counts in since.to(counter.counts).syscalls)
+        return sum(counts.calls for counts in self._share.report(self._counter).syscalls)
 
     @property
     def tick_seconds(self) -> float:

@@ -14,7 +14,8 @@ from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKe
 from kubestrace_agent.symbols.roots import Owner
 from kubestrace_agent.traces import reports
 from kubestrace_agent.traces.batches import Batches
-from kubestrace_agent.traces.shared_counters import Acquired, Asked, CgroupPlace, Counters
+from kubestrace_agent.traces.counter import CgroupPlace
+from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
 from kubestrace_agent.views.view import UNSUPPORTED
 from kubestrace_protos.v1 import agent_pb2
 
@@ -110,12 +111,12 @@ class Attacher:
                 for _, found in new
                 if isinstance(found, Resolved)
             ]
-            results = iter(zip(asked, await self._acquiring.ask((trace.counters, asked)), strict=True) if asked else ())
+            results = iter(await self._acquiring.ask((trace.counters, asked)) if asked else ())
             for container, found in new:
                 if isinstance(found, UnresolvedError):
                     traced = reports.failed(container, found.reason, str(found))
                 else:
-                    traced = self._traced(trace, (container, found), *next(results), late=late)
+                    traced = self._traced(trace, container, found, next(results), late=late)
                 trace.containers[container.container_id] = traced
 
     async def _acquire(self, asked: list[_Batch]) -> list[list[Acquired | Exception]]:
@@ -127,20 +128,19 @@ class Attacher:
     def _traced(
         self,
         trace: Trace,
-        looked_up: tuple[agent_pb2.Container, Resolved],
-        asked: Asked,
+        container: agent_pb2.Container,
+        found: Resolved,
         acquired: Acquired | Exception,
         *,
         late: bool,
     ) -> reports.TracedContainer:
-        container, found = looked_up
         if isinstance(acquired, Exception):
             return _not_counted(container, found, acquired)
         state = reports.tracing(container, found)
-        traced = trace.counted(state, asked, acquired, self._clock_ns())
+        traced = trace.counted(state, acquired, self._clock_ns())
         if late:
             traced.gaps += reports.late(self._node.name, state, found, trace.session_start_ns)
-        for collector, why in acquired.missing:
+        for collector, why in acquired.share.missing:
             _log.warning("trace %s: no %s: %s", trace.session_uid, collector.name, why)
             message = f"{collector.name}: {why}"
             traced.gaps.append(reports.without_view(self._node.name, state, collector.unavailable, message))

@@ -16,6 +16,7 @@ class Batches(Generic[_Item, _Result]):
     """Collects what is asked for while earlier work goes on, and passes all of it to `work` in one call.
 
     `work` returns one result for each item, in their order; a result that is an exception is raised for its item alone.
+    It may return fewer, one at least: the other items come first in its next call.
     """
 
     def __init__(self, work: Callable[[list[_Item]], Awaitable[Sequence[_Result | Exception]]]) -> None:
@@ -39,7 +40,8 @@ class Batches(Generic[_Item, _Result]):
                     results = await self._work([item for item, _ in taken])
                 except Exception as error:  # noqa: BLE001 - whoever asked gets it
                     results = [error] * len(taken)
-                for (_, future), result in zip(taken, results, strict=True):
+                self._waiting[:0] = taken[len(results) :]
+                for (_, future), result in zip(taken, results, strict=False):
                     _answer(future, result)
         finally:
             self._worker = None

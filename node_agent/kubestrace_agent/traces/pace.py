@@ -5,7 +5,7 @@ from __future__ import annotations
 # Of the time of the thread that makes them.
 _SHARE = 0.25
 # Whoever waits for reports takes an agent for lost after 6 s without one.
-_MOST_SECONDS = 3.0
+_MOST_SECONDS = 2.0
 # Of a new measurement.
 _WEIGHT = 0.2
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.text import utf8
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kubestrace_agent.containers.resolver import Resolved
-    from kubestrace_agent.traces.delta import Since
-    from kubestrace_agent.traces.shared_counters import Counter
-    from kubestrace_agent.traces.unreturned import Unreturned
+    from kubestrace_agent.traces.counter import Counter
+    from kubestrace_agent.traces.sharing import Share
     from kubestrace_agent.views.view import Collector
 
 _Phase = agent_pb2.ContainerState.Phase
@@ -26,16 +25,26 @@ class TracedContainer:
 
     state: agent_pb2.ContainerState
     counter: Counter | None = None
-    since: Since | None = None
+    # What other sessions collect too, and what is collected for this one alone.
+    share: Share | None = None
+    own: list[Collector] = field(default_factory=list)
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
+    # What was collected when the trace ended, where others go on.
+    collected: agent_pb2.ContainerReport | None = None
     settled: agent_pb2.ContainerReport | None = None
-    collectors: list[Collector] = field(default_factory=list)
-    unreturned: Unreturned | None = None
+
+    def freeze(self) -> None:
+        """Keep what was read last, whatever is counted later for others; called when this session has let go."""
+        if self.counter is None or self.share is None:
+            return
+        self.counter = replace(self.counter)
+        if self.share.users:
+            self.collected = self.share.report(self.counter)
 
     def note_counts(self) -> None:
-        """Show the newest snapshot to the collectors."""
+        """Show the newest snapshot to the session's own collectors."""
         if self.counter is not None and self.counter.counts is not None:
-            for collector in self.collectors:
+            for collector in self.own:
                 collector.count(self.counter.counts)
 
 
@@ -90,24 +99,19 @@ def without_view(node: str, state: agent_pb2.ContainerState, reason: str, messag
 
 def container_report(traced: TracedContainer) -> agent_pb2.ContainerReport:
     """Give what was counted of a container so far; a container that has ended is settled by this."""
-    if traced.settled is not None or traced.counter is None:
+    if traced.settled is not None or traced.counter is None or traced.share is None:
         return traced.settled or agent_pb2.ContainerReport(state=traced.state)
     counter = traced.counter
     report = agent_pb2.ContainerReport()
-    if counter.counts is not None and traced.since is not None:
-        counted = traced.since.to(counter.counts)
-        report.syscalls.extend(counted.syscalls)
-        report.trust.CopyFrom(counted.trust)
-    if counter.counts is not None and traced.unreturned is not None:
-        report.unreturned.extend(traced.unreturned.calls(counter.counts))
+    report.CopyFrom(traced.collected or traced.share.report(counter))
     traced.note_counts()
-    for collector in traced.collectors:
+    for collector in traced.own:
         collector.write(report)
     report.trust.gaps.extend(traced.gaps)
     if counter.ended_ns:
         traced.state.phase = _Phase.PHASE_ENDED
         traced.state.end_time_unix_nanoseconds = counter.ended_ns
-        traced.settled, traced.since, traced.counter, traced.collectors = report, None, None, []
+        traced.settled, traced.share, traced.counter = report, None, None
     report.state.CopyFrom(traced.state)
     return report
 

@@ -5,14 +5,12 @@ Everything here belongs to the thread that owns the counters.
 
 from __future__ import annotations
 
-import platform
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kubestrace_agent.traces import delta, reports
+from kubestrace_agent.traces import reports
 from kubestrace_agent.traces.shared_counters import Asked
-from kubestrace_agent.traces.unreturned import Unreturned
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -21,7 +19,8 @@ if TYPE_CHECKING:
     from kubestrace_agent.symbols.names import Names
     from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.syscalls import Wanted
-    from kubestrace_agent.traces.shared_counters import Acquired, Counter, Counters, Place
+    from kubestrace_agent.traces.counter import Place
+    from kubestrace_agent.traces.shared_counters import Acquired, Counters
     from kubestrace_agent.views.registry import ViewRequests
 
 
@@ -55,38 +54,40 @@ class Session:
     containers: dict[str, reports.TracedContainer] = field(default_factory=dict)
     # When that was read which the last report holds, Unix time.
     reported_ns: int = 0
+    # Nothing more is counted: its final report is being made.
+    frozen: bool = False
 
     def asks(self, place: Place, names: Names, owner: Owner) -> Asked:
         """Give what it asks of a container; `names` names the functions of stacks, by the files of `owner`."""
-        return Asked(place, self.session_uid, self.wanted, self.views.collectors(self.wanted, names, owner))
+        return Asked(
+            place,
+            self.session_uid,
+            self.wanted,
+            lambda: self.views.collectors(self.wanted, names, owner),
+            self.views.shared_key,
+            paths=self.shows_paths,
+        )
 
-    def counted(
-        self, state: agent_pb2.ContainerState, asked: Asked, acquired: Acquired, start_ns: int
-    ) -> reports.TracedContainer:
+    def counted(self, state: agent_pb2.ContainerState, acquired: Acquired, start_ns: int) -> reports.TracedContainer:
         """Give a container that is counted from now on; `state` gets its start."""
         state.start_time_unix_nanoseconds = start_ns
-        missing = [collector for collector, _ in acquired.missing]
-        return reports.TracedContainer(
-            state,
-            acquired.counter,
-            delta.Since(acquired.start, wanted=self.wanted, architecture=platform.machine()),
-            collectors=[each for each in asked.collectors if each not in missing],
-            unreturned=Unreturned(acquired.start, wanted=self.wanted, paths=self.shows_paths),
-        )
+        own = self.views.own_collectors(self.wanted)
+        for collector in own:
+            collector.begin_counts(acquired.start, acquired.begin_ns)
+        return reports.TracedContainer(state, acquired.counter, acquired.share, own)
 
     def refresh(self) -> None:
         """Read the counters if that was not done since the last report, or lately."""
         self.counters.refresh(fresh=self.counters.read_ns <= self.reported_ns)
 
     def report(self, reason: agent_pb2.EndReason, clock_ns: Callable[[], int]) -> agent_pb2.Report:
-        """Build a report of what was read last; the final one if there is a reason to end.
-
-        The caller holds the lock of a Trace.
-        """
-        counting = any(each.counter and not each.counter.ended_ns for each in self.containers.values())
+        """Build a report of what was read last; the final one if there is a reason to end."""
+        # At once: the event loop may add containers meanwhile.
+        containers = list(self.containers.values())
+        counting = any(each.counter and not each.counter.ended_ns for each in containers)
         self.reported_ns = self.counters.read_ns
         report = self._header(reason, max(self.reported_ns, self.start_ns) if counting else clock_ns())
-        report.containers.extend(reports.container_report(each) for each in self.containers.values())
+        report.containers.extend(reports.container_report(each) for each in containers)
         report.trust.CopyFrom(
             reports.total_trust(
                 (each.trust for each in report.containers),
@@ -96,16 +97,15 @@ class Session:
         )
         return report
 
-    def freeze(self) -> list[Counter]:
-        """Keep what was read last, whatever is counted later; gives the counters to let go of."""
-        counters = [each.counter for each in self.containers.values() if each.counter]
-        for each in self.containers.values():
-            each.counter = each.counter and replace(each.counter)
-        return counters
+    def freeze(self) -> None:
+        """Keep what was read last for the final report; called when the session has let go of its counters."""
+        self.frozen = True
+        for traced in self.containers.values():
+            traced.freeze()
 
     def note_counts(self) -> None:
-        """Show the newest snapshot to the collectors."""
-        for traced in self.containers.values():
+        """Show the newest snapshot to the session's own collectors."""
+        for traced in list(self.containers.values()):
             traced.note_counts()
 
     def empty_report(self, reason: agent_pb2.EndReason, time_ns: int, message: str) -> agent_pb2.Report:
@@ -141,7 +141,10 @@ class Session:
 def stop_counting(sessions: Sequence[Session]) -> None:
     """Read the counters of sessions for the last time, all at once, and let go of them; all share one set."""
     counters, users = sessions[0].counters, [session.session_uid for session in sessions]
+    containers = [each for session in sessions for each in session.containers.values()]
     try:
         counters.refresh_for_the_last_time(users)
     finally:
-        counters.release({counter for session in sessions for counter in session.freeze()}, users)
+        counters.release({each.counter for each in containers if each.counter}, users)
+    for session in sessions:
+        session.freeze()

@@ -1,4 +1,4 @@
-"""What parts of views tell of the counted containers, read once for all who collect it. Used by shared_counters."""
+"""What parts of views report of the counted containers, read once for all who collect it. Used by shared_counters."""
 
 from __future__ import annotations
 
@@ -10,55 +10,53 @@ from kubestrace_agent.kernel.loader.programs import UnsupportedKernelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from kubestrace_agent.traces.shared_counters import Counter, Tracer
+    from kubestrace_agent.traces.counter import Counter, Tracer
+    from kubestrace_agent.traces.sharing import Share
     from kubestrace_agent.views.view import Collector
 
 _UNAVAILABLE = (UnsupportedKernelError, OSError)
-# A counter, a user of it, and what that user collects of it.
-Asked = tuple["Counter", str, "Sequence[Collector]"]
 
 
 class SharedViews:
-    """Reads parts of views and passes what they tell to every collector; belongs to the thread that owns the tracer."""
+    """Reads parts of views and passes it to every collector; belongs to the thread that owns the tracer."""
 
     def __init__(self, tracer: Tracer, clock_ns: Callable[[], int]) -> None:
         self._tracer = tracer
         self._clock_ns = clock_ns
 
-    def begin(self, asked: Sequence[Asked], counters: Collection[Counter]) -> list[list[tuple[Collector, Exception]]]:
+    def begin(self, shares: Sequence[tuple[Counter, Share]], counters: Collection[Counter]) -> None:
         """Have parts collected: each is read once and enabled once for a container, however many ask.
 
-        Returns, for each of `asked`, the collectors whose part cannot be had, and why.
+        Collectors whose part cannot be had are moved to Share.missing.
         """
-        missing: list[list[tuple[Collector, Exception]]] = [[] for _ in asked]
         # In the order in which the collectors stand: one part may build on another.
-        for part in dict.fromkeys(each.part for _, _, collectors in asked for each in collectors if each.part):
+        for part in dict.fromkeys(collector.part for _, share in shares for collector in share.collectors):
             asking = [
-                (at, counter, user, collector)
-                for at, (counter, user, collectors) in enumerate(asked)
-                for collector in collectors
+                (counter, share, collector)
+                for counter, share in shares
+                for collector in share.collectors
                 if collector.part == part
             ]
-            problems = self._begin_part(part, [entry[1:] for entry in asking], counters)
-            for at, counter, user, collector in asking:
+            problems = self._begin_part(part, asking, counters)
+            for counter, share, collector in asking:
                 if counter in problems:
-                    counter.collectors.get(part, {}).pop(user, None)
-                    missing[at].append((collector, problems[counter]))
-        return missing
+                    counter.collectors.get(part, {}).pop(share, None)
+                    share.collectors.remove(collector)
+                    share.missing.append((collector, problems[counter]))
 
     def _begin_part(
-        self, part: str, asking: Sequence[tuple[Counter, str, Collector]], counters: Iterable[Counter]
+        self, part: str, asking: Sequence[tuple[Counter, Share, Collector]], counters: Iterable[Counter]
     ) -> dict[Counter, Exception]:
         """Begin one part for some; by counter why it cannot be had."""
         try:
-            # What was told until now belongs to others.
+            # What was reported until now belongs to others.
             self.read(part, counters)
         except _UNAVAILABLE as error:
             return dict.fromkeys((counter for counter, _, _ in asking), error)
         now_ns = time.monotonic_ns()
-        for counter, user, collector in asking:
+        for counter, share, collector in asking:
             collector.begin(now_ns, self._tracer.lost(part, counter.slot))
-            counter.collectors.setdefault(part, {})[user] = collector
+            counter.collectors.setdefault(part, {})[share] = collector
         problems: dict[Counter, Exception] = {}
         for counter in dict.fromkeys(counter for counter, _, _ in asking):
             try:
@@ -78,6 +76,7 @@ class SharedViews:
             lost = self._tracer.lost(part, counter.slot)
             for collector in counter.collectors[part].values():
                 collector.take(told.get(counter.slot), lost, unix_minus_monotonic_ns)
+            counter.reads += 1
             self.enable(part, counter)
 
     def enable(self, part: str, counter: Counter) -> None:
@@ -88,11 +87,17 @@ class SharedViews:
         self._tracer.enable(part, counter.slot, union)
         counter.enabled[part] = union
 
-    def release(self, part: str, counter: Counter, users: Iterable[str]) -> bool:
-        """Drop what users collect of a container; tells whether there was anything. `enable` is the caller's."""
-        collecting = counter.collectors.get(part, {})
-        dropped = [collecting.pop(user) for user in users if user in collecting]
-        return bool(dropped)
+    def release(self, counter: Counter, users: Iterable[str]) -> list[str]:
+        """Drop what only these users collect of a container; gives the parts of views, to be enabled anew."""
+        for share in counter.shares:
+            share.users.difference_update(users)
+        gone = [share for share in counter.shares if not share.users]
+        counter.shares.difference_update(gone)
+        changed = [part for part, collecting in counter.collectors.items() if collecting.keys() & set(gone)]
+        for part in changed:
+            for share in gone:
+                counter.collectors[part].pop(share, None)
+        return changed
 
 
 def _union(collectors: Collection[Collector]) -> Any:

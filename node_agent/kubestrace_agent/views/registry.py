@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kubestrace_agent.views.view import RequestError, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from google.protobuf import any_pb2
 
@@ -78,6 +78,8 @@ class ViewRequests:
     """The views that one session asks for."""
 
     asked: Mapping[str, ViewRequest]
+    # The same for sessions that may share their collectors.
+    shared_key: Hashable = None
     # Those that this agent does not know.
     unknown: tuple[str, ...] = ()
 
@@ -100,6 +102,10 @@ class ViewRequests:
         """Return collectors for one container; `wanted` are the session's system calls."""
         return [each for asked in self.asked.values() for each in asked.collectors(wanted, names, owner)]
 
+    def own_collectors(self, wanted: Wanted) -> list[Collector]:
+        """Return collectors for one container that no other session shares."""
+        return [each for asked in self.asked.values() for each in asked.own_collectors(wanted)]
+
     def next_snapshot(self, now_ns: int) -> Moment | None:
         """Return when the counts are to be read after a moment; None: whenever that may be."""
         moments = (asked.next_snapshot(now_ns) for asked in self.asked.values())
@@ -111,7 +117,8 @@ def requests(wanted: Mapping[str, any_pb2.Any], now_ns: int | None = None) -> Vi
     moment_ns = time.monotonic_ns() if now_ns is None else now_ns
     known = views()
     asked = {name: known[name].ask(wanted[name], moment_ns) for name in known if name in wanted}
-    return ViewRequests(asked, tuple(sorted(wanted.keys() - known.keys())))
+    key = tuple((name, wanted[name].value) for name, each in asked.items() if each.parts)
+    return ViewRequests(asked, key, tuple(sorted(wanted.keys() - known.keys())))
 
 
 __all__ = ["RequestError", "Support", "ViewRequests", "parts", "requests", "sources", "support", "views"]

@@ -115,7 +115,10 @@ class ViewRequest:
     """A view as one session asks for it."""
 
     # One set for each container; the session's system calls, who names the functions of stacks, and by whose files.
-    collectors: Callable[[Wanted, Names, Owner], list[Collector]]
+    # Sessions that begin together with equal requests share a set.
+    collectors: Callable[[Wanted, Names, Owner], list[Collector]] = lambda _wanted, _names, _owner: []
+    # As above, of those that see snapshots of the counts only, and depend on when the session began.
+    own_collectors: Callable[[Wanted], list[Collector]] = lambda _wanted: []
     # The parts that the collectors read.
     parts: tuple[str, ...] = ()
     # Paths and peers may be secret: they are shown only where a view was asked for that shows them.

@@ -4,12 +4,12 @@ import ctypes
 import json
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_runs import Cgroup, Runs, agree, cgroup_root, counted, told
+from engine_runs import Cgroup, Runs, agree, counted, told
+from memory_cgroup import Memory
 
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.counters.tracer import Tracer
@@ -59,35 +59,12 @@ def test_rows_that_come_back_begin_at_zero(shared_runs: Runs, monkeypatch: pytes
     assert difference.trust.lost_calls == 0
 
 
-class Memory:
-    """A memory cgroup, of either version."""
-
-    def __init__(self) -> None:
-        legacy = cgroup_root().parent / "memory"
-        self._v1 = (legacy / "memory.limit_in_bytes").exists()
-        parent = legacy if self._v1 else cgroup_root()
-        if not self._v1:
-            (parent / "cgroup.subtree_control").write_text("+memory", encoding="ascii")
-        self.path = parent / f"kubestrace-memory-{uuid.uuid4().hex[:12]}"
-        self.path.mkdir()
-
-    def used(self) -> int:
-        """What is charged to it."""
-        file = "memory.usage_in_bytes" if self._v1 else "memory.current"
-        return int((self.path / file).read_text(encoding="ascii"))
-
-    def limit(self, size: int) -> None:
-        """Set its limit in bytes."""
-        file = "memory.limit_in_bytes" if self._v1 else "memory.max"
-        (self.path / file).write_text(str(size), encoding="ascii")
-
-
 @pytest.fixture
 def memory() -> Iterator[Memory]:
     """Make a memory cgroup."""
     made = Memory()
     yield made
-    made.path.rmdir()
+    made.remove()
 
 
 TRACE = """

@@ -1,59 +1,60 @@
-"""The programs' sizes are committed, so that a growth shows in review."""
+"""The programs stay small enough for the verifiers of all kernels, and no change makes them much larger unseen."""
 
+import json
+import os
 import platform
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from engine_runs import SMALL
-from verifier_figures import Figures, machine_code, of_this_kernel, recorded
+from program_sizes import Sizes, machine_code, sizes_of
 
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.loader.sources import sources
 
-# Beyond the largest recorded one, for a kernel or compiler that is not among them.
-TOLERANCE = 1.25
+# Bounds on the instructions that a verifier walks through (a kernel allows a million) and on the bytes of the program
+# after it: a third more than the largest of Linux 6.1 to 7.3 by LLVM 14. A new program has the first bound.
+BOUND = Sizes(verified_instructions=5_000, translated_bytes=16_384)
+LARGER = {
+    "on_sys_exit": Sizes(40_000, 16_384),
+    "on_sys_exit_again": Sizes(40_000, 16_384),
+    "bpf_iter__task": Sizes(35_000, 16_384),
+    "on_slow_exit": Sizes(30_000, 20_480),
+    "on_error": Sizes(30_000, 20_480),
+}
 
 
 @pytest.fixture(scope="module")
-def figures() -> Figures:
-    """Load the programs once more and ask the kernel."""
-    return of_this_kernel()
+def loaded() -> Iterator[Programs]:
+    """Load the programs once more, with small tables."""
+    programs = Programs.load(SMALL)
+    yield programs
+    programs.close()
 
 
-def test_sizes_are_those_recorded(figures: Figures) -> None:
-    """The very numbers on a recorded kernel, at most a quarter more on others (tests/kernel/matrix/run --record)."""
-    same = [
-        each["programs"]
-        for each in recorded().values()
-        if (each["release"], each["compiler"]) == (figures["release"], figures["compiler"])
-    ]
-    if same:
-        assert figures["programs"] == same[0], "if this is meant: tests/kernel/matrix/run --record"
+def test_no_program_exceeds_its_bound(loaded: Programs) -> None:
+    """Also where views are left out by this kernel; tests/kernel/matrix/run shows which and why."""
+    if file := os.environ.get("KUBESTRACE_PROBLEMS"):
+        Path(file).write_text(json.dumps(loaded.problems), encoding="utf-8")
+    sizes = {name: sizes_of(fd) for name, fd in loaded.fds.items()}
 
-    for name, sizes in figures["programs"].items():
-        known = [each["programs"][name] for each in recorded().values() if name in each["programs"]]
-        largest = [max(numbers) for numbers in zip(*known, strict=True)]
-        assert all(ours <= TOLERANCE * most for ours, most in zip(sizes, largest, strict=True)), name
-
-
-def test_programs_stay_far_from_the_verifiers_limit(figures: Figures) -> None:
-    """A kernel walks through a million instructions at most; a tenth leaves room for the kernels to come."""
-    assert {"on_sys_enter", "on_sys_exit"} <= set(figures["programs"])
-
-    assert all(verified < 100_000 for verified, _ in figures["programs"].values())
+    assert {"on_sys_enter", "on_sys_exit"} <= sizes.keys()
+    assert {
+        name: found
+        for name, found in sizes.items()
+        if any(size > bound for size, bound in zip(found, LARGER.get(name, BOUND), strict=True))
+    } == {}
 
 
 # add r9, gs:[...]: what a program on x86-64 begins with whose stack is in memory of the CPU (Linux 6.13 and later).
 STACK_OF_THE_CPU = bytes.fromhex("654c030c25")
 
 
-def test_what_is_tail_called_has_the_stack_of_its_task() -> None:
+def test_what_is_tail_called_has_the_stack_of_its_task(loaded: Programs) -> None:
     """Where it is preempted, another task's call would write into the same one: kernel/bpf/chain.bpf.c."""
     called = {name for source in sources() for name in (*source.chain, *source.tails)}
-    loaded = Programs.load(SMALL)
-    try:
-        codes = {name: machine_code(loaded.fds[name]) for name in called & loaded.fds.keys()}
-    finally:
-        loaded.close()
+    codes = {name: machine_code(loaded.fds[name]) for name in called & loaded.fds.keys()}
 
     assert "on_cpu_exit" in codes
     if platform.machine() == "x86_64":

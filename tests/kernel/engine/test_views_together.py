@@ -13,8 +13,9 @@ from view_messages import asking, cpu_time, errors, processes, slow_calls, timel
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Owner
+from kubestrace_agent.traces.counter import CgroupPlace
 from kubestrace_agent.traces.session import Node, Session, stop_counting
-from kubestrace_agent.traces.shared_counters import Acquired, CgroupPlace, Counters
+from kubestrace_agent.traces.shared_counters import Acquired, Counters
 from kubestrace_agent.views import registry
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import cpu_time_pb2, errors_pb2, processes_pb2, slow_calls_pb2, timeline_pb2
@@ -48,9 +49,9 @@ class Traced:
         asked = self.session.asks(CgroupPlace(cgroup.path, cgroup.path.stat().st_ino), Names(Naming()), Owner())
         (acquired,) = self.session.counters.acquire([asked])
         assert isinstance(acquired, Acquired)
-        assert acquired.missing == []
+        assert acquired.share.missing == []
         state = agent_pb2.ContainerState()
-        self.session.containers["c"] = self.session.counted(state, asked, acquired, time.time_ns())
+        self.session.containers["c"] = self.session.counted(state, acquired, time.time_ns())
 
     def report(self) -> agent_pb2.ContainerReport:
         """End the session."""

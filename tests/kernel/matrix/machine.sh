@@ -81,7 +81,7 @@ run_machine() {
   # Mitigations and a fifth level of page tables are dear under emulation, and no test asks for them. cmpxchg16b of
   # qemu 7.2 leaves wrong flags behind now and then, and 6.12 dies of a double fault; kernels do without it. But where
   # task storage comes from kmalloc_nolock, which needs it, there is none without: those kernels have it (`kernels`).
-  timeout --foreground "$1" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,la57=off,cx16=${cx16:-off} -machine q35 -smp 2 -m $machine_memory \
+  timeout --foreground "$1" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,la57=off,cx16=${cx16:-off} -machine q35 -smp "${cpus:-2}" -m $machine_memory \
     -nodefaults -no-user-config -display none -no-reboot \
     -object "memory-backend-memfd,id=memory,size=$machine_memory,share=on" -numa node,memdev=memory \
     -chardev "socket,id=files,path=$work/files.socket" -device vhost-user-fs-pci,queue-size=1024,chardev=files,tag=host \

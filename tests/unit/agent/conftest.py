@@ -62,6 +62,10 @@ class FakeTracer:
         """Change what is counted."""
         self.wanted[slot] = wanted
 
+    def stop(self, slots: Iterable[int]) -> None:
+        """Count nothing more."""
+        self.wanted.update(dict.fromkeys(slots, frozenset()))
+
     def remove(self, slot: int) -> None:
         """Give a slot back."""
         del self.slots[slot]

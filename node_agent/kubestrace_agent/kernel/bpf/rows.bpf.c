@@ -53,13 +53,13 @@ static __always_inline struct counters *counters_of(struct row *row, u32 id) { r
 /* The first call of this kind: takes a free row. Two CPUs may try at once: the key's insertion decides. */
 static __always_inline u32 take_row(struct index *index, struct slot_ref *ref, struct row_key *key) {
   u32 row = 0;
-  if (index->used >= SLOT_ROWS || free_rows.pop(&row)) return 0;
+  if (index->stopped || index->used >= SLOT_ROWS || free_rows.pop(&row)) return 0;
   struct head *head = heads.lookup(&row);
   if (!head) return 0;
   head->slot = ref->slot;
   head->abi = key->abi;
   head->nr = key->nr;
-  head->touched = 0;
+  head->touched = head->stopped = 0;
   head->generation = key->generation;
   if (rows_by_key.insert(key, &row) == 0) {
     __sync_fetch_and_add(&index->used, 1);

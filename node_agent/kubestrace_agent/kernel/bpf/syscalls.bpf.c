@@ -174,7 +174,7 @@ static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *
     struct head *head = heads.lookup(&id);
     struct row *row = row_at(id);
     /* A slot may have ended in the meantime; its row may even be another's by now. */
-    if (head && row && head->generation == generation) {
+    if (head && row && head->generation == generation && !head->stopped) {
       u64 bucket = bucket_of(ns), longest = ns;
       if (__builtin_expect(in_flight_at_attach(cfg, head, start), 0)) {
         longest = 0;

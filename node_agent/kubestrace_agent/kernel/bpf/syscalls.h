@@ -110,7 +110,7 @@ struct index {
   u32 used;
   u64 joined_ns; /* when a trace joined the slot, which was counted already: CLOCK_MONOTONIC */
   u32 widened;   /* how often more calls were wanted than before: those under way were left alone as they began */
-  u32 unused;
+  u32 stopped;   /* nothing more is counted: no row is taken */
 };
 
 struct row_key {
@@ -126,6 +126,7 @@ struct head {
   u32 slot;
   u32 abi;
   s32 nr;
+  u32 stopped; /* the owner counts nothing more */
 };
 
 /* How calls ended and how long they took. Wraps at 32 bits. */

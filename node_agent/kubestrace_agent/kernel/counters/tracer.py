@@ -200,12 +200,32 @@ class Tracer:
         With an empty set no call is counted that begins from now on; those under way are, when they return.
         """
         known = self._slots[slot]
+        if known.stopped:
+            self._mark_stopped(slot, stopped=False)
+            self._rows.resume(known.generation)
         if _is_wider(wanted, known.wanted):
             at = slot * layout.INDEX.size + layout.INDEX.offset("widened")
             widened = int.from_bytes(self._indexes[at : at + 4], "little") + 1
             self._indexes[at : at + 4] = widened.to_bytes(4, "little")
         known.wanted = wanted
         self._write_index(slot, wanted)
+
+    def stop(self, slots: Collection[int]) -> None:
+        """Count nothing more of these slots, in the rows and in all views: after this they stand still.
+
+        So what is read of them one after the other are the same calls. Those that are in flight now are left out. It
+        takes a grace period of the kernel (some 10 ms). `set_wanted` lets them go on.
+        """
+        if not slots:
+            return
+        for slot in slots:
+            self._write_index(slot, frozenset())
+            self._mark_stopped(slot, stopped=True)
+        self._rows.stop([self._slots[slot].generation for slot in slots])
+
+    def _mark_stopped(self, slot: int, *, stopped: bool) -> None:
+        self._slots[slot].stopped = stopped
+        self._indexes[slot * layout.INDEX.size + layout.INDEX.offset("stopped")] = int(stopped)
 
     def _write_index(self, number: int, wanted: frozenset[SyscallKey] | None) -> None:
         entries, others = index.blank(wanted, self._abis)

@@ -11,7 +11,7 @@ import os
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from kubestrace_agent.containers import memory_limit
@@ -224,6 +224,32 @@ class Rows:
         """Where the copies of a row's counters begin in its chunk."""
         start, step = at * self._sizes.copies * layout.COUNTERS_SIZE, layout.COUNTERS_SIZE
         return range(start, start + self._sizes.copies * step, step)
+
+    def stop(self, generations: Collection[int]) -> None:
+        """Have nothing more counted in the rows of these slots, and wait until no program is in the middle of that.
+
+        The slots take no further rows: a program that was about to take one is done after the wait.
+        """
+        while True:
+            counting = [row for row in self.owned_by(generations) if not self._heads[self._stopped_at(row)]]
+            for row in counting:
+                self._heads[self._stopped_at(row)] = 1
+            self._wait_for_programs()
+            if not counting:
+                return
+
+    def resume(self, generation: int) -> None:
+        """Have the rows of a slot counted again."""
+        for row in self.owned_by([generation]):
+            self._heads[self._stopped_at(row)] = 0
+
+    def _stopped_at(self, row: int) -> int:
+        return row * self._words + layout.HEAD.at("stopped")
+
+    def _wait_for_programs(self) -> None:
+        """Wait until all programs that run now have ended, as an update of an array of maps does (Linux 4.19)."""
+        first = bpf_syscall.key_u32(self._chunks[0].rows_fd)
+        bpf_syscall.update(self._maps.fd("chunks"), bpf_syscall.key_u32(0), first)
 
     def end(self, generation: int) -> None:
         """Takes the rows away from a slot: calls that return from now on find that their row has another owner."""

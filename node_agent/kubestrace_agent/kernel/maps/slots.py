@@ -26,6 +26,8 @@ class Slot:
     lost_before: int
     # What is counted; None: everything.
     wanted: frozenset[SyscallKey] | None = None
+    # Nothing more is counted.
+    stopped: bool = False
     at_attach: tuple[CallAtAttach, ...] = ()
     # By the number of the row.
     readings: dict[int, Reading] = field(default_factory=dict)

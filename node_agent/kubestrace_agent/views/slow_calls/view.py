@@ -49,8 +49,8 @@ def _ask(request: any_pb2.Any, _now_ns: int) -> ViewRequest:
         return [slowest, stacks.Lost()] if asked.stacks else [slowest]
 
     if asked.stacks:
-        return ViewRequest(collectors, (PART, STACKS), shows_paths=True, drain_seconds=_STACKS_SECONDS)
-    return ViewRequest(collectors, (PART,), shows_paths=True)
+        return ViewRequest(collectors, parts=(PART, STACKS), shows_paths=True, drain_seconds=_STACKS_SECONDS)
+    return ViewRequest(collectors, parts=(PART,), shows_paths=True)
 
 
 def _parts(programs: Programs, abis: Sequence[str]) -> dict[str, Part]:

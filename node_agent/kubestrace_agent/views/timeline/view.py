@@ -25,7 +25,7 @@ def _ask(request: any_pb2.Any, now_ns: int) -> ViewRequest:
         buckets=asked.buckets,
         grows=not asked.duration_milliseconds,
     )
-    return ViewRequest(lambda wanted, *_: [Buckets(grid, wanted=wanted)], next_snapshot=grid.next_snapshot)
+    return ViewRequest(own_collectors=lambda wanted: [Buckets(grid, wanted=wanted)], next_snapshot=grid.next_snapshot)
 
 
 def _check(asked: timeline_pb2.TimelineRequest) -> None:

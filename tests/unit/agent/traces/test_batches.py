@@ -5,7 +5,10 @@ import asyncio
 import pytest
 from view_messages import asking
 
+from kubestrace_agent.containers import resolver
+from kubestrace_agent.containers.shared_lookups import SharedLookups
 from kubestrace_agent.traces.batches import Batches
+from kubestrace_agent.traces.pace import Pace
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import slow_calls_pb2
 
@@ -100,3 +103,94 @@ async def test_many_sessions_on_the_same_containers_begin_with_few_readings(make
     assert tracer.snapshots <= 8
     assert tracer.reads <= 16
     assert len(tracer.slots) == 4
+
+
+async def test_sessions_that_begin_together_end_apart(make_traces, node, tracer) -> None:
+    """They share what is collected; each has its own calls until its own end, and later ones are the other's alone."""
+    app = node.run("a")
+    for name in NAMES:
+        node.run(name)
+    traces = make_traces()
+    await traces.start(request("first"))
+    await asyncio.gather(*(traces.start(request(session)) for session in ("s1", "s2")))
+
+    tracer.call(app, times=3)
+    one = await traces.stop("s1")
+    tracer.call(app, times=4)
+    two = await traces.stop("s2")
+
+    assert [each.syscalls[0].calls for each in (one.containers[0], two.containers[0])] == [3, 7]
+    assert [counts.calls for each in one.containers for counts in each.syscalls] == [3]
+
+
+async def test_sessions_that_ask_for_different_calls_share_nothing(make_traces, node, tracer) -> None:
+    """Although they begin together."""
+    app = node.run("a")
+    for name in NAMES:
+        node.run(name)
+    traces = make_traces()
+    reads = request("reads")
+    reads.syscalls.append("read")
+
+    await asyncio.gather(traces.start(request("all")), traces.start(reads))
+    tracer.call(app)
+    everything, none = await traces.stop("all"), await traces.stop("reads")
+
+    assert [counts.name for each in everything.containers for counts in each.syscalls] == ["getppid"]
+    assert [counts.name for each in none.containers for counts in each.syscalls] == []
+
+
+async def test_a_report_is_no_later_than_what_it_holds(make_traces, node, tracer) -> None:
+    """Its time is that of the reading, although it was made later; the next report of a watcher is later."""
+    app = node.run("a")
+    for name in NAMES:
+        node.run(name)
+    traces = make_traces()
+    await traces.start(request("s1"))
+    first = await anext(traces.watch("s1"))
+    tracer.call(app)
+
+    second = await anext(traces.watch("s1"))
+
+    assert second.time_unix_nanoseconds > first.time_unix_nanoseconds
+    assert [counts.calls for counts in second.containers[0].syscalls] == [1]
+
+
+def test_reports_are_rarer_where_they_cost_much() -> None:
+    """At most a quarter of the time goes into them, as long as nobody waits longer than 2 s for one."""
+    pace = Pace()
+    assert pace.interval_seconds(1.0, watchers=60) == 1.0
+    pace.note(0.001)
+    assert pace.interval_seconds(1.0, watchers=60) == 1.0
+    pace.note(0.031)
+
+    assert pace.interval_seconds(1.0, watchers=60) == pytest.approx(60 * 0.007 / 0.25)
+    assert pace.interval_seconds(1.0, watchers=1000) == 2.0
+    assert pace.interval_seconds(5.0, watchers=1000) == 5.0
+
+
+async def test_look_ups_are_shared_and_a_cancelled_one_cancels_no_other(node) -> None:
+    """One look-up for all who ask at a time; what failed is looked up again."""
+
+    class Counting:
+        asked = 0
+
+        async def resolve(self, container: agent_pb2.Container) -> resolver.Resolved:
+            self.asked += 1
+            return await node.resolve(container)
+
+    counting = Counting()
+    lookups = SharedLookups(counting)
+    node.delay_seconds = 0.05
+    with pytest.raises(resolver.UnresolvedError):
+        await lookups.resolve(agent_pb2.Container(container_id="a"))
+    node.run("a")
+
+    asked = [asyncio.create_task(lookups.resolve(agent_pb2.Container(container_id="a"))) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    asked[0].cancel()
+    found = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert counting.asked == 2
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert [each.host_pid for each in found[1:]] == [4711] * 4  # type: ignore[union-attr]

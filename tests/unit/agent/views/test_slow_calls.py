@@ -14,7 +14,8 @@ from kubestrace_agent.kernel.counters.calls import shape
 from kubestrace_agent.service import limits
 from kubestrace_agent.syscalls import SyscallKey, arguments, names
 from kubestrace_agent.text import safe
-from kubestrace_agent.traces.shared_counters import Acquired, Asked, CgroupPlace, Counters
+from kubestrace_agent.traces.counter import CgroupPlace
+from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
 from kubestrace_agent.views.call_arguments import address, described, path
 from kubestrace_agent.views.slow_calls.collector import Slowest, message
 from kubestrace_agent.views.slow_calls.values import Floors, SlowCall
@@ -277,7 +278,7 @@ def test_what_presses_is_read_before_the_next_refresh(tracer, tmp_path) -> None:
     """And nothing is read that does not."""
     counters = Counters(tracer)
     slowest = Slowest(10, 5, None)
-    (acquired,) = counters.acquire([Asked(CgroupPlace(tmp_path, 7), "s1", None, [slowest])])
+    (acquired,) = counters.acquire([Asked(CgroupPlace(tmp_path, 7), "s1", None, lambda: [slowest])])
     assert isinstance(acquired, Acquired)
     counter = acquired.counter
     tracer.told[counter.slot] = [call("fsync", start_ns=time.monotonic_ns())]

@@ -39,9 +39,9 @@ class FakeTracer:
         """Note the beginning."""
         self.did.append(("begin", slot))
 
-    def set_wanted(self, slot: int, wanted: frozenset[syscalls.SyscallKey] | None) -> None:
+    def stop(self, slots: Iterable[int]) -> None:
         """Note the end of counting."""
-        self.did.append(("only", slot, wanted))
+        self.did.append(("stop", *slots))
 
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Give the counts of the slot."""
@@ -110,7 +110,7 @@ def test_a_process_is_traced_to_its_end_and_everything_is_given_back(
         "totalNanoseconds": 600,
         "waitNanoseconds": 0,
     }
-    assert tracer.did[:5] == [("add", process, None), ("begin", 3), ("only", 3, frozenset()), ("remove", 3), "close"]
+    assert tracer.did[:5] == [("add", process, None), ("begin", 3), ("stop", 3), ("remove", 3), "close"]
 
 
 def test_the_selection_reaches_the_tracer(tracer: FakeTracer, process: int) -> None:
