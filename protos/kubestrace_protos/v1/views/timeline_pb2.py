@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)kubestrace_protos/v1/views/timeline.proto\x12\rkubestrace.v1\"_\n\x0fTimelineRequest\x12\x0f\n\x07\x62uckets\x18\x01 \x01(\r\x12\x1d\n\x15\x64uration_milliseconds\x18\x02 \x01(\r\x12\x1c\n\x14\x65lapsed_milliseconds\x18\x03 \x01(\r\"\x8d\x01\n\x0eTimelineResult\x12\x0f\n\x07\x62uckets\x18\x01 \x03(\r\x12\r\n\x05\x63\x61lls\x18\x02 \x03(\x04\x12\x0e\n\x06\x65rrors\x18\x03 \x03(\x04\x12\x19\n\x11total_nanoseconds\x18\x04 \x03(\x04\x12\x18\n\x10wait_nanoseconds\x18\x05 \x03(\x04\x12\x16\n\x0elate_snapshots\x18\x06 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)kubestrace_protos/v1/views/timeline.proto\x12\rkubestrace.v1\"_\n\x0fTimelineRequest\x12\x0f\n\x07\x62uckets\x18\x01 \x01(\r\x12\x1d\n\x15\x64uration_milliseconds\x18\x02 \x01(\r\x12\x1c\n\x14\x65lapsed_milliseconds\x18\x03 \x01(\r\"\xac\x01\n\x0eTimelineResult\x12\x0f\n\x07\x62uckets\x18\x01 \x03(\r\x12\r\n\x05\x63\x61lls\x18\x02 \x03(\x04\x12\x0e\n\x06\x65rrors\x18\x03 \x03(\x04\x12\x19\n\x11total_nanoseconds\x18\x04 \x03(\x04\x12\x18\n\x10wait_nanoseconds\x18\x05 \x03(\x04\x12\x16\n\x0elate_snapshots\x18\x06 \x01(\r\x12\x1d\n\x15\x64uration_milliseconds\x18\x07 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMELINEREQUEST']._serialized_start=60
   _globals['_TIMELINEREQUEST']._serialized_end=155
   _globals['_TIMELINERESULT']._serialized_start=158
-  _globals['_TIMELINERESULT']._serialized_end=299
+  _globals['_TIMELINERESULT']._serialized_end=330
 # @@protoc_insertion_point(module_scope)
