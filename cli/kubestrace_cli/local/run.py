@@ -27,7 +27,8 @@ from kubestrace_cli.local.recordings import Recording
 from kubestrace_cli.local.signals import Signals
 from kubestrace_cli.output import results
 from kubestrace_cli.session_file import sessions
-from kubestrace_operator.views import requests
+from kubestrace_operator.views import registry
+from kubestrace_operator.views.view import Span
 from kubestrace_protos.v1 import agent_pb2
 
 USAGE = 2
@@ -76,15 +77,9 @@ class _Local:
             options.target,
             duration_seconds=options.duration_seconds,
             syscalls=options.syscalls,
-            asked=sessions.Asked(
-                timeline=options.timeline,
-                slow_milliseconds=options.slow_milliseconds,
-                stacks=options.stacks,
-                processes=options.processes,
-                errors=options.errors,
-                cpu_time=options.cpu_time,
-            ),
+            views=options.views,
         )
+        self._requests = registry.requests(self._session.views, Span(1000 * (self._session.duration_seconds or 0)))
         self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
         self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)
         self._root = self._hierarchy.root
@@ -134,7 +129,7 @@ class _Local:
 
     def _tracer(self) -> Tracer:
         """Load what this session needs: the programs of all views take seconds to compile."""
-        return Tracer.load(max_containers=1, views=needed(requests.collected(self._session.views)))
+        return Tracer.load(max_containers=1, views=needed(self._requests))
 
     def _write(self, document: Mapping[str, Any], to: TextIO) -> int:
         """Return 0, or say that the result could not be written: COMMAND has an exit code of its own."""
@@ -153,9 +148,8 @@ class _Local:
                 tracer,
                 target,
                 self._wanted,
-                buckets=self._session.views.timeline,
                 duration_seconds=self._session.duration_seconds,
-                views=requests.collected(self._session.views),
+                views=self._requests,
             )
             if command:
                 command.release()
@@ -175,9 +169,7 @@ class _Local:
         if command and command.child.ended():
             command.child.raise_if_not_executed()
         remark = _why_nothing(report, self._session, target)
-        status = results.status(
-            self._session, report, ending, self._hierarchy.mode, remark, timeline_ns=recording.duration_ns
-        )
+        status = results.status(self._session, report, ending, self._hierarchy.mode, remark)
         return self._session.document(status)
 
 
