@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.any_pb2 import Any as Packed
 
 from kubestrace_operator.agents.client import AgentError, Endpoint
-from kubestrace_operator.api import conditions
+from kubestrace_operator.api import applied, conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
 from kubestrace_operator.kube.errors import RejectedError
@@ -53,7 +53,7 @@ class Session:
         `index` knows which agents have its traces; `notify` takes type, reason and message of an event.
         """
         self.row = row
-        self._raw_spec = body.get("spec") or {}
+        self._raw_spec = applied.spec(body)
         self._cluster = dependencies.cluster
         self._calls = dependencies.agents
         self._directory = dependencies.directory
