@@ -460,10 +460,15 @@ def test_kubectl_get_shows_how_a_session_stands(shown: dict[str, Any]) -> None:
 
 
 def test_kubectl_get_wide_says_why(shown: dict[str, Any]) -> None:
-    """-o wide adds the reason and the message."""
+    """-o wide adds the reason and the message, and what the operator reads of a row."""
     wide = {name: cell for name, (cell, priority) in shown.items() if priority == 1}
 
-    assert wide == {"Reason": "Completed", "Message": "Traced."}
+    assert wide == {
+        "Reason": "Completed",
+        "Message": "Traced.",
+        "Completed": "2026-11-23T14:00:30.123456Z",
+        "TTL": None,
+    }
 
 
 def test_the_short_name_and_the_category_work(cluster: Cluster) -> None:

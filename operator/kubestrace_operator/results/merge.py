@@ -105,8 +105,7 @@ def totals(reports: Iterable[agent_pb2.Report]) -> Merged:
     return Merged(
         syscalls=rows,
         containers=_add_containers(
-            {row.key: row for row in (_container(report.node, each) for each in report.containers)}
-            for report in newest
+            {row.key: row for row in (_container(report.node, each) for each in report.containers)} for report in newest
         ),
         trust=_add_trust(_trust(report.node, report.trust) for report in newest),
     )

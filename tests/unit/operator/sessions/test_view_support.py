@@ -98,7 +98,7 @@ async def test_a_session_says_when_its_counting_ends() -> None:
     running = asyncio.create_task(session.run())
     await asyncio.sleep(4)
     before = stage.cluster.status
-    session.cancel(2)
+    session.change({"cancel": True}, 2)
     await running
 
     start, expected = (datetime.fromisoformat(before[name]) for name in ("startTime", "expectedCompletionTime"))
