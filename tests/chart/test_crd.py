@@ -1,6 +1,7 @@
 """TraceSession as a real API server serves it: what it refuses, with which words, and what it shows."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -493,6 +494,22 @@ def test_every_field_has_a_description(chart: Chart) -> None:
     silent = [path for path, node in _fields(version["schema"]["openAPIV3Schema"]) if "description" not in node]
 
     assert silent == ["metadata"]
+
+
+@pytest.mark.parametrize("unit", ["Nanoseconds", "Milliseconds", "Seconds"])
+def test_a_field_with_a_unit_says_it(chart: Chart, unit: str) -> None:
+    """In words, beside its name: in its own description, or in that of the whole for parts of one."""
+    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    fields = _fields(version["schema"]["openAPIV3Schema"])
+
+    silent = [
+        path
+        for path, node in fields
+        if re.search(rf"(?<!Nano)(?<!Milli){unit}\b|^{unit.lower()}$", path.rpartition(".")[2])
+        and unit.lower() not in node["description"]
+    ]
+
+    assert silent == []
 
 
 def _fields(node: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
