@@ -18,7 +18,7 @@ from kubestrace_agent.containers import cgroups, procfs
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer, UnsupportedKernelError
 from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
 from kubestrace_agent.text import utf8
-from kubestrace_agent.views.collectors import needed
+from kubestrace_agent.views import registry as agent_views
 from kubestrace_cli.local import endings, launch, scopes, targets, waits
 from kubestrace_cli.local.commands import Command
 from kubestrace_cli.local.options import Options
@@ -129,7 +129,7 @@ class _Local:
 
     def _tracer(self) -> Tracer:
         """Load what this session needs: the programs of all views take seconds to compile."""
-        return Tracer.load(max_containers=1, views=needed(self._requests))
+        return Tracer.load(max_containers=1, parts=agent_views.requests(self._requests).parts)
 
     def _write(self, document: Mapping[str, Any], to: TextIO) -> int:
         """Return 0, or say that the result could not be written: COMMAND has an exit code of its own."""
@@ -144,13 +144,7 @@ class _Local:
     ) -> dict[str, object]:
         """Count until the end and return the whole TraceSession."""
         with _watched(target, command) as watched:
-            recording = Recording(
-                tracer,
-                target,
-                self._wanted,
-                duration_seconds=self._session.duration_seconds,
-                views=self._requests,
-            )
+            recording = Recording(tracer, target, self._wanted, self._requests)
             if command:
                 command.release()
             progress = Progress(sys.stderr, duration_seconds=self._session.duration_seconds, wanted=command is None)
