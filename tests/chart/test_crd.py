@@ -161,7 +161,7 @@ def test_a_view_with_nothing_behind_it_is_on(cluster: Cluster, words: list[str],
 
 def test_a_view_with_nothing_behind_it_may_be_applied_again(cluster: Cluster) -> None:
     """The rule that views cannot change does not stand in the way, for either way to apply."""
-    document = session({"target": {"podName": "x"}, "views": {"errors": None, "cpuTime": {}}})
+    document = session({"target": {"podName": "x"}, "views": {"processes": None, "cpuTime": {}}})
 
     for words in (["apply"], ["apply", "--server-side", "--force-conflicts"]):
         cluster.ask(*words, "-f", "-", document=document)
@@ -181,9 +181,9 @@ def test_a_view_can_be_taken_out(dry_cluster: Cluster, view: View[Any, Any, Any]
 
 def test_a_view_that_is_on_cannot_be_taken_out_later(cluster: Cluster) -> None:
     """Also not one that stands with null."""
-    created(cluster, session({"target": {"podName": "x"}, "views": {"errors": None, "cpuTime": {}}}))
+    created(cluster, session({"target": {"podName": "x"}, "views": {"processes": None, "cpuTime": {}}}))
 
-    for views in ({"errors": {"enabled": False}}, {"errors": {}}, {"cpuTime": None}):
+    for views in ({"processes": {"enabled": False}}, {"processes": {}}, {"cpuTime": None}):
         assert "views cannot change after creation" in cluster.refusal(*patch({"views": views}))
 
 
