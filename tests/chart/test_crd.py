@@ -116,6 +116,7 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
         ),
         ({"target": {"podName": "x"}, "views": {"slowCalls": {"limit": 201}}}, "less than or equal to 200"),
         ({"target": {"podName": "x"}, "views": {"processes": {"top": 101}}}, "less than or equal to 100"),
+        ({"target": {"podName": "x"}, "views": {"errors": {"samples": 11}}}, "less than or equal to 10"),
         ({"target": {"podName": "x"}, "views": {"cpuTime": {"each": 1}}}, 'unknown field "spec.views.cpuTime.each"'),
         ({"target": {"podName": "x"}, "views": {"weather": {}}}, 'unknown field "spec.views.weather"'),
         (timeline(0), "greater than or equal to 1"),
@@ -286,6 +287,20 @@ def full_status() -> dict[str, Any]:
                     "abi": "x32",
                     "errno": "ENOENT",
                     "count": 3,
+                    "firstTime": time,
+                    "lastTime": time,
+                    "samples": [
+                        {
+                            "time": time,
+                            "arguments": 'AT_FDCWD, "/etc/a"',
+                            "pid": 7,
+                            "tid": 8,
+                            "hostPid": 48213,
+                            "process": "app",
+                            "thread": "io",
+                            **place,
+                        }
+                    ],
                 }
             ],
         },
@@ -302,6 +317,7 @@ def full_status() -> dict[str, Any]:
                 "slowCalls": 1,
                 "stacks": 1,
                 "processCalls": 1,
+                "errorSamples": 1,
                 "execs": 2,
                 "cpuTime": 2**53 + 1,
             },

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from kubestrace_operator.results.rows import container_key
 from kubestrace_operator.views.cpu_time import CpuTime
+from kubestrace_operator.views.errors import Errors
 from kubestrace_operator.views.processes import Processes
 from kubestrace_operator.views.slow_calls import SlowCalls
 from kubestrace_operator.views.timeline import Timeline
@@ -21,6 +22,7 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     CpuTime(),
     SlowCalls(),
     Processes(),
+    Errors(),
     Timeline(),
 )
 

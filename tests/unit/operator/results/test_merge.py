@@ -12,6 +12,7 @@ from kubestrace_operator.views import cpu_time
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import (
     cpu_time_pb2,
+    errors_pb2,
     processes_pb2,
     slow_calls_limits,
     slow_calls_pb2,
@@ -36,12 +37,17 @@ def views(draw: st.DrawFn) -> dict[str, Message]:
     cpu.budget.thread_nanoseconds = draw(COUNTS)
     cpu.budget.calls.add(name="read", kernel_nanoseconds=draw(COUNTS))
     cpu.calls.add(name="read", cpu_nanoseconds=draw(COUNTS), runnable_nanoseconds=draw(COUNTS))
+    errors = errors_pb2.ErrorsResult()
+    kind = errors.kinds.add(syscall="read", errno=draw(st.sampled_from(["ENOENT", "EINTR"])))
+    kind.first_time_unix_nanoseconds, kind.last_time_unix_nanoseconds = draw(COUNTS), draw(COUNTS)
+    for time in draw(st.lists(st.integers(0, 5), max_size=3)):
+        kind.samples.add(time_unix_nanoseconds=time, arguments=draw(st.sampled_from("abc")), alike=1)
     timeline = timeline_pb2.TimelineResult(late_snapshots=draw(st.integers(0, 3)))
     for index in sorted(draw(st.sets(st.integers(0, 5), max_size=3))):
         columns = (timeline.calls, timeline.errors, timeline.total_nanoseconds, timeline.wait_nanoseconds)
         for column in (timeline.buckets, *columns):
             column.append(index)
-    all_views = {"slowCalls": slow, "processes": processes, "cpuTime": cpu, "timeline": timeline}
+    all_views = {"slowCalls": slow, "processes": processes, "cpuTime": cpu, "errors": errors, "timeline": timeline}
     return {name: all_views[name] for name in draw(st.sets(st.sampled_from(sorted(all_views))))}
 
 
