@@ -66,7 +66,7 @@ class Errors(View[Settings, ErrorsResult, Details]):
 
     name = "errors"
     fields = ("samples",)
-    result = ErrorsResult
+    result_type = ErrorsResult
     known_losses = (_LOST,)
     flags = (
         Flag(

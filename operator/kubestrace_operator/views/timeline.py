@@ -75,7 +75,7 @@ class Timeline(View[Settings, TimelineResult, Parts]):
 
     name = "timeline"
     fields = ("buckets",)
-    result = TimelineResult
+    result_type = TimelineResult
     flags = (
         Flag(
             "--timeline",

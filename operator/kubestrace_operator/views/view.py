@@ -121,7 +121,7 @@ class View(Generic[Settings, Result, Part]):
     # All that may stand in trust.losses.
     known_losses: ClassVar[tuple[Loss, ...]] = ()
     # The message that agents report.
-    result: type[Result]
+    result_type: type[Result]
 
     # Spec and request.
 
