@@ -263,8 +263,8 @@ def test_a_folder_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
         ("exec unshare -r", "this process is in a user namespace, "),
         ("ulimit -n 9; exec", "too many open files. Raise their limit"),
         ("ulimit -n 20; exec", "too many open files. Raise their limit"),
-        ("ulimit -n 34; exec", "too many open files. Raise their limit"),
-        ("ulimit -n 38; exec", "too many open files. Raise their limit"),
+        ("ulimit -n 32; exec", "too many open files. Raise their limit"),
+        ("ulimit -n 33; exec", "too many open files. Raise their limit"),
     ],
 )
 def test_what_hinders_the_programs_is_told_with_the_way_out(before: str, said: str) -> None:
