@@ -48,7 +48,7 @@ class Known:
 def kubestrace(*words: str, **others: Any) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        [KUBESTRACE, *words], capture_output=True, text=True, timeout=60, check=False, **{"input": "", **others}
+        [KUBESTRACE, *words], capture_output=True, text=True, timeout=200, check=False, **{"input": "", **others}
     )
 
 
@@ -87,7 +87,7 @@ class Running:
         """Send a signal if one is given, wait for the end, and return the result."""
         if number is not None:
             self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=200)
         assert self.process.returncode == 0, said
         document: Document = json.loads(self.to.read_text())
         return document
@@ -104,7 +104,7 @@ def traces(pid: int) -> bool:
     return False
 
 
-def until(done: Callable[[], Any], seconds: float = 20) -> None:
+def until(done: Callable[[], Any], seconds: float = 200) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + seconds
     while not done():
@@ -136,7 +136,7 @@ class Group:
         """End what is left and remove the cgroup."""
         for process in self._waiting:
             process.kill()
-            process.wait(timeout=30)
+            process.wait(timeout=200)
         for folder in sorted(self.path.rglob("*/"), reverse=True):
             if folder.is_dir():
                 folder.rmdir()
@@ -148,4 +148,4 @@ def say_go(process: subprocess.Popen[bytes]) -> int:
     assert process.stdin is not None
     process.stdin.write(b"x")
     process.stdin.close()
-    return process.wait(timeout=30)
+    return process.wait(timeout=200)
