@@ -1,6 +1,8 @@
 """Runs `kubestrace local` for real: real BPF, real cgroups, a program whose calls are known."""
 
+import ctypes
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+
+from kubestrace_agent.kernel import bpf_syscall
 
 KUBESTRACE = str(Path(sys.executable).parent / "kubestrace")
 SOURCE = Path(__file__).parent / "known_calls.c"
@@ -79,8 +83,8 @@ class Running:
         )
 
     def started(self) -> "Running":
-        """Wait until it counts: it has made its file long before, so its own programs are what is looked for."""
-        until(lambda: traces(self.process.pid))
+        """Wait until it counts."""
+        until(lambda: counts(self.process.pid))
         return self
 
     def ended(self, number: int | None = None) -> Document:
@@ -93,12 +97,16 @@ class Running:
         return document
 
 
-def traces(pid: int) -> bool:
-    """Tell whether a process holds an attached BPF program: a raw tracepoint's link."""
+def counts(pid: int) -> bool:
+    """Tell whether a process counts: its map of containers or processes (keys to struct slot_ref) holds one."""
     for file in Path(f"/proc/{pid}/fdinfo").glob("*"):
         try:
-            if "link_type:\traw_tracepoint" in file.read_text():
-                return True
+            fields = dict(line.split(":\t") for line in file.read_text().splitlines() if ":\t" in line)
+            if fields.get("map_type") == "1" and fields["key_size"] in {"4", "8"} and fields["value_size"] == "8":
+                fd = ctypes.CDLL("libbpf.so.1").bpf_map_get_fd_by_id(int(fields["map_id"]))
+                with os.fdopen(fd):
+                    if any(bpf_syscall.keys(fd, int(fields["key_size"]))):
+                        return True
         except OSError:
             continue
     return False
