@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -13,12 +12,10 @@ from kubestrace_agent.containers import cgroups
 from kubestrace_agent.containers.resolver import Resolved, UnresolvedError
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
 from kubestrace_agent.symbols.roots import Owner
-from kubestrace_agent.traces import delta, reports
+from kubestrace_agent.traces import reports
 from kubestrace_agent.traces.batches import Batches
-from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
-from kubestrace_agent.traces.unreturned import Unreturned
-from kubestrace_agent.views import collectors
-from kubestrace_agent.views.timeline import collector as timelines
+from kubestrace_agent.traces.shared_counters import Acquired, Asked, CgroupPlace, Counters
+from kubestrace_agent.views.view import UNSUPPORTED
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -26,7 +23,8 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.containers.resolver import Resolver
     from kubestrace_agent.symbols.names import Names
-    from kubestrace_agent.traces.trace import Node, Trace
+    from kubestrace_agent.traces.session import Node
+    from kubestrace_agent.traces.trace import Trace
 
 _log = logging.getLogger(__name__)
 
@@ -108,12 +106,7 @@ class Attacher:
             # It may have ended, or another call have added the container, during the search.
             new = [each for each in looked_up if trace.final is None and is_new(trace, each[0])]
             asked = [
-                Asked(
-                    found,
-                    trace.session_uid,
-                    trace.wanted,
-                    collectors.collectors(trace.views, trace.wanted, self._names, _owner(found)),
-                )
+                trace.asks(CgroupPlace(found.cgroup, found.cgroup_id), self._names, _owner(found))
                 for _, found in new
                 if isinstance(found, Resolved)
             ]
@@ -122,7 +115,7 @@ class Attacher:
                 if isinstance(found, UnresolvedError):
                     traced = reports.failed(container, found.reason, str(found))
                 else:
-                    traced = self._traced(trace, container, *next(results), late=late)
+                    traced = self._traced(trace, (container, found), *next(results), late=late)
                 trace.containers[container.container_id] = traced
 
     async def _acquire(self, asked: list[_Batch]) -> list[list[Acquired | Exception]]:
@@ -132,25 +125,28 @@ class Attacher:
         return [[next(results) for _ in part] for _, part in asked]
 
     def _traced(
-        self, trace: Trace, container: agent_pb2.Container, asked: Asked, acquired: Acquired | Exception, *, late: bool
+        self,
+        trace: Trace,
+        looked_up: tuple[agent_pb2.Container, Resolved],
+        asked: Asked,
+        acquired: Acquired | Exception,
+        *,
+        late: bool,
     ) -> reports.TracedContainer:
+        container, found = looked_up
         if isinstance(acquired, Exception):
-            return _not_counted(container, asked.container, acquired)
-        state = reports.tracing(container, asked.container, self._clock_ns())
-        gaps = reports.late(self._node.name, state, asked.container, trace.session_start_ns) if late else []
-        since = delta.Since(acquired.start, wanted=trace.wanted, architecture=platform.machine())
-        traced = reports.TracedContainer(state, acquired.counter, since, gaps)
-        # Paths and peers may be secret: they are told only where they are asked for.
-        paths = trace.views.HasField("slow_calls")
-        traced.unreturned = Unreturned(acquired.start, wanted=trace.wanted, paths=paths)
+            return _not_counted(container, found, acquired)
+        state = reports.tracing(container, found)
+        traced = trace.counted(state, asked, acquired, self._clock_ns())
+        if late:
+            traced.gaps += reports.late(self._node.name, state, found, trace.session_start_ns)
         for collector, why in acquired.missing:
-            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, why)
-            gap = reports.without_view(self._node.name, traced.state, collector.unavailable, str(why))
-            traced.gaps.append(gap)
-        lacking = [collector for collector, _ in acquired.missing]
-        traced.collectors = [collector for collector in asked.collectors if collector not in lacking]
-        if trace.grid is not None:
-            traced.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
+            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.name, why)
+            message = f"{collector.name}: {why}"
+            traced.gaps.append(reports.without_view(self._node.name, state, collector.unavailable, message))
+        for name in trace.views.unknown:
+            message = f"{name}: the agent of this node does not know this view"
+            traced.gaps.append(reports.without_view(self._node.name, state, UNSUPPORTED, message))
         return traced
 
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.traces.delta import Since
     from kubestrace_agent.traces.shared_counters import Counter
     from kubestrace_agent.traces.unreturned import Unreturned
-    from kubestrace_agent.views.collectors import Collector
-    from kubestrace_agent.views.timeline.collector import Buckets
+    from kubestrace_agent.views.view import Collector
 
 _Phase = agent_pb2.ContainerState.Phase
 
@@ -30,14 +29,14 @@ class TracedContainer:
     since: Since | None = None
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     settled: agent_pb2.ContainerReport | None = None
-    timeline: Buckets | None = None
     collectors: list[Collector] = field(default_factory=list)
     unreturned: Unreturned | None = None
 
-    def note_time(self) -> None:
-        """Put what the newest snapshot holds into the timeline, if one is kept."""
-        if self.timeline is not None and self.counter is not None and self.counter.counts is not None:
-            self.timeline.take(self.counter.counts)
+    def note_counts(self) -> None:
+        """Show the newest snapshot to the collectors."""
+        if self.counter is not None and self.counter.counts is not None:
+            for collector in self.collectors:
+                collector.count(self.counter.counts)
 
 
 def failed(container: agent_pb2.Container, reason: str, message: str) -> TracedContainer:
@@ -47,14 +46,13 @@ def failed(container: agent_pb2.Container, reason: str, message: str) -> TracedC
     return TracedContainer(state, settled=agent_pb2.ContainerReport(state=state))
 
 
-def tracing(container: agent_pb2.Container, found: Resolved, start_ns: int) -> agent_pb2.ContainerState:
-    """Give the state of a container that is counted since `start_ns`."""
+def tracing(container: agent_pb2.Container, found: Resolved) -> agent_pb2.ContainerState:
+    """Give the state of a container that is counted from now on; its start is still to be said."""
     return agent_pb2.ContainerState(
         container=container,
         phase=_Phase.PHASE_TRACING,
         host_pid=found.host_pid,
         pid=found.pid,
-        start_time_unix_nanoseconds=start_ns,
     )
 
 
@@ -102,11 +100,9 @@ def container_report(traced: TracedContainer) -> agent_pb2.ContainerReport:
         report.trust.CopyFrom(counted.trust)
     if counter.counts is not None and traced.unreturned is not None:
         report.unreturned.extend(traced.unreturned.calls(counter.counts))
+    traced.note_counts()
     for collector in traced.collectors:
         collector.write(report)
-    if traced.timeline is not None:
-        traced.note_time()
-        report.timeline.CopyFrom(traced.timeline.message())
     report.trust.gaps.extend(traced.gaps)
     if counter.ended_ns:
         traced.state.phase = _Phase.PHASE_ENDED
@@ -123,11 +119,8 @@ def total_trust(parts: Iterable[agent_pb2.Trust], *, agent_cpu_millicores: int, 
         total.unmatched_calls += part.unmatched_calls
         total.unreturned_calls += part.unreturned_calls
         total.lost_calls += part.lost_calls
-        total.slow_calls_lost += part.slow_calls_lost
-        total.stacks_lost += part.stacks_lost
-        total.process_calls_lost += part.process_calls_lost
-        total.cpu_time_lost += part.cpu_time_lost
-        total.error_samples_lost += part.error_samples_lost
+        for name, lost in part.losses.items():
+            total.losses[name] += lost
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)
     return total

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubestrace_agent.containers import cgroups
-from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
+from kubestrace_agent.kernel.counters.tracer import NodeFullError
+from kubestrace_agent.kernel.loader.programs import UnsupportedKernelError
 from kubestrace_agent.traces.settling import read_until_settled
 from kubestrace_agent.traces.shared_views import SharedViews
 
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from kubestrace_agent.containers.resolver import Resolved
     from kubestrace_agent.kernel.counters.counts import RawCounts, Row
     from kubestrace_agent.syscalls import SyscallKey, Wanted
-    from kubestrace_agent.views.collectors import Collector
+    from kubestrace_agent.views.view import Collector, Moment
 
 _log = logging.getLogger(__name__)
 
@@ -63,44 +63,80 @@ class Tracer(Protocol):
     def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
         """Read the counters that further traces of some slots begin with."""
 
-    def enable(self, view: str, slot: int, wanted: Any) -> None:
-        """Have a view tell of a slot; None: no longer."""
+    def enable(self, part: str, slot: int, wanted: Any) -> None:
+        """Have a part of a view tell of a slot; None: no longer."""
 
-    def read(self, view: str) -> Mapping[int, Any]:
-        """Give what a view tells, by slot."""
+    def read(self, part: str) -> Mapping[int, Any]:
+        """Give what a part tells, by slot."""
 
-    def needs_drain(self, view: str) -> bool:
-        """Tell whether a view should be read at once."""
+    def needs_drain(self, part: str) -> bool:
+        """Tell whether a part should be read at once."""
 
-    def lost(self, view: str, slot: int) -> int:
-        """Count what a view had no room for."""
+    def lost(self, part: str, slot: int) -> int:
+        """Count what a part had no room for."""
 
     def close(self) -> None:
         """Give everything back."""
+
+
+class Place(Protocol):
+    """What is counted."""
+
+    @property
+    def key(self) -> int:
+        """Tell it from all others that are counted."""
+
+    def reserve(self, tracer: Tracer, wanted: Wanted) -> int:
+        """Make ready to count it: its slot. Raises OSError where it has gone, and NodeFullError."""
+
+    def has_ended(self) -> bool:
+        """Tell whether nothing of it is left to be counted."""
+
+
+@dataclass
+class CgroupPlace:
+    """A container's cgroup, with those below it."""
+
+    cgroup: Path
+    cgroup_id: int
+    _was_populated: bool = False
+
+    @property
+    def key(self) -> int:
+        """Its id."""
+        return self.cgroup_id
+
+    def reserve(self, tracer: Tracer, wanted: Wanted) -> int:
+        """Make ready to count it."""
+        return tracer.reserve_container(self.cgroup, wanted=wanted)
+
+    def has_ended(self) -> bool:
+        """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first."""
+        populated = cgroups.populated(self.cgroup)
+        self._was_populated = self._was_populated or bool(populated)
+        return populated is None or (self._was_populated and not populated)
 
 
 @dataclass(eq=False)
 class Counter:
     """One container being counted; `ended_ns` (Unix time) is 0 while it runs."""
 
-    cgroup: Path
-    cgroup_id: int
+    place: Place
     slot: int
     users: dict[str, Wanted] = field(default_factory=dict)
-    # View -> user: what is collected beside the counts, for whom.
+    # Part of a view -> user: what is collected beside the counts, for whom.
     collectors: dict[str, dict[str, Collector]] = field(default_factory=dict)
-    # View -> what the kernel was last asked for.
+    # Part of a view -> what the kernel was last asked for.
     enabled: dict[str, Any] = field(default_factory=dict)
     counts: RawCounts | None = None
     ended_ns: int = 0
-    was_populated: bool = False
 
 
 @dataclass(frozen=True)
 class Asked:
     """What one user (a session's UID) asks of one container."""
 
-    container: Resolved
+    place: Place
     user: str
     wanted: Wanted
     collectors: Sequence[Collector] = ()
@@ -113,9 +149,7 @@ class Acquired:
     counter: Counter
     # The counts that the user begins with; None: nothing was counted before.
     start: RawCounts | None
-    # CLOCK_MONOTONIC.
-    begin_ns: int
-    # Views that cannot be had, and why: the counts are as good as without.
+    # Collectors whose part of a view cannot be had, and why: the counts are as good as without.
     missing: list[tuple[Collector, Exception]]
 
 
@@ -135,7 +169,7 @@ class Counters:
         self._shared = SharedViews(tracer, clock_ns)
 
     def acquire(self, asked: Sequence[Asked]) -> list[Acquired | Exception]:
-        """Count containers for users, and have views collected: one reading of each view and one snapshot for all.
+        """Count containers for users, and have views collected: one reading of each part and one snapshot for all.
 
         Gives a result for each, in their order: NodeFullError, UnsupportedKernelError, ValueError, and OSError when
         the cgroup has gone, concern that container alone.
@@ -162,12 +196,11 @@ class Counters:
 
     def _reserved(self, one: Asked, asked: Iterable[Asked], new: set[Counter]) -> Counter:
         """Find the counter of a container, or make one that does not count yet and add it to `new`."""
-        container = one.container
-        counter = self._counters.get(container.cgroup_id)
+        place = one.place
+        counter = self._counters.get(place.key)
         if counter is None:
-            wanted = _union(each.wanted for each in asked if each.container.cgroup_id == container.cgroup_id)
-            slot = self._tracer.reserve_container(container.cgroup, wanted=wanted)
-            counter = self._counters[container.cgroup_id] = Counter(container.cgroup, container.cgroup_id, slot)
+            wanted = _union(each.wanted for each in asked if each.place.key == place.key)
+            counter = self._counters[place.key] = Counter(place, place.reserve(self._tracer, wanted))
             new.add(counter)
         return counter
 
@@ -187,10 +220,13 @@ class Counters:
                 self.release([counter], [each.user])
                 results.append(start)
             else:
-                results.append(Acquired(counter, start, begin_ns, lacks))
+                for collector in each.collectors:
+                    collector.begin_counts(start, begin_ns)
+                results.append(Acquired(counter, start, lacks))
         # What grows has its start here.
-        for view in dict.fromkeys(collector.view for _, _, each in found for collector in each.collectors):
-            self._shared.read(view, self._counters.values())
+        parts = (collector.part for _, _, each in found for collector in each.collectors if collector.part)
+        for part in dict.fromkeys(parts):
+            self._shared.read(part, self._counters.values())
         return results
 
     def _starts(
@@ -206,7 +242,7 @@ class Counters:
                 continue
             try:
                 self._tracer.begin(counter.slot)
-                _has_ended(counter)  # one that dies before the first refresh had a process
+                counter.place.has_ended()  # one that dies before the first refresh had a process
                 starts[counter] = None
             except _ONES_OWN as error:
                 starts[counter] = error
@@ -224,16 +260,16 @@ class Counters:
             try:
                 self._release(counter, users)
             except OSError:
-                _log.exception("cannot stop counting %s", counter.cgroup)
+                _log.exception("cannot stop counting %s", counter.place)
 
     def _release(self, counter: Counter, users: Collection[str]) -> None:
         for user in users:
             counter.users.pop(user, None)
-        collected = [view for view in counter.collectors if self._shared.release(view, counter, users)]
+        collected = [part for part in counter.collectors if self._shared.release(part, counter, users)]
         if counter.ended_ns:
             return
-        for view in collected:
-            self._shared.enable(view, counter)
+        for part in collected:
+            self._shared.enable(part, counter)
         if counter.users:
             self._tracer.set_wanted(counter.slot, _union(counter.users.values()))
         else:
@@ -245,10 +281,10 @@ class Counters:
         if not self._counters or (not fresh and begin - self._refreshed < self._fresh_seconds):
             return
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
-        ended = [counter for counter in self._counters.values() if _has_ended(counter)]
+        ended = [counter for counter in self._counters.values() if counter.place.has_ended()]
         self._snapshot()
-        for view in self._views():
-            self._shared.read(view, self._counters.values())
+        for part in self._parts():
+            self._shared.read(part, self._counters.values())
         self._refreshed = time.monotonic()
         # A node that is busy must not spend its time on reading alone.
         self._fresh_seconds = min(max(_FRESH_SECONDS, 4 * (self._refreshed - begin)), _MOST_FRESH_SECONDS)
@@ -265,14 +301,14 @@ class Counters:
         self._snapshot_at = time.monotonic()
         self._snapshot_seconds = self._snapshot_at - begin
 
-    def snapshot_near(self, border_ns: int, bucket_ns: int) -> None:
-        """Read the counters for a border of a timeline (CLOCK_MONOTONIC), unless that was done about then.
+    def snapshot_near(self, moment: Moment) -> None:
+        """Read the counters for a moment at which a view wants that, unless it was done about then.
 
-        Many sessions have many borders: a snapshot serves those near it, as far as it has cost and never farther than
-        a quarter of a bucket.
+        Many sessions have many moments: a snapshot serves those near it, as far as it has cost and never farther than
+        the view allows.
         """
-        near_seconds = min(bucket_ns / 4e9, 10 * self._snapshot_seconds)
-        if self._counters and self._snapshot_at < border_ns / 1e9 - near_seconds:
+        near_seconds = min(moment.within_ns / 1e9, 10 * self._snapshot_seconds)
+        if self._counters and self._snapshot_at < moment.at_ns / 1e9 - near_seconds:
             self._snapshot()
 
     def refresh_for_the_last_time(self, users: Collection[str]) -> None:
@@ -298,21 +334,21 @@ class Counters:
         return self._tracer.skipped_calls
 
     def drain(self) -> bool:
-        """Read the views that cannot wait for the next refresh, again while they fill as fast, but not for ever.
+        """Read the parts that cannot wait for the next refresh, again while they fill as fast, but not for ever.
 
         Tells whether there was any: more may come soon.
         """
         until, found = time.monotonic() + _DRAIN_SECONDS, False
-        for view in self._views():
-            while self._tracer.needs_drain(view) and time.monotonic() < until:
-                self._shared.read(view, self._counters.values())
+        for part in self._parts():
+            while self._tracer.needs_drain(part) and time.monotonic() < until:
+                self._shared.read(part, self._counters.values())
                 found = True
         return found
 
-    def _views(self) -> set[str]:
-        """Name those that anybody collects."""
+    def _parts(self) -> set[str]:
+        """Name the parts of views that anybody collects."""
         counters = self._counters.values()
-        return {view for counter in counters for view, users in counter.collectors.items() if users}
+        return {part for counter in counters for part, users in counter.collectors.items() if users}
 
     def close(self) -> None:
         """Detach from the kernel."""
@@ -320,15 +356,8 @@ class Counters:
         self._tracer.close()
 
     def _remove(self, counter: Counter) -> None:
-        del self._counters[counter.cgroup_id]
+        del self._counters[counter.place.key]
         self._tracer.remove(counter.slot)
-
-
-def _has_ended(counter: Counter) -> bool:
-    """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first."""
-    populated = cgroups.populated(counter.cgroup)
-    counter.was_populated = counter.was_populated or bool(populated)
-    return populated is None or (counter.was_populated and not populated)
 
 
 def _union(wants: Iterable[Wanted]) -> Wanted:

@@ -7,7 +7,7 @@ from engine_runs import SMALL
 from verifier_figures import Figures, machine_code, of_this_kernel, recorded
 
 from kubestrace_agent.kernel.loader.programs import Programs
-from kubestrace_agent.kernel.loader.sources import TAILS
+from kubestrace_agent.kernel.loader.sources import sources
 
 # Beyond the largest recorded one, for a kernel or compiler that is not among them.
 TOLERANCE = 1.25
@@ -47,10 +47,11 @@ STACK_OF_THE_CPU = bytes.fromhex("654c030c25")
 
 
 def test_what_is_tail_called_has_the_stack_of_its_task() -> None:
-    """Where it is preempted, another task's call would write into the same one: views/cpu_time.bpf.c."""
+    """Where it is preempted, another task's call would write into the same one: kernel/bpf/chain.bpf.c."""
+    called = {name for source in sources() for name in (*source.chain, *source.tails)}
     loaded = Programs.load(SMALL)
     try:
-        codes = {name: machine_code(loaded.fds[name]) for name in TAILS.keys() & loaded.fds.keys()}
+        codes = {name: machine_code(loaded.fds[name]) for name in called & loaded.fds.keys()}
     finally:
         loaded.close()
 
