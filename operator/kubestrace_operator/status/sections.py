@@ -30,7 +30,7 @@ class Section:
         return min(fitting(self.rows, limit_bytes // self.share), self.weight * step)
 
     def is_cut(self, shown: int) -> bool:
-        """Tell whether rows are missing."""
+        """Return whether rows are missing."""
         return any(self.rows[shown:])
 
 

@@ -33,7 +33,7 @@ class Settings:
 
 
 class Kind(NamedTuple):
-    """How calls failed; calls that waited are not told apart."""
+    """How calls failed, whether they waited or not."""
 
     syscall: str
     abi: str
