@@ -25,6 +25,8 @@ class NodeState:
         # The latest of each agent that served the node, by agent id.
         self.reports: dict[str, agent_pb2.Report] = {}
         self.cgroup_mode = ""
+        # What each agent that served the node says of itself, by agent id.
+        self.described: dict[str, agent_pb2.DescribeResponse] = {}
         # The whole node's failure, as long as it lasts.
         self.failure: Failure | None = None
         # Set by a session that was taken up again: the node was traced before, so an agent that knows nothing of it
