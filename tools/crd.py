@@ -72,7 +72,7 @@ def assembled() -> Node:
     parts = list(_parts())
     lists = {
         "conditions": ", ".join(_all(parts, "conditions")),
-        "gaps": ", ".join(f"{reason} ({why})" for part in parts for reason, why in part.get("gaps", {}).items()),
+        "gaps": "".join(f", {reason} ({why})" for part in parts for reason, why in part.get("gaps", {}).items()),
         "cut": ", ".join(_all(parts, "cut")[:-1]) + f" or {_all(parts, 'cut')[-1]}",
     }
     crd: dict[str, Any] = _read(SCHEMA / "base.yaml", {**_numbers(spec), **lists})

@@ -1,6 +1,7 @@
 """TraceSession as a real API server serves it: what it refuses, with which words, and what it shows."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -160,7 +161,7 @@ def test_a_view_with_nothing_behind_it_is_on(cluster: Cluster, words: list[str],
 
 def test_a_view_with_nothing_behind_it_may_be_applied_again(cluster: Cluster) -> None:
     """The rule that views cannot change does not stand in the way, for either way to apply."""
-    document = session({"target": {"podName": "x"}, "views": {"errors": None, "cpuTime": {}}})
+    document = session({"target": {"podName": "x"}, "views": {"processes": None, "cpuTime": {}}})
 
     for words in (["apply"], ["apply", "--server-side", "--force-conflicts"]):
         cluster.ask(*words, "-f", "-", document=document)
@@ -180,9 +181,9 @@ def test_a_view_can_be_taken_out(dry_cluster: Cluster, view: View[Any, Any, Any]
 
 def test_a_view_that_is_on_cannot_be_taken_out_later(cluster: Cluster) -> None:
     """Also not one that stands with null."""
-    created(cluster, session({"target": {"podName": "x"}, "views": {"errors": None, "cpuTime": {}}}))
+    created(cluster, session({"target": {"podName": "x"}, "views": {"processes": None, "cpuTime": {}}}))
 
-    for views in ({"errors": {"enabled": False}}, {"errors": {}}, {"cpuTime": None}):
+    for views in ({"processes": {"enabled": False}}, {"processes": {}}, {"cpuTime": None}):
         assert "views cannot change after creation" in cluster.refusal(*patch({"views": views}))
 
 
@@ -493,6 +494,22 @@ def test_every_field_has_a_description(chart: Chart) -> None:
     silent = [path for path, node in _fields(version["schema"]["openAPIV3Schema"]) if "description" not in node]
 
     assert silent == ["metadata"]
+
+
+@pytest.mark.parametrize("unit", ["Nanoseconds", "Milliseconds", "Seconds"])
+def test_a_field_with_a_unit_says_it(chart: Chart, unit: str) -> None:
+    """In words, beside its name: in its own description, or in that of the whole for parts of one."""
+    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    fields = _fields(version["schema"]["openAPIV3Schema"])
+
+    silent = [
+        path
+        for path, node in fields
+        if re.search(rf"(?<!Nano)(?<!Milli){unit}\b|^{unit.lower()}$", path.rpartition(".")[2])
+        and unit.lower() not in node["description"]
+    ]
+
+    assert silent == []
 
 
 def _fields(node: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:

@@ -191,7 +191,7 @@ class FakeAgent:
                 each.syscalls.add(name="getppid", calls=calls, errors=1, timed=calls, total_nanoseconds=calls * 100)
                 for view in VIEWS:
                     if view.name in trace.views & {support.name for support in self.described.views}:
-                        each.views[view.name].Pack(view.result())
+                        each.views[view.name].Pack(view.result_type())
         return report
 
 

@@ -63,7 +63,7 @@ def status(
 
 @contextlib.contextmanager
 def opened(to: Path | None) -> Iterator[TextIO]:
-    """Open the result's place before the trace, so that a wrong one is told at once.
+    """Open the result's place before the trace, so that a wrong one is reported at once.
 
     A file keeps what it holds until the result is written: there may be no trace, and none is made for nothing.
     """
@@ -97,7 +97,7 @@ def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = 
     A reader that has gone away is no error. Raises ResultFileError for any other reason.
     """
     # What the place's encoding does not have (a lone surrogate of the session's file, anything but ASCII in some
-    # locales) is written as an escape: the result would be lost for it. A document has its format's own escapes.
+    # locales) is written as an escape: A document has its format's own escapes.
     encoding = to.encoding or "utf-8"
     as_utf_8 = codecs.lookup(encoding).name == "utf-8"
     text = table(document) if output == "table" else {"yaml": _yaml, "json": _json}[output](document, as_utf_8)

@@ -15,12 +15,12 @@ def gaps(node: NodeState, wanted: Iterable[str]) -> Iterator[agent_pb2.Gap]:
     """
     wanted = list(wanted)
     for report in node.reports.values():
-        reported = {(gap.container.container_id, gap.message) for gap in report.trust.gaps if _is_of_view(gap)}
+        reported = {_of_agent(gap) for gap in report.trust.gaps if gap.reason == VIEW_UNSUPPORTED}
         for each in report.containers:
             for view in wanted if is_traced(each.state) else ():
                 why = _why(node, report.agent_id, each, view)
                 container_id = each.state.container.container_id
-                if why and not any(known == container_id and view in text for known, text in reported):
+                if why and (container_id, view) not in reported:
                     yield _gap(node.node, each.state, why)
 
 
@@ -36,8 +36,9 @@ def _why(node: NodeState, agent_id: str, each: agent_pb2.ContainerReport, view: 
     return "" if view in each.views else f"the agent on node {node.node} reported nothing for the view {view}"
 
 
-def _is_of_view(gap: agent_pb2.Gap) -> bool:
-    return gap.reason == VIEW_UNSUPPORTED
+def _of_agent(gap: agent_pb2.Gap) -> tuple[str, str]:
+    """Return container ID and view of an agent's own gap: its message begins with the view's name and a colon."""
+    return gap.container.container_id, gap.message.partition(":")[0]
 
 
 def _gap(node: str, state: agent_pb2.ContainerState, why: str) -> agent_pb2.Gap:

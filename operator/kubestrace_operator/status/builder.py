@@ -6,6 +6,7 @@ are never cut; lists are sections (status.sections), cut to their shares of the 
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from kubestrace_operator.api import conditions, timestamps
@@ -43,9 +44,9 @@ def status(
         return build.with_containers(build.document(len(build.rows), build.whole), None)
     for step in sections.STEPS:
         kept = [section.most(step, limit_bytes) for section in build.sections]
-        if size(build.document(0, kept)) <= limit_bytes:
-            rows = sections.most_that_fit(lambda count: build.document(count, kept), len(build.rows), limit_bytes)  # noqa: B023
-            return build.with_containers(build.document(rows, kept), limit_bytes)
+        if size(build.cut(kept, 0)) <= limit_bytes:
+            rows = sections.most_that_fit(partial(build.cut, kept), len(build.rows), limit_bytes)
+            return build.with_containers(build.cut(kept, rows), limit_bytes)
     return minimal(progress, now=now, previous_conditions=previous_conditions)
 
 
@@ -114,6 +115,14 @@ class _Builder:
         """The rows of each section where nothing is cut."""
         return [len(section.rows) for section in self.sections]
 
+    def cut(self, kept: Sequence[int], rows: int) -> dict[str, Any]:
+        """Return the status with so many rows of each section, as far as the table's rows allow them."""
+        counts = [
+            min(count, rows or count) if section.no_more_than_table else count
+            for section, count in zip(self.sections, kept, strict=True)
+        ]
+        return self.document(rows, counts)
+
     def document(self, rows: int, kept: Sequence[int]) -> dict[str, Any]:
         """Return the status with so many rows of the table and of each section."""
         shown, left_out = _kept(self.rows, rows)
@@ -150,7 +159,7 @@ class _Builder:
         unreturned = [documents.unreturned(row) for row in merged.unreturned]
         return [
             failures,
-            listed(self._error_counts(), "summary", "errorCounts"),
+            listed(self._error_counts(), "summary", "errorCounts", no_more_than_table=True),
             listed([documents.container(row) for row in containers], "containers", weight=4),
             listed(unreturned, "unreturned", share=_UNRETURNED_SHARE),
             *(section for view, shown in self._views for section in view.sections(shown)),

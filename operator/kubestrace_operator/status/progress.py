@@ -11,7 +11,7 @@ from kubestrace_protos.v1 import agent_pb2
 
 # The reason of a failure that is a choice of the spec: it makes no result incomplete.
 MAX_PODS_REACHED = "MaxPodsReached"
-# The reason of a gap that is no span of time: the node does not serve a view.
+# The reason of a gap that is not a span of time: the node does not serve a view.
 VIEW_UNSUPPORTED = "ViewUnsupported"
 
 
@@ -101,7 +101,7 @@ def _missing(merged: Merged, progress: Progress) -> list[tuple[str, str]]:
 
 
 def _missing_in_gaps(gaps: Sequence[agent_pb2.Gap]) -> list[tuple[str, str]]:
-    """Tell spans of time from views: with those the counts are whole."""
+    """Return the sentences about gaps: spans of time, and views, without which the counts are still whole."""
     missing = []
     of_views = sum(gap.reason == VIEW_UNSUPPORTED for gap in gaps)
     spans = len(gaps) - of_views

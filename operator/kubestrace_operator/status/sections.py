@@ -22,17 +22,21 @@ class Section:
     share: int = 1
     # The rows are at most weight times the step (STEPS).
     weight: int = 1
+    # No more rows than the table has: the table has the room rather than these.
+    no_more_than_table: bool = False
 
     def most(self, step: int, limit_bytes: int) -> int:
         """Return how many rows a step allows."""
         return min(fitting(self.rows, limit_bytes // self.share), self.weight * step)
 
     def is_cut(self, shown: int) -> bool:
-        """Tell whether rows are missing."""
+        """Return whether rows are missing."""
         return any(self.rows[shown:])
 
 
-def listed(rows: Sequence[Any], *path: str, share: int = 1, weight: int = 1) -> Section:
+def listed(
+    rows: Sequence[Any], *path: str, share: int = 1, weight: int = 1, no_more_than_table: bool = False
+) -> Section:
     """Return the section of a plain list at a path of the status."""
 
     def document(shown: int) -> Mapping[str, Any]:
@@ -41,7 +45,7 @@ def listed(rows: Sequence[Any], *path: str, share: int = 1, weight: int = 1) -> 
             part = {name: part}
         return dict(part)
 
-    return Section(rows, document, share, weight)
+    return Section(rows, document, share, weight, no_more_than_table)
 
 
 def combined(*documents: Mapping[str, Any]) -> dict[str, Any]:

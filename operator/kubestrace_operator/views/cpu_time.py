@@ -78,7 +78,7 @@ class CpuTime(View[Settings, CpuTimeResult, Part]):
     """The slice."""
 
     name = "cpuTime"
-    result = CpuTimeResult
+    result_type = CpuTimeResult
     known_losses = (_LOST,)
     example = "--cpu-time --pid 4711"
     flags = (

@@ -33,7 +33,7 @@ class Settings:
 
 
 class Kind(NamedTuple):
-    """How calls failed; calls that waited are not told apart."""
+    """How calls failed, whether they waited or not."""
 
     syscall: str
     abi: str
@@ -66,7 +66,7 @@ class Errors(View[Settings, ErrorsResult, Details]):
 
     name = "errors"
     fields = ("samples",)
-    result = ErrorsResult
+    result_type = ErrorsResult
     known_losses = (_LOST,)
     flags = (
         Flag(

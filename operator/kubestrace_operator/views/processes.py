@@ -107,7 +107,7 @@ class Processes(View[Settings, ProcessesResult, Busiest]):
 
     name = "processes"
     fields = ("top",)
-    result = ProcessesResult
+    result_type = ProcessesResult
     known_losses = _LOSSES
     flags = (
         Flag(

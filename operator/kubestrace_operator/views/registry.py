@@ -74,7 +74,7 @@ def unpacked(view: View[Any, Any, Any], report: agent_pb2.ContainerReport) -> An
     """Return a container's result for a view; None where there is none that can be read."""
     if view.name not in report.views:
         return None
-    message = view.result()
+    message = view.result_type()
     try:
         return message if report.views[view.name].Unpack(message) else None
     except DecodeError:

@@ -48,7 +48,7 @@ class SlowCalls(View[Settings, SlowCallsResult, list[SlowCallRow]]):
 
     name = "slowCalls"
     fields = ("thresholdMilliseconds", "limit", "stacks")
-    result = SlowCallsResult
+    result_type = SlowCallsResult
     known_losses = (_CALLS_LOST, _STACKS_LOST)
     example = "--slow 10 --stacks --pid 4711"
     flags = (

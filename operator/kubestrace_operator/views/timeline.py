@@ -1,6 +1,6 @@
 """The view timeline: calls, errors and time in equal buckets of a session's duration, with a chart. Pure.
 
-Agents count in the session's buckets (they are told how much of it has gone), so adding goes by index: no clock of a
+Agents count in the session's buckets (requests say how much of it has gone), so adding goes by index: no clock of a
 node takes part in it.
 """
 
@@ -75,7 +75,7 @@ class Timeline(View[Settings, TimelineResult, Parts]):
 
     name = "timeline"
     fields = ("buckets",)
-    result = TimelineResult
+    result_type = TimelineResult
     flags = (
         Flag(
             "--timeline",

@@ -69,7 +69,7 @@ class Loss:
     reason: str = ""
 
     def sentence(self, count: int) -> str:
-        """Return what people are told."""
+        """Return the sentence for people."""
         return f"{count} {self.one if count == 1 else self.many} {self.rest}"
 
 
@@ -97,7 +97,7 @@ class Flag:
     unit: str = "a whole number"
     # The value where the flag is given without one; None: a value is required.
     default: int | None = None
-    # Said where the view is off, as this flag does not turn it on; empty: it does.
+    # The error where the view is off, because this flag does not turn it on; empty: it does.
     needs: str = ""
 
     @property
@@ -121,7 +121,7 @@ class View(Generic[Settings, Result, Part]):
     # All that may stand in trust.losses.
     known_losses: ClassVar[tuple[Loss, ...]] = ()
     # The message that agents report.
-    result: type[Result]
+    result_type: type[Result]
 
     # Spec and request.
 

@@ -124,13 +124,6 @@ def test_processes_may_have_a_number(capsys: pytest.CaptureFixture[str]) -> None
         assert "a whole number from 1 to 100" in refused(["local", f"--processes={wrong}", "-p", "1"], capsys)
 
 
-def test_errors_may_have_a_number_of_samples(capsys: pytest.CaptureFixture[str]) -> None:
-    """3 without one; within the schema's bounds."""
-    assert options.parse(["local", "--errors", "-p", "1"]).views == {"errors": {"samples": 3}}
-    assert options.parse(["local", "--errors", "10", "-p", "1"]).views == {"errors": {"samples": 10}}
-    assert "a whole number from 1 to 10" in refused(["local", "--errors=11", "-p", "1"], capsys)
-
-
 def test_slow_calls_have_a_threshold_in_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
     """Whole ones, within the schema's bounds."""
     assert options.parse(["local", "--slow", "10", "-p", "1"]).views == {"slowCalls": {"thresholdMilliseconds": 10}}

@@ -13,7 +13,7 @@ from kubestrace_cli.local.endings import Ending
 from kubestrace_cli.output import results
 from kubestrace_cli.session_file import sessions
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.views import errors_pb2, processes_pb2, slow_calls_pb2
+from kubestrace_protos.v1.views import processes_pb2, slow_calls_pb2
 
 SESSION = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None)
 SLOW = {"slowCalls": {"thresholdMilliseconds": 5}}
@@ -354,27 +354,3 @@ def test_processes_are_told_as_strace_would_sum_up_each() -> None:
     assert "3 calls counted in no process" in text
     assert "2 executed programs had no room: execs may miss some." in text
     assert "processes" not in results.table(document(OPENAT))
-
-
-def test_errors_are_told_with_their_times_and_calls() -> None:
-    """Which file is missing: below the row, with who and when."""
-    views = {"errors": {"samples": 2}}
-    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, views=views)
-    made = report(OPENAT, losses={"errorSamples": 4})
-    found = errors_pb2.ErrorsResult()
-    errno = found.kinds.add(syscall="openat", errno=made.containers[0].syscalls[0].errnos[0].name)
-    errno.first_time_unix_nanoseconds = 1_767_268_800_123_456_789
-    errno.last_time_unix_nanoseconds = 1_767_268_801_500_000_000
-    errno.samples.add(
-        time_unix_nanoseconds=1_767_268_801_000_000_000, arguments='AT_FDCWD, "/etc/app/missing.conf", 0', pid=7,
-        process="app",
-    )  # fmt: skip
-    made.containers[0].views["errors"].Pack(found)
-
-    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
-    text = results.table(session.document(status))
-
-    assert f" {errno.errno:<16} openat              12:00:00.123456 12:00:01.500000\n" in text
-    assert '\n          openat(AT_FDCWD, "/etc/app/missing.conf", 0)  app[7] 12:00:01.000000\n' in text
-    assert "4 failed calls had no room" in text
-    assert "first and last" not in results.table(document(OPENAT))

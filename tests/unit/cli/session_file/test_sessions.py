@@ -228,10 +228,10 @@ def test_a_view_with_nothing_behind_it_is_on(tmp_path: Path, view: View[Any, Any
 
 def test_a_wrong_view_of_the_file_is_named_beside_a_flag(tmp_path: Path) -> None:
     """A flag does not hide what is wrong in the file."""
-    file = written(tmp_path, FILE.replace("spec:", "spec:\n  views: {errors: 3}", 1))
+    file = written(tmp_path, FILE.replace("spec:", "spec:\n  views: {processes: 3}", 1))
 
-    with pytest.raises(sessions.SessionFileError, match=r"spec.views.errors must be a mapping, not 3"):
-        sessions.make(file, COMMAND, duration_seconds=None, syscalls=None, views={"errors": {"samples": 2}})
+    with pytest.raises(sessions.SessionFileError, match=r"spec.views.processes must be a mapping, not 3"):
+        sessions.make(file, COMMAND, duration_seconds=None, syscalls=None, views={"processes": {"top": 2}})
 
 
 def test_buckets_fit_into_the_duration_of_the_command_line(tmp_path: Path) -> None:

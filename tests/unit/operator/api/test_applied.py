@@ -18,10 +18,10 @@ def session(views: Any, annotation: Any) -> dict[str, Any]:
 
 def test_a_view_that_kubectl_dropped_is_on() -> None:
     """It was applied with nothing behind its name; the others are as they stand in the spec."""
-    body = session({"timeline": {"buckets": 7}}, {"spec": {"views": {"errors": None, "timeline": {"buckets": 9}}}})
+    body = session({"timeline": {"buckets": 7}}, {"spec": {"views": {"processes": None, "timeline": {"buckets": 9}}}})
 
-    assert applied.spec(body)["views"] == {"errors": None, "timeline": {"buckets": 7}}
-    assert parse(applied.spec(body)).views.keys() == {"errors", "timeline"}
+    assert applied.spec(body)["views"] == {"processes": None, "timeline": {"buckets": 7}}
+    assert parse(applied.spec(body)).views.keys() == {"processes", "timeline"}
 
 
 def test_a_session_that_was_made_without_apply_is_as_it_stands() -> None:

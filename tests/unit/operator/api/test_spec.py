@@ -13,7 +13,7 @@ from kubestrace_operator.api.spec import (
     Workload,
     parse,
 )
-from kubestrace_operator.views import cpu_time, errors, processes, slow_calls, timeline
+from kubestrace_operator.views import cpu_time, processes, slow_calls, timeline
 from kubestrace_operator.views.registry import VIEWS
 from kubestrace_operator.views.view import View
 
@@ -194,15 +194,6 @@ def test_processes_have_a_default_and_bounds() -> None:
     }
     found = problems({"target": target, "views": {"processes": {"top": 101}}})
     assert "spec.views.processes.top is 101; it must be from 1 to 100" in found
-
-
-def test_errors_have_a_default_and_bounds() -> None:
-    """3 samples; no fewer than 1 and no more than 10."""
-    target = {"podName": "a"}
-
-    assert parse({"target": target, "views": {"errors": {}}}).views == {"errors": errors.Settings(3)}
-    found = problems({"target": target, "views": {"errors": {"samples": 0}}})
-    assert "spec.views.errors.samples is 0; it must be from 1 to 10" in found
 
 
 def test_slow_calls_have_bounds() -> None:

@@ -9,7 +9,7 @@ from operator_fakes import Stage, in_no_time, pod
 
 from kubestrace_protos.v1 import agent_pb2
 
-UNSUPPORTED_VIEWS = {"slowCalls": None, "errors": {"samples": 2}}
+UNSUPPORTED_VIEWS = {"slowCalls": None, "processes": {"top": 2}}
 
 
 def unsupported(status: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -29,7 +29,7 @@ async def test_an_agent_that_knows_no_views_is_no_silent_zero() -> None:
 
     assert unsupported(status) == [
         ("n1", "a", f"the agent on node n1 (0.0.9) does not know the view {view}: update it")
-        for view in ("slowCalls", "errors")
+        for view in ("slowCalls", "processes")
     ]
     assert stage.condition("DataComplete") == ("False", "ViewUnsupported")
     assert stage.condition("Finished") == ("True", "Completed")

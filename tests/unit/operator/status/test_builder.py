@@ -12,9 +12,9 @@ from kubestrace_operator.results import merge
 from kubestrace_operator.results.merge import Merged, SyscallRow, Trust
 from kubestrace_operator.status import builder
 from kubestrace_operator.status.progress import Failure, Progress
-from kubestrace_operator.views import cpu_time, errors, processes, slow_calls
+from kubestrace_operator.views import cpu_time, processes, slow_calls
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.views import errors_pb2, processes_pb2, slow_calls_pb2
+from kubestrace_protos.v1.views import processes_pb2, slow_calls_pb2
 
 NOW = datetime(2026, 1, 1, 12, 0, 30, 250_000, tzinfo=UTC)
 COMPLETED = Outcome(conditions.SUCCEEDED, "Completed", "done")
@@ -385,58 +385,6 @@ def test_budgets_of_containers_are_cut_before_anything_else() -> None:
     assert kept == sorted(kept)
     assert document["truncated"] is True
     assert document["timeBudget"]["threadNanoseconds"] == 60 * 10**12 + sum(range(60))
-
-
-def failing(count: int, arguments: str = "") -> merge.Merged:
-    """Return as many kinds of failures on each of two nodes, each with three samples; the later node's are alike."""
-    reports = []
-    for node in ("n1", "n2"):
-        report = agent_pb2.Report(node=node, agent_id=node)
-        container = report.containers.add()
-        container.state.container.pod_name = node
-        found = errors_pb2.ErrorsResult()
-        for number in range(count):
-            container.syscalls.add(name=f"call_{number}").errnos.add(name="ENOENT", count=count - number)
-            errno = found.kinds.add(syscall=f"call_{number}", errno="ENOENT")
-            begin = 1_767_268_800_000_000_000 + (5_000_000_000 if node == "n2" else 0)
-            errno.first_time_unix_nanoseconds, errno.last_time_unix_nanoseconds = begin, begin + 10**9
-            for told in range(3):
-                errno.samples.add(
-                    time_unix_nanoseconds=begin + told, arguments=f"{arguments}{told}", alike=1 + told, pid=7
-                )
-        container.views["errors"].Pack(found)
-        reports.append(report)
-    return merge.merge(reports)
-
-
-def test_errors_have_times_and_samples_when_asked_for() -> None:
-    """Of all containers the first and last time; of the same arguments one call, the most frequent ones first."""
-    merged = failing(1)
-
-    asked = builder.status(merged, replace(STARTED, views={"errors": errors.Settings(2)}), now=NOW)
-    other = builder.status(merged, STARTED, now=NOW)
-    (row,) = asked["summary"]["errorCounts"]
-
-    assert (row["count"], row["firstTime"], row["lastTime"]) == (
-        2, "2026-01-01T12:00:00.000000Z", "2026-01-01T12:00:06.000000Z",
-    )  # fmt: skip
-    assert [(sample["arguments"], sample["pod"]) for sample in row["samples"]] == [("2", "n2"), ("1", "n2")]
-    assert asked["trust"]["losses"]["errorSamples"] == 0
-    assert other["summary"]["errorCounts"] == [{"syscall": "call_0", "errno": "ENOENT", "count": 2}]
-    assert "losses" not in other["trust"]
-
-
-def test_samples_of_errors_are_cut_to_the_room() -> None:
-    """The most frequent failures keep theirs; all rows keep their times."""
-    document = builder.status(failing(90, "x" * 500), replace(STARTED, views={"errors": errors.Settings(3)}), now=NOW)
-
-    rows = document["summary"]["errorCounts"]
-    with_samples = ["samples" in row for row in rows]
-    assert builder.size(document) <= builder.MAX_STATUS_BYTES
-    assert document["truncated"]
-    assert 5 < sum(with_samples) < 90
-    assert with_samples == sorted(with_samples, reverse=True)
-    assert all("firstTime" in row for row in rows)
 
 
 def test_calls_that_have_not_returned_leave_room_to_the_table() -> None:
