@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -37,13 +38,19 @@ def main() -> None:
     try:
         settings = environment.read()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        asyncio.run(_serve(settings))
+        # Cancelled: a signal came.
+        with suppress(asyncio.CancelledError):
+            asyncio.run(_serve(settings))
     except (EnvironmentProblem, ConfigurationError) as error:
         sys.exit(f"kubestrace-operator: {error}")
 
 
 async def _serve(settings: Environment) -> None:
     state = Health()
+    serving = asyncio.current_task()
+    assert serving is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     server = await ApiServer.connect()
     try:
         # The probes are answered from here on, whatever the rest waits for.
@@ -83,18 +90,13 @@ class Operator:
         self._sessions = Sessions(Dependencies(cluster, agents, self._directory), self._events.post)
 
     async def run(self) -> None:
-        """Serve until a signal comes; raises what one of the tasks failed with."""
-        ending = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, ending.set)
+        """Serve until this is cancelled; raises what one of the tasks failed with."""
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(work) for work in self._works()]
-                await ending.wait()
-                _log.info("told to end: the traces go on, and the next operator takes them up")
-                for task in tasks:
-                    task.cancel()
+                for work in self._works():
+                    group.create_task(work)
         finally:
+            # The traces go on, and the next operator takes them up.
             await self._sessions.close()
             await self._agents.close()
 

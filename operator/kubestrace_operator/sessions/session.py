@@ -27,6 +27,7 @@ from kubestrace_operator.sessions.session_state import SessionState
 from kubestrace_operator.sessions.targets import Found
 from kubestrace_operator.sessions.trace_index import TraceIndex
 from kubestrace_operator.views import requests
+from kubestrace_protos.v1 import expressions
 
 Notify = Callable[[str, str, str], None]
 # Reports of a node in a session: what an agent counts after its last report is lost with it.
@@ -179,7 +180,10 @@ class Session:
         self._wake.set()
 
     async def _check_syscalls(self, spec: TraceSpec) -> None:
-        """Have any agent check the patterns: only agents know which calls there are."""
+        """Check the patterns: expressions here, and what needs the names of the calls by any one agent."""
+        wrong = await self._offload(lambda: expressions.problems(spec.syscalls))
+        if wrong:
+            self._problems = tuple(f"spec.syscalls: {each}" for each in wrong)
         while self._problems is None:
             for agent in self._directory.all():
                 with suppress(AgentError):

@@ -144,6 +144,19 @@ async def test_an_unknown_syscall_fails_at_once() -> None:
 
 
 @in_no_time
+async def test_an_expression_that_is_none_needs_no_agent() -> None:
+    """The operator says what is wrong with all of them, in the agents' words, whether or not an agent is there."""
+    stage = Stage(pod("a"), nodes=())
+
+    await stage.run(syscalls=["/^open", "!?/(a", "/a{9999}"])
+
+    assert stage.condition("Finished") == ("True", "InvalidSpec")
+    assert 'spec.syscalls: "!?/(a" is no regular expression to use: it lacks a ")"' in stage.message()
+    assert '"/a{9999}" is no regular expression to use: it is too large' in stage.message()
+    assert asyncio.get_running_loop().time() < 1
+
+
+@in_no_time
 async def test_an_invalid_spec_names_every_problem() -> None:
     """What the schema should have refused is refused here too, all of it at once."""
     stage = Stage()
