@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from kubestrace_operator import environment
 from kubestrace_operator.agents.client import Agents, Certificates
@@ -47,8 +47,7 @@ def main() -> None:
 
 async def _serve(settings: Environment) -> None:
     state = Health()
-    serving = asyncio.current_task()
-    assert serving is not None
+    serving = cast("asyncio.Task[None]", asyncio.current_task())
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     server = await ApiServer.connect()
@@ -119,7 +118,8 @@ class Operator:
 
     async def _follow(self, namespace: str | None) -> None:
         watch = f"TraceSessions in {namespace or 'all namespaces'}"
-        await self._sessions.follow(self._cluster.sessions(namespace, heard=partial(self._health.heard, watch)))
+        changes = self._cluster.sessions(namespace, heard=partial(self._health.heard, watch))
+        await self._sessions.follow(changes, partial(self._cluster.finished_sessions, namespace))
 
 
 async def _renew(cluster: Cluster, agents: Agents, settings: Environment) -> None:

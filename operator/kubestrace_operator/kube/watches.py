@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from kubestrace_operator.kube.api_client import JSON, ApiServer
@@ -53,6 +53,9 @@ class Collection(Generic[_Item]):
     query: Mapping[str, str]
     # Objects of one page of a list; 0: all in one answer, out of the API server's memory.
     page: int = 0
+    # Of the list alone: what else there is comes with the watch once it changes. The whole is listed where the API
+    # server cannot select so.
+    list_query: Mapping[str, str] = field(default_factory=dict)
     # Called whenever the API server says anything, be it an error.
     heard: Callable[[], None] = lambda: None
 
@@ -90,8 +93,17 @@ class Collection(Generic[_Item]):
 
     async def _list(self) -> tuple[str, dict[str, _Item]]:
         """Return the resource version of the list and everything in it."""
+        try:
+            return await self._list_selected({**self.query, **self.list_query})
+        except RejectedError as error:
+            if not self.list_query:
+                raise
+            _log.info("listing all of %s: %s", self.path, error)
+            return await self._list_selected(self.query)
+
+    async def _list_selected(self, query: Mapping[str, str]) -> tuple[str, dict[str, _Item]]:
         # Version 0 takes what the API server has in memory; pages of that are not served, so they come from etcd.
-        query = {**self.query, **({"limit": str(self.page)} if self.page else {"resourceVersion": "0"})}
+        query = {**query, **({"limit": str(self.page)} if self.page else {"resourceVersion": "0"})}
         listed: dict[str, _Item] = {}
         while True:
             page = await self.server.request("GET", self.path, query=query, accept=self.reader.accept)

@@ -7,7 +7,7 @@ that moment. The finalizer goes when the session ends: a finished one is deleted
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ _ATTEMPTS = 5
 
 # Posts an event about a session: its row, type, reason, message.
 Post = Callable[[SessionRow, str, str, str], None]
+# Lists the finished sessions.
+Finished = Callable[[], Awaitable[list[SessionRow]]]
 
 
 @dataclass
@@ -61,15 +63,32 @@ class Sessions:
         """How many sessions run."""
         return len(self._running)
 
-    async def follow(self, changes: AsyncIterator[Changes[SessionRow]]) -> None:
-        """Serve the sessions of a watch; ends when it does."""
+    async def follow(self, changes: AsyncIterator[Changes[SessionRow]], finished: Finished) -> None:
+        """Serve the sessions of a watch; ends when it does. `finished` lists those that have ended."""
         async for each in changes:
             for uid, row in each.items.items():
                 if row is None:
                     self.gone(uid)
-            # A list has every finished session in it: nobody who waits should wait for those.
+            # Where a list has finished sessions in it, nobody who waits should wait for those.
             for row in sorted(filter(None, each.items.values()), key=lambda row: row.finished):
                 self.see(row)
+            if each.listed:
+                self._spawn(self._look_at_finished(finished))
+
+    async def _look_at_finished(self, finished: Finished) -> None:
+        """Take over finished sessions: what is to be deleted, acknowledged or let go.
+
+        They may have changed since they were listed: everything that is done to them names their UID.
+        """
+
+        async def look() -> None:
+            for row in await finished():
+                if row.uid not in self._running and not row.deleting:
+                    self._after_end(row)
+                elif row.deleting and FINALIZER in row.finalizers:
+                    self._end(row.uid, row)
+
+        await self._persistently(look)
 
     async def run(self) -> None:
         """Delete finished sessions in time, and acknowledge what is changed in them; never ends."""

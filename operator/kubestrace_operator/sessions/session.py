@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from kubestrace_operator.agents.client import AgentError, Endpoint
+from kubestrace_operator.agents.reports import MAX_MESSAGE, text
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
@@ -33,6 +34,7 @@ Notify = Callable[[str, str, str], None]
 # Reports of a node in a session: what an agent counts after its last report is lost with it.
 _REPORTS = 15
 _REPORT_MOST_SECONDS = 4.0
+_MAX_PROBLEMS = 128
 
 
 class Session:
@@ -188,7 +190,8 @@ class Session:
             for agent in self._directory.all():
                 with suppress(AgentError):
                     described = await self._calls.describe(agent, spec.syscalls)
-                    self._problems = tuple(f"spec.syscalls: {each}" for each in described.syscall_problems)
+                    problems = (text(each, MAX_MESSAGE) for each in described.syscall_problems[:_MAX_PROBLEMS])
+                    self._problems = tuple(f"spec.syscalls: {each}" for each in problems)
                     break
             else:
                 await asyncio.sleep(self._timing.retry / 4)

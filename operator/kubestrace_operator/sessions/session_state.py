@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from kubestrace_operator.agents.reports import clean, clean_trust
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import Views
@@ -120,9 +121,12 @@ class SessionState:
         previous, now = list(self._conditions), self._now()
 
         def build() -> dict[str, Any]:
-            merged = (merge.merge if progress.outcome.finished else merge.totals)(reports)
+            final = progress.outcome.finished
+            for report in reports:
+                clean(report) if final else clean_trust(report)
+            merged = (merge.merge if final else merge.totals)(reports)
             document = builder.status(merge.add([merged, beside]), progress, now=now, previous_conditions=previous)
-            return document if progress.outcome.finished else live_status.totals(document)
+            return document if final else live_status.totals(document)
 
         return build
 

@@ -289,9 +289,30 @@ async def test_sessions_are_watched_as_short_rows(server: FakeServer, cluster: C
     assert not new.finished
     assert second.items == {"uid-new": SessionRow("uid-new", "shop", "new", "4", deleting=True)}
     assert third.items == {"uid-new": None}
-    assert server.requests[0][2] == {"resourceVersion": "0"}
+    selector = "status.phase!=Cancelled,status.phase!=Failed,status.phase!=Succeeded"
+    assert server.requests[0][2] == {"fieldSelector": selector, "resourceVersion": "0"}
+    assert "fieldSelector" not in server.requests[1][2]
     assert set(server.accepts) == {"application/json;as=Table;g=meta.k8s.io;v=v1"}
     assert len(heard) >= 4
+
+
+async def test_an_api_server_that_cannot_select_sessions(server: FakeServer, cluster: Cluster) -> None:
+    """Before Kubernetes 1.31 all are listed, finished ones among them."""
+    server.answer("GET", SESSIONS, {"message": "field label not supported"}, status=400)
+    server.answer("GET", SESSIONS, table(row("old", "Succeeded"), row("new")))
+
+    changes = await anext(cluster.sessions())
+
+    assert changes.items.keys() == {"uid-old", "uid-new"}
+    assert server.requests[1][2] == {"resourceVersion": "0"}
+
+
+async def test_finished_sessions_are_listed_out_of_memory(server: FakeServer, cluster: Cluster) -> None:
+    """As rows, and without those that run."""
+    server.answer("GET", SESSIONS, table(row("old", "Succeeded"), row("new", "Tracing")))
+
+    assert [each.name for each in await cluster.finished_sessions()] == ["old"]
+    assert server.requests[0][2] == {"resourceVersion": "0"}
 
 
 async def test_sessions_that_went_while_the_watch_was_broken(server: FakeServer, cluster: Cluster) -> None:

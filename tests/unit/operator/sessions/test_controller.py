@@ -250,20 +250,34 @@ async def test_sessions_that_are_taken_up_together() -> None:
 
 @in_no_time
 async def test_finished_sessions_are_looked_at_last() -> None:
-    """A list of thousands of finished ones holds up nobody."""
+    """A list of thousands of finished ones holds up nobody, whether it comes with the others or beside."""
     harness = Harness(pod("a"))
-    seen: list[str] = []
-    harness.sessions.see = lambda row: seen.append(row.name)  # type: ignore[method-assign]
-    rows = {f"u{number}": SessionRow(f"u{number}", "shop", f"s{number}", "1", phase="Failed") for number in range(9)}
+    harness.cluster.objects["new"] = {"metadata": {"generation": 1}, "spec": {"target": {"podName": "a"}}}
+    begun: list[str] = []
+    begin = harness.sessions._begin
+    harness.sessions._begin = lambda row: (begun.append(row.name), begin(row))[1]  # type: ignore[method-assign]
+    held = {"finalizers": (FINALIZER,), "phase": "Failed"}
+    rows = {f"u{number}": SessionRow(f"u{number}", "shop", f"s{number}", "1", **held) for number in range(9)}
     rows["new"] = SessionRow("new", "shop", "new", "1")
+    listing = asyncio.Event()
 
     async def changes() -> AsyncIterator[Changes[SessionRow]]:
         yield Changes(rows, listed=True)
 
-    await harness.sessions.follow(changes())
+    async def finished() -> list[SessionRow]:
+        await listing.wait()
+        return [SessionRow("old", "shop", "old", "1", **held), rows["new"]]
 
-    assert seen[0] == "new"
-    assert len(seen) == 10
+    await harness.sessions.follow(changes(), finished)
+    await asyncio.sleep(1)
+    before = len(harness.cluster.finalizers)
+    listing.set()
+    await asyncio.sleep(1)
+
+    assert begun == ["new"]
+    # The one that runs was held, nine were let go, and then the one that came beside.
+    assert before == 10
+    assert len(harness.cluster.finalizers) == 11
 
 
 @in_no_time
