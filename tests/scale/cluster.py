@@ -38,18 +38,26 @@ class Cluster:
         self._session = session
         self._folder = folder
 
-    async def send(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Document:
-        """Send a request; a failure ends the script."""
-        headers = {"Content-Type": kind}
+    async def send(
+        self, method: str, path: str, body: Any = None, kind: str = "application/json", accept: str = "application/json"
+    ) -> Document:
+        """Send a request. Raises RuntimeError."""
+        headers = {"Content-Type": kind, "Accept": accept}
         async with self._session.request(method, self._server.url + path, json=body, headers=headers) as response:
+            if response.status == 429:
+                await asyncio.sleep(1)
+                return await self.send(method, path, body, kind, accept)
             if response.status >= 300:
                 raise RuntimeError(f"{method} {path}: {response.status} {await response.text()}")
             answer: Document = await response.json()
             return answer
 
     async def create(self, path: str, body: Document, status: Document | None = None) -> Document:
-        """Create an object and write its status."""
-        made = await self.send("POST", path, body)
+        """Create an object, or take the one that an earlier run left, and write its status."""
+        try:
+            made = await self.send("POST", path, body)
+        except RuntimeError:
+            made = await self.send("GET", f"{path}/{body['metadata']['name']}")
         if status is not None:
             await self.send("PATCH", f"{path}/{body['metadata']['name']}/status", {"status": status}, _MERGE)
         return made
@@ -57,9 +65,12 @@ class Cluster:
     async def install(self) -> None:
         """Install the CRD and make the namespaces and the agents' pods."""
         (crd,) = (each for each in self._chart() if each["kind"] == "CustomResourceDefinition")
-        await self.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+        definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        known = await self.create(definitions, crd)
+        crd["metadata"]["resourceVersion"] = known["metadata"]["resourceVersion"]
+        await self.send("PUT", f"{definitions}/{crd['metadata']['name']}", crd)
         for name in (SYSTEM, NAMESPACE):
-            await self.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+            await self.create("/api/v1/namespaces", {"metadata": {"name": name}})
         await until(self._served, "the CRD is served", 30)
         for number, agent in enumerate(self.agents, 1):
             pod = pod_document(agent.node, agent.node, {"app": "agent"})
@@ -74,7 +85,7 @@ class Cluster:
 
     async def _served(self) -> bool:
         try:
-            await self.send("GET", SESSIONS)
+            await self.send("GET", f"{SESSIONS}?limit=1")
         except RuntimeError:
             return False
         return True

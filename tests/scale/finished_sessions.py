@@ -3,7 +3,8 @@
     python tests/scale/finished_sessions.py [--sessions 10000] [--folder DIR]
 
 A real API server and etcd, the operator as a process, simulated agents. Each finished session has a status of 27 KiB,
-written with many connections. Root and the rig are not needed.
+written with many connections; a folder that is given is kept, and its sessions serve the next run. Root and the rig are
+not needed.
 """
 
 import argparse
@@ -20,6 +21,13 @@ from simulated_agents import when
 
 _TERMINAL = {"type": "Finished", "status": "True", "reason": "Completed", "message": "Traced.", "observedGeneration": 1}
 _DELETED_AT_ONCE = 1200
+MERGE = "application/merge-patch+json"
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+def say(line: str) -> None:
+    """Print at once."""
+    print(line, flush=True)
 
 
 def main() -> None:
@@ -37,9 +45,15 @@ async def measure(folder: Path, count: int) -> None:
     async with cluster(folder) as scale:
         await scale.create(PODS, pod_document("shop-1", "node-1", {"app": "shop"}), pod_status("shop-1"))
         begun = time.monotonic()
-        await at_once(make_finished(scale, number) for number in range(count))
+        known = {
+            each["metadata"]["name"]
+            for each in (await scale.send("GET", f"{SESSIONS}?resourceVersion=0", accept=METADATA))["items"]
+        }
+        names = [name for name in (f"finished-{number}" for number in range(count)) if name not in known]
+        await at_once(make_finished(scale, name) for name in names)
         size = len(json.dumps(finished_status()))
-        print(f"{count} finished sessions of {size} bytes made in {time.monotonic() - begun:.0f} s")
+        say(f"{count} finished sessions of {size} bytes, {len(names)} of them made in {time.monotonic() - begun:.0f} s")
+        await forget(scale)
         scale.start_operator()
         await scale.serve_agents()
         await scale.session("first")
@@ -48,7 +62,16 @@ async def measure(folder: Path, count: int) -> None:
         await running(scale, "while nothing else happens")
         await while_deleting(scale, count)
         rss, peak = scale.memory()
-        print(f"operator: {rss:.0f} MiB, peak {peak:.0f} MiB, {scale.cpu_seconds():.1f} s of CPU since its start")
+        say(f"operator: {rss:.0f} MiB, peak {peak:.0f} MiB, {scale.cpu_seconds():.1f} s of CPU since its start")
+
+
+async def forget(scale: Cluster) -> None:
+    """Remove what an earlier run left running."""
+    selector = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Cancelled"
+    for each in (await scale.send("GET", f"{SESSIONS}?fieldSelector={selector}&resourceVersion=0"))["items"]:
+        path = f"{SESSIONS}/{each['metadata']['name']}"
+        await scale.send("PATCH", path, {"metadata": {"finalizers": None}}, MERGE)
+        await scale.send("DELETE", path)
 
 
 def finished_status() -> dict[str, Any]:
@@ -73,9 +96,9 @@ def finished_status() -> dict[str, Any]:
     }
 
 
-async def make_finished(scale: Cluster, number: int) -> None:
+async def make_finished(scale: Cluster, name: str) -> None:
     """Create a session that has ended."""
-    document = session_document(f"finished-{number}", {"target": {"podName": "none"}})
+    document = session_document(name, {"target": {"podName": "none"}})
     await scale.create(SESSIONS, document, finished_status())
 
 
@@ -98,10 +121,9 @@ async def restarts(scale: Cluster) -> None:
         else:
             await scale.send("PATCH", f"{SESSIONS}/{name}-before", {"spec": {"cancel": True}}, MERGE)
             waited = await scale.until_phase(f"{name}-before", ("Cancelled",)) - begun
-        print(f"start of the operator's process to {OUTCOMES[how]}: {waited:.2f} s")
+        say(f"start of the operator's process to {OUTCOMES[how]}: {waited:.2f} s")
 
 
-MERGE = "application/merge-patch+json"
 OUTCOMES = {
     "new session": "Tracing of a session made meanwhile",
     "deleted session": "StopTrace of a session deleted meanwhile",
@@ -120,7 +142,7 @@ async def running(scale: Cluster, circumstances: str, prefix: str = "quiet") -> 
         begun = time.monotonic()
         await scale.send("DELETE", f"{SESSIONS}/{name}")
         stopping.append(await told(scale, uid, "stopped") - begun)
-    print(
+    say(
         f"{circumstances}: create to Tracing {max(tracing):.2f} s, delete to StopTrace {max(stopping):.2f} s"
         " (the longest of 5)"
     )
@@ -134,7 +156,7 @@ async def while_deleting(scale: Cluster, count: int) -> None:
     deleting = asyncio.create_task(at_once((scale.send("DELETE", path) for path in paths), most=10))
     await running(scale, f"while {count} finished sessions are deleted", "busy")
     await deleting
-    print(f"({count} deletions took {time.monotonic() - begun:.0f} s)")
+    say(f"({count} deletions took {time.monotonic() - begun:.0f} s)")
 
 
 async def told(scale: Cluster, uid: str, what: str) -> float:
