@@ -13,7 +13,7 @@ from kubestrace_operator import environment
 from kubestrace_operator.agents.client import Agents, Certificates
 from kubestrace_operator.agents.endpoints import Directory
 from kubestrace_operator.environment import Environment, EnvironmentProblem
-from kubestrace_operator.kube import health
+from kubestrace_operator.kube import handlers, health
 from kubestrace_operator.kube.api_client import ApiServer
 from kubestrace_operator.kube.cluster import Cluster
 from kubestrace_operator.kube.errors import ClusterError, ConfigurationError
@@ -38,7 +38,9 @@ def main() -> None:
     try:
         settings = environment.read()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        # Cancelled: a signal came.
+        # Each attempt to reach an API server that is away would be a line.
+        logging.getLogger("kopf").setLevel(logging.WARNING)
+        # Cancelled: a signal came before kopf was there to take it.
         with suppress(asyncio.CancelledError):
             asyncio.run(_serve(settings))
     except (EnvironmentProblem, ConfigurationError) as error:
@@ -82,22 +84,30 @@ class Operator:
     ) -> None:
         self._agents = agents
         self._settings = settings
+        self._server = server
         self._cluster = cluster
         self._health = state
         self._directory = Directory(settings.agent_port)
         self._events = Events(server)
+        self._tasks: list[asyncio.Task[None]] = []
         self._sessions = Sessions(Dependencies(cluster, agents, self._directory), self._events.post)
 
     async def run(self) -> None:
-        """Serve until this is cancelled; raises what one of the tasks failed with."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for work in self._works():
-                    group.create_task(work)
-        finally:
-            # The traces go on, and the next operator takes them up.
-            await self._sessions.close()
-            await self._agents.close()
+        """Serve until a signal comes; raises what one of the tasks failed with."""
+        async with asyncio.TaskGroup() as group:
+            self._tasks = [group.create_task(work) for work in self._works()]
+            try:
+                await handlers.run(handlers.Context(self._server.login, self.close))
+            finally:
+                await self.close()
+
+    async def close(self) -> None:
+        """Let go of everything: the traces go on, and the next operator takes them up."""
+        for task in self._tasks:
+            task.cancel()
+        await self._sessions.close()
+        self._cluster.close()
+        await self._agents.close()
 
     def _works(self) -> Iterator[Coroutine[Any, Any, None]]:
         """Yield everything that runs until the operator ends; one that fails ends all."""

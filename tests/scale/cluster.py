@@ -77,10 +77,11 @@ class Cluster:
             await self.create(f"/api/v1/namespaces/{SYSTEM}/pods", pod, pod_status(agent.node, f"127.0.0.{number}"))
 
     def _chart(self) -> Iterable[Document]:
-        tools = subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True).stdout.strip()
-        command = [f"{tools}/helm", "template", "kubestrace", str(ROOT / "charts/kubestrace")]
+        # Builds Kubernetes where that was not done yet.
+        built = subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True, timeout=1800)
+        command = [f"{built.stdout.strip()}/helm", "template", "kubestrace", str(ROOT / "charts/kubestrace")]
         values = ["--set", "agent.image.repository=none,operator.image.repository=none"]
-        done = subprocess.run([*command, *values], check=True, capture_output=True, text=True)
+        done = subprocess.run([*command, *values], check=True, capture_output=True, text=True, timeout=60)
         return (each for each in yaml.safe_load_all(done.stdout) if each)
 
     async def _served(self) -> bool:

@@ -1,6 +1,6 @@
 """`kubestrace local`: the agent's engine and the operator's merge and status, put together without a cluster.
 
-One target, one slot of the tracer, one final report. Imports neither the Kubernetes client nor gRPC.
+One target, one slot of the tracer, one final report. Imports neither kopf nor kubernetes nor grpc.
 """
 
 import contextlib

@@ -1,1 +1,1 @@
-"""The Kubernetes API: requests, watches, the pod cache, the status writer, events and health."""
+"""The Kubernetes API: kopf's handlers, requests, watches, the pod cache, the status writer, events and health."""

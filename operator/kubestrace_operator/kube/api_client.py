@@ -1,12 +1,13 @@
 """HTTP requests to the API server: the only user of the Kubernetes client.
 
 Objects stay plain dicts, cut down to what is read of them: the client's models would cost more memory than everything
-else.
+else. kopf asks the API server which groups it serves over a connection of its own; everything else goes through here.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -33,6 +34,19 @@ JSON = "application/json"
 FIELD_MANAGER = "kubestrace-operator"
 _REQUESTS = 16
 _REJECTED = frozenset({400, 413, 422})
+
+
+@dataclass(frozen=True)
+class Login:
+    """How the API server is reached, for those who speak to it by themselves (kopf)."""
+
+    server: str
+    ca_path: str | None
+    certificate_path: str | None
+    key_path: str | None
+    token: str | None
+    # False: the kubeconfig says not to check the API server's certificate.
+    verify: bool
 
 
 class ApiServer:
@@ -69,6 +83,19 @@ class ApiServer:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def login(self) -> Login:
+        """Return the present credentials; a service account's token changes from time to time."""
+        known = self._configuration
+        token = await known.get_api_key_with_prefix("BearerToken") or ""
+        return Login(
+            known.host,
+            known.ssl_ca_cert,
+            known.cert_file,
+            known.key_file,
+            token.partition(" ")[2] or None,
+            verify=known.verify_ssl,
+        )
 
     async def request(
         self,

@@ -36,6 +36,10 @@ class Cluster:
         self._namespace = namespace
         self._pods = PodCache(server)
 
+    def close(self) -> None:
+        """Stop the watches of pods."""
+        self._pods.close()
+
     async def check_served(self) -> None:
         """Raise ClusterError unless the API server knows TraceSessions: the CRD may come after the operator."""
         served = await self._server.request("GET", SESSIONS)

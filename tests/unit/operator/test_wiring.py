@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
+import kopf
 import pytest
 
 from kubestrace_operator import environment
 from kubestrace_operator.agents.client import Endpoint
 from kubestrace_operator.agents.endpoints import Directory, endpoints
 from kubestrace_operator.environment import EnvironmentProblem
+from kubestrace_operator.kube import handlers
 from kubestrace_operator.kube.health import Health, endpoint
 
 
@@ -109,6 +111,16 @@ async def test_probes_are_answered_from_the_start() -> None:
     assert starting == (503, "waiting for the start")
     assert waiting == (503, "waiting for certificates: there is no Secret")
     assert alive == ready == by_ipv6 == (200, "ok")
+
+
+async def test_every_setting_of_kopf_exists() -> None:
+    """Kopf's settings take any name without a word: one that this version does not have would do nothing."""
+    settings = kopf.OperatorSettings()
+    known = {group: set(vars(getattr(settings, group))) for group in vars(settings)}
+
+    await handlers.configure(settings)
+
+    assert {group: set(vars(getattr(settings, group))) for group in vars(settings)} == known
 
 
 @pytest.mark.parametrize(

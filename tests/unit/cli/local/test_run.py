@@ -149,9 +149,9 @@ def test_a_kernel_that_cannot_trace_is_told_in_one_line(
 
 
 def test_starting_up_reads_no_library_of_the_cluster() -> None:
-    """Local mode needs neither the Kubernetes client nor gRPC, and stays quick by leaving them out."""
+    """Local mode needs neither kopf nor the Kubernetes client nor gRPC, and stays quick by leaving them out."""
     code = "import json, sys; from kubestrace_cli.local import run; print(json.dumps([*sys.modules]))"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
-    assert set(json.loads(done.stdout)).isdisjoint({"aiohttp", "asyncio", "bcc", "grpc", "kubernetes"})
+    assert set(json.loads(done.stdout)).isdisjoint({"aiohttp", "asyncio", "bcc", "grpc", "kopf", "kubernetes"})
