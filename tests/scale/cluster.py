@@ -80,7 +80,7 @@ class Cluster:
         # Builds Kubernetes where that was not done yet.
         built = subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True, timeout=1800)
         command = [f"{built.stdout.strip()}/helm", "template", "kubestrace", str(ROOT / "charts/kubestrace")]
-        values = ["--set", "agent.image.repository=none,operator.image.repository=none"]
+        values = ["--set", "agent.image.repository=none/agent,operator.image.repository=none/operator"]
         done = subprocess.run([*command, *values], check=True, capture_output=True, text=True, timeout=60)
         return (each for each in yaml.safe_load_all(done.stdout) if each)
 
