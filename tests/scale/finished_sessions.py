@@ -13,6 +13,7 @@ import json
 import signal
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ async def measure(folder: Path, count: int) -> None:
         await at_once(make_finished(scale, name) for name in names)
         size = len(json.dumps(finished_status()))
         say(f"{count} finished sessions of {size} bytes, {len(names)} of them made in {time.monotonic() - begun:.0f} s")
-        await forget(scale)
+        await forget(scale, known)
         scale.start_operator()
         await scale.serve_agents()
         await scale.session("first")
@@ -65,11 +66,9 @@ async def measure(folder: Path, count: int) -> None:
         say(f"operator: {rss:.0f} MiB, peak {peak:.0f} MiB, {scale.cpu_seconds():.1f} s of CPU since its start")
 
 
-async def forget(scale: Cluster) -> None:
-    """Remove what an earlier run left running."""
-    selector = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Cancelled"
-    for each in (await scale.send("GET", f"{SESSIONS}?fieldSelector={selector}&resourceVersion=0"))["items"]:
-        path = f"{SESSIONS}/{each['metadata']['name']}"
+async def forget(scale: Cluster, names: Iterable[str]) -> None:
+    """Remove the sessions that an earlier run measured."""
+    for path in (f"{SESSIONS}/{name}" for name in names if not name.startswith("finished-")):
         await scale.send("PATCH", path, {"metadata": {"finalizers": None}}, MERGE)
         await scale.send("DELETE", path)
 

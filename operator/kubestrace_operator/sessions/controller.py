@@ -5,10 +5,9 @@ that moment. The finalizer goes when the session ends: a finished one is deleted
 """
 
 import asyncio
-import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kubestrace_operator.api import conditions
@@ -39,6 +38,8 @@ class _Running:
     task: asyncio.Task[None]
     # None: its object is being read.
     session: Session | None = None
+    # Set when its spec was changed.
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Sessions:
@@ -132,14 +133,20 @@ class Sessions:
     async def _serve(self, uid: str) -> None:
         running = self._running[uid]
         _log.info("%s: begun", running.row.path)
-        for failures in itertools.count(1):
+        failures = 0
+        while failures < _ATTEMPTS:
+            running.changed.clear()
             error = await self._failure(running)
-            if error is None:
+            if error is not None:
+                failures += 1
+                await asyncio.sleep(_RETRY_SECONDS)
+            elif running.session is not None and running.session.suspended:
+                await running.changed.wait()
+            else:
                 break
-            if failures >= _ATTEMPTS and running.session is not None:
+        else:
+            if running.session is not None and error is not None:
                 await running.session.give_up(error)
-                break
-            await asyncio.sleep(_RETRY_SECONDS)
         _log.info("%s: ended", running.row.path)
         self._ended.add(uid)
         self._running.pop(uid, None)
@@ -148,18 +155,27 @@ class Sessions:
     async def _failure(self, running: _Running) -> Exception | None:
         """Run a session; return what it failed with unexpectedly, after which it can be taken up again."""
         try:
-            body = await self._cluster.session(running.row)
+            body = await self._object(running)
             running.session = self._session(running.row, body)
             await running.session.run()
         except NotFoundError:
+            running.session = None
             return None
-        except ClusterError as error:
-            _log.warning("%s: could not be read: %s", running.row.path, error)
-            return error
         except Exception as error:  # noqa: BLE001 -- whatever it is, the traces go on and can be taken up again
             _log.exception("%s: failed unexpectedly", running.row.path)
             return error
         return None
+
+    async def _object(self, running: _Running) -> Mapping[str, Any]:
+        """Return the session's object as soon as the API server gives it. Raises NotFoundError."""
+        while True:
+            try:
+                return await self._cluster.session(running.row)
+            except NotFoundError:
+                raise
+            except ClusterError as error:
+                _log.warning("%s: could not be read yet: %s", running.row.path, error)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     def _session(self, row: SessionRow, body: Mapping[str, Any]) -> Session:
         def notify(kind: str, reason: str, message: str) -> None:
@@ -171,6 +187,7 @@ class Sessions:
         changed = row.generation != running.row.generation
         running.row = row
         if changed:
+            running.changed.set()
             self._spawn(self._reread(running))
 
     async def _reread(self, running: _Running) -> None:

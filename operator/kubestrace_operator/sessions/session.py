@@ -74,6 +74,13 @@ class Session:
         self._resumed = self._state.start is not None
         self._gone = False
         self._cancelled = False
+        self._suspended = False
+        # An earlier operator has written that this generation is suspended.
+        known = body.get("status") or {}
+        self._known_as_suspended = (known.get("phase"), known.get("observedGeneration")) == (
+            conditions.SUSPENDED,
+            generation,
+        )
         self._asked = False
         self._crash: BaseException | None = None
         # None: not checked yet.
@@ -81,11 +88,11 @@ class Session:
         self._pods = PodWatcher(dependencies.cluster, row.namespace, dependencies.timing.retry)
 
     def change(self, spec: Mapping[str, Any], generation: int) -> None:
-        """Take over a changed spec: of a session that runs a person may set cancel."""
+        """Take over a changed spec: of a session that runs a person may set cancel or suspend."""
         self._state.generation = max(generation, self._state.generation)
-        if spec.get("cancel") is True:
-            self._cancelled = True
-            self._wake.set()
+        self._cancelled = self._cancelled or spec.get("cancel") is True
+        self._suspended = self._suspended or spec.get("suspend") is True
+        self._wake.set()
 
     async def run(self) -> None:
         """Serve the session to its end. When this is cancelled the agents go on: another operator takes it up."""
@@ -113,8 +120,19 @@ class Session:
         """End the session's traces: on the nodes where it started one, and wherever an earlier operator may have."""
         agents = {agent for name, node in self._nodes.items() if node.active and (agent := self._directory.on(name))}
         if self._resumed:
-            agents.update(await self._index.perhaps_tracing(self.row.uid))
-        await stop_traces(self.row.uid, self._calls, agents)
+            agents.update(await self._index.perhaps_tracing(self._trace_uid))
+        await stop_traces(self._trace_uid, self._calls, agents)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it ended to be begun anew when its spec is changed."""
+        return self._state.outcome.phase == conditions.SUSPENDED
+
+    @property
+    def _trace_uid(self) -> str:
+        """The name of the session's traces at the agents, which keep those of before a suspension for a while."""
+        times = self._state.suspensions
+        return f"{self.row.uid}.{times}" if times else self.row.uid
 
     async def _serve(self) -> Outcome:
         try:
@@ -124,9 +142,10 @@ class Session:
         self._state.filtered = bool(spec.syscalls)
         self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
+        self._suspended = self._suspended or spec.suspend
         self._state.views = spec.views
         self._trace_request = TraceRequest(
-            self.row.uid,
+            self._trace_uid,
             self.row.path,
             spec.syscalls,
             lambda: int(1000 * self._schedule.remaining),
@@ -153,6 +172,9 @@ class Session:
                 return Outcome(conditions.CANCELLED, "Deleted", "The session was deleted.")
             if self._problems:
                 return outcomes.invalid(self._problems)
+            if self._suspended and not self._cancelled:
+                await self._stop_nodes()
+                return outcomes.suspended(ran=self._state.start is not None)
             if self._cancelled:
                 await self._stop_nodes()
                 return outcomes.cancelled(self._state.summary(self._schedule.elapsed, final=True))
@@ -199,7 +221,7 @@ class Session:
 
     async def _find_traces(self, start: datetime) -> None:
         """Take up the nodes that trace this session already: the operator was restarted."""
-        tracing = {agent.node for agent in await self._index.tracing(self.row.uid)}
+        tracing = {agent.node for agent in await self._index.tracing(self._trace_uid)}
         for name in tracing | self._state.nodes_before:
             self._begin_node(name).state.traced_since = int(start.timestamp() * 1e9)
 
@@ -276,6 +298,9 @@ class Session:
 
     async def _finish(self, outcome: Outcome) -> None:
         state = self._state
+        if outcome.phase == conditions.SUSPENDED and not self._gone:
+            await self._suspend(outcome)
+            return
         state.outcome, state.completion = outcome, self._now()
         if self._gone:
             await self.stop_traces()
@@ -285,6 +310,12 @@ class Session:
             self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
         else:
             await self.stop_traces()
+
+    async def _suspend(self, outcome: Outcome) -> None:
+        """Write that the session is suspended, and nothing of what it counted: it will be begun anew."""
+        write = partial(self._cluster.write_status, self.row, self._state.suspended(outcome))
+        if not self._known_as_suspended and await write_last(self.row.path, [write]):
+            self._notify("Normal", outcome.reason, outcome.message)
 
     def _endings(self, document: Mapping[str, Any] | None) -> list[Callable[[], Awaitable[None]]]:
         """Return the writes of the end, the one that says most first.

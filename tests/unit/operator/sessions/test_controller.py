@@ -337,3 +337,87 @@ async def test_rows_are_written_at_the_end() -> None:
     assert "syscalls" not in during["summary"]
     assert stage.cluster.status.keys() >= {"table", "slowCalls", "unreturned"}
     assert stage.cluster.status["summary"]["syscalls"]
+
+
+@in_no_time
+async def test_a_suspended_session_starts_when_it_is_let_go() -> None:
+    """It waits without a trace, says so once, and does not count its time as waiting."""
+    harness = Harness(pod("a"))
+    harness.see(spec={"suspend": True})
+    await asyncio.sleep(1000)
+    held, written = dict(harness.cluster.status), len(harness.cluster.written)
+    reasons = {each["type"]: each["status"] for each in held["conditions"]}
+    before = list(harness.stage.agents["n1"].requests)
+
+    harness.see(spec={"suspend": False}, generation=2)
+    await asyncio.sleep(11)
+
+    assert (held["phase"], written, before) == ("Suspended", 1, [])
+    assert reasons == {"Finished": "False", "Succeeded": "Unknown", "DataComplete": "Unknown"}
+    assert harness.stage.condition("Finished") == ("True", "Completed")
+    assert harness.cluster.status["summary"]["calls"] == 100
+    assert "suspensions" not in harness.cluster.status
+
+
+@in_no_time
+async def test_suspending_a_running_session() -> None:
+    """As a Job's pods its traces end, and it starts anew with its whole duration; what it had counted is dropped."""
+    harness = Harness(pod("a"))
+    harness.see()
+    await asyncio.sleep(6)
+    harness.see(spec={"suspend": True}, generation=2)
+    await asyncio.sleep(1)
+    held = dict(harness.cluster.status)
+
+    harness.see(spec={"suspend": False}, generation=3)
+    await asyncio.sleep(11)
+
+    assert held["phase"] == "Suspended"
+    assert held["observedGeneration"] == 2
+    assert held.keys().isdisjoint({"startTime", "summary", "containers", "trust"})
+    assert harness.stage.agents["n1"].stops == ["u1"]
+    assert [each.session_uid for each in harness.stage.agents["n1"].requests] == ["u1", "u1.1"]
+    assert harness.cluster.status["summary"]["calls"] == 100
+    assert harness.cluster.status["suspensions"] == 1
+    assert harness.stage.condition("Finished") == ("True", "Completed")
+
+
+@in_no_time
+async def test_an_operator_that_finds_a_suspended_session() -> None:
+    """It writes nothing, lets it go when it is told, and takes up what began after a suspension."""
+    harness = Harness(pod("a"))
+    harness.see()
+    await asyncio.sleep(3)
+    harness.see(spec={"suspend": True}, generation=2)
+    await asyncio.sleep(1)
+    await harness.sessions.close()
+    written = len(harness.cluster.written)
+    harness.sessions = Sessions(harness.stage.dependencies, lambda *_: None)
+    harness.see(spec={"suspend": True}, generation=2)
+    await asyncio.sleep(100)
+    still = len(harness.cluster.written)
+    harness.see(spec={"suspend": False}, generation=3)
+    await asyncio.sleep(5)
+    await harness.sessions.close()
+    harness.sessions = Sessions(harness.stage.dependencies, lambda *_: None)
+    harness.see(spec={"suspend": False}, generation=3)
+    await asyncio.sleep(6)
+
+    assert still == written
+    assert harness.cluster.status["summary"]["calls"] == 100
+    assert harness.cluster.status["trust"]["gaps"] == []
+    assert harness.stage.condition("Finished") == ("True", "Completed")
+
+
+@in_no_time
+async def test_a_suspended_session_can_be_cancelled() -> None:
+    """Cancelling wins over suspending."""
+    harness = Harness(pod("a"))
+    harness.see(spec={"suspend": True})
+    await asyncio.sleep(5)
+
+    harness.see(spec={"suspend": True, "cancel": True}, generation=2)
+    await asyncio.sleep(1)
+
+    assert harness.stage.condition("Finished") == ("True", "Cancelled")
+    assert harness.sessions.running == 0
