@@ -211,6 +211,7 @@ def full_status() -> dict[str, Any]:
     return {
         "observedGeneration": 1,
         "phase": "Succeeded",
+        "suspensions": 1,
         "startTime": time,
         "completionTime": "2026-11-23T14:00:30.123456Z",
         "conditions": [
@@ -403,10 +404,11 @@ def test_kubectl_get_shows_how_a_session_stands(shown: dict[str, Any]) -> None:
 
 
 def test_kubectl_get_wide_says_why(shown: dict[str, Any]) -> None:
-    """-o wide adds the reason and the message."""
+    """-o wide adds the reason, the message, when it ended and for how long it stays."""
     wide = {name: cell for name, (cell, priority) in shown.items() if priority == 1}
 
-    assert wide == {"Reason": "Completed", "Message": "Traced."}
+    ended = {"Completed": full_status()["completionTime"], "TTL": None}
+    assert wide == {"Reason": "Completed", "Message": "Traced.", **ended}
 
 
 def test_the_short_name_and_the_category_work(cluster: Cluster) -> None:

@@ -20,7 +20,8 @@ MAX_GAPS = 1000
 # As strace would print a call.
 MAX_TEXT = 4096
 MAX_MESSAGE = 500
-_REASON = re.compile(r"[A-Za-z]{0,64}")
+# As the API server takes it; a container that is traced has none.
+_REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,62}[A-Za-z0-9_])?")
 _CALL = re.compile(r"[a-z0-9_]{1,64}")
 _ABI = re.compile(r"[a-z0-9_]{0,16}")
 
@@ -56,7 +57,8 @@ def check_states(states: Iterable[agent_pb2.ContainerState], namespace: str) -> 
             raise InvalidReportError(
                 f"it has a container of the namespace {text(state.container.pod_namespace, 64)}, not {namespace}"
             )
-        _check_reason(state.reason)
+        if state.reason:
+            _check_reason(state.reason)
 
 
 def _check_trust(trust: agent_pb2.Trust) -> None:

@@ -38,6 +38,7 @@ WRONG: dict[str, Callable[[agent_pb2.Report], object]] = {
     "of the namespace other": lambda each: setattr(each.containers[0].state.container, "pod_namespace", "other"),
     "has the reason": lambda each: setattr(each.containers[0].state, "reason", "Not a reason"),
     "has the reason ": lambda each: each.trust.gaps.add(reason="\x1b[2J"),
+    "has the reason '', ": lambda each: each.trust.gaps.add(),
     "more than 2048": lambda each: each.containers.extend([agent_pb2.ContainerReport()] * 2049),
     "rows of a container": lambda each: each.containers[0].syscalls.extend([agent_pb2.SyscallCounts()] * 2049),
     "gaps, more than": lambda each: each.trust.gaps.extend([agent_pb2.Gap()] * 1001),

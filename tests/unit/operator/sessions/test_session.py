@@ -478,6 +478,24 @@ async def test_a_pod_that_never_ran_is_named() -> None:
 
 
 @in_no_time
+async def test_a_container_that_crashes_again_and_again() -> None:
+    """A pod matches, so the reason is not that none does; the message says how the container last ended."""
+    crashing = pod("a", state={"waiting": {"reason": "CrashLoopBackOff"}})
+    last = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    crashing["status"]["containerStatuses"][0]["lastState"] = last
+    stage = Stage(crashing)
+    running = asyncio.create_task(stage.session().run())
+    await asyncio.sleep(1)
+    waiting = stage.condition("Finished")
+    await running
+
+    assert waiting == ("False", "NotRunning")
+    assert stage.condition("Succeeded") == ("False", "NotRunning")
+    ended = "it last ended with OOMKilled, exit code 137"
+    assert f"container app of pod a is waiting (CrashLoopBackOff; {ended})" in stage.message()
+
+
+@in_no_time
 async def test_a_workload_is_found_by_its_owner() -> None:
     """Pods of a Deployment are those of its ReplicaSets; a neighbour with the same labels is not one of them."""
     labels = {"app": "shop", "pod-template-hash": "5d"}
