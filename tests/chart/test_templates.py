@@ -377,4 +377,5 @@ def test_waiting_is_no_reason_to_restart(operator: dict[str, Any], agent: dict[s
     for each, alive in ((operator, "/healthz"), (agent, "/livez")):
         for probe in ("startupProbe", "livenessProbe"):
             assert container(each)[probe]["httpGet"] == {"path": alive, "port": "health"}
-        assert container(each)["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container(agent)["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container(operator)["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
