@@ -45,7 +45,7 @@ def test_processes_and_their_errors(known: Known, tmp_path: Path) -> None:
     assert (shell["command"], shell["exitCode"]) == ("cat", 1)
     samples = missing["openat", "ENOENT"]["samples"]
     assert any('"/nowhere/at/all"' in sample["arguments"] and sample["process"] == "cat" for sample in samples)
-    assert status["trust"]["losses"] == {"processCalls": 0, "execs": 0, "errorSamples": 0}
+    assert status["trust"]["losses"]["processCalls"] == status["trust"]["losses"]["errorSamples"] == 0
 
 
 def test_the_table_says_both(known: Known) -> None:
