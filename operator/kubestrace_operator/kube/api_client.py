@@ -1,11 +1,12 @@
 """HTTP requests to the API server: the only user of the Kubernetes client.
 
 Objects stay plain dicts, cut down to what is read of them: the client's models would cost more memory than everything
-else. kopf posts its events over a connection of its own; everything else goes through here.
+else. kopf asks the API server which groups it serves over a connection of its own; everything else goes through here.
 """
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from kubestrace_operator.kube.errors import (
     RejectedError,
 )
 
+_log = logging.getLogger(__name__)
 REQUEST_SECONDS = 10.0
 # The server sends a bookmark a minute, so silence means a dead connection.
 WATCH_SILENCE_SECONDS = 75.0
@@ -46,7 +48,7 @@ class Login:
     key_path: str | None
     token: str | None
     # False: the kubeconfig says not to check the API server's certificate.
-    verify: bool = True
+    verify: bool
 
 
 class ApiServer:
@@ -121,7 +123,7 @@ class ApiServer:
         return answer
 
     async def stream(self, path: str, *, query: Mapping[str, str], accept: str = JSON) -> AsyncIterator[dict[str, Any]]:
-        """Yield the events of a watch until the server ends it. Raises ClusterError and its kinds."""
+        """Yield the events of a watch until the server ends it, or nothing comes. Raises ClusterError and its kinds."""
         waits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
         headers = {"Content-Type": JSON, "Accept": accept}
         response = await self._send("GET", path, query={**query, "watch": "true"}, headers=headers, waits=waits)
@@ -131,6 +133,8 @@ class ApiServer:
                 if event["type"] == "ERROR":
                     _raise_for(event["object"].get("code", 500), event["object"].get("message", ""), path)
                 yield event
+        except aiohttp.SocketTimeoutError:
+            _log.info("watching %s: silent for %.0f s, so it begins anew", path, WATCH_SILENCE_SECONDS)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ClusterError(f"the watch broke off: {_words(error)}") from error
         finally:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from kubestrace_operator.agents.reports import clean, clean_trust
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.results import merge
@@ -41,6 +42,8 @@ class SessionState:
         self.nodes: dict[str, NodeState] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
+        # How often the session was suspended while it traced: each time its traces begin anew, by another name.
+        self.suspensions = int(known_status.get("suspensions") or 0)
         self._taken_up = self.start is not None
         self._pods: dict[str, ChosenPod] = {}
         self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
@@ -49,9 +52,9 @@ class SessionState:
 
     @property
     def first_seen(self) -> datetime | None:
-        """When an operator first wrote that the session waits."""
-        finished = next((each for each in self._conditions if each.get("type") == "Finished"), {})
-        return _moment(finished.get("lastTransitionTime"))
+        """When an operator first wrote that the session waits; a suspended one does not wait."""
+        waiting = next((each for each in self._conditions if each.get("type") == "Reconciling"), {})
+        return _moment(waiting.get("lastTransitionTime"))
 
     @property
     def chosen(self) -> frozenset[str]:
@@ -115,12 +118,15 @@ class SessionState:
         What is returned may run beside the event loop.
         """
         reports, beside, progress = self.reports(), self._beside_reports(), self._progress()
-        previous, now = list(self._conditions), self._now()
+        previous, now, suspensions = list(self._conditions), self._now(), self._suspensions()
 
         def build() -> dict[str, Any]:
-            merged = (merge.merge if progress.outcome.finished else merge.totals)(reports)
+            final = progress.outcome.finished
+            for report in reports:
+                clean(report) if final else clean_trust(report)
+            merged = (merge.merge if final else merge.totals)(reports)
             document = builder.status(merge.add([merged, beside]), progress, now=now, previous_conditions=previous)
-            return document if progress.outcome.finished else live_status.totals(document)
+            return (document if final else live_status.totals(document)) | suspensions
 
         return build
 
@@ -130,7 +136,20 @@ class SessionState:
 
     def minimal(self) -> dict[str, Any]:
         """Return a status that only says where the session stands."""
-        return builder.minimal(self._progress(), now=self._now(), previous_conditions=self._conditions)
+        document = builder.minimal(self._progress(), now=self._now(), previous_conditions=self._conditions)
+        return document | self._suspensions()
+
+    def suspended(self, outcome: Outcome) -> dict[str, Any]:
+        """Take over that the session is suspended, drop what it counted, and return the status that says so."""
+        if self.start is not None:
+            self.suspensions += 1
+        self.outcome, self.start = outcome, None
+        progress = Progress(outcome=outcome, generation=self.generation)
+        document = builder.status(Merged(), progress, now=self._now(), previous_conditions=self._conditions)
+        return document | self._suspensions()
+
+    def _suspensions(self) -> dict[str, int]:
+        return {"suspensions": self.suspensions} if self.suspensions else {}
 
     def _progress(self) -> Progress:
         final = self.outcome.finished
