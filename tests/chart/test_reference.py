@@ -24,13 +24,16 @@ WITH_REASONS = (
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("operator/kubestrace_operator/views/*.py"))),
     *(f"node_agent/kubestrace_agent/containers/{name}.py" for name in ("cgroups", "resolver")),
     *(f"node_agent/kubestrace_agent/traces/{name}.py" for name in ("attach", "registry", "reports", "session")),
+    "node_agent/kubestrace_agent/service/limits.py",
     "node_agent/kubestrace_agent/views/view.py",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("node_agent/kubestrace_agent/views/*/[!v]*.py"))),
     *(f"node_agent/kubestrace_agent/kernel/loader/{name}.py" for name in ("probe", "programs")),
 )
 # What no status shows: the operator takes an agent that shuts down as unavailable and drops a trace that is unknown;
 # an agent without a tracer has a better reason; AgentLost is an event's; the operator sends no request that is invalid.
-UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "AgentLost", "InvalidView"}
+UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "AgentLost", "InvalidView"} | {
+    f"Invalid{part}" for part in ("Session", "Duration", "Lease", "Interval")
+}
 # Reasons of one word, which do not look like reasons in the code.
 SHORT = {"Pending", "Tracing", "Suspended", "Completed", "Cancelled", "Complete", "Failed"}
 # Kinds of objects, in modules that give reasons.

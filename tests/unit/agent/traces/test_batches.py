@@ -1,6 +1,7 @@
 """What many ask for at one time is done in one go."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterable
 
@@ -209,25 +210,30 @@ async def test_who_waits_for_a_report_hears_that_the_agent_is_there(make_traces,
     traces = make_traces()
     await traces.start(request("s1"))
     tracer.call(app)
+    go = threading.Event()
     snapshot = tracer.snapshot
 
-    def slow(slots: Iterable[int]) -> dict[int, RawCounts]:
-        time.sleep(0.3)
+    def held(slots: Iterable[int]) -> dict[int, RawCounts]:
+        assert go.wait(30)
         return snapshot(slots)
 
-    tracer.snapshot = slow
+    tracer.snapshot = held
     watch = aiter(traces.watch("s1", 100))
-    given = [await anext(watch)]
-    while not given[-1].containers[0].syscalls:
-        given.append(await anext(watch))
-    again = await anext(watch)
-    tracer.snapshot = snapshot
+    begun = [await anext(watch) for _ in range(2)]
+    go.set()
+    counted = await anext(watch)
+    while not counted.containers[0].syscalls:
+        counted = await anext(watch)
+    go.clear()
+    # The first of these may hold what was read before.
+    later = [await anext(watch) for _ in range(3)]
+    go.set()
 
-    assert len(given) > 2
-    assert given[0] == given[1]
-    assert given[0].time_unix_nanoseconds == given[0].start_time_unix_nanoseconds
-    assert given[-1].sequence > given[0].sequence
-    assert again == given[-1]
+    assert begun[0] == begun[1]
+    assert begun[0].time_unix_nanoseconds == begun[0].start_time_unix_nanoseconds
+    assert counted.sequence > begun[0].sequence
+    assert later[1] == later[2]
+    assert later[2].sequence >= counted.sequence
 
 
 async def test_traces_that_begin_wait_for_one_another_where_there_are_many(make_traces, node, tracer) -> None:
