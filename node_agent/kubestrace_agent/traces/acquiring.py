@@ -56,10 +56,13 @@ class Acquired:
 class Acquiring:
     """One batch: everything that is asked for at one time."""
 
-    def __init__(self, tracer: Tracer, counters: dict[int, Counter], views: SharedViews) -> None:
+    def __init__(
+        self, tracer: Tracer, counters: dict[int, Counter], views: SharedViews, clock_ns: Callable[[], int]
+    ) -> None:
         self._tracer = tracer
         self._counters = counters
         self._views = views
+        self._clock_ns = clock_ns
         self._new: set[Counter] = set()
         self._shares: dict[tuple[Counter, Wanted, Hashable, bool], Share] = {}
 
@@ -112,7 +115,7 @@ class Acquiring:
         for counter in self._new.intersection(counters):
             try:
                 self._tracer.begin(counter.slot)
-                counter.place.has_ended()  # one that dies before the first refresh had a process
+                counter.has_ended(self._clock_ns())  # one that dies before the first refresh had a process
                 starts[counter] = None
             except ONES_OWN as error:
                 starts[counter] = error

@@ -180,14 +180,14 @@ class SessionState:
     def _failed_pods(self) -> set[str]:
         failed_nodes = {node.node for node in self.nodes.values() if node.failure is not None}
         states = [state for node in self.nodes.values() for state in node.states()]
-        return {pod.uid for pod in self._pods.values() if pod.node in failed_nodes} | {
+        return {pod.kubelet_uid for pod in self._pods.values() if pod.node in failed_nodes} | {
             state.container.pod_uid for state in states if not is_traced(state)
         }
 
     def _never_ran(self) -> list[Failure]:
         known = {state.container.pod_uid for node in self.nodes.values() for state in node.states()}
         known |= self._failed_pods()
-        return [_never(pod) for pod in self._pods.values() if pod.uid not in known]
+        return [_never(pod) for pod in self._pods.values() if pod.kubelet_uid not in known]
 
     def _old_gaps(self) -> list[agent_pb2.Gap]:
         """Return the gaps of an earlier operator; what the lost agents had counted went with that operator."""
