@@ -16,6 +16,7 @@ from pathlib import Path
 from cluster import PODS, SESSIONS, Cluster, at_once, cluster, pod_document, pod_status
 from simulated_agents import SimulatedAgent
 
+_TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _FINISHED = ("Succeeded", "Failed", "Cancelled")
 
 
@@ -53,18 +54,20 @@ async def measure(folder: Path, arguments: argparse.Namespace) -> None:
 
 async def ends(scale: Cluster, names: list[str], seconds: int) -> tuple[list[float], int]:
     """Wait for all ends; return how late each final status was there, and how many results are not complete."""
-    lags: dict[str, float] = {}
-    incomplete, deadline = 0, time.monotonic() + 10 * seconds
-    while len(lags) < len(names) and time.monotonic() < deadline:
-        for each in (await scale.send("GET", f"{SESSIONS}?resourceVersion=0"))["items"]:
-            name, status = each["metadata"]["name"], each["status"]
-            if name in names and name not in lags and status.get("phase") in _FINISHED:
-                lags[name] = time.time() - datetime.fromisoformat(status["startTime"]).timestamp() - seconds
-                incomplete += not status["trust"]["complete"]
-        await asyncio.sleep(0.1)
-    if len(lags) < len(names):
-        raise RuntimeError(f"{len(names) - len(lags)} sessions did not end")
-    return list(lags.values()), incomplete
+    seen: dict[str, float] = {}
+    deadline = time.monotonic() + 10 * seconds
+    await asyncio.sleep(seconds / 2)
+    while len(seen) < len(names) and time.monotonic() < deadline:
+        table = await scale.send("GET", f"{SESSIONS}?resourceVersion=0", accept=_TABLE)
+        phases = {row["cells"][0]: row["cells"][1] for row in table["rows"]}
+        seen |= {name: time.time() for name in names if name not in seen and phases[name] in _FINISHED}
+        await asyncio.sleep(0.2)
+    if len(seen) < len(names):
+        raise RuntimeError(f"{len(names) - len(seen)} sessions did not end")
+    statuses = [(await scale.send("GET", f"{SESSIONS}/{name}"))["status"] for name in names]
+    starts = [datetime.fromisoformat(status["startTime"]).timestamp() for status in statuses]
+    lags = [seen[name] - start - seconds for name, start in zip(names, starts, strict=True)]
+    return lags, sum(not status["trust"]["complete"] for status in statuses)
 
 
 if __name__ == "__main__":
