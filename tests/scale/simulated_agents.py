@@ -18,14 +18,15 @@ TRACING = agent_pb2.ContainerState.PHASE_TRACING
 class SimulatedAgent(agent_pb2_grpc.AgentServicer):
     """One node's agent."""
 
-    def __init__(self, node: str, rows: int = 60) -> None:
-        """`rows` are the system calls that each container makes."""
+    def __init__(self, node: str, rows: int = 60, most: int = 1024) -> None:
+        """`rows` are the system calls that each container makes; of a trace the last `most` containers are kept."""
         self.node = node
         # When StartTrace and StopTrace were called, by session UID (time.monotonic).
         self.started: dict[str, float] = {}
         self.stopped: dict[str, float] = {}
         self.calls = 0
         self._rows = rows
+        self._most = most
         self._ends: dict[str, float] = {}
         self._begins: dict[str, int] = {}
         self._containers: dict[str, dict[str, agent_pb2.Container]] = {}
@@ -62,6 +63,8 @@ class SimulatedAgent(agent_pb2_grpc.AgentServicer):
             self._begins[uid] = time.time_ns()
         containers = self._containers.setdefault(uid, {})
         containers.update({each.container_id: each for each in request.containers})
+        for old in list(containers)[: -self._most]:
+            del containers[old]
         return agent_pb2.StartTraceResponse(
             agent_id=self.node,
             created=created,

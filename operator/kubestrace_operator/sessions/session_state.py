@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubestrace_operator.agents.reports import clean, clean_trust
 from kubestrace_operator.api import conditions
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 # Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
 _OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
+
+
+class _SeenPod(NamedTuple):
+    """A pod that was chosen at some time, as it was last seen."""
+
+    name: str
+    node: str
+    # One of its wanted containers ran.
+    ran: bool
+    # What they waited for otherwise.
+    waiting: str
 
 
 class SessionState:
@@ -47,7 +58,8 @@ class SessionState:
         # How often the session was suspended while it traced: each time its traces begin anew, by another name.
         self.suspensions = int(known_status.get("suspensions") or 0)
         self._taken_up = self.start is not None
-        self._pods: dict[str, ChosenPod] = {}
+        # All that were ever chosen, by UID: a rollout may bring thousands.
+        self._pods: dict[str, _SeenPod] = {}
         self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
         self._nodes_before = {str(each["node"]) for each in known_status.get("containers") or () if each.get("node")}
         self._gaps_before = list((known_status.get("trust") or {}).get("gaps") or ())
@@ -66,7 +78,7 @@ class SessionState:
     def note(self, found: Found) -> None:
         """Take over what the target means now."""
         self.found = found
-        self._pods |= {pod.uid: pod for pod in found.pods}
+        self._pods |= {pod.uid: _seen(pod) for pod in found.pods}
 
     @property
     def nodes_before(self) -> frozenset[str]:
@@ -182,14 +194,14 @@ class SessionState:
     def _failed_pods(self) -> set[str]:
         failed_nodes = {node.node for node in self.nodes.values() if node.failure is not None}
         states = [state for node in self.nodes.values() for state in node.states()]
-        return {pod.uid for pod in self._pods.values() if pod.node in failed_nodes} | {
+        return {uid for uid, pod in self._pods.items() if pod.node in failed_nodes} | {
             state.container.pod_uid for state in states if not is_traced(state)
         }
 
     def _never_ran(self) -> list[Failure]:
         known = {state.container.pod_uid for node in self.nodes.values() for state in node.states()}
         known |= self._failed_pods()
-        return [_never(pod) for pod in self._pods.values() if pod.uid not in known]
+        return [_never(pod) for uid, pod in self._pods.items() if uid not in known]
 
     def _old_gaps(self) -> list[agent_pb2.Gap]:
         """Return the gaps of an earlier operator; what the lost agents had counted went with that operator."""
@@ -208,11 +220,15 @@ class SessionState:
         ]
 
 
-def _never(pod: ChosenPod) -> Failure:
+def _seen(pod: ChosenPod) -> _SeenPod:
+    return _SeenPod(pod.name, pod.node, bool(pod.running), "" if pod.running else "; ".join(pod.waiting))
+
+
+def _never(pod: _SeenPod) -> Failure:
     """Say why a pod that matched was never traced, and no node had a reason."""
-    if pod.running:
+    if pod.ran:
         return Failure("AgentUnavailable", "no kubestrace agent was ready to trace it", pod.node, pod.name)
-    return Failure("NotRunning", "; ".join(pod.waiting) or f"pod {pod.name} has ended", pod.node, pod.name)
+    return Failure("NotRunning", pod.waiting or f"pod {pod.name} has ended", pod.node, pod.name)
 
 
 def _moment(text: object) -> datetime | None:
