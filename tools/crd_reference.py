@@ -1,42 +1,9 @@
-"""Writes docs/reference.md from the CRD, whose only copy is in the chart.
+"""docs/reference.md as text, from the CRD. Used by crd.py, which writes it."""
 
-`python tools/crd_reference.py` writes it; with --check it says whether the file is what would be written.
-"""
-
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-ROOT = Path(__file__).resolve().parents[1]
-CRD = ROOT / "charts" / "kubestrace" / "templates" / "crd.yaml"
-REFERENCE = ROOT / "docs" / "reference.md"
-
 Node = Mapping[str, Any]
-
-
-def main() -> int:
-    """Write the reference, or check it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file is out of date")
-    wanted = reference(load())
-    if not parser.parse_args().check:
-        REFERENCE.write_text(wanted)
-        return 0
-    if REFERENCE.read_text() == wanted:
-        return 0
-    sys.stderr.write(f"{REFERENCE.relative_to(ROOT)} is out of date: run python tools/crd_reference.py\n")
-    return 1
-
-
-def load(path: Path = CRD) -> Node:
-    """Return the CRD. Helm's actions stand on lines of their own, and without these lines it is plain YAML."""
-    lines = (line for line in path.read_text().splitlines() if not line.lstrip().startswith("{{"))
-    document: Node = yaml.safe_load("\n".join(lines))
-    return document
 
 
 def reference(crd: Node) -> str:
@@ -47,9 +14,9 @@ def reference(crd: Node) -> str:
     lines = [
         f"# {names['kind']}, field by field",
         "",
-        "<!-- Made from charts/kubestrace/templates/crd.yaml by tools/crd_reference.py: change it there. -->",
+        "<!-- Made from charts/kubestrace/schema by tools/crd.py: change it there. -->",
         "",
-        schema["description"],
+        _one_line(schema["description"]),
         "",
         f"`apiVersion: {crd['spec']['group']}/{version['name']}`, `kind: {names['kind']}`; namespaced. "
         f"For kubectl: `{names['plural']}`, `{names['shortNames'][0]}`, and the category `{names['categories'][0]}`.",
@@ -122,7 +89,3 @@ def _columns(version: Node) -> Iterator[str]:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -25,7 +25,8 @@ from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Roots
 from kubestrace_agent.traces.registry import Traces
-from kubestrace_agent.traces.trace import Node
+from kubestrace_agent.traces.session import Node
+from kubestrace_agent.views import registry
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class _Ability:
     tracer: Tracer | None = None
     reason: str = ""
     message: str = ""
+
+    def problem_of(self, part: str) -> str:
+        """Say why a part of a view cannot be had; empty: it can."""
+        return self.tracer.problem_of(part) if self.tracer else self.message
 
 
 def main() -> int:
@@ -146,6 +151,10 @@ def _describe(chosen: settings.Settings, able: _Ability) -> agent_pb2.DescribeRe
         can_trace=able.tracer is not None,
         reason=able.reason,
         message=able.message,
+        views=[
+            agent_pb2.ViewSupport(name=each.name, available=each.available, message=each.message)
+            for each in registry.support(able.problem_of)
+        ],
     )
 
 

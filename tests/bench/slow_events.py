@@ -25,18 +25,19 @@ from engine_runs import Cgroup, cgroup_root
 from machine import favoured
 
 from kubestrace_agent.containers.resolver import Resolved
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.loader import programs
 from kubestrace_agent.traces.shared_counters import Asked, Counters
 from kubestrace_agent.views.slow_calls.collector import Slowest
+from kubestrace_agent.views.slow_calls.values import Floors
 
 LOOP = Path(__file__).parent / "overhead/programs/loop.c"
 # The probe with another least length: a constant of its own for this kind of machine.
 PROBE = """
 import platform
-from kubestrace_agent.kernel import probe
-probe._NUMBERS[platform.machine()]["LEAST_SLOW_NS"] = 0
+from kubestrace_agent.kernel.loader import probe
+from kubestrace_agent.views.slow_calls import sources
+sources.MIN_THRESHOLD_MILLISECONDS = 0
 probe.main()
 """
 LIMIT = 50

@@ -1,11 +1,17 @@
 """TraceSession as a real API server serves it: what it refuses, with which words, and what it shows."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from apiserver import Cluster
 from rendering import Chart
+
+from kubestrace_operator.api import applied
+from kubestrace_operator.api.spec import parse
+from kubestrace_operator.views.registry import VIEWS
+from kubestrace_operator.views.view import View
 
 TARGET_KINDS: list[dict[str, Any]] = [
     {"podName": "checkout-0"},
@@ -133,6 +139,54 @@ def test_a_timeline_is_taken_and_given_back_as_it_was(dry_cluster: Cluster, spec
     assert created(dry_cluster, session(spec), "--dry-run=server")["spec"]["views"] == spec["views"]
 
 
+APPLYING = {
+    "create": ["create"],
+    "client-side": ["apply"],
+    "server-side": ["apply", "--server-side"],
+}
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+@pytest.mark.parametrize("words", APPLYING.values(), ids=APPLYING)
+def test_a_view_with_nothing_behind_it_is_on(cluster: Cluster, words: list[str], view: View[Any, Any, Any]) -> None:
+    """`errors:` is null in YAML. However it comes, the operator has the view on; client-side apply drops the null."""
+    document = session({"target": {"podName": "x"}, "views": {view.name: None}})
+    cluster.ask(*words, "--validate=strict", "-f", "-", document=document)
+
+    given = json.loads(cluster.ask("get", "tsess", "slow-checkout", "-o", "json"))
+
+    assert given["spec"]["views"] == ({} if words == ["apply"] else {view.name: None})
+    assert parse(applied.spec(given)).views.keys() == {view.name}
+
+
+def test_a_view_with_nothing_behind_it_may_be_applied_again(cluster: Cluster) -> None:
+    """The rule that views cannot change does not stand in the way, for either way to apply."""
+    document = session({"target": {"podName": "x"}, "views": {"processes": None, "cpuTime": {}}})
+
+    for words in (["apply"], ["apply", "--server-side", "--force-conflicts"]):
+        cluster.ask(*words, "-f", "-", document=document)
+        cluster.ask(*words, "-f", "-", document=document)
+        cluster.ask("delete", "tsess", "slow-checkout")
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_a_view_can_be_taken_out(dry_cluster: Cluster, view: View[Any, Any, Any]) -> None:
+    """By a word that the operator understands as the schema does."""
+    wanted = {"target": {"podName": "x"}, "views": {view.name: {"enabled": False}}}
+
+    given = created(dry_cluster, session(wanted), "--dry-run=server")
+
+    assert parse(given["spec"]).views == {}
+
+
+def test_a_view_that_is_on_cannot_be_taken_out_later(cluster: Cluster) -> None:
+    """Also not one that stands with null."""
+    created(cluster, session({"target": {"podName": "x"}, "views": {"processes": None, "cpuTime": {}}}))
+
+    for views in ({"processes": {"enabled": False}}, {"processes": {}}, {"cpuTime": None}):
+        assert "views cannot change after creation" in cluster.refusal(*patch({"views": views}))
+
+
 def test_a_new_session_says_that_nobody_has_seen_it(cluster: Cluster) -> None:
     """The default status keeps kstatus from taking a session as ready before the operator knows of it."""
     given = created(cluster, session())
@@ -213,6 +267,7 @@ def full_status() -> dict[str, Any]:
         "phase": "Succeeded",
         "suspensions": 1,
         "startTime": time,
+        "expectedCompletionTime": "2026-11-23T14:00:30.000000Z",
         "completionTime": "2026-11-23T14:00:30.123456Z",
         "conditions": [
             {"type": name, "status": "True", **condition} for name in ("Finished", "Succeeded", "DataComplete")
@@ -259,12 +314,14 @@ def full_status() -> dict[str, Any]:
             "unmatchedCalls": 3,
             "unreturnedCalls": 2,
             "gaps": [{**place, **why, "startTime": time, "endTime": time}],
-            "slowCallsLost": 1,
-            "stacksLost": 1,
-            "processCallsLost": 1,
-            "errorSamplesLost": 1,
-            "execsLost": 2,
-            "cpuTimeLost": 1,
+            "losses": {
+                "slowCalls": 1,
+                "stacks": 1,
+                "processCalls": 1,
+                "errorSamples": 1,
+                "execs": 2,
+                "cpuTime": 2**53 + 1,
+            },
             "ioUring": True,
             "cgroupMode": "hybrid",
             "agentCpuMillicores": 4,
@@ -388,7 +445,7 @@ def shown(cluster: Cluster) -> dict[str, Any]:
 
 
 def test_kubectl_get_shows_how_a_session_stands(shown: dict[str, Any]) -> None:
-    """Phase, pods, calls, errors and completeness at a glance."""
+    """Phase, pods, calls, errors, completeness and the end at a glance."""
     age = shown.pop("Age")
     glance = {name: cell for name, (cell, priority) in shown.items() if priority == 0}
 
@@ -400,15 +457,20 @@ def test_kubectl_get_shows_how_a_session_stands(shown: dict[str, Any]) -> None:
         "Calls": 9_000_000_000,
         "Errors": 3,
         "Complete": False,
+        "Ends": "2026-11-23T14:00:30.000000Z",
     }
 
 
 def test_kubectl_get_wide_says_why(shown: dict[str, Any]) -> None:
-    """-o wide adds the reason, the message, when it ended and for how long it stays."""
+    """-o wide adds the reason and the message, and what the operator reads of a row."""
     wide = {name: cell for name, (cell, priority) in shown.items() if priority == 1}
 
-    ended = {"Completed": full_status()["completionTime"], "TTL": None}
-    assert wide == {"Reason": "Completed", "Message": "Traced.", **ended}
+    assert wide == {
+        "Reason": "Completed",
+        "Message": "Traced.",
+        "Completed": "2026-11-23T14:00:30.123456Z",
+        "TTL": None,
+    }
 
 
 def test_the_short_name_and_the_category_work(cluster: Cluster) -> None:
@@ -433,6 +495,22 @@ def test_every_field_has_a_description(chart: Chart) -> None:
     silent = [path for path, node in _fields(version["schema"]["openAPIV3Schema"]) if "description" not in node]
 
     assert silent == ["metadata"]
+
+
+@pytest.mark.parametrize("unit", ["Nanoseconds", "Milliseconds", "Seconds"])
+def test_a_field_with_a_unit_says_it(chart: Chart, unit: str) -> None:
+    """In words, beside its name: in its own description, or in that of the whole for parts of one."""
+    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    fields = _fields(version["schema"]["openAPIV3Schema"])
+
+    silent = [
+        path
+        for path, node in fields
+        if re.search(rf"(?<!Nano)(?<!Milli){unit}\b|^{unit.lower()}$", path.rpartition(".")[2])
+        and unit.lower() not in node["description"]
+    ]
+
+    assert silent == []
 
 
 def _fields(node: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:

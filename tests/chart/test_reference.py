@@ -1,17 +1,19 @@
-"""docs/reference.md is made from the CRD."""
+"""The CRD and docs/reference.md are put together from the parts in charts/kubestrace/schema."""
 
 import ast
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
-from rendering import ROOT, Chart
+from rendering import CHART, ROOT, Chart
 
 from kubestrace_agent.syscalls import tables
+from kubestrace_operator.views.registry import VIEWS
 
-SCRIPT = ROOT / "tools" / "crd_reference.py"
+SCRIPT = ROOT / "tools" / "crd.py"
 REFERENCE = ROOT / "docs" / "reference.md"
 REASONS = ROOT / "docs" / "reasons.md"
 # The modules that give the reasons of conditions, failures and gaps.
@@ -19,24 +21,47 @@ WITH_REASONS = (
     *(f"operator/kubestrace_operator/sessions/{name}.py" for name in ("node", "node_state", "outcomes", "session")),
     *(f"operator/kubestrace_operator/sessions/{name}.py" for name in ("pod_watcher", "session_state", "targets")),
     *(f"operator/kubestrace_operator/status/{name}.py" for name in ("builder", "progress")),
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("operator/kubestrace_operator/views/*.py"))),
     *(f"node_agent/kubestrace_agent/containers/{name}.py" for name in ("cgroups", "resolver")),
-    *(f"node_agent/kubestrace_agent/traces/{name}.py" for name in ("attach", "registry", "reports", "trace")),
+    *(f"node_agent/kubestrace_agent/traces/{name}.py" for name in ("attach", "registry", "reports", "session")),
+    "node_agent/kubestrace_agent/views/view.py",
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("node_agent/kubestrace_agent/views/*/[!v]*.py"))),
     *(f"node_agent/kubestrace_agent/kernel/loader/{name}.py" for name in ("probe", "programs")),
 )
 # What no status shows: the operator takes an agent that shuts down as unavailable and drops a trace that is unknown;
-# an agent without a tracer has a better reason; AgentLost is an event's.
-UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "AgentLost"}
+# an agent without a tracer has a better reason; AgentLost is an event's; the operator sends no request that is invalid.
+UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "AgentLost", "InvalidView"}
 # Reasons of one word, which do not look like reasons in the code.
 SHORT = {"Pending", "Tracing", "Suspended", "Completed", "Cancelled", "Complete", "Failed"}
 # Kinds of objects, in modules that give reasons.
 NO_REASONS = {"ReplicaSet"}
 
 
-def test_the_reference_is_up_to_date() -> None:
-    """Whoever changes the CRD makes the page anew: python tools/crd_reference.py."""
+def test_the_definition_and_the_reference_are_up_to_date() -> None:
+    """Whoever changes a part writes both again: python tools/crd.py."""
     done = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_a_package_of_the_chart_has_the_definition_and_not_its_parts(tmp_path: Path) -> None:
+    """What is installed is the template."""
+    subprocess.run(["helm", "package", CHART, "--destination", tmp_path], capture_output=True, check=True, timeout=60)
+    (package,) = tmp_path.iterdir()
+
+    with tarfile.open(package) as archive:
+        names = archive.getnames()
+
+    assert "kubestrace/templates/crd.yaml" in names
+    assert [name for name in names if "schema/" in name] == []
+
+
+def test_each_view_has_its_part_of_the_schema_and_its_page() -> None:
+    """As the registry has them: no part is left over, and none is missing."""
+    modules = sorted(type(view).__module__.rpartition(".")[2] for view in VIEWS)
+
+    assert sorted(path.stem for path in (CHART / "schema" / "views").iterdir()) == modules
+    assert sorted(path.stem for path in (ROOT / "docs" / "views").iterdir()) == modules
 
 
 @pytest.mark.parametrize("part", ["spec", "status"])

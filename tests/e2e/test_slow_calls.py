@@ -37,5 +37,5 @@ def test_the_slowest_calls_of_two_pods_are_listed() -> None:
     assert {(row["pid"], row["tid"]) for row in slow} == {(1, 1)}
     assert all(row["hostPid"] > 1 and row["wait"] for row in slow)
     assert all(began <= datetime.fromisoformat(row["time"]) <= ended for row in slow)
-    assert status["trust"]["slowCallsLost"] == 0
+    assert status["trust"]["losses"]["slowCalls"] == 0
     assert status["trust"]["complete"]

@@ -31,8 +31,8 @@ def main() -> None:
 async def measure(folder: Path, pods: int, sessions: int) -> None:
     """Make the pods, trace and roll out."""
     async with cluster(folder) as scale:
-        # What is measured is the operator's work with pods; agents would keep up to 1024 containers of each trace.
-        scale.agents[:] = [SimulatedAgent(agent.node, rows=2, most=50) for agent in scale.agents]
+        # What is measured is the operator's work with pods.
+        scale.agents[:] = [SimulatedAgent(agent.node, rows=2) for agent in scale.agents]
         begun = time.monotonic()
         await at_once(run_pod(scale, f"old-{number}", number) for number in range(pods))
         say(f"{pods} pods made in {time.monotonic() - begun:.0f} s")

@@ -14,6 +14,7 @@ from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.sessions.interfaces import Dependencies
 from kubestrace_operator.sessions.session import Session
 from kubestrace_operator.sessions.trace_index import TraceIndex
+from kubestrace_operator.views.registry import VIEWS
 from kubestrace_protos.v1 import agent_pb2
 
 TRACING = agent_pb2.ContainerState.PHASE_TRACING
@@ -119,6 +120,7 @@ class FakeTrace:
         self.begin_ns = now_ns()
         self.end = end
         self.containers: dict[str, tuple[agent_pb2.Container, float]] = {}
+        self.views: set[str] = set()
         self.reason = agent_pb2.END_REASON_UNSPECIFIED
         self.stopped_at: float | None = None
 
@@ -134,6 +136,7 @@ class FakeAgent:
         self.refuses: Exception | None = None
         self.unknown: set[str] = set()
         self.described = agent_pb2.DescribeResponse(can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED)
+        self.described.views.extend(agent_pb2.ViewSupport(name=view.name, available=True) for view in VIEWS)
         self.traces: dict[str, FakeTrace] = {}
         self.sequence = 0
         self.requests: list[agent_pb2.StartTraceRequest] = []
@@ -143,6 +146,10 @@ class FakeAgent:
     def agent_id(self) -> str:
         """Another one in each life."""
         return f"{self.node}-{self.lives}"
+
+    def become_older_than_views(self) -> None:
+        """Be an agent that knows no views: it lists none, and drops the requests for them as unknown fields."""
+        del self.described.views[:]
 
     def restart(self) -> None:
         """Forget everything and be another agent."""
@@ -182,6 +189,9 @@ class FakeAgent:
             if each.state.phase == TRACING:
                 calls = int((until - since) * CALLS_A_SECOND)
                 each.syscalls.add(name="getppid", calls=calls, errors=1, timed=calls, total_nanoseconds=calls * 100)
+                for view in VIEWS:
+                    if view.name in trace.views & {support.name for support in self.described.views}:
+                        each.views[view.name].Pack(view.result_type())
         return report
 
 
@@ -234,6 +244,7 @@ class FakeAgents:
         clock = asyncio.get_running_loop().time()
         created = request.session_uid not in fake.traces
         trace = fake.traces.setdefault(request.session_uid, FakeTrace(clock + request.duration_milliseconds / 1000))
+        trace.views |= set(request.views)
         for container in request.containers:
             trace.containers.setdefault(container.container_id, (container, clock))
         return agent_pb2.StartTraceResponse(

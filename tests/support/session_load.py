@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 
 import grpc
 from agent_process import Agent, Container, Stub, Tree, request
+from google.protobuf import any_pb2
+from view_messages import asking
 
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import cpu_time_pb2, errors_pb2, processes_pb2, slow_calls_pb2, timeline_pb2
 
 # As the operator waits (agents/client.py): for the answer to StartTrace, and between two reports.
 START_SECONDS = 10.0
@@ -43,14 +46,14 @@ while time.monotonic() < until:
 """
 
 
-def all_views(seconds: float) -> agent_pb2.Views:
+def all_views(seconds: float) -> dict[str, any_pb2.Any]:
     """Ask for everything that an agent collects."""
-    return agent_pb2.Views(
-        slow_calls=agent_pb2.SlowCallsView(threshold_nanoseconds=1_000_000, limit=50, stacks=True),
-        timeline=agent_pb2.Timeline(buckets=60, duration_milliseconds=int(seconds * 1000)),
-        cpu_time=agent_pb2.CpuTimeView(),
-        processes=agent_pb2.ProcessesView(top=20),
-        errors=agent_pb2.ErrorsView(samples=3),
+    return asking(
+        slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=1_000_000, limit=50, stacks=True),
+        timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
+        cpuTime=cpu_time_pb2.CpuTimeRequest(),
+        processes=processes_pb2.ProcessesRequest(top=20),
+        errors=errors_pb2.ErrorsRequest(samples=3),
     )
 
 

@@ -1,19 +1,16 @@
-"""The words on the command line, and what they mean."""
+"""The words on the command line, and what they mean. The flags of views are the views' own."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-# As the TraceSession's schema has them.
-MAX_DURATION_SECONDS = 3600
-MAX_BUCKETS = 240
-DEFAULT_DURATION_SECONDS = 30
-MAX_SLOW_MILLISECONDS = 60_000
-MAX_PROCESSES = 100
-DEFAULT_PROCESSES = 20
-MAX_ERROR_SAMPLES = 10
-DEFAULT_ERROR_SAMPLES = 3
+from kubestrace_operator.api.spec import DEFAULT_DURATION_SECONDS
+from kubestrace_operator.views.registry import VIEWS
+from kubestrace_operator.views.view import Flag
+from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
 _EPILOG = """\
 What to trace (exactly one):
@@ -38,15 +35,13 @@ Examples:
   kubestrace local -- make -j4
   kubestrace local --pid 4711 -d 10
   kubestrace local -e '%file,%network,!stat' -- python3 app.py
-  kubestrace local --slow 10 --stacks --pid 4711
-  kubestrace local --cpu-time --pid 4711
-  kubestrace local --container 3f4e19a2 -o json --to result.json
+{views}  kubestrace local --container 3f4e19a2 -o json --to result.json
   kubestrace local -f session.yaml --cgroup system.slice/nginx.service
 """
 
 
 class UsageError(Exception):
-    """The command line makes no sense; the message says what would."""
+    """The command line is wrong; the message says what would be right."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +53,12 @@ class Options:
     to: Path | None  # None: standard output
     duration_seconds: int | None  # None: as the session says
     syscalls: tuple[str, ...] | None  # None: as the session says
-    slow_milliseconds: int | None = None  # None: as the session says
-    stacks: bool = False  # also where the session does not say so
     pid: int | None = None
     cgroup: str | None = None
     container: str | None = None
     command: tuple[str, ...] = ()
-    timeline: int | None = None  # buckets; None: as the session says
-    processes: int | None = None  # how many; None: as the session says
-    errors: int | None = None  # samples of each; None: as the session says
-    cpu_time: bool = False  # as the session says otherwise
+    # What flags ask of views, by the view's name, as a spec has it; all else is as the session says.
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def target(self) -> dict[str, object]:
@@ -118,21 +109,26 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         help="trace a program, process, cgroup or container of this machine",
         description="Counts and times the system calls of one program, process, cgroup or container of this machine, "
         "exactly, in the kernel: the same engine and the same result as a TraceSession in a cluster. Needs root.",
-        usage="kubestrace local [-f SESSION.yaml] [-d SECONDS] [-e SYSCALLS] [--slow MILLISECONDS [--stacks]]\n"
-        "                        [--timeline N] [--processes [N]] [--errors [N]] [--cpu-time]\n"
-        "                        [-o table|yaml|json] [--to FILE]\n"
-        "                        (--pid P | --cgroup PATH | --container ID | -- COMMAND ...)",
-        epilog=_EPILOG,
+        usage=_usage(),
+        epilog=_EPILOG.format(views="".join(f"  kubestrace local {each.example}\n" for each in VIEWS if each.example)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     _add_session_arguments(local)
     _add_result_arguments(local)
     target = local.add_argument_group("what to trace").add_mutually_exclusive_group()
-    target.add_argument("-p", "--pid", type=_pid, metavar="P", help="a process id as this machine sees it")
+    target.add_argument("-p", "--pid", type=_pid, metavar="P", help="a process ID as this machine sees it")
     target.add_argument("--cgroup", type=_not_empty, metavar="PATH", help="a cgroup v2 folder")
-    target.add_argument("--container", type=_not_empty, metavar="ID", help="a container id, or the beginning of one")
+    target.add_argument("--container", type=_not_empty, metavar="ID", help="a container ID, or the beginning of one")
     return program, local
+
+
+def _usage() -> str:
+    """Return the usage with the flags of all views."""
+    flags = " ".join(f"[{flag.usage}]".replace(" ", "\0") for view in VIEWS for flag in view.flags)
+    lines = textwrap.wrap(f"[-f\0SESSION.yaml] [-d\0SECONDS] [-e\0SYSCALLS] {flags}", 90, break_on_hyphens=False)
+    lines += ["[-o table|yaml|json] [--to FILE]", "(--pid P | --cgroup PATH | --container ID | -- COMMAND ...)"]
+    return "kubestrace local " + "\n                        ".join(lines).replace("\0", " ")
 
 
 def _add_session_arguments(local: argparse.ArgumentParser) -> None:
@@ -143,7 +139,7 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         "metadata is kept; its target is replaced by what the command line names",
     )  # fmt: skip
     session.add_argument(
-        "-d", "--duration", type=_duration, metavar="SECONDS",
+        "-d", "--duration", type=_number(1, MAX_DURATION_SECONDS, "whole seconds"), metavar="SECONDS",
         help=f"seconds, 1 to {MAX_DURATION_SECONDS} (default: the session's, else until COMMAND ends, "
         f"else {DEFAULT_DURATION_SECONDS})",
     )  # fmt: skip
@@ -152,35 +148,34 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         help="only these system calls, in strace's words, separated by commas: names, classes (%%file, %%network), "
         "/regular expressions, !exclusions (default: the session's, else all)",
     )  # fmt: skip
-    session.add_argument(
-        "--slow", type=_slow, metavar="MILLISECONDS",
-        help="list the slowest calls that took at least so long, with their arguments, as strace -T with a bound "
-        f"would, 1 to {MAX_SLOW_MILLISECONDS} (default: the session's slowCalls view, else no list)",
-    )  # fmt: skip
-    session.add_argument(
-        "--stacks", action="store_true",
-        help="with each slow call, where in the kernel it waited longest and which functions made it",
-    )  # fmt: skip
-    session.add_argument(
-        "--timeline", type=_buckets, metavar="N",
-        help=f"also count by time, in N equal parts of the duration, 1 to {MAX_BUCKETS}, none shorter than 100 ms; "
-        "without a duration, in up to N parts of 100 ms, 200 ms, 400 ms ..., as long as COMMAND needs",
-    )  # fmt: skip
-    session.add_argument(
-        "--processes", type=_processes, nargs="?", const=DEFAULT_PROCESSES, metavar="N",
-        help="also count by process and thread, as strace -f -c for each, with what was executed and how it ended: the "
-        f"N processes with the most time, 1 to {MAX_PROCESSES} ({DEFAULT_PROCESSES} without N)",
-    )  # fmt: skip
-    session.add_argument(
-        "--cpu-time", action="store_true",
-        help="also say where the time of all threads went: on a CPU in the program and in each call, waiting in calls, "
-        "or ready to run without a CPU (default: as the session's cpuTime view says)",
-    )  # fmt: skip
-    session.add_argument(
-        "--errors", type=_error_samples, nargs="?", const=DEFAULT_ERROR_SAMPLES, metavar="N",
-        help="say of each error when it was first and last, and show up to N calls that failed so, with different "
-        f"arguments: which file is missing; 1 to {MAX_ERROR_SAMPLES} ({DEFAULT_ERROR_SAMPLES} without N)",
-    )  # fmt: skip
+    for view in VIEWS:
+        for flag in view.flags:
+            _add_flag(session, view.name, flag)
+
+
+def _add_flag(group: argparse._ArgumentGroup, view: str, flag: Flag) -> None:
+    place = _place(view, flag)
+    if not flag.metavar:
+        group.add_argument(flag.words, dest=place, action="store_true", default=None, help=flag.help)
+        return
+    optional: dict[str, Any] = {} if flag.default is None else {"nargs": "?", "const": flag.default}
+    number = _number(*flag.bounds, flag.unit)
+    group.add_argument(flag.words, dest=place, type=number, metavar=flag.metavar, help=flag.help, **optional)
+
+
+def _place(view: str, flag: Flag) -> str:
+    return f"{view}.{flag.field}"
+
+
+def _of_views(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return what flags ask of views."""
+    asked: dict[str, dict[str, Any]] = {}
+    for view in VIEWS:
+        for flag in view.flags:
+            value = getattr(options, _place(view.name, flag))
+            if value is not None:
+                asked.setdefault(view.name, {}).update({flag.field: value} if flag.field else {})
+    return asked
 
 
 def _add_result_arguments(local: argparse.ArgumentParser) -> None:
@@ -211,16 +206,11 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         to=options.to,
         duration_seconds=options.duration,
         syscalls=options.syscalls,
-        slow_milliseconds=options.slow,
-        stacks=options.stacks,
         pid=options.pid,
         cgroup=options.cgroup,
         container=options.container,
         command=tuple(command or ()),
-        timeline=options.timeline,
-        processes=options.processes,
-        errors=options.errors,
-        cpu_time=options.cpu_time,
+        views=_of_views(options),
     )
 
 
@@ -240,7 +230,7 @@ class _Version(argparse.Action):
 
 def _pid(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no process id")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a process ID")
     return int(text)
 
 
@@ -254,36 +244,13 @@ def _not_empty(text: str) -> str:
     return text
 
 
-def _duration(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_DURATION_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r}: whole seconds from 1 to {MAX_DURATION_SECONDS}")
-    return int(text)
+def _number(least: int, most: int, unit: str) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}: {unit} from {least} to {most}")
+        return int(text)
 
-
-def _slow(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_SLOW_MILLISECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r}: whole milliseconds from 1 to {MAX_SLOW_MILLISECONDS}")
-    return int(text)
-
-
-def _buckets(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_BUCKETS:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to {MAX_BUCKETS}")
-    return int(text)
-
-
-def _processes(text: str) -> int:
-    return _up_to(MAX_PROCESSES, text)
-
-
-def _error_samples(text: str) -> int:
-    return _up_to(MAX_ERROR_SAMPLES, text)
-
-
-def _up_to(most: int, text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to {most}")
-    return int(text)
+    return number
 
 
 def _syscalls(text: str) -> tuple[str, ...]:

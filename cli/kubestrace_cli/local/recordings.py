@@ -1,29 +1,52 @@
-"""One target being counted by this machine's tracer, and what was counted as the agent's Report."""
+"""One target being counted by this machine's tracer: a session of the agent's, with one container and one user."""
 
+from __future__ import annotations
+
+import itertools
 import os
 import platform
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kubestrace_agent.kernel.counters.counts import RawCounts
-from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Owner, Roots
-from kubestrace_agent.syscalls import SyscallKey
-from kubestrace_agent.traces import delta
-from kubestrace_agent.traces.unreturned import Unreturned
-from kubestrace_agent.views.collectors import Collector, collectors
-from kubestrace_agent.views.timeline import collector as timelines
+from kubestrace_agent.traces.session import Node, Session, stop_counting
+from kubestrace_agent.traces.shared_counters import Counters
+from kubestrace_agent.views import registry
 from kubestrace_cli.local.targets import Target, TargetError
 from kubestrace_protos.v1 import agent_pb2
 
-# Of a timeline whose trace has no duration: its buckets begin so long, and double when they are all used.
-_FIRST_BUCKET_NS = 100_000_000
-_TICK_SECONDS = 0.5
-# Where stacks are asked for: what a process has mapped must be read before it ends.
-_STACKS_SECONDS = 0.1
-_Phase = agent_pb2.ContainerState.Phase
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf import any_pb2
+
+    from kubestrace_agent.kernel.counters.tracer import Tracer
+    from kubestrace_agent.syscalls import SyscallKey
+
+_USER = "local"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The target as the agent counts it. Whoever waits for its end notices that, not the counting."""
+
+    tracer: Tracer
+    target: Target
+    key: int = 0
+
+    def reserve(self, _: object, wanted: frozenset[SyscallKey] | None) -> int:
+        """Make ready to count it."""
+        if self.target.by_process:
+            return self.tracer.reserve_process(self.target.host_pid, wanted=wanted)
+        return self.tracer.reserve_container(self.target.cgroup, wanted=wanted)
+
+    def has_ended(self) -> bool:
+        """Tell that it goes on."""
+        return False
 
 
 class Recording:
@@ -34,133 +57,72 @@ class Recording:
         tracer: Tracer,
         target: Target,
         wanted: frozenset[SyscallKey] | None,
-        *,
-        buckets: int | None = None,
-        duration_seconds: int | None = None,
-        views: agent_pb2.Views | None = None,
+        views: Mapping[str, any_pb2.Any] | None = None,
     ) -> None:
         """Begin. Raises TargetError when the target has gone, and what the tracer raises.
 
-        With `buckets` a timeline is kept: so many of the duration; without a duration at most so many, as short as
-        that allows.
+        `views` are the requests as in a StartTraceRequest.
         """
-        self._tracer = tracer
-        self._target = target
-        self._since = delta.Since(None, wanted=wanted, architecture=platform.machine())
-        # Who runs this may look behind the descriptors of any process.
-        self._unreturned = Unreturned(None, wanted=wanted, paths=True)
-        try:
-            if target.by_process:
-                self._slot = tracer.reserve_process(target.host_pid, wanted=wanted)
-            else:
-                self._slot = tracer.reserve_container(target.cgroup, wanted=wanted)
-        except (ProcessLookupError, FileNotFoundError) as error:
-            raise TargetError(f"{target.name} has just ended") from error
+        requests = registry.requests(views or {})
+        self._session = Session(
+            node=Node(platform.node(), f"local-{os.getpid()}"),
+            sequence=itertools.count(1),
+            session_uid=_USER,
+            counters=Counters(tracer),
+            wanted=wanted,
+            views=requests,
+            start_ns=time.time_ns(),
+            # Who runs this may look behind the descriptors of any process.
+            shows_paths=True,
+            start_skipped_calls=tracer.skipped_calls,
+        )
         names = Names(Naming(Roots(others=[Path("/")])))
-        self._collectors = collectors(views or agent_pb2.Views(), wanted, names, Owner())
-        for collector in self._collectors:
-            collector.begin(time.monotonic_ns(), 0)
-            tracer.enable(collector.view, self._slot, collector.wanted)
-        self._skipped_before = tracer.skipped_calls
-        self._cpu_start = time.process_time()
-        self._start_ns = time.monotonic_ns()
-        self.start_unix_ns = time.time_ns()
-        # After the views: what they tell are the calls that are counted.
-        tracer.begin(self._slot)
-        for collector in self._collectors:
-            self._collect(collector)
-        self.end_unix_ns = 0
-        self._counts = RawCounts()
-        self._grows = duration_seconds is None
-        self._timeline: timelines.Buckets | None = None
-        if buckets is not None:
-            duration_ns = _FIRST_BUCKET_NS * buckets if duration_seconds is None else 1_000_000_000 * duration_seconds
-            grid = timelines.Grid(self._start_ns, duration_ns, buckets)
-            self._timeline = timelines.Buckets(grid, None, self._start_ns, wanted=wanted)
+        asked = self._session.asks(_Place(tracer, target), names, Owner())
+        (acquired,) = self._session.counters.acquire([asked])
+        if isinstance(acquired, ProcessLookupError | FileNotFoundError):
+            raise TargetError(f"{target.name} has just ended") from acquired
+        if isinstance(acquired, Exception):
+            raise acquired
+        for _, why in acquired.share.missing:
+            raise why
+        self._share, self._counter = acquired.share, acquired.counter
+        traced = self._session.containers[_USER] = self._session.counted(_state(target), acquired, time.time_ns())
+        self._session.start_ns = traced.state.start_time_unix_nanoseconds
 
     @property
     def elapsed_seconds(self) -> float:
         """Seconds since the counting began."""
-        return (time.monotonic_ns() - self._start_ns) / 1e9
+        return time.monotonic() - self._session.start_monotonic
 
     def read(self) -> int:
         """Read the counters, which must be done now and then; returns the calls so far."""
-        self._counts = self._tracer.snapshot([self._slot])[self._slot]
-        for collector in self._collectors:
-            self._collect(collector)
-            self._tracer.enable(collector.view, self._slot, collector.wanted)
-        self._note_time()
-        return sum(counts.calls for counts in self._difference().syscalls)
-
-    def _collect(self, collector: Collector) -> None:
-        told, lost = self._tracer.read(collector.view).get(self._slot), self._tracer.lost(collector.view, self._slot)
-        collector.take(told, lost, time.time_ns() - time.monotonic_ns())
+        self._session.counters.refresh(fresh=True)
+        self._session.note_counts()
+        return sum(counts.calls for counts in self._share.report(self._counter).syscalls)
 
     @property
     def tick_seconds(self) -> float:
-        """The time until the counters should be read next, or until the timeline's next border."""
-        with_stacks = any(each.view == "slow_stacks" for each in self._collectors)
-        tick_seconds = _STACKS_SECONDS if with_stacks else _TICK_SECONDS
-        if self._timeline is None:
-            return tick_seconds
-        now_ns = time.monotonic_ns()
-        border_ns = self._timeline.grid.next_border(now_ns)
-        if border_ns is None and self._grows:
-            border_ns = self._timeline.grid.end_ns
-        return tick_seconds if border_ns is None else min(max((border_ns - now_ns) / 1e9, 0.0), tick_seconds)
-
-    @property
-    def duration_ns(self) -> int | None:
-        """What the timeline's buckets divide, all together; None without a timeline."""
-        return self._timeline.grid.duration_ns if self._timeline else None
-
-    def _note_time(self) -> None:
-        if self._timeline is None:
-            return
-        while self._grows and self._counts.time_ns > self._timeline.grid.end_ns + self._timeline.grid.bucket_ns // 2:
-            self._timeline.double()
-        self._timeline.take(self._counts)
+        """The time until the counters should be read next."""
+        views, now_ns = self._session.views, time.monotonic_ns()
+        moment = views.next_snapshot(now_ns)
+        until = views.drain_seconds if moment is None else (moment.at_ns - now_ns) / 1e9
+        return min(max(until, 0.0), views.drain_seconds)
 
     def finish(self, end_reason: agent_pb2.EndReason) -> agent_pb2.Report:
         """Read the counters for the last time, stop counting, and return the final report."""
-        self._tracer.stop([self._slot])
-        self.end_unix_ns = time.time_ns()
-        self.read()
-        cpu_seconds = time.process_time() - self._cpu_start
-        millicores = round(1000 * cpu_seconds / max(self.elapsed_seconds, 1e-3))
-        self._tracer.remove(self._slot)
-        counted = self._difference()
-        container = agent_pb2.ContainerReport(state=self._state(), syscalls=counted.syscalls, trust=counted.trust)
-        container.unreturned.extend(self._unreturned.calls(self._counts))
-        for collector in self._collectors:
-            collector.write(container)
-        skipped = self._tracer.skipped_calls - self._skipped_before
-        trust = agent_pb2.Trust(agent_cpu_millicores=millicores, skipped_calls=skipped)
-        trust.MergeFrom(container.trust)
-        if self._timeline is not None:
-            container.timeline.CopyFrom(self._timeline.message())
-        return agent_pb2.Report(
-            node=platform.node(),
-            agent_id=f"local-{os.getpid()}",
-            sequence=1,
-            final=True,
-            end_reason=end_reason,
-            start_time_unix_nanoseconds=self.start_unix_ns,
-            time_unix_nanoseconds=self.end_unix_ns,
-            containers=[container],
-            trust=trust,
-        )
+        end_ns = time.time_ns()
+        stop_counting([self._session])
+        report = self._session.report(end_reason, lambda: end_ns)
+        report.time_unix_nanoseconds = end_ns
+        state = report.containers[0].state
+        state.phase = agent_pb2.ContainerState.PHASE_ENDED
+        state.end_time_unix_nanoseconds = end_ns
+        return report
 
-    def _difference(self) -> delta.Difference:
-        return self._since.to(self._counts)
 
-    def _state(self) -> agent_pb2.ContainerState:
-        target = self._target
-        return agent_pb2.ContainerState(
-            container=agent_pb2.Container(container_name=target.name, container_id=target.container_id),
-            phase=_Phase.PHASE_ENDED,
-            host_pid=target.host_pid,
-            pid=target.pid,
-            start_time_unix_nanoseconds=self.start_unix_ns,
-            end_time_unix_nanoseconds=self.end_unix_ns,
-        )
+def _state(target: Target) -> agent_pb2.ContainerState:
+    return agent_pb2.ContainerState(
+        container=agent_pb2.Container(container_name=target.name, container_id=target.container_id),
+        host_pid=target.host_pid,
+        pid=target.pid,
+    )

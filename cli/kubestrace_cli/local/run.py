@@ -18,7 +18,7 @@ from kubestrace_agent.containers import cgroups, procfs
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer, UnsupportedKernelError
 from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
 from kubestrace_agent.text import utf8
-from kubestrace_agent.views.collectors import needed
+from kubestrace_agent.views import registry as agent_views
 from kubestrace_cli.local import endings, launch, scopes, targets, waits
 from kubestrace_cli.local.commands import Command
 from kubestrace_cli.local.options import Options
@@ -27,7 +27,8 @@ from kubestrace_cli.local.recordings import Recording
 from kubestrace_cli.local.signals import Signals
 from kubestrace_cli.output import results
 from kubestrace_cli.session_file import sessions
-from kubestrace_operator.views import requests
+from kubestrace_operator.views import registry
+from kubestrace_operator.views.view import Span
 from kubestrace_protos.v1 import agent_pb2
 
 USAGE = 2
@@ -76,15 +77,9 @@ class _Local:
             options.target,
             duration_seconds=options.duration_seconds,
             syscalls=options.syscalls,
-            asked=sessions.Asked(
-                timeline=options.timeline,
-                slow_milliseconds=options.slow_milliseconds,
-                stacks=options.stacks,
-                processes=options.processes,
-                errors=options.errors,
-                cpu_time=options.cpu_time,
-            ),
+            views=options.views,
         )
+        self._requests = registry.requests(self._session.views, Span(1000 * (self._session.duration_seconds or 0)))
         self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
         self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)
         self._root = self._hierarchy.root
@@ -134,7 +129,7 @@ class _Local:
 
     def _tracer(self) -> Tracer:
         """Load what this session needs: the programs of all views take seconds to compile."""
-        return Tracer.load(max_containers=1, views=needed(requests.collected(self._session.views)))
+        return Tracer.load(max_containers=1, parts=agent_views.requests(self._requests).parts)
 
     def _write(self, document: Mapping[str, Any], to: TextIO) -> int:
         """Return 0, or say that the result could not be written: COMMAND has an exit code of its own."""
@@ -149,14 +144,7 @@ class _Local:
     ) -> dict[str, object]:
         """Count until the end and return the whole TraceSession."""
         with _watched(target, command) as watched:
-            recording = Recording(
-                tracer,
-                target,
-                self._wanted,
-                buckets=self._session.views.timeline,
-                duration_seconds=self._session.duration_seconds,
-                views=requests.collected(self._session.views),
-            )
+            recording = Recording(tracer, target, self._wanted, self._requests)
             if command:
                 command.release()
             progress = Progress(sys.stderr, duration_seconds=self._session.duration_seconds, wanted=command is None)
@@ -175,9 +163,7 @@ class _Local:
         if command and command.child.ended():
             command.child.raise_if_not_executed()
         remark = _why_nothing(report, self._session, target)
-        status = results.status(
-            self._session, report, ending, self._hierarchy.mode, remark, timeline_ns=recording.duration_ns
-        )
+        status = results.status(self._session, report, ending, self._hierarchy.mode, remark)
         return self._session.document(status)
 
 

@@ -94,7 +94,9 @@ def container(text: str, root: Path, proc: Path = PROC) -> Target:
     """Find a running container by its id, or by a beginning that only one has. Raises TargetError."""
     match = _ID.fullmatch(text)
     if match is None:
-        raise TargetError(f"{text!r} is no container id: at least 4 hex digits, as crictl ps or docker ps print them")
+        raise TargetError(
+            f"{text!r} is not a container ID: at least 4 hex digits, as crictl ps or docker ps print them"
+        )
     found = _containers(root, match["digits"])
     if not found:
         raise TargetError(

@@ -1,4 +1,4 @@
-"""YAML as the API server takes it: what is JSON written another way, each key once. Used by sessions."""
+"""YAML as the API server takes it: only what JSON has, each key once. Used by sessions."""
 
 import json
 from collections.abc import Hashable, Iterator
@@ -11,30 +11,30 @@ _MOST_BYTES = 3 << 20
 
 
 class DocumentError(ValueError):
-    """This is none; the message says why, behind the file's name."""
+    """This is not a YAML document; the message says why, after the file's name."""
 
 
 def read(text: str) -> list[Any]:
-    """Return the documents of a file that are not empty, with nothing in them that JSON has not."""
+    """Return the documents of a file that are not empty, with nothing in them that JSON does not have."""
     try:
         return [_plain(each) for each in yaml.load_all(text, _Loader) if each is not None]
     except yaml.YAMLError as error:
-        raise DocumentError(f"is no YAML: {' '.join(str(error).split())}") from error
+        raise DocumentError(f"is not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
-        raise DocumentError("has too many lists and mappings in each other") from error
+        raise DocumentError("has too many nested lists and mappings") from error
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, tells values that their tag does not take, and leaves dates as they stand."""
+    """Refuses duplicate keys and values that do not fit their tag, and leaves dates as they are."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        # Here and not where values are made: there merged keys (<<) stand among its own.
+        # Here and not where values are made: there merged keys (<<) are among its own.
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                    None, None, f"the key {key.value!r} is given twice", key.start_mark
                 )
             seen.add((key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key))
         return node
@@ -44,7 +44,7 @@ class _Loader(yaml.SafeLoader):
             made: Hashable = super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError, TypeError) as error:  # as PyYAML lets through what it finds
             raise yaml.constructor.ConstructorError(
-                None, None, f"{str(node.value)[:100]!r} is no {node.tag.rpartition(':')[2]}", node.start_mark
+                None, None, f"{str(node.value)[:100]!r} is not a valid {node.tag.rpartition(':')[2]}", node.start_mark
             ) from error
         return made
 
@@ -56,13 +56,13 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _plain(document: object) -> Any:
-    """Return it as it comes back from JSON: keys are strings, and no part stands in two places."""
+    """Return it as it comes back from JSON: keys are strings, and no part is shared."""
     try:
         return json.loads("".join(_bounded(json.JSONEncoder(allow_nan=False).iterencode(document))))
     except DocumentError:
         raise
     except (TypeError, ValueError) as error:
-        raise DocumentError(f"holds what JSON has not: {error}") from error
+        raise DocumentError(f"holds what JSON does not have: {error}") from error
 
 
 def _bounded(parts: Iterator[str]) -> Iterator[str]:

@@ -14,13 +14,14 @@ from typing import Any, TextIO
 import yaml
 
 from kubestrace_cli.local.endings import Ending
-from kubestrace_cli.output import error_lines, process_lines
+from kubestrace_cli.output import error_lines
 from kubestrace_cli.session_file.sessions import Session
 from kubestrace_operator.api import conditions
 from kubestrace_operator.results import merge
 from kubestrace_operator.status import builder as statuses
 from kubestrace_operator.status import progress
-from kubestrace_operator.views.timelines import Grid
+from kubestrace_operator.views import registry
+from kubestrace_operator.views.view import Loss
 from kubestrace_protos.v1 import agent_pb2
 
 _MODES = {agent_pb2.CGROUP_MODE_UNIFIED: "unified", agent_pb2.CGROUP_MODE_HYBRID: "hybrid"}
@@ -38,13 +39,8 @@ def status(
     ending: Ending,
     mode: agent_pb2.CgroupMode,
     remark: str,
-    *,
-    timeline_ns: int | None = None,
 ) -> dict[str, Any]:
-    """Return the status, whole: no cap on its size. `remark` is added to the message of how it ended.
-
-    `timeline_ns` is what the buckets of the timeline divide: the duration, or what a COMMAND without one has used.
-    """
+    """Return the status, whole: no cap on its size. `remark` is added to the message of how it ended."""
     message = " ".join(f"{text[0].upper()}{text[1:]}." for text in (ending.message, remark) if text)
     if ending.by_person:
         outcome = conditions.Outcome(conditions.CANCELLED, "Cancelled", message)
@@ -60,14 +56,14 @@ def status(
         cgroup_modes=frozenset({_MODES[mode]}),
         filtered=bool(session.syscalls),
         views=session.views,
-        timeline=Grid(buckets, timeline_ns) if (buckets := session.views.timeline) and timeline_ns else None,
+        duration_seconds=session.duration_seconds,
     )
     return statuses.status(merge.merge([report]), stands, now=end, limit_bytes=None)
 
 
 @contextlib.contextmanager
 def opened(to: Path | None) -> Iterator[TextIO]:
-    """Open the result's place before the trace, so that a wrong one is told at once.
+    """Open the result's place before the trace, so that a wrong one is reported at once.
 
     A file keeps what it holds until the result is written: there may be no trace, and none is made for nothing.
     """
@@ -101,7 +97,7 @@ def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = 
     A reader that has gone away is no error. Raises ResultFileError for any other reason.
     """
     # What the place's encoding does not have (a lone surrogate of the session's file, anything but ASCII in some
-    # locales) is written as an escape: the result would be lost for it. A document has its format's own escapes.
+    # locales) is written as an escape: A document has its format's own escapes.
     encoding = to.encoding or "utf-8"
     as_utf_8 = codecs.lookup(encoding).name == "utf-8"
     text = table(document) if output == "table" else {"yaml": _yaml, "json": _json}[output](document, as_utf_8)
@@ -134,50 +130,21 @@ def _leads_to(fd: int, place: os.stat_result) -> bool:
 
 
 def table(document: Mapping[str, Any]) -> str:
-    """Return the table as in the status, the errors by name below it, and what must be known to trust it."""
+    """Return the table of the status with the lists below it, and what to know before trusting it."""
     state = document["status"]
     lines = [state["table"].rstrip("\n")]
-    if "timeline" in state:
-        lines += ["", state["timeline"]["chart"].rstrip("\n")]
+    for view in registry.VIEWS:
+        lines += view.overview(state)
     lines += error_lines.lines(state["summary"]["errorCounts"])
-    if "slowCalls" in state:
-        lines += ["", *_slow_calls(state["slowCalls"])]
+    for view in registry.VIEWS:
+        lines += view.details(state)
     lines += _unreturned(state["unreturned"])
-    if "processes" in state:
-        lines += ["", *process_lines.lines(state["processes"], state["otherProcesses"])]
     lines += ["", *_remarks(state)]
     return "\n".join(lines) + "\n"
 
 
-def _slow_calls(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Tell the slowest calls, each in a line as strace -T has it, with when and who before it."""
-    if not rows:
-        yield "No call was slow."
-        return
-    yield "slow calls, those that wait at the end"
-    cpu_time = any("cpuNanoseconds" in row for row in rows)
-    yield f"time (UTC)            msec{'     on cpu' * cpu_time}   pid  thread           call"
-    for row in rows:
-        result = f"-1 {row['errno']}" if "errno" in row else row["result"]
-        thread = f"{row['pid']:5}  {row['thread']:<16}"
-        call = f"{row['syscall']}({row['arguments']}) = {result}"
-        if "abi" in row:
-            call += f"  ({row['abi']})"
-        lengths = [row["nanoseconds"], *([row.get("cpuNanoseconds")] if cpu_time else [])]
-        shown = " ".join(f"{'' if length is None else f'{length / 1e6:.3f}':>10}" for length in lengths)
-        yield f"{row['time'][11:26]} {shown} {thread} {call}"
-        yield from _stack("kernel", row.get("kernelStack", ()))
-        yield from _stack("user", row.get("userStack", ()))
-
-
-def _stack(whose: str, words: Sequence[str]) -> Iterator[str]:
-    """Tell a stack below its call, the innermost function first."""
-    for at, word in enumerate(words):
-        yield f"{'' if at else whose + ':':>37} {word}"
-
-
 def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Tell the calls that have not returned: for how long, who, and what; `>` says at least."""
+    """Yield the calls that have not returned: for how long, who, and what; `>` means at least."""
     if not rows:
         return
     yield from ("", "not returned, those that wait at the end")
@@ -192,28 +159,28 @@ def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
-    """Say how it ended, and what the numbers do not hold."""
-    said = {each["type"]: each for each in state["conditions"]}
+    """Yield how it ended, and what the numbers do not hold."""
+    conditions = {each["type"]: each for each in state["conditions"]}
     trust = state["trust"]
-    yield said["Finished"]["message"]
+    yield conditions["Finished"]["message"]
     if not trust["complete"]:
-        yield f"NOT COMPLETE: {said['DataComplete']['message']}"
-    if trust.get("slowCallsLost"):
-        yield f"Slow calls that had no room and may be missing in the list: {trust['slowCallsLost']}."
-    if trust.get("stacksLost"):
-        yield f"Stacks that were not taken: {trust['stacksLost']}."
-    if trust.get("execsLost"):
-        yield f"Programs that were executed and are not told, as there was no room: {trust['execsLost']}."
-    if trust.get("cpuTimeLost"):
-        yield f"CPU time: {trust['cpuTimeLost']} calls or threads had no room; their time is in no call's."
+        yield f"NOT COMPLETE: {conditions['DataComplete']['message']}"
     if trust["unmatchedCalls"]:
-        yield f"Under way when counting began: {trust['unmatchedCalls']}, counted without a length."
+        yield f"In flight when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:
         yield f"Not returned when counting ended: {trust['unreturnedCalls']}, not counted."
-    if late := state.get("timeline", {}).get("lateSnapshots"):
-        yield f"Timeline: {late} snapshots came more than half a bucket late; those buckets are less exact."
+    for view in registry.VIEWS:
+        yield from view.remarks(state)
+        yield from _losses(view.known_losses, trust.get("losses", {}))
     if trust["ioUring"]:
         yield "io_uring is in use: what it reads and writes never shows as system calls."
+
+
+def _losses(known: Sequence[Loss], losses: Mapping[str, int]) -> Iterator[str]:
+    """Yield the losses that leave the result complete: the others are in DataComplete."""
+    for loss in known:
+        if not loss.reason and losses.get(loss.name):
+            yield loss.sentence(losses[loss.name])
 
 
 def _json(document: Mapping[str, Any], as_utf_8: bool) -> str:

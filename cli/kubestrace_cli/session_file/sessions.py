@@ -3,21 +3,23 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kubestrace_cli.output import documents
 from kubestrace_cli.session_file import metadata
 from kubestrace_operator.api import spec
+from kubestrace_operator.views import registry
 
 API_VERSION = "kubestrace.io/v1alpha1"
 KIND = "TraceSession"
 _DEFAULT_NAME = "local"
 STANDARD_INPUT = Path("-")
+# In the place of a file's name in messages, where there is none.
+_COMMAND_LINE = Path("the command line")
 # As the API server has them; it refuses others just as well.
 _FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
-_BUCKETS_PER_SECOND = spec.MAX_BUCKETS_PER_SECOND
 # What was traced in truth: the resource knows pods alone as targets.
 TARGET_ANNOTATION = "kubestrace.io/local-target"
 
@@ -42,7 +44,8 @@ class Session:
     traced: Mapping[str, Any]
     duration_seconds: int | None
     syscalls: tuple[str, ...]
-    views: spec.Views = spec.NO_VIEWS
+    # The settings of the views that are on.
+    views: registry.Chosen = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -54,21 +57,6 @@ class Session:
         """Return which generation of the spec the status speaks of."""
         return int(self.metadata.get("generation") or 1)
 
-    def _views(self) -> dict[str, Any]:
-        views: dict[str, Any] = {}
-        if self.views.timeline is not None:
-            views["timeline"] = {"buckets": self.views.timeline}
-        if self.views.cpu_time:
-            views["cpuTime"] = {}
-        if slow := self.views.slow_calls:
-            views["slowCalls"] = {"thresholdMilliseconds": slow.threshold_milliseconds, "limit": slow.limit}
-            views["slowCalls"] |= {"stacks": True} if slow.stacks else {}
-        if self.views.processes is not None:
-            views["processes"] = {"top": self.views.processes}
-        if self.views.errors is not None:
-            views["errors"] = {"samples": self.views.errors}
-        return views
-
     def document(self, status: Mapping[str, Any]) -> dict[str, Any]:
         """Return the whole resource as a cluster would hold it; one that is given it begins a session of its own."""
         annotations = {**(self.metadata.get("annotations") or {}), TARGET_ANNOTATION: json.dumps(self.traced)}
@@ -77,8 +65,8 @@ class Session:
             wanted["durationSeconds"] = self.duration_seconds
         if self.syscalls:
             wanted["syscalls"] = list(self.syscalls)
-        if asked := self._views():
-            wanted["views"] = asked
+        if self.views:
+            wanted["views"] = {view.name: view.spec(settings) for view, settings in registry.chosen(self.views)}
         return {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -88,94 +76,68 @@ class Session:
         }
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Views that the command line asks for; None: as the file says."""
-
-    # Buckets.
-    timeline: int | None = None
-    slow_milliseconds: int | None = None
-    # Those of slow calls, whoever asked for these.
-    stacks: bool = False
-    processes: int | None = None
-    # Samples of each.
-    errors: int | None = None
-    cpu_time: bool = False
-
-
-NOTHING_ASKED = Asked()
-
-
 def make(
     file: Path | None,
     traced: Mapping[str, Any],
     *,
     duration_seconds: int | None,
     syscalls: tuple[str, ...] | None,
-    asked: Asked = NOTHING_ASKED,
+    views: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Session:
-    """Return the session; what is given here holds before the file, and the file before the defaults.
+    """Return the session; what is given here takes precedence over the file, and the file over the defaults.
 
-    Raises SessionFileError.
+    `views` is what the command line asks for, by the view's name, as a spec has it. Raises SessionFileError.
     """
     body = _read(file) if file else {}
-    wanted = body.get("spec") or {}
-    parsed = _parsed(file, wanted)
-    if duration_seconds is None and (wanted.get("durationSeconds") is not None or "command" not in traced):
-        duration_seconds = parsed.duration_seconds
+    wanted = dict(body.get("spec") or {})
+    if duration_seconds is not None:
+        wanted["durationSeconds"] = duration_seconds
+    parsed = _parsed(file, _with_views(file, wanted, views or {}))
+    has_duration = wanted.get("durationSeconds") is not None or "command" not in traced
     given = body.get("metadata") or {"name": _DEFAULT_NAME}
-    views = _views(file, parsed.views, asked)
-    _check_room(file, views.timeline, duration_seconds)
     return Session(
         metadata=given,
         target=wanted.get("target") or {"podName": given.get("name") or _DEFAULT_NAME},
         traced=traced,
-        duration_seconds=duration_seconds,
+        duration_seconds=parsed.duration_seconds if has_duration else None,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
-        views=views,
+        views=parsed.views,
     )
 
 
-def _views(file: Path | None, views: spec.Views, asked: Asked) -> spec.Views:
-    slow_calls = _slow_calls(views.slow_calls, asked.slow_milliseconds)
-    if asked.stacks:
-        if slow_calls is None:
-            raise SessionFileError(file or Path("--stacks"), "no slow calls are asked for: say --slow MILLISECONDS too")
-        slow_calls = replace(slow_calls, stacks=True)
-    return replace(
-        views,
-        timeline=views.timeline if asked.timeline is None else asked.timeline,
-        slow_calls=slow_calls,
-        processes=views.processes if asked.processes is None else asked.processes,
-        errors=views.errors if asked.errors is None else asked.errors,
-        cpu_time=views.cpu_time or asked.cpu_time,
-    )
+def _with_views(
+    file: Path | None, wanted: Mapping[str, Any], asked: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Return the spec with what the command line asks of views; a view that it names is on."""
+    views = wanted.get("views") or {}
+    if not asked or not isinstance(views, Mapping):
+        return wanted
+    merged = dict(views)
+    for name, fields in asked.items():
+        known = views.get(name) or {}
+        if not isinstance(known, Mapping):
+            continue
+        if missing := _missing(name, fields, on=name in views and known.get("enabled") is not False):
+            raise SessionFileError(file or _COMMAND_LINE, missing)
+        merged[name] = {**known, **fields, "enabled": True}
+    return {**wanted, "views": merged}
 
 
-def _check_room(file: Path | None, timeline: int | None, duration_seconds: int | None) -> None:
-    """Refuse buckets that are too short for the duration, which the command line may have changed."""
-    if timeline is None or duration_seconds is None or timeline <= (room := duration_seconds * _BUCKETS_PER_SECOND):
-        return
-    raise SessionFileError(
-        file or Path("--timeline"),
-        f"{timeline} buckets: one is at least 100 ms long, and {duration_seconds} s have room for {room}",
-    )
-
-
-def _slow_calls(asked: spec.SlowCalls | None, slow_milliseconds: int | None) -> spec.SlowCalls | None:
-    if slow_milliseconds is None:
-        return asked
-    return replace(asked or spec.SlowCalls(), threshold_milliseconds=slow_milliseconds)
+def _missing(name: str, fields: Mapping[str, Any], *, on: bool) -> str:
+    """Return what a view needs beside these flags; empty: nothing."""
+    (flags,) = (view.flags for view in registry.VIEWS if view.name == name)
+    turns_on = any(not flag.needs and flag.field in fields for flag in flags) or not fields
+    return "" if on or turns_on else next(flag.needs for flag in flags if flag.field in fields)
 
 
 def _parsed(file: Path | None, wanted: Mapping[str, Any]) -> spec.TraceSpec:
     try:
         parsed = spec.parse(wanted, target_required=False)
     except spec.InvalidSpecError as error:
-        raise SessionFileError(file or STANDARD_INPUT, *error.problems) from error
+        raise SessionFileError(file or _COMMAND_LINE, *error.problems) from error
     if parsed.cancel:
         raise SessionFileError(
-            file or STANDARD_INPUT, "spec.cancel is true: the session was cancelled, nothing is traced"
+            file or _COMMAND_LINE, "spec.cancel is true: the session was cancelled, nothing is traced"
         )
     if parsed.suspend:
         raise SessionFileError(file or STANDARD_INPUT, "spec.suspend is true: nothing is traced until it is false")
@@ -189,7 +151,7 @@ def _read(file: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise SessionFileError(file, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise SessionFileError(file, f"is no YAML: {error}") from error
+        raise SessionFileError(file, f"is not YAML: {error}") from error
     except documents.DocumentError as error:
         raise SessionFileError(file, str(error)) from error
     sessions = [each for each in found if isinstance(each, dict) and each.get("kind") == KIND]
@@ -211,8 +173,8 @@ def _check(file: Path, body: Mapping[str, Any]) -> None:
     problems = []
     if body.get("apiVersion") != API_VERSION:
         problems.append(f"apiVersion is {body.get('apiVersion')!r}, not {API_VERSION!r}")
-    problems += [f"{name} is no field; there are {', '.join(_FIELDS)}" for name in body if name not in _FIELDS]
-    problems += [f"{part} is no mapping" for part in ("metadata", "spec") if not _is_mapping(body.get(part))]
+    problems += [f"{name} is not a field; there are {', '.join(_FIELDS)}" for name in body if name not in _FIELDS]
+    problems += [f"{part} is not a mapping" for part in ("metadata", "spec") if not _is_mapping(body.get(part))]
     if _is_mapping(body.get("metadata")):
         problems += metadata.problems(body.get("metadata") or {})
     if problems:
@@ -220,5 +182,5 @@ def _check(file: Path, body: Mapping[str, Any]) -> None:
 
 
 def _is_mapping(value: object) -> bool:
-    """Tell whether this is a mapping; null counts as left out, as for the API server."""
+    """Return whether this is a mapping; null counts as left out, as for the API server."""
     return value is None or isinstance(value, Mapping)

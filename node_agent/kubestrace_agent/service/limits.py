@@ -9,16 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kubestrace_agent.views.errors.collector import MAX_SAMPLES
-from kubestrace_agent.views.processes.collector import MAX_TOP
-from kubestrace_agent.views.slow_calls.collector import MAX_LIMIT, MAX_THRESHOLD_NS, MIN_THRESHOLD_NS
+from kubestrace_agent.views import registry
+from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
 if TYPE_CHECKING:
     from kubestrace_protos.v1 import agent_pb2
 
-# Of a timeline. With 200 busy containers a snapshot takes 0.26 s of CPU.
-MAX_BUCKETS = 240
-MIN_BUCKET_MILLISECONDS = 100
 _SESSION_UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -57,7 +53,7 @@ class Limits:
     max_traces: int = 64
     # Of one trace, with those that ended or failed: a container that restarts all the time counts each time.
     max_containers: int = 1024
-    max_duration_milliseconds: int = 3_600_000
+    max_duration_milliseconds: int = 1000 * MAX_DURATION_SECONDS
     default_lease_seconds: int = 60
     max_lease_seconds: int = 3600
     default_interval_milliseconds: int = 1000
@@ -68,8 +64,8 @@ class Limits:
     keep_seconds: float = 600.0
 
 
-def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
-    """Refuse a StartTraceRequest that is out of bounds."""
+def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> registry.ViewRequests:
+    """Refuse a StartTraceRequest that is out of bounds; else give the views that it asks for."""
     if not _SESSION_UID.fullmatch(request.session_uid):
         raise InvalidRequestError("InvalidSession", f"session_uid {request.session_uid[:100]!r} is no UID")
     duration = request.duration_milliseconds
@@ -88,41 +84,10 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
         )
     if any(not container.container_id for container in request.containers):
         raise InvalidRequestError("InvalidContainer", "a container has no container_id")
-    if request.views.HasField("timeline"):
-        _check_timeline(request.views.timeline, limits)
-    if request.views.HasField("slow_calls"):
-        _check_slow_calls(request.views.slow_calls)
-    if request.views.HasField("processes") and not 1 <= request.views.processes.top <= MAX_TOP:
-        raise InvalidRequestError(
-            "InvalidProcesses", f"top is {request.views.processes.top}, and must be from 1 to {MAX_TOP}"
-        )
-    if request.views.HasField("errors") and not 1 <= request.views.errors.samples <= MAX_SAMPLES:
-        raise InvalidRequestError(
-            "InvalidErrors", f"samples is {request.views.errors.samples}, and must be from 1 to {MAX_SAMPLES}"
-        )
-
-
-def _check_slow_calls(view: agent_pb2.SlowCallsView) -> None:
-    if not MIN_THRESHOLD_NS <= view.threshold_nanoseconds <= MAX_THRESHOLD_NS:
-        raise InvalidRequestError(
-            "InvalidSlowCalls", f"threshold_nanoseconds is {view.threshold_nanoseconds}, and must be from 1 ms to 60 s"
-        )
-    if not 1 <= view.limit <= MAX_LIMIT:
-        raise InvalidRequestError("InvalidSlowCalls", f"limit is {view.limit}, and must be from 1 to {MAX_LIMIT}")
-
-
-def _check_timeline(timeline: agent_pb2.Timeline, limits: Limits) -> None:
-    if not 1 <= timeline.buckets <= MAX_BUCKETS:
-        raise InvalidRequestError(
-            "InvalidTimeline", f"views.timeline.buckets is {timeline.buckets}, and must be from 1 to {MAX_BUCKETS}"
-        )
-    duration = timeline.duration_milliseconds
-    if not timeline.buckets * MIN_BUCKET_MILLISECONDS <= duration <= limits.max_duration_milliseconds:
-        raise InvalidRequestError(
-            "InvalidTimeline",
-            f"views.timeline.duration_milliseconds is {duration}: {timeline.buckets} buckets of at least "
-            f"{MIN_BUCKET_MILLISECONDS} ms, and at most {limits.max_duration_milliseconds} ms in all, are possible",
-        )
+    try:
+        return registry.requests(request.views)
+    except registry.RequestError as error:
+        raise InvalidRequestError(error.reason, str(error)) from error
 
 
 def interval_seconds(milliseconds: int, limits: Limits) -> float:

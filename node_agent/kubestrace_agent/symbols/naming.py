@@ -8,8 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from kubestrace_agent.kernel.counters.counts import CodeMapping, UserFrame
 from kubestrace_agent.symbols import cfi, elf, perf_maps, unwind
+from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
 from kubestrace_agent.symbols.roots import Owner, Roots
 from kubestrace_agent.symbols.time_budgets import TimeBudgets
 

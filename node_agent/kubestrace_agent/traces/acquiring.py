@@ -9,19 +9,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
+from kubestrace_agent.kernel.counters.tracer import NodeFullError
+from kubestrace_agent.kernel.loader.programs import UnsupportedKernelError
 from kubestrace_agent.traces.counter import Counter, union
 from kubestrace_agent.traces.sharing import Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 
-    from kubestrace_agent.containers.resolver import Resolved
     from kubestrace_agent.kernel.counters.counts import RawCounts
     from kubestrace_agent.syscalls import Wanted
-    from kubestrace_agent.traces.counter import Tracer
+    from kubestrace_agent.traces.counter import Place, Tracer
     from kubestrace_agent.traces.shared_views import SharedViews
-    from kubestrace_agent.views.collectors import Collector
+    from kubestrace_agent.views.view import Collector
 
 # What concerns one container alone.
 ONES_OWN = (NodeFullError, UnsupportedKernelError, OSError, ValueError)
@@ -32,7 +32,7 @@ _NOT_YET = RuntimeError("not counted yet")
 class Asked:
     """What one user (a session's UID) asks of one container."""
 
-    container: Resolved
+    place: Place
     user: str
     wanted: Wanted
     # Make what collects beside the counts; the same for all who have the same `views`.
@@ -86,18 +86,17 @@ class Acquiring:
             if not isinstance(start, Exception):
                 share.begin(start)
         # What grows has its start here.
-        for view in dict.fromkeys(each.view for share in self._shares.values() for each in share.collectors):
-            self._views.read(view, self._counters.values())
+        for part in dict.fromkeys(each.part for share in self._shares.values() for each in share.collectors):
+            self._views.read(part, self._counters.values())
         return [_result(each, starts, begin_ns) for each in found]
 
     def _reserved(self, one: Asked, asked: Iterable[Asked]) -> Counter:
         """Find the counter of a container, or make one that does not count yet."""
-        container = one.container
-        counter = self._counters.get(container.cgroup_id)
+        place = one.place
+        counter = self._counters.get(place.key)
         if counter is None:
-            wanted = union(each.wanted for each in asked if each.container.cgroup_id == container.cgroup_id)
-            slot = self._tracer.reserve_container(container.cgroup, wanted=wanted)
-            counter = self._counters[container.cgroup_id] = Counter(container.cgroup, container.cgroup_id, slot)
+            wanted = union(each.wanted for each in asked if each.place.key == place.key)
+            counter = self._counters[place.key] = Counter(place, place.reserve(self._tracer, wanted))
             self._new.add(counter)
         return counter
 
@@ -114,7 +113,7 @@ class Acquiring:
         for counter in self._new.intersection(counters):
             try:
                 self._tracer.begin(counter.slot)
-                counter.has_ended()  # one that dies before the first refresh had a process
+                counter.place.has_ended()  # one that dies before the first refresh had a process
                 starts[counter] = None
             except ONES_OWN as error:
                 starts[counter] = error

@@ -14,9 +14,9 @@ from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKe
 from kubestrace_agent.symbols.roots import Owner
 from kubestrace_agent.traces import reports
 from kubestrace_agent.traces.batches import Batches
+from kubestrace_agent.traces.counter import CgroupPlace
 from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
-from kubestrace_agent.views import collectors
-from kubestrace_agent.views.timeline import collector as timelines
+from kubestrace_agent.views.view import UNSUPPORTED
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.containers.resolver import Resolver
     from kubestrace_agent.symbols.names import Names
-    from kubestrace_agent.traces.trace import Node, Trace
+    from kubestrace_agent.traces.session import Node
+    from kubestrace_agent.traces.trace import Trace
 
 _log = logging.getLogger(__name__)
 
@@ -105,25 +106,18 @@ class Attacher:
         async with trace.lock:
             # It may have ended, or another call have added the container, during the search.
             new = [each for each in looked_up if trace.final is None and is_new(trace, each[0])]
-            asked = [self._asked(trace, found) for _, found in new if isinstance(found, Resolved)]
-            results = iter(zip(asked, await self._acquiring.ask((trace.counters, asked)), strict=True) if asked else ())
+            asked = [
+                trace.asks(CgroupPlace(found.cgroup, found.cgroup_id), self._names, _owner(found))
+                for _, found in new
+                if isinstance(found, Resolved)
+            ]
+            results = iter(await self._acquiring.ask((trace.counters, asked)) if asked else ())
             for container, found in new:
                 if isinstance(found, UnresolvedError):
                     traced = reports.failed(container, found.reason, str(found))
                 else:
-                    traced = self._traced(trace, container, *next(results), late=late)
+                    traced = self._traced(trace, container, found, next(results), late=late)
                 trace.containers[container.container_id] = traced
-
-    def _asked(self, trace: Trace, found: Resolved) -> Asked:
-        return Asked(
-            found,
-            trace.session_uid,
-            trace.wanted,
-            lambda: collectors.collectors(trace.views, trace.wanted, self._names, _owner(found)),
-            trace.views.SerializeToString(deterministic=True),
-            # Paths and peers may be secret: they are reported only where they are asked for.
-            paths=trace.views.HasField("slow_calls"),
-        )
 
     async def _acquire(self, asked: list[_Batch]) -> list[list[Acquired | Exception]]:
         """Have the containers of many traces counted in one call; all traces share one set of counters."""
@@ -132,19 +126,27 @@ class Attacher:
         return [[next(results) for _ in part] for _, part in asked]
 
     def _traced(
-        self, trace: Trace, container: agent_pb2.Container, asked: Asked, acquired: Acquired | Exception, *, late: bool
+        self,
+        trace: Trace,
+        container: agent_pb2.Container,
+        found: Resolved,
+        acquired: Acquired | Exception,
+        *,
+        late: bool,
     ) -> reports.TracedContainer:
         if isinstance(acquired, Exception):
-            return _not_counted(container, asked.container, acquired)
-        state = reports.tracing(container, asked.container, self._clock_ns())
-        gaps = reports.late(self._node.name, state, asked.container, trace.session_start_ns) if late else []
-        traced = reports.TracedContainer(state, acquired.counter, acquired.share, gaps)
+            return _not_counted(container, found, acquired)
+        state = reports.tracing(container, found)
+        traced = trace.counted(state, acquired, self._clock_ns())
+        if late:
+            traced.gaps += reports.late(self._node.name, state, found, trace.session_start_ns)
         for collector, why in acquired.share.missing:
-            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.view, why)
-            gap = reports.without_view(self._node.name, traced.state, collector.unavailable, str(why))
-            traced.gaps.append(gap)
-        if trace.grid is not None:
-            traced.timeline = timelines.Buckets(trace.grid, acquired.start, acquired.begin_ns, wanted=trace.wanted)
+            _log.warning("trace %s: no %s: %s", trace.session_uid, collector.name, why)
+            message = f"{collector.name}: {why}"
+            traced.gaps.append(reports.without_view(self._node.name, state, collector.unavailable, message))
+        for name in trace.views.unknown:
+            message = f"{name}: the agent of this node does not know this view"
+            traced.gaps.append(reports.without_view(self._node.name, state, UNSUPPORTED, message))
         return traced
 
 

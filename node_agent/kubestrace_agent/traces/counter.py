@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.kernel.counters.counts import RawCounts
     from kubestrace_agent.syscalls import SyscallKey, Wanted
     from kubestrace_agent.traces.sharing import Share
-    from kubestrace_agent.views.collectors import Collector
+    from kubestrace_agent.views.view import Collector
 
 
 class Tracer(Protocol):
@@ -45,52 +45,82 @@ class Tracer(Protocol):
     def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
         """Read the counters that further traces of some slots begin with."""
 
-    def enable(self, view: str, slot: int, wanted: Any) -> None:
-        """Have a view report on a slot; None: no longer."""
+    def enable(self, part: str, slot: int, wanted: Any) -> None:
+        """Have a part of a view report on a slot; None: no longer."""
 
-    def read(self, view: str) -> Mapping[int, Any]:
-        """Give what a view reports, by slot."""
+    def read(self, part: str) -> Mapping[int, Any]:
+        """Give what a part reports, by slot."""
 
-    def needs_drain(self, view: str) -> bool:
-        """Tell whether a view should be read at once."""
+    def needs_drain(self, part: str) -> bool:
+        """Tell whether a part should be read at once."""
 
-    def lost(self, view: str, slot: int) -> int:
-        """Count what a view had no room for."""
+    def lost(self, part: str, slot: int) -> int:
+        """Count what a part had no room for."""
 
     def close(self) -> None:
         """Give everything back."""
+
+
+class Place(Protocol):
+    """What is counted."""
+
+    @property
+    def key(self) -> int:
+        """Tell it from all others that are counted."""
+
+    def reserve(self, tracer: Tracer, wanted: Wanted) -> int:
+        """Make ready to count it: its slot. Raises OSError where it has gone, and NodeFullError."""
+
+    def has_ended(self) -> bool:
+        """Tell whether nothing of it is left to be counted."""
+
+
+@dataclass
+class CgroupPlace:
+    """A container's cgroup, with those below it."""
+
+    cgroup: Path
+    cgroup_id: int
+    _was_populated: bool = False
+
+    @property
+    def key(self) -> int:
+        """Its id."""
+        return self.cgroup_id
+
+    def reserve(self, tracer: Tracer, wanted: Wanted) -> int:
+        """Make ready to count it."""
+        return tracer.reserve_container(self.cgroup, wanted=wanted)
+
+    def has_ended(self) -> bool:
+        """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first."""
+        populated = cgroups.populated(self.cgroup)
+        self._was_populated = self._was_populated or bool(populated)
+        return populated is None or (self._was_populated and not populated)
 
 
 @dataclass(eq=False)
 class Counter:
     """One container being counted; `ended_ns` (Unix time) is 0 while it runs."""
 
-    cgroup: Path
-    cgroup_id: int
+    place: Place
     slot: int
     users: dict[str, Wanted] = field(default_factory=dict)
     # What users collect of it; each user is in one of them.
     shares: set[Share] = field(default_factory=set)
-    # View -> who collects it.
+    # Part of a view -> who collects it.
     collectors: dict[str, dict[Share, Collector]] = field(default_factory=dict)
-    # View -> what the kernel was last asked for.
+    # Part of a view -> what the kernel was last asked for.
     enabled: dict[str, Any] = field(default_factory=dict)
     counts: RawCounts | None = None
     # How often views of it were read.
     reads: int = 0
     ended_ns: int = 0
-    was_populated: bool = False
 
     @property
     def wanted(self) -> Wanted:
         """What all users want counted."""
         return union(self.users.values())
-
-    def has_ended(self) -> bool:
-        """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first."""
-        populated = cgroups.populated(self.cgroup)
-        self.was_populated = self.was_populated or bool(populated)
-        return populated is None or (self.was_populated and not populated)
 
 
 def union(wants: Iterable[Wanted]) -> Wanted:

@@ -21,9 +21,9 @@ from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.traces.attach import Attacher, TracerThread, is_new
 from kubestrace_agent.traces.batches import Batches
 from kubestrace_agent.traces.pace import Pace
+from kubestrace_agent.traces.session import stop_counting
 from kubestrace_agent.traces.shared_counters import Counters
-from kubestrace_agent.traces.trace import Node, Trace
-from kubestrace_agent.views.timeline import collector
+from kubestrace_agent.traces.trace import Trace
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.containers.resolver import Resolver
     from kubestrace_agent.traces.counter import Tracer
+    from kubestrace_agent.traces.session import Node
+    from kubestrace_agent.views.registry import ViewRequests
+    from kubestrace_agent.views.view import Moment
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +77,7 @@ class Traces:
         self._closing = False
         self._sequence = itertools.count(1)
         self._ending: Batches[Trace, None] = Batches(self._stop_counting)
-        self._noting: Batches[tuple[Trace, int, int], None] = Batches(self._note_times)
+        self._noting: Batches[tuple[Trace, Moment], None] = Batches(self._note_counts)
         self._reporting: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
         # Apart, so that final reports do not wait for all others.
         self._finishing: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
@@ -93,16 +96,16 @@ class Traces:
 
         Goes on to the end even if the caller goes away, so that nothing is left half made.
         """
-        admission.check_start(request, self._limits)
+        views = admission.check_start(request, self._limits)
         if (kept := self._kept.get(request.session_uid)) is not None:
             return self._started(kept, created=False)
-        return await asyncio.shield(self._spawn(self._start(request)))
+        return await asyncio.shield(self._spawn(self._start(request, views)))
 
-    async def _start(self, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
+    async def _start(self, request: agent_pb2.StartTraceRequest, views: ViewRequests) -> agent_pb2.StartTraceResponse:
         trace = self._running.get(request.session_uid)
         created = trace is None
         if trace is None:
-            trace = self._create(request)
+            trace = self._create(request, views)
         trace.last_call = time.monotonic()
         try:
             await self._add(trace, request.containers, late=not created or request.elapsed_milliseconds > 0)
@@ -111,7 +114,7 @@ class Traces:
                 self._run_until(trace, request.duration_milliseconds / 1000)
         return self._started(trace, created=created)
 
-    def _create(self, request: agent_pb2.StartTraceRequest) -> Trace:
+    def _create(self, request: agent_pb2.StartTraceRequest, views: ViewRequests) -> Trace:
         if self._counters is None:
             reason, message = self._node.cannot_trace or ("CannotTrace", "this agent has no tracer")
             raise admission.CannotTraceError(reason, message)
@@ -132,12 +135,12 @@ class Traces:
             session_name=request.session_name,
             counters=self._counters,
             wanted=selection.keys(),
-            views=request.views,
+            views=views,
             lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
             start_ns=(start_ns := self._clock_ns()),
             session_start_ns=start_ns - 1_000_000 * request.elapsed_milliseconds,
             start_skipped_calls=self._counters.skipped_calls,
-            grid=collector.grid(request.views, time.monotonic_ns()),
+            shows_paths=views.shows_paths,
         )
         self._running[trace.session_uid] = trace
         _log.info("trace %s (%r) starts", trace.session_uid, trace.session_name[:320])
@@ -153,8 +156,7 @@ class Traces:
         )
         if self._ticker is None:
             self._ticker = loop.create_task(self._tick(trace.counters))
-        if trace.grid is not None:
-            self._spawn(self._keep_time(trace, trace.grid))
+        self._spawn(self._keep_time(trace))
 
     async def _add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
         new = {each.container_id: each for each in containers if is_new(trace, each)}
@@ -213,7 +215,7 @@ class Traces:
         ]
 
     async def shutdown(self) -> None:
-        """End every trace, so that watchers get final reports, and give the tracer back. Twice is fine."""
+        """End every trace, so that watchers get final reports, and give the tracer back. Idempotent."""
         if self._closing:
             return
         self._closing = True
@@ -264,16 +266,16 @@ class Traces:
 
     async def _stop_counting(self, traces: Sequence[Trace]) -> Sequence[None]:
         """Read the counters of traces that end for the last time, all at once."""
-        await self._thread.call(_read_and_release, traces)
+        await self._thread.call(stop_counting, traces)
         return [None] * len(traces)
 
-    async def _note_times(self, noted: Sequence[tuple[Trace, int, int]]) -> Sequence[None]:
-        """Take one snapshot for the borders of many timelines."""
+    async def _note_counts(self, noted: Sequence[tuple[Trace, Moment]]) -> Sequence[None]:
+        """Take one snapshot for the moments at which many views want one."""
 
         def note() -> None:
-            for trace, border_ns, bucket_ns in noted:
-                trace.counters.snapshot_near(border_ns, bucket_ns)
-                trace.note_time()
+            for trace, moment in noted:
+                trace.counters.snapshot_near(moment)
+                trace.note_counts()
 
         await self._thread.call(note)
         return [None] * len(noted)
@@ -305,26 +307,24 @@ class Traces:
         while (left := until - time.monotonic()) > 0:
             await asyncio.sleep(min(left, _SOON_SECONDS if more else _DRAIN_SECONDS))
             more = False
-            if any(trace.views.ListFields() for trace in self._running.values()):
+            if any(trace.views.parts for trace in self._running.values()):
                 try:
                     more = await self._thread.call(counters.drain)
                 except Exception:  # noqa: BLE001 - the next refresh will say the same
                     _log.exception("cannot read the views")
 
-    async def _keep_time(self, trace: Trace, grid: collector.Grid) -> None:
-        """Take a snapshot at each border of a timeline; those that a busy node has missed are not made up for."""
+    async def _keep_time(self, trace: Trace) -> None:
+        """Take the snapshots that views want at certain moments; what a busy node has missed is not made up for."""
         while not trace.ended.is_set():
-            border_ns = grid.next_border(time.monotonic_ns())
-            if border_ns is None:
-                return
-            if await _happens(trace.ended, (border_ns - time.monotonic_ns()) / 1e9):
+            moment = trace.views.next_snapshot(time.monotonic_ns())
+            if moment is None or await _happens(trace.ended, (moment.at_ns - time.monotonic_ns()) / 1e9):
                 return
             async with trace.lock:
                 if trace.final is None:
                     try:
-                        await self._noting.ask((trace, border_ns, grid.bucket_ns))
+                        await self._noting.ask((trace, moment))
                     except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
-                        _log.exception("trace %s: no snapshot for its timeline", trace.session_uid)
+                        _log.exception("trace %s: no snapshot for its views", trace.session_uid)
 
     def _spawn(self, work: Coroutine[object, object, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work)
@@ -351,18 +351,6 @@ def _built(asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]) -> list[a
         if time.monotonic() > until:
             break
     return built
-
-
-def _read_and_release(traces: Sequence[Trace]) -> None:
-    """Belongs to the thread that owns the counters, which all traces share."""
-    counters, sessions = traces[0].counters, [trace.session_uid for trace in traces]
-    containers = [each for trace in traces for each in trace.containers.values()]
-    try:
-        counters.refresh_for_the_last_time(sessions)
-    finally:
-        counters.release({each.counter for each in containers if each.counter}, sessions)
-    for trace in traces:
-        trace.freeze()
 
 
 def _until_next(period_seconds: float) -> float:

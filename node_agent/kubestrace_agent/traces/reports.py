@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.containers.resolver import Resolved
     from kubestrace_agent.traces.counter import Counter
     from kubestrace_agent.traces.sharing import Share
-    from kubestrace_agent.views.timeline.collector import Buckets
+    from kubestrace_agent.views.view import Collector
 
 _Phase = agent_pb2.ContainerState.Phase
 
@@ -25,13 +25,13 @@ class TracedContainer:
 
     state: agent_pb2.ContainerState
     counter: Counter | None = None
-    # What other sessions collect too.
+    # What other sessions collect too, and what is collected for this one alone.
     share: Share | None = None
+    own: list[Collector] = field(default_factory=list)
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     # What was collected when the trace ended, where others go on.
     collected: agent_pb2.ContainerReport | None = None
     settled: agent_pb2.ContainerReport | None = None
-    timeline: Buckets | None = None
 
     def freeze(self) -> None:
         """Keep what was read last, whatever is counted later for others; called when this session has let go."""
@@ -41,10 +41,11 @@ class TracedContainer:
         if self.share.users:
             self.collected = self.share.report(self.counter)
 
-    def note_time(self) -> None:
-        """Put what the newest snapshot holds into the timeline, if one is kept."""
-        if self.timeline is not None and self.counter is not None and self.counter.counts is not None:
-            self.timeline.take(self.counter.counts)
+    def note_counts(self) -> None:
+        """Show the newest snapshot to the session's own collectors."""
+        if self.counter is not None and self.counter.counts is not None:
+            for collector in self.own:
+                collector.count(self.counter.counts)
 
 
 def failed(container: agent_pb2.Container, reason: str, message: str) -> TracedContainer:
@@ -54,14 +55,13 @@ def failed(container: agent_pb2.Container, reason: str, message: str) -> TracedC
     return TracedContainer(state, settled=agent_pb2.ContainerReport(state=state))
 
 
-def tracing(container: agent_pb2.Container, found: Resolved, start_ns: int) -> agent_pb2.ContainerState:
-    """Give the state of a container that is counted since `start_ns`."""
+def tracing(container: agent_pb2.Container, found: Resolved) -> agent_pb2.ContainerState:
+    """Give the state of a container that is counted from now on; its start is still to be said."""
     return agent_pb2.ContainerState(
         container=container,
         phase=_Phase.PHASE_TRACING,
         host_pid=found.host_pid,
         pid=found.pid,
-        start_time_unix_nanoseconds=start_ns,
     )
 
 
@@ -104,9 +104,9 @@ def container_report(traced: TracedContainer) -> agent_pb2.ContainerReport:
     counter = traced.counter
     report = agent_pb2.ContainerReport()
     report.CopyFrom(traced.collected or traced.share.report(counter))
-    if traced.timeline is not None:
-        traced.note_time()
-        report.timeline.CopyFrom(traced.timeline.message())
+    traced.note_counts()
+    for collector in traced.own:
+        collector.write(report)
     report.trust.gaps.extend(traced.gaps)
     if counter.ended_ns:
         traced.state.phase = _Phase.PHASE_ENDED
@@ -123,11 +123,8 @@ def total_trust(parts: Iterable[agent_pb2.Trust], *, agent_cpu_millicores: int, 
         total.unmatched_calls += part.unmatched_calls
         total.unreturned_calls += part.unreturned_calls
         total.lost_calls += part.lost_calls
-        total.slow_calls_lost += part.slow_calls_lost
-        total.stacks_lost += part.stacks_lost
-        total.process_calls_lost += part.process_calls_lost
-        total.cpu_time_lost += part.cpu_time_lost
-        total.error_samples_lost += part.error_samples_lost
+        for name, lost in part.losses.items():
+            total.losses[name] += lost
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)
     return total

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from kubestrace_agent.traces.counter import Counter, Tracer
+    from kubestrace_agent.views.view import Moment
 
 __all__ = ["Acquired", "Asked", "Counters"]
 
@@ -46,25 +47,21 @@ class Counters:
         self._shared = SharedViews(tracer, clock_ns)
 
     def acquire(self, asked: Sequence[Asked]) -> list[Acquired | Exception]:
-        """Count containers for users, and have views collected: one reading of each view and one snapshot for all.
+        """Count containers for users, and have views collected: one reading of each part and one snapshot for all.
 
         Gives a result for each, in their order: NodeFullError, UnsupportedKernelError, ValueError, and OSError when
         the cgroup has gone, concern that container alone.
         """
         users = {each.user for each in asked}
-        containers = {each.container.cgroup_id for each in asked}
+        places = {each.place.key for each in asked}
         try:
             results = Acquiring(self._tracer, self._counters, self._shared).run(asked)
         except BaseException:
-            self.release([each for each in self._counters.values() if each.cgroup_id in containers], users)
+            self.release([each for each in self._counters.values() if each.place.key in places], users)
             raise
         self.read_ns = self._clock_ns()
-        refused = {
-            each.container.cgroup_id
-            for each, result in zip(asked, results, strict=True)
-            if isinstance(result, Exception)
-        }
-        self.release([each for each in self._counters.values() if each.cgroup_id in refused], users)
+        refused = {each.place.key for each, result in zip(asked, results, strict=True) if isinstance(result, Exception)}
+        self.release([each for each in self._counters.values() if each.place.key in refused], users)
         return results
 
     def release(self, counters: Iterable[Counter], users: Collection[str]) -> None:
@@ -73,7 +70,7 @@ class Counters:
             try:
                 self._release(counter, users)
             except OSError:
-                _log.exception("cannot stop counting %s", counter.cgroup)
+                _log.exception("cannot stop counting %s", counter.place)
 
     def _release(self, counter: Counter, users: Collection[str]) -> None:
         for user in users:
@@ -81,8 +78,8 @@ class Counters:
         collected = self._shared.release(counter, users)
         if counter.ended_ns:
             return
-        for view in collected:
-            self._shared.enable(view, counter)
+        for part in collected:
+            self._shared.enable(part, counter)
         if counter.users:
             self._tracer.set_wanted(counter.slot, counter.wanted)
         else:
@@ -94,10 +91,10 @@ class Counters:
         if not self._counters or (not fresh and begin - self._refreshed < self._fresh_seconds):
             return
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
-        ended = [counter for counter in self._counters.values() if counter.has_ended()]
+        ended = [counter for counter in self._counters.values() if counter.place.has_ended()]
         self._snapshot()
-        for view in self._views():
-            self._shared.read(view, self._counters.values())
+        for part in self._parts():
+            self._shared.read(part, self._counters.values())
         self._refreshed = time.monotonic()
         # A node that is busy must not spend its time on reading alone.
         self._fresh_seconds = min(max(_FRESH_SECONDS, 4 * (self._refreshed - begin)), _MOST_FRESH_SECONDS)
@@ -114,14 +111,14 @@ class Counters:
         self._snapshot_at = time.monotonic()
         self._snapshot_seconds = self._snapshot_at - begin
 
-    def snapshot_near(self, border_ns: int, bucket_ns: int) -> None:
-        """Read the counters for a border of a timeline (CLOCK_MONOTONIC), unless that was done about then.
+    def snapshot_near(self, moment: Moment) -> None:
+        """Read the counters for a moment at which a view wants that, unless it was done about then.
 
-        Many sessions have many borders: a snapshot serves those near it, as far as it has cost and never farther than
-        a quarter of a bucket.
+        Many sessions have many moments: a snapshot serves those near it, as far as it has cost and never farther than
+        the view allows.
         """
-        near_seconds = min(bucket_ns / 4e9, 10 * self._snapshot_seconds)
-        if self._counters and self._snapshot_at < border_ns / 1e9 - near_seconds:
+        near_seconds = min(moment.within_ns / 1e9, 10 * self._snapshot_seconds)
+        if self._counters and self._snapshot_at < moment.at_ns / 1e9 - near_seconds:
             self._snapshot()
 
     def refresh_for_the_last_time(self, users: Collection[str]) -> None:
@@ -139,21 +136,21 @@ class Counters:
         return self._tracer.skipped_calls
 
     def drain(self) -> bool:
-        """Read the views that cannot wait for the next refresh, again while they fill as fast, but not for ever.
+        """Read the parts that cannot wait for the next refresh, again while they fill as fast, but not for ever.
 
         Tells whether there was any: more may come soon.
         """
         until, found = time.monotonic() + _DRAIN_SECONDS, False
-        for view in self._views():
-            while self._tracer.needs_drain(view) and time.monotonic() < until:
-                self._shared.read(view, self._counters.values())
+        for part in self._parts():
+            while self._tracer.needs_drain(part) and time.monotonic() < until:
+                self._shared.read(part, self._counters.values())
                 found = True
         return found
 
-    def _views(self) -> set[str]:
-        """Name those that anybody collects."""
+    def _parts(self) -> set[str]:
+        """Name the parts of views that anybody collects."""
         counters = self._counters.values()
-        return {view for counter in counters for view, users in counter.collectors.items() if users}
+        return {part for counter in counters for part, users in counter.collectors.items() if users}
 
     def close(self) -> None:
         """Detach from the kernel."""
@@ -161,5 +158,5 @@ class Counters:
         self._tracer.close()
 
     def _remove(self, counter: Counter) -> None:
-        del self._counters[counter.cgroup_id]
+        del self._counters[counter.place.key]
         self._tracer.remove(counter.slot)

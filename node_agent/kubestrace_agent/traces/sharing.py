@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.kernel.counters.counts import RawCounts
     from kubestrace_agent.syscalls import Wanted
     from kubestrace_agent.traces.counter import Counter
-    from kubestrace_agent.views.collectors import Collector
+    from kubestrace_agent.views.view import Collector
 
 
 @dataclass(eq=False)
@@ -29,7 +29,7 @@ class Share:
     # Of calls that have not returned, report files and peers too.
     paths: bool = False
     users: set[str] = field(default_factory=set)
-    # Views that cannot be had, and why: the counts are as good as without.
+    # Collectors whose part of a view cannot be had, and why: the counts are as good as without.
     missing: list[tuple[Collector, Exception]] = field(default_factory=list)
     _since: Since | None = None
     _unreturned: Unreturned | None = None

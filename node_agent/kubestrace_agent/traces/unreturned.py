@@ -1,6 +1,6 @@
 """Calls that have not returned, as the wire carries them: who is inside what, and for how long. Pure.
 
-Used by traces, and by local mode. What a container controls is made safe to print as that of slow calls.
+What a container controls is made safe to print, as in call_arguments.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel.counters import calls as single_calls
+from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.syscalls import abi_names, name, waits
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views import call_arguments
-from kubestrace_agent.views.slow_calls import collector
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from kubestrace_agent.kernel.counters.counts import InFlight, RawCall, RawCounts
+    from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts
     from kubestrace_agent.syscalls import Wanted
 
 # Of one container; trust.unreturned_calls counts all.
@@ -66,10 +66,10 @@ def _message(call: InFlight, *, paths: bool) -> agent_pb2.UnreturnedCall:
         host_pid=call.pid,
     )
     if call.details:
-        _, told = single_calls.parsed(call.details, abi_names(platform.machine()))
+        _, told = single_calls.parsed(call.details, abi_names(platform.machine()), RawCall)
         message.arguments = call_arguments.described(told if paths else _without_paths(told))
         message.tid, message.pid = told.inner_tid, told.inner_pid
-        message.thread, message.process = collector.names(told)
+        message.thread, message.process = call_arguments.names(told)
     return message
 
 

@@ -1,4 +1,6 @@
-"""The arguments of a single call in strace's words. Pure; used by the views that tell single calls, and by unreturned.
+"""A single call in strace's words: its arguments, its thread and process. Pure.
+
+Used by views that tell single calls, and by unreturned.
 
 Everything that a container controls (paths, names, addresses) is made safe to print here.
 """
@@ -10,6 +12,7 @@ import stat
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import arguments, name
 from kubestrace_agent.syscalls.arguments import Kind
 from kubestrace_agent.text import safe
@@ -23,14 +26,17 @@ if TYPE_CHECKING:
 # Characters of a path or an address, and of all arguments.
 _MAX_TEXT = 256
 _MAX_ARGUMENTS = 512
+# Characters of a thread's name: the kernel's has 15 bytes.
+_MAX_NAME = 64
 _AT_FDCWD = -100
 # O_CREAT and O_TMPFILE: only with them do these have a mode.
 _CREATES = 0o100 | 0o20000000
 _MAY_CREATE = frozenset({"open", "openat", "mq_open"})
-# Of a string that fills its room (STRING_BYTES of calls.h, with a NUL) only so many are shown: it may have had more.
-_MAX_STRING = 254
-# enum named of calls.h, beside a file's mode.
-_CUT, _DETACHED, _DELETED = 1 << 16, 1 << 17, 1 << 18
+_HEADER = header("kernel/bpf/calls.h")
+# Of a string that fills its room, with a NUL, only so many bytes are shown: it may have had more.
+_MAX_STRING = _HEADER.number("STRING_BYTES") - 2
+# Beside a file's mode.
+_CUT, _DETACHED, _DELETED = (_HEADER.number(f"NAMES_{name}") for name in ("CUT", "DETACHED", "DELETED"))
 # Files of tmpfs that were never in a folder: memfd_create's, System V's, anonymous shared memory.
 _IN_MEMORY = (b"memfd:", b"SYSV", b"dev/zero")
 _FILE_TYPES = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "pipe"}
@@ -55,6 +61,11 @@ def _described(key: SyscallKey, values: tuple[int, ...], captures: tuple[tuple[i
     words = [_word(kind, values[at], told.get(at)) for at, kind in enumerate(kinds)]
     text = ", ".join(words)
     return text if len(text) <= _MAX_ARGUMENTS else text[: _MAX_ARGUMENTS - 3] + "..."
+
+
+def names(call: RawCall) -> tuple[str, str]:
+    """Thread and process, safe to print."""
+    return safe(call.thread, _MAX_NAME), safe(call.process, _MAX_NAME)
 
 
 def _pointer(value: int) -> str:

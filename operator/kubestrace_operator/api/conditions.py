@@ -72,7 +72,7 @@ def conditions(
 
 
 def is_finished(status: Mapping[str, Any] | None) -> bool:
-    """Tell whether a status is terminal."""
+    """Return whether a status is terminal."""
     return any(
         each.get("type") == "Finished" and each.get("status") == "True"
         for each in (status or {}).get("conditions") or ()

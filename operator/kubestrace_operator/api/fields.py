@@ -1,6 +1,6 @@
-"""Reading untyped documents: every wrong field is noted with its path and a sentence, reading goes on.
+"""Reading untyped documents: every wrong field is noted with its path and a sentence, and reading goes on. Pure.
 
-Used by spec.py only.
+Used by spec and by the views.
 """
 
 import re
@@ -19,24 +19,23 @@ class Fields:
             self.problems.append(f"{path} must be a mapping, not {value!r}")
         for name in self._value:
             if name not in known:
-                self.problem(name, f"is no field of this version; there are {', '.join(known) or 'none'}")
+                self.problem(name, f"is not a field of this version; it has {', '.join(known) or 'none'}")
 
     def problem(self, name: str, sentence: str) -> None:
-        """Note that a field is wrong; the sentence goes on after its path."""
+        """Note that a field is wrong; the sentence continues after its path."""
         self.problems.append(f"{self._path}.{name} {sentence}")
 
     def has(self, name: str) -> bool:
-        """Tell whether a field is given; null counts as left out, as for the API server."""
+        """Return whether a field is given; null counts as left out, as for the API server."""
         return self._value.get(name) is not None
+
+    def names(self, name: str) -> bool:
+        """Return whether a field is named, also with null: as for a field that is nullable."""
+        return name in self._value
 
     def nested(self, name: str, known: Sequence[str]) -> "Fields":
         """Return a field that is a mapping itself."""
         return Fields(self._value.get(name), f"{self._path}.{name}", known, self.problems)
-
-    def switch(self, name: str) -> bool:
-        """Tell whether a field is given that is an empty mapping."""
-        self.nested(name, [])
-        return self.has(name)
 
     def each(self, name: str, known: Sequence[str]) -> list["Fields"]:
         """Return the mappings of a list."""
@@ -50,14 +49,14 @@ class Fields:
         value = self._value.get(name)
         if isinstance(value, str) and value:
             return value
-        self.problem(name, "is missing" if value is None else f"must be a string that is not empty, not {value!r}")
+        self.problem(name, "is missing" if value is None else f"must be a non-empty string, not {value!r}")
         return ""
 
     def named(self, name: str, pattern: re.Pattern[str], what: str) -> str:
-        """Return a string that must be there and fit a pattern, which `what` puts in words."""
+        """Return a string that must be there and fit a pattern; `what` describes it: "a pod's name"."""
         value = self.string(name)
         if value and not pattern.fullmatch(value):
-            self.problem(name, f"is {value!r}, which is no {what}")
+            self.problem(name, f"is {value!r}, which is not {what}")
         return value
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
@@ -79,10 +78,12 @@ class Fields:
             self.problem(name, f"is {value}; it must be from {minimum} to {maximum}")
         return value
 
-    def boolean(self, name: str) -> bool:
-        """Return a truth value, false when left out."""
+    def boolean(self, name: str, *, default: bool = False) -> bool:
+        """Return a truth value."""
         value = self._value.get(name)
-        if value is not None and not isinstance(value, bool):
+        if value is None:
+            return default
+        if not isinstance(value, bool):
             self.problem(name, f"must be true or false, not {value!r}")
         return value is True
 
@@ -91,7 +92,7 @@ class Fields:
         values = self._list(name)
         for index, value in enumerate(values):
             if not isinstance(value, str) or not value:
-                self.problem(f"{name}[{index}]", f"must be a string that is not empty, not {value!r}")
+                self.problem(f"{name}[{index}]", f"must be a non-empty string, not {value!r}")
         return tuple(value for value in values if isinstance(value, str))
 
     def string_map(self, name: str) -> dict[str, str]:

@@ -6,28 +6,17 @@ files that no API server has seen. Which syscall names exist only the agents kno
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kubestrace_operator.api import fields
+from kubestrace_operator.views import registry
+from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
 DEFAULT_DURATION_SECONDS = 30
-MAX_DURATION_SECONDS = 3600
 DEFAULT_MAX_PODS = 20
 MAX_MAX_PODS = 500
-DEFAULT_BUCKETS = 60
-MAX_BUCKETS = 240
-# The agents refuse shorter buckets: 100 ms.
-MAX_BUCKETS_PER_SECOND = 10
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
-DEFAULT_THRESHOLD_MILLISECONDS = 10
-MAX_THRESHOLD_MILLISECONDS = 60_000
-DEFAULT_SLOW_CALLS = 50
-MAX_SLOW_CALLS = 200
-DEFAULT_ERROR_SAMPLES = 3
-MAX_ERROR_SAMPLES = 10
-DEFAULT_PROCESSES = 20
-MAX_PROCESSES = 100
 MAX_TTL_SECONDS = 2**31 - 1
 _FIELDS = ("target", "durationSeconds", "syscalls", "cancel", "suspend", "ttlSecondsAfterFinished", "views")
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
@@ -64,7 +53,7 @@ class Selector:
     match_expressions: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether an object with these labels is selected."""
+        """Return whether an object with these labels is selected."""
         return all(labels.get(key) == value for key, value in self.match_labels) and all(
             _meets(labels, requirement) for requirement in self.match_expressions
         )
@@ -96,33 +85,6 @@ class Target:
 
 
 @dataclass(frozen=True)
-class SlowCalls:
-    """The view of slow calls: which are candidates, and how many of them are shown."""
-
-    threshold_milliseconds: int = DEFAULT_THRESHOLD_MILLISECONDS
-    limit: int = DEFAULT_SLOW_CALLS
-    # Whether each is shown with its stacks.
-    stacks: bool = False
-
-
-@dataclass(frozen=True)
-class Views:
-    """What is collected beyond the summary; None: this view is off."""
-
-    # Buckets of the session's duration.
-    timeline: int | None = None
-    slow_calls: SlowCalls | None = None
-    # How many processes are shown.
-    processes: int | None = None
-    # How many samples of each system call and errno.
-    errors: int | None = None
-    cpu_time: bool = False
-
-
-NO_VIEWS = Views()
-
-
-@dataclass(frozen=True)
 class TraceSpec:
     """A checked spec; `target` is None only where the caller said that it may be missing."""
 
@@ -132,7 +94,8 @@ class TraceSpec:
     cancel: bool = False
     # The session does not start, or stops and starts anew later.
     suspend: bool = False
-    views: Views = NO_VIEWS
+    # The settings of the views that are on.
+    views: registry.Chosen = field(default_factory=dict)
     # None: the session is never deleted by itself.
     ttl_seconds: int | None = None
 
@@ -154,9 +117,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         ttl_seconds=top.integer("ttlSecondsAfterFinished", 0, 0, MAX_TTL_SECONDS)
         if top.has("ttlSecondsAfterFinished")
         else None,
-        views=_views(
-            top.nested("views", ["timeline", "slowCalls", "processes", "errors", "cpuTime"]), duration_seconds
-        ),
+        views=_views(top, duration_seconds),
     )
     if top.problems:
         raise InvalidSpecError(tuple(top.problems))
@@ -183,7 +144,7 @@ def _target(top: fields.Fields, *, required: bool) -> Target | None:
         found = f"{' and '.join(given)} are given" if given else "none is given"
         top.problem("target", f"needs exactly one of podName, selector and workload; {found}")
     return Target(
-        pod_name=target.named("podName", NAME, "name of a pod") if target.has("podName") else None,
+        pod_name=target.named("podName", NAME, "a pod's name") if target.has("podName") else None,
         selector=_selector(target) if target.has("selector") else None,
         workload=_workload(target) if target.has("workload") else None,
         containers=_containers(target),
@@ -193,52 +154,27 @@ def _target(top: fields.Fields, *, required: bool) -> Target | None:
 
 def _workload(target: fields.Fields) -> Workload:
     workload = target.nested("workload", ["kind", "name"])
-    return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.named("name", NAME, "name of a workload"))
+    return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.named("name", NAME, "a workload's name"))
 
 
-def _views(views: fields.Fields, duration_seconds: int) -> Views:
-    return Views(
-        timeline=_timeline(views, duration_seconds) if views.has("timeline") else None,
-        slow_calls=_slow_calls(views) if views.has("slowCalls") else None,
-        processes=_processes(views) if views.has("processes") else None,
-        errors=_errors(views) if views.has("errors") else None,
-        cpu_time=views.switch("cpuTime"),
-    )
-
-
-def _slow_calls(views: fields.Fields) -> SlowCalls:
-    slow = views.nested("slowCalls", ["thresholdMilliseconds", "limit", "stacks"])
-    threshold = slow.integer("thresholdMilliseconds", DEFAULT_THRESHOLD_MILLISECONDS, 1, MAX_THRESHOLD_MILLISECONDS)
-    limit = slow.integer("limit", DEFAULT_SLOW_CALLS, 1, MAX_SLOW_CALLS)
-    return SlowCalls(threshold, limit, stacks=slow.boolean("stacks"))
-
-
-def _errors(views: fields.Fields) -> int:
-    return views.nested("errors", ["samples"]).integer("samples", DEFAULT_ERROR_SAMPLES, 1, MAX_ERROR_SAMPLES)
-
-
-def _processes(views: fields.Fields) -> int:
-    return views.nested("processes", ["top"]).integer("top", DEFAULT_PROCESSES, 1, MAX_PROCESSES)
-
-
-def _timeline(views: fields.Fields, duration_seconds: int) -> int:
-    """Return the buckets; where none are said there are 60, or as many as a shorter session has room for."""
-    timeline = views.nested("timeline", ["buckets"])
-    room = duration_seconds * MAX_BUCKETS_PER_SECOND
-    buckets = timeline.integer("buckets", min(DEFAULT_BUCKETS, room), 1, MAX_BUCKETS)
-    if buckets > room:
-        timeline.problem(
-            "buckets",
-            f"is {buckets}; a bucket is at least 100 ms long, and {duration_seconds} s have room for {room}",
-        )
-    return buckets
+def _views(top: fields.Fields, duration_seconds: int) -> registry.Chosen:
+    """Return the settings of the views that are on: those that are named, also with null, but for `enabled: false`."""
+    views = top.nested("views", [view.name for view in registry.VIEWS])
+    settings = {}
+    for view in registry.VIEWS:
+        if views.names(view.name):
+            given = views.nested(view.name, ["enabled", *view.fields])
+            settings[view.name] = view.parse(given, duration_seconds)
+            if not given.boolean("enabled", default=True):
+                del settings[view.name]
+    return settings
 
 
 def _containers(target: fields.Fields) -> tuple[str, ...]:
     names = target.strings("containers")
     for index, name in enumerate(names):
         if name and not DNS_LABEL.fullmatch(name):
-            target.problem(f"containers[{index}]", f"is {name!r}, which is no name of a container")
+            target.problem(f"containers[{index}]", f"is {name!r}, which is not a container's name")
     return names
 
 
@@ -252,13 +188,13 @@ def _selector(parent: fields.Fields) -> Selector:
 
 
 def _check_label(place: fields.Fields, where: str, key: str, values: Iterable[str]) -> None:
-    """Note what the API server would refuse: the whole selector, and with it every list of pods."""
+    """Note labels that the API server would refuse, and with them every list of pods."""
     prefix, slash, name = key.rpartition("/")
     if (slash and not NAME.fullmatch(prefix)) or not LABEL_NAME.fullmatch(name):
-        place.problem(where, f"has the key {key!r}, which is no name of a label")
+        place.problem(where, f"has the key {key!r}, which is not a label's name")
     for value in values:
         if not LABEL_VALUE.fullmatch(value):
-            place.problem(where, f"has the value {value!r}, which no label can have")
+            place.problem(where, f"has the value {value!r}, which is not a label's value")
 
 
 def _requirement(each: fields.Fields) -> Requirement:
@@ -268,7 +204,7 @@ def _requirement(each: fields.Fields) -> Requirement:
     if operator in {"In", "NotIn"} and not values:
         each.problem("values", f"is empty: the operator {operator} needs at least one value")
     if operator in {"Exists", "DoesNotExist"} and values:
-        each.problem("values", f"is given: the operator {operator} takes none")
+        each.problem("values", f"is given: the operator {operator} takes no values")
     return Requirement(key, operator, values)
 
 

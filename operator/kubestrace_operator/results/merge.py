@@ -4,84 +4,21 @@ A report is a full snapshot, so of one agent only the latest counts; reports of 
 added. Adding is associative and commutative: the order in which reports come does not matter.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any
 
 from kubestrace_operator.results import histograms
-from kubestrace_operator.views import budgets, processes, timelines
-from kubestrace_operator.views import errors as error_details
-from kubestrace_operator.views.errors import Details
-from kubestrace_operator.views.processes import Processes
-from kubestrace_operator.views.single_calls import SlowCallRow, UnreturnedRow, oldest, slowest
+from kubestrace_operator.results.rows import (
+    ContainerKey,
+    ContainerRow,
+    SyscallKey,
+    SyscallRow,
+    UnreturnedRow,
+    oldest,
+)
+from kubestrace_operator.views import registry
 from kubestrace_protos.v1 import agent_pb2
-
-_Part = TypeVar("_Part")
-
-
-class SyscallKey(NamedTuple):
-    """A system call under one ABI; `abi` is empty for the machine's own. Those of its calls that waited stand apart."""
-
-    name: str
-    abi: str = ""
-    wait: bool = False
-
-
-class ContainerKey(NamedTuple):
-    """One life of one container: a restarted one has a new id."""
-
-    node: str
-    pod_uid: str
-    container: str
-    container_id: str
-
-
-@dataclass
-class SyscallRow:
-    """One system call, summed."""
-
-    name: str
-    abi: str = ""
-    wait: bool = False
-    calls: int = 0
-    errors: int = 0
-    interrupted: int = 0
-    timed: int = 0
-    total_ns: int = 0
-    max_ns: int = 0
-    errnos: dict[str, int] = field(default_factory=dict)
-    latency: dict[int, int] = field(default_factory=dict)
-    # Of the view of CPU time: on a CPU, and ready to run without one.
-    cpu_ns: int = 0
-    runnable_ns: int = 0
-
-    @property
-    def average_ns(self) -> int:
-        """The mean length of the calls that have one."""
-        return self.total_ns // self.timed if self.timed else 0
-
-    def percentile(self, percent: int) -> int:
-        """Return the length that `percent` of 100 calls do not pass, in nanoseconds."""
-        return histograms.percentile(self.latency, percent, self.max_ns)
-
-
-@dataclass
-class ContainerRow:
-    """One life of one container, summed over system calls."""
-
-    state: agent_pb2.ContainerState
-    node: str
-    calls: int = 0
-    errors: int = 0
-    total_ns: int = 0
-    wait_ns: int = 0
-    # None: the view was off.
-    timeline: timelines.Timeline | None = None
-    # As of the last report: all, and the oldest one by one.
-    unreturned_calls: int = 0
-    unreturned: tuple[agent_pb2.UnreturnedCall, ...] = ()
-    # None: the view was off, or could not be had.
-    budget: budgets.Budget | None = None
 
 
 @dataclass
@@ -94,12 +31,9 @@ class Trust:
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     # By node: the agents of one node ran one after the other, their use is no sum.
     agent_cpu_millicores: dict[str, int] = field(default_factory=dict)
-    slow_calls_lost: int = 0
-    stacks_lost: int = 0
-    process_calls_lost: int = 0
-    error_samples_lost: int = 0
-    cpu_time_lost: int = 0
     skipped_calls: int = 0
+    # What views had no room for, by the loss's name.
+    losses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -109,10 +43,8 @@ class Merged:
     syscalls: dict[SyscallKey, SyscallRow] = field(default_factory=dict)
     containers: dict[ContainerKey, ContainerRow] = field(default_factory=dict)
     trust: Trust = field(default_factory=Trust)
-    # The slowest, as they are shown: calls that work, then those that wait.
-    slow_calls: list[SlowCallRow] = field(default_factory=list)
-    processes: Processes = field(default_factory=Processes)
-    error_details: Details = field(default_factory=dict)
+    # The merged results of each view that was reported, by its name.
+    views: dict[str, Any] = field(default_factory=dict)
 
     @property
     def calls(self) -> int:
@@ -146,27 +78,13 @@ class Merged:
 
     @property
     def unreturned(self) -> list[UnreturnedRow]:
-        """The oldest of them that are told one by one: calls that work by age, then those that wait."""
+        """The oldest of them: calls that work by age, then those that wait."""
         rows = (
             UnreturnedRow(call, row.state.container, row.node)
             for row in self.containers.values()
             for call in row.unreturned
         )
         return oldest(rows)
-
-    @property
-    def timeline(self) -> timelines.Timeline:
-        """Everything by time; empty where the view was off."""
-        parts = [row.timeline for row in self.containers.values() if row.timeline is not None]
-        total = timelines.add(parts)
-        # One snapshot is late for all containers of its node: the sum would count it for each.
-        total.late = max((part.late for part in parts), default=0)
-        return total
-
-    @property
-    def budget(self) -> budgets.Budget:
-        """Where the time of all threads went; empty where the view was off."""
-        return budgets.add(row.budget for row in self.containers.values() if row.budget is not None)
 
 
 def merge(reports: Iterable[agent_pb2.Report]) -> Merged:
@@ -187,8 +105,7 @@ def totals(reports: Iterable[agent_pb2.Report]) -> Merged:
     return Merged(
         syscalls=rows,
         containers=_add_containers(
-            {_key(report.node, each.state.container): _container(report.node, each) for each in report.containers}
-            for report in newest
+            {row.key: row for row in (_container(report.node, each) for each in report.containers)} for report in newest
         ),
         trust=_add_trust(_trust(report.node, report.trust) for report in newest),
     )
@@ -210,17 +127,12 @@ def from_report(report: agent_pb2.Report) -> Merged:
     for container in report.containers:
         for counts in container.syscalls:
             _count(rows, counts)
-    containers = {_key(report.node, each.state.container): _container(report.node, each) for each in report.containers}
-    slow = [
-        SlowCallRow(call, each.state.container, report.node) for each in report.containers for call in each.slow_calls
-    ]
+    containers = [_container(report.node, each) for each in report.containers]
     return Merged(
         rows,
-        containers,
+        {row.key: row for row in containers},
         _trust(report.node, report.trust),
-        slowest(slow),
-        processes.from_report(report),
-        error_details.from_report(report),
+        registry.from_report(report),
     )
 
 
@@ -231,9 +143,7 @@ def add(parts: Iterable[Merged]) -> Merged:
         add_rows(row for part in parts for row in part.syscalls.values()),
         _add_containers(part.containers for part in parts),
         _add_trust(part.trust for part in parts),
-        slowest(row for part in parts for row in part.slow_calls),
-        processes.add(part.processes for part in parts),
-        error_details.add(part.error_details for part in parts),
+        registry.add(part.views for part in parts),
     )
 
 
@@ -249,8 +159,6 @@ def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
         sum_row.timed += row.timed
         sum_row.total_ns += row.total_ns
         sum_row.max_ns = max(sum_row.max_ns, row.max_ns)
-        sum_row.cpu_ns += row.cpu_ns
-        sum_row.runnable_ns += row.runnable_ns
         histograms.add_into(sum_row.errnos, row.errnos)
         histograms.add_into(sum_row.latency, row.latency)
     return total
@@ -268,17 +176,11 @@ def _count(rows: dict[SyscallKey, SyscallRow], counts: agent_pb2.SyscallCounts) 
     row.timed += counts.timed
     row.total_ns += counts.total_nanoseconds
     row.max_ns = max(row.max_ns, counts.max_nanoseconds)
-    row.cpu_ns += counts.cpu_nanoseconds
-    row.runnable_ns += counts.runnable_nanoseconds
     for errno in counts.errnos:
         row.errnos[errno.name] = row.errnos.get(errno.name, 0) + errno.count
     known = row.latency
     for bucket, count in zip(counts.latency.buckets, counts.latency.counts, strict=True):
         known[bucket] = known.get(bucket, 0) + count
-
-
-def _key(node: str, container: agent_pb2.Container) -> ContainerKey:
-    return ContainerKey(node, container.pod_uid, container.container_name, container.container_id)
 
 
 def _container(node: str, report: agent_pb2.ContainerReport) -> ContainerRow:
@@ -289,10 +191,8 @@ def _container(node: str, report: agent_pb2.ContainerReport) -> ContainerRow:
         errors=sum(counts.errors for counts in report.syscalls),
         total_ns=sum(counts.total_nanoseconds for counts in report.syscalls if not counts.wait),
         wait_ns=sum(counts.total_nanoseconds for counts in report.syscalls if counts.wait),
-        timeline=timelines.from_counts(report.timeline) if report.HasField("timeline") else None,
         unreturned_calls=report.trust.unreturned_calls,
         unreturned=tuple(report.unreturned),
-        budget=budgets.from_message(report.time_budget) if report.HasField("time_budget") else None,
     )
 
 
@@ -315,18 +215,10 @@ def _both(one: ContainerRow, other: ContainerRow) -> ContainerRow:
         errors=one.errors + other.errors,
         total_ns=one.total_ns + other.total_ns,
         wait_ns=one.wait_ns + other.wait_ns,
-        timeline=_sum_of(timelines.add, one.timeline, other.timeline),
         # A call is in one agent's last report and in the next one's too: it is one call.
         unreturned_calls=later.unreturned_calls,
         unreturned=later.unreturned,
-        budget=_sum_of(budgets.add, one.budget, other.budget),
     )
-
-
-def _sum_of(add_up: Callable[[list[_Part]], _Part], *parts: _Part | None) -> _Part | None:
-    """Return the sum of those parts that are there."""
-    kept = [each for each in parts if each is not None]
-    return add_up(kept) if kept else None
 
 
 def _progress(row: ContainerRow) -> tuple[bool, int, int, bytes, int, bytes]:
@@ -342,12 +234,8 @@ def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
     return Trust(
         unmatched_calls=trust.unmatched_calls,
         lost_calls=trust.lost_calls,
-        slow_calls_lost=trust.slow_calls_lost,
-        stacks_lost=trust.stacks_lost,
-        process_calls_lost=trust.process_calls_lost,
-        error_samples_lost=trust.error_samples_lost,
-        cpu_time_lost=trust.cpu_time_lost,
         skipped_calls=trust.skipped_calls,
+        losses=dict(trust.losses),
         io_uring=trust.io_uring,
         gaps=list(trust.gaps),
         agent_cpu_millicores={node: trust.agent_cpu_millicores},
@@ -359,12 +247,8 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
     for part in parts:
         total.unmatched_calls += part.unmatched_calls
         total.lost_calls += part.lost_calls
-        total.slow_calls_lost += part.slow_calls_lost
-        total.stacks_lost += part.stacks_lost
-        total.process_calls_lost += part.process_calls_lost
-        total.error_samples_lost += part.error_samples_lost
-        total.cpu_time_lost += part.cpu_time_lost
         total.skipped_calls += part.skipped_calls
+        histograms.add_into(total.losses, part.losses)
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)
         for node, millicores in part.agent_cpu_millicores.items():

@@ -7,7 +7,10 @@ etcd and to everyone who watches.
 from collections.abc import Mapping
 from typing import Any
 
-_PARTS = ("observedGeneration", "phase", "startTime", "conditions", "targets", "failures", "trust")
+_PARTS = (
+    *("observedGeneration", "phase", "startTime", "expectedCompletionTime", "conditions", "targets", "failures"),
+    "trust",
+)
 _TOTALS = ("calls", "errors", "interrupted", "totalNanoseconds", "waitNanoseconds")
 
 

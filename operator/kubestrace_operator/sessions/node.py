@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+
+from google.protobuf.any_pb2 import Any as Packed
 
 from kubestrace_operator.agents import reports
 from kubestrace_operator.agents.client import (
@@ -47,8 +49,8 @@ class TraceRequest:
     syscalls: tuple[str, ...]
     # Milliseconds that are left of the session, as of now.
     remaining: Callable[[], int]
-    # What is collected beyond the summary, as of now.
-    views: Callable[[], agent_pb2.Views] = agent_pb2.Views
+    # The requests of the views, as of now, by the view's name.
+    views: Callable[[], Mapping[str, Packed]] = dict
     # Milliseconds that are gone, as of now; 0 while the session begins.
     elapsed: Callable[[], int] = lambda: 0
     # Between two reports of a node.
@@ -198,8 +200,8 @@ class NodeTrace:
         self._sent = sent if response.agent_id != self.state.agent_id else self._sent | sent
         self.state.started(response)
         self._settle()
-        if not self.state.cgroup_mode:
-            await self._ask_mode(agent)
+        if response.agent_id not in self.state.described:
+            await self._describe(agent, response.agent_id)
 
     async def _add_later(self, agent: Endpoint) -> None:
         """Send containers that come while the trace runs."""
@@ -215,9 +217,10 @@ class NodeTrace:
             except AgentError as error:
                 _log.info("%s: %s", self._trace_request.session_name, error)
 
-    async def _ask_mode(self, agent: Endpoint) -> None:
+    async def _describe(self, agent: Endpoint, agent_id: str) -> None:
+        """Ask an agent for its cgroup mode and its views."""
         with suppress(AgentError):
-            described = await self._calls.describe(agent)
+            described = self.state.described[agent_id] = await self._calls.describe(agent)
             self.state.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")
 
     def _take(self, report: agent_pb2.Report) -> None:

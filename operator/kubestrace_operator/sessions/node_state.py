@@ -5,7 +5,8 @@ Knows no agent and never waits: node.py tells it what happened, session_state.py
 
 from collections.abc import Iterable
 
-from kubestrace_operator.agents.reports import InvalidReportError, clean
+from kubestrace_operator.agents.reports import InvalidReportError
+from kubestrace_operator.api.plain_text import clean
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
 
@@ -28,6 +29,8 @@ class NodeState:
         # The latest of each agent that served the node, by agent id.
         self.reports: dict[str, agent_pb2.Report] = {}
         self.cgroup_mode = ""
+        # What each agent that served the node says of itself, by agent id.
+        self.described: dict[str, agent_pb2.DescribeResponse] = {}
         # The whole node's failure, as long as it lasts.
         self.failure: Failure | None = None
         # Set by a session that was taken up again: the node was traced before, so an agent that knows nothing of it
@@ -143,11 +146,14 @@ class NodeState:
 
     def _absorb(self, states: Iterable[agent_pb2.ContainerState]) -> None:
         for state in states:
-            clean(state)
             known = self._states.get(state.container.container_id)
             # A new agent does not find a container that has ended: its counts are there all the same.
-            if known is None or is_traced(state) or not is_traced(known):
-                self._states[state.container.container_id] = state
+            if known != state and (known is None or is_traced(state) or not is_traced(known)):
+                # A copy: a part of a message keeps all of the message in memory.
+                own = agent_pb2.ContainerState()
+                own.CopyFrom(state)
+                clean(own)
+                self._states[state.container.container_id] = own
 
     def _newest_lives(self) -> list[agent_pb2.ContainerState]:
         newest: dict[tuple[str, str], agent_pb2.ContainerState] = {}

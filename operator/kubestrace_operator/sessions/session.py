@@ -11,10 +11,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from google.protobuf.any_pb2 import Any as Packed
+
 from kubestrace_operator.agents.client import AgentError, Endpoint
-from kubestrace_operator.agents.reports import MAX_MESSAGE, text
-from kubestrace_operator.api import conditions
+from kubestrace_operator.agents.reports import MAX_MESSAGE
+from kubestrace_operator.api import applied, conditions
 from kubestrace_operator.api.conditions import Outcome
+from kubestrace_operator.api.plain_text import text
 from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
 from kubestrace_operator.kube.errors import RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow
@@ -27,7 +30,8 @@ from kubestrace_operator.sessions.pod_watcher import PodWatcher
 from kubestrace_operator.sessions.session_state import SessionState
 from kubestrace_operator.sessions.targets import Found
 from kubestrace_operator.sessions.trace_index import TraceIndex
-from kubestrace_operator.views import requests
+from kubestrace_operator.views import registry
+from kubestrace_operator.views.view import Span
 from kubestrace_protos.v1 import expressions
 
 Notify = Callable[[str, str, str], None]
@@ -53,7 +57,7 @@ class Session:
         `index` knows which agents have its traces; `notify` takes type, reason and message of an event.
         """
         self.row = row
-        self._raw_spec = body.get("spec") or {}
+        self._raw_spec = applied.spec(body)
         self._cluster = dependencies.cluster
         self._calls = dependencies.agents
         self._directory = dependencies.directory
@@ -143,17 +147,16 @@ class Session:
         self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
         self._suspended = self._suspended or spec.suspend
-        self._state.views = spec.views
+        self._state.views, self._state.duration_seconds = spec.views, spec.duration_seconds
         self._trace_request = TraceRequest(
             self._trace_uid,
             self.row.path,
             spec.syscalls,
             lambda: int(1000 * self._schedule.remaining),
-            lambda: requests.request(spec, self._schedule.elapsed),
+            lambda: self._view_requests(spec),
             lambda: int(1000 * self._schedule.elapsed) if self._schedule.settled else 0,
             min(max(spec.duration_seconds / _REPORTS, 1.0), _REPORT_MOST_SECONDS),
         )
-        self._state.timeline = requests.grid(spec)
         if self._state.start is not None:
             await self._find_traces(self._state.start)
         if spec.target is not None:
@@ -163,6 +166,9 @@ class Session:
         else:
             self._problems = ()
         return await self._until_over(spec)
+
+    def _view_requests(self, spec: TraceSpec) -> dict[str, Packed]:
+        return registry.requests(spec.views, Span(1000 * spec.duration_seconds, int(1000 * self._schedule.elapsed)))
 
     async def _until_over(self, spec: TraceSpec) -> Outcome:
         while True:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubestrace_operator.agents.reports import clean, clean_trust
+from kubestrace_operator.agents.reports import clean_outline
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
-from kubestrace_operator.api.spec import Views
+from kubestrace_operator.api.plain_text import clean
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.merge import Merged, Trust
-from kubestrace_operator.sessions import live_status, outcomes
+from kubestrace_operator.sessions import live_status, outcomes, view_support
 from kubestrace_operator.sessions.node_state import NodeState, is_traced
 from kubestrace_operator.sessions.outcomes import Summary
 from kubestrace_operator.sessions.targets import ChosenPod, Found
@@ -19,7 +19,7 @@ from kubestrace_operator.status.progress import MAX_PODS_REACHED, Failure, Progr
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from kubestrace_operator.views.timelines import Grid
+    from kubestrace_operator.views import registry
 
 # Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
 _OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
@@ -48,13 +48,12 @@ class SessionState:
         self.start = _moment(known_status.get("startTime"))
         self.completion: datetime | None = None
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
-        # What the session collects beyond the summary.
-        self.views = Views()
+        # The settings of the views that are on.
+        self.views: registry.Chosen = {}
+        self.duration_seconds: int | None = None
         self.nodes: dict[str, NodeState] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
-        # The buckets of the view timeline; None: it is off.
-        self.timeline: Grid | None = None
         # How often the session was suspended while it traced: each time its traces begin anew, by another name.
         self.suspensions = int(known_status.get("suspensions") or 0)
         self._taken_up = self.start is not None
@@ -123,7 +122,7 @@ class SessionState:
 
     def _beside_reports(self) -> Merged:
         """Return the gaps that no report tells of."""
-        gaps = [gap for node in self.nodes.values() for gap in node.gaps()]
+        gaps = [gap for node in self.nodes.values() for gap in (*node.gaps(), *view_support.gaps(node, self.views))]
         return Merged(trust=Trust(gaps=gaps + self._old_gaps()))
 
     def snapshot(self) -> Callable[[], dict[str, Any]]:
@@ -137,7 +136,7 @@ class SessionState:
         def build() -> dict[str, Any]:
             final = progress.outcome.finished
             for report in reports:
-                clean(report) if final else clean_trust(report)
+                clean(report) if final else clean_outline(report)
             merged = (merge.merge if final else merge.totals)(reports)
             document = builder.status(merge.add([merged, beside]), progress, now=now, previous_conditions=previous)
             return (document if final else live_status.totals(document)) | suspensions
@@ -178,7 +177,7 @@ class SessionState:
             failures=(*self.failures(final=final), *self._left_out()),
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
             views=self.views,
-            timeline=self.timeline,
+            duration_seconds=self.duration_seconds,
         )
 
     def _targets(self, *, final: bool) -> Targets:

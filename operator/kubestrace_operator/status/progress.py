@@ -1,16 +1,18 @@
 """Where a session stands beside its counts, and what that says about them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from kubestrace_operator.api.conditions import Completeness, Outcome
-from kubestrace_operator.api.spec import NO_VIEWS, Views
 from kubestrace_operator.results.merge import Merged
-from kubestrace_operator.views.timelines import Grid
+from kubestrace_operator.views import registry
+from kubestrace_protos.v1 import agent_pb2
 
 # The reason of a failure that is a choice of the spec: it makes no result incomplete.
 MAX_PODS_REACHED = "MaxPodsReached"
+# The reason of a gap that is not a span of time: the node does not serve a view.
+VIEW_UNSUPPORTED = "ViewUnsupported"
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,25 @@ class Progress:
     failures: tuple[Failure, ...] = ()
     # "unified" or "hybrid"; of each node that traces and said it.
     cgroup_modes: frozenset[str] = frozenset()
-    # What the session collects beyond the summary.
-    views: Views = NO_VIEWS
-    # The buckets of the view timeline; None: it is off.
-    timeline: Grid | None = None
+    # The settings of the views that are on.
+    views: registry.Chosen = field(default_factory=dict)
+    # The session's; None: it has none, as a COMMAND of local mode.
+    duration_seconds: int | None = None
+
+    @property
+    def expected_completion(self) -> datetime | None:
+        """When the counting ends: as the duration says, or before, in a session that has ended before."""
+        if self.start is None or self.duration_seconds is None:
+            return None
+        by_duration = self.start + timedelta(seconds=self.duration_seconds)
+        return by_duration if self.completion is None else min(by_duration, self.completion)
 
 
 def completeness(merged: Merged, progress: Progress) -> Completeness:
-    """Tell whether everything was counted, and what was not."""
+    """Return whether everything was counted, and what was not."""
     if progress.start is None and progress.outcome.finished:
         return Completeness(False, "NothingTraced", "Nothing was traced.")
-    missing = _missing(merged, progress.failures)
+    missing = _missing(merged, progress)
     if missing:
         return Completeness(False, missing[0][0], " ".join(sentence for _, sentence in missing))
     if not progress.outcome.finished:
@@ -68,14 +78,13 @@ def completeness(merged: Merged, progress: Progress) -> Completeness:
     return Completeness(True, "Complete", "No call was lost and no time is missing.")
 
 
-def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str]]:
+def _missing(merged: Merged, progress: Progress) -> list[tuple[str, str]]:
     trust = merged.trust
     missing = []
-    failed = [failure for failure in failures if failure.reason != MAX_PODS_REACHED]
+    failed = [failure for failure in progress.failures if failure.reason != MAX_PODS_REACHED]
     if failed:
         missing.append(("TargetsFailed", f"{_many(len(failed), 'target')} could not be traced; see failures."))
-    if trust.gaps:
-        missing.append(("TimeMissing", f"{_many(len(trust.gaps), 'span')} of time not counted; see trust.gaps."))
+    missing += _missing_in_gaps(trust.gaps)
     if trust.lost_calls:
         sentence = (
             f"{_many(trust.lost_calls, 'call')} not counted: the kernel had no room or no turn; see trust.lostCalls."
@@ -84,18 +93,23 @@ def _missing(merged: Merged, failures: Sequence[Failure]) -> list[tuple[str, str
     if trust.skipped_calls:
         sentence = f"{_many(trust.skipped_calls, 'call')} of these nodes skipped by the kernel; see trust.skippedCalls."
         missing.append(("CallsSkipped", sentence))
-    if trust.cpu_time_lost:
-        sentence = f"{_many(trust.cpu_time_lost, 'time')} of calls or threads had no room, and are in no call's time."
-        missing.append(("CpuTimeLost", sentence))
-    if trust.slow_calls_lost:
-        sentence = f"{_many(trust.slow_calls_lost, 'slow call')} had no room: slowCalls may miss some."
-        missing.append(("SlowCallsLost", sentence))
-    if trust.process_calls_lost:
-        sentence = f"{_many(trust.process_calls_lost, 'call')} counted in no process, as there was no room."
-        missing.append(("ProcessCallsLost", sentence))
-    if trust.error_samples_lost:
-        sentence = f"{_many(trust.error_samples_lost, 'failed call')} had no room: samples of errors may miss some."
-        missing.append(("ErrorSamplesLost", sentence))
+    for loss in registry.losses(progress.views):
+        count = trust.losses.get(loss.name, 0)
+        if count and loss.reason:
+            missing.append((loss.reason, loss.sentence(count)))
+    return missing
+
+
+def _missing_in_gaps(gaps: Sequence[agent_pb2.Gap]) -> list[tuple[str, str]]:
+    """Return the sentences about gaps: spans of time, and views, without which the counts are still whole."""
+    missing = []
+    of_views = sum(gap.reason == VIEW_UNSUPPORTED for gap in gaps)
+    spans = len(gaps) - of_views
+    if spans:
+        missing.append(("TimeMissing", f"{_many(spans, 'span')} of time not counted; see trust.gaps."))
+    if of_views:
+        sentence = f"{_many(of_views, 'view')} of containers not collected: their nodes cannot; see trust.gaps."
+        missing.append((VIEW_UNSUPPORTED, sentence))
     return missing
 
 

@@ -1,36 +1,34 @@
-"""The parts of a status as documents: one function a kind of row. Used by status.py."""
+"""The parts of a status as documents: one function for each kind of row. Pure. Used by builder."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.timestamps import moment, precise
-from kubestrace_operator.results.merge import ContainerRow, SyscallRow
+from kubestrace_operator.results.rows import ContainerRow, SyscallRow, UnreturnedRow
 from kubestrace_operator.status.progress import Failure
-from kubestrace_operator.views.single_calls import SlowCallRow, UnreturnedRow
 from kubestrace_protos.v1 import agent_pb2
 
 MAX_MESSAGE_CHARACTERS = 1024
 
 
 def shortened(outcome: Outcome) -> Outcome:
-    """Return the outcome with a message that is no essay."""
+    """Return the outcome with a message of at most MAX_MESSAGE_CHARACTERS."""
     message = outcome.message
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[: MAX_MESSAGE_CHARACTERS - 3] + "..."
     return Outcome(outcome.phase, outcome.reason, message)
 
 
-def syscall(row: SyscallRow, *, cpu_time: bool = False) -> dict[str, Any]:
-    """Return a row of summary.syscalls; `cpu_time` says whether that view was on."""
+def syscall(row: SyscallRow, added: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of summary.syscalls; `added` is what views have to say of it."""
     document: dict[str, Any] = {"name": row.name}
     if row.abi:
         document["abi"] = row.abi
     document |= {"calls": row.calls, "errors": row.errors, "interrupted": row.interrupted}
     document["totalNanoseconds"] = row.total_ns
-    if cpu_time:
-        document |= {"cpuNanoseconds": row.cpu_ns, "runnableNanoseconds": row.runnable_ns}
+    document |= added
     if row.timed:
         document |= {
             "avgNanoseconds": row.average_ns,
@@ -86,33 +84,8 @@ def container(row: ContainerRow) -> dict[str, Any]:
     }
 
 
-def slow_call(row: SlowCallRow) -> dict[str, Any]:
-    """Return a row of slowCalls. What came from an agent is bounded there."""
-    call = row.call
-    start = moment(call.start_time_unix_nanoseconds)
-    document: dict[str, Any] = {"time": precise(start), "syscall": call.name}
-    if call.abi:
-        document["abi"] = call.abi
-    document |= {"nanoseconds": call.nanoseconds, "wait": call.wait, "arguments": call.arguments}
-    if call.HasField("cpu_nanoseconds"):
-        document |= {"cpuNanoseconds": call.cpu_nanoseconds, "runnableNanoseconds": call.runnable_nanoseconds}
-    document |= {"errno": call.errno} if call.errno else {"result": call.result}
-    stacks = {"kernelStack": list(call.kernel_stack), "userStack": list(call.user_stack)}
-    document |= {name: words for name, words in stacks.items() if words}
-    return document | {
-        "pid": call.pid,
-        "tid": call.tid,
-        "hostPid": call.host_pid,
-        "process": call.process,
-        "thread": call.thread,
-        "pod": row.container.pod_name,
-        "container": row.container.container_name,
-        "node": row.node,
-    }
-
-
 def unreturned(row: UnreturnedRow) -> dict[str, Any]:
-    """Return a row of unreturned. What came from an agent is bounded there."""
+    """Return a row of unreturned. The agent bounds the length of its texts."""
     call = row.call
     document: dict[str, Any] = {"syscall": call.name}
     if call.abi:

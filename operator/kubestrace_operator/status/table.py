@@ -2,52 +2,97 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
-from kubestrace_operator.results.merge import SyscallRow
-from kubestrace_operator.views.single_calls import UnreturnedRow
+from kubestrace_operator.api.timestamps import duration
+from kubestrace_operator.results.rows import SyscallRow, UnreturnedRow
+from kubestrace_operator.views.view import Column
 from kubestrace_protos.v1 import agent_pb2
 
-_WIDTHS = (6, 11, 11, 11, 9, 9, 9, 9, 9)
-_HEADS = ("% time", "seconds", "on cpu", "usecs/call", "calls", "errors", "p50", "p99", "max")
-# The column that only the view of CPU time has.
-_CPU_AT = 2
+_WIDTHS = (6, 11, 11, 9, 9, 9, 9, 9)
+_HEADS = ("% time", "seconds", "usecs/call", "calls", "errors", "p50", "p99", "max")
+# Where columns of views stand, and how wide they are.
+_COLUMNS_AT = 2
+_COLUMN_WIDTH = 11
 _NAME_RULE = "-" * 16
 _NOTHING = "No system call was made.\n"
 _NOTHING_CHOSEN = "None of the chosen system calls was made.\n"
 _MOST_INTERRUPTED = 5
 _MOST_UNRETURNED = 5
 # The cells of a line, the name last.
-_Line = tuple[str, ...]
+_Line = Sequence[str]
+_Cell = TypeVar("_Cell")
 
 
 def table(
-    rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = (), filtered: bool = False, cpu_time: bool = False
+    rows: Sequence[SyscallRow],
+    *,
+    left_out: Sequence[SyscallRow] = (),
+    filtered: bool = False,
+    columns: Sequence[Column] = (),
 ) -> str:
-    """Return the table of rows that are already in order, as `status.ordered` gives them.
+    """Return the table of rows that are already in order, as `builder.ordered` gives them.
 
-    Calls that work come first, with their share of the working time. Calls whose purpose is to wait follow apart: they
-    say `wait` where the others have their share. Rows in `left_out` are not shown but are in the totals.
-    Calls that a signal interrupted are told below: they are no errors, though a program may have got EINTR. `filtered`
-    says that only some calls were counted at all, `cpu_time` that the seconds on a CPU are known, too.
+    Calls that work come first, with their share of the working time. Calls whose purpose is to wait follow in a part of
+    their own, with `wait` in the place of the share. Rows in `left_out` are not shown but are in the totals.
+    Calls that a signal interrupted are named below: they are not errors, though a program may have got EINTR.
+    `filtered` says that only some calls were counted at all; `columns` are those of views.
     """
     if not rows and not left_out:
         return _NOTHING_CHOSEN if filtered else _NOTHING
-    everything = [*rows, *left_out]
-    working = [row for row in everything if not row.wait]
-    waiting = [row for row in everything if row.wait]
-    busy_ns = sum(row.total_ns for row in working)
-    shown = [row for row in rows if not row.wait]
-    lines = [_line(*_HEADS, "syscall"), _rule()]
-    lines += [_row(row, _percent(row.total_ns, busy_ns)) for row in shown]
-    lines += _left_out(len(working) - len(shown))
-    lines += [_rule(), _total(working, "100.00", "total")]
-    if waiting:
-        shown = [row for row in rows if row.wait]
-        lines += [_rule(), *(_row(row, "wait") for row in shown)]
-        lines += _left_out(len(waiting) - len(shown))
-        lines += [_rule(), _total(waiting, "wait", "total")]
-    text = [_text(line, cpu_time=cpu_time) for line in lines]
-    return "\n".join(text + _interrupted(everything)) + "\n"
+    return _Table(columns).text(rows, left_out)
+
+
+class _Table:
+    """Lines of cells, with the columns that views add."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._widths = _inserted(_WIDTHS, [_COLUMN_WIDTH] * len(columns))
+
+    def text(self, rows: Sequence[SyscallRow], left_out: Sequence[SyscallRow]) -> str:
+        everything = [*rows, *left_out]
+        heads = _inserted(_HEADS, [column.head for column in self._columns])
+        lines = [(*heads, "syscall"), self._rule(), *self._part(rows, everything, wait=False)]
+        if any(row.wait for row in everything):
+            lines += [self._rule(), *self._part(rows, everything, wait=True)]
+        return "\n".join([*map(self._line, lines), *_interrupted(everything)]) + "\n"
+
+    def _part(self, rows: Sequence[SyscallRow], everything: Sequence[SyscallRow], *, wait: bool) -> list[_Line]:
+        """Return the lines of the calls that work, or of those that wait."""
+        whole = [row for row in everything if row.wait == wait]
+        shown = [row for row in rows if row.wait == wait]
+        busy_ns = sum(row.total_ns for row in whole)
+        lines = [self._row(row, "wait" if wait else _percent(row.total_ns, busy_ns)) for row in shown]
+        if count := len(whole) - len(shown):
+            lines.append([*[""] * len(self._widths), f"({count} more, in the total)"])
+        return [*lines, self._rule(), self._total(whole, "wait" if wait else "100.00")]
+
+    def _row(self, row: SyscallRow, share: str) -> _Line:
+        lengths = [duration(row.percentile(50)), duration(row.percentile(99)), duration(row.max_ns)]
+        return [share, *self._sums([row]), *(lengths if row.timed else ["", "", ""]), _name(row)]
+
+    def _total(self, rows: Sequence[SyscallRow], share: str) -> _Line:
+        longest = max((row.max_ns for row in rows), default=0)
+        return [share, *self._sums(rows), "", "", duration(longest) if longest else "", "total"]
+
+    def _sums(self, rows: Sequence[SyscallRow]) -> list[str]:
+        total_ns = sum(row.total_ns for row in rows)
+        timed = sum(row.timed for row in rows)
+        calls = sum(row.calls for row in rows)
+        errors = sum(row.errors for row in rows)
+        each_us = total_ns // timed // 1000 if timed else 0
+        added = [sum(column.nanoseconds.get(row.key, 0) for row in rows) for column in self._columns]
+        seconds = [f"{nanoseconds / 1e9:.6f}" for nanoseconds in (total_ns, *added)]
+        return [*seconds, str(each_us), str(calls), str(errors) if errors else ""]
+
+    def _line(self, line: _Line) -> str:
+        *numbers, name = line
+        cells = [text.rjust(width) for text, width in zip(numbers, self._widths, strict=True)]
+        return f"{' '.join(cells)} {name}".rstrip()
+
+    def _rule(self) -> _Line:
+        return [*("-" * width for width in self._widths), _NAME_RULE]
 
 
 def unreturned(rows: Sequence[UnreturnedRow], count: int) -> str:
@@ -68,28 +113,12 @@ def _called(call: agent_pb2.UnreturnedCall) -> str:
     return f"{call.name} ({call.abi})" if call.abi else call.name
 
 
-def duration(nanoseconds: int) -> str:
-    """Return a length for people, with one digit behind the point: 850ns, 21.0ms, 3.5s."""
-    if nanoseconds < 1000:
-        return f"{nanoseconds}ns"
-    for unit, unit_ns in (("us", 1000), ("ms", 1000_000)):
-        # What would be rounded to 1000.0 is shown in the next unit.
-        if nanoseconds < unit_ns * 999.95:
-            return f"{nanoseconds / unit_ns:.1f}{unit}"
-    return f"{nanoseconds / 1e9:.1f}s"
-
-
-def _row(row: SyscallRow, share: str) -> _Line:
-    lengths = [duration(row.percentile(50)), duration(row.percentile(99)), duration(row.max_ns)]
-    return _line(share, *_sums([row]), *(lengths if row.timed else ["", "", ""]), _name(row))
-
-
 def _name(row: SyscallRow) -> str:
     return f"{row.name} ({row.abi})" if row.abi else row.name
 
 
 def _interrupted(rows: Sequence[SyscallRow]) -> list[str]:
-    """Say which calls a signal cut short: what the program got of it is not known where calls are counted."""
+    """Return a line about the calls that a signal interrupted; whether the program got EINTR is not known here."""
     interrupted: Counter[str] = Counter()
     for row in rows:
         interrupted[_name(row)] += row.interrupted
@@ -103,40 +132,10 @@ def _interrupted(rows: Sequence[SyscallRow]) -> list[str]:
     return [f"{', '.join(words)} {verb} interrupted by a signal: restarted or ended with EINTR"]
 
 
-def _total(rows: Sequence[SyscallRow], share: str, name: str) -> _Line:
-    longest = max((row.max_ns for row in rows), default=0)
-    return _line(share, *_sums(rows), "", "", duration(longest) if longest else "", name)
-
-
-def _sums(rows: Sequence[SyscallRow]) -> list[str]:
-    total_ns = sum(row.total_ns for row in rows)
-    timed = sum(row.timed for row in rows)
-    calls = sum(row.calls for row in rows)
-    errors = sum(row.errors for row in rows)
-    each_us = total_ns // timed // 1000 if timed else 0
-    cpu_ns = sum(row.cpu_ns for row in rows)
-    return [f"{total_ns / 1e9:.6f}", f"{cpu_ns / 1e9:.6f}", str(each_us), str(calls), str(errors) if errors else ""]
-
-
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f}" if whole else "0.00"
 
 
-def _left_out(count: int) -> list[_Line]:
-    return [_line(*[""] * len(_WIDTHS), f"({count} more, in the total)")] if count else []
-
-
-def _line(*columns: str) -> _Line:
-    return columns
-
-
-def _text(line: _Line, *, cpu_time: bool) -> str:
-    *numbers, name = line
-    cells = [text.rjust(width) for text, width in zip(numbers, _WIDTHS, strict=True)]
-    if not cpu_time:
-        del cells[_CPU_AT]
-    return f"{' '.join(cells)} {name}".rstrip()
-
-
-def _rule() -> _Line:
-    return _line(*("-" * width for width in _WIDTHS), _NAME_RULE)
+def _inserted(cells: Sequence[_Cell], more: Sequence[_Cell]) -> list[_Cell]:
+    """Return the cells of a line with those of views in their place."""
+    return [*cells[:_COLUMNS_AT], *more, *cells[_COLUMNS_AT:]]

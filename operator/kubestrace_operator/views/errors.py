@@ -1,24 +1,41 @@
-"""What the view of errors says of each system call and errno: first and last time, and some calls. Pure.
-
-Used by merge and status.
-"""
+"""The view errors: of each system call and errno, when it was first and last, and some of the calls. Pure."""
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import moment, precise
+from kubestrace_operator.status.sections import Section
+from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import errors_limits as limits
+from kubestrace_protos.v1.views.errors_pb2 import ErrorKind, ErrorSample, ErrorsRequest, ErrorsResult
 
-# As many as a session may ask for.
-MAX_SAMPLES = 10
+DEFAULT_SAMPLES = 3
+# Samples may take a quarter of the room.
+_SHARE = 4
+_LOST = Loss(
+    "errorSamples",
+    "failed call",
+    "failed calls",
+    "had no room: samples of errors may miss some.",
+    reason="ErrorSamplesLost",
+)
 
 
-class ErrorKey(NamedTuple):
-    """How calls of one kind failed; `abi` as SyscallKey has it."""
+@dataclass(frozen=True)
+class Settings:
+    """How many samples of each system call and errno."""
 
-    name: str
+    samples: int = DEFAULT_SAMPLES
+
+
+class Kind(NamedTuple):
+    """How calls failed, whether they waited or not."""
+
+    syscall: str
     abi: str
     errno: str
 
@@ -27,63 +44,123 @@ class ErrorKey(NamedTuple):
 class SampleRow:
     """One call that failed, and where it was made."""
 
-    sample: agent_pb2.ErrorSample
+    sample: ErrorSample
     container: agent_pb2.Container
     node: str
 
 
 @dataclass
-class ErrorDetail:
-    """Unix times in nanoseconds; samples of different arguments, those that came again and again first."""
+class Detail:
+    """Unix times in nanoseconds; samples of different arguments, those that came most often first."""
 
     first_ns: int
     last_ns: int
     samples: list[SampleRow] = field(default_factory=list)
 
 
-Details = dict[ErrorKey, ErrorDetail]
+Details = dict[Kind, Detail]
 
 
-def from_report(report: agent_pb2.Report) -> Details:
-    """Return what one report says."""
-    return _added(_each(report))
+class Errors(View[Settings, ErrorsResult, Details]):
+    """The slice."""
+
+    name = "errors"
+    fields = ("samples",)
+    result_type = ErrorsResult
+    known_losses = (_LOST,)
+    flags = (
+        Flag(
+            "--errors",
+            "say of each error when it was first and last, and show up to N calls that failed so, with different "
+            f"arguments: which file is missing; 1 to {limits.MAX_SAMPLES} ({DEFAULT_SAMPLES} without N)",
+            field="samples",
+            metavar="N",
+            bounds=(1, limits.MAX_SAMPLES),
+            default=DEFAULT_SAMPLES,
+        ),
+    )
+
+    def parse(self, fields: Fields, duration_seconds: int) -> Settings:
+        """Return the settings."""
+        return Settings(fields.integer("samples", DEFAULT_SAMPLES, 1, limits.MAX_SAMPLES))
+
+    def spec(self, settings: Settings) -> dict[str, Any]:
+        """Return them as a spec has them."""
+        return {"samples": settings.samples}
+
+    def request(self, settings: Settings, span: Span) -> ErrorsRequest:
+        """Return what agents are asked for."""
+        return ErrorsRequest(samples=settings.samples)
+
+    def merge(self, results: Iterable[ContainerResult[ErrorsResult]]) -> Details:
+        """Return the details of a report."""
+        return _added(_detail(each, kind) for each in results for kind in each.message.kinds)
+
+    def add(self, parts: Iterable[Details]) -> Details:
+        """Return the details of all, the best samples of each kind."""
+        return _added(each for part in parts for each in part.items())
+
+    def sections(self, shown: Shown[Settings, Details]) -> Sequence[Section]:
+        """Return the samples, which stand in the rows of summary.errorCounts."""
+        rows = [_samples(row, shown) for row in shown.error_counts]
+
+        def documents(kept: int) -> Mapping[str, Any]:
+            return {"summary": {"errorCounts": [{"samples": each} if each else {} for each in rows[:kept]]}}
+
+        return (Section(rows, documents, share=_SHARE),)
+
+    def error_fields(self, shown: Shown[Settings, Details], row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return first and last time of a row, where they are known."""
+        detail = shown.part.get(_kind(row))
+        if detail is None:
+            return {}
+        return {"firstTime": precise(moment(detail.first_ns)), "lastTime": precise(moment(detail.last_ns))}
+
+    def error_head(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Return the head of the times."""
+        return "first and last (UTC)" if any("firstTime" in row for row in rows) else ""
+
+    def error_text(self, row: Mapping[str, Any]) -> str:
+        """Return the times of a row; one of a single call has one."""
+        if "firstTime" not in row:
+            return ""
+        first, last = _clock(row["firstTime"]), _clock(row["lastTime"])
+        return first if row["count"] == 1 else f"{first} {last}"
+
+    def error_lines(self, row: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the samples of a row."""
+        for sample in row.get("samples", ()):
+            who = f"{sample['process']}[{sample['pid']}]"
+            yield f"{row['syscall']}({sample['arguments']})  {who} {_clock(sample['time'])}"
 
 
-def add(parts: Iterable[Details]) -> Details:
-    """Return the sum of any number of parts, which stay as they are."""
-    return _added(each for part in parts for each in part.items())
+def _detail(result: ContainerResult[ErrorsResult], kind: ErrorKind) -> tuple[Kind, Detail]:
+    samples = [SampleRow(sample, result.container, result.key.node) for sample in kind.samples]
+    detail = Detail(kind.first_time_unix_nanoseconds, kind.last_time_unix_nanoseconds, samples)
+    return Kind(kind.syscall, kind.abi, kind.errno), detail
 
 
-def _each(report: agent_pb2.Report) -> Iterable[tuple[ErrorKey, ErrorDetail]]:
-    for each in report.containers:
-        for counts in each.syscalls:
-            for errno in counts.errnos:
-                if errno.first_time_unix_nanoseconds:
-                    samples = [SampleRow(sample, each.state.container, report.node) for sample in errno.samples]
-                    times = errno.first_time_unix_nanoseconds, errno.last_time_unix_nanoseconds
-                    yield ErrorKey(counts.name, counts.abi, errno.name), ErrorDetail(*times, samples)
-
-
-def _added(each: Iterable[tuple[ErrorKey, ErrorDetail]]) -> Details:
+def _added(each: Iterable[tuple[Kind, Detail]]) -> Details:
     total: Details = {}
-    samples: dict[ErrorKey, list[SampleRow]] = {}
-    for key, detail in each:
-        known = total.setdefault(key, ErrorDetail(detail.first_ns, detail.last_ns))
+    samples: dict[Kind, list[SampleRow]] = {}
+    for kind, detail in each:
+        known = total.setdefault(kind, Detail(detail.first_ns, detail.last_ns))
         known.first_ns = min(known.first_ns, detail.first_ns)
         known.last_ns = max(known.last_ns, detail.last_ns)
-        samples.setdefault(key, []).extend(detail.samples)
-    for key, detail in total.items():
-        detail.samples = _best(samples[key])
+        samples.setdefault(kind, []).extend(detail.samples)
+    for kind, detail in total.items():
+        detail.samples = _best(samples[kind])
     return total
 
 
 def _best(rows: Iterable[SampleRow]) -> list[SampleRow]:
+    """Return one row for each list of arguments, as many as any session may ask for."""
     by_arguments: dict[str, SampleRow] = {}
     for row in rows:
         known = by_arguments.get(row.sample.arguments)
         if known is None or _order(row) < _order(known):
             by_arguments[row.sample.arguments] = row
-    return heapq.nsmallest(MAX_SAMPLES, by_arguments.values(), key=_order)
+    return heapq.nsmallest(limits.MAX_SAMPLES, by_arguments.values(), key=_order)
 
 
 def _order(row: SampleRow) -> tuple[int, int, str, str, int, str]:
@@ -92,36 +169,17 @@ def _order(row: SampleRow) -> tuple[int, int, str, str, int, str]:
     return -sample.alike, -sample.time_unix_nanoseconds, *place, sample.arguments
 
 
-def times(row: Mapping[str, Any], details: Details) -> dict[str, Any]:
-    """Return a row of errorCounts with its times, where they are known."""
-    detail = _of(row, details)
-    if detail is None:
-        return dict(row)
-    return {**row, "firstTime": precise(moment(detail.first_ns)), "lastTime": precise(moment(detail.last_ns))}
+def _kind(row: Mapping[str, Any]) -> Kind:
+    return Kind(row["syscall"], row.get("abi", ""), row["errno"])
 
 
-def samples(row: Mapping[str, Any], details: Details, limit: int) -> list[dict[str, Any]]:
-    """Return the samples of a row of errorCounts."""
-    detail = _of(row, details)
-    return [_sample(each) for each in (detail.samples[:limit] if detail else ())]
-
-
-def with_samples(
-    rows: Sequence[Mapping[str, Any]], samples: Sequence[list[dict[str, Any]]], limit: int
-) -> list[dict[str, Any]]:
-    """Return rows, so many of the first ones with their samples."""
-    return [
-        {**row, "samples": told} if told and position < limit else dict(row)
-        for position, (row, told) in enumerate(zip(rows, samples, strict=False))
-    ]
-
-
-def _of(row: Mapping[str, Any], details: Details) -> ErrorDetail | None:
-    return details.get(ErrorKey(row["syscall"], row.get("abi", ""), row["errno"]))
+def _samples(row: Mapping[str, Any], shown: Shown[Settings, Details]) -> list[dict[str, Any]]:
+    detail = shown.part.get(_kind(row))
+    return [_sample(each) for each in (detail.samples[: shown.settings.samples] if detail else ())]
 
 
 def _sample(row: SampleRow) -> dict[str, Any]:
-    """What came from an agent is bounded there."""
+    """Return a sample. The agent bounds the length of its texts."""
     sample = row.sample
     return {
         "time": precise(moment(sample.time_unix_nanoseconds)),
@@ -135,3 +193,7 @@ def _sample(row: SampleRow) -> dict[str, Any]:
         "container": row.container.container_name,
         "node": row.node,
     }
+
+
+def _clock(time: str) -> str:
+    return time[11:26]

@@ -1,98 +1,172 @@
-"""Processes of all containers, added up, and as the status shows them. Pure; used by merge and status."""
+"""The view processes: calls by process and thread, and what was executed. Pure."""
 
-import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import moment, precise
+from kubestrace_operator.status.sections import Section
+from kubestrace_operator.views import processes_text
+from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import processes_limits as limits
+from kubestrace_protos.v1.views.processes_pb2 import (
+    CallSums,
+    Exec,
+    Process,
+    ProcessesRequest,
+    ProcessesResult,
+    ProcessSyscall,
+    ProcessThread,
+)
 
-# As many as a session may ask for: the busiest of all are among the busiest of each part.
-MAX_ROWS = 100
+DEFAULT_TOP = 20
+# Processes may take a quarter of the room.
+_SHARE = 4
+_LOSSES = (
+    Loss(
+        "processCalls", "call", "calls", "counted in no process, as there was no room.", reason="ProcessCallsLost"
+    ),
+    Loss("execs", "executed program", "executed programs", "had no room: execs may miss some."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How many processes are shown."""
+
+    top: int = DEFAULT_TOP
 
 
 @dataclass(frozen=True)
 class ProcessRow:
     """One process, and where it ran."""
 
-    process: agent_pb2.Process
+    process: Process
     container: agent_pb2.Container
     node: str
 
 
 @dataclass
 class Sums:
-    """Calls of many processes."""
+    """Calls of many processes. Times are in nanoseconds."""
 
     calls: int = 0
     errors: int = 0
     total_ns: int = 0
     wait_ns: int = 0
 
-    def add(self, sums: agent_pb2.CallSums) -> None:
-        """Add what came by the wire."""
+    @classmethod
+    def of(cls, sums: CallSums) -> "Sums":
+        """Return what the wire carries."""
+        return cls(sums.calls, sums.errors, sums.total_nanoseconds, sums.wait_nanoseconds)
+
+    def add(self, sums: "Sums") -> None:
+        """Add others."""
         self.calls += sums.calls
         self.errors += sums.errors
-        self.total_ns += sums.total_nanoseconds
-        self.wait_ns += sums.wait_nanoseconds
+        self.total_ns += sums.total_ns
+        self.wait_ns += sums.wait_ns
 
-    def message(self) -> agent_pb2.CallSums:
-        """Return it as the wire carries it."""
-        return agent_pb2.CallSums(
-            calls=self.calls, errors=self.errors, total_nanoseconds=self.total_ns, wait_nanoseconds=self.wait_ns
-        )
+    def document(self) -> dict[str, int]:
+        """Return them as the status has them."""
+        return {
+            "calls": self.calls,
+            "errors": self.errors,
+            "totalNanoseconds": self.total_ns,
+            "waitNanoseconds": self.wait_ns,
+        }
 
 
 @dataclass
-class Processes:
+class Busiest:
     """The processes with the most time in calls that work, the sums of the others, and how many all are."""
 
     rows: list[ProcessRow] = field(default_factory=list)
     others: Sums = field(default_factory=Sums)
     seen: int = 0
-    execs_lost: int = 0
+
+    def first(self, limit: int) -> "Busiest":
+        """Return it with no more rows than that: the rest is among the others."""
+        less = Busiest(seen=self.seen)
+        less.others.add(self.others)
+        return less.kept(self.rows, limit)
+
+    def kept(self, rows: Iterable[ProcessRow], limit: int) -> "Busiest":
+        """Keep the busiest of these rows, and add the rest to the others."""
+        ordered = sorted(rows, key=_order)
+        self.rows = ordered[:limit]
+        for row in ordered[limit:]:
+            self.others.add(Sums.of(row.process.sums))
+        return self
 
 
-def from_report(report: agent_pb2.Report) -> Processes:
-    """Return the processes of one report."""
-    found = Processes()
-    rows = []
-    for each in report.containers:
-        counts = each.processes
-        rows += [ProcessRow(process, each.state.container, report.node) for process in counts.processes]
-        found.others.add(counts.others)
-        found.seen += counts.seen
-        found.execs_lost += counts.execs_lost
-    return _cut(found, rows, MAX_ROWS)
+class Processes(View[Settings, ProcessesResult, Busiest]):
+    """The slice."""
 
+    name = "processes"
+    fields = ("top",)
+    result_type = ProcessesResult
+    known_losses = _LOSSES
+    flags = (
+        Flag(
+            "--processes",
+            "also count by process and thread, like strace -f -c for each, with what was executed and how it ended: "
+            f"the N processes with the most time, 1 to {limits.MAX_TOP} ({DEFAULT_TOP} without N)",
+            field="top",
+            metavar="N",
+            bounds=(1, limits.MAX_TOP),
+            default=DEFAULT_TOP,
+        ),
+    )
 
-def add(parts: Iterable[Processes]) -> Processes:
-    """Return the sum of any number of parts, which stay as they are."""
-    total = Processes()
-    rows: list[ProcessRow] = []
-    for part in parts:
-        rows += part.rows
-        total.others.add(part.others.message())
-        total.seen += part.seen
-        total.execs_lost += part.execs_lost
-    return _cut(total, rows, MAX_ROWS)
+    def parse(self, fields: Fields, duration_seconds: int) -> Settings:
+        """Return the settings."""
+        return Settings(fields.integer("top", DEFAULT_TOP, 1, limits.MAX_TOP))
 
+    def spec(self, settings: Settings) -> dict[str, Any]:
+        """Return them as a spec has them."""
+        return {"top": settings.top}
 
-def shown(processes: Processes, limit: int) -> Processes:
-    """Return it with no more rows than that: the rest is among the others."""
-    less = Processes(seen=processes.seen, execs_lost=processes.execs_lost)
-    less.others.add(processes.others.message())
-    return _cut(less, processes.rows, limit)
+    def request(self, settings: Settings, span: Span) -> ProcessesRequest:
+        """Return what agents are asked for."""
+        return ProcessesRequest(top=settings.top)
 
+    def merge(self, results: Iterable[ContainerResult[ProcessesResult]]) -> Busiest:
+        """Return the busiest processes of a report."""
+        found = Busiest()
+        rows: list[ProcessRow] = []
+        for each in results:
+            rows += [ProcessRow(process, each.container, each.key.node) for process in each.message.processes]
+            found.others.add(Sums.of(each.message.others))
+            found.seen += each.message.seen
+        return found.kept(rows, limits.MAX_TOP)
 
-def _cut(found: Processes, rows: list[ProcessRow], limit: int) -> Processes:
-    found.rows = heapq.nsmallest(limit, rows, key=_order)
-    kept = {id(row) for row in found.rows}
-    for row in rows:
-        if id(row) not in kept:
-            found.others.add(row.process.sums)
-    return found
+    def add(self, parts: Iterable[Busiest]) -> Busiest:
+        """Return the sum. As many rows are kept as a session may ask for: the busiest of all are among them."""
+        total = Busiest()
+        rows: list[ProcessRow] = []
+        for part in parts:
+            rows += part.rows
+            total.others.add(part.others)
+            total.seen += part.seen
+        return total.kept(rows, limits.MAX_TOP)
+
+    def sections(self, shown: Shown[Settings, Busiest]) -> Sequence[Section]:
+        """Return status.processes, beside the sum of the others."""
+        busiest = shown.part.first(shown.settings.top)
+        rows = [document(row) for row in busiest.rows]
+
+        def documents(kept: int) -> Mapping[str, Any]:
+            return {"processes": rows[:kept], "otherProcesses": others(busiest.first(kept))}
+
+        return (Section(rows, documents, share=_SHARE, weight=4),)
+
+    def details(self, status: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the processes, each as `strace -f -c` would sum it up."""
+        if "processes" in status:
+            yield from ("", *processes_text.lines(status["processes"], status["otherProcesses"]))
 
 
 def _order(row: ProcessRow) -> tuple[int, int, int, int, str, str, int]:
@@ -104,7 +178,7 @@ def _order(row: ProcessRow) -> tuple[int, int, int, int, str, str, int]:
 
 
 def document(row: ProcessRow) -> dict[str, Any]:
-    """Return a row of processes. What came from an agent is bounded there."""
+    """Return a row of processes. The agent bounds the length of its texts."""
     process = row.process
     found: dict[str, Any] = {
         "pid": process.pid,
@@ -121,10 +195,10 @@ def document(row: ProcessRow) -> dict[str, Any]:
     if process.signal:
         found["signal"] = process.signal
     return found | {
-        **_sums(process.sums),
+        **Sums.of(process.sums).document(),
         "threads": process.threads,
         "syscalls": [_syscall(each) for each in process.syscalls],
-        # Of a process with one thread that says nothing new.
+        # Of a process with one thread they would repeat the process.
         "busiestThreads": [_thread(each) for each in process.busiest_threads] if process.threads > 1 else [],
         "execs": [_exec(each) for each in process.execs],
         "execsSeen": process.execs_seen,
@@ -134,21 +208,12 @@ def document(row: ProcessRow) -> dict[str, Any]:
     }
 
 
-def others(processes: Processes) -> dict[str, Any]:
-    """Return what is not shown one by one."""
-    return {"processes": processes.seen - len(processes.rows), **_sums(processes.others.message())}
+def others(busiest: Busiest) -> dict[str, int]:
+    """Return otherProcesses: the sums of those that are not among the rows."""
+    return {"processes": busiest.seen - len(busiest.rows), **busiest.others.document()}
 
 
-def _sums(sums: agent_pb2.CallSums) -> dict[str, int]:
-    return {
-        "calls": sums.calls,
-        "errors": sums.errors,
-        "totalNanoseconds": sums.total_nanoseconds,
-        "waitNanoseconds": sums.wait_nanoseconds,
-    }
-
-
-def _syscall(each: agent_pb2.ProcessSyscall) -> dict[str, Any]:
+def _syscall(each: ProcessSyscall) -> dict[str, Any]:
     return {
         "name": each.name,
         **({"abi": each.abi} if each.abi else {}),
@@ -159,11 +224,11 @@ def _syscall(each: agent_pb2.ProcessSyscall) -> dict[str, Any]:
     }
 
 
-def _thread(each: agent_pb2.ProcessThread) -> dict[str, Any]:
-    return {"tid": each.tid, "hostTid": each.host_tid, "name": each.name, **_sums(each.sums)}
+def _thread(each: ProcessThread) -> dict[str, Any]:
+    return {"tid": each.tid, "hostTid": each.host_tid, "name": each.name, **Sums.of(each.sums).document()}
 
 
-def _exec(each: agent_pb2.Exec) -> dict[str, str]:
+def _exec(each: Exec) -> dict[str, str]:
     return {
         "time": precise(moment(each.time_unix_nanoseconds)),
         "command": each.command,

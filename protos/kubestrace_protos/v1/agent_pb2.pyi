@@ -1,3 +1,4 @@
+from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -38,7 +39,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, syscalls: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("node", "agent_id", "agent_version", "kernel_release", "architecture", "cgroup_mode", "can_trace", "reason", "message", "syscall_problems")
+    __slots__ = ("node", "agent_id", "agent_version", "kernel_release", "architecture", "cgroup_mode", "can_trace", "reason", "message", "syscall_problems", "views")
     NODE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +50,7 @@ class DescribeResponse(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     SYSCALL_PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
     node: str
     agent_id: str
     agent_version: str
@@ -59,7 +61,18 @@ class DescribeResponse(_message.Message):
     reason: str
     message: str
     syscall_problems: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, node: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel_release: _Optional[str] = ..., architecture: _Optional[str] = ..., cgroup_mode: _Optional[_Union[CgroupMode, str]] = ..., can_trace: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., syscall_problems: _Optional[_Iterable[str]] = ...) -> None: ...
+    views: _containers.RepeatedCompositeFieldContainer[ViewSupport]
+    def __init__(self, node: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel_release: _Optional[str] = ..., architecture: _Optional[str] = ..., cgroup_mode: _Optional[_Union[CgroupMode, str]] = ..., can_trace: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., syscall_problems: _Optional[_Iterable[str]] = ..., views: _Optional[_Iterable[_Union[ViewSupport, _Mapping]]] = ...) -> None: ...
+
+class ViewSupport(_message.Message):
+    __slots__ = ("name", "available", "message")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    available: bool
+    message: str
+    def __init__(self, name: _Optional[str] = ..., available: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Container(_message.Message):
     __slots__ = ("pod_uid", "pod_namespace", "pod_name", "container_name", "container_id", "restart_count")
@@ -79,6 +92,13 @@ class Container(_message.Message):
 
 class StartTraceRequest(_message.Message):
     __slots__ = ("session_uid", "session_name", "containers", "syscalls", "duration_milliseconds", "lease_seconds", "views", "elapsed_milliseconds")
+    class ViewsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _any_pb2.Any
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_any_pb2.Any, _Mapping]] = ...) -> None: ...
     SESSION_UID_FIELD_NUMBER: _ClassVar[int]
     SESSION_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTAINERS_FIELD_NUMBER: _ClassVar[int]
@@ -93,59 +113,9 @@ class StartTraceRequest(_message.Message):
     syscalls: _containers.RepeatedScalarFieldContainer[str]
     duration_milliseconds: int
     lease_seconds: int
-    views: Views
+    views: _containers.MessageMap[str, _any_pb2.Any]
     elapsed_milliseconds: int
-    def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Union[Views, _Mapping]] = ..., elapsed_milliseconds: _Optional[int] = ...) -> None: ...
-
-class Views(_message.Message):
-    __slots__ = ("slow_calls", "timeline", "cpu_time", "processes", "errors")
-    SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
-    TIMELINE_FIELD_NUMBER: _ClassVar[int]
-    CPU_TIME_FIELD_NUMBER: _ClassVar[int]
-    PROCESSES_FIELD_NUMBER: _ClassVar[int]
-    ERRORS_FIELD_NUMBER: _ClassVar[int]
-    slow_calls: SlowCallsView
-    timeline: Timeline
-    cpu_time: CpuTimeView
-    processes: ProcessesView
-    errors: ErrorsView
-    def __init__(self, slow_calls: _Optional[_Union[SlowCallsView, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., cpu_time: _Optional[_Union[CpuTimeView, _Mapping]] = ..., processes: _Optional[_Union[ProcessesView, _Mapping]] = ..., errors: _Optional[_Union[ErrorsView, _Mapping]] = ...) -> None: ...
-
-class CpuTimeView(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class Timeline(_message.Message):
-    __slots__ = ("buckets", "duration_milliseconds", "elapsed_milliseconds")
-    BUCKETS_FIELD_NUMBER: _ClassVar[int]
-    DURATION_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
-    ELAPSED_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
-    buckets: int
-    duration_milliseconds: int
-    elapsed_milliseconds: int
-    def __init__(self, buckets: _Optional[int] = ..., duration_milliseconds: _Optional[int] = ..., elapsed_milliseconds: _Optional[int] = ...) -> None: ...
-
-class SlowCallsView(_message.Message):
-    __slots__ = ("threshold_nanoseconds", "limit", "stacks")
-    THRESHOLD_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    LIMIT_FIELD_NUMBER: _ClassVar[int]
-    STACKS_FIELD_NUMBER: _ClassVar[int]
-    threshold_nanoseconds: int
-    limit: int
-    stacks: bool
-    def __init__(self, threshold_nanoseconds: _Optional[int] = ..., limit: _Optional[int] = ..., stacks: _Optional[bool] = ...) -> None: ...
-
-class ProcessesView(_message.Message):
-    __slots__ = ("top",)
-    TOP_FIELD_NUMBER: _ClassVar[int]
-    top: int
-    def __init__(self, top: _Optional[int] = ...) -> None: ...
-
-class ErrorsView(_message.Message):
-    __slots__ = ("samples",)
-    SAMPLES_FIELD_NUMBER: _ClassVar[int]
-    samples: int
-    def __init__(self, samples: _Optional[int] = ...) -> None: ...
+    def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Mapping[str, _any_pb2.Any]] = ..., elapsed_milliseconds: _Optional[int] = ...) -> None: ...
 
 class StartTraceResponse(_message.Message):
     __slots__ = ("agent_id", "created", "containers", "start_time_unix_nanoseconds")
@@ -260,58 +230,25 @@ class Report(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., node: _Optional[str] = ..., agent_id: _Optional[str] = ..., sequence: _Optional[int] = ..., final: _Optional[bool] = ..., end_reason: _Optional[_Union[EndReason, str]] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., time_unix_nanoseconds: _Optional[int] = ..., containers: _Optional[_Iterable[_Union[ContainerReport, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ...) -> None: ...
 
 class ContainerReport(_message.Message):
-    __slots__ = ("state", "syscalls", "trust", "slow_calls", "timeline", "time_budget", "processes", "unreturned")
+    __slots__ = ("state", "syscalls", "trust", "unreturned", "views")
+    class ViewsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _any_pb2.Any
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_any_pb2.Any, _Mapping]] = ...) -> None: ...
     STATE_FIELD_NUMBER: _ClassVar[int]
     SYSCALLS_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
-    SLOW_CALLS_FIELD_NUMBER: _ClassVar[int]
-    TIMELINE_FIELD_NUMBER: _ClassVar[int]
-    TIME_BUDGET_FIELD_NUMBER: _ClassVar[int]
-    PROCESSES_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
     state: ContainerState
     syscalls: _containers.RepeatedCompositeFieldContainer[SyscallCounts]
     trust: Trust
-    slow_calls: _containers.RepeatedCompositeFieldContainer[SlowCall]
-    timeline: TimelineCounts
-    time_budget: TimeBudget
-    processes: ProcessCounts
     unreturned: _containers.RepeatedCompositeFieldContainer[UnreturnedCall]
-    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., slow_calls: _Optional[_Iterable[_Union[SlowCall, _Mapping]]] = ..., timeline: _Optional[_Union[TimelineCounts, _Mapping]] = ..., time_budget: _Optional[_Union[TimeBudget, _Mapping]] = ..., processes: _Optional[_Union[ProcessCounts, _Mapping]] = ..., unreturned: _Optional[_Iterable[_Union[UnreturnedCall, _Mapping]]] = ...) -> None: ...
-
-class TimeBudget(_message.Message):
-    __slots__ = ("thread_nanoseconds", "wall_nanoseconds", "user_nanoseconds", "runnable_nanoseconds", "blocked_nanoseconds", "uncounted_kernel_nanoseconds", "uncounted_waiting_nanoseconds", "other_nanoseconds", "calls")
-    THREAD_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    WALL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    USER_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    RUNNABLE_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    BLOCKED_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    UNCOUNTED_KERNEL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    UNCOUNTED_WAITING_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    OTHER_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    CALLS_FIELD_NUMBER: _ClassVar[int]
-    thread_nanoseconds: int
-    wall_nanoseconds: int
-    user_nanoseconds: int
-    runnable_nanoseconds: int
-    blocked_nanoseconds: int
-    uncounted_kernel_nanoseconds: int
-    uncounted_waiting_nanoseconds: int
-    other_nanoseconds: int
-    calls: _containers.RepeatedCompositeFieldContainer[CallTime]
-    def __init__(self, thread_nanoseconds: _Optional[int] = ..., wall_nanoseconds: _Optional[int] = ..., user_nanoseconds: _Optional[int] = ..., runnable_nanoseconds: _Optional[int] = ..., blocked_nanoseconds: _Optional[int] = ..., uncounted_kernel_nanoseconds: _Optional[int] = ..., uncounted_waiting_nanoseconds: _Optional[int] = ..., other_nanoseconds: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[CallTime, _Mapping]]] = ...) -> None: ...
-
-class CallTime(_message.Message):
-    __slots__ = ("name", "abi", "kernel_nanoseconds", "waiting_nanoseconds")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    ABI_FIELD_NUMBER: _ClassVar[int]
-    KERNEL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    WAITING_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    abi: str
-    kernel_nanoseconds: int
-    waiting_nanoseconds: int
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., kernel_nanoseconds: _Optional[int] = ..., waiting_nanoseconds: _Optional[int] = ...) -> None: ...
+    views: _containers.MessageMap[str, _any_pb2.Any]
+    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., unreturned: _Optional[_Iterable[_Union[UnreturnedCall, _Mapping]]] = ..., views: _Optional[_Mapping[str, _any_pb2.Any]] = ...) -> None: ...
 
 class UnreturnedCall(_message.Message):
     __slots__ = ("name", "abi", "wait", "age_nanoseconds", "began_earlier", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process")
@@ -341,160 +278,8 @@ class UnreturnedCall(_message.Message):
     process: str
     def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., age_nanoseconds: _Optional[int] = ..., began_earlier: _Optional[bool] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ...) -> None: ...
 
-class TimelineCounts(_message.Message):
-    __slots__ = ("buckets", "calls", "errors", "total_nanoseconds", "wait_nanoseconds", "late_snapshots")
-    BUCKETS_FIELD_NUMBER: _ClassVar[int]
-    CALLS_FIELD_NUMBER: _ClassVar[int]
-    ERRORS_FIELD_NUMBER: _ClassVar[int]
-    TOTAL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    WAIT_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    LATE_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
-    buckets: _containers.RepeatedScalarFieldContainer[int]
-    calls: _containers.RepeatedScalarFieldContainer[int]
-    errors: _containers.RepeatedScalarFieldContainer[int]
-    total_nanoseconds: _containers.RepeatedScalarFieldContainer[int]
-    wait_nanoseconds: _containers.RepeatedScalarFieldContainer[int]
-    late_snapshots: int
-    def __init__(self, buckets: _Optional[_Iterable[int]] = ..., calls: _Optional[_Iterable[int]] = ..., errors: _Optional[_Iterable[int]] = ..., total_nanoseconds: _Optional[_Iterable[int]] = ..., wait_nanoseconds: _Optional[_Iterable[int]] = ..., late_snapshots: _Optional[int] = ...) -> None: ...
-
-class SlowCall(_message.Message):
-    __slots__ = ("name", "abi", "wait", "start_time_unix_nanoseconds", "nanoseconds", "result", "errno", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process", "cpu_nanoseconds", "runnable_nanoseconds", "kernel_stack", "user_stack")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    ABI_FIELD_NUMBER: _ClassVar[int]
-    WAIT_FIELD_NUMBER: _ClassVar[int]
-    START_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    RESULT_FIELD_NUMBER: _ClassVar[int]
-    ERRNO_FIELD_NUMBER: _ClassVar[int]
-    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
-    TID_FIELD_NUMBER: _ClassVar[int]
-    PID_FIELD_NUMBER: _ClassVar[int]
-    HOST_TID_FIELD_NUMBER: _ClassVar[int]
-    HOST_PID_FIELD_NUMBER: _ClassVar[int]
-    THREAD_FIELD_NUMBER: _ClassVar[int]
-    PROCESS_FIELD_NUMBER: _ClassVar[int]
-    CPU_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    RUNNABLE_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    KERNEL_STACK_FIELD_NUMBER: _ClassVar[int]
-    USER_STACK_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    abi: str
-    wait: bool
-    start_time_unix_nanoseconds: int
-    nanoseconds: int
-    result: int
-    errno: str
-    arguments: str
-    tid: int
-    pid: int
-    host_tid: int
-    host_pid: int
-    thread: str
-    process: str
-    cpu_nanoseconds: int
-    runnable_nanoseconds: int
-    kernel_stack: _containers.RepeatedScalarFieldContainer[str]
-    user_stack: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., nanoseconds: _Optional[int] = ..., result: _Optional[int] = ..., errno: _Optional[str] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ..., cpu_nanoseconds: _Optional[int] = ..., runnable_nanoseconds: _Optional[int] = ..., kernel_stack: _Optional[_Iterable[str]] = ..., user_stack: _Optional[_Iterable[str]] = ...) -> None: ...
-
-class ProcessCounts(_message.Message):
-    __slots__ = ("processes", "seen", "others", "execs_lost")
-    PROCESSES_FIELD_NUMBER: _ClassVar[int]
-    SEEN_FIELD_NUMBER: _ClassVar[int]
-    OTHERS_FIELD_NUMBER: _ClassVar[int]
-    EXECS_LOST_FIELD_NUMBER: _ClassVar[int]
-    processes: _containers.RepeatedCompositeFieldContainer[Process]
-    seen: int
-    others: CallSums
-    execs_lost: int
-    def __init__(self, processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., seen: _Optional[int] = ..., others: _Optional[_Union[CallSums, _Mapping]] = ..., execs_lost: _Optional[int] = ...) -> None: ...
-
-class CallSums(_message.Message):
-    __slots__ = ("calls", "errors", "total_nanoseconds", "wait_nanoseconds")
-    CALLS_FIELD_NUMBER: _ClassVar[int]
-    ERRORS_FIELD_NUMBER: _ClassVar[int]
-    TOTAL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    WAIT_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    calls: int
-    errors: int
-    total_nanoseconds: int
-    wait_nanoseconds: int
-    def __init__(self, calls: _Optional[int] = ..., errors: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., wait_nanoseconds: _Optional[int] = ...) -> None: ...
-
-class Process(_message.Message):
-    __slots__ = ("pid", "parent_pid", "host_pid", "start_time_unix_nanoseconds", "command", "executable", "lifetime_nanoseconds", "exit_code", "signal", "sums", "threads", "execs", "execs_seen", "syscalls", "busiest_threads")
-    PID_FIELD_NUMBER: _ClassVar[int]
-    PARENT_PID_FIELD_NUMBER: _ClassVar[int]
-    HOST_PID_FIELD_NUMBER: _ClassVar[int]
-    START_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    COMMAND_FIELD_NUMBER: _ClassVar[int]
-    EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
-    LIFETIME_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
-    SIGNAL_FIELD_NUMBER: _ClassVar[int]
-    SUMS_FIELD_NUMBER: _ClassVar[int]
-    THREADS_FIELD_NUMBER: _ClassVar[int]
-    EXECS_FIELD_NUMBER: _ClassVar[int]
-    EXECS_SEEN_FIELD_NUMBER: _ClassVar[int]
-    SYSCALLS_FIELD_NUMBER: _ClassVar[int]
-    BUSIEST_THREADS_FIELD_NUMBER: _ClassVar[int]
-    pid: int
-    parent_pid: int
-    host_pid: int
-    start_time_unix_nanoseconds: int
-    command: str
-    executable: str
-    lifetime_nanoseconds: int
-    exit_code: int
-    signal: str
-    sums: CallSums
-    threads: int
-    execs: _containers.RepeatedCompositeFieldContainer[Exec]
-    execs_seen: int
-    syscalls: _containers.RepeatedCompositeFieldContainer[ProcessSyscall]
-    busiest_threads: _containers.RepeatedCompositeFieldContainer[ProcessThread]
-    def __init__(self, pid: _Optional[int] = ..., parent_pid: _Optional[int] = ..., host_pid: _Optional[int] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., command: _Optional[str] = ..., executable: _Optional[str] = ..., lifetime_nanoseconds: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[str] = ..., sums: _Optional[_Union[CallSums, _Mapping]] = ..., threads: _Optional[int] = ..., execs: _Optional[_Iterable[_Union[Exec, _Mapping]]] = ..., execs_seen: _Optional[int] = ..., syscalls: _Optional[_Iterable[_Union[ProcessSyscall, _Mapping]]] = ..., busiest_threads: _Optional[_Iterable[_Union[ProcessThread, _Mapping]]] = ...) -> None: ...
-
-class Exec(_message.Message):
-    __slots__ = ("time_unix_nanoseconds", "command", "executable")
-    TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    COMMAND_FIELD_NUMBER: _ClassVar[int]
-    EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
-    time_unix_nanoseconds: int
-    command: str
-    executable: str
-    def __init__(self, time_unix_nanoseconds: _Optional[int] = ..., command: _Optional[str] = ..., executable: _Optional[str] = ...) -> None: ...
-
-class ProcessSyscall(_message.Message):
-    __slots__ = ("name", "abi", "wait", "calls", "errors", "total_nanoseconds")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    ABI_FIELD_NUMBER: _ClassVar[int]
-    WAIT_FIELD_NUMBER: _ClassVar[int]
-    CALLS_FIELD_NUMBER: _ClassVar[int]
-    ERRORS_FIELD_NUMBER: _ClassVar[int]
-    TOTAL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    abi: str
-    wait: bool
-    calls: int
-    errors: int
-    total_nanoseconds: int
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ...) -> None: ...
-
-class ProcessThread(_message.Message):
-    __slots__ = ("tid", "host_tid", "name", "sums")
-    TID_FIELD_NUMBER: _ClassVar[int]
-    HOST_TID_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    SUMS_FIELD_NUMBER: _ClassVar[int]
-    tid: int
-    host_tid: int
-    name: str
-    sums: CallSums
-    def __init__(self, tid: _Optional[int] = ..., host_tid: _Optional[int] = ..., name: _Optional[str] = ..., sums: _Optional[_Union[CallSums, _Mapping]] = ...) -> None: ...
-
 class SyscallCounts(_message.Message):
-    __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency", "cpu_nanoseconds", "runnable_nanoseconds", "asleep_nanoseconds")
+    __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ABI_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
@@ -506,9 +291,6 @@ class SyscallCounts(_message.Message):
     MAX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     ERRNOS_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
-    CPU_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    RUNNABLE_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    ASLEEP_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     abi: str
     wait: bool
@@ -520,46 +302,15 @@ class SyscallCounts(_message.Message):
     max_nanoseconds: int
     errnos: _containers.RepeatedCompositeFieldContainer[ErrnoCount]
     latency: Histogram
-    cpu_nanoseconds: int
-    runnable_nanoseconds: int
-    asleep_nanoseconds: int
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., interrupted: _Optional[int] = ..., timed: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., max_nanoseconds: _Optional[int] = ..., errnos: _Optional[_Iterable[_Union[ErrnoCount, _Mapping]]] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., cpu_nanoseconds: _Optional[int] = ..., runnable_nanoseconds: _Optional[int] = ..., asleep_nanoseconds: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., interrupted: _Optional[int] = ..., timed: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., max_nanoseconds: _Optional[int] = ..., errnos: _Optional[_Iterable[_Union[ErrnoCount, _Mapping]]] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ...) -> None: ...
 
 class ErrnoCount(_message.Message):
-    __slots__ = ("name", "count", "first_time_unix_nanoseconds", "last_time_unix_nanoseconds", "samples")
+    __slots__ = ("name", "count")
     NAME_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
-    FIRST_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    LAST_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    SAMPLES_FIELD_NUMBER: _ClassVar[int]
     name: str
     count: int
-    first_time_unix_nanoseconds: int
-    last_time_unix_nanoseconds: int
-    samples: _containers.RepeatedCompositeFieldContainer[ErrorSample]
-    def __init__(self, name: _Optional[str] = ..., count: _Optional[int] = ..., first_time_unix_nanoseconds: _Optional[int] = ..., last_time_unix_nanoseconds: _Optional[int] = ..., samples: _Optional[_Iterable[_Union[ErrorSample, _Mapping]]] = ...) -> None: ...
-
-class ErrorSample(_message.Message):
-    __slots__ = ("time_unix_nanoseconds", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process", "alike")
-    TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
-    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
-    TID_FIELD_NUMBER: _ClassVar[int]
-    PID_FIELD_NUMBER: _ClassVar[int]
-    HOST_TID_FIELD_NUMBER: _ClassVar[int]
-    HOST_PID_FIELD_NUMBER: _ClassVar[int]
-    THREAD_FIELD_NUMBER: _ClassVar[int]
-    PROCESS_FIELD_NUMBER: _ClassVar[int]
-    ALIKE_FIELD_NUMBER: _ClassVar[int]
-    time_unix_nanoseconds: int
-    arguments: str
-    tid: int
-    pid: int
-    host_tid: int
-    host_pid: int
-    thread: str
-    process: str
-    alike: int
-    def __init__(self, time_unix_nanoseconds: _Optional[int] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ..., alike: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("buckets", "counts")
@@ -570,32 +321,31 @@ class Histogram(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Trust(_message.Message):
-    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "slow_calls_lost", "cpu_time_lost", "process_calls_lost", "error_samples_lost", "skipped_calls", "stacks_lost")
+    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "skipped_calls", "losses")
+    class LossesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     UNMATCHED_CALLS_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_CALLS_FIELD_NUMBER: _ClassVar[int]
     LOST_CALLS_FIELD_NUMBER: _ClassVar[int]
     IO_URING_FIELD_NUMBER: _ClassVar[int]
     GAPS_FIELD_NUMBER: _ClassVar[int]
     AGENT_CPU_MILLICORES_FIELD_NUMBER: _ClassVar[int]
-    SLOW_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
-    CPU_TIME_LOST_FIELD_NUMBER: _ClassVar[int]
-    PROCESS_CALLS_LOST_FIELD_NUMBER: _ClassVar[int]
-    ERROR_SAMPLES_LOST_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_CALLS_FIELD_NUMBER: _ClassVar[int]
-    STACKS_LOST_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
     unmatched_calls: int
     unreturned_calls: int
     lost_calls: int
     io_uring: bool
     gaps: _containers.RepeatedCompositeFieldContainer[Gap]
     agent_cpu_millicores: int
-    slow_calls_lost: int
-    cpu_time_lost: int
-    process_calls_lost: int
-    error_samples_lost: int
     skipped_calls: int
-    stacks_lost: int
-    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., slow_calls_lost: _Optional[int] = ..., cpu_time_lost: _Optional[int] = ..., process_calls_lost: _Optional[int] = ..., error_samples_lost: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., stacks_lost: _Optional[int] = ...) -> None: ...
+    losses: _containers.ScalarMap[str, int]
+    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., losses: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("node", "reason", "message", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "container")

@@ -4,12 +4,14 @@ import asyncio
 import time
 
 from agent_process import Agent, Stub, Tree, request
+from view_messages import asking, timeline
 
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import timeline_pb2
 
 CALLS = 20_000
 BUCKET_NS = 500_000_000
-VIEWS = agent_pb2.Views(timeline=agent_pb2.Timeline(buckets=120, duration_milliseconds=60_000))
+VIEWS = asking(timeline=timeline_pb2.TimelineRequest(buckets=120, duration_milliseconds=60_000))
 
 
 async def test_each_container_has_its_burst_where_it_was(agent: Agent, tree: Tree) -> None:
@@ -31,13 +33,13 @@ async def test_each_container_has_its_burst_where_it_was(agent: Agent, tree: Tre
     assert len(report.containers) == 2
     for each in report.containers:
         begin, end, calls = worked[each.state.container.container_id]
-        timeline = each.timeline
-        assert sum(timeline.calls) == sum(row.calls for row in each.syscalls) >= calls
-        assert sum(timeline.errors) == sum(row.errors for row in each.syscalls)
-        spent = sum(timeline.total_nanoseconds) + sum(timeline.wait_nanoseconds)
+        told = timeline(each)
+        assert sum(told.calls) == sum(row.calls for row in each.syscalls) >= calls
+        assert sum(told.errors) == sum(row.errors for row in each.syscalls)
+        spent = sum(told.total_nanoseconds) + sum(told.wait_nanoseconds)
         assert spent == sum(row.total_nanoseconds for row in each.syscalls)
         first, last = ((moment - started.start_time_unix_nanoseconds) // BUCKET_NS for moment in (begin, end))
-        counted = dict(zip(timeline.buckets, timeline.calls, strict=True))
+        counted = dict(zip(told.buckets, told.calls, strict=True))
         assert sum(counted.get(index, 0) for index in range(first - 1, last + 2)) >= calls
 
 
@@ -53,5 +55,5 @@ async def test_a_second_session_without_the_view_has_none(agent: Agent, tree: Tr
         (without,) = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="without"))).report.containers
         (kept,) = (await stub.StopTrace(agent_pb2.StopTraceRequest(session_uid="with"))).report.containers
 
-    assert not without.HasField("timeline")
-    assert sum(kept.timeline.calls) == sum(row.calls for row in kept.syscalls) >= CALLS
+    assert not without.views
+    assert sum(timeline(kept).calls) == sum(row.calls for row in kept.syscalls) >= CALLS

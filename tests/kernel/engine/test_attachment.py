@@ -14,8 +14,8 @@ from engine_runs import SMALL, Runs, links
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer
 from kubestrace_agent.kernel.loader.programs import Programs
-from kubestrace_agent.kernel.loader.sources import VIEWS
 from kubestrace_agent.kernel.maps import rows
+from kubestrace_agent.views import registry
 
 
 def test_nothing_is_attached_while_nothing_is_traced(runs: Runs) -> None:
@@ -140,7 +140,7 @@ def test_without_rights_the_reason_is_ours(tmp_path: Path) -> None:
         text=True,
         env=environment,
         check=True,
-        timeout=60,
+        timeout=200,
     )
     reason, message = json.loads(done.stdout)
 
@@ -149,14 +149,19 @@ def test_without_rights_the_reason_is_ours(tmp_path: Path) -> None:
     assert "super-user" not in message + done.stderr
 
 
-@pytest.mark.parametrize("view", [*VIEWS, ""])
-def test_each_view_can_be_loaded_without_the_others(view: str) -> None:
+PARTS = [source.part for source in registry.sources()]
+
+
+@pytest.mark.parametrize("part", [*dict.fromkeys(PARTS), ""])
+def test_each_part_of_a_view_can_be_loaded_without_the_others(part: str) -> None:
     """As local mode does, for which all of them take too long; what is not loaded says so."""
-    asked = {view, *(["slow_calls"] if view == "slow_stacks" else [])}
-    loaded = Programs.load(SMALL, views=asked)
+    asked = {part, *(["slow_calls"] if part == "slow_stacks" else [])}
+    loaded = Programs.load(SMALL, parts=asked)
     try:
-        for name, source in VIEWS.items():
-            assert all((program in loaded.fds) == (name in asked) for program in source.programs), name
-            assert all((program in loaded.problems) == (name not in asked) for program in source.programs), name
+        for source in registry.sources():
+            there = source.part in asked
+            assert all((program in loaded.fds) == there for program in source.programs), source.file
+            assert all((program in loaded.problems) == (not there) for program in source.programs), source.file
+            assert bool(loaded.problem_of(source.part)) == (not there)
     finally:
         loaded.close()

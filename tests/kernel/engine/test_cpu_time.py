@@ -5,18 +5,21 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from engine_runs import SMALL, Cgroup, Runs, links
+from view_messages import cpu_time
 
-from kubestrace_agent.kernel.counters.counts import CpuTimes, Floors
 from kubestrace_agent.kernel.loader.programs import Programs, UnsupportedKernelError
 from kubestrace_agent.syscalls import SyscallKey, name, names
 from kubestrace_agent.views.cpu_time.collector import TimeBudget
+from kubestrace_agent.views.cpu_time.values import CpuTimes
+from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import cpu_time_pb2
 
 MS = 1_000_000
 _GETPPID = next(number for number, called in names(platform.machine()).items() if called == "getppid")
@@ -49,7 +52,7 @@ class Followed:
         times: CpuTimes = self.runs.tracer.read("cpu_time")[self.slot]
         return times
 
-    def read(self) -> agent_pb2.TimeBudget:
+    def read(self) -> cpu_time_pb2.TimeBudget:
         """The budget since the beginning."""
         self.collector.take(self.times(), self.runs.tracer.lost("cpu_time", self.slot), 0)
         return self.collector.message()
@@ -62,6 +65,15 @@ class Followed:
         return report
 
 
+@pytest.fixture(autouse=True, scope="module")
+def before_others() -> Iterator[None]:
+    """Run the programs before others on a busy machine: a program cannot measure its wait for its first line."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, -20)
+    yield
+    os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
 @pytest.fixture
 def followed(runs: Runs) -> Followed:
     """A cgroup with the view, in which nothing runs yet."""
@@ -69,32 +81,32 @@ def followed(runs: Runs) -> Followed:
 
 
 @pytest.fixture
-def spent(followed: Followed) -> Callable[..., tuple[Own, agent_pb2.TimeBudget]]:
+def spent(followed: Followed) -> Callable[..., tuple[Own, cpu_time_pb2.TimeBudget]]:
     """Run spend.c to its end; its own words, and the budget."""
 
-    def run(*words: str) -> tuple[Own, agent_pb2.TimeBudget]:
+    def run(*words: str) -> tuple[Own, cpu_time_pb2.TimeBudget]:
         output = followed.runs.start(followed.cgroup, "spend", *words).finish()
         return Own(*map(int, output.split())), followed.read()
 
     return run
 
 
-def kernel_ns(budget: agent_pb2.TimeBudget) -> int:
+def kernel_ns(budget: cpu_time_pb2.TimeBudget) -> int:
     """On a CPU in calls."""
     return sum(each.kernel_nanoseconds for each in budget.calls) + budget.uncounted_kernel_nanoseconds
 
 
-def waiting_ns(budget: agent_pb2.TimeBudget) -> int:
+def waiting_ns(budget: cpu_time_pb2.TimeBudget) -> int:
     """Asleep in calls."""
     return sum(each.waiting_nanoseconds for each in budget.calls) + budget.uncounted_waiting_nanoseconds
 
 
-def call(budget: agent_pb2.TimeBudget, name: str) -> agent_pb2.CallTime:
+def call(budget: cpu_time_pb2.TimeBudget, name: str) -> cpu_time_pb2.CallTime:
     """One call's part."""
     return next(each for each in budget.calls if each.name == name)
 
 
-def adds_up(budget: agent_pb2.TimeBudget) -> None:
+def adds_up(budget: cpu_time_pb2.TimeBudget) -> None:
     """All parts are the threads' time within 1 %, and nothing is counted twice."""
     parts = budget.user_nanoseconds + kernel_ns(budget) + waiting_ns(budget)
     parts += budget.runnable_nanoseconds + budget.blocked_nanoseconds
@@ -102,7 +114,7 @@ def adds_up(budget: agent_pb2.TimeBudget) -> None:
     assert abs(budget.other_nanoseconds) <= SHARE * budget.thread_nanoseconds
 
 
-def agrees(own: Own, budget: agent_pb2.TimeBudget, threads: int = 1) -> None:
+def agrees(own: Own, budget: cpu_time_pb2.TimeBudget, threads: int = 1) -> None:
     """The threads' lives and their time on a CPU are those of the program's own clocks."""
     adds_up(budget)
     room = SHARE * own.lived_ns + threads * START_NS
@@ -112,7 +124,7 @@ def agrees(own: Own, budget: agent_pb2.TimeBudget, threads: int = 1) -> None:
     assert abs(budget.user_nanoseconds + kernel_ns(budget) - own.ran_ns) <= room
 
 
-def test_a_spinner_is_in_user_mode(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+def test_a_spinner_is_in_user_mode(spent: Callable[..., tuple[Own, cpu_time_pb2.TimeBudget]]) -> None:
     """No call has any of it; what others took of the CPU is runnable."""
     own, budget = spent("user", "600")
 
@@ -121,7 +133,7 @@ def test_a_spinner_is_in_user_mode(spent: Callable[..., tuple[Own, agent_pb2.Tim
     assert budget.runnable_nanoseconds == pytest.approx(own.lived_ns - own.ran_ns, abs=SHARE * own.lived_ns + START_NS)
 
 
-def test_reads_of_large_blocks_are_in_the_kernel(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+def test_reads_of_large_blocks_are_in_the_kernel(spent: Callable[..., tuple[Own, cpu_time_pb2.TimeBudget]]) -> None:
     """On a CPU, by the name of the call."""
     own, budget = spent("kernel", "600")
 
@@ -130,7 +142,7 @@ def test_reads_of_large_blocks_are_in_the_kernel(spent: Callable[..., tuple[Own,
     assert call(budget, "read").waiting_nanoseconds <= SHARE * own.lived_ns
 
 
-def test_a_sleeper_waits(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+def test_a_sleeper_waits(spent: Callable[..., tuple[Own, cpu_time_pb2.TimeBudget]]) -> None:
     """By the name of the call; it used next to nothing."""
     own, budget = spent("sleep", "600")
 
@@ -138,7 +150,7 @@ def test_a_sleeper_waits(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]])
     assert call(budget, "clock_nanosleep").waiting_nanoseconds == pytest.approx(600 * MS, abs=START_NS + 6 * MS)
 
 
-def test_two_spinners_on_one_cpu_wait_for_it(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+def test_two_spinners_on_one_cpu_wait_for_it(spent: Callable[..., tuple[Own, cpu_time_pb2.TimeBudget]]) -> None:
     """Each has half of it: one CPU's worth of time is runnable, and none of it asleep."""
     own, budget = spent("share", "600", "2")
 
@@ -152,7 +164,7 @@ def test_two_spinners_on_one_cpu_wait_for_it(spent: Callable[..., tuple[Own, age
     assert budget.blocked_nanoseconds <= SHARE * own.lived_ns
 
 
-def test_threads_are_born_and_die(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+def test_threads_are_born_and_die(spent: Callable[..., tuple[Own, cpu_time_pb2.TimeBudget]]) -> None:
     """400 of them, 8 at a time, each for some milliseconds."""
     own, budget = spent("mixed", "5", "8", "50")
 
@@ -163,7 +175,7 @@ def test_threads_are_born_and_die(spent: Callable[..., tuple[Own, agent_pb2.Time
     assert ran == pytest.approx(own.ran_ns, abs=SHARE * own.lived_ns + START_NS)
 
 
-def test_two_hundred_threads(spent: Callable[..., tuple[Own, agent_pb2.TimeBudget]]) -> None:
+def test_two_hundred_threads(spent: Callable[..., tuple[Own, cpu_time_pb2.TimeBudget]]) -> None:
     """A machine of few CPUs is far too small for them: nearly all is runnable or asleep, and it still adds up."""
     own, budget = spent("mixed", "500", "200")
 
@@ -213,16 +225,20 @@ def test_the_parts_of_each_call(followed: Followed) -> None:
     """On a CPU, runnable and asleep: of calls that ended they are the wall time of the counting."""
     followed.runs.start(followed.cgroup, "spend", "mixed", "100", "8").finish()
 
-    rows = {each.name: each for each in followed.report().syscalls}
+    report = followed.report()
+    rows = {each.name: each for each in report.syscalls}
+    used = {each.name: each for each in cpu_time(report).calls}
 
+    assert used.keys() == rows.keys()
     for row in rows.values():
         if row.timed == row.calls:
-            parts = row.cpu_nanoseconds + row.runnable_nanoseconds + row.asleep_nanoseconds
+            own = used[row.name]
+            parts = own.cpu_nanoseconds + own.runnable_nanoseconds + own.asleep_nanoseconds
             # A thread that is preempted between the counting and the view may run for a moment on the wrong side.
             assert parts == pytest.approx(row.total_nanoseconds, rel=SHARE, abs=MS // 5), row.name
     # Four of 100 ms; what came after the timer was waiting for a CPU.
-    assert rows["clock_nanosleep"].asleep_nanoseconds >= 4 * 99 * MS
-    assert rows["read"].asleep_nanoseconds <= 0.05 * rows["read"].total_nanoseconds
+    assert used["clock_nanosleep"].asleep_nanoseconds >= 4 * 99 * MS
+    assert used["read"].asleep_nanoseconds <= 0.05 * rows["read"].total_nanoseconds
 
 
 @pytest.mark.parametrize("slow_first", [True, False])
@@ -238,7 +254,7 @@ def test_a_slow_call_says_what_it_used(runs: Runs, slow_first: bool) -> None:
 
     runs.start_shell(cgroup, "sleep 0.2; dd if=/dev/zero of=/dev/null bs=256M count=1 2>/dev/null").finish()
     calls = {name(each.key): each for each in runs.tracer.read("slow_calls")[followed.slot]}
-    rows = {row.name: row for row in followed.report().syscalls}
+    rows = {row.name: row for row in cpu_time(followed.report()).calls}
 
     read, slept = calls["read"], calls["clock_nanosleep"]
     assert read.on_ns
@@ -266,7 +282,7 @@ def test_a_killed_thread_ends_its_account(followed: Followed) -> None:
     run = followed.runs.start(followed.cgroup, "spend", "mixed", "60000", "8")
     time.sleep(0.2)
     run.process.kill()
-    run.process.wait(timeout=30)
+    run.process.wait(timeout=200)
     ended = followed.read()
 
     time.sleep(0.2)

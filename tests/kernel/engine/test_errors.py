@@ -4,11 +4,14 @@ import errno
 import time
 
 from engine_runs import Cgroup, Runs, links
+from view_messages import errors
 
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.syscalls import name
-from kubestrace_agent.views.errors.collector import MAX_SAMPLES, Failures
+from kubestrace_agent.views.errors.collector import Failures
+from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import errors_pb2
+from kubestrace_protos.v1.views.errors_limits import MAX_SAMPLES
 
 # Between the program's own clock and the tracepoints, on a machine that does other things.
 ROUGHLY_NS = 10_000_000
@@ -37,9 +40,14 @@ class Watched:
         self.collector.write(report)
         return report
 
-    def errnos(self) -> dict[tuple[str, str], agent_pb2.ErrnoCount]:
+    def kinds(self) -> dict[tuple[str, str], errors_pb2.ErrorKind]:
         """By call and errno."""
-        return {(row.name, each.name): each for row in self.report().syscalls for each in row.errnos}
+        return errors(self.report())
+
+
+def counts(report: agent_pb2.ContainerReport) -> dict[tuple[str, str], int]:
+    """How often each call failed with each errno."""
+    return {(row.name, each.name): each.count for row in report.syscalls for each in row.errnos}
 
 
 def said(output: str) -> dict[tuple[str, str], tuple[int, int, int]]:
@@ -48,7 +56,7 @@ def said(output: str) -> dict[tuple[str, str], tuple[int, int, int]]:
     return {(called, errno): (int(count), int(first), int(last)) for called, errno, count, first, last in lines}
 
 
-def paths(error: agent_pb2.ErrnoCount) -> set[str]:
+def paths(error: errors_pb2.ErrorKind) -> set[str]:
     """The paths of an openat's samples."""
     return {sample.arguments.split('"')[1] for sample in error.samples}
 
@@ -60,11 +68,12 @@ def test_two_ways_in_which_one_call_fails(runs: Runs) -> None:
 
     run = runs.start(cgroup, "failing", "two")
     expected = said(run.finish())
-    found = watched.errnos()
+    report = watched.report()
+    found = errors(report)
 
     assert len(expected) == 2
     for key, (count, first, last) in expected.items():
-        assert found[key].count == count
+        assert counts(report)[key] == count
         assert abs(found[key].first_time_unix_nanoseconds - first) < ROUGHLY_NS
         assert abs(found[key].last_time_unix_nanoseconds - last) < ROUGHLY_NS
     (sample,) = found["openat", "ENOTDIR"].samples
@@ -80,11 +89,11 @@ def test_different_files_are_told(runs: Runs) -> None:
     watched = Watched(runs, cgroup)
 
     runs.start(cgroup, "failing", "paths", "8").finish()
-    found = watched.errnos()
+    found = watched.kinds()
 
     assert paths(found["openat", "ENOENT"]) == {f"/nowhere/of/many/file-{n}" for n in range(8)}
     runs.start(cgroup, "failing", "paths", "40").finish()
-    assert len(paths(watched.errnos()["openat", "ENOENT"])) == MAX_SAMPLES
+    assert len(paths(watched.kinds()["openat", "ENOENT"])) == MAX_SAMPLES
 
 
 def test_a_rare_file_among_many_failures(runs: Runs) -> None:
@@ -93,7 +102,7 @@ def test_a_rare_file_among_many_failures(runs: Runs) -> None:
     watched = Watched(runs, cgroup)
 
     runs.start(cgroup, "failing", "rare", "200").finish()
-    samples = watched.errnos()["openat", "ENOENT"].samples
+    samples = watched.kinds()["openat", "ENOENT"].samples
 
     assert [sample.arguments.split('"')[1] for sample in samples] == ["/nowhere/often", "/nowhere/rare"]
     assert samples[0].alike > samples[1].alike == 1
@@ -105,9 +114,10 @@ def test_denied_calls_have_samples_too(runs: Runs) -> None:
     watched = Watched(runs, cgroup)
 
     runs.start(cgroup, "denied").finish()
-    found = watched.errnos()
+    report = watched.report()
+    found = errors(report)
 
-    assert found["mkdirat", "EPERM"].count == 100
+    assert counts(report)["mkdirat", "EPERM"] == 100
     assert found["mkdirat", "EPERM"].samples[0].arguments == 'AT_FDCWD, "/nowhere/at/all", 00'
     assert found["swapoff", "errno_1000"].first_time_unix_nanoseconds > 0
 
@@ -123,7 +133,8 @@ def test_calls_that_were_interrupted_are_no_errors(runs: Runs) -> None:
     assert sum(row.interrupted for row in report.syscalls) > 0
     told = runs.tracer.read("errors")[watched.slot]
     assert not {times.number for times in told.times} & {512, 513, 514, 516}
-    assert all(each.first_time_unix_nanoseconds for row in report.syscalls for each in row.errnos)
+    assert errors(report).keys() == counts(report).keys()
+    assert all(each.first_time_unix_nanoseconds for each in errors(report).values())
 
 
 def test_every_failure_has_its_time(runs: Runs) -> None:
@@ -132,9 +143,11 @@ def test_every_failure_has_its_time(runs: Runs) -> None:
     watched = Watched(runs, cgroup)
 
     runs.start_shell(cgroup, "ls /nowhere; cat /; cd /nowhere; kill -0 1; true").finish()
-    found = watched.errnos()
+    report = watched.report()
+    found = errors(report)
 
     assert len(found) > 3
+    assert found.keys() == counts(report).keys()
     for each in found.values():
         assert 0 < each.first_time_unix_nanoseconds <= each.last_time_unix_nanoseconds
         assert each.samples
@@ -152,8 +165,8 @@ def test_a_storm_silences_nobody(runs: Runs) -> None:
     told = runs.tracer.read("errors")
     loud.collector.take(told[loud.slot], runs.tracer.lost("errors", loud.slot), 0)
 
-    assert report.trust.error_samples_lost == 0
-    assert len(paths(next(e for row in report.syscalls if row.name == "openat" for e in row.errnos))) == 8
+    assert report.trust.losses["errorSamples"] == 0
+    assert len(paths(next(each for (called, _), each in errors(report).items() if called == "openat"))) == 8
     assert runs.since(loud.slot).syscalls
     # Some hundred of 300,000: those with new paths, and ever rarer ones.
     assert len(told[loud.slot].calls) + runs.tracer.lost("errors", loud.slot) < 1000
@@ -167,7 +180,7 @@ def test_what_finds_no_room_is_counted(runs: Runs) -> None:
     runs.start(cgroups[0], "failing", "paths", "60").finish()
     runs.start(cgroups[1], "failing", "two").finish()
 
-    assert watched[0].report().trust.error_samples_lost > 0
+    assert watched[0].report().trust.losses["errorSamples"] > 0
     assert runs.tracer.lost("errors", watched[1].slot) == 0
 
 
@@ -189,11 +202,11 @@ def test_a_session_that_joins_has_its_own_first_time(runs: Runs) -> None:
         collector.take(told, 0, offset)
         report = agent_pb2.ContainerReport(syscalls=runs.since(first.slot).syscalls)
         collector.write(report)
-        reports.append({(row.name, each.name): each for row in report.syscalls for each in row.errnos})
+        reports.append(errors(report))
 
     assert reports[0]["openat", "ENOENT"].first_time_unix_nanoseconds < began
     assert reports[1]["openat", "ENOENT"].first_time_unix_nanoseconds >= began
-    assert reports[1]["openat", "ENOTDIR"].first_time_unix_nanoseconds == 0
+    assert ("openat", "ENOTDIR") not in reports[1]
     assert paths(reports[1]["openat", "ENOENT"]) == {"/nowhere/of/many/file-0"}
     assert paths(reports[0]["openat", "ENOENT"]) > paths(reports[1]["openat", "ENOENT"])
 
@@ -224,9 +237,10 @@ def test_one_call_goes_through_all_views(runs: Runs) -> None:
     runs.start(cgroup, "failing", "late").finish()
     slow = runs.tracer.read("slow_calls")[watched.slot]
     processes = runs.tracer.read("processes")[watched.slot]
-    futex = watched.errnos()["futex", "ETIMEDOUT"]
+    report = watched.report()
+    futex = errors(report)["futex", "ETIMEDOUT"]
 
     assert [-call.result for call in slow if name(call.key) == "futex"] == [errno.ETIMEDOUT]
     assert sum(used.errors for thread in processes.threads for used in thread.used if name(used.key) == "futex") == 1
-    assert (futex.count, len(futex.samples)) == (1, 1)
+    assert (counts(report)["futex", "ETIMEDOUT"], len(futex.samples)) == (1, 1)
     assert futex.samples[0].arguments.startswith("0x")

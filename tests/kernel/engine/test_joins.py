@@ -89,12 +89,13 @@ def test_a_timeline_holds_what_the_rows_do(runs: Runs) -> None:
     run.hear()
     time.sleep(0.05)
     start = runs.tracer.join([slot])[slot]
-    buckets = Buckets(Grid(start.joined_ns, 60_000_000_000, 60), start, start.joined_ns, wanted=None)
+    buckets = Buckets(Grid(start.joined_ns, 60_000_000_000, 60), wanted=None)
+    buckets.begin_counts(start, start.joined_ns)
     for _ in range(3):
         run.say()
-        buckets.take(runs.snapshot(slot))
+        buckets.count(runs.snapshot(slot))
     now = runs.snapshot(slot)
-    buckets.take(now)
+    buckets.count(now)
     message, rows = buckets.message(), to(start, now).syscalls
 
     assert sum(message.calls) == sum(each.calls for each in rows)

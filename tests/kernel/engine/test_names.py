@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from engine_runs import Runs
 
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.syscalls import errno_name, name
 from kubestrace_agent.views.call_arguments import described
-from kubestrace_agent.views.errors.collector import MAX_SAMPLES, Failures
+from kubestrace_agent.views.errors.collector import Failures
+from kubestrace_agent.views.slow_calls.values import Floors
+from kubestrace_protos.v1.views.errors_limits import MAX_SAMPLES
 
 
 @pytest.fixture

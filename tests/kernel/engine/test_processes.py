@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from engine_runs import Cgroup, Runs, counted, links, told
+from view_messages import processes
 
 from kubestrace_agent.syscalls import parse_patterns
-from kubestrace_agent.views.processes.collector import MAX_TOP, Processes
+from kubestrace_agent.views.processes.collector import ProcessCalls
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import processes_pb2
+from kubestrace_protos.v1.views.processes_limits import MAX_TOP
 
 # What the programs of family.c count: of a few kinds of calls all are shown.
 OWN = ["getppid", "execve"]
@@ -24,7 +27,7 @@ class Watched:
     def __init__(self, runs: Runs, cgroup: Cgroup, only: list[str] | None = None) -> None:
         self.tracer = runs.tracer
         self.slot = runs.trace(cgroup)
-        self.collector = Processes(MAX_TOP, parse_patterns(only or [], platform.machine()).keys())
+        self.collector = ProcessCalls(MAX_TOP, parse_patterns(only or [], platform.machine()).keys())
         self.collector.begin(time.monotonic_ns(), 0)
         self.tracer.enable("processes", self.slot, self.collector.wanted)
 
@@ -41,9 +44,9 @@ class Watched:
         self.collector.write(report)
         return report
 
-    def processes(self) -> dict[int, agent_pb2.Process]:
+    def processes(self) -> dict[int, processes_pb2.Process]:
         """By PID of the host."""
-        return {each.host_pid: each for each in self.report().processes.processes}
+        return {each.host_pid: each for each in processes(self.report()).processes}
 
 
 def family(output: str) -> Family:
@@ -52,16 +55,17 @@ def family(output: str) -> Family:
     return {int(pid): (int(calls), int(end)) for pid, calls, end in lines}
 
 
-def calls_of(process: agent_pb2.Process, name: str = "getppid") -> int:
+def calls_of(process: processes_pb2.Process, name: str = "getppid") -> int:
     """How often a process made a call, which is among its longest."""
     return next((each.calls for each in process.syscalls if each.name == name), 0)
 
 
 def sums(report: agent_pb2.ContainerReport) -> tuple[int, int, int]:
     """Calls, errors and nanoseconds of all processes, and the calls that are lost."""
-    parts = [*(each.sums for each in report.processes.processes), report.processes.others]
+    result = processes(report)
+    parts = [*(each.sums for each in result.processes), result.others]
     return (
-        sum(each.calls for each in parts) + report.trust.process_calls_lost,
+        sum(each.calls for each in parts) + report.trust.losses["processCalls"],
         sum(each.errors for each in parts),
         sum(each.total_nanoseconds + each.wait_nanoseconds for each in parts),
     )
@@ -89,7 +93,7 @@ def test_all_processes_are_what_was_counted(runs: Runs, name: str) -> None:
     runs.start(cgroup, program, *words).finish()
 
     report = watched.report()
-    assert report.trust.process_calls_lost == 0
+    assert report.trust.losses["processCalls"] == 0
     assert sums(report) == summary(runs, watched.slot)
     assert sums(report)[0] > 20
 
@@ -108,9 +112,9 @@ def test_a_storm_of_short_processes(runs: Runs) -> None:
     report = watched.report()
     assert told(output)[("getppid", "")] == counted(runs.since(watched.slot).syscalls)[("getppid", "")]
     assert sums(report)[0] == summary(runs, watched.slot)[0]
-    if not report.trust.process_calls_lost:
-        assert report.processes.seen == 20001
-        assert report.processes.others.calls >= 19000 * 4
+    if not report.trust.losses["processCalls"]:
+        assert processes(report).seen == 20001
+        assert processes(report).others.calls >= 19000 * 4
 
 
 def test_what_finds_no_room_is_counted(runs: Runs) -> None:
@@ -127,7 +131,7 @@ def test_what_finds_no_room_is_counted(runs: Runs) -> None:
     stays.finish()
 
     report = watched.report()
-    assert report.trust.process_calls_lost > 1000
+    assert report.trust.losses["processCalls"] > 1000
     assert sums(report)[0] == summary(runs, watched.slot)[0]
 
 
@@ -140,9 +144,9 @@ def test_a_noisy_neighbour_takes_no_room(runs: Runs) -> None:
     runs.start(quiet, "family", "work", "5").finish()
 
     report, noise = watched.report(), loud.report()
-    assert report.trust.process_calls_lost == 0
+    assert report.trust.losses["processCalls"] == 0
     assert sums(report) == summary(runs, watched.slot)
-    assert noise.trust.process_calls_lost > 0
+    assert noise.trust.losses["processCalls"] > 0
 
 
 def test_each_process_has_its_own_calls_and_end(runs: Runs) -> None:
@@ -197,7 +201,7 @@ def test_a_thread_that_executes_takes_the_process_over(runs: Runs) -> None:
     ((pid, (calls, end)),) = family(runs.start(cgroup, "family", "exec").finish()).items()
 
     report = watched.report()
-    process = {each.host_pid: each for each in report.processes.processes}[pid]
+    process = {each.host_pid: each for each in processes(report).processes}[pid]
     assert (calls_of(process), process.exit_code, process.command) == (calls, end, "after")
     assert process.executable == str(runs.program("family"))
     assert [each.command for each in process.execs] == ["after"]
@@ -275,7 +279,7 @@ def test_a_session_that_joins_sees_what_comes_after(runs: Runs) -> None:
     stays = runs.start(cgroup, "family", "stay")
     stays.hear()
     first.read()
-    second = Processes(MAX_TOP, first.collector.syscalls)
+    second = ProcessCalls(MAX_TOP, first.collector.syscalls)
     second.begin(time.monotonic_ns(), runs.tracer.lost("processes", first.slot))
 
     stays.say()
@@ -287,7 +291,7 @@ def test_a_session_that_joins_sees_what_comes_after(runs: Runs) -> None:
     first.collector.write(reports[0])
     second.write(reports[1])
 
-    assert [calls_of(each.processes.processes[0]) for each in reports] == [10, 5]
+    assert [calls_of(processes(each).processes[0]) for each in reports] == [10, 5]
     stays.stdin.write(b"x")
     stays.finish()
 

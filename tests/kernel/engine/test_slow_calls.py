@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from engine_runs import Cgroup, Runs, links
 
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.syscalls import SyscallKey, name, names
 from kubestrace_agent.views.slow_calls.collector import Slowest, message
-from kubestrace_protos.v1 import agent_pb2
+from kubestrace_agent.views.slow_calls.values import Floors
+from kubestrace_protos.v1.views import slow_calls_pb2
 
 MS = 1_000_000
 # Between the program's own clock and the tracepoints, on a machine that does other things.
@@ -29,7 +29,7 @@ def slow(runs: Runs, cgroup: Cgroup, threshold_ms: int = 10) -> int:
     return slot
 
 
-def told(runs: Runs, slot: int) -> list[agent_pb2.SlowCall]:
+def told(runs: Runs, slot: int) -> list[slow_calls_pb2.SlowCall]:
     """What came since the last time."""
     offset = time.time_ns() - time.monotonic_ns()
     return [message(call, offset) for call in runs.tracer.read("slow_calls").get(slot, [])]
@@ -42,7 +42,7 @@ def own(output: str) -> dict[str, tuple[int, int, int]]:
 
 
 @pytest.fixture
-def whole(runs: Runs, tmp_path: Path) -> tuple[str, dict[str, agent_pb2.SlowCall]]:
+def whole(runs: Runs, tmp_path: Path) -> tuple[str, dict[str, slow_calls_pb2.SlowCall]]:
     """A run of slow.c: its words, and what was told of its own four calls."""
     cgroup = runs.cgroup()
     slot = slow(runs, cgroup)
@@ -52,7 +52,7 @@ def whole(runs: Runs, tmp_path: Path) -> tuple[str, dict[str, agent_pb2.SlowCall
     return output, {call.name: call for call in told(runs, slot) if call.host_pid == pid and call.name in own(output)}
 
 
-def test_when_and_how_long(whole: tuple[str, dict[str, agent_pb2.SlowCall]]) -> None:
+def test_when_and_how_long(whole: tuple[str, dict[str, slow_calls_pb2.SlowCall]]) -> None:
     """Start and length are the program's own, and so are the process and its thread."""
     output, calls = whole
 
@@ -63,7 +63,7 @@ def test_when_and_how_long(whole: tuple[str, dict[str, agent_pb2.SlowCall]]) -> 
         assert calls[called].wait == (called in {"clock_nanosleep", "recvfrom"})
 
 
-def test_arguments_in_straces_words(whole: tuple[str, dict[str, agent_pb2.SlowCall]], tmp_path: Path) -> None:
+def test_arguments_in_straces_words(whole: tuple[str, dict[str, slow_calls_pb2.SlowCall]], tmp_path: Path) -> None:
     """The file behind a descriptor, the path of an open, the peer of a socket; never what was read."""
     output, calls = whole
     expected = own(output)
@@ -76,7 +76,7 @@ def test_arguments_in_straces_words(whole: tuple[str, dict[str, agent_pb2.SlowCa
     assert not any("never-to-be-seen" in str(call) for call in calls.values())
 
 
-def test_names_are_made_safe(whole: tuple[str, dict[str, agent_pb2.SlowCall]]) -> None:
+def test_names_are_made_safe(whole: tuple[str, dict[str, slow_calls_pb2.SlowCall]]) -> None:
     """A thread may call itself what it likes: no escape gets to a terminal."""
     _, calls = whole
 

@@ -5,11 +5,11 @@ import time
 import pytest
 from engine_runs import Cgroup, Run, Runs
 
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.views.slow_calls.collector import Slowest
-from kubestrace_protos.v1 import agent_pb2
+from kubestrace_agent.views.slow_calls.values import Floors
+from kubestrace_protos.v1.views import slow_calls_pb2
 
 MS = 1_000_000
 PROGRAMS = {"on_stack_enter", "on_stack_switch", "on_slow_stack"}
@@ -36,7 +36,7 @@ def in_order(names: list[str], words: list[str]) -> bool:
     return all(name in rest for name in names)
 
 
-def told(runs: Runs, slot: int, name: str, threshold_ms: int = 10) -> agent_pb2.SlowCall:
+def told(runs: Runs, slot: int, name: str, threshold_ms: int = 10) -> slow_calls_pb2.SlowCall:
     """The slowest call of a name, with the names of its functions."""
     slowest = Slowest(threshold_ms * MS, 50, None, Names(Naming()))
     slowest.take(runs.tracer.read("slow_calls").get(slot, []), 0, 0)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from engine_runs import Runs, counted
 
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.syscalls import parse_patterns
 from kubestrace_agent.views.slow_calls.collector import message
+from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_agent.views.timeline import collector
 
 MS = 1_000_000

@@ -45,7 +45,7 @@ def test_processes_and_their_errors(known: Known, tmp_path: Path) -> None:
     assert (shell["command"], shell["exitCode"]) == ("cat", 1)
     samples = missing["openat", "ENOENT"]["samples"]
     assert any('"/nowhere/at/all"' in sample["arguments"] and sample["process"] == "cat" for sample in samples)
-    assert status["trust"]["processCallsLost"] == status["trust"]["errorSamplesLost"] == 0
+    assert status["trust"]["losses"]["processCalls"] == status["trust"]["losses"]["errorSamples"] == 0
 
 
 def test_the_table_says_both(known: Known) -> None:
@@ -106,7 +106,7 @@ def test_a_busy_process_has_the_calls_of_the_summary(tmp_path: Path) -> None:
     assert summary["calls"] > 10_000
     assert {name: process[name] for name in SUMS} == {name: summary[name] for name in SUMS}
     assert {name: sum(status["timeline"][name]) for name in SUMS} == {name: summary[name] for name in SUMS}
-    assert status["trust"]["processCallsLost"] == 0
+    assert status["trust"]["losses"]["processCalls"] == 0
     # Three threads sleep all the time, and no longer than the trace lasted; each may be in a last call as it ends.
     most = 3 * ((end - begin).total_seconds() * 1e9 + sleeps["maxNanoseconds"])
     assert sleeps["totalNanoseconds"] <= most

@@ -10,12 +10,12 @@ import grpc
 import pytest
 
 from kubestrace_agent.containers import resolver
-from kubestrace_agent.kernel.counters.counts import Floors, RawCall
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, RawCounts, Row, UnsupportedKernelError
 from kubestrace_agent.service import limits as admission
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.traces import registry
-from kubestrace_agent.traces.trace import Node
+from kubestrace_agent.traces.session import Node
+from kubestrace_agent.views.slow_calls.values import Floors, SlowCall
 from kubestrace_protos.cri.v1 import api_pb2, api_pb2_grpc
 from kubestrace_protos.v1 import agent_pb2
 
@@ -41,8 +41,8 @@ class FakeTracer:
         self.reads = 0
         # By slot: what is asked for, what the next read tells, what was lost.
         self.floors: dict[int, Floors] = {}
-        self.pressing_views: set[str] = set()
-        self.told: dict[int, list[RawCall]] = {}
+        self.pressing_parts: set[str] = set()
+        self.told: dict[int, list[SlowCall]] = {}
         self.slow_lost = 0
         self.tells_slow_calls = True
 
@@ -83,7 +83,7 @@ class FakeTracer:
         """Read what further traces begin with."""
         return {slot: replace(counts, joined_ns=counts.time_ns) for slot, counts in self.snapshot(slots).items()}
 
-    def enable(self, view: str, slot: int, wanted: Floors | None) -> None:
+    def enable(self, part: str, slot: int, wanted: Floors | None) -> None:
         """Remember what is asked for."""
         if not self.tells_slow_calls:
             raise UnsupportedKernelError("UnsupportedKernel", "no such field")
@@ -92,17 +92,17 @@ class FakeTracer:
         else:
             self.floors[slot] = wanted
 
-    def read(self, view: str) -> dict[int, list[RawCall]]:
+    def read(self, part: str) -> dict[int, list[SlowCall]]:
         """Tell once what a test put there."""
         self.reads += 1
         told, self.told = self.told, {}
         return told
 
-    def needs_drain(self, view: str) -> bool:
+    def needs_drain(self, part: str) -> bool:
         """Tell whether a test says so."""
-        return bool(self.told) and view in self.pressing_views
+        return bool(self.told) and part in self.pressing_parts
 
-    def lost(self, view: str, slot: int) -> int:
+    def lost(self, part: str, slot: int) -> int:
         """Give what a test says."""
         return self.slow_lost
 

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* For the views that tell single calls: a call's task, its arguments and what they point at, read as it ends. */
+#pragma once
 #include "kernel/bpf/calls.h"
-#include "kernel/bpf/reads.h"
+#include "kernel/bpf/cgroup_filter.bpf.c"
 
 BPF_F_TABLE("array", u32, u64, call_shapes, INDEX_ENTRIES, BPF_F_MMAPABLE);
 
@@ -176,6 +178,13 @@ static __always_inline u64 size_of(struct call *call) {
   BOUND(size, 1023);
   if (size > sizeof(call->text)) size = sizeof(call->text);
   return size + __builtin_offsetof(struct call, text);
+}
+
+/* What a view knows of the call that began then. */
+static __always_inline void read_used(struct call *call, struct entry *entry, u64 start_ns) {
+  if (!start_ns || entry->used_start_ns != start_ns) return;
+  call->on_ns = entry->used_on_ns;
+  call->runnable_ns = entry->used_runnable_ns;
 }
 
 /* Everything of a call that has just ended. How many bytes of the record are used. */

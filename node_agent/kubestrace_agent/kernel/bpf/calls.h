@@ -1,4 +1,5 @@
-/* What calls.bpf.c writes and calls.py reads. */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What calls.bpf.c writes and calls.py reads, by this file. */
 #pragma once
 #include <linux/types.h>
 
@@ -25,7 +26,7 @@ enum type { TYPE_PIPE = 0010000, TYPE_SOCKET = 0140000 };
 struct call {
   u64 end_ns; /* CLOCK_MONOTONIC */
   u64 length_ns;
-  u64 on_ns; /* of its length, on a CPU and in a run queue; all bits: the view of CPU time does not know */
+  u64 on_ns; /* of its length, on a CPU and in a run queue; all bits: no view knows */
   u64 runnable_ns;
   u64 arguments[6];
   s64 result;

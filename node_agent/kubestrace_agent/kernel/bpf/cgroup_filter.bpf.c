@@ -1,14 +1,19 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Whose a task is: its container's slot, by its cgroup or one above it, or that of a process that is followed.
- * Compiled in one piece with all other programs. Given by the command line: MAX_SLOTS, MAX_ROWS, SLOT_ROWS, and offsets of
- * the running kernel (probe.py). */
+ * The loader (probe.py) compiles this in one piece with all other programs. It defines MAX_SLOTS, MAX_ROWS, SLOT_ROWS, and
+ * the offsets of the running kernel. */
+#pragma once
 #include "kernel/bpf/reads.h"
 #include "kernel/bpf/syscalls.h"
+
+/* What the kernel is told, in its own words: some helpers are for programs under the GPL only. */
+#define BPF_LICENSE GPL v2
 
 struct task_struct;
 
 BPF_F_TABLE("array", u32, struct config, config, 1, BPF_F_MMAPABLE);
 BPF_HASH(containers, u64, struct slot_ref, MAX_SLOTS);
-BPF_F_TABLE("hash", u32, struct slot_ref, processes, 65536, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", u32, struct slot_ref, slots_by_pid, 65536, BPF_F_NO_PREALLOC);
 BPF_PERCPU_ARRAY(cgroup_caches, struct cgroup_cache, CGROUP_CACHES);
 BPF_F_TABLE("array", u32, u64, lost, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_TASK_STORAGE(tasks, struct entry);
@@ -66,7 +71,7 @@ static __always_inline struct slot_ref *slot_of_process(struct config *cfg, stru
   u64 process;
   LOAD(u32, process, task, PID_OFFSET);
   u32 pid = process;
-  return processes.lookup(&pid);
+  return slots_by_pid.lookup(&pid);
 }
 
 /* Whose calls are these? NULL: nobody's who is traced. `cache_of` is the program's. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Fields of the kernel's structs that are read in passing: 0 where there is nothing to read. */
 #pragma once
 #include <linux/types.h>

@@ -1,8 +1,11 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Where a call is counted: a row for each system call of each slot, on each CPU.
  *
  * The counters of a row are 97% of its memory. Where a machine may have many CPUs (COPIES is defined, row_sizes.py), a row
  * has only a few copies of its counters, each shared by some CPUs. What every call writes beside its one counter
  * stays on the CPU. */
+#pragma once
+#include "kernel/bpf/cgroup_filter.bpf.c"
 
 BPF_F_TABLE("array", u32, struct index, indexes, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct head, heads, MAX_ROWS, BPF_F_MMAPABLE);

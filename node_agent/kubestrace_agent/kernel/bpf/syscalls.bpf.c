@@ -1,18 +1,11 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Counts system calls by container: sys_enter notes the start in the task, sys_exit counts into the row. */
+#pragma once
+#include "kernel/bpf/chain.bpf.c"
+#include "kernel/bpf/rows.bpf.c"
+#include "kernel/bpf/waits.bpf.c"
 
 BPF_QUEUE(attach_calls, struct attach_call, MAX_ATTACH_CALLS);
-/* The first programs of views: the counting goes on with them (tail calls) after each call, after one that failed, after
- * one of at least LEAST_SLOW_NS, in this order, and each goes on with the next. Empty while none asks. So a view of slow
- * calls costs nothing at those that are not, nor any in tasks that are not traced. */
-BPF_PROG_ARRAY(after_call, 1);
-BPF_PROG_ARRAY(after_error, 1);
-BPF_PROG_ARRAY(after_slow, 1);
-/* What looks at each call of tasks that are traced, or were; only while a slot asks for that (config.each_call). What is
- * called before these goes on with them. */
-BPF_PROG_ARRAY(after_each_enter, 1);
-BPF_PROG_ARRAY(after_each_exit, 1);
-/* The program of a view that makes something for each traced task, at its first entry since config.followed changed. */
-BPF_PROG_ARRAY(after_enter, 1);
 
 /* For the second programs: was this entry or exit (AT_ENTRY, AT_EXIT) counted by the first? */
 static __always_inline bool was_handled(struct entry *entry, u32 at) {
@@ -52,7 +45,7 @@ static __always_inline bool count_enter(struct config *cfg, struct task_struct *
     handle(entry, AT_ENTRY);
     entry->generation = generation;
     entry->last_ns = 0;
-    entry->last_row = found;
+    entry->endless_row = id;
     return false;
   }
   struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -77,32 +70,43 @@ static __always_inline int entered(struct bpf_raw_tracepoint_args *ctx, u32 prog
   if (program == AT_ENTRY_AGAIN && was_handled(entry_of(task), AT_ENTRY)) return 0;
   struct slot_ref *ref = slot_of_current(cfg, task, program);
   if (!ref) return 0;
-  if (count_enter(cfg, task, ref, ctx->args[1])) after_enter.call(ctx, 0);
-  if (cfg->each_call) after_each_enter.call(ctx, 0);
+  bool first = count_enter(cfg, task, ref, ctx->args[1]);
+  u32 todo = cfg->chains[EACH_ENTER];
+  if (first) todo |= cfg->chains[FIRST_ENTER];
+  if (!todo) return 0;
+  struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!entry) return 0;
+  entry->todo = todo;
+  go_on(ctx, entry);
   return 0;
 }
 
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) { return entered(ctx, AT_ENTRY); }
-
-/* The restart codes are no errors: the program sees EINTR, or nothing. */
-static __always_inline bool has_failed(s64 result) {
-  return result < 0 && result >= -4095 && (result > -512 || result < -516 || result == -515);
-}
 
 static __always_inline u32 times_widened(u32 slot) {
   struct index *index = indexes.lookup(&slot);
   return index ? index->widened : 0;
 }
 
-/* An exit without an entry: a call denied by seccomp, one that began before counting did, or a new task's first. Its entry,
- * with last_row, where there is something for the views. */
+/* The counting's call that never returns: the first exit after it is no other call's. */
+static __always_inline void end_endless(struct entry *entry) {
+  if (!entry || !entry->endless_row) return;
+  entry->last_row = entry->endless_row | NEVER_RETURNS;
+  entry->endless_row = NO_ROW;
+}
+
+/* An exit without an entry: a call denied by seccomp, one that began before counting did, or a new task's first. The task's
+ * entry, whose last_row says where it was counted. */
 static __always_inline struct entry *count_unpaired(struct config *cfg, struct task_struct *task, struct entry *entry,
                                                     void *regs, s64 result, u32 program) {
   struct slot_ref *ref = slot_of_current(cfg, task, program);
-  if (!ref) return NULL;
+  if (!ref) return entry;
   s32 nr = -1;
   bpf_probe_read_kernel(&nr, sizeof(nr), regs + NR_OFFSET);
-  if (nr == -1) return entry; /* returned from a signal handler, or a tracer took the call away */
+  if (nr == -1) { /* returned from a signal handler, or a tracer took the call away */
+    end_endless(entry);
+    return entry;
+  }
   u32 generation = ref->generation;
   u32 abi = abi_of(task, &nr);
   if (!entry) entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -113,13 +117,13 @@ static __always_inline struct entry *count_unpaired(struct config *cfg, struct t
     entry->generation = generation;
     entry->widened = widened;
   }
-  if (!seen && result == 0 && makes_tasks(abi, nr)) return NULL;
+  if (!seen && result == 0 && makes_tasks(abi, nr)) return entry;
   u32 found = find_row(ref, generation, abi, nr);
-  if (found == NOT_WANTED || !found) return NULL;
+  if (found == NOT_WANTED || !found) return entry;
   u32 id = found & ROW_MASK;
   struct head *head = heads.lookup(&id);
   struct row *row = row_at(id);
-  if (!head || !row || head->generation != generation) return NULL;
+  if (!head || !row || head->generation != generation) return entry;
   ADD(row->untimed, 1);
   if (!seen) ADD(row->unmatched, 1);
   touch(cfg, head, row, 0);
@@ -153,10 +157,7 @@ static __always_inline struct entry *count_without_length(struct config *cfg, st
   return entry;
 }
 
-/* In waits.bpf.c. */
-static __always_inline u32 row_of_wait(struct task_struct *task, u64 regs, u32 id, u32 generation, u64 ns, s64 result);
-
-/* The entry with last_row, where a call was counted or there is something else for the views. */
+/* The task's entry, if it has one: last_row says where the call was counted. */
 static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *ctx, struct config *cfg,
                                                 struct task_struct *task, struct entry *entry, u32 program) {
   u64 start = entry ? entry->start_ns : 0;
@@ -166,8 +167,8 @@ static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *
     u32 id = entry->row & ROW_MASK, generation = entry->generation;
     entry->start_ns = 0;
     entry->last_ns = ns;
-    entry->last_row = NO_ROW;
-    if (id == NO_ROW) return NULL; /* counted as lost by the entry */
+    entry->last_row = entry->endless_row = NO_ROW;
+    if (id == NO_ROW) return entry; /* counted as lost by the entry */
     if (__builtin_expect(ns >= LEAST_WAIT_NS, 0))
       id = entry->row = row_of_wait(task, ctx->args[0], id, generation, ns, ctx->args[1]);
     struct head *head = heads.lookup(&id);
@@ -195,16 +196,19 @@ static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *
   }
   if (entry) {
     entry->last_ns = 0;
-    if (!(entry->last_row & NEVER_RETURNS)) entry->last_row = NO_ROW; /* a return from a signal handler is still untold */
+    entry->last_row = NO_ROW;
   }
   return count_unpaired(cfg, task, entry, (void *)ctx->args[0], ctx->args[1], program);
 }
 
-/* With which views it goes on after one that wants each call that was counted. */
-static __always_inline void after_counted_call(struct bpf_raw_tracepoint_args *ctx, struct entry *entry) {
-  bool returned = entry->last_row && !(entry->last_row & NEVER_RETURNS);
-  if (returned && has_failed(ctx->args[1])) after_error.call(ctx, 0);
-  if (entry->last_ns >= LEAST_SLOW_NS) after_slow.call(ctx, 0);
+/* The places of the views that are to see this exit. */
+static __always_inline u32 todo_at_exit(struct config *cfg, struct entry *entry, s64 result) {
+  u32 todo = cfg->chains[EACH_EXIT], row = entry->last_row;
+  if (row == NO_ROW) return todo;
+  todo |= cfg->chains[COUNTED];
+  if (has_failed(result) && !(row & NEVER_RETURNS)) todo |= cfg->chains[FAILED];
+  if (entry->last_ns >= LEAST_SLOW_NS) todo |= cfg->chains[SLOW];
+  return todo;
 }
 
 static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 program) {
@@ -214,13 +218,12 @@ static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 progr
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
   if (program == AT_EXIT_AGAIN && was_handled(entry, AT_EXIT)) return 0;
-  struct entry *counted = count_exit(ctx, cfg, task, entry, program);
-  if (counted && counted->last_row) {
-    counted->program = program;
-    after_call.call(ctx, 0);
-    after_counted_call(ctx, counted);
-  }
-  if (cfg->each_call && has_storage(task)) after_each_exit.call(ctx, 0);
+  entry = count_exit(ctx, cfg, task, entry, program);
+  u32 todo = entry ? todo_at_exit(cfg, entry, ctx->args[1]) : 0;
+  if (!entry || !todo) return 0;
+  entry->program = program;
+  entry->todo = todo;
+  go_on(ctx, entry);
   return 0;
 }
 

@@ -1,4 +1,5 @@
-/* What the programs and the agent both read: layout.py says the same in Python, and load compares the sizes. */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What the programs and the agent share: layout.py reads it from this file. */
 #pragma once
 #include <linux/types.h>
 
@@ -27,10 +28,23 @@ enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
 /* Of the counters of a row, errnos and buckets in a row: at most 64 groups. */
 #define GROUP 8
 
-/* No view asks for shorter calls by themselves: the others are told to none. */
+/* Calls of at least this length are slow. The view that asks for them defines it; without one no call is slow. */
 #ifndef LEAST_SLOW_NS
-#define LEAST_SLOW_NS 1000000
+#define LEAST_SLOW_NS ~0ULL
 #endif
+
+/* When the counting calls the programs of views (chain.bpf.c), in the order in which it does so at one entry or exit. */
+enum chain {
+  FIRST_ENTER, /* the first counted entry of a task since config.followed changed */
+  EACH_ENTER,  /* each entry of a traced task */
+  EACH_EXIT,   /* each exit of a task that is or was traced; what it writes into struct entry, the following see */
+  COUNTED,     /* a call was counted, or one that never returns has begun */
+  FAILED,      /* it returned an error */
+  SLOW,        /* it took LEAST_SLOW_NS or longer */
+  CHAINS
+};
+/* Programs of all views together. */
+#define CHAIN_PLACES 12
 
 struct config {
   u32 generation; /* changes with every change of containers: caches filled under another one are void */
@@ -39,8 +53,9 @@ struct config {
   u32 level_count;
   u32 levels[MAX_LEVELS]; /* depths in the cgroup tree at which containers stand, deepest first */
   u32 followed;  /* changes when a view wants to see each traced task's next entry once */
-  u32 each_call; /* a view wants to see every entry and exit of traced tasks */
-  u64 joined_ns; /* when a trace joined any slot that was counted already: CLOCK_MONOTONIC */
+  u32 unused;
+  u64 joined_ns;      /* when a trace joined any slot that was counted already: CLOCK_MONOTONIC */
+  u32 chains[CHAINS]; /* the places (bits) of the programs that run at each kind of event; 0: none */
 };
 
 /* A call that was under way when a trace joined its slot, and has ended. */
@@ -74,9 +89,15 @@ struct entry {
   u64 last_ns;       /* how long the call took that ended last; 0: not known */
   u64 slow_start_ns; /* when the call began that was slow last */
   u32 followed;      /* as config has it: the views have seen this task */
-  u32 last_row;      /* where the last call was counted; 0: nowhere. With NEVER_RETURNS where one was as it began. */
+  u32 last_row;      /* where the last call was counted; 0: nowhere. With NEVER_RETURNS if it never returns. */
+  u32 endless_row;   /* where a call was counted that never returns and that COUNTED has not seen yet; 0: none */
+  u32 todo;          /* places in the chain that are still to run at this entry or exit */
   u32 widened; /* as the index had it when a call of this task was found that nobody saw begin */
   u32 program; /* the one that counted the last call: views have a scratch for each */
+  /* What a view knows of one call, for the others: of its length, on a CPU and in a run queue. */
+  u64 used_start_ns; /* when that call began; 0: of none */
+  u64 used_on_ns;
+  u64 used_runnable_ns;
 #ifdef PREEMPTIBLE
   u32 handled[AT_ENTRY + 1]; /* exits and entries that were counted, */
   u32 checked[AT_ENTRY + 1]; /* and how many of these the second programs know */

@@ -1,4 +1,11 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Beside the counting: which tasks are inside a call, and the family of a process that is followed by its PID. */
+#pragma once
+#include "kernel/bpf/rows.bpf.c"
+#include "kernel/bpf/waits.bpf.c"
+#ifdef DETAILS
+#include "kernel/bpf/calls.bpf.c"
+#endif
 
 struct bpf_iter_meta;
 struct bpf_iter__task {
@@ -190,11 +197,11 @@ BPF_ITER(task) {
 /* Runs in the parent before the child does; a thread has its process's PID already. */
 int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx) {
   u32 parent = bpf_get_current_pid_tgid() >> 32, child = 0;
-  struct slot_ref *ref = processes.lookup(&parent);
+  struct slot_ref *ref = slots_by_pid.lookup(&parent);
   if (!ref) return 0;
   bpf_probe_read_kernel(&child, sizeof(child), (void *)ctx->args[1] + PID_OFFSET);
   struct slot_ref inherited = *ref;
-  if (child != parent && processes.update(&child, &inherited)) count_lost(inherited.slot);
+  if (child != parent && slots_by_pid.update(&child, &inherited)) count_lost(inherited.slot);
   return 0;
 }
 
@@ -203,9 +210,9 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx) {
   u32 pid = bpf_get_current_pid_tgid() >> 32;
   u64 signal = 0;
   s32 live = 1;
-  if (!processes.lookup(&pid)) return 0;
+  if (!slots_by_pid.lookup(&pid)) return 0;
   bpf_probe_read_kernel(&signal, sizeof(signal), (void *)bpf_get_current_task_btf() + SIGNAL_OFFSET);
   bpf_probe_read_kernel(&live, sizeof(live), (void *)signal + LIVE_OFFSET);
-  if (live == 0) processes.delete(&pid);
+  if (live == 0) slots_by_pid.delete(&pid);
   return 0;
 }

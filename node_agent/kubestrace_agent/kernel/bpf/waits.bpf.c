@@ -1,5 +1,9 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Calls by a descriptor (read, write, recvfrom, ...) that took long are waits where somebody is at the other end: they
  * have a second row, of the same name. Which calls these are is written by the agent. */
+#pragma once
+#include "kernel/bpf/rows.bpf.c"
+
 BPF_F_TABLE("array", u32, u64, descriptor_calls, INDEX_ENTRIES, BPF_F_MMAPABLE);
 
 #ifdef WAIT_FILES_OFFSET

@@ -1,30 +1,39 @@
 """Single calls as calls.bpf.c tells them. Used by the views that do."""
 
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
-from kubestrace_agent.kernel.counters.counts import RawCall, RawStack
+from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.kernel.maps import layout
+from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.maps import Maps
 from kubestrace_agent.syscalls import DESCRIPTOR_WAITS, WAITS, arguments, names
 
-# struct call without its text.
-_RECORD = struct.Struct("=QQQQ6QqIIiIIIII2I2II16s16s")
+_HEADER = header("kernel/bpf/calls.h")
+CALL = _HEADER.struct("call")
+# A record up to its text.
+_RECORD = CALL.fields(
+    *("end_ns", "length_ns", "on_ns", "runnable_ns", "arguments", "result", "generation", "abi", "nr", "tid", "pid"),
+    *("inner_tid", "inner_pid", "text_bytes", "modes", "thread", "process"),
+    size=CALL.offset("text"),
+)
 # And with the most of it.
-RECORD_BYTES = _RECORD.size + 512 + 256
+RECORD_BYTES = CALL.size
 _CAPTURE = {
-    arguments.Kind.PATH: 1,
-    arguments.Kind.FILE: 2,
-    arguments.Kind.DIRECTORY: 2,
-    arguments.Kind.ADDRESS: 3,
-    arguments.Kind.WRITTEN_ADDRESS: 4,
+    arguments.Kind.PATH: _HEADER.number("CAPTURE_PATH"),
+    arguments.Kind.FILE: _HEADER.number("CAPTURE_FILE"),
+    arguments.Kind.DIRECTORY: _HEADER.number("CAPTURE_FILE"),
+    arguments.Kind.ADDRESS: _HEADER.number("CAPTURE_ADDRESS"),
+    arguments.Kind.WRITTEN_ADDRESS: _HEADER.number("CAPTURE_WRITTEN_ADDRESS"),
 }
 _UNKNOWN = (1 << 64) - 1
-_WAITS_BIT = 1 << 16
+_WAITS_BIT = 1 << _HEADER.number("SHAPE_WAITS_BIT")
+
+_Call = TypeVar("_Call", bound=RawCall)
 
 
 def write_shapes(maps: Maps, abis: Sequence[str]) -> None:
-    """Tell the programs what to read of which call; `abis` as abi_names gives them. Twice is fine."""
+    """Tell the programs what to read of which call; `abis` as abi_names gives them. Idempotent."""
     with maps.view("call_shapes", "Q") as shapes:
         for at, abi, called in _indexed(abis):
             shapes[at] = shape(called, abi)
@@ -55,17 +64,15 @@ def shape(called: str, abi: str) -> int:
     return value
 
 
-def parsed(
-    record: bytes, abis: Sequence[str], stacks: dict[tuple[int, int], RawStack] | None = None
-) -> tuple[int, RawCall]:
-    """The generation of the call's slot, and the call; its stack is taken out of `stacks` (by thread and end)."""
+def parsed(record: bytes, abis: Sequence[str], make: Callable[..., _Call]) -> tuple[int, _Call]:
+    """The generation of the call's slot, and the call, made from its fields: by RawCall, or a kind of it."""
     end, length, on, runnable, *rest = _RECORD.unpack_from(record)
     values, result = tuple(rest[:6]), rest[6]
-    generation, abi, number, _, tid, pid, inner_tid, inner_pid, first, second, *modes = rest[7:19]
-    _, thread, process = rest[19:22]
+    generation, abi, number, tid, pid, inner_tid, inner_pid, first, second, *modes = rest[7:18]
+    thread, process = rest[18:20]
     key = layout.syscall_key(abis, abi, number)
     text = record[_RECORD.size :]
-    call = RawCall(
+    call = make(
         key=key,
         waits=key.waited or names(key.abi).get(number) in WAITS,
         start_ns=end - length,
@@ -80,7 +87,6 @@ def parsed(
         inner_pid=inner_pid,
         thread=thread.partition(b"\0")[0],
         process=process.partition(b"\0")[0],
-        stack=stacks.pop((tid, end), None) if stacks else None,
         captures=((modes[0], text[:first]), (modes[1], text[first : first + second])),
     )
     return generation, call

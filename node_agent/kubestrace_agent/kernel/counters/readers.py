@@ -32,13 +32,14 @@ class Reader:
         self._rows = rows
         self._abis = abis
         self._config = maps.view("config", "I")
-        self._config[1] = 1
+        self._epoch_at = layout.CONFIG.at("epoch")
+        self._config[self._epoch_at] = 1
         self._epochs: deque[tuple[int, int]] = deque()
 
     def next_epoch(self) -> tuple[int, int]:
         """Ends the running epoch: its number, and when (CLOCK_MONOTONIC)."""
-        epoch, now = self._config[1], time.monotonic_ns()
-        self._config[1] = epoch + 1
+        epoch, now = self._config[self._epoch_at], time.monotonic_ns()
+        self._config[self._epoch_at] = epoch + 1
         self._epochs.append((epoch, now))
         while len(self._epochs) > 2 and self._epochs[1][1] < now - _LATE_NS:
             self._epochs.popleft()

@@ -21,13 +21,12 @@ from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
 from kubestrace_agent.kernel.loader.programs import FOLLOWING, Programs, UnsupportedKernelError
-from kubestrace_agent.kernel.loader.sources import VIEWS
 from kubestrace_agent.kernel.maps import index, layout, row_sizes
 from kubestrace_agent.kernel.maps.row_sizes import RowSizes
 from kubestrace_agent.kernel.maps.rows import ROWS_A_CONTAINER, NoMemoryError, NoRowsError, Rows
 from kubestrace_agent.kernel.maps.slots import Slot, depth, in_hosts_pid_namespace, leader
 from kubestrace_agent.syscalls import SyscallKey, abi_names
-from kubestrace_agent.views.registry import views as all_views
+from kubestrace_agent.views import registry
 
 __all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "UnsupportedKernelError"]
 
@@ -54,8 +53,8 @@ class Tracer:
     def __init__(self, programs: Programs, max_containers: int, sizes: RowSizes) -> None:
         self._programs = programs
         self._maps = maps = programs.maps
-        maps.check_size("config", layout.CONFIG_SIZE)
-        maps.check_size("indexes", layout.INDEX_SIZE)
+        maps.check_size("config", layout.CONFIG.size)
+        maps.check_size("indexes", layout.INDEX.size)
         maps.check_size("first_chunk", sizes.row_on_cpu_bytes)
         self._config = maps.view("config", "I")
         self._indexes = maps.view("indexes", "B")
@@ -63,7 +62,7 @@ class Tracer:
         self._rows = Rows(maps, sizes)
         self._abis = abi_names(platform.machine())
         self._reader = Reader(maps, self._rows, self._abis)
-        self._views = all_views(programs, self._abis)
+        self._parts = registry.parts(programs, self._abis)
         calls.write_descriptor_calls(maps, self._abis)
         self._flights = Flights(programs, self._abis)
         self._max_containers = max_containers
@@ -78,17 +77,17 @@ class Tracer:
 
     @classmethod
     def load(
-        cls, *, max_containers: int = 512, views: Iterable[str] = tuple(VIEWS), sizes: RowSizes | None = None
+        cls, *, max_containers: int = 512, parts: Iterable[str] | None = None, sizes: RowSizes | None = None
     ) -> Self:
         """Compile and load in a short-lived child process. Raises UnsupportedKernelError.
 
-        It takes 0.7 s, and 1.7 s with all views; those that are not loaded cannot be wanted later. `sizes`: those of
-        this machine.
+        It takes 0.7 s, and 1.7 s with all parts of views (None); those that are not loaded cannot be enabled
+        later. `sizes`: those of this machine.
         """
         sizes = sizes or row_sizes.of_machine()
         # Twice as many slots as may be used at once: each rests for a while before it is used again.
         tables = {"MAX_SLOTS": 2 * max_containers + 1, "MAX_ROWS": _MAX_ROWS, "SLOT_ROWS": _SLOT_ROWS}
-        programs = Programs.load(tables | sizes.definitions(), views=views)
+        programs = Programs.load(tables | sizes.definitions(), parts=parts)
         return cls(programs, max_containers, sizes)
 
     def add_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
@@ -132,8 +131,8 @@ class Tracer:
         slot.lost_before = self._lost[number]
         slot.wanted = wanted
         self._write_index(number, wanted)
-        at = number * layout.INDEX_SIZE
-        self._indexes[at + layout.INDEX_USED : at + layout.INDEX_SIZE] = bytes(layout.INDEX_SIZE - layout.INDEX_USED)
+        at, used_at = number * layout.INDEX.size, layout.INDEX.offset("used")
+        self._indexes[at + used_at : at + layout.INDEX.size] = bytes(layout.INDEX.size - used_at)
         try:
             self._programs.attach(self._programs.counting + (() if slot.pid is None else FOLLOWING))
         except BaseException:
@@ -171,13 +170,17 @@ class Tracer:
         if entered.cgroup_id is not None:
             bpf_syscall.update(self._maps.fd("containers"), entered.cgroup_id.to_bytes(8, "little"), target)
         elif entered.pid is not None:
-            bpf_syscall.update(self._maps.fd("processes"), bpf_syscall.key_u32(entered.pid), target)
+            bpf_syscall.update(self._maps.fd("slots_by_pid"), bpf_syscall.key_u32(entered.pid), target)
         self._change()
 
     def _change(self) -> None:
-        """Void the cgroup caches of all CPUs, and again at the next snapshot: a CPU may read the generation early."""
-        self._config[0] = (self._config[0] + 1) & _32_BITS
+        """Void the cgroup caches of all CPUs; once more at the next snapshot: a CPU may read a generation too early."""
+        self._void_caches()
         self._changed = True
+
+    def _void_caches(self) -> None:
+        at = layout.CONFIG.at("generation")
+        self._config[at] = (self._config[at] + 1) & _32_BITS
 
     def _write_levels(self) -> None:
         """Where in the tree containers stand, deepest first; all that fit when one's place is not known."""
@@ -187,9 +190,9 @@ class Tracer:
         if len(levels) > layout.MAX_LEVELS:
             raise NodeFullError(f"Containers stand at more than {layout.MAX_LEVELS} depths of the cgroup tree.")
         for position, level in enumerate(levels):
-            self._config[4 + position] = level
-        self._config[3] = len(levels)
-        self._config[2] = sum(slot.pid is not None for slot in self._slots.values())
+            self._config[layout.CONFIG.at("levels") + position] = level
+        self._config[layout.CONFIG.at("level_count")] = len(levels)
+        self._config[layout.CONFIG.at("processes")] = sum(slot.pid is not None for slot in self._slots.values())
 
     def set_wanted(self, slot: int, wanted: frozenset[SyscallKey] | None) -> None:
         """Change what a slot counts: pass the union of what its traces want, and subtract with each one's own.
@@ -201,7 +204,7 @@ class Tracer:
             self._mark_stopped(slot, stopped=False)
             self._rows.resume(known.generation)
         if _is_wider(wanted, known.wanted):
-            at = slot * layout.INDEX_SIZE + layout.INDEX_WIDENED
+            at = slot * layout.INDEX.size + layout.INDEX.offset("widened")
             widened = int.from_bytes(self._indexes[at : at + 4], "little") + 1
             self._indexes[at : at + 4] = widened.to_bytes(4, "little")
         known.wanted = wanted
@@ -222,40 +225,44 @@ class Tracer:
 
     def _mark_stopped(self, slot: int, *, stopped: bool) -> None:
         self._slots[slot].stopped = stopped
-        self._indexes[slot * layout.INDEX_SIZE + layout.INDEX_STOPPED] = int(stopped)
+        self._indexes[slot * layout.INDEX.size + layout.INDEX.offset("stopped")] = int(stopped)
 
     def _write_index(self, number: int, wanted: frozenset[SyscallKey] | None) -> None:
         entries, others = index.blank(wanted, self._abis)
-        at = number * layout.INDEX_SIZE
-        self._indexes[at : at + layout.INDEX_OTHERS] = entries.tobytes()
-        self._indexes[at + layout.INDEX_OTHERS] = int(others)
+        at, others_at = number * layout.INDEX.size, layout.INDEX.offset("others_wanted")
+        self._indexes[at : at + others_at] = entries.tobytes()
+        self._indexes[at + others_at] = int(others)
 
-    def enable(self, view: str, slot: int, wanted: Any) -> None:
-        """Have a view (sources.VIEWS) tell of a slot from now on, or another thing than before; None: no longer.
+    def enable(self, part: str, slot: int, wanted: Any) -> None:
+        """Have a part of a view tell of a slot from now on, or another thing than before; None: no longer.
 
-        Raises UnsupportedKernelError where this kernel does not take the view's programs: everything else goes on.
+        Raises UnsupportedKernelError where this kernel does not take its programs: everything else goes on.
         """
         if wanted is None:
-            self._views[view].disable(slot)
+            self._parts[part].disable(slot)
         else:
-            self._views[view].enable(slot, self._slots[slot].generation, wanted)
+            self._parts[part].enable(slot, self._slots[slot].generation, wanted)
 
-    def read(self, view: str) -> Mapping[int, Any]:
-        """What a view tells of the slots that want it: ask each second, or events find no room."""
-        return self._views[view].read()
+    def read(self, part: str) -> Mapping[int, Any]:
+        """What a part tells of the slots that want it: ask each second, or events find no room."""
+        return self._parts[part].read()
 
-    def needs_drain(self, view: str) -> bool:
-        """Whether a view has so much to tell that it should be read at once."""
-        return self._views[view].needs_drain
+    def needs_drain(self, part: str) -> bool:
+        """Whether a part has so much to tell that it should be read at once."""
+        return self._parts[part].needs_drain
 
-    def lost(self, view: str, slot: int) -> int:
-        """What a view had no room for since the slot wants it."""
-        return self._views[view].lost(slot)
+    def lost(self, part: str, slot: int) -> int:
+        """What a part had no room for since the slot wants it."""
+        return self._parts[part].lost(slot)
+
+    def problem_of(self, part: str) -> str:
+        """Why a part of a view cannot be had on this kernel; empty: it can."""
+        return self._programs.problem_of(part)
 
     def remove(self, slot: int) -> None:
         """Stop counting it. Take the last snapshot before; the slot's number may come back for another container."""
-        for view in self._views.values():
-            view.disable(slot)
+        for part in self._parts.values():
+            part.disable(slot)
         gone = self._slots.pop(slot)
         if gone.cgroup_id is not None:
             bpf_syscall.delete(self._maps.fd("containers"), gone.cgroup_id.to_bytes(8, "little"))
@@ -270,7 +277,7 @@ class Tracer:
 
     def _forget_processes(self, slot: int) -> None:
         """Of a family: with the fork hook still at work, so once more for a child that came meanwhile."""
-        processes = self._maps.fd("processes")
+        processes = self._maps.fd("slots_by_pid")
         value = ctypes.create_string_buffer(layout.SLOT_REF.size)
         for _ in range(2):
             for key in list(bpf_syscall.keys(processes, 4)):
@@ -298,7 +305,7 @@ class Tracer:
         """
         if self._changed:
             self._changed = False
-            self._config[0] = (self._config[0] + 1) & _32_BITS
+            self._void_caches()
         epoch, now = self._reader.next_epoch()
         in_flight = self._flights.read(now)
         self._reader.read(self._slots.values())
@@ -334,10 +341,10 @@ class Tracer:
         """
         joined_ns = time.monotonic_ns()
         for slot in slots:
-            at = slot * layout.INDEX_SIZE + layout.INDEX_JOINED
+            at = slot * layout.INDEX.size + layout.INDEX.offset("joined_ns")
             self._indexes[at : at + 8] = joined_ns.to_bytes(8, "little")
         with self._maps.view("config", "Q") as config:
-            config[layout.CONFIG_JOINED] = joined_ns
+            config[layout.CONFIG.at("joined_ns")] = joined_ns
         return {slot: replace(counts, joined_ns=joined_ns) for slot, counts in self.snapshot(slots).items()}
 
     @property
@@ -360,12 +367,12 @@ class Tracer:
         return self._programs.active
 
     def close(self) -> None:
-        """Detach and give everything back. Twice is fine."""
+        """Detach and give everything back. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        for view in self._views.values():
-            view.close()
+        for part in self._parts.values():
+            part.close()
         self._rows.close()
         self._reader.close()
         for shared in (self._config, self._indexes, self._lost):

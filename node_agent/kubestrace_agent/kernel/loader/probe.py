@@ -1,9 +1,9 @@
 """Compiles and loads the programs with bcc, hands their file descriptors to the agent, and exits.
 
-A child process of programs.py (`python -m kubestrace_agent.kernel.loader.probe FD SIZES VIEWS`): LLVM's 60 MB and more
-stay out of the agent. SIZES are constants of the sources as a JSON object, VIEWS names of sources.VIEWS, with commas.
-FD is a unix socket: one JSON message, {"programs": {name: position}, "maps": ..., "problems": {program: why}} with the
-descriptors attached, or {"reason": ..., "message": ...}.
+A child process of programs.py (`python -m kubestrace_agent.kernel.loader.probe FD SIZES PARTS`): LLVM's 60 MB and more
+stay out of the agent. SIZES are constants of the sources as a JSON object, PARTS parts of views (Source.part), with
+commas. FD is a unix socket: one JSON message, {"programs": {name: position}, "maps": ..., "problems": {program: why}}
+with the descriptors attached, or {"reason": ..., "message": ...}.
 """
 
 import array
@@ -13,19 +13,21 @@ import errno
 import json
 import os
 import platform
+import re
 import socket
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kubestrace_agent.containers import procfs
 from kubestrace_agent.kernel.loader.btf import Btf, BtfError
-from kubestrace_agent.kernel.loader.sources import SOURCES, Source
+from kubestrace_agent.kernel.loader.sources import Source, sources
+from kubestrace_agent.kernel.maps.headers import PACKAGE
 
-# Sources are named from here.
-PACKAGE = Path(__file__).parents[2]
+_INCLUDE = re.compile(r'^#include "([^"]+\.bpf\.c)"\n', re.MULTILINE)
+_ONCE = re.compile(r"^#pragma once\n", re.MULTILINE)
 # Kernel numbers and bits that are part of the ABI of each architecture; offsets come from BTF (field -> name).
 _NUMBERS = {
     "x86_64": {
@@ -68,7 +70,7 @@ class ProbeError(Exception):
 
 
 def _definitions(
-    machine: str, sizes: dict[str, int], views: Collection[str]
+    machine: str, sizes: dict[str, int], parts: Collection[str]
 ) -> tuple[dict[str, int], list[Source], dict[str, str]]:
     """What the command line gives to the sources, those that this kernel can have, and why programs are missing."""
     if machine not in _NUMBERS:
@@ -82,11 +84,11 @@ def _definitions(
             "It needs a kernel built with CONFIG_DEBUG_INFO_BTF, as those of current distributions are.",
         ) from error
     found = _NUMBERS[machine] | _offsets(btf, _FIELDS[machine] | _TASK_FIELDS) | sizes
-    sources: list[Source] = []
+    chosen: list[Source] = []
     problems: dict[str, str] = {}
     lacking: dict[str, str] = {}
-    for source in (each for each in SOURCES if each.useful(btf)):
-        if source.view and source.view not in views:
+    for source in (each for each in sources() if each.useful(btf)):
+        if source.part and source.part not in parts:
             problems |= dict.fromkeys(source.programs, f"{source.what}: not asked for at the start.")
             continue  # nor must its constants be there: other sources look for them
         try:
@@ -95,11 +97,11 @@ def _definitions(
             lacking[source.file] = str(error)
         why = lacking.get(source.file) or lacking.get(source.uses)
         if why is None:
-            sources.append(source)
+            chosen.append(source)
         else:
             lacking[source.file] = why
             problems |= dict.fromkeys(source.programs, f"{source.what} cannot be told: {why}.")
-    return found, sources, problems
+    return found, chosen, problems
 
 
 def _offsets(btf: Btf, fields: dict[str, str]) -> dict[str, int]:
@@ -171,7 +173,21 @@ def _capable() -> bool:
     return effective >> 21 & 1 == 1 or effective >> 38 & 3 == 3
 
 
-def _compile(definitions: dict[str, int], sources: list[Source]) -> Any:
+def text_of(chosen: Iterable[Source]) -> str:
+    """The text of some sources and of those that they include, each once: bcc rewrites the main file alone."""
+    done: set[str] = set()
+
+    def expanded(file: str) -> str:
+        if file in done:
+            return ""
+        done.add(file)
+        text = _ONCE.sub("", (PACKAGE / file).read_text(encoding="utf-8"))
+        return _INCLUDE.sub(lambda found: expanded(found[1]), text)
+
+    return "\n".join(expanded(source.file) for source in chosen)
+
+
+def _compile(definitions: dict[str, int], chosen: list[Source]) -> Any:
     # Before the import: bcc reads it when it compiles, and no folder of the node must be trusted.
     os.environ["BCC_KERNEL_SOURCE"] = str(PACKAGE / "kernel/bpf/headers")
     try:
@@ -180,19 +196,18 @@ def _compile(definitions: dict[str, int], sources: list[Source]) -> Any:
         raise ProbeError(
             "NoBcc", f"bcc cannot be loaded: {error}. Install the distribution's python3-bpfcc."
         ) from error
-    text = "\n".join((PACKAGE / source.file).read_text(encoding="utf-8") for source in sources)
     flags = [f"-D{name}={value}" for name, value in definitions.items()] + [f"-I{PACKAGE}"]
     with _standard_error_kept() as complaints:
         try:
-            return bcc.BPF(text=text, cflags=flags)
+            return bcc.BPF(text=text_of(chosen), cflags=flags)
         except Exception as error:  # bcc raises plain Exception
             raise _denied("Compiling the programs or making their maps", _last_words(complaints)) from error
 
 
-def _load(program: Any, sources: list[Source]) -> tuple[dict[str, int], dict[str, str]]:
+def _load(program: Any, chosen: list[Source]) -> tuple[dict[str, int], dict[str, str]]:
     """File descriptors of the programs, and why optional ones are missing."""
     loaded, problems = {}, {}
-    for source in sources:
+    for source in chosen:
         for name in source.programs:
             load = _load_iterator if name in source.iterators else _load_hook
             with _standard_error_kept() as complaints:
@@ -228,25 +243,25 @@ def _load_iterator(program: Any, name: str) -> int:
     return fd
 
 
-def _map_fds(program: Any, sources: list[Source], definitions: dict[str, int]) -> dict[str, int]:
+def _map_fds(program: Any, chosen: list[Source], definitions: dict[str, int]) -> dict[str, int]:
     """By libbcc's own function: bcc's Python knows no task storage."""
     from bcc.libbcc import lib  # noqa: PLC0415 - as above
 
-    names = [name for source in sources for name in source.maps]
-    for source in sources:
+    names = [name for source in chosen for name in source.maps]
+    for source in chosen:
         names += [name for constant, maps in source.maps_with.items() if constant in definitions for name in maps]
     return {name: lib.bpf_table_fd(program.module, name.encode()) for name in names}
 
 
 def main() -> None:
     """Load, send, exit."""
-    fd, sizes, views = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3].split(",")
+    fd, sizes, parts = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3].split(",")
     with socket.socket(fileno=fd) as parent:
         try:
-            definitions, sources, missing = _definitions(platform.machine(), sizes, views)
-            program = _compile(definitions, sources)
-            programs, problems = _load(program, sources)
-            maps = _map_fds(program, sources, definitions)
+            definitions, chosen, missing = _definitions(platform.machine(), sizes, parts)
+            program = _compile(definitions, chosen)
+            programs, problems = _load(program, chosen)
+            maps = _map_fds(program, chosen, definitions)
         except ProbeError as error:
             _refuse(parent, error)
             return

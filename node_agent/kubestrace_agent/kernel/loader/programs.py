@@ -7,12 +7,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Self
 
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
-from kubestrace_agent.kernel.loader.sources import TAILS, TRACEPOINTS, VIEWS
+from kubestrace_agent.kernel.loader.sources import Source, places, sources
+from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.maps import Maps
 
 # Half a second on a machine, a minute on an emulated one that is busy.
@@ -36,22 +36,33 @@ class UnsupportedKernelError(Exception):
         self.reason = reason
 
 
-@dataclass(slots=True)
 class Programs:
     """What the kernel holds for us. Links are the file descriptors whose closing detaches."""
 
-    maps: Maps
-    _programs: dict[str, int]
-    # Why a program that is not needed by all could not be loaded.
-    problems: dict[str, str]
-    _links: dict[str, int]
-    # What stands in a program array.
-    _called: set[str]
+    def __init__(self, maps: Maps, programs: dict[str, int], problems: dict[str, str], of: tuple[Source, ...]) -> None:
+        self.maps = maps
+        # Why a program that is not needed by all could not be loaded.
+        self.problems = problems
+        self._programs = programs
+        self._sources = of
+        self._tracepoints = {name: tracepoint for source in of for name, tracepoint in source.hooks.items()}
+        self._tails = {name: array for source in of for name, array in source.tails.items()}
+        self._events = {name: layout.chain(event) for source in of for name, event in source.chain.items()}
+        self._places = places(of)
+        self._links: dict[str, int] = {}
+        # Those that others call: the programs of the chain whose place is on, and those in arrays of their own.
+        self._called: set[str] = set()
+        self._config = maps.view("config", "I")
 
     @classmethod
-    def load(cls, sizes: Mapping[str, int], *, views: Iterable[str] = tuple(VIEWS)) -> Self:
-        """Start the probe and take what it made; `sizes`: constants of the sources. Raises UnsupportedKernelError."""
-        message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(views))
+    def load(cls, sizes: Mapping[str, int], *, parts: Iterable[str] | None = None) -> Self:
+        """Start the probe and take what it made. Raises UnsupportedKernelError.
+
+        `sizes` are constants of the sources, `parts` those of views (None: all).
+        """
+        of = sources()
+        wanted = {source.part for source in of} if parts is None else parts
+        message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(wanted))
         told = json.loads(message)
         if "reason" in told:
             raise UnsupportedKernelError(told["reason"], told["message"])
@@ -62,8 +73,7 @@ class Programs:
             Maps(dict(zip(told["maps"], maps, strict=True))),
             dict(zip(told["programs"], programs, strict=True)),
             told["problems"],
-            {},
-            set(),
+            of,
         )
 
     @property
@@ -92,15 +102,15 @@ class Programs:
         return _COUNTING[-1] in self._programs
 
     def attach(self, hooks: tuple[str, ...]) -> None:
-        """Attaches to raw tracepoints or program arrays, if not yet: all, or none and UnsupportedKernelError."""
+        """Attaches to raw tracepoints, or has the counting call them: all, or none and UnsupportedKernelError."""
         new = tuple(hook for hook in hooks if hook not in self._links and hook not in self._called)
         try:
             for hook in new:
                 self.need(hook)
-                if hook in TAILS:
-                    self._put(hook)
-                else:
+                if hook in self._tracepoints:
                     self._links[hook] = self._open(hook)
+                else:
+                    self._call(hook)
         except UnsupportedKernelError:
             self.detach(new)
             raise
@@ -113,7 +123,26 @@ class Programs:
                 os.close(link)
             elif hook in self._called:
                 self._called.remove(hook)
-                bpf_syscall.delete(self.maps.fd(TAILS[hook]), bpf_syscall.key_u32(0))
+                if hook in self._events:
+                    self._config[self._mask_at(hook)] &= ~(1 << self._places[hook])
+                else:
+                    bpf_syscall.delete(self.maps.fd(self._tails[hook]), bpf_syscall.key_u32(0))
+
+    def _mask_at(self, hook: str) -> int:
+        return layout.CONFIG.at("chains") + self._events[hook]
+
+    def _call(self, hook: str) -> None:
+        """Puts a program where others call it. In the chain it stays when it is detached, and its bit says who runs."""
+        array, at = ("view_programs", self._places[hook]) if hook in self._events else (self._tails[hook], 0)
+        try:
+            bpf_syscall.update(self.maps.fd(array), bpf_syscall.key_u32(at), bpf_syscall.key_u32(self._programs[hook]))
+        except OSError as error:
+            raise UnsupportedKernelError(
+                "UnsupportedKernel", f"The program {hook} cannot follow the counting: {error}"
+            ) from error
+        if hook in self._events:
+            self._config[self._mask_at(hook)] |= 1 << at
+        self._called.add(hook)
 
     def skipped(self, program: str) -> int:
         """How often the kernel did not run a program, as it was being run on that CPU already."""
@@ -124,24 +153,18 @@ class Programs:
         if program not in self._programs:
             raise UnsupportedKernelError("UnsupportedKernel", self.problems[program])
 
-    def _put(self, hook: str) -> None:
-        try:
-            bpf_syscall.update(
-                self.maps.fd(TAILS[hook]), bpf_syscall.key_u32(0), bpf_syscall.key_u32(self._programs[hook])
-            )
-        except OSError as error:
-            raise UnsupportedKernelError(
-                "UnsupportedKernel", f"The program {hook} cannot follow the counting: {error}"
-            ) from error
-        self._called.add(hook)
+    def problem_of(self, part: str) -> str:
+        """Why a part of a view cannot be had; empty: it can."""
+        programs = (name for source in self._sources if source.part == part for name in source.programs)
+        return next((self.problems[name] for name in programs if name not in self._programs), "")
 
     def _open(self, hook: str) -> int:
         try:
-            return bpf_syscall.raw_tracepoint_open(TRACEPOINTS[hook], self._programs[hook])
+            return bpf_syscall.raw_tracepoint_open(self._tracepoints[hook], self._programs[hook])
         except OSError as error:
             why = TOO_MANY_FILES if error.errno == errno.EMFILE else error
             raise UnsupportedKernelError(
-                "UnsupportedKernel", f"The tracepoint {TRACEPOINTS[hook]} cannot be attached to: {why}"
+                "UnsupportedKernel", f"The tracepoint {self._tracepoints[hook]} cannot be attached to: {why}"
             ) from error
 
     def tasks_in_calls(self) -> bytes:
@@ -180,6 +203,7 @@ class Programs:
         for fd in self._programs.values():
             os.close(fd)
         self._programs.clear()
+        self._config.release()
         self.maps.close()
 
 

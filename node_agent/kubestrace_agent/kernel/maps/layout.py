@@ -1,53 +1,51 @@
-"""The structs of syscalls.h, for Python. tracer compares the sizes with the loaded maps'."""
+"""The structs and numbers of syscalls.h, for Python. tracer compares the sizes with the loaded maps'."""
 
-import struct
 from collections.abc import Sequence
 
+from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import SyscallKey
 
-CONFIG_SIZE = 16 + 4 * 16 + 8 + 8
-# As indexes of 32-bit items.
-CONFIG_FOLLOWED = 20
-CONFIG_EACH_CALL = 21
-# As an index of 64-bit items.
-CONFIG_JOINED = 11
-# struct attach_call: start_ns, length_ns, generation, row.
-ATTACH_CALL = struct.Struct("=QQII")
-MAX_ATTACH_CALLS = 8192
-MAX_LEVELS = 16
-# struct slot_ref: slot, generation.
-SLOT_REF = struct.Struct("=II")
-# struct index: rows, others_wanted, used, joined_ns, widened, stopped; the parts behind the rows by their bytes.
-INDEX_ENTRIES = 2048
-ABI_NUMBERS = 512
-# enum abi: native, compat, x32; and the flag beside it of the rows of calls that waited.
-ABI_MASK = 0xFF
-WAITED = 0x100
-ABI_X32 = 2
-INDEX_OTHERS, INDEX_USED = 2 * INDEX_ENTRIES, 2 * INDEX_ENTRIES + 4
-INDEX_JOINED, INDEX_WIDENED = 2 * INDEX_ENTRIES + 8, 2 * INDEX_ENTRIES + 16
-INDEX_STOPPED = 2 * INDEX_ENTRIES + 20
-INDEX_SIZE = 2 * INDEX_ENTRIES + 24
-NOT_WANTED = 0xFFFF
-ROW_MASK = 0x7FFF
-# struct row_key: generation, abi, nr.
-ROW_KEY = struct.Struct("=IIi")
-# struct head: generation, touched, slot, abi, nr; then stopped, which rows.py alone writes.
-HEAD = struct.Struct("=IIIIi4x")
-# struct odd_errno: generation, row, number.
-ODD_ERRNO = struct.Struct("=IHH")
-# struct in_flight: start_ns, since_ns, generation, abi, nr, tid, pid, seen, details.
-IN_FLIGHT = struct.Struct("=QQIIiIIII4x")
+_SYSCALLS = header("kernel/bpf/syscalls.h")
 
-BUCKETS = 320
-ERRNOS = 144
-LOW_ERRNOS = 136
-RESTART_ERRNO = 512
-GROUP = 8
-# struct row: total_ns, max_ns[2], epochs[2], untimed, unmatched, used.
-ROW_START = struct.Struct("=QQQIIIIQ")
-# struct counters: errnos and buckets as u32; behind the row's start or in a map of its own (row_sizes.py).
-COUNTERS_SIZE = 4 * (ERRNOS + BUCKETS)
+CONFIG = _SYSCALLS.struct("config")
+INDEX = _SYSCALLS.struct("index")
+ATTACH_CALL = _SYSCALLS.struct("attach_call").fields("start_ns", "length_ns", "generation", "row")
+SLOT_REF = _SYSCALLS.struct("slot_ref").fields("slot", "generation")
+ROW_KEY = _SYSCALLS.struct("row_key").fields("generation", "abi", "nr")
+HEAD = _SYSCALLS.struct("head")
+# In their map they stand at multiples of 8 bytes.
+HEAD_BYTES = -(-HEAD.size // 8) * 8
+HEAD_OWNER = HEAD.fields("generation", "abi", "nr")
+ODD_ERRNO = _SYSCALLS.struct("odd_errno").fields("generation", "row", "number")
+IN_FLIGHT = _SYSCALLS.struct("in_flight").fields(
+    "start_ns", "since_ns", "generation", "abi", "nr", "tid", "pid", "seen", "details"
+)
+_ROW = _SYSCALLS.struct("row")
+# A row without its counters, which stand behind it or in a map of their own (row_sizes.py).
+ROW_START = _ROW.fields("total_ns", "max_ns", "epochs", "untimed", "unmatched", "used", size=_ROW.offset("counters"))
+# Errnos and buckets as u32.
+COUNTERS_SIZE = _SYSCALLS.struct("counters").size
+
+ABI_NUMBERS = _SYSCALLS.number("ABI_NUMBERS")
+INDEX_ENTRIES = _SYSCALLS.number("INDEX_ENTRIES")
+ABI_MASK = _SYSCALLS.number("ABI_MASK")
+WAITED = _SYSCALLS.number("WAITED")
+ABI_X32 = _SYSCALLS.number("ABI_X32")
+NOT_WANTED = _SYSCALLS.number("NOT_WANTED")
+ROW_MASK = _SYSCALLS.number("ROW_MASK")
+MAX_ATTACH_CALLS = _SYSCALLS.number("MAX_ATTACH_CALLS")
+MAX_LEVELS = _SYSCALLS.number("MAX_LEVELS")
+BUCKETS = _SYSCALLS.number("BUCKETS")
+ERRNOS = _SYSCALLS.number("ERRNOS")
+LOW_ERRNOS = _SYSCALLS.number("LOW_ERRNOS")
+RESTART_ERRNO = _SYSCALLS.number("RESTART_ERRNO")
+GROUP = _SYSCALLS.number("GROUP")
+CHAIN_PLACES = _SYSCALLS.number("CHAIN_PLACES")
+
+
+def chain(name: str) -> int:
+    """Return an event at which programs of views run (enum chain), as an index of config.chains."""
+    return _SYSCALLS.number(name)
 
 
 def syscall_key(abis: Sequence[str], abi: int, number: int) -> SyscallKey:

@@ -29,10 +29,10 @@ class Maps:
         return self._entries[name]
 
     def check_size(self, name: str, value_size: int) -> None:
-        """Raises AssertionError when the programs see a value otherwise than layout.py does."""
+        """Raises AssertionError when the compiler has laid out a value otherwise than headers.py."""
         found = bpf_syscall.map_info(self._fds[name])[2]
         if found != value_size:
-            raise AssertionError(f"map {name}: values of {found} bytes, layout.py says {value_size}")
+            raise AssertionError(f"map {name}: values of {found} bytes, headers.py says {value_size}")
 
     def view(self, name: str, item: Literal["B", "H", "I", "Q", "q"]) -> memoryview:
         """An array map's memory: aligned items are read and written as the programs do, at once and whole."""

@@ -107,7 +107,8 @@ class Rows:
         self._room = room
         self._chunks: list[_Chunk] = []
         self._heads = maps.view("heads", "I")
-        self._words = layout.HEAD.size // 4
+        self._words = layout.HEAD_BYTES // 4
+        self._touched_at = layout.HEAD.at("touched")
         # The kernel aligns the values of CPUs to 8 bytes, as struct row is.
         self._buffer = ctypes.create_string_buffer(maps.cpus * sizes.row_on_cpu_bytes)
         self._memory = memoryview(self._buffer)
@@ -194,7 +195,9 @@ class Rows:
     def touched_since(self, epoch: int) -> list[int]:
         """Rows in which anything was counted in this epoch or later."""
         end = self.capacity * self._words
-        return [row for row, last in enumerate(self._heads[1 : end : self._words].tolist()) if last >= epoch]
+        return [
+            row for row, last in enumerate(self._heads[self._touched_at : end : self._words].tolist()) if last >= epoch
+        ]
 
     def owned_by(self, generations: Iterable[int]) -> list[int]:
         """Rows whose owner is among these slot generations."""
@@ -203,7 +206,7 @@ class Rows:
 
     def owner(self, row: int) -> tuple[int, int, int]:
         """Slot generation, ABI and number of a row."""
-        generation, _, _, abi, nr = layout.HEAD.unpack_from(self._heads, 4 * self._words * row)
+        generation, abi, nr = layout.HEAD_OWNER.unpack_from(self._heads, layout.HEAD_BYTES * row)
         return generation, abi, nr
 
     def read(self, row: int) -> RowValues:
@@ -241,7 +244,7 @@ class Rows:
             self._heads[self._stopped_at(row)] = 0
 
     def _stopped_at(self, row: int) -> int:
-        return (row + 1) * self._words - 1
+        return row * self._words + layout.HEAD.at("stopped")
 
     def _wait_for_programs(self) -> None:
         """Wait until all programs that run now have ended, as an update of an array of maps does (Linux 4.19)."""
@@ -267,7 +270,7 @@ class Rows:
             bpf_syscall.update(chunk.rows_fd, bpf_syscall.key_u32(at), zeros)
             if copies := self._copies(at):
                 chunk.counters[copies.start : copies.stop] = bytes(copies.stop - copies.start)
-            self._heads[row * self._words + 1] = 0
+            self._heads[row * self._words + self._touched_at] = 0
             bpf_syscall.push(self._maps.fd("free_rows"), bpf_syscall.key_u32(row))
 
     def close(self) -> None:

@@ -6,25 +6,29 @@ import platform
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from kubestrace_agent.kernel.counters.counts import NO_TIME, CpuParts, CpuTimes
 from kubestrace_agent.syscalls import name, waits
 from kubestrace_agent.traces.delta import is_wanted
+from kubestrace_agent.views.cpu_time.sources import PART
+from kubestrace_agent.views.cpu_time.values import NO_TIME, CpuParts, CpuTimes
 from kubestrace_agent.views.loss import Loss
-from kubestrace_protos.v1 import agent_pb2
+from kubestrace_agent.views.view import Collector, put, put_lost
+from kubestrace_protos.v1.views import cpu_time_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_protos.v1 import agent_pb2
+
+NAME = "cpuTime"
 
 
 @dataclass(eq=False)
-class TimeBudget:
+class TimeBudget(Collector):
     """Where the time of a container's threads goes: two readings of the kernel's view, the first of them the start."""
 
-    view: ClassVar[str] = "cpu_time"
-    unavailable: ClassVar[str] = "CpuTimeUnavailable"
-    wanted: ClassVar[bool] = True
+    name: ClassVar[str] = NAME
+    part: ClassVar[str] = PART
 
     # As Selection.keys(): None is everything.
     syscalls: frozenset[SyscallKey] | None
@@ -37,11 +41,6 @@ class TimeBudget:
         """Begin with what is told next."""
         self.loss.begin(lost)
 
-    @staticmethod
-    def union(wanted: Sequence[bool]) -> bool:
-        """What serves several sessions: the same."""
-        return any(wanted)
-
     def take(self, told: CpuTimes | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
         """Take the newest reading."""
         self.loss.now = lost
@@ -50,18 +49,26 @@ class TimeBudget:
             self.now = told
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
-        """Put the budget into a report, and what calls used into its counts."""
+        """Tell the budget, and what the calls of each row of a report used."""
         if self.start is None or self.now is None:
             return
-        report.trust.cpu_time_lost = self.loss.own
-        report.time_budget.CopyFrom(self.message())
+        result = cpu_time_pb2.CpuTimeResult(budget=self.message())
         grown = _grown(self.start.ended, self.now.ended)
         ended = {(*self._named(key), waits(key)): parts for key, parts in grown.items()}
         for counts in report.syscalls:
             parts = ended.get((counts.name, counts.abi, counts.wait), NO_TIME)
-            counts.cpu_nanoseconds, counts.runnable_nanoseconds, counts.asleep_nanoseconds = parts
+            result.calls.add(
+                name=counts.name,
+                abi=counts.abi,
+                wait=counts.wait,
+                cpu_nanoseconds=parts.on_ns,
+                runnable_nanoseconds=parts.runnable_ns,
+                asleep_nanoseconds=parts.asleep_ns,
+            )
+        put(report, NAME, result)
+        put_lost(report, "cpuTime", self.loss.own)
 
-    def message(self) -> agent_pb2.TimeBudget:
+    def message(self) -> cpu_time_pb2.TimeBudget:
         """Everything since the start."""
         start, now = self.start or CpuTimes(), self.now or CpuTimes()
         user = now.user.minus(start.user)
@@ -70,7 +77,7 @@ class TimeBudget:
         uncounted = _sum([now.other.minus(start.other), *(calls[key] for key in calls.keys() - counted.keys())])
         all_parts = _sum([user, uncounted, *counted.values()])
         thread_ns = now.thread_ns - start.thread_ns
-        return agent_pb2.TimeBudget(
+        return cpu_time_pb2.TimeBudget(
             thread_nanoseconds=thread_ns,
             wall_nanoseconds=now.time_ns - start.time_ns,
             user_nanoseconds=user.on_ns,
@@ -85,9 +92,9 @@ class TimeBudget:
     def _named(self, key: SyscallKey) -> tuple[str, str]:
         return name(key), "" if key.abi == self.architecture else key.abi
 
-    def _call(self, key: SyscallKey, parts: CpuParts) -> agent_pb2.CallTime:
+    def _call(self, key: SyscallKey, parts: CpuParts) -> cpu_time_pb2.CallTime:
         called, abi = self._named(key)
-        return agent_pb2.CallTime(
+        return cpu_time_pb2.CallTime(
             name=called, abi=abi, kernel_nanoseconds=parts.on_ns, waiting_nanoseconds=parts.asleep_ns
         )
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of CPU time: where each nanosecond of a thread's life goes. Called by the counting, for tasks that are traced,
  * and attached to sched_switch.
  *
@@ -5,7 +6,9 @@
  * since: so the moment of each CPU's last switch is all that a task must know of its absence. Where it had fallen asleep,
  * how much of that was waiting for a CPU says the scheduler's own sum, sched_info.run_delay, which is up to date once the
  * task runs again. */
-#include "kernel/bpf/calls.h"
+#pragma once
+#include "kernel/bpf/chain.bpf.c"
+#include "kernel/bpf/rows.bpf.c"
 #include "views/cpu_time/cpu_time.h"
 
 #define STATE_DEAD 0x80
@@ -15,11 +18,6 @@ BPF_PERCPU_ARRAY(cpu_switched, u64, 1);
 BPF_F_TABLE("array", u32, struct cpu_slot, cpu_slots, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("percpu_hash", struct cpu_key, struct cpu_parts, cpu_accounts, MAX_ROWS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("array", u32, struct cpu_walk, cpu_walk, 1, BPF_F_MMAPABLE);
-
-/* Nobody goes on after these programs. But one without a tail call of its own has its stack in memory of the CPU (Linux
- * 6.13 and later, 64 bytes and more), and the kernel takes care that it runs there once at a time, which it cannot do for
- * programs that are tail-called: where they are preempted (Linux 7), another task's call would write into that stack. */
-BPF_PROG_ARRAY(after_cpu_time, 1);
 
 static __always_inline struct cpu_clock *clock_of(struct task_struct *task) {
   u64 storage;
@@ -168,15 +166,10 @@ static __always_inline u32 uncounted_row(struct task_struct *task, s32 nr, u32 *
   return row != NOT_WANTED && row & NEVER_RETURNS ? row & ROW_MASK : 0;
 }
 
-int on_cpu_enter(struct bpf_raw_tracepoint_args *ctx) {
-  struct task_struct *task = bpf_get_current_task_btf();
+static __always_inline void enter_call(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task, struct entry *entry) {
   struct cpu_clock *clock = clock_of(task);
-  if (!clock) {
-    after_cpu_time.call(ctx, 0);
-    return 0;
-  }
-  struct entry *entry = tasks.task_storage_get(task, 0, 0);
-  u64 start = entry ? entry->start_ns : 0;
+  if (!clock) return;
+  u64 start = entry->start_ns;
   u32 generation = 0, row;
   if (start) {
     generation = entry->generation;
@@ -194,6 +187,14 @@ int on_cpu_enter(struct bpf_raw_tracepoint_args *ctx) {
     stop_clock(clock);
   }
   change(clock);
+}
+
+int on_cpu_enter(struct bpf_raw_tracepoint_args *ctx) {
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct entry *entry = entry_of(task);
+  if (!entry) return 0;
+  enter_call(ctx, task, entry);
+  go_on(ctx, entry);
   return 0;
 }
 
@@ -209,6 +210,13 @@ static __always_inline void check_owner(struct cpu_clock *clock, struct task_str
   change(clock);
 }
 
+/* For views that tell single calls: what this one took, which was followed from its beginning. */
+static __always_inline void leave_parts(struct entry *entry, u64 start_ns, struct cpu_parts *parts) {
+  entry->used_start_ns = start_ns;
+  entry->used_on_ns = parts->on_ns;
+  entry->used_runnable_ns = parts->runnable_ns;
+}
+
 /* The call of a clock has ended. */
 static __always_inline void end_call(struct cpu_clock *clock, struct task_struct *task, struct entry *entry) {
   u32 place = clock->place;
@@ -219,18 +227,10 @@ static __always_inline void end_call(struct cpu_clock *clock, struct task_struct
     /* Only now it is known whether it was a wait. */
     if (ns && entry->generation == clock->generation && entry->row & ROW_MASK) clock->row = entry->row & ROW_MASK;
     settle_call(clock, true);
+    if (start && ns) leave_parts(entry, start, &clock->parts[PLACE_CALL]);
   }
   clock->place = PLACE_USER;
   change(clock);
-}
-
-/* For the view of slow calls: what the call that was just counted took, if it was followed from its beginning. */
-static __always_inline void read_parts(struct call *call, struct task_struct *task, struct entry *entry) {
-  struct cpu_clock *clock = clock_of(task);
-  if (!clock || clock->place != PLACE_CALL || clock->start_ns != entry->slow_start_ns) return;
-  end_call(clock, task, entry);
-  call->on_ns = clock->parts[PLACE_CALL].on_ns;
-  call->runnable_ns = clock->parts[PLACE_CALL].runnable_ns;
 }
 
 /* The first return of a task that has no clock: a new one, or one that was moved here. */
@@ -271,17 +271,15 @@ static __always_inline void meet(struct bpf_raw_tracepoint_args *ctx, struct tas
 int on_cpu_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
-  if (!entry) {
-    after_cpu_time.call(ctx, 0);
-    return 0;
-  }
+  if (!entry) return 0;
   struct cpu_clock *clock = clock_of(task);
   if (!clock)
     meet(ctx, task);
   else if (clock->place != PLACE_USER)
     end_call(clock, task, entry);
   else if (!entry->last_ns)
-    check_owner(clock, task); /* else the view of slow calls has ended the call already */
+    check_owner(clock, task);
+  go_on(ctx, entry);
   return 0;
 }
 

@@ -1,4 +1,5 @@
-/* What cpu_time.bpf.c writes and cpu_time.py reads. */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What cpu_time.bpf.c writes and kernel.py reads, by this file. */
 #pragma once
 #include <linux/types.h>
 

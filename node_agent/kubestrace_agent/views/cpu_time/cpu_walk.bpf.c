@@ -1,5 +1,9 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of CPU time, what threads do between their events: an iterator over all tasks gives clocks to those that the
  * programs have not seen, and tells how all clocks stand. */
+#pragma once
+#include "kernel/bpf/tasks.bpf.c"
+#include "views/cpu_time/cpu_time.bpf.c"
 
 /* Whether a task is in a call, and the row of that call; 0 where it has none. */
 static __always_inline bool find_call(struct task_struct *task, struct slot_ref *ref, u32 *row) {

@@ -1,30 +1,31 @@
-"""The view of CPU time: which slots ask for it, and where the time of their threads went.
+"""Speaks to cpu_time.bpf.c: which slots ask for CPU time, and where the time of their threads went.
 
-Owned by tracer. Threads carry what they have used (struct cpu_clock); an iterator tells all of them as they stand, and
+Threads carry what they have used (struct cpu_clock); an iterator tells all of them as they stand, and
 accounts by row hold the calls that have ended. These are read after it: what a thread adds to them once it has been
 told is noted apart while the reading goes on, and subtracted.
 """
 
-import struct
 import time
 from collections.abc import Iterable, Sequence
 
 from kubestrace_agent.kernel import bpf_syscall
-from kubestrace_agent.kernel.counters.counts import CpuParts, CpuTimes
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps import layout
+from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import SyscallKey
+from kubestrace_agent.views.cpu_time.values import CpuParts, CpuTimes
 
-# struct cpu_gone: thread_ns, and the parts of user and other.
-_GONE = struct.Struct("=Q3Q3Q")
-# struct cpu_slot: generation, begin_ns, lost; then what is gone, and what of that is late.
-_SLOT = struct.Struct("=I4xQQ")
-_SLOT_BYTES = _SLOT.size + 2 * _GONE.size
-# struct cpu_open: generation, row, thread_ns, and the parts of user, other and the call.
-_OPEN = struct.Struct("=IIQ3Q3Q3Q")
-_KEY = struct.Struct("=II")
-_PARTS = struct.Struct("=3Q")
-_WALK = struct.Struct("=QII")
+_HEADER = header("views/cpu_time/cpu_time.h")
+# Thread_ns, and the parts of user and other.
+_GONE = _HEADER.struct("cpu_gone").whole()
+_SLOT = _HEADER.struct("cpu_slot")
+_BEGIN = _SLOT.fields("begin_ns")
+_LOST = _SLOT.fields("lost")
+# Generation, row, thread_ns, and the parts of user, other and the call.
+_OPEN = _HEADER.struct("cpu_open").whole()
+_KEY = _HEADER.struct("cpu_key").fields("generation", "row")
+_PARTS = _HEADER.struct("cpu_parts").fields("on_ns", "runnable_ns", "asleep_ns")
+_WALK = _HEADER.struct("cpu_walk").fields("last_ns", "forget", "number")
 # The switches first: who enters a call has then been seen.
 _HOOKS = ("on_cpu_switch", "on_cpu_end", "on_cpu_exit", "on_cpu_enter")
 _WALKER = "walk_clocks"
@@ -37,7 +38,7 @@ _ROW_BITS = 16
 
 
 class CpuTime:
-    """The View: True is what a slot may want, what is read are CpuTimes."""
+    """The Part: True is what a slot may want, what is read are CpuTimes."""
 
     def __init__(self, programs: Programs, abis: Sequence[str]) -> None:
         self._programs = programs
@@ -48,7 +49,6 @@ class CpuTime:
         self._slots = memoryview(b"")
         self._walk_words = memoryview(b"")
         self._heads = memoryview(b"")
-        self._config = memoryview(b"")
 
     def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Follow a slot's threads from now on. Raises UnsupportedKernelError where that cannot be."""
@@ -57,11 +57,11 @@ class CpuTime:
         for program in (*_HOOKS, _WALKER):
             self._programs.need(program)
         self._open()
-        at = slot * _SLOT_BYTES
-        self._slots[at : at + _SLOT_BYTES] = _SLOT.pack(0, time.monotonic_ns(), 0) + bytes(2 * _GONE.size)
-        self._slots[at : at + 4] = generation.to_bytes(4, "little")
+        at = slot * _SLOT.size
+        self._slots[at : at + _SLOT.size] = _BEGIN.pack(time.monotonic_ns())
+        self._write_generation(slot, generation)
         try:
-            self._attach()
+            self._programs.attach(_HOOKS)
             # Our CPU's next switch is one that the programs see.
             time.sleep(1e-6)
             if self._walk() is None:
@@ -72,34 +72,30 @@ class CpuTime:
         self._wanting[slot] = generation
 
     def disable(self, slot: int) -> None:
-        """Follow a slot no more; the last one's end detaches the programs. Twice is fine."""
+        """Follow a slot no more; the last one's end detaches the programs. Idempotent."""
         generation = self._wanting.pop(slot, None)
         if generation is not None:
             self._forget(slot, generation)
 
     def _forget(self, slot: int, generation: int) -> None:
-        self._slots[slot * _SLOT_BYTES : slot * _SLOT_BYTES + 4] = bytes(4)
+        self._write_generation(slot, 0)
         if not self._wanting:
-            self._detach()
+            self._programs.detach(_HOOKS)
         self._walk(forget=generation)
         accounts = self._programs.maps.fd("cpu_accounts")
         for key in list(bpf_syscall.keys(accounts, _KEY.size)):
             if _KEY.unpack(key)[0] not in self._wanting.values():
                 bpf_syscall.delete(accounts, key)
 
-    def _attach(self) -> None:
-        self._programs.attach(_HOOKS)
-        self._config[layout.CONFIG_EACH_CALL] = 1
-
-    def _detach(self) -> None:
-        self._config[layout.CONFIG_EACH_CALL] = 0
-        self._programs.detach(_HOOKS)
+    def _write_generation(self, slot: int, generation: int) -> None:
+        at = slot * _SLOT.size + _SLOT.offset("generation")
+        self._slots[at : at + 4] = generation.to_bytes(4, "little")
 
     def lost(self, slot: int) -> int:
         """How many calls and threads had no room since the slot asked: they are among the others."""
         if slot not in self._wanting:
             return 0
-        lost: int = _SLOT.unpack_from(self._slots, slot * _SLOT_BYTES)[2]
+        lost: int = _LOST.unpack_from(self._slots, slot * _SLOT.size)[0]
         return lost
 
     def read(self) -> dict[int, CpuTimes]:
@@ -135,8 +131,8 @@ class CpuTime:
 
     def _gone(self, slot: int) -> list[int]:
         """Thread_ns and the parts of user and other of threads that had gone before the walk came to them."""
-        at = slot * _SLOT_BYTES + _SLOT.size
-        every, late = (_GONE.unpack_from(self._slots, at + n * _GONE.size) for n in range(2))
+        at = slot * _SLOT.size
+        every, late = (_GONE.unpack_from(self._slots, at + _SLOT.offset(name)) for name in ("gone", "late"))
         return [all_of_it - told for all_of_it, told in zip(every, late, strict=True)]
 
     def _times(
@@ -161,7 +157,7 @@ class CpuTime:
     def _by_call(self, rows: dict[int, CpuParts], generation: int) -> dict[SyscallKey, CpuParts]:
         found = {}
         for row, parts in rows.items():
-            owner, _, _, abi, number = layout.HEAD.unpack_from(self._heads, row * layout.HEAD.size)
+            owner, abi, number = layout.HEAD_OWNER.unpack_from(self._heads, row * layout.HEAD_BYTES)
             if owner == generation:
                 found[layout.syscall_key(self._abis, abi, number)] = parts
         return found
@@ -205,7 +201,7 @@ class CpuTime:
         last, now = _WALK.unpack_from(self._walk_words)[0], time.monotonic_ns()
         if not forget:
             for slot in self._wanting:
-                at = (slot + 1) * _SLOT_BYTES - _GONE.size
+                at = slot * _SLOT.size + _SLOT.offset("late")
                 self._slots[at : at + _GONE.size] = bytes(_GONE.size)
             self._number = self._number + 1 | 1
         _WALK.pack_into(self._walk_words, 0, last, forget, self._number)
@@ -217,13 +213,12 @@ class CpuTime:
         if self._slots:
             return
         maps = self._programs.maps
-        maps.check_size("cpu_slots", _SLOT_BYTES)
+        maps.check_size("cpu_slots", _SLOT.size)
         maps.check_size("cpu_accounts", _PARTS.size)
         maps.check_size("cpu_walk", _WALK.size)
         self._slots = maps.view("cpu_slots", "B")
         self._walk_words = maps.view("cpu_walk", "B")
         self._heads = maps.view("heads", "B")
-        self._config = maps.view("config", "I")
 
     @property
     def needs_drain(self) -> bool:
@@ -232,5 +227,5 @@ class CpuTime:
 
     def close(self) -> None:
         """Give the memory back."""
-        for shared in (self._slots, self._walk_words, self._heads, self._config):
+        for shared in (self._slots, self._walk_words, self._heads):
             shared.release()

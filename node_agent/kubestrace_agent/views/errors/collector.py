@@ -1,6 +1,6 @@
 """Failures as the wire carries them: when each kind was first and last, and some calls with their arguments. Pure.
 
-Everything that a container controls (paths, names of threads, addresses) was made safe to print by slow_calls.
+Everything that a container controls (paths, names of threads, addresses) is made safe to print by call_arguments.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from kubestrace_agent.kernel.counters.counts import ErrorsWanted
 from kubestrace_agent.syscalls import errno_name, name, waits
 from kubestrace_agent.traces.delta import is_wanted
-from kubestrace_agent.views.call_arguments import described
+from kubestrace_agent.views.call_arguments import described, names
+from kubestrace_agent.views.errors.sources import PART
+from kubestrace_agent.views.errors.values import ErrorsWanted
 from kubestrace_agent.views.loss import Loss
-from kubestrace_agent.views.slow_calls.collector import names
-from kubestrace_protos.v1 import agent_pb2
+from kubestrace_agent.views.view import Collector, put, put_lost
+from kubestrace_protos.v1.views import errors_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kubestrace_agent.kernel.counters.counts import RawCall, RawErrors
+    from kubestrace_agent.kernel.counters.counts import RawCall
     from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.views.errors.values import RawErrors
+    from kubestrace_protos.v1 import agent_pb2
 
-MAX_SAMPLES = 10
+NAME = "errors"
 # Different arguments that are held of one kind of failure, and of all of a container: more are counted as lost.
 _CANDIDATES = 64
 _MOST_CANDIDATES = 4000
@@ -40,7 +43,7 @@ class _Failure:
     first_ns: int = 0
     last_ns: int = 0
     # By their arguments.
-    samples: dict[str, agent_pb2.ErrorSample] = field(default_factory=dict)
+    samples: dict[str, errors_pb2.ErrorSample] = field(default_factory=dict)
 
     def note(self, first_ns: int, last_ns: int) -> None:
         self.first_ns = min(self.first_ns or first_ns, first_ns)
@@ -48,11 +51,11 @@ class _Failure:
 
 
 @dataclass(eq=False)
-class Failures:
+class Failures(Collector):
     """The failures of one container for one session, each kind with up to so many samples of different arguments."""
 
-    view: ClassVar[str] = "errors"
-    unavailable: ClassVar[str] = "ErrorsUnavailable"
+    name: ClassVar[str] = NAME
+    part: ClassVar[str] = PART
 
     samples: int
     # As Selection.keys(): None is everything.
@@ -106,7 +109,7 @@ class Failures:
             return
         self._candidates += known is None
         thread, process = names(call)
-        kind.samples[said] = agent_pb2.ErrorSample(
+        kind.samples[said] = errors_pb2.ErrorSample(
             time_unix_nanoseconds=call.start_ns + call.length_ns + unix_minus_monotonic_ns,
             arguments=said,
             tid=call.inner_tid,
@@ -119,15 +122,23 @@ class Failures:
         )
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
-        """Add to each errno of a report what is known of it."""
-        for counts in report.syscalls:
-            for errno in counts.errnos:
-                kind = self._kinds.get((counts.name, counts.abi, counts.wait, errno.name))
-                if kind is not None:
-                    errno.first_time_unix_nanoseconds = kind.first_ns
-                    errno.last_time_unix_nanoseconds = kind.last_ns
-                    errno.samples.extend(sorted(kind.samples.values(), key=_order, reverse=True)[: self.samples])
-        report.trust.error_samples_lost = self._loss.own
+        """Tell of each errno that a report has what is known of it."""
+        rows = ((each.name, each.abi, each.wait, errno.name) for each in report.syscalls for errno in each.errnos)
+        put(report, NAME, errors_pb2.ErrorsResult(kinds=[self._message(row) for row in rows if row in self._kinds]))
+        put_lost(report, "errorSamples", self._loss.own)
+
+    def _message(self, row: _Row) -> errors_pb2.ErrorKind:
+        kind = self._kinds[row]
+        syscall, abi, wait, errno = row
+        return errors_pb2.ErrorKind(
+            syscall=syscall,
+            abi=abi,
+            wait=wait,
+            errno=errno,
+            first_time_unix_nanoseconds=kind.first_ns,
+            last_time_unix_nanoseconds=kind.last_ns,
+            samples=sorted(kind.samples.values(), key=_order, reverse=True)[: self.samples],
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -135,6 +146,6 @@ def _row(key: SyscallKey, number: int) -> _Row:
     return name(key), "" if key.abi == platform.machine() else key.abi, waits(key), errno_name(number)
 
 
-def _order(sample: agent_pb2.ErrorSample) -> tuple[int, int]:
+def _order(sample: errors_pb2.ErrorSample) -> tuple[int, int]:
     """Arguments that fail again and again are worth more than those of a start, and later ones more than earlier."""
     return sample.alike, sample.time_unix_nanoseconds

@@ -1,5 +1,10 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of errors: the counting goes on here after a call that failed, and leaves its row in the task's entry. Notes
  * when each kind of failure was first and last, and tells some calls of each: which file is missing, which peer refuses. */
+#pragma once
+#include "kernel/bpf/calls.bpf.c"
+#include "kernel/bpf/chain.bpf.c"
+#include "kernel/bpf/rows.bpf.c"
 #include "views/errors/errors.h"
 
 BPF_F_TABLE("array", u32, struct error_slot, error_slots, MAX_SLOTS, BPF_F_MMAPABLE);
@@ -127,7 +132,6 @@ int on_error(struct bpf_raw_tracepoint_args *ctx) {
   struct entry *entry = entry_of(task);
   if (!entry) return 0;
   note_error(ctx, task, entry);
-  if (entry->last_ns >= LEAST_SLOW_NS) after_slow.call(ctx, 0);
-  after_each_exit.call(ctx, 0);
+  go_on(ctx, entry);
   return 0;
 }

@@ -14,15 +14,16 @@ from kubestrace_agent.syscalls import waits
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views.loss import Loss
 from kubestrace_agent.views.processes.records import Process, Sums
-from kubestrace_protos.v1 import agent_pb2
+from kubestrace_agent.views.processes.sources import PART
+from kubestrace_agent.views.view import Collector, put, put_lost
+from kubestrace_protos.v1.views import processes_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kubestrace_agent.kernel.counters.counts import RawExec, RawProcesses, RawThread
     from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.views.processes.values import RawExec, RawProcesses, RawThread
+    from kubestrace_protos.v1 import agent_pb2
 
-MAX_TOP = 100
+NAME = "processes"
 # Processes that have ended and are kept beyond those that are shown, and all that live: more are summed up.
 _SPARE = 100
 _MOST = 10_000
@@ -32,11 +33,11 @@ _Identity = tuple[int, int]
 
 
 @dataclass(eq=False)
-class Processes:
+class ProcessCalls(Collector):
     """The processes of one container for one session."""
 
-    view: ClassVar[str] = "processes"
-    unavailable: ClassVar[str] = "ProcessesUnavailable"
+    name: ClassVar[str] = NAME
+    part: ClassVar[str] = PART
 
     top: int
     # As Selection.keys(): None is everything.
@@ -49,16 +50,6 @@ class Processes:
     _loss: Loss = field(default_factory=Loss)
     _kept: dict[_Identity, Process] = field(default_factory=dict)
     _others: Sums = field(default_factory=Sums)
-
-    @property
-    def wanted(self) -> bool:
-        """Tell all, whatever is held."""
-        return True
-
-    @staticmethod
-    def union(wanted: Sequence[bool]) -> bool:
-        """One telling serves all."""
-        return any(wanted)
 
     def begin(self, monotonic_ns: int, lost: int) -> None:
         """Take nothing that was executed before; calls come as what was made since the last reading."""
@@ -138,13 +129,12 @@ class Processes:
         others.add(self._others)
         for process in order[self.top :]:
             others.add(process.sums)
-        report.processes.CopyFrom(
-            agent_pb2.ProcessCounts(
-                processes=[process.message(self._unix_minus_monotonic_ns) for process in order[: self.top]],
-                seen=self.seen,
-                others=others.message(),
-                execs_lost=self._execs_lost_now - (self._execs_lost_before or 0),
-            )
+        result = processes_pb2.ProcessesResult(
+            processes=[process.message(self._unix_minus_monotonic_ns) for process in order[: self.top]],
+            seen=self.seen,
+            others=others.message(),
         )
+        put(report, NAME, result)
         # What was counted as lost a moment before the beginning may turn out to have been read.
-        report.trust.process_calls_lost = max(0, self._loss.own)
+        put_lost(report, "processCalls", max(0, self._loss.own))
+        put_lost(report, "execs", self._execs_lost_now - (self._execs_lost_before or 0))

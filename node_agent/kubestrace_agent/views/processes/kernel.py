@@ -1,41 +1,47 @@
-"""The view of processes: what each thread called since the last time, and what was executed.
+"""Speaks to processes.bpf.c: what each thread called since the last time, and what was executed.
 
-Owned by tracer. Each thread counts in a table of its own, which the kernel tells through a ring when the thread ends or
+Each thread counts in a table of its own, which the kernel tells through a ring when the thread ends or
 the table is full; those of living threads are read by an iterator. What a thread called since it was read last is the
 difference; whose record found no room is counted as lost, less what was read of it before.
 """
 
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from kubestrace_agent.kernel.counters.counts import RawExec, RawProcesses, RawThread, Used
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps import layout
-from kubestrace_agent.kernel.maps.rings import Ring
+from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.kernel.maps.rings import RingMaps, SlotRing
+from kubestrace_agent.views.processes.values import RawExec, RawProcesses, RawThread, Used
 
-# struct thread up to its uses: told, generation, begin_ns, start_ns, told_ns, slot, begin_tid, table, flags, status,
-# tid, pid, parent, inner_tid, inner_pid, inner_parent, used, name, process, file, argument.
-_THREAD = struct.Struct("=IIQQQ12I16s16s32s64s")
-# struct use: total_ns, calls, errors, row, abi, nr.
-_USE = struct.Struct("=QIIIHxxixxxx")
-# struct exec: told, generation, time_ns, start_ns, pid, inner_pid, parent, inner_parent, argument,
-# path.
-_EXEC = struct.Struct("=IIQQIIII64s256s")
-_THREAD_BYTES = _THREAD.size + 64 * _USE.size
-# Behind it in the task's storage: hints, changed.
-_UNTOLD_BYTES = 128 + 8
-# struct alive: told, begin_tid, begin_ns.
-_ALIVE = struct.Struct("=IIQ")
-# struct process_slot: generation, room, lost_calls, lost_execs.
-_SLOT = struct.Struct("=QqQQ")
-_WORDS = _SLOT.size // 8
-_TOLD_EXEC, _TOLD_ALIVE = 2, 3
-_THREAD_ENDED, _PROCESS_ENDED, _STATUS_KNOWN = 1, 2, 4
+_HEADER = header("views/processes/processes.h")
+_STRUCT = _HEADER.struct("thread")
+# A thread up to its uses, of which as many follow as there are.
+_THREAD = _STRUCT.fields(
+    *("generation", "begin_ns", "start_ns", "told_ns", "begin_tid", "table", "flags", "status", "tid", "pid"),
+    *("inner_tid", "inner_pid", "inner_parent", "used", "name", "process", "file", "argument"),
+    size=_STRUCT.offset("uses"),
+)
+_THREAD_BYTES = _STRUCT.offset("hints")
+_USE = _HEADER.struct("use").fields("total_ns", "calls", "errors", "row", "abi", "nr")
+_EXEC = _HEADER.struct("exec").fields(
+    "generation", "time_ns", "start_ns", "pid", "inner_pid", "inner_parent", "argument", "path"
+)
+_ALIVE = _HEADER.struct("alive").fields("told", "begin_tid", "begin_ns")
+_TOLD_EXEC, _TOLD_ALIVE = _HEADER.number("TOLD_EXEC"), _HEADER.number("TOLD_ALIVE")
+_THREAD_ENDED, _PROCESS_ENDED = _HEADER.number("THREAD_ENDED"), _HEADER.number("PROCESS_ENDED")
+_STATUS_KNOWN = _HEADER.number("STATUS_KNOWN")
+_RING = RingMaps(
+    name="ks_processes",
+    array="process_rings",
+    # Room for what some thousand processes a second leave behind.
+    ring_bytes=1 << 22,
+    record_bytes=_THREAD_BYTES,
+    slots="process_slots",
+    layout=_HEADER.struct("process_slot"),
+)
 _HOOKS = ("on_process_exec", "on_process_end", "on_process_call")
 _ITERATOR = "tell_processes"
-# Room for what some thousand processes a second leave behind; made when the first slot wants the view.
-_RING_BYTES = 1 << 22
 _32_BITS = 0xFFFFFFFF
 
 # A thread's begin_ns and begin_tid.
@@ -59,106 +65,72 @@ class _Read:
 
 
 class Processes:
-    """The View: what is wanted is True, what is read are RawProcesses."""
+    """The Part: what is wanted is True, what is read are RawProcesses."""
 
     def __init__(self, programs: Programs, abis: Sequence[str]) -> None:
         self._programs = programs
         self._abis = abis
-        # Generation -> slot, of the slots that want it.
-        self._slots_of: dict[int, int] = {}
-        self._before: dict[int, tuple[int, int]] = {}
+        self._shared = SlotRing(programs.maps, _RING)
         # Slot -> calls among the lost ones that had been read before their thread ended.
         self._not_lost: dict[int, int] = {}
         self._read: dict[_Id, _Read] = {}
-        self._ring: Ring | None = None
-        self._slots = memoryview(b"")
 
-    def enable(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - a View: all or nothing
+    def enable(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - a Part: all or nothing
         """Tell a slot's processes. Raises UnsupportedKernelError where that cannot be."""
-        if slot in self._before:
+        if slot in self._shared:
             return
         for hook in _HOOKS:
             self._programs.need(hook)
-        self._open()
-        at = slot * _WORDS
-        self._before[slot] = self._slots[at + 2], self._slots[at + 3]
+        self._programs.maps.check_size("process_threads", _STRUCT.size)
+        self._programs.maps.check_size("process_scratch", _EXEC.size)
+        self._shared.add(slot, generation)
         self._not_lost[slot] = 0
-        self._slots_of[generation] = slot
-        self._slots[at] = generation
-        self._deal_out()
+        self._shared.write(slot, "generation", generation)
         self._programs.attach(_HOOKS)
 
     def disable(self, slot: int) -> None:
         """Tell nothing of a slot any more; the last one's end detaches the programs and gives the ring back."""
-        if self._before.pop(slot, None) is None:
+        if self._shared.remove(slot) is None:
             return
-        self._slots[slot * _WORDS] = 0
-        self._slots_of = {generation: known for generation, known in self._slots_of.items() if known != slot}
-        self._read = {each: read for each, read in self._read.items() if read.generation in self._slots_of}
-        if not self._before:
+        self._shared.write(slot, "generation", 0)
+        self._read = {each: read for each, read in self._read.items() if read.generation in self._shared.slot_of}
+        if not self._shared:
             self._programs.detach(_HOOKS)
-            self._close_ring()
+            self._shared.give_back()
 
     def lost(self, slot: int) -> int:
         """How many calls, counted in the slot since it asked, are no process's."""
-        if slot not in self._before:
-            return 0
-        return self._slots[slot * _WORDS + 2] - self._before[slot][0] - self._not_lost[slot]
+        return self._shared.grown(slot, "lost_calls") - self._not_lost[slot] if slot in self._shared else 0
 
     def read(self) -> dict[int, RawProcesses]:
         """What was called and executed since the last time, by slot."""
-        found = {slot: RawProcesses() for slot in self._before}
-        if self._ring is None:
+        found = {slot: RawProcesses() for slot in self._shared.slots}
+        if not found:
             return found
-        ended = set(self._read_ring(self._ring, found))
+        ended = set(self._read_ring(found))
         living = self._programs.walk(_ITERATOR)
         seen = set(self._read_living(living or b"", ended, found))
         # Once more: who is not among the living has told its end by now, or has found no room for that.
-        ended |= set(self._read_ring(self._ring, found))
+        ended |= set(self._read_ring(found))
         if living is not None:
             self._end_gone(seen | ended, found)
-        self._deal_out()
+        self._shared.deal_out()
         for slot, told in found.items():
-            told.lost_execs = self._slots[slot * _WORDS + 3] - self._before[slot][1]
+            told.lost_execs = self._shared.grown(slot, "lost_execs")
         return found
 
     @property
     def needs_drain(self) -> bool:
         """Whether the ring fills faster than it is read."""
-        return self._ring is not None and self._ring.filled > self._ring.bytes // 8
+        return self._shared.needs_drain
 
     def close(self) -> None:
         """Give the memory back."""
-        self._close_ring()
-        self._slots.release()
+        self._shared.close()
 
-    def _open(self) -> None:
-        if self._ring is not None:
-            return
-        maps = self._programs.maps
-        if not self._slots:
-            maps.check_size("process_slots", _SLOT.size)
-            maps.check_size("process_threads", _THREAD_BYTES + _UNTOLD_BYTES)
-            maps.check_size("process_scratch", _EXEC.size)
-            self._slots = maps.view("process_slots", "q")
-        self._ring = Ring.make("ks_processes", _RING_BYTES, maps.fd("process_rings"))
-
-    def _close_ring(self) -> None:
-        if self._ring is not None:
-            self._ring.close()
-            self._ring = None
-        self._read.clear()
-
-    def _deal_out(self) -> None:
-        if not self._before or self._ring is None:
-            return
-        part = self._ring.part(len(self._before), self._programs.maps.cpus, _THREAD_BYTES)
-        for slot in self._before:
-            self._slots[slot * _WORDS + 1] = part
-
-    def _read_ring(self, ring: Ring, found: dict[int, RawProcesses]) -> Iterator[_Id]:
+    def _read_ring(self, found: dict[int, RawProcesses]) -> Iterator[_Id]:
         """Takes all records; gives the threads that have ended."""
-        for record in ring.read():
+        for record in self._shared.records():
             if int.from_bytes(record[:4], "little") == _TOLD_EXEC:
                 self._take_exec(record, found)
                 continue
@@ -175,24 +147,26 @@ class Processes:
                 yield begin_ns, begin_tid
                 continue
             fields = _THREAD.unpack_from(records, at)
-            begun = fields[2], fields[6]
+            begun, used = (fields[1], fields[4]), fields[13]
             # One whose end was told a moment ago may still be there.
             if begun not in ended:
                 self._take_thread(records, at, found, full=False)
                 yield begun
-            at += _THREAD.size + _USE.size * fields[16]
+            at += _THREAD.size + _USE.size * used
 
     def _take_exec(self, record: bytes, found: dict[int, RawProcesses]) -> None:
-        _, generation, time, start, pid, *inner, argument, path = _EXEC.unpack_from(record)
-        slot = self._slots_of.get(generation)
+        generation, time, start, pid, inner_pid, inner_parent, argument, path = _EXEC.unpack_from(record)
+        slot = self._shared.slot_of.get(generation)
         if slot is not None:
-            found[slot].execs.append(RawExec(time, pid, start, inner[0], inner[2], _string(argument), _string(path)))
+            found[slot].execs.append(
+                RawExec(time, pid, start, inner_pid, inner_parent, _string(argument), _string(path))
+            )
 
     def _take_thread(self, records: bytes, at: int, found: dict[int, RawProcesses], *, full: bool) -> _Id | None:
         """Adds what is new of a thread; its id where that has ended. `full`: the table begins anew after this."""
         fields = _THREAD.unpack_from(records, at)
-        _, generation, begin, start, told_ns, _, begin_tid, table, flags, status, tid, pid, _, *inner = fields[:16]
-        slot = self._slots_of.get(generation)
+        generation, begin, start, told_ns, begin_tid, table, flags, status, tid, pid, *inner = fields[:13]
+        slot = self._shared.slot_of.get(generation)
         if slot is None:
             return None
         begun = begin, begin_tid
@@ -202,13 +176,13 @@ class Processes:
         if table > read.table:
             self._not_lost[slot] += read.calls  # and that one was lost
             read.table, read.uses = table, {}
-        used = list(self._grown(read, records, at + _THREAD.size, fields[16]))
+        used = list(self._grown(read, records, at + _THREAD.size, fields[13]))
         ended = bool(flags & _THREAD_ENDED)
         if full:
             read.table, read.uses = table + 1, {}
         if ended:
             del self._read[begun]
-        name, process, file, argument = map(_string, fields[17:])
+        name, process, file, argument = map(_string, fields[14:])
         thread = RawThread(
             id=begun,
             pid=pid,
@@ -250,7 +224,7 @@ class Processes:
             if read.thread is not None and read.thread.pid in executed:
                 continue  # it may have taken another's number during the walk, and been passed by
             del self._read[begun]
-            slot = self._slots_of.get(read.generation)
+            slot = self._shared.slot_of.get(read.generation)
             if slot is not None and read.thread is not None:
                 self._not_lost[slot] += read.calls
                 found[slot].threads.append(replace(read.thread, used=(), ended=True))

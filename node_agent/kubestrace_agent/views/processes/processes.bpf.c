@@ -1,6 +1,12 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of processes: the counting goes on here after each call, and leaves the row where it counted it in the task's
  * entry. Counts once more in a table of the task's own, without a lock, as a task runs on one CPU at a time. A
  * table is told when it is full and when its thread ends; those of living threads the agent reads by an iterator. */
+#pragma once
+#include "kernel/bpf/calls.bpf.c"
+#include "kernel/bpf/chain.bpf.c"
+#include "kernel/bpf/rows.bpf.c"
+#include "kernel/bpf/tasks.bpf.c"
 #include "views/processes/processes.h"
 
 BPF_F_TABLE("array", u32, struct process_slot, process_slots, MAX_SLOTS, BPF_F_MMAPABLE);
@@ -126,11 +132,10 @@ static __always_inline struct use *use_of(struct thread *thread, u32 row) {
   return use;
 }
 
-/* The call that the counting counted last. */
-static __always_inline void count_call(struct task_struct *task, struct entry *entry, s64 result) {
-  u32 row = entry->last_row & ROW_MASK;
-  bool returned = !(entry->last_row & NEVER_RETURNS);
-  if (!returned) entry->last_row = NO_ROW;
+/* A call that was counted there; with NEVER_RETURNS one that never returns. */
+static __always_inline void count_call(struct task_struct *task, struct entry *entry, u32 row, s64 result) {
+  bool returned = !(row & NEVER_RETURNS);
+  row &= ROW_MASK;
   struct thread *thread = process_threads.task_storage_get(task, 0, 0);
   if (!thread || thread->generation != entry->generation) {
     struct head *head = heads.lookup(&row);
@@ -156,10 +161,9 @@ static __always_inline void count_call(struct task_struct *task, struct entry *e
 int on_process_call(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
-  if (!entry || !entry->last_row) return 0;
-  count_call(task, entry, ctx->args[1]);
-  after_counted_call(ctx, entry);
-  after_each_exit.call(ctx, 0);
+  if (!entry) return 0;
+  count_call(task, entry, entry->last_row, ctx->args[1]);
+  go_on(ctx, entry);
   return 0;
 }
 
@@ -198,7 +202,7 @@ int on_process_exec(struct bpf_raw_tracepoint_args *ctx) {
 int on_process_end(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
-  if (entry && entry->last_row & NEVER_RETURNS) count_call(task, entry, 0);
+  if (entry && entry->endless_row) count_call(task, entry, entry->endless_row | NEVER_RETURNS, 0);
   struct thread *thread = process_threads.task_storage_get(task, 0, 0);
   u64 at = (u64)task, signal = read_u64(at, SIGNAL_OFFSET);
   bool last = read_u32(signal, LIVE_OFFSET) == 0;

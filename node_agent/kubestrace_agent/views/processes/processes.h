@@ -1,4 +1,5 @@
-/* What processes.bpf.c writes and processes.py reads. */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What processes.bpf.c writes and kernel.py reads, by this file. */
 #pragma once
 #include <linux/types.h>
 

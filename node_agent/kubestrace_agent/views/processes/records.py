@@ -1,4 +1,4 @@
-"""One process's calls, threads and executed programs, and how the wire carries them. Pure; used by process_calls.
+"""One process's calls, threads and executed programs, and how the wire carries them. Pure; used by collector.
 
 Everything that a container controls (names, paths) is made safe to print here.
 """
@@ -13,15 +13,16 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import name, waits
 from kubestrace_agent.text import safe
-from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import processes_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kubestrace_agent.kernel.counters.counts import RawThread, Used
     from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.views.processes.values import RawThread, Used
 
 # Of one process.
 _SYSCALLS = 5
@@ -29,9 +30,11 @@ _THREADS = 3
 _EXECS = 5
 # Threads of one process that have ended and are kept apart.
 _ENDED_THREADS = 64
-# Of texts that are read into 64, 32 and 256 bytes with a NUL (processes.h): one that fills its room may have been
-# longer, and is shown a byte shorter, with `...` behind it.
-_MAX_COMMAND, _MAX_FILE, _MAX_PATH = 62, 30, 254
+# Of texts that are read with a NUL: one that fills its room may have been longer, and is shown a byte shorter, with
+# `...` behind it.
+_MAX_COMMAND, _MAX_FILE, _MAX_PATH = (
+    header("views/processes/processes.h").number(f"{room}_BYTES") - 2 for room in ("ARGUMENT", "FILE", "PATH")
+)
 _MAX_NAME = 64
 # The kernel's SIGRTMIN (asm/signal.h), which is not that of the C library: it keeps two for itself.
 _REAL_TIME = 32
@@ -66,9 +69,9 @@ class Sums:
         """The more, the more it is worth showing."""
         return self.work_ns, self.wait_ns, self.calls
 
-    def message(self) -> agent_pb2.CallSums:
+    def message(self) -> processes_pb2.CallSums:
         """Give it as the wire carries it."""
-        return agent_pb2.CallSums(
+        return processes_pb2.CallSums(
             calls=self.calls, errors=self.errors, total_nanoseconds=self.work_ns, wait_nanoseconds=self.wait_ns
         )
 
@@ -130,9 +133,9 @@ class Process:
             for key, _ in heapq.nsmallest(len(ended) - _ENDED_THREADS, ended, key=lambda each: each[1].sums.order()):
                 del self.threads[key]
 
-    def message(self, unix_minus_monotonic_ns: int) -> agent_pb2.Process:
+    def message(self, unix_minus_monotonic_ns: int) -> processes_pb2.Process:
         """Give it as the wire carries it."""
-        message = agent_pb2.Process(
+        message = processes_pb2.Process(
             pid=self.pid,
             parent_pid=self.parent_pid,
             host_pid=self.host_pid,
@@ -144,7 +147,7 @@ class Process:
             threads=self.threads_seen,
             execs_seen=self.execs_seen,
             execs=[
-                agent_pb2.Exec(
+                processes_pb2.Exec(
                     time_unix_nanoseconds=time_ns + unix_minus_monotonic_ns,
                     command=safe(command, _MAX_COMMAND),
                     executable=safe(path, _MAX_PATH),
@@ -159,10 +162,10 @@ class Process:
         return message
 
 
-def _syscalls(by_call: dict[SyscallKey, list[int]]) -> list[agent_pb2.ProcessSyscall]:
+def _syscalls(by_call: dict[SyscallKey, list[int]]) -> list[processes_pb2.ProcessSyscall]:
     """Calls that work first, as everywhere."""
     messages = [
-        agent_pb2.ProcessSyscall(
+        processes_pb2.ProcessSyscall(
             name=name(key),
             abi="" if key.abi == platform.machine() else key.abi,
             wait=waits(key),
@@ -176,17 +179,17 @@ def _syscalls(by_call: dict[SyscallKey, list[int]]) -> list[agent_pb2.ProcessSys
     return messages[:_SYSCALLS]
 
 
-def _threads(threads: Iterable[Thread]) -> list[agent_pb2.ProcessThread]:
+def _threads(threads: Iterable[Thread]) -> list[processes_pb2.ProcessThread]:
     busiest = heapq.nlargest(_THREADS, threads, key=lambda each: (*each.sums.order(), -each.host_tid))
     return [
-        agent_pb2.ProcessThread(
+        processes_pb2.ProcessThread(
             tid=each.tid, host_tid=each.host_tid, name=safe(each.name, _MAX_NAME), sums=each.sums.message()
         )
         for each in busiest
     ]
 
 
-def _write_status(message: agent_pb2.Process, status: int) -> None:
+def _write_status(message: processes_pb2.Process, status: int) -> None:
     if os.WIFSIGNALED(status):
         message.signal = _signal(os.WTERMSIG(status))
     else:

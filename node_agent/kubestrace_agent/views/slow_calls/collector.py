@@ -11,28 +11,27 @@ import platform
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from kubestrace_agent.kernel.counters.counts import Floors
 from kubestrace_agent.symbols.roots import Owner
 from kubestrace_agent.syscalls import errno_name, name
-from kubestrace_agent.text import safe
 from kubestrace_agent.traces.delta import is_wanted
-from kubestrace_agent.views.call_arguments import described
+from kubestrace_agent.views.call_arguments import described, names
 from kubestrace_agent.views.loss import Loss
 from kubestrace_agent.views.slow_calls import stacks
-from kubestrace_protos.v1 import agent_pb2
+from kubestrace_agent.views.slow_calls.sources import PART
+from kubestrace_agent.views.slow_calls.values import Floors
+from kubestrace_agent.views.view import Collector, put, put_lost
+from kubestrace_protos.v1.views import slow_calls_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kubestrace_agent.kernel.counters.counts import Code, CodeMapping, RawCall
+    from kubestrace_agent.symbols.frames import CodeMapping
     from kubestrace_agent.symbols.names import Names
     from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.views.slow_calls.values import Code, SlowCall
+    from kubestrace_protos.v1 import agent_pb2
 
-MIN_THRESHOLD_NS = 1_000_000
-MAX_THRESHOLD_NS = 60_000_000_000
-MAX_LIMIT = 200
-# Characters of a thread's name: the kernel's has 15 bytes.
-_MAX_NAME = 64
+NAME = "slowCalls"
 # Whose mappings are remembered, of one container.
 _MAX_PROCESSES = 64
 # Linux include/linux/errno.h: not seen by programs, who get EINTR or make the call again.
@@ -44,18 +43,18 @@ _MAX_ERRNO = 4095
 class _Held:
     """A call that is kept; what is said of it is made when a report needs it first, as many are replaced before."""
 
-    call: RawCall
+    call: SlowCall
     unix_minus_monotonic_ns: int
     stacks: stacks.Told | None = None
-    message: agent_pb2.SlowCall | None = None
+    message: slow_calls_pb2.SlowCall | None = None
 
 
 @dataclass(eq=False)
-class Slowest:
+class Slowest(Collector):
     """The slowest calls of one container for one session: of calls that work and of calls that wait, `limit` each."""
 
-    view: ClassVar[str] = "slow_calls"
-    unavailable: ClassVar[str] = "SlowCallsUnavailable"
+    name: ClassVar[str] = NAME
+    part: ClassVar[str] = PART
 
     threshold_ns: int
     limit: int
@@ -80,7 +79,7 @@ class Slowest:
         self.since_ns = monotonic_ns
         self._loss.begin(lost)
 
-    def take(self, told: Iterable[RawCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
+    def take(self, told: Iterable[SlowCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Keep those that are among the slowest."""
         self._loss.now = lost
         new: list[_Held] = []
@@ -140,10 +139,10 @@ class Slowest:
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Put the slowest into a report."""
-        report.slow_calls.extend(self.calls())
-        report.trust.slow_calls_lost = self.lost
+        put(report, NAME, slow_calls_pb2.SlowCallsResult(calls=self.calls()))
+        put_lost(report, "slowCalls", self.lost)
 
-    def calls(self) -> list[agent_pb2.SlowCall]:
+    def calls(self) -> list[slow_calls_pb2.SlowCall]:
         """The slowest: calls that work first, as waiting is what the others are for."""
         ordered = (held for kept in self._kept for *_, held in sorted(kept, key=lambda each: (-each[0], each[1])))
         shown = list(itertools.islice(ordered, self.limit))
@@ -157,7 +156,7 @@ class Slowest:
 _Kept = tuple[int, int, _Held]
 
 
-def _said(held: _Held) -> agent_pb2.SlowCall:
+def _said(held: _Held) -> slow_calls_pb2.SlowCall:
     if held.message is None:
         held.message = message(held.call, held.unix_minus_monotonic_ns)
     if held.stacks is not None:
@@ -169,17 +168,12 @@ def _said(held: _Held) -> agent_pb2.SlowCall:
     return held.message
 
 
-def names(call: RawCall) -> tuple[str, str]:
-    """Thread and process, safe to print."""
-    return safe(call.thread, _MAX_NAME), safe(call.process, _MAX_NAME)
-
-
-def message(call: RawCall, unix_minus_monotonic_ns: int) -> agent_pb2.SlowCall:
+def message(call: SlowCall, unix_minus_monotonic_ns: int) -> slow_calls_pb2.SlowCall:
     """One call as the wire carries it."""
     failed = -_MAX_ERRNO <= call.result < 0
     abi = "" if call.key.abi == platform.machine() else call.key.abi
     thread, process = names(call)
-    return agent_pb2.SlowCall(
+    return slow_calls_pb2.SlowCall(
         name=name(call.key),
         abi=abi,
         wait=call.waits,

@@ -1,5 +1,10 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of slow calls: the counting at sys_exit goes on here after a call that was slow, and leaves the call's length
  * in the task's entry. Everything that is read of the program is read here: other calls cost nothing. */
+#pragma once
+#include "kernel/bpf/calls.bpf.c"
+#include "kernel/bpf/chain.bpf.c"
+#include "kernel/bpf/rows.bpf.c"
 #include "views/slow_calls/slow_calls.h"
 
 BPF_F_TABLE("array", u32, struct slow_slot, slow_slots, MAX_SLOTS, BPF_F_MMAPABLE);
@@ -28,10 +33,7 @@ static __always_inline void send(struct slow_call *slow, struct slow_slot *slot,
   if (!put_slow(&slow->call, bytes)) __sync_fetch_and_add(&slot->lost[waits], 1);
 }
 
-static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx) {
-  struct task_struct *task = bpf_get_current_task_btf();
-  struct entry *entry = entry_of(task);
-  if (!entry) return;
+static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task, struct entry *entry) {
   u64 ns = entry->last_ns;
   u32 id = entry->row & ROW_MASK;
   struct head *head = heads.lookup(&id);
@@ -54,15 +56,16 @@ static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx) {
   slow->waits = waits;
   slow->bytes = read_call(&slow->call, ctx, head, shape, (u64)task, ns);
   slow->call.slot = number | waits << SLOT_WAITS_BIT;
-#ifdef CPU_RUN_DELAY_OFFSET
-  read_parts(&slow->call, task, entry);
-#endif
+  read_used(&slow->call, entry, slow->start_ns);
   if (slot->stacks) after_slow_call.call(ctx, 0);
   send(slow, slot, 0);
 }
 
 int on_slow_exit(struct bpf_raw_tracepoint_args *ctx) {
-  tell_slow(ctx);
-  after_each_exit.call(ctx, 0);
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct entry *entry = entry_of(task);
+  if (!entry) return 0;
+  tell_slow(ctx, task, entry);
+  go_on(ctx, entry);
   return 0;
 }

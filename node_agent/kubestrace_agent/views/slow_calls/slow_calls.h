@@ -1,5 +1,7 @@
-/* What slow_calls.bpf.c writes and slow_calls.py reads. */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What slow_calls.bpf.c writes and kernel.py reads, by this file. */
 #pragma once
+#include "kernel/bpf/calls.h"
 #include <linux/types.h>
 
 /* Of a slot, written by both sides: 0 calls that work, 1 calls whose purpose is to wait. */

@@ -1,5 +1,8 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Stacks of slow calls. Where a call waited is seen only while it waits: the stack is taken as a task goes to sleep, and
  * that of the longest sleep is kept until the call ends. Who made the call is read as it ends. */
+#pragma once
+#include "views/slow_calls/slow_calls.bpf.c"
 #include "views/slow_calls/slow_stacks.h"
 
 BPF_TASK_STORAGE(waits, struct wait);
@@ -20,8 +23,9 @@ static __always_inline struct slow_slot *asked_slot(struct entry *entry) {
 int on_stack_enter(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
-  if (entry && asked_slot(entry)) waits.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-  after_each_enter.call(ctx, 0);
+  if (!entry) return 0;
+  if (asked_slot(entry)) waits.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  go_on(ctx, entry);
   return 0;
 }
 
@@ -94,10 +98,7 @@ static __always_inline void read_user(struct slow_stack *stack, struct bpf_raw_t
 #endif
 }
 
-static __always_inline void tell_stack(struct bpf_raw_tracepoint_args *ctx) {
-  struct task_struct *task = bpf_get_current_task_btf();
-  struct entry *entry = entry_of(task);
-  if (!entry) return;
+static __always_inline void tell_stack(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task, struct entry *entry) {
   u32 program = entry->program;
   struct slow_call *slow = slow_scratch.lookup(&program);
   struct slow_stack *stack = stack_scratch.lookup(&program);
@@ -120,11 +121,15 @@ static __always_inline void tell_stack(struct bpf_raw_tracepoint_args *ctx) {
 
 /* Goes on for on_slow_exit, which has filled slow_scratch. */
 int on_slow_stack(struct bpf_raw_tracepoint_args *ctx) {
-  tell_stack(ctx);
-  after_each_exit.call(ctx, 0);
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct entry *entry = entry_of(task);
+  if (!entry) return 0;
+  tell_stack(ctx, task, entry);
+  go_on(ctx, entry);
   return 0;
 }
 
+struct bpf_iter_meta;
 struct bpf_iter__bpf_map {
   struct bpf_iter_meta *meta;
   struct bpf_map *map;

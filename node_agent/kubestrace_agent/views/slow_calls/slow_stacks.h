@@ -1,4 +1,5 @@
-/* What slow_stacks.bpf.c writes and stacks.py reads. */
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What slow_stacks.bpf.c writes and stacks_kernel.py reads, by this file. */
 #pragma once
 #include <linux/types.h>
 

@@ -16,12 +16,15 @@ from kubestrace_agent.symbols.naming import Place, Stack
 from kubestrace_agent.symbols.unwind import Registers
 from kubestrace_agent.text import safe
 from kubestrace_agent.views.loss import Loss
+from kubestrace_agent.views.slow_calls.sources import STACKS
+from kubestrace_agent.views.view import Collector, put_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kubestrace_agent.kernel.counters.counts import CodeMapping, RawCall, RawStack
+    from kubestrace_agent.symbols.frames import CodeMapping
     from kubestrace_agent.symbols.roots import Owner
+    from kubestrace_agent.views.slow_calls.values import RawStack, SlowCall
     from kubestrace_protos.v1 import agent_pb2
 
 _MOST_FRAMES = 16
@@ -38,18 +41,14 @@ _HASH = re.compile(rb"h[0-9a-f]{16}")
 
 
 @dataclass(eq=False)
-class Lost:
+class Lost(Collector):
     """The Collector of stacks: they come with the slow calls, it counts those that did not."""
 
-    view: ClassVar[str] = "slow_stacks"
+    name: ClassVar[str] = "stacks"
+    part: ClassVar[str] = STACKS
+    # The slow calls are there without them.
     unavailable: ClassVar[str] = "StacksUnavailable"
-    wanted: ClassVar[bool] = True
     loss: Loss = field(default_factory=Loss)
-
-    @staticmethod
-    def union(wanted: Sequence[bool]) -> bool:
-        """Whether any of some sessions wants them."""
-        return any(wanted)
 
     def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - as Collector has it
         """Count from now on."""
@@ -61,13 +60,13 @@ class Lost:
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Tell how many."""
-        report.trust.stacks_lost = self.loss.own
+        put_lost(report, self.name, self.loss.own)
 
 
 class Told:
     """The stacks of one call, from when the kernel told them until they are named."""
 
-    def __init__(self, owner: Owner, call: RawCall, raw: RawStack, mappings: Sequence[CodeMapping]) -> None:
+    def __init__(self, owner: Owner, call: SlowCall, raw: RawStack, mappings: Sequence[CodeMapping]) -> None:
         """Take what the kernel knows at once: its own names, and what the process has mapped while it lives."""
         # As long as this lives no other stack has its id().
         self._raw = raw
@@ -89,7 +88,7 @@ class Told:
 _shared: WeakValueDictionary[tuple[Owner, int], Told] = WeakValueDictionary()
 
 
-def shared(owner: Owner, call: RawCall, raw: RawStack, mappings: Callable[[int], Sequence[CodeMapping]]) -> Told:
+def shared(owner: Owner, call: SlowCall, raw: RawStack, mappings: Callable[[int], Sequence[CodeMapping]]) -> Told:
     """Give the Told of a call that another session has made, or make it. `mappings` gives those of a process."""
     known = _shared.get((owner, id(raw)))
     if known is None:

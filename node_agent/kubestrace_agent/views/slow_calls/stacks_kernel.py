@@ -5,29 +5,35 @@ so that it needs no capability beside those for BPF: /proc tells other processes
 them, and the kernel's symbols to those with CAP_SYSLOG.
 """
 
-import struct
 from collections.abc import Iterable, Mapping
 
-from kubestrace_agent.kernel.counters.counts import CodeMapping, RawStack, UserFrame
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps import layout
+from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
+from kubestrace_agent.views.slow_calls.values import RawStack
 
-IS_STACK = 1 << 63
-# struct slow_stack without its files: end_ns, waited_ns, tid, generation, the bytes of each part, words; then
-# addresses of the kernel and of the user, stack_pointer, frame_pointer, and the words at the top of the user's stack.
-_RECORD = struct.Struct("=QQIIiiiI24Q32Q2Q256Q")
-# Of these items, behind the first eight.
-_USER, _POINTERS, _WORDS = 24, 24 + 32, 24 + 32 + 2
-# struct user_frame: status, build_id, offset. And a status that says that both are there.
-_FILE = struct.Struct("=i20sQ")
+_HEADER = header("views/slow_calls/slow_stacks.h")
+IS_STACK = _HEADER.number("IS_STACK")
+_STACK = _HEADER.struct("slow_stack")
+# A record up to its files.
+_RECORD = _STACK.fields(
+    *("end_ns", "waited_ns", "tid", "kernel_bytes", "user_bytes", "file_bytes", "words"),
+    *("kernel", "user", "stack_pointer", "frame_pointer", "top"),
+    size=_STACK.offset("files"),
+)
+# Where the items of each part begin among those behind the first seven.
+_USER = _HEADER.number("KERNEL_FRAMES")
+_POINTERS = _USER + _HEADER.number("USER_FRAMES")
+_WORDS = _POINTERS + 2
+_FILE = _HEADER.struct("user_frame").fields("status", "build_id", "offset")
+# A status that says that both the build id and the offset are there (Linux include/uapi/linux/bpf.h).
 _HAS_BUILD_ID = 1
-# With all files, and the ring's own words.
-RECORD_BYTES = _RECORD.size + 32 * _FILE.size + 16
-# struct stack_question: pid, count, addresses.
-_QUESTION = struct.Struct("=II")
-_SYMBOLS = 64
-# struct code_mapping: start, end, offset_pages, path.
-_MAPPING = struct.Struct("=QQQ256s")
+RECORD_BYTES = _STACK.size
+_QUESTION = _HEADER.struct("stack_question")
+_SYMBOLS = _HEADER.number("SYMBOLS")
+_MAPPING = _HEADER.struct("code_mapping").fields("start", "end", "offset_pages", "path")
+_SLOT = header("views/slow_calls/slow_calls.h").struct("slow_slot")
 # A process with more pieces of code than this compiles them itself.
 _MOST_MAPPING_BYTES = 512 * _MAPPING.size
 _MOST_NAME_BYTES = 1 << 16
@@ -37,7 +43,7 @@ _NAMES, _MAPPINGS = "bpf_iter__bpf_map", "bpf_iter__task_vma"
 
 
 class SlowStacks:
-    """The View: a slot wants them or not; they are read with the slow calls. Asked for behind those of the slot."""
+    """The Part: a slot wants them or not; they are read with the slow calls. Asked for behind those of the slot."""
 
     def __init__(self, programs: Programs, page_bytes: int) -> None:
         self._programs = programs
@@ -49,7 +55,7 @@ class SlowStacks:
         self._question = memoryview(b"")
         self._names: dict[int, str] = {}
 
-    def enable(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - as View has it
+    def enable(self, slot: int, generation: int, wanted: bool) -> None:  # noqa: ARG002 - as Part has it
         """Take the stacks of a slot's calls. Raises UnsupportedKernelError where that cannot be."""
         if slot in self._lost_before:
             return
@@ -57,22 +63,23 @@ class SlowStacks:
             self._programs.need(program)
         maps = self._programs.maps
         self._slots = self._slots or maps.view("slow_slots", "Q")
-        self._question = self._question or maps.view("stack_questions", "Q")
-        self._lost_before[slot] = self._slots[_at(slot) + 1]
-        self._slots[_at(slot)] = 1
+        self._question = self._question or maps.view("stack_questions", "B")
+        self._lost_before[slot] = self._slots[_at(slot, "stacks_lost")]
+        self._slots[_at(slot, "stacks")] = 1
         self._programs.attach(_PROGRAMS)
         self._follow()
 
     def _follow(self) -> None:
         """Have the programs look at every traced task's next call: those that were there have no storage yet."""
         with self._programs.maps.view("config", "I") as config:
-            config[layout.CONFIG_FOLLOWED] = (config[layout.CONFIG_FOLLOWED] + 1) & 0xFFFFFFFF
+            at = layout.CONFIG.at("followed")
+            config[at] = (config[at] + 1) & 0xFFFFFFFF
 
     def disable(self, slot: int) -> None:
-        """Take no stacks of a slot any more. Twice is fine."""
+        """Take no stacks of a slot any more. Idempotent."""
         if self._lost_before.pop(slot, None) is None:
             return
-        self._slots[_at(slot)] = 0
+        self._slots[_at(slot, "stacks")] = 0
         if not self._lost_before:
             self._programs.detach(_PROGRAMS)
 
@@ -92,16 +99,16 @@ class SlowStacks:
 
     def lost(self, slot: int) -> int:
         """Count the stacks that were not taken since the slot asked, although their calls may have been told."""
-        return self._slots[_at(slot) + 1] - self._lost_before[slot] if slot in self._lost_before else 0
+        return self._slots[_at(slot, "stacks_lost")] - self._lost_before[slot] if slot in self._lost_before else 0
 
     def close(self) -> None:
         """Give the memory back."""
         self._slots.release()
         self._question.release()
 
-    def parsed(self, record: bytes) -> tuple[tuple[int, int], RawStack]:
-        """A record of the ring: the thread and the end of its call, and the stack."""
-        end, waited, tid, _, kernel_bytes, user_bytes, file_bytes, count, *words = _RECORD.unpack_from(record)
+    def parsed(self, record: bytes) -> tuple[int, RawStack]:
+        """A record of the ring: the thread of its call, and the stack."""
+        _, waited, tid, kernel_bytes, user_bytes, file_bytes, count, *words = _RECORD.unpack_from(record)
         kernel = tuple(words[: max(0, kernel_bytes) // 8])
         user = words[_USER : _USER + max(0, user_bytes) // 8]
         files = _FILE.iter_unpack(record[_RECORD.size : _RECORD.size + max(0, file_bytes)])
@@ -119,7 +126,7 @@ class SlowStacks:
             words=tuple(words[_WORDS : _WORDS + count]),
             code=self,
         )
-        return (tid, end & ~IS_STACK), stack
+        return tid, stack
 
     def kernel_names(self, addresses: Iterable[int]) -> list[str]:
         """What the kernel calls these addresses of its own: "name" or "name [module]"; "" where it has none."""
@@ -132,17 +139,24 @@ class SlowStacks:
         return [self._names.get(address, "") for address in addresses]
 
     def _ask_names(self, addresses: list[int]) -> None:
-        self._question[0] = int.from_bytes(_QUESTION.pack(0, len(addresses)), "little")
-        for at, address in enumerate(addresses):
-            self._question[1 + at] = address
+        self._ask(0, addresses)
         lines = self._programs.iterate(_NAMES, most=_MOST_NAME_BYTES).decode("ascii", "replace").splitlines()
         for address, line in zip(addresses, lines, strict=False):
             # An address without a name is told as a number, which is nobody's business.
             self._names[address] = "" if line.startswith("0x") else line
 
+    def _ask(self, pid: int, addresses: list[int]) -> None:
+        """Write what the iterators are to look for."""
+        written = _QUESTION.fields("pid", "count").pack(pid, len(addresses))
+        self._question[: len(written)] = written
+        at = _QUESTION.offset("addresses")
+        for address in addresses:
+            self._question[at : at + 8] = address.to_bytes(8, "little")
+            at += 8
+
     def mappings(self, pid: int) -> list[CodeMapping]:
         """What code a process of the host has mapped now; nothing if it has ended."""
-        self._question[0] = int.from_bytes(_QUESTION.pack(pid, 0), "little")
+        self._ask(pid, [])
         told = self._programs.iterate(_MAPPINGS, tid=pid, most=_MOST_MAPPING_BYTES)
         told = told[: len(told) // _MAPPING.size * _MAPPING.size]
         return [
@@ -151,6 +165,6 @@ class SlowStacks:
         ]
 
 
-def _at(slot: int) -> int:
-    """Where struct slow_slot has `stacks`, in words; stacks_lost stands behind it."""
-    return 8 * slot + 6
+def _at(slot: int, field: str) -> int:
+    """Where a field of a slot's struct stands, in words."""
+    return (slot * _SLOT.size + _SLOT.offset(field)) // 8

@@ -1,22 +1,25 @@
 """What was counted, by time: buckets of a session's duration, filled from snapshots. Pure.
 
-Used by traces and reports, and by local mode. Nothing is added in the kernel: a bucket is the difference of two
+Nothing is added in the kernel: a bucket is the difference of two
 snapshots, and so its borders are as exact as the moments of these.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from kubestrace_agent.kernel.counters.counts import RawCounts, Row
 from kubestrace_agent.syscalls import waits
 from kubestrace_agent.traces import delta
-from kubestrace_protos.v1 import agent_pb2
+from kubestrace_agent.views.view import Collector, Moment, put
+from kubestrace_protos.v1.views import timeline_pb2
 
 if TYPE_CHECKING:
     from kubestrace_agent.syscalls import Wanted
+    from kubestrace_protos.v1 import agent_pb2
 
+NAME = "timeline"
 _NOTHING = Row()
 
 
@@ -27,6 +30,8 @@ class Grid:
     origin_ns: int
     duration_ns: int
     buckets: int
+    # The duration is not known: buckets double when all are used.
+    grows: bool = False
 
     @property
     def bucket_ns(self) -> int:
@@ -62,17 +67,25 @@ class Grid:
 
     def doubled(self) -> Grid:
         """Give as many buckets of twice the length."""
-        return Grid(self.origin_ns, 2 * self.duration_ns, self.buckets)
+        return replace(self, duration_ns=2 * self.duration_ns)
 
+    def is_used_up(self, now_ns: int) -> bool:
+        """Tell whether the buckets are to double: not at once, so that the last snapshot may be a little late."""
+        return self.grows and now_ns > self._used_up_ns
 
-def grid(views: agent_pb2.Views, now_ns: int) -> Grid | None:
-    """Give the buckets that a request wants, which has just come."""
-    if not views.HasField("timeline"):
-        return None
-    wanted = views.timeline
-    return Grid(
-        now_ns - wanted.elapsed_milliseconds * 1_000_000, wanted.duration_milliseconds * 1_000_000, wanted.buckets
-    )
+    @property
+    def _used_up_ns(self) -> int:
+        return self.end_ns + self.bucket_ns // 2
+
+    def next_snapshot(self, now_ns: int) -> Moment | None:
+        """Give when the counts are to be read next: within a quarter of a bucket of a border."""
+        grid = self
+        while grid.is_used_up(now_ns):
+            grid = grid.doubled()
+        border = grid.next_border(now_ns)
+        if border is None and grid.grows:
+            border = grid.end_ns if now_ns < grid.end_ns else grid._used_up_ns + 1
+        return None if border is None else Moment(border, grid.bucket_ns // 4)
 
 
 class Totals(NamedTuple):
@@ -88,19 +101,26 @@ class Totals(NamedTuple):
         return Totals(*map(sum, zip(self, more, strict=True)))
 
 
-class Buckets:
+class Buckets(Collector):
     """One container's counts by time. The sum of all buckets is `delta.difference` of the same snapshots."""
 
-    def __init__(self, grid: Grid, start: RawCounts | None, start_ns: int, *, wanted: Wanted) -> None:
-        """Count what comes after `start`; None: the container is counted since `start_ns` (CLOCK_MONOTONIC)."""
+    name: ClassVar[str] = NAME
+
+    def __init__(self, grid: Grid, *, wanted: Wanted) -> None:
         self.grid = grid
-        self._start = self._last = start or RawCounts(time_ns=start_ns)
+        self._start = self._last = RawCounts()
         self._wanted = wanted
         self._filled: dict[int, Totals] = {}
         self._late = 0
 
-    def take(self, counts: RawCounts) -> None:
+    def begin_counts(self, start: RawCounts | None, begin_ns: int) -> None:
+        """Count what comes after `start`; None: the container is counted since `begin_ns` (CLOCK_MONOTONIC)."""
+        self._start = self._last = start or RawCounts(time_ns=begin_ns)
+
+    def count(self, counts: RawCounts) -> None:
         """Add what a newer snapshot has more than the last one; an older one adds nothing."""
+        while self.grid.is_used_up(counts.time_ns):
+            self._double()
         since_ns, now_ns = self._last.time_ns, counts.time_ns
         if now_ns <= since_ns:
             return
@@ -112,24 +132,29 @@ class Buckets:
             self._filled[index] = self._filled.get(index, Totals()).plus(grown)
             self._late += self.grid.is_late(since_ns, now_ns)
 
-    def double(self) -> None:
+    def _double(self) -> None:
         """Go on with buckets of twice the length."""
         self.grid = self.grid.doubled()
         halves, self._filled = self._filled, {}
         for index, totals in halves.items():
             self._filled[index // 2] = self._filled.get(index // 2, Totals()).plus(totals)
 
-    def message(self) -> agent_pb2.TimelineCounts:
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Put the buckets into a report."""
+        put(report, NAME, self.message())
+
+    def message(self) -> timeline_pb2.TimelineResult:
         """Give the buckets that hold something, as the wire carries them."""
         indexes = sorted(self._filled)
         rows = [self._filled[index] for index in indexes]
-        return agent_pb2.TimelineCounts(
+        return timeline_pb2.TimelineResult(
             buckets=indexes,
             calls=[row.calls for row in rows],
             errors=[row.errors for row in rows],
             total_nanoseconds=[row.work_ns for row in rows],
             wait_nanoseconds=[row.wait_ns for row in rows],
             late_snapshots=self._late,
+            duration_milliseconds=self.grid.duration_ns // 1_000_000,
         )
 
 

@@ -186,7 +186,7 @@ async def test_a_container_that_is_not_here_is_refused(host: HostOfFolders) -> N
     ],
 )
 async def test_ids_of_a_wrong_form_touch_nothing(host: HostOfFolders, container: agent_pb2.Container) -> None:
-    """What is no container id or pod UID is refused before anything is looked up."""
+    """What is not a container ID or pod UID is refused before anything is looked up."""
     resolver = host.resolver(AssertionError("the runtime was asked"))
 
     with pytest.raises(containers.UnresolvedError) as raised:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from kubestrace_agent.kernel.counters.counts import CodeMapping, RawStack, UserFrame
 from kubestrace_agent.symbols import container_files, perf_maps, unwind
 from kubestrace_agent.symbols.cfi import Row
+from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
 from kubestrace_agent.symbols.names import Names, Question
 from kubestrace_agent.symbols.naming import Name, Naming, Place, Stack
 from kubestrace_agent.symbols.roots import Owner, Roots
 from kubestrace_agent.symbols.time_budgets import TimeBudgets
 from kubestrace_agent.views.slow_calls import stacks
+from kubestrace_agent.views.slow_calls.values import RawStack
 
 ID = bytes(range(20))
 LIBC = CodeMapping(0x7F0000, 0x7F9000, 0x1000, b"/usr/lib/libc.so.6")

@@ -3,14 +3,16 @@
 import asyncio
 
 import pytest
+from view_messages import asking
 
 from kubestrace_agent.containers import resolver
 from kubestrace_agent.containers.shared_lookups import SharedLookups
 from kubestrace_agent.traces.batches import Batches
 from kubestrace_agent.traces.pace import Pace
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import slow_calls_pb2
 
-SLOW = agent_pb2.Views(slow_calls=agent_pb2.SlowCallsView(threshold_nanoseconds=1_000_000, limit=5))
+SLOW = asking(slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=1_000_000, limit=5))
 NAMES = ("a", "b", "c", "d")
 
 

@@ -1,9 +1,12 @@
 """The time budget of a session: the difference of two readings, whose parts add up."""
 
-from kubestrace_agent.kernel.counters.counts import CpuParts, CpuTimes
+from view_messages import cpu_time
+
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.views.cpu_time.collector import TimeBudget
+from kubestrace_agent.views.cpu_time.values import CpuParts, CpuTimes
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import cpu_time_pb2
 
 READ, FUTEX, READ_32 = SyscallKey("x86_64", 0), SyscallKey("x86_64", 202), SyscallKey("i386", 3)
 # Another session's time, before ours began: 50 ns of a read that goes on are in it.
@@ -34,7 +37,7 @@ def taken(*times: CpuTimes | None, syscalls: frozenset[SyscallKey] | None = None
     return budget
 
 
-def parts(budget: agent_pb2.TimeBudget) -> int:
+def parts(budget: cpu_time_pb2.TimeBudget) -> int:
     """Everything that is told apart."""
     calls = sum(call.kernel_nanoseconds + call.waiting_nanoseconds for call in budget.calls)
     uncounted = budget.uncounted_kernel_nanoseconds + budget.uncounted_waiting_nanoseconds
@@ -45,7 +48,7 @@ def test_the_budget_is_what_was_added() -> None:
     """Of a call that was under way at the start, what it took since; the parts are the threads' time."""
     budget = taken(START, NOW).message()
 
-    assert budget == agent_pb2.TimeBudget(
+    assert budget == cpu_time_pb2.TimeBudget(
         thread_nanoseconds=2_000,
         wall_nanoseconds=1_000,
         user_nanoseconds=400,
@@ -55,9 +58,9 @@ def test_the_budget_is_what_was_added() -> None:
         uncounted_waiting_nanoseconds=100,
         other_nanoseconds=2_000 - parts(budget),
         calls=[
-            agent_pb2.CallTime(name="read", kernel_nanoseconds=100, waiting_nanoseconds=500),
-            agent_pb2.CallTime(name="read", abi="i386", kernel_nanoseconds=40),
-            agent_pb2.CallTime(name="futex", waiting_nanoseconds=690),
+            cpu_time_pb2.CallTime(name="read", kernel_nanoseconds=100, waiting_nanoseconds=500),
+            cpu_time_pb2.CallTime(name="read", abi="i386", kernel_nanoseconds=40),
+            cpu_time_pb2.CallTime(name="futex", waiting_nanoseconds=690),
         ],
     )
     assert budget.other_nanoseconds == 10
@@ -84,10 +87,16 @@ def test_rows_get_what_their_ended_calls_used() -> None:
 
     taken(START, NOW, lost=5).write(report)
 
-    used = [(row.cpu_nanoseconds, row.runnable_nanoseconds, row.asleep_nanoseconds) for row in report.syscalls]
+    rows = cpu_time(report).calls
+    assert [(row.name, row.abi, row.wait) for row in rows] == [
+        ("read", "", False),
+        ("read", "i386", False),
+        ("futex", "", True),
+    ]
+    used = [(row.cpu_nanoseconds, row.runnable_nanoseconds, row.asleep_nanoseconds) for row in rows]
     assert used == [(110, 20, 540), (40, 0, 0), (0, 0, 0)]
-    assert report.HasField("time_budget")
-    assert report.trust.cpu_time_lost == 2
+    assert cpu_time(report).HasField("budget")
+    assert report.trust.losses["cpuTime"] == 2
 
 
 def test_reads_that_waited_are_reads() -> None:
@@ -99,9 +108,9 @@ def test_reads_that_waited_are_reads() -> None:
 
     taken(CpuTimes(), ended).write(report)
 
-    assert [(row.cpu_nanoseconds, row.asleep_nanoseconds) for row in report.syscalls] == [(9, 1), (1, 90)]
-    assert list(report.time_budget.calls) == [
-        agent_pb2.CallTime(name="read", kernel_nanoseconds=10, waiting_nanoseconds=91)
+    assert [(row.cpu_nanoseconds, row.asleep_nanoseconds) for row in cpu_time(report).calls] == [(9, 1), (1, 90)]
+    assert list(cpu_time(report).budget.calls) == [
+        cpu_time_pb2.CallTime(name="read", kernel_nanoseconds=10, waiting_nanoseconds=91)
     ]
 
 

@@ -4,12 +4,15 @@ import errno
 import platform
 
 import pytest
+from view_messages import asking, errors
 
-from kubestrace_agent.kernel.counters.counts import ErrorTimes, RawCall, RawErrors
+from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.service import limits
 from kubestrace_agent.syscalls import SyscallKey, parse_patterns
 from kubestrace_agent.views.errors.collector import Failures
+from kubestrace_agent.views.errors.values import ErrorTimes, RawErrors
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import errors_pb2
 
 RMDIR, UNLINK = (
     next(key for key in parse_patterns([name], platform.machine()).keys() or () if key.abi == platform.machine())
@@ -38,7 +41,7 @@ def reported(failures: Failures, *told: RawErrors, lost: int = 0) -> agent_pb2.C
 
 def shown(failures: Failures, *told: RawErrors) -> list[str]:
     """The arguments of the samples."""
-    return [sample.arguments for sample in reported(failures, *told).syscalls[0].errnos[0].samples]
+    return [sample.arguments for sample in errors(reported(failures, *told))["rmdir", "ENOENT"].samples]
 
 
 def test_first_and_last_time() -> None:
@@ -47,17 +50,19 @@ def test_first_and_last_time() -> None:
     readings = [RawErrors([ErrorTimes(RMDIR, errno.ENOENT, *times)]) for times in ((100, 200), (100, 300))]
     other = RawErrors([ErrorTimes(UNLINK, errno.ENOENT, 1, 2), ErrorTimes(RMDIR, errno.EBUSY, 1, 2)])
 
-    (found,) = reported(failures, *readings, other).syscalls[0].errnos
+    ((_, found),) = errors(reported(failures, *readings, other)).items()
 
+    assert (found.syscall, found.errno) == ("rmdir", "ENOENT")
     assert (found.first_time_unix_nanoseconds, found.last_time_unix_nanoseconds) == (OFFSET + 100, OFFSET + 300)
-    assert (found.count, len(found.samples)) == (9, 0)
+    assert len(found.samples) == 0
 
 
 def test_a_sample_says_who_and_what() -> None:
     """Inside and outside of the container, and safe to print."""
-    (sample,) = reported(Failures(3, None), RawErrors(calls=[call(b"/a\nb", 500)])).syscalls[0].errnos[0].samples
+    report = reported(Failures(3, None), RawErrors(calls=[call(b"/a\nb", 500)]))
+    (sample,) = errors(report)["rmdir", "ENOENT"].samples
 
-    assert sample == agent_pb2.ErrorSample(
+    assert sample == errors_pb2.ErrorSample(
         time_unix_nanoseconds=OFFSET + 500, arguments='"/a\\x0ab"', tid=8, pid=7, host_tid=108, host_pid=107,
         thread="io", process="\\x1bapp", alike=1,
     )  # fmt: skip
@@ -89,7 +94,7 @@ def test_too_many_arguments_are_counted_as_lost(monkeypatch: pytest.MonkeyPatch)
 
     report = reported(failures, RawErrors(calls=[call(b"/%d" % n, n) for n in range(9)]), lost=12)
 
-    assert report.trust.error_samples_lost == 2 + 4
+    assert report.trust.losses["errorSamples"] == 2 + 4
 
 
 def test_only_what_is_the_sessions_own() -> None:
@@ -101,7 +106,8 @@ def test_only_what_is_the_sessions_own() -> None:
         [call(b"/before", 399), call(b"/since", 450), call(b"/other", 450, UNLINK)],
     )
 
-    (found,) = reported(failures, told, RawErrors([ErrorTimes(RMDIR, errno.EBUSY, 1, 399)])).syscalls[0].errnos
+    report = reported(failures, told, RawErrors([ErrorTimes(RMDIR, errno.EBUSY, 1, 399)]))
+    ((_, found),) = errors(report).items()
 
     assert found.first_time_unix_nanoseconds == OFFSET + 400
     assert [sample.arguments for sample in found.samples] == ['"/since"']
@@ -119,10 +125,8 @@ def test_sessions_share_what_the_kernel_tells() -> None:
 @pytest.mark.parametrize("samples", [0, 11])
 async def test_the_bound_of_a_request(make_traces, samples: int) -> None:  # type: ignore[no-untyped-def]
     """As the resource's schema has it."""
-    view = agent_pb2.ErrorsView(samples=samples)
-    request = agent_pb2.StartTraceRequest(
-        session_uid="s", duration_milliseconds=1000, views=agent_pb2.Views(errors=view)
-    )
+    views = asking(errors=errors_pb2.ErrorsRequest(samples=samples))
+    request = agent_pb2.StartTraceRequest(session_uid="s", duration_milliseconds=1000, views=views)
 
     with pytest.raises(limits.InvalidRequestError, match="from 1 to 10"):
         await make_traces().start(request)

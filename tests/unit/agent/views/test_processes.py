@@ -3,12 +3,15 @@
 import platform
 
 import pytest
+from view_messages import asking
+from view_messages import processes as processes_of
 
-from kubestrace_agent.kernel.counters.counts import RawExec, RawProcesses, RawThread, Used
 from kubestrace_agent.service import limits
 from kubestrace_agent.syscalls import SyscallKey, parse_patterns
-from kubestrace_agent.views.processes.collector import Processes
+from kubestrace_agent.views.processes.collector import ProcessCalls
+from kubestrace_agent.views.processes.values import RawExec, RawProcesses, RawThread, Used
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import processes_pb2
 
 
 def key(called: str) -> SyscallKey:
@@ -32,7 +35,7 @@ def ended(pid: int, *used: Used, status: int = 0) -> RawThread:
     return thread(pid, *used, told_ns=2000, ended=True, process_ended=True, status=status)
 
 
-def collected(processes: Processes, *told: RawProcesses, lost: int = 0) -> agent_pb2.ContainerReport:
+def collected(processes: ProcessCalls, *told: RawProcesses, lost: int = 0) -> agent_pb2.ContainerReport:
     """A report after some readings."""
     for each in told:
         processes.take(each, lost, 500)
@@ -54,9 +57,9 @@ def test_calls_of_a_process_are_the_sum_of_its_threads() -> None:
         ]
     )
 
-    (process,) = collected(Processes(20, None), told).processes.processes
+    (process,) = processes_of(collected(ProcessCalls(20, None), told)).processes
 
-    assert process.sums == agent_pb2.CallSums(calls=10, errors=1, total_nanoseconds=90, wait_nanoseconds=900)
+    assert process.sums == processes_pb2.CallSums(calls=10, errors=1, total_nanoseconds=90, wait_nanoseconds=900)
     assert [(each.name, each.calls, each.total_nanoseconds) for each in process.syscalls] == [
         ("read", 9, 90),
         ("futex", 1, 900),
@@ -67,24 +70,24 @@ def test_calls_of_a_process_are_the_sum_of_its_threads() -> None:
 
 def test_the_others_are_one_sum() -> None:
     """However many there are, all together are what was counted, and those with the most time are told."""
-    processes = Processes(2, None)
+    processes = ProcessCalls(2, None)
     readings = [RawProcesses([ended(1000 * n + pid, Used(READ, 1, 0, pid)) for pid in range(1, 301)]) for n in range(5)]
 
     report = collected(processes, *readings)
-    shown = report.processes.processes
+    shown = processes_of(report).processes
 
     assert [each.sums.total_nanoseconds for each in shown] == [300, 300]
-    assert report.processes.seen == 1500
-    assert report.processes.others.calls + sum(each.sums.calls for each in shown) == 1500
-    assert report.processes.others.total_nanoseconds == 5 * 300 * 301 // 2 - 600
+    assert processes_of(report).seen == 1500
+    assert processes_of(report).others.calls + sum(each.sums.calls for each in shown) == 1500
+    assert processes_of(report).others.total_nanoseconds == 5 * 300 * 301 // 2 - 600
 
 
 def test_one_process_of_many_threads_is_bounded() -> None:
     """Threads that have ended are forgotten but for the busiest; their calls stay in the process's."""
-    processes = Processes(2, None)
+    processes = ProcessCalls(2, None)
     told = [thread(7, Used(READ, 1, 0, tid), tid=tid, ended=True) for tid in range(10, 2010)]
 
-    (process,) = collected(processes, RawProcesses(told)).processes.processes
+    (process,) = processes_of(collected(processes, RawProcesses(told))).processes
 
     assert (process.threads, process.sums.calls) == (2000, 2000)
     assert [each.tid for each in process.busiest_threads] == [2009, 2008, 2007]
@@ -105,7 +108,7 @@ def test_one_process_of_many_threads_is_bounded() -> None:
 )
 def test_how_a_process_ends(status: int, code: int | None, signal: str) -> None:
     """As wait(2) has it: an exit code, or the name that strace gives to the signal."""
-    (process,) = collected(Processes(2, None), RawProcesses([ended(7, status=status)])).processes.processes
+    (process,) = processes_of(collected(ProcessCalls(2, None), RawProcesses([ended(7, status=status)]))).processes
 
     assert (process.exit_code if process.HasField("exit_code") else None, process.signal) == (code, signal)
     assert process.lifetime_nanoseconds == 1000
@@ -121,7 +124,7 @@ def test_what_was_cut_says_so() -> None:
     ]
     execs = [RawExec(2000, 9, 1000, 9, 1, b"a" * 63, b"p" * 255)]
 
-    report = collected(Processes(20, None), RawProcesses(told, execs)).processes.processes
+    report = processes_of(collected(ProcessCalls(20, None), RawProcesses(told, execs))).processes
     shown = {each.pid: (each.command, each.executable) for each in report}
 
     assert shown[7] == ("a" * 62 + "...", "f" * 30 + "...")
@@ -133,11 +136,11 @@ def test_what_was_cut_says_so() -> None:
 
 def test_what_was_executed() -> None:
     """The last five, with time, argv[0] and path; what was executed before the session is another's."""
-    processes = Processes(2, None)
+    processes = ProcessCalls(2, None)
     processes.begin(100, 0)
     execs = [RawExec(50 + 100 * n, 7, 1000, 7, 1, b"sh", b"/bin/sh%d" % n) for n in range(8)]
 
-    (process,) = collected(processes, RawProcesses([thread(7, Used(READ, 1, 0, 1))], execs)).processes.processes
+    (process,) = processes_of(collected(processes, RawProcesses([thread(7, Used(READ, 1, 0, 1))], execs))).processes
 
     assert process.execs_seen == 7
     assert [each.executable for each in process.execs] == [f"/bin/sh{n}" for n in range(3, 8)]
@@ -150,7 +153,7 @@ def test_a_program_without_arguments_has_the_name_of_its_file() -> None:
     execs = [RawExec(150, 7, 1000, 7, 1, b"./first", b"./first"), RawExec(160, 7, 1000, 7, 1, b"", b"./second")]
     told = RawProcesses([thread(7, Used(READ, 1, 0, 1), argument=b"", process=b"second")], execs)
 
-    (process,) = collected(Processes(2, None), told).processes.processes
+    (process,) = processes_of(collected(ProcessCalls(2, None), told)).processes
 
     assert (process.command, process.executable) == ("second", "./second")
 
@@ -160,33 +163,33 @@ def test_names_are_made_safe_and_have_a_bound() -> None:
     told = RawProcesses([thread(7, Used(READ, 1, 0, 1), argument=b"\x1b[31m", file=b"x" * 300, name=b"\n")])
     nameless = RawProcesses([thread(8, Used(READ, 1, 0, 1), argument=b"")])
 
-    process = collected(Processes(2, None), told).processes.processes[0]
+    process = processes_of(collected(ProcessCalls(2, None), told)).processes[0]
 
     assert process.command == "\\x1b[31m"
     assert process.executable == "x" * 30 + "..."
     assert process.busiest_threads[0].name == "\\x0a"
-    assert collected(Processes(2, None), nameless).processes.processes[0].command == "app"
+    assert processes_of(collected(ProcessCalls(2, None), nameless)).processes[0].command == "app"
 
 
 def test_only_the_sessions_own_calls_count() -> None:
     """A shared container may be counted for others too: a process that made none of these calls is not seen."""
     told = RawProcesses([thread(7, Used(READ, 1, 0, 1), Used(OPENAT, 1, 1, 1)), thread(8, Used(OPENAT, 2, 0, 5))])
 
-    report = collected(Processes(2, frozenset({READ})), told)
+    report = collected(ProcessCalls(2, frozenset({READ})), told)
 
-    assert [(each.host_pid, each.sums.calls) for each in report.processes.processes] == [(7, 1)]
-    assert report.processes.seen == 1
+    assert [(each.host_pid, each.sums.calls) for each in processes_of(report).processes] == [(7, 1)]
+    assert processes_of(report).seen == 1
 
 
 def test_what_was_lost_before_the_session_is_not_its_own() -> None:
     """Calls in no process, and programs that are not told."""
-    processes = Processes(2, None)
+    processes = ProcessCalls(2, None)
     processes.begin(0, 10)
 
     report = collected(processes, RawProcesses(lost_execs=4), RawProcesses(lost_execs=6), lost=13)
 
-    assert report.trust.process_calls_lost == 3
-    assert report.processes.execs_lost == 2
+    assert report.trust.losses["processCalls"] == 3
+    assert report.trust.losses["execs"] == 2
 
 
 def test_many_that_live_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,18 +197,17 @@ def test_many_that_live_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubestrace_agent.views.processes.collector._MOST", 10)
     told = RawProcesses([thread(pid, Used(READ, 1, 0, 1)) for pid in range(1, 31)])
 
-    report = collected(Processes(100, None), told)
+    report = collected(ProcessCalls(100, None), told)
 
-    assert len(report.processes.processes) == 10
-    assert report.processes.others.calls == 20
+    assert len(processes_of(report).processes) == 10
+    assert processes_of(report).others.calls == 20
 
 
 @pytest.mark.parametrize("top", [0, 101])
 async def test_the_bound_of_a_request(make_traces, top: int) -> None:  # type: ignore[no-untyped-def]
     """As the resource's schema has it."""
-    request = agent_pb2.StartTraceRequest(
-        session_uid="s", duration_milliseconds=1000, views=agent_pb2.Views(processes=agent_pb2.ProcessesView(top=top))
-    )
+    views = asking(processes=processes_pb2.ProcessesRequest(top=top))
+    request = agent_pb2.StartTraceRequest(session_uid="s", duration_milliseconds=1000, views=views)
 
     with pytest.raises(limits.InvalidRequestError, match="from 1 to 100"):
         await make_traces().start(request)

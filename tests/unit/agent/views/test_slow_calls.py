@@ -8,17 +8,19 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from view_messages import asking, slow_calls
 
-from kubestrace_agent.containers.resolver import Resolved
 from kubestrace_agent.kernel.counters.calls import shape
-from kubestrace_agent.kernel.counters.counts import Floors, RawCall
 from kubestrace_agent.service import limits
 from kubestrace_agent.syscalls import SyscallKey, arguments, names
 from kubestrace_agent.text import safe
+from kubestrace_agent.traces.counter import CgroupPlace
 from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
 from kubestrace_agent.views.call_arguments import address, described, path
 from kubestrace_agent.views.slow_calls.collector import Slowest, message
+from kubestrace_agent.views.slow_calls.values import Floors, SlowCall
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import slow_calls_pb2
 
 NUMBERS = {called: number for number, called in names("x86_64").items()}
 AT_FDCWD = (1 << 32) - 100
@@ -28,9 +30,9 @@ CUT, DETACHED, DELETED = 1 << 16, 1 << 17, 1 << 18
 PEER = socket.AF_INET.to_bytes(2, "little") + (443).to_bytes(2, "big") + bytes([10, 0, 0, 7])
 
 
-def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), **changes: object) -> RawCall:
+def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), **changes: object) -> SlowCall:
     """A call as the kernel tells it."""
-    made = RawCall(
+    made = SlowCall(
         key=SyscallKey("x86_64", NUMBERS[name]),
         waits=False,
         start_ns=1_000,
@@ -77,7 +79,7 @@ def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), 
         (call("fanotify_mark", 3, 1, 2, AT_FDCWD, 9, captures=((0, b"/no\0"),)), '3, 0x1, 0x2, AT_FDCWD, "/no"'),
     ],
 )
-def test_arguments_are_straces_words(made: RawCall, words: str) -> None:
+def test_arguments_are_straces_words(made: SlowCall, words: str) -> None:
     """Paths, files and peers by name, sizes as they are, buffers not at all."""
     assert described(made) == words
 
@@ -276,14 +278,14 @@ def test_what_presses_is_read_before_the_next_refresh(tracer, tmp_path) -> None:
     """And nothing is read that does not."""
     counters = Counters(tracer)
     slowest = Slowest(10, 5, None)
-    (acquired,) = counters.acquire([Asked(Resolved(tmp_path, 7), "s1", None, lambda: [slowest])])
+    (acquired,) = counters.acquire([Asked(CgroupPlace(tmp_path, 7), "s1", None, lambda: [slowest])])
     assert isinstance(acquired, Acquired)
     counter = acquired.counter
     tracer.told[counter.slot] = [call("fsync", start_ns=time.monotonic_ns())]
 
     counters.drain()
     assert slowest.calls() == []
-    tracer.pressing_views = {"slow_calls"}
+    tracer.pressing_parts = {"slow_calls"}
     counters.drain()
 
     assert [each.name for each in slowest.calls()] == ["fsync"]
@@ -291,13 +293,13 @@ def test_what_presses_is_read_before_the_next_refresh(tracer, tmp_path) -> None:
 
 def asked(threshold_ms: int = 10, limit: int = 5, session: str = "s1") -> agent_pb2.StartTraceRequest:
     """Ask for a trace with the view."""
-    view = agent_pb2.SlowCallsView(threshold_nanoseconds=threshold_ms * 1_000_000, limit=limit)
+    view = slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=threshold_ms * 1_000_000, limit=limit)
     return agent_pb2.StartTraceRequest(
         session_uid=session,
         session_name=f"ns/{session}",
         containers=[agent_pb2.Container(container_id="app", container_name="app")],
         duration_milliseconds=60_000,
-        views=agent_pb2.Views(slow_calls=view),
+        views=asking(slowCalls=view),
     )
 
 
@@ -313,8 +315,8 @@ async def test_a_report_has_the_slow_calls_and_what_was_lost(make_traces, node, 
     tracer.slow_lost = 8
     report = await traces.stop("s1")
 
-    assert [each.name for each in report.containers[0].slow_calls] == ["fsync"]
-    assert (report.containers[0].trust.slow_calls_lost, report.trust.slow_calls_lost) == (3, 3)
+    assert [each.name for each in slow_calls(report.containers[0])] == ["fsync"]
+    assert [each.losses["slowCalls"] for each in (report.containers[0].trust, report.trust)] == [3, 3]
 
 
 async def test_two_sessions_share_a_containers_slow_calls(make_traces, node, tracer) -> None:
@@ -332,7 +334,7 @@ async def test_two_sessions_share_a_containers_slow_calls(make_traces, node, tra
     second = await traces.stop("s2")
 
     assert (both.working_ns, alone.working_ns) == (10_000_000, 30_000_000)
-    assert [len(report.containers[0].slow_calls) for report in (first, second)] == [1, 0]
+    assert [len(slow_calls(report.containers[0])) for report in (first, second)] == [1, 0]
 
 
 async def test_a_trace_without_the_view_asks_for_nothing(make_traces, node, tracer) -> None:
@@ -346,7 +348,7 @@ async def test_a_trace_without_the_view_asks_for_nothing(make_traces, node, trac
     report = await traces.stop("s1")
 
     assert tracer.floors == {}
-    assert len(report.containers[0].slow_calls) == 0
+    assert len(report.containers[0].views) == 0
 
 
 async def test_a_kernel_without_the_view_counts_all_the_same(make_traces, node, tracer) -> None:
@@ -360,7 +362,7 @@ async def test_a_kernel_without_the_view_counts_all_the_same(make_traces, node, 
     report = await traces.stop("s1")
 
     (gap,) = report.trust.gaps
-    assert (gap.reason, gap.message) == ("SlowCallsUnavailable", "no such field")
+    assert (gap.reason, gap.message) == ("ViewUnsupported", "slowCalls: no such field")
     assert report.containers[0].syscalls[0].calls == 3
 
 

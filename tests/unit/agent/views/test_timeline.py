@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from google.protobuf import any_pb2
 from hypothesis import given
 from hypothesis import strategies as st
+from view_messages import asking, timeline
 
 from kubestrace_agent.kernel.counters.counts import RawCounts, Row
 from kubestrace_agent.service import limits
@@ -13,9 +15,11 @@ from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.traces import delta
 from kubestrace_agent.views.timeline.collector import Buckets, Grid
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import timeline_pb2
 
 READ, FUTEX, GETPPID = (SyscallKey("x86_64", number) for number in (0, 202, 110))
 SECOND = 1_000_000_000
+Views = dict[str, any_pb2.Any]
 
 
 def counts(at_ns: int, calls: int, *, key: SyscallKey = GETPPID, errors: int = 0) -> RawCounts:
@@ -24,9 +28,16 @@ def counts(at_ns: int, calls: int, *, key: SyscallKey = GETPPID, errors: int = 0
     return RawCounts(time_ns=at_ns, rows={key: row})
 
 
-def filled(buckets: Buckets) -> dict[int, int]:
+def buckets(grid: Grid, start: RawCounts | None = None, *, wanted: frozenset[SyscallKey] | None) -> Buckets:
+    """Return a container's buckets that begin to count."""
+    made = Buckets(grid, wanted=wanted)
+    made.begin_counts(start, 0)
+    return made
+
+
+def filled(filling: Buckets) -> dict[int, int]:
     """Return {bucket: calls}."""
-    message = buckets.message()
+    message = filling.message()
     return dict(zip(message.buckets, message.calls, strict=True))
 
 
@@ -48,7 +59,7 @@ def test_borders_divide_all_time(origin: int, duration: int, number: int, moment
 )
 def test_the_buckets_sum_up_to_the_difference(steps: list[tuple[int, int, SyscallKey]]) -> None:
     """Whenever snapshots come, no call is lost and none is counted twice."""
-    buckets = Buckets(Grid(0, 10 * SECOND, 20), None, 0, wanted=None)
+    filling = buckets(Grid(0, 10 * SECOND, 20), wanted=None)
     now = 0
     rows: dict[SyscallKey, Row] = {}
     for wait_ns, calls, key in steps:
@@ -56,10 +67,10 @@ def test_the_buckets_sum_up_to_the_difference(steps: list[tuple[int, int, Syscal
         before = rows.get(key, Row())
         total = before.untimed + calls
         rows = {**rows, key: Row(total_ns=3 * total, untimed=total, errnos={2: total, 512: total})}
-        buckets.take(RawCounts(time_ns=now, rows=rows))
+        filling.count(RawCounts(time_ns=now, rows=rows))
     whole = delta.difference(None, RawCounts(rows=rows), wanted=None, architecture="x86_64").syscalls
 
-    message = buckets.message()
+    message = filling.message()
 
     assert sum(message.calls) == sum(row.calls for row in whole)
     assert sum(message.errors) == sum(row.errors for row in whole)
@@ -69,64 +80,88 @@ def test_the_buckets_sum_up_to_the_difference(steps: list[tuple[int, int, Syscal
 
 def test_a_snapshot_shortly_after_a_border_fills_the_bucket_before_it() -> None:
     """What came up to the snapshot belongs to the time between two snapshots, which lies in one bucket."""
-    buckets = Buckets(Grid(0, 10 * SECOND, 10), None, 0, wanted=None)
+    filling = buckets(Grid(0, 10 * SECOND, 10), wanted=None)
 
     for at_ns, calls in ((1_010_000_000, 3), (1_500_000_000, 4), (2_020_000_000, 9), (3_000_000_000, 9)):
-        buckets.take(counts(at_ns, calls))
+        filling.count(counts(at_ns, calls))
 
-    assert filled(buckets) == {0: 3, 1: 6}
-    assert buckets.message().late_snapshots == 0
+    assert filled(filling) == {0: 3, 1: 6}
+    assert filling.message().late_snapshots == 0
 
 
 def test_a_late_snapshot_is_said_and_nothing_is_spread() -> None:
     """Three buckets without a snapshot: all of it stands in the middle one, and is one late snapshot."""
-    buckets = Buckets(Grid(0, 10 * SECOND, 10), None, 0, wanted=None)
+    filling = buckets(Grid(0, 10 * SECOND, 10), wanted=None)
 
-    buckets.take(counts(1_000_000_000, 1))
-    buckets.take(counts(4_000_000_000, 31))
+    filling.count(counts(1_000_000_000, 1))
+    filling.count(counts(4_000_000_000, 31))
 
-    assert filled(buckets) == {0: 1, 2: 30}
-    assert buckets.message().late_snapshots == 1
+    assert filled(filling) == {0: 1, 2: 30}
+    assert filling.message().late_snapshots == 1
 
 
 def test_only_what_is_wanted_is_in_the_buckets() -> None:
     """A slot that several traces share may count more than this one wants."""
-    buckets = Buckets(Grid(0, SECOND, 1), None, 0, wanted=frozenset({READ}))
+    filling = buckets(Grid(0, SECOND, 1), wanted=frozenset({READ}))
 
-    buckets.take(RawCounts(time_ns=1, rows={READ: Row(untimed=2), GETPPID: Row(untimed=5)}))
+    filling.count(RawCounts(time_ns=1, rows={READ: Row(untimed=2), GETPPID: Row(untimed=5)}))
 
-    assert filled(buckets) == {0: 2}
+    assert filled(filling) == {0: 2}
 
 
 def test_an_older_snapshot_adds_nothing() -> None:
     """A container that is shared may have been read before this trace began."""
-    buckets = Buckets(Grid(0, SECOND, 1), counts(500, 4), 500, wanted=None)
+    filling = buckets(Grid(0, SECOND, 1), counts(500, 4), wanted=None)
 
-    buckets.take(counts(400, 3))
-    buckets.take(counts(600, 6))
+    filling.count(counts(400, 3))
+    filling.count(counts(600, 6))
 
-    assert filled(buckets) == {0: 2}
+    assert filled(filling) == {0: 2}
 
 
 def test_buckets_double_without_a_loss() -> None:
-    """Pairs become one, so that a trace without an end never has too many."""
-    buckets = Buckets(Grid(0, 4 * SECOND, 4), None, 0, wanted=None)
+    """Pairs become one once all are used, so that a trace without an end never has too many."""
+    filling = buckets(Grid(0, 4 * SECOND, 4, grows=True), wanted=None)
     for second in (1, 2, 3, 4):
-        buckets.take(counts(second * SECOND, second * second))
+        filling.count(counts(second * SECOND, second * second))
+    assert filled(filling) == {0: 1, 1: 3, 2: 5, 3: 7}
 
-    buckets.double()
+    filling.count(counts(9 * SECOND // 2 + 1, 16))
 
-    assert filled(buckets) == {0: 4, 1: 12}
-    assert buckets.grid.bucket_ns == 2 * SECOND
+    assert filled(filling) == {0: 4, 1: 12}
+    assert filling.grid.bucket_ns == 2 * SECOND
+    assert filling.message().duration_milliseconds == 8000
 
 
-def timeline(buckets: int = 10, duration: int = 1000, elapsed: int = 0) -> agent_pb2.Views:
+def test_a_growing_grid_asks_for_snapshots_for_ever() -> None:
+    """At each border of the buckets as they are then; shortly after the last one's end, at which they double."""
+    grid = Grid(0, 4 * SECOND, 4, grows=True)
+
+    moments, now = [], 0
+    while now < 10 * SECOND:
+        moment = grid.next_snapshot(now)
+        assert moment is not None
+        moments.append(moment)
+        now = moment.at_ns
+
+    doubled = 9 * SECOND // 2 + 1, 6 * SECOND, 8 * SECOND
+    assert [each.at_ns for each in moments] == [
+        *(n * SECOND for n in (1, 2, 3, 4)), *doubled, 9 * SECOND + 1, 12 * SECOND,
+    ]  # fmt: skip
+    assert [moments[0].within_ns, moments[-1].within_ns] == [SECOND // 4, SECOND]
+    assert Grid(0, 4 * SECOND, 4).next_snapshot(3 * SECOND) is None
+
+
+def wanted(buckets: int = 10, duration: int = 1000, elapsed: int = 0) -> Views:
     """Return what a request says."""
-    wanted = agent_pb2.Timeline(buckets=buckets, duration_milliseconds=duration, elapsed_milliseconds=elapsed)
-    return agent_pb2.Views(timeline=wanted)
+    return asking(
+        timeline=timeline_pb2.TimelineRequest(
+            buckets=buckets, duration_milliseconds=duration, elapsed_milliseconds=elapsed
+        )
+    )
 
 
-def request(views: agent_pb2.Views, **fields: object) -> agent_pb2.StartTraceRequest:
+def request(views: Views, **fields: object) -> agent_pb2.StartTraceRequest:
     """Ask for a trace of the container app."""
     container = agent_pb2.Container(container_id="app", container_name="app")
     given = {"duration_milliseconds": 1000, "session_uid": "s1", **fields}
@@ -137,44 +172,44 @@ async def test_a_trace_takes_snapshots_at_its_borders(make_traces, node, tracer)
     """A burst in the middle is in the middle, though nobody watches."""
     app = node.run("app")
     traces = make_traces()
-    await traces.start(request(timeline()))
+    await traces.start(request(wanted()))
     await asyncio.sleep(0.55)
     tracer.call(app, times=7)
     await asyncio.sleep(0.25)
 
     (report,) = (await traces.stop("s1")).containers
 
-    assert sum(report.timeline.calls) == sum(row.calls for row in report.syscalls) == 7
-    assert len(report.timeline.buckets) == 1
-    assert report.timeline.buckets[0] in {5, 6}
+    assert sum(timeline(report).calls) == sum(row.calls for row in report.syscalls) == 7
+    assert len(timeline(report).buckets) == 1
+    assert timeline(report).buckets[0] in {5, 6}
 
 
 async def test_a_node_that_joins_late_counts_in_the_sessions_buckets(make_traces, node, tracer) -> None:
     """The request says how much of the session has gone; no clock is compared."""
     app = node.run("app")
     traces = make_traces()
-    await traces.start(request(timeline(buckets=10, duration=60_000, elapsed=31_000)))
+    await traces.start(request(wanted(buckets=10, duration=60_000, elapsed=31_000)))
     tracer.call(app, times=2)
 
     (report,) = (await traces.stop("s1")).containers
 
-    assert list(report.timeline.buckets) == [5]
+    assert list(timeline(report).buckets) == [5]
 
 
 async def test_a_trace_without_the_view_has_no_timeline(make_traces, node, tracer) -> None:
     """It is not even empty, and takes no snapshot more."""
     app = node.run("app")
     traces = make_traces()
-    await traces.start(request(agent_pb2.Views()))
+    await traces.start(request({}))
     tracer.call(app)
 
     (report,) = (await traces.stop("s1")).containers
 
-    assert not report.HasField("timeline")
+    assert "timeline" not in report.views
 
 
-@pytest.mark.parametrize("views", [timeline(0), timeline(241, 60_000), timeline(11, 1000), timeline(1, 3_600_001)])
-async def test_a_timeline_out_of_bounds_is_refused(make_traces: Callable, node, views: agent_pb2.Views) -> None:
+@pytest.mark.parametrize("views", [wanted(0), wanted(241, 60_000), wanted(11, 1000), wanted(1, 3_600_001)])
+async def test_a_timeline_out_of_bounds_is_refused(make_traces: Callable, node, views: Views) -> None:
     """The agent keeps to its own bounds, whatever the operator asks."""
     node.run("app")
 

@@ -1,10 +1,13 @@
 """What the command line accepts and how it refuses."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubestrace_cli.local import options
+from kubestrace_operator.views.registry import VIEWS
+from kubestrace_operator.views.view import Flag, View
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -83,8 +86,8 @@ def test_syscalls_are_read_as_strace_reads_them(text: str, expected: tuple[str, 
         (["local", "--pdi", "1"], "unknown words: --pdi"),
         (["local", "--pid", "1", "--", "ls"], "name one thing"),
         (["local", "--pid", "1", "--cgroup", "x"], "not allowed with"),
-        (["local", "--pid", "0"], "no process id"),
-        (["local", "--pid", "x"], "no process id"),
+        (["local", "--pid", "0"], "not a process ID"),
+        (["local", "--pid", "x"], "not a process ID"),
         (["local", "--container", " "], "must not be empty"),
         (["local", "-d", "0", "--", "ls"], "1 to 3600"),
         (["local", "-d", "3601", "--", "ls"], "1 to 3600"),
@@ -114,28 +117,42 @@ def test_version_and_help_end_well(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_processes_may_have_a_number(capsys: pytest.CaptureFixture[str]) -> None:
     """20 without one; within the schema's bounds."""
-    assert options.parse(["local", "--processes", "-p", "1"]).processes == 20
-    assert options.parse(["local", "--processes", "5", "-p", "1"]).processes == 5
-    assert options.parse(["local", "-p", "1"]).processes is None
+    assert options.parse(["local", "--processes", "-p", "1"]).views == {"processes": {"top": 20}}
+    assert options.parse(["local", "--processes", "5", "-p", "1"]).views == {"processes": {"top": 5}}
+    assert options.parse(["local", "-p", "1"]).views == {}
     for wrong in ("0", "101", "x"):
         assert "a whole number from 1 to 100" in refused(["local", f"--processes={wrong}", "-p", "1"], capsys)
 
 
-def test_errors_may_have_a_number_of_samples(capsys: pytest.CaptureFixture[str]) -> None:
-    """3 without one; within the schema's bounds."""
-    assert options.parse(["local", "--errors", "-p", "1"]).errors == 3
-    assert options.parse(["local", "--errors", "10", "-p", "1"]).errors == 10
-    assert "a whole number from 1 to 10" in refused(["local", "--errors=11", "-p", "1"], capsys)
-
-
 def test_slow_calls_have_a_threshold_in_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
     """Whole ones, within the schema's bounds."""
-    assert options.parse(["local", "--slow", "10", "-p", "1"]).slow_milliseconds == 10
+    assert options.parse(["local", "--slow", "10", "-p", "1"]).views == {"slowCalls": {"thresholdMilliseconds": 10}}
     for wrong in ("0", "60001", "1.5", "-1", "x"):
         assert "whole milliseconds from 1 to 60000" in refused(["local", f"--slow={wrong}", "-p", "1"], capsys)
 
 
 def test_cpu_time_is_asked_for() -> None:
     """A word without a value."""
-    assert options.parse(["local", "--cpu-time", "-p", "1"]).cpu_time
-    assert not options.parse(["local", "-p", "1"]).cpu_time
+    assert options.parse(["local", "--cpu-time", "-p", "1"]).views == {"cpuTime": {}}
+    assert options.parse(["local", "-p", "1"]).views == {}
+
+
+@pytest.mark.parametrize(
+    ("view", "flag"),
+    [(view, flag) for view in VIEWS for flag in view.flags],
+    ids=lambda value: getattr(value, "words", ""),
+)
+def test_each_flag_of_a_view_sets_a_field_of_its_spec(
+    view: View[Any, Any, Any], flag: Flag, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The value that it has by default, or its largest; --help names it."""
+    values = [str(flag.bounds[1])] if flag.metavar and flag.default is None else []
+    expected = {flag.field: (flag.default or flag.bounds[1]) if flag.metavar else True} if flag.field else {}
+
+    assert options.parse(["local", flag.words, *values, "-p", "1"]).views == {view.name: expected}
+    assert set(expected) <= set(view.fields)
+    with pytest.raises(SystemExit):
+        options.parse(["local", "--help"])
+    printed = capsys.readouterr().out
+    assert f"[{flag.usage}]" in printed
+    assert (f"kubestrace local {view.example}" in printed) or not view.example

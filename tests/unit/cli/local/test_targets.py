@@ -150,8 +150,8 @@ def test_a_container_is_found_by_its_id_and_by_a_beginning(root: Path, proc: Pat
     ("text", "said"),
     [
         ("abcd", "no running container has an id that begins with 'abcd'"),
-        ("nginx", "'nginx' is no container id"),
-        ("3f4", "'3f4' is no container id: at least 4 hex digits"),
+        ("nginx", "'nginx' is not a container ID"),
+        ("3f4", "'3f4' is not a container ID: at least 4 hex digits"),
     ],
 )
 def test_a_container_that_is_not_here_is_refused(root: Path, proc: Path, text: str, said: str) -> None:

@@ -13,8 +13,10 @@ from kubestrace_cli.local.endings import Ending
 from kubestrace_cli.output import results
 from kubestrace_cli.session_file import sessions
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import processes_pb2, slow_calls_pb2
 
 SESSION = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None)
+SLOW = {"slowCalls": {"thresholdMilliseconds": 5}}
 COMMAND_ENDED = Ending("COMMAND ended after 2.5 s")
 OPENAT = agent_pb2.SyscallCounts(
     name="openat",
@@ -120,7 +122,7 @@ def test_everything_that_is_missing_is_said_below_the_table() -> None:
     text = results.table(document(OPENAT, lost_calls=4, unmatched_calls=3, unreturned_calls=2, io_uring=True))
 
     assert "NOT COMPLETE: 4 calls not counted" in text
-    assert "Under way when counting began: 3," in text
+    assert "In flight when counting began: 3," in text
     assert "Not returned when counting ended: 2," in text
     assert "io_uring is in use" in text
 
@@ -233,34 +235,40 @@ def test_a_closed_standard_output_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 def test_slow_calls_stand_below_the_table() -> None:
     """A line each as strace -T has it, with when and who; what had no room is told."""
     session = sessions.make(
-        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=sessions.Asked(slow_milliseconds=5)
+        None,
+        {"command": ["shop"]},
+        duration_seconds=None,
+        syscalls=None,
+        views={"slowCalls": {"thresholdMilliseconds": 5}},
     )
-    made = report(OPENAT, slow_calls_lost=2)
-    slow = agent_pb2.SlowCall(
+    made = report(OPENAT, losses={"slowCalls": 2})
+    slow = slow_calls_pb2.SlowCall(
         name="fsync", start_time_unix_nanoseconds=1_767_268_800_123_456_789, nanoseconds=21_500_000,
         arguments="3</data/wal>", errno="EIO", pid=7, thread="wal-writer",
     )  # fmt: skip
-    made.containers[0].slow_calls.append(slow)
+    made.containers[0].views["slowCalls"].Pack(slow_calls_pb2.SlowCallsResult(calls=[slow]))
 
     status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
     text = results.table(session.document(status))
 
     assert "\n12:00:00.123456     21.500     7  wal-writer       fsync(3</data/wal>) = -1 EIO\n" in text
-    assert "may be missing in the list: 2." in text
+    assert "2 slow calls had no room: slowCalls may miss some." in text
     assert "slow" not in results.table(document(OPENAT))
 
 
 def test_stacks_stand_indented_below_their_call() -> None:
     """The kernel's, then the program's; lost ones are told."""
-    asked = sessions.Asked(slow_milliseconds=5, stacks=True)
-    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=asked)
-    made = report(OPENAT, stacks_lost=3)
-    made.containers[0].slow_calls.add(
+    views = {"slowCalls": {"thresholdMilliseconds": 5, "stacks": True}}
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, views=views)
+    made = report(OPENAT, losses={"stacks": 3})
+    found = slow_calls_pb2.SlowCallsResult()
+    found.calls.add(
         name="fsync",
         start_time_unix_nanoseconds=1,
         kernel_stack=["io_schedule", "ext4_sync_file"],
         user_stack=["fsync+0x10 (libc.so.6)", "commit+0x4 (shop)"],
     )
+    made.containers[0].views["slowCalls"].Pack(found)
 
     status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
     text = results.table(session.document(status))
@@ -273,26 +281,26 @@ def test_stacks_stand_indented_below_their_call() -> None:
         "fsync+0x10 (libc.so.6)",
         "commit+0x4 (shop)",
     ]
-    assert "Stacks that were not taken: 3." in text
+    assert "3 stacks of slow calls could not be taken." in text
 
 
 def test_slow_calls_say_how_much_of_them_was_on_a_cpu() -> None:
     """In a column that is there only when it is known; a call that was under way when the view began has none."""
-    asked = sessions.Asked(slow_milliseconds=5, cpu_time=True)
-    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=asked)
+    views = {"slowCalls": {"thresholdMilliseconds": 5}, "cpuTime": {}}
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, views=views)
     made = report(OPENAT)
+    found = slow_calls_pb2.SlowCallsResult()
     for pid, cpu_ns in ((7, 20_000_000), (8, None)):
-        made.containers[0].slow_calls.append(
-            agent_pb2.SlowCall(
-                name="fsync",
-                start_time_unix_nanoseconds=1_767_268_800_123_456_789,
-                nanoseconds=21_500_000,
-                pid=pid,
-                cpu_nanoseconds=cpu_ns,
-                runnable_nanoseconds=None if cpu_ns is None else 0,
-                thread="wal-writer",
-            )
+        found.calls.add(
+            name="fsync",
+            start_time_unix_nanoseconds=1_767_268_800_123_456_789,
+            nanoseconds=21_500_000,
+            pid=pid,
+            cpu_nanoseconds=cpu_ns,
+            runnable_nanoseconds=None if cpu_ns is None else 0,
+            thread="wal-writer",
         )
+    made.containers[0].views["slowCalls"].Pack(found)
 
     status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
     text = results.table(session.document(status))
@@ -306,7 +314,11 @@ def test_slow_calls_say_how_much_of_them_was_on_a_cpu() -> None:
 def test_a_trace_without_a_slow_call_says_so() -> None:
     """An empty list is an answer."""
     session = sessions.make(
-        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=sessions.Asked(slow_milliseconds=5)
+        None,
+        {"command": ["shop"]},
+        duration_seconds=None,
+        syscalls=None,
+        views={"slowCalls": {"thresholdMilliseconds": 5}},
     )
 
     status = results.status(session, report(OPENAT), COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
@@ -317,19 +329,18 @@ def test_a_trace_without_a_slow_call_says_so() -> None:
 def test_processes_are_told_as_strace_would_sum_up_each() -> None:
     """A head with who and how it ended, a line for each call, and the sum of all others."""
     session = sessions.make(
-        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=sessions.Asked(processes=5)
+        None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, views={"processes": {"top": 5}}
     )
-    made = report(OPENAT, process_calls_lost=3)
-    sums = agent_pb2.CallSums(calls=9, errors=2, total_nanoseconds=1_500_000, wait_nanoseconds=2_000_000)
-    process = made.containers[0].processes.processes.add(
+    made = report(OPENAT, losses={"processCalls": 3, "execs": 2})
+    found = processes_pb2.ProcessesResult(seen=13, others=processes_pb2.CallSums(calls=100))
+    sums = processes_pb2.CallSums(calls=9, errors=2, total_nanoseconds=1_500_000, wait_nanoseconds=2_000_000)
+    process = found.processes.add(
         pid=7, parent_pid=1, host_pid=4711, command="ls", executable="/bin/ls", exit_code=2, sums=sums, threads=2,
-        lifetime_nanoseconds=5_000_000, execs_seen=7, execs=[agent_pb2.Exec(executable="/bin/ls")],
+        lifetime_nanoseconds=5_000_000, execs_seen=7, execs=[processes_pb2.Exec(executable="/bin/ls")],
     )  # fmt: skip
     process.syscalls.add(name="openat", calls=4, errors=2, total_nanoseconds=1_000_000)
-    process.busiest_threads.add(tid=8, name="reader", sums=agent_pb2.CallSums(calls=3))
-    made.containers[0].processes.seen = 13
-    made.containers[0].processes.others.calls = 100
-    made.containers[0].processes.execs_lost = 2
+    process.busiest_threads.add(tid=8, name="reader", sums=processes_pb2.CallSums(calls=3))
+    made.containers[0].views["processes"].Pack(found)
 
     status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
     text = results.table(session.document(status))
@@ -341,27 +352,5 @@ def test_processes_are_told_as_strace_would_sum_up_each() -> None:
     assert "\n  thread     8 reader           3 calls, 0 errors, 0.000000 s\n  2 threads in all\n" in text
     assert "\n12 other processes: 100 calls, 0 errors, 0.000000 s\n" in text
     assert "3 calls counted in no process" in text
-    assert "are not told, as there was no room: 2." in text
+    assert "2 executed programs had no room: execs may miss some." in text
     assert "processes" not in results.table(document(OPENAT))
-
-
-def test_errors_are_told_with_their_times_and_calls() -> None:
-    """Which file is missing: below the row, with who and when."""
-    asked = sessions.Asked(errors=2)
-    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, asked=asked)
-    made = report(OPENAT, error_samples_lost=4)
-    errno = made.containers[0].syscalls[0].errnos[0]
-    errno.first_time_unix_nanoseconds = 1_767_268_800_123_456_789
-    errno.last_time_unix_nanoseconds = 1_767_268_801_500_000_000
-    errno.samples.add(
-        time_unix_nanoseconds=1_767_268_801_000_000_000, arguments='AT_FDCWD, "/etc/app/missing.conf", 0', pid=7,
-        process="app",
-    )  # fmt: skip
-
-    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
-    text = results.table(session.document(status))
-
-    assert f" {errno.name:<16} openat              12:00:00.123456 12:00:01.500000\n" in text
-    assert '\n          openat(AT_FDCWD, "/etc/app/missing.conf", 0)  app[7] 12:00:01.000000\n' in text
-    assert "4 failed calls had no room" in text
-    assert "first and last" not in results.table(document(OPENAT))

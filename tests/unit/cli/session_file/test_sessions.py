@@ -2,11 +2,13 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubestrace_cli.session_file import sessions
-from kubestrace_operator.views import requests
+from kubestrace_operator.views import registry
+from kubestrace_operator.views.view import Span, View
 
 FILE = """\
 apiVersion: kubestrace.io/v1alpha1
@@ -97,27 +99,27 @@ def test_the_one_session_among_other_resources_is_taken(tmp_path: Path) -> None:
     [
         (f"{FILE}---\n{FILE}", "holds 2 TraceSessions, not one"),
         ("kind: Pod", "holds no TraceSession, not one"),
-        ("a: [", "is no YAML"),
+        ("a: [", "is not YAML"),
         (FILE.replace("v1alpha1", "v9"), "apiVersion is 'kubestrace.io/v9', not 'kubestrace.io/v1alpha1'"),
         (FILE.replace("durationSeconds: 7", "durationSeconds: 7200"), "spec.durationSeconds is 7200"),
-        (FILE.replace("durationSeconds", "duration"), "spec.duration is no field"),
+        (FILE.replace("durationSeconds", "duration"), "spec.duration is not a field"),
         (FILE + "  cancel: true\n", "spec.cancel is true"),
         (FILE + "  suspend: true\n", "spec.suspend is true"),
-        ("kind: TraceSession\napiVersion: kubestrace.io/v1alpha1\nspec: []\nmetadata: x", "metadata is no mapping"),
-        (f"{FILE.split('spec', maxsplit=1)[0]}spec: []", "spec is no mapping"),
-        (FILE + "stats: 1\n", "stats is no field; there are apiVersion, kind, metadata, spec, status"),
-        (FILE.replace("labels: {team: a}", "label: {}"), "metadata.label is no field"),
+        ("kind: TraceSession\napiVersion: kubestrace.io/v1alpha1\nspec: []\nmetadata: x", "metadata is not a mapping"),
+        (f"{FILE.split('spec', maxsplit=1)[0]}spec: []", "spec is not a mapping"),
+        (FILE + "stats: 1\n", "stats is not a field; there are apiVersion, kind, metadata, spec, status"),
+        (FILE.replace("labels: {team: a}", "label: {}"), "metadata.label is not a field"),
         (FILE.replace("labels: {team: a}", "annotations: x"), "metadata.annotations must be a mapping, not 'x'"),
         (FILE.replace("labels: {team: a}", "annotations: [a]"), "metadata.annotations must be a mapping, not ['a']"),
         (FILE.replace("labels: {team: a}", "labels: []"), "metadata.labels must be a mapping, not []"),
         (FILE.replace("team: a", "team: 1"), "metadata.labels.team must be a string, not 1: put it in quotes"),
-        (FILE.replace("name: slow-checkout", "name: A B"), "metadata.name is 'A B', which is no name in Kubernetes"),
-        (FILE.replace("name: slow-checkout", "name: a..b"), "metadata.name is 'a..b', which is no name"),
-        (FILE.replace("name: slow-checkout", 'name: "a\\n"'), "metadata.name is 'a\\n', which is no name"),
-        (FILE.replace("name: slow-checkout", f"name: {'a' * 254}"), "which is no name in Kubernetes (at most 253"),
+        (FILE.replace("name: slow-checkout", "name: A B"), "metadata.name is 'A B', which is not a name in Kubernetes"),
+        (FILE.replace("name: slow-checkout", "name: a..b"), "metadata.name is 'a..b', which is not a name"),
+        (FILE.replace("name: slow-checkout", 'name: "a\\n"'), "metadata.name is 'a\\n', which is not a name"),
+        (FILE.replace("name: slow-checkout", f"name: {'a' * 254}"), "which is not a name in Kubernetes (at most 253"),
         (
             FILE.replace("namespace: shop", "namespace: a.b"),
-            "metadata.namespace is 'a.b', which is no namespace's name",
+            "metadata.namespace is 'a.b', which is not a namespace's name",
         ),
         (FILE.replace("name: slow-checkout", "name: 5"), "metadata.name must be a string, not 5: put it in quotes"),
     ],
@@ -170,10 +172,10 @@ def test_slow_calls_of_the_file_and_of_the_command_line(tmp_path: Path) -> None:
         COMMAND,
         duration_seconds=None,
         syscalls=None,
-        asked=sessions.Asked(slow_milliseconds=20),
+        views={"slowCalls": {"thresholdMilliseconds": 20}},
     )
     alone = sessions.make(
-        None, COMMAND, duration_seconds=None, syscalls=None, asked=sessions.Asked(slow_milliseconds=20)
+        None, COMMAND, duration_seconds=None, syscalls=None, views={"slowCalls": {"thresholdMilliseconds": 20}}
     )
 
     assert of_file.document({})["spec"]["views"] == {"slowCalls": {"thresholdMilliseconds": 3, "limit": 7}}
@@ -186,24 +188,64 @@ def test_cpu_time_of_the_file_or_of_the_command_line(tmp_path: Path) -> None:
     """Either turns it on; the document says so."""
     asked = FILE.replace("spec:", "spec:\n  views: {cpuTime: {}}", 1)
     of_file = made(written(tmp_path, asked))
-    alone = sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, asked=sessions.Asked(cpu_time=True))
+    alone = sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, views={"cpuTime": {}})
 
     assert of_file.document({})["spec"]["views"] == alone.document({})["spec"]["views"] == {"cpuTime": {}}
-    assert requests.collected(of_file.views).HasField("cpu_time")
-    assert not requests.collected(made(None).views).HasField("cpu_time")
+    assert registry.requests(of_file.views, Span(0)).keys() == {"cpuTime"}
+    assert registry.requests(made(None).views, Span(0)) == {}
 
 
 def test_stacks_need_slow_calls(tmp_path: Path) -> None:
     """Those of the file or of the command line; alone they are refused."""
     asked = FILE.replace("spec:", "spec:\n  views: {slowCalls: {thresholdMilliseconds: 3}}", 1)
     of_file = sessions.make(
-        written(tmp_path, asked), COMMAND, duration_seconds=None, syscalls=None, asked=sessions.Asked(stacks=True)
+        written(tmp_path, asked), COMMAND, duration_seconds=None, syscalls=None, views={"slowCalls": {"stacks": True}}
     )
 
     slow = of_file.document({})["spec"]["views"]["slowCalls"]
     assert slow == {"thresholdMilliseconds": 3, "limit": 50, "stacks": True}
-    with pytest.raises(sessions.SessionFileError, match="no slow calls are asked for: say --slow MILLISECONDS too"):
-        sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, asked=sessions.Asked(stacks=True))
+    with pytest.raises(sessions.SessionFileError, match="no slow calls are asked for: add --slow MILLISECONDS"):
+        sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, views={"slowCalls": {"stacks": True}})
+
+
+@pytest.mark.parametrize("view", registry.VIEWS, ids=lambda view: view.name)
+def test_a_view_with_nothing_behind_it_is_on(tmp_path: Path, view: View[Any, Any, Any]) -> None:
+    """`errors:` is null in YAML, as for a cluster; `enabled: false` takes the view out, a flag puts it back."""
+
+    def views(words: str, flags: dict[str, Any]) -> Any:
+        file = written(tmp_path, FILE.replace("spec:", f"spec:\n  views: {{{view.name}: {words}}}", 1))
+        session = sessions.make(file, COMMAND, duration_seconds=None, syscalls=None, views=flags)
+        return session.document({})["spec"].get("views")
+
+    on = views("", {})
+    (flag, *_) = view.flags
+
+    assert on.keys() == {view.name}
+    assert views("{}", {}) == views("{enabled: true}", {}) == on
+    assert views("{enabled: false}", {}) is None
+    field = {flag.field: flag.bounds[0]} if flag.field else {}
+    assert views("{enabled: false}", {view.name: field}).keys() == {view.name}
+
+
+def test_a_wrong_view_of_the_file_is_named_beside_a_flag(tmp_path: Path) -> None:
+    """A flag does not hide what is wrong in the file."""
+    file = written(tmp_path, FILE.replace("spec:", "spec:\n  views: {processes: 3}", 1))
+
+    with pytest.raises(sessions.SessionFileError, match=r"spec.views.processes must be a mapping, not 3"):
+        sessions.make(file, COMMAND, duration_seconds=None, syscalls=None, views={"processes": {"top": 2}})
+
+
+def test_buckets_fit_into_the_duration_of_the_command_line(tmp_path: Path) -> None:
+    """-d may have made it shorter than the file's; without a number of buckets there are as many as fit."""
+    asked = FILE.replace("spec:", "spec:\n  views: {timeline: {buckets: 21}}", 1)
+
+    with pytest.raises(sessions.SessionFileError, match="buckets is 21; a bucket is at least 100 ms long"):
+        sessions.make(written(tmp_path, asked), COMMAND, duration_seconds=2, syscalls=None)
+    with pytest.raises(sessions.SessionFileError, match=r"^the command line: spec.views.timeline.buckets is 21"):
+        sessions.make(None, COMMAND, duration_seconds=2, syscalls=None, views={"timeline": {"buckets": 21}})
+    file = written(tmp_path, asked.replace("{buckets: 21}", ""))
+    session = sessions.make(file, COMMAND, duration_seconds=2, syscalls=None)
+    assert session.document({})["spec"]["views"] == {"timeline": {"buckets": 20}}
 
 
 def with_metadata(words: str) -> str:
@@ -214,28 +256,28 @@ def with_metadata(words: str) -> str:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (FILE.replace("7", "!!int abc"), "'abc' is no int"),
-        (FILE.replace("7", "!!int ''"), "'' is no int"),
-        (FILE.replace("7", "!!bool x"), "'x' is no bool"),
-        (FILE.replace("7", "!!timestamp x"), "'x' is no timestamp"),
-        (FILE.replace("7", "9" * 5000), "is no int"),
-        ("[" * 5000, "in each other"),
-        (FILE + "  durationSeconds: 1\n", "the key 'durationSeconds' stands twice"),
+        (FILE.replace("7", "!!int abc"), "'abc' is not a valid int"),
+        (FILE.replace("7", "!!int ''"), "'' is not a valid int"),
+        (FILE.replace("7", "!!bool x"), "'x' is not a valid bool"),
+        (FILE.replace("7", "!!timestamp x"), "'x' is not a valid timestamp"),
+        (FILE.replace("7", "9" * 5000), "is not a valid int"),
+        ("[" * 5000, "nested"),
+        (FILE + "  durationSeconds: 1\n", "the key 'durationSeconds' is given twice"),
         (with_metadata("&a {managedFields: [*a]}"), "Circular"),
-        (with_metadata("{managedFields: [!!timestamp 2024-01-01]}"), "JSON has not"),
-        (with_metadata("{finalizers: [.nan]}"), "JSON has not"),
+        (with_metadata("{managedFields: [!!timestamp 2024-01-01]}"), "JSON does not have"),
+        (with_metadata("{finalizers: [.nan]}"), "JSON does not have"),
         (with_metadata("{finalizers: &b [" + "x," * 10_000 + "], ownerReferences: [" + "*b," * 1000 + "]}"), "3 MiB"),
-        (with_metadata("{creationTimestamp: 2024-02-30}"), "no time such as"),
-        (with_metadata("{creationTimestamp: 2024-02-30T00:00:00Z}"), "no time such as"),
+        (with_metadata("{creationTimestamp: 2024-02-30}"), "not a time such as"),
+        (with_metadata("{creationTimestamp: 2024-02-30T00:00:00Z}"), "not a time such as"),
         (with_metadata("{generation: true}"), "metadata.generation is True"),
-        (with_metadata("{generation: 9223372036854775808}"), "no whole number from 0"),
-        (with_metadata("{deletionGracePeriodSeconds: -1}"), "no whole number from 0"),
+        (with_metadata("{generation: 9223372036854775808}"), "not a whole number from 0"),
+        (with_metadata("{deletionGracePeriodSeconds: -1}"), "not a whole number from 0"),
         (with_metadata("{resourceVersion: 7}"), "metadata.resourceVersion must be a string"),
         (with_metadata("{finalizers: x}"), "metadata.finalizers must be a list"),
         (with_metadata("{namespace: X Y}"), "metadata.namespace is 'X Y'"),
         (with_metadata("{labels: {a: no label!}}"), "metadata.labels.a is 'no label!'"),
-        (with_metadata("{labels: {a b: x}}"), "metadata.labels: 'a b' is no name"),
-        (with_metadata("{annotations: {A/b: x, _/c: y}}"), "metadata.annotations: '_/c' is no name"),
+        (with_metadata("{labels: {a b: x}}"), "metadata.labels: 'a b' is not a name"),
+        (with_metadata("{annotations: {A/b: x, _/c: y}}"), "metadata.annotations: '_/c' is not a name"),
     ],
 )
 def test_what_the_api_server_would_refuse_is_told(tmp_path: Path, text: str, words: str) -> None:

@@ -7,7 +7,10 @@ from operator_fakes import Stage, in_no_time, pod
 
 from kubestrace_operator.agents import reports
 from kubestrace_operator.agents.reports import InvalidReportError
+from kubestrace_operator.api import plain_text
+from kubestrace_operator.views.registry import VIEWS, unpacked
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import slow_calls_pb2
 
 
 def report() -> agent_pb2.Report:
@@ -60,16 +63,20 @@ def test_a_report_that_no_agent_would_send(words: str, spoil: Callable[[agent_pb
 
 def test_text_is_shown_and_not_obeyed() -> None:
     """Controls, escapes and marks that turn the direction are written out, and long text is cut; the rest stays."""
-    given = report()
-    call = given.containers[0].slow_calls.add(arguments="\x1b]0;owned\x07", thread="caf\u00e9", process="x" * 5000)
+    call = slow_calls_pb2.SlowCall(arguments="\x1b]0;owned\x07", thread="caf\u00e9", process="x" * 5000)
     call.kernel_stack.extend(["io_schedule", "a\nb\u202e"])
+    given = report()
+    given.containers[0].views["slowCalls"].Pack(slow_calls_pb2.SlowCallsResult(calls=[call]))
+    (view,) = (each for each in VIEWS if each.name == "slowCalls")
 
-    reports.clean(given)
+    cleaned = unpacked(view, given.containers[0])
 
-    assert call.arguments == "\\x1b]0;owned\\x07"
-    assert call.thread == "caf\u00e9"
-    assert len(call.process) == reports.MAX_TEXT
-    assert list(call.kernel_stack) == ["io_schedule", "a\\nb\\u202e"]
+    assert cleaned is not None
+    (shown,) = cleaned.calls
+    assert shown.arguments == "\\x1b]0;owned\\x07"
+    assert shown.thread == "caf\u00e9"
+    assert len(shown.process) == plain_text.MAX_TEXT
+    assert list(shown.kernel_stack) == ["io_schedule", "a\\nb\\u202e"]
 
 
 @in_no_time

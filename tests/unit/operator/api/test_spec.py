@@ -8,13 +8,14 @@ from kubestrace_operator.api.spec import (
     InvalidSpecError,
     Requirement,
     Selector,
-    SlowCalls,
     Target,
     TraceSpec,
-    Views,
     Workload,
     parse,
 )
+from kubestrace_operator.views import cpu_time, processes, slow_calls, timeline
+from kubestrace_operator.views.registry import VIEWS
+from kubestrace_operator.views.view import View
 
 
 def problems(spec: Any) -> str:
@@ -60,12 +61,12 @@ def test_every_problem_is_named_at_once() -> None:
     assert "spec.target needs exactly one of podName, selector and workload; podName and workload are given" in found
     assert "spec.target.workload.kind is 'Cron'; it must be one of Deployment" in found
     assert "spec.target.workload.name is missing" in found
-    assert "spec.target.containers[0] must be a string that is not empty, not ''" in found
+    assert "spec.target.containers[0] must be a non-empty string, not ''" in found
     assert "spec.target.containers[1]" in found
     assert "spec.target.maxPods must be a whole number, not True" in found
     assert "spec.durationSeconds must be a whole number, not '30'" in found
     assert "spec.syscalls must be a list" in found
-    assert "spec.views.weather is no field of this version" in found
+    assert "spec.views.weather is not a field of this version" in found
 
 
 @pytest.mark.parametrize("seconds", [0, 3601, -1])
@@ -161,7 +162,7 @@ def test_operators_and_values_must_fit(operator: str, values: list[str]) -> None
 )
 def test_names_and_labels_are_those_that_kubernetes_knows(target: Any) -> None:
     """They go into paths and queries: what the API server would misread or refuse is refused here, in words."""
-    assert "which " in problems({"target": target})
+    assert "which is not " in problems({"target": target})
 
 
 def test_labels_with_a_prefix_and_without_a_value() -> None:
@@ -175,31 +176,24 @@ def test_slow_calls_have_defaults() -> None:
     """An empty view is one with the usual threshold and limit; without it the view is off."""
     target = {"podName": "a"}
 
-    assert parse({"target": target}).views == Views()
-    assert parse({"target": target, "views": {}}).views == Views()
-    assert parse({"target": target, "views": {"slowCalls": {}}}).views == Views(slow_calls=SlowCalls(10, 50))
-    assert parse({"target": target, "views": {"slowCalls": {"thresholdMilliseconds": 1, "limit": 200}}}).views == Views(
-        slow_calls=SlowCalls(1, 200)
-    )
+    assert parse({"target": target}).views == {}
+    assert parse({"target": target, "views": {}}).views == {}
+    assert parse({"target": target, "views": {"slowCalls": {}}}).views == {"slowCalls": slow_calls.Settings(10, 50)}
+    assert parse({"target": target, "views": {"slowCalls": {"thresholdMilliseconds": 1, "limit": 200}}}).views == {
+        "slowCalls": slow_calls.Settings(1, 200)
+    }
 
 
 def test_processes_have_a_default_and_bounds() -> None:
     """20; no fewer than 1 and no more than 100."""
     target = {"podName": "a"}
 
-    assert parse({"target": target, "views": {"processes": {}}}).views == Views(processes=20)
-    assert parse({"target": target, "views": {"processes": {"top": 100}}}).views == Views(processes=100)
+    assert parse({"target": target, "views": {"processes": {}}}).views == {"processes": processes.Settings(20)}
+    assert parse({"target": target, "views": {"processes": {"top": 100}}}).views == {
+        "processes": processes.Settings(100)
+    }
     found = problems({"target": target, "views": {"processes": {"top": 101}}})
     assert "spec.views.processes.top is 101; it must be from 1 to 100" in found
-
-
-def test_errors_have_a_default_and_bounds() -> None:
-    """3 samples; no fewer than 1 and no more than 10."""
-    target = {"podName": "a"}
-
-    assert parse({"target": target, "views": {"errors": {}}}).views == Views(errors=3)
-    found = problems({"target": target, "views": {"errors": {"samples": 0}}})
-    assert "spec.views.errors.samples is 0; it must be from 1 to 10" in found
 
 
 def test_slow_calls_have_bounds() -> None:
@@ -214,20 +208,34 @@ def test_slow_calls_have_bounds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("timeline", "seconds", "buckets"), [({}, 30, 60), ({}, 2, 20), ({"buckets": 240}, 24, 240), ({"buckets": 1}, 1, 1)]
+    ("given", "seconds", "buckets"), [({}, 30, 60), ({}, 2, 20), ({"buckets": 240}, 24, 240), ({"buckets": 1}, 1, 1)]
 )
-def test_a_timeline_has_sixty_buckets_unless_said_otherwise(
-    timeline: dict[str, int], seconds: int, buckets: int
-) -> None:
+def test_a_timeline_has_sixty_buckets_unless_said_otherwise(given: dict[str, int], seconds: int, buckets: int) -> None:
     """Fewer where a short session has no room for sixty."""
-    spec = parse({"target": {"podName": "a"}, "durationSeconds": seconds, "views": {"timeline": timeline}})
+    spec = parse({"target": {"podName": "a"}, "durationSeconds": seconds, "views": {"timeline": given}})
 
-    assert spec.views.timeline == buckets
+    assert spec.views == {"timeline": timeline.Settings(buckets)}
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_a_view_that_is_named_is_on(view: View[Any, Any, Any]) -> None:
+    """Also with null, which is what `errors:` is in YAML; `enabled: false` takes it out, whatever else it says."""
+    on = parse({"target": {"podName": "a"}, "views": {view.name: {}}}).views
+
+    def views(given: Any) -> Any:
+        return parse({"target": {"podName": "a"}, "views": {view.name: given}}).views
+
+    assert on.keys() == {view.name}
+    assert views(None) == views({"enabled": True}) == views({"enabled": None}) == on
+    assert views({"enabled": False}) == views({"enabled": False, **view.spec(on[view.name])}) == {}
+    assert views(view.spec(on[view.name])) == on
+    wrong = {"target": {"podName": "a"}, "views": {view.name: {"enabled": 1}}}
+    assert f"spec.views.{view.name}.enabled must be true or false, not 1" in problems(wrong)
 
 
 def test_a_timeline_is_off_unless_asked_for() -> None:
     """An empty mapping of views asks for none."""
-    assert parse({"target": {"podName": "a"}, "views": {}}).views.timeline is None
+    assert parse({"target": {"podName": "a"}, "views": {}}).views == {}
 
 
 def test_buckets_that_are_too_short_are_refused() -> None:
@@ -241,9 +249,8 @@ def test_cpu_time_is_on_when_it_is_named() -> None:
     """It has no fields: one that is there is an error."""
     target = {"podName": "a"}
 
-    assert parse({"target": target, "views": {"cpuTime": {}}}).views == Views(cpu_time=True)
-    assert parse({"target": target, "views": {"cpuTime": None}}).views == Views()
-    assert "spec.views.cpuTime.each is no field of this version; there are none" in problems(
+    assert parse({"target": target, "views": {"cpuTime": {}}}).views == {"cpuTime": cpu_time.Settings()}
+    assert "spec.views.cpuTime.each is not a field of this version; it has enabled" in problems(
         {"target": target, "views": {"cpuTime": {"each": 1}}}
     )
     assert "spec.views.cpuTime must be a mapping, not True" in problems({"target": target, "views": {"cpuTime": True}})

@@ -2,16 +2,53 @@
 
 import itertools
 
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.merge import SyscallKey
-from kubestrace_operator.views import single_calls
+from kubestrace_operator.views import cpu_time
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import (
+    cpu_time_pb2,
+    errors_pb2,
+    processes_pb2,
+    slow_calls_limits,
+    slow_calls_pb2,
+    timeline_pb2,
+)
 
 PHASES = agent_pb2.ContainerState.Phase.values()
 COUNTS = st.integers(min_value=0, max_value=2**40)
+
+
+@st.composite
+def views(draw: st.DrawFn) -> dict[str, Message]:
+    """Return the results of some views of a container."""
+    slow = slow_calls_pb2.SlowCallsResult()
+    for nanoseconds in draw(st.lists(st.integers(0, 9), max_size=3)):
+        slow.calls.add(name="fsync", nanoseconds=nanoseconds, wait=draw(st.booleans()))
+    processes = processes_pb2.ProcessesResult(seen=draw(COUNTS))
+    for calls in draw(st.lists(st.integers(0, 9), max_size=3)):
+        processes.processes.add(host_pid=calls, sums=processes_pb2.CallSums(calls=calls, errors=1))
+    processes.others.calls = draw(COUNTS)
+    cpu = cpu_time_pb2.CpuTimeResult()
+    cpu.budget.thread_nanoseconds = draw(COUNTS)
+    cpu.budget.calls.add(name="read", kernel_nanoseconds=draw(COUNTS))
+    cpu.calls.add(name="read", cpu_nanoseconds=draw(COUNTS), runnable_nanoseconds=draw(COUNTS))
+    errors = errors_pb2.ErrorsResult()
+    kind = errors.kinds.add(syscall="read", errno=draw(st.sampled_from(["ENOENT", "EINTR"])))
+    kind.first_time_unix_nanoseconds, kind.last_time_unix_nanoseconds = draw(COUNTS), draw(COUNTS)
+    for time in draw(st.lists(st.integers(0, 5), max_size=3)):
+        kind.samples.add(time_unix_nanoseconds=time, arguments=draw(st.sampled_from("abc")), alike=1)
+    timeline = timeline_pb2.TimelineResult(late_snapshots=draw(st.integers(0, 3)))
+    for index in sorted(draw(st.sets(st.integers(0, 5), max_size=3))):
+        columns = (timeline.calls, timeline.errors, timeline.total_nanoseconds, timeline.wait_nanoseconds)
+        for column in (timeline.buckets, *columns):
+            column.append(index)
+    all_views = {"slowCalls": slow, "processes": processes, "cpuTime": cpu, "errors": errors, "timeline": timeline}
+    return {name: all_views[name] for name in draw(st.sets(st.sampled_from(sorted(all_views))))}
 
 
 @st.composite
@@ -28,29 +65,16 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
         for name in draw(st.lists(st.sampled_from(["read", "futex", "openat"]), max_size=3)):
             counts = container.syscalls.add(name=name, wait=name == "futex", abi=draw(st.sampled_from(["", "i386"])))
             counts.calls = counts.timed = counts.total_nanoseconds = counts.max_nanoseconds = draw(COUNTS)
-            counts.cpu_nanoseconds, counts.runnable_nanoseconds = draw(COUNTS), draw(COUNTS)
             counts.latency.buckets.append(draw(st.integers(0, 319)))
             counts.latency.counts.append(counts.calls)
-            errno = counts.errnos.add(name=draw(st.sampled_from(["ENOENT", "EINTR"])), count=draw(COUNTS))
-            errno.first_time_unix_nanoseconds, errno.last_time_unix_nanoseconds = draw(COUNTS), draw(COUNTS)
-            for time in draw(st.lists(st.integers(0, 5), max_size=3)):
-                errno.samples.add(time_unix_nanoseconds=time, arguments=draw(st.sampled_from("abc")), alike=1)
-        for nanoseconds in draw(st.lists(st.integers(0, 9), max_size=3)):
-            container.slow_calls.add(name="fsync", nanoseconds=nanoseconds, wait=draw(st.booleans()))
+            counts.errnos.add(name=draw(st.sampled_from(["ENOENT", "EINTR"])), count=draw(COUNTS))
+        for name, message in draw(views()).items():
+            container.views[name].Pack(message)
         for age in draw(st.lists(st.integers(0, 9), max_size=2)):
             container.unreturned.add(name="fsync", age_nanoseconds=age, wait=draw(st.booleans()))
         container.trust.unreturned_calls = draw(COUNTS)
-        for calls in draw(st.lists(st.integers(0, 9), max_size=3)):
-            container.processes.processes.add(host_pid=calls, sums=agent_pb2.CallSums(calls=calls, errors=1))
-        container.processes.seen = draw(COUNTS)
-        container.processes.others.calls = draw(COUNTS)
-        if draw(st.booleans()):
-            container.time_budget.thread_nanoseconds = draw(COUNTS)
-            container.time_budget.calls.add(name="read", kernel_nanoseconds=draw(COUNTS))
-    report.trust.slow_calls_lost = draw(COUNTS)
-    report.trust.cpu_time_lost = draw(COUNTS)
-    report.trust.process_calls_lost = draw(COUNTS)
-    report.trust.error_samples_lost = draw(COUNTS)
+    for name in draw(st.lists(st.sampled_from(["slowCalls", "cpuTime", "processCalls", "errorSamples"]), max_size=3)):
+        report.trust.losses[name] = draw(COUNTS)
     report.trust.lost_calls = draw(COUNTS)
     report.trust.skipped_calls = draw(COUNTS)
     report.trust.io_uring = draw(st.booleans())
@@ -69,6 +93,14 @@ def test_the_order_of_adding_does_not_matter(some: list[agent_pb2.Report]) -> No
     assert merge.add([merge.add(parts[:2]), merge.add(parts[2:])]) == whole
 
 
+def cpu_time_of(container: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:
+    """Return the result of that view, empty where there is none."""
+    found = cpu_time_pb2.CpuTimeResult()
+    if "cpuTime" in container.views:
+        container.views["cpuTime"].Unpack(found)
+    return found
+
+
 @given(st.lists(reports(), max_size=5))
 def test_nothing_is_lost_in_a_sum(some: list[agent_pb2.Report]) -> None:
     """Totals are those of the latest report of each agent, counted by hand."""
@@ -79,10 +111,12 @@ def test_nothing_is_lost_in_a_sum(some: list[agent_pb2.Report]) -> None:
     assert merged.calls == sum(row.calls for r in latest for c in r.containers for row in c.syscalls)
     assert sum(sum(row.latency.values()) for row in merged.syscalls.values()) == merged.calls
     assert merged.total_ns + merged.wait_ns == merged.calls
-    rows = [row for report in latest for container in report.containers for row in container.syscalls]
-    assert sum(row.cpu_ns for row in merged.syscalls.values()) == sum(row.cpu_nanoseconds for row in rows)
-    assert sum(row.runnable_ns for row in merged.syscalls.values()) == sum(row.runnable_nanoseconds for row in rows)
-    assert merged.trust.cpu_time_lost == sum(report.trust.cpu_time_lost for report in latest)
+    rows = [row for report in latest for container in report.containers for row in cpu_time_of(container).calls]
+    part = merged.views.get("cpuTime", cpu_time.Part())
+    assert sum(part.cpu_ns.values()) == sum(row.cpu_nanoseconds for row in rows)
+    assert sum(part.runnable_ns.values()) == sum(row.runnable_nanoseconds for row in rows)
+    for name, count in merged.trust.losses.items():
+        assert count == sum(report.trust.losses[name] for report in latest if name in report.trust.losses)
     assert merged.trust.lost_calls == sum(report.trust.lost_calls for report in latest)
     assert merged.trust.skipped_calls == sum(report.trust.skipped_calls for report in latest)
 
@@ -177,14 +211,15 @@ def test_the_slowest_calls_of_all_containers_are_kept() -> None:
     """As many as any session may show: those that work by length, then those that wait."""
     reports = [agent_pb2.Report(node=node, agent_id=node, sequence=1) for node in ("n1", "n2")]
     for report in reports:
-        container = report.containers.add()
+        found = slow_calls_pb2.SlowCallsResult()
         for ns in range(150):
-            container.slow_calls.add(name="fsync", nanoseconds=ns)
-            container.slow_calls.add(name="futex", nanoseconds=1000, wait=True)
+            found.calls.add(name="fsync", nanoseconds=ns)
+            found.calls.add(name="futex", nanoseconds=1000, wait=True)
+        report.containers.add().views["slowCalls"].Pack(found)
 
-    slow = merge.merge(reports).slow_calls
+    slow = merge.merge(reports).views["slowCalls"]
 
-    assert len(slow) == single_calls.MAX_SLOW_CALLS
+    assert len(slow) == slow_calls_limits.MAX_LIMIT
     assert [row.call.nanoseconds for row in slow[:4]] == [149, 149, 148, 148]
     assert {row.node for row in slow} == {"n1", "n2"}
     assert not any(row.call.wait for row in slow)

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
+from google.protobuf.message import Message
 from operator_fakes import TRACING, Document, Stage, in_no_time, pod
 
 from kubestrace_operator.agents.client import AgentFullError, AgentUnavailableError, CannotTraceError
 from kubestrace_operator.api.spec import Selector, Workload
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import slow_calls_pb2, timeline_pb2
+
+_Request = TypeVar("_Request", bound=Message)
 
 
 async def during(stage: Stage, act: Callable[[], Awaitable[None] | None], at: float = 3.0, **spec: object) -> None:
@@ -685,18 +690,24 @@ async def test_a_session_in_which_nothing_was_called() -> None:
     assert status["table"] == "No system call was made.\n"
 
 
+def asked(request: agent_pb2.StartTraceRequest, message: _Request) -> _Request:
+    """Return what a request asks of its one view."""
+    (packed,) = request.views.values()
+    assert packed.Unpack(message)
+    return message
+
+
 @in_no_time
 async def test_slow_calls_are_asked_of_the_agents_and_shown() -> None:
     """Each node gets threshold and limit; the status has the list, empty as long as nothing is slow."""
     stage = Stage(pod("a"), pod("b", "n2"))
 
     status = await stage.run(views={"slowCalls": {"thresholdMilliseconds": 5}})
-    views = [stage.agents[node].requests[0].views.slow_calls for node in ("n1", "n2")]
+    views = [asked(stage.agents[node].requests[0], slow_calls_pb2.SlowCallsRequest()) for node in ("n1", "n2")]
 
     assert [(view.threshold_nanoseconds, view.limit) for view in views] == [(5_000_000, 50)] * 2
     assert status["slowCalls"] == []
-    assert status["trust"]["slowCallsLost"] == 0
-    assert "stacksLost" not in status["trust"]
+    assert status["trust"]["losses"] == {"slowCalls": 0}
 
 
 @in_no_time
@@ -706,8 +717,8 @@ async def test_stacks_are_asked_of_the_agents() -> None:
 
     status = await stage.run(views={"slowCalls": {"stacks": True}})
 
-    assert stage.agents["n1"].requests[0].views.slow_calls.stacks
-    assert status["trust"]["stacksLost"] == 0
+    assert asked(stage.agents["n1"].requests[0], slow_calls_pb2.SlowCallsRequest()).stacks
+    assert status["trust"]["losses"] == {"slowCalls": 0, "stacks": 0}
 
 
 @in_no_time
@@ -717,7 +728,7 @@ async def test_a_session_without_views_asks_for_none() -> None:
 
     status = await stage.run()
 
-    assert not stage.agents["n1"].requests[0].views.HasField("slow_calls")
+    assert not stage.agents["n1"].requests[0].views
     assert "slowCalls" not in status
 
 
@@ -730,8 +741,10 @@ async def test_an_agent_that_comes_late_is_told_how_much_has_gone() -> None:
         stage.agents["n1"].restart()
 
     await during(stage, restart, at=4.0, views={"timeline": {"buckets": 10}})
-    first, *_, again = (each.views.timeline for each in stage.agents["n1"].requests)
-    (other,) = {each.views.timeline.elapsed_milliseconds for each in stage.agents["n2"].requests}
+    first, *_, again = (asked(each, timeline_pb2.TimelineRequest()) for each in stage.agents["n1"].requests)
+    (other,) = {
+        asked(each, timeline_pb2.TimelineRequest()).elapsed_milliseconds for each in stage.agents["n2"].requests
+    }
 
     assert (first.buckets, first.duration_milliseconds, first.elapsed_milliseconds) == (10, 10_000, 0)
     assert (again.buckets, again.duration_milliseconds) == (10, 10_000)

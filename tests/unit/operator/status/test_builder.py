@@ -8,13 +8,13 @@ import pytest
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Completeness, Outcome
-from kubestrace_operator.api.spec import SlowCalls, Views
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.merge import Merged, SyscallRow, Trust
 from kubestrace_operator.status import builder
 from kubestrace_operator.status.progress import Failure, Progress
-from kubestrace_operator.views import budgets, single_calls
+from kubestrace_operator.views import cpu_time, processes, slow_calls
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import processes_pb2, slow_calls_pb2
 
 NOW = datetime(2026, 1, 1, 12, 0, 30, 250_000, tzinfo=UTC)
 COMPLETED = Outcome(conditions.SUCCEEDED, "Completed", "done")
@@ -200,12 +200,12 @@ def test_a_condition_keeps_its_time_until_it_changes() -> None:
     assert ended["Finished"] == ("True", "2026-01-01T12:00:30Z")
 
 
-def slow_rows(count: int, arguments: str = "3</var/lib/x>, ..., 4096") -> list[single_calls.SlowCallRow]:
+def slow_rows(count: int, arguments: str = "3</var/lib/x>, ..., 4096") -> list[slow_calls.SlowCallRow]:
     """Return as many slow calls."""
     start = 1_767_268_800_123_456_789
     return [
-        single_calls.SlowCallRow(
-            agent_pb2.SlowCall(
+        slow_calls.SlowCallRow(
+            slow_calls_pb2.SlowCall(
                 name="write", start_time_unix_nanoseconds=start, nanoseconds=10**9 - number, arguments=arguments,
                 result=4096, pid=7, tid=8, host_pid=48213, host_tid=48214, thread="wal-writer", process="shop",
             ),
@@ -218,9 +218,9 @@ def slow_rows(count: int, arguments: str = "3</var/lib/x>, ..., 4096") -> list[s
 
 def test_slow_calls_are_shown_when_asked_for() -> None:
     """As many as the session wants, with the time to the microsecond; nothing of it in a session without the view."""
-    merged = Merged(slow_calls=slow_rows(3), trust=Trust(slow_calls_lost=4))
+    merged = Merged(views={"slowCalls": slow_rows(3)}, trust=Trust(losses={"slowCalls": 4}))
 
-    asked = builder.status(merged, replace(STARTED, views=Views(slow_calls=SlowCalls(10, 2))), now=NOW)
+    asked = builder.status(merged, replace(STARTED, views={"slowCalls": slow_calls.Settings(10, 2)}), now=NOW)
     other = builder.status(merged, STARTED, now=NOW)
 
     assert len(asked["slowCalls"]) == 2
@@ -229,18 +229,18 @@ def test_slow_calls_are_shown_when_asked_for() -> None:
         "arguments": "3</var/lib/x>, ..., 4096", "result": 4096, "pid": 7, "tid": 8, "hostPid": 48213,
         "process": "shop", "thread": "wal-writer", "pod": "shop-1", "container": "app", "node": "n1",
     }  # fmt: skip
-    assert asked["trust"]["slowCallsLost"] == 4
+    assert asked["trust"]["losses"]["slowCalls"] == 4
     assert next(each for each in asked["conditions"] if each["type"] == "DataComplete")["reason"] == "SlowCallsLost"
     assert not asked["truncated"]
     assert "slowCalls" not in other
-    assert "slowCallsLost" not in other["trust"]
+    assert "losses" not in other["trust"]
 
 
 def test_slow_calls_are_cut_and_leave_room_to_the_table() -> None:
     """200 calls with the longest arguments, beside 400 rows of the table: both are cut, and it is said."""
-    merged = Merged(syscalls=rows(400), containers=containers(20), slow_calls=slow_rows(200, "x" * 512))
+    merged = Merged(syscalls=rows(400), containers=containers(20), views={"slowCalls": slow_rows(200, "x" * 512)})
 
-    document = builder.status(merged, replace(STARTED, views=Views(slow_calls=SlowCalls(10, 200))), now=NOW)
+    document = builder.status(merged, replace(STARTED, views={"slowCalls": slow_calls.Settings(10, 200)}), now=NOW)
 
     assert builder.size(document) <= builder.MAX_STATUS_BYTES
     assert document["truncated"]
@@ -293,9 +293,10 @@ def busy(count: int, text: str = "app") -> merge.Merged:
     report = agent_pb2.Report(node="worker-node-12.example.internal")
     container = report.containers.add()
     container.state.container.pod_name, container.state.container.container_name = "shop-1", "app"
+    found = processes_pb2.ProcessesResult(seen=count + 3)
     for number in range(count):
-        sums = agent_pb2.CallSums(calls=10, errors=1, total_nanoseconds=10**12 - number, wait_nanoseconds=7)
-        process = container.processes.processes.add(
+        sums = processes_pb2.CallSums(calls=10, errors=1, total_nanoseconds=10**12 - number, wait_nanoseconds=7)
+        process = found.processes.add(
             pid=7, parent_pid=1, host_pid=4_000_000 + number, command=text, executable=text, threads=2, sums=sums,
             start_time_unix_nanoseconds=1_767_268_800_123_456_789, signal="SIGKILL", lifetime_nanoseconds=10**9,
         )  # fmt: skip
@@ -304,8 +305,8 @@ def busy(count: int, text: str = "app") -> merge.Merged:
             process.execs.add(time_unix_nanoseconds=1_767_268_800_123_456_789, command=text, executable=text)
         for _ in range(3):
             process.busiest_threads.add(tid=8, host_tid=4_000_000, name="worker", sums=sums)
-    container.processes.seen = count + 3
-    container.processes.others.calls = 5
+    found.others.calls = 5
+    container.views["processes"].Pack(found)
     return merge.merge([report])
 
 
@@ -313,7 +314,7 @@ def test_processes_are_shown_when_asked_for() -> None:
     """As many as the session wants; the others are one sum. Nothing of it in a session without the view."""
     merged = busy(3)
 
-    asked = builder.status(merged, replace(STARTED, views=Views(processes=2)), now=NOW)
+    asked = builder.status(merged, replace(STARTED, views={"processes": processes.Settings(2)}), now=NOW)
     other = builder.status(merged, STARTED, now=NOW)
 
     assert [row["hostPid"] for row in asked["processes"]] == [4_000_000, 4_000_001]
@@ -323,10 +324,10 @@ def test_processes_are_shown_when_asked_for() -> None:
     assert asked["otherProcesses"] == {
         "processes": 4, "calls": 15, "errors": 1, "totalNanoseconds": 10**12 - 2, "waitNanoseconds": 7,
     }  # fmt: skip
-    assert (asked["trust"]["processCallsLost"], asked["trust"]["execsLost"]) == (0, 0)
+    assert (asked["trust"]["losses"]["processCalls"], asked["trust"]["losses"]["execs"]) == (0, 0)
     assert not asked["truncated"]
     assert not {"processes", "otherProcesses"} & other.keys()
-    assert "processCallsLost" not in other["trust"]
+    assert "losses" not in other["trust"]
 
 
 def test_processes_are_cut_and_none_of_their_calls_is_missing() -> None:
@@ -334,7 +335,7 @@ def test_processes_are_cut_and_none_of_their_calls_is_missing() -> None:
     merged = busy(100, "x" * 100)
     merged.syscalls, merged.containers = rows(400), containers(20)
 
-    document = builder.status(merged, replace(STARTED, views=Views(processes=100)), now=NOW)
+    document = builder.status(merged, replace(STARTED, views={"processes": processes.Settings(100)}), now=NOW)
 
     assert builder.size(document) <= builder.MAX_STATUS_BYTES
     assert document["truncated"]
@@ -346,34 +347,36 @@ def test_processes_are_cut_and_none_of_their_calls_is_missing() -> None:
 
 def with_budgets(count: int) -> Merged:
     """Return containers whose threads used many calls, and more the later they are in the list."""
-    calls = {budgets.CallKey(f"system_call_{number}", ""): 10**12 + number for number in range(40)}
+    calls = {cpu_time.CallName(f"system_call_{number}", ""): 10**12 + number for number in range(40)}
     made = containers(count)
+    part = cpu_time.Part()
     for number, row in enumerate(made.values()):
-        row.budget = budgets.Budget(thread_ns=10**12 + number, wall_ns=10**10, kernel=calls, waiting=calls)
-    return Merged(rows(30), made, Trust(cpu_time_lost=2))
+        budget = cpu_time.Budget(thread_ns=10**12 + number, wall_ns=10**10, kernel=calls, waiting=calls)
+        part.budgets[row.key] = budget
+    return Merged(rows(30), made, Trust(losses={"cpuTime": 2}), {"cpuTime": part})
 
 
 def test_the_time_budget_is_shown_when_asked_for() -> None:
     """Of all and of each container, and as text below the table."""
-    asked = builder.status(with_budgets(2), replace(STARTED, views=Views(cpu_time=True)), now=NOW)
+    asked = builder.status(with_budgets(2), replace(STARTED, views={"cpuTime": cpu_time.Settings()}), now=NOW)
     other = builder.status(with_budgets(2), STARTED, now=NOW)
 
     assert asked["timeBudget"]["threadNanoseconds"] == 2 * 10**12 + 1
     assert [row["timeBudget"]["threadNanoseconds"] for row in asked["containers"]] == [10**12, 10**12 + 1]
     assert "where the time of 200.0 threads x 10.0s went" in asked["table"]
     assert asked["summary"]["syscalls"][0]["cpuNanoseconds"] == 0
-    assert asked["trust"]["cpuTimeLost"] == 2
+    assert asked["trust"]["losses"]["cpuTime"] == 2
     assert next(each for each in asked["conditions"] if each["type"] == "DataComplete")["reason"] == "CpuTimeLost"
     assert "timeBudget" not in other
     assert "where the time" not in other["table"]
     assert "cpuNanoseconds" not in other["summary"]["syscalls"][0]
-    assert "cpuTimeLost" not in other["trust"]
+    assert "losses" not in other["trust"]
     assert not any("timeBudget" in row for row in other["containers"])
 
 
 def test_budgets_of_containers_are_cut_before_anything_else() -> None:
     """Those with the most time are kept, as far as there is room; truncated says that others are not there."""
-    document = builder.status(with_budgets(60), replace(STARTED, views=Views(cpu_time=True)), now=NOW)
+    document = builder.status(with_budgets(60), replace(STARTED, views={"cpuTime": cpu_time.Settings()}), now=NOW)
 
     kept = ["timeBudget" in row for row in document["containers"]]
     assert builder.size(document) <= 64 * 1024
@@ -382,55 +385,6 @@ def test_budgets_of_containers_are_cut_before_anything_else() -> None:
     assert kept == sorted(kept)
     assert document["truncated"] is True
     assert document["timeBudget"]["threadNanoseconds"] == 60 * 10**12 + sum(range(60))
-
-
-def failing(count: int, arguments: str = "") -> merge.Merged:
-    """Return as many kinds of failures on each of two nodes, each with three samples; the later node's are alike."""
-    reports = []
-    for node in ("n1", "n2"):
-        report = agent_pb2.Report(node=node, agent_id=node)
-        container = report.containers.add()
-        container.state.container.pod_name = node
-        for number in range(count):
-            errno = container.syscalls.add(name=f"call_{number}").errnos.add(name="ENOENT", count=count - number)
-            begin = 1_767_268_800_000_000_000 + (5_000_000_000 if node == "n2" else 0)
-            errno.first_time_unix_nanoseconds, errno.last_time_unix_nanoseconds = begin, begin + 10**9
-            for told in range(3):
-                errno.samples.add(
-                    time_unix_nanoseconds=begin + told, arguments=f"{arguments}{told}", alike=1 + told, pid=7
-                )
-        reports.append(report)
-    return merge.merge(reports)
-
-
-def test_errors_have_times_and_samples_when_asked_for() -> None:
-    """Of all containers the first and last time; of the same arguments one call, the most frequent ones first."""
-    merged = failing(1)
-
-    asked = builder.status(merged, replace(STARTED, views=Views(errors=2)), now=NOW)
-    other = builder.status(merged, STARTED, now=NOW)
-    (row,) = asked["summary"]["errorCounts"]
-
-    assert (row["count"], row["firstTime"], row["lastTime"]) == (
-        2, "2026-01-01T12:00:00.000000Z", "2026-01-01T12:00:06.000000Z",
-    )  # fmt: skip
-    assert [(sample["arguments"], sample["pod"]) for sample in row["samples"]] == [("2", "n2"), ("1", "n2")]
-    assert asked["trust"]["errorSamplesLost"] == 0
-    assert other["summary"]["errorCounts"] == [{"syscall": "call_0", "errno": "ENOENT", "count": 2}]
-    assert "errorSamplesLost" not in other["trust"]
-
-
-def test_samples_of_errors_are_cut_to_the_room() -> None:
-    """The most frequent failures keep theirs; all rows keep their times."""
-    document = builder.status(failing(90, "x" * 500), replace(STARTED, views=Views(errors=3)), now=NOW)
-
-    rows = document["summary"]["errorCounts"]
-    with_samples = ["samples" in row for row in rows]
-    assert builder.size(document) <= builder.MAX_STATUS_BYTES
-    assert document["truncated"]
-    assert 5 < sum(with_samples) < 90
-    assert with_samples == sorted(with_samples, reverse=True)
-    assert all("firstTime" in row for row in rows)
 
 
 def test_calls_that_have_not_returned_leave_room_to_the_table() -> None:

@@ -2,10 +2,12 @@
 
 import pytest
 
+from kubestrace_operator.api.timestamps import duration
 from kubestrace_operator.results.histograms import bucket_index
-from kubestrace_operator.results.merge import SyscallRow
+from kubestrace_operator.results.rows import SyscallKey, SyscallRow
 from kubestrace_operator.status.builder import ordered
-from kubestrace_operator.status.table import duration, table
+from kubestrace_operator.status.table import table
+from kubestrace_operator.views.view import Column
 
 
 def row(name: str, each_ns: int, calls: int, **changes: object) -> SyscallRow:
@@ -113,9 +115,10 @@ def test_lengths_are_for_people(nanoseconds: int, shown: str) -> None:
 
 def test_time_on_a_cpu_stands_beside_wall_time() -> None:
     """Only where it is known; the total has it too, and the table stays readable."""
-    rows = ordered([row("fsync", 25_000_000, 4, cpu_ns=12_500_000), row("futex", 5, 1, wait=True, cpu_ns=2)])
+    rows = ordered([row("fsync", 25_000_000, 4), row("futex", 5, 1, wait=True)])
+    column = Column("on cpu", {SyscallKey("fsync"): 12_500_000, SyscallKey("futex", wait=True): 2})
 
-    shown = table(rows, cpu_time=True).splitlines()
+    shown = table(rows, columns=[column]).splitlines()
 
     assert shown[0].startswith("% time     seconds      on cpu  usecs/call     calls")
     assert shown[2].startswith("100.00    0.100000    0.012500       25000         4")

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from kubestrace_operator.views import budgets, shares
-from kubestrace_operator.views.budgets import Budget, CallKey
-from kubestrace_protos.v1 import agent_pb2
+from kubestrace_operator.views import cpu_time
+from kubestrace_operator.views.cpu_time import Budget, CallName
+from kubestrace_protos.v1.views import cpu_time_pb2
 
 MS = 1_000_000
-MESSAGE = agent_pb2.TimeBudget(
+MESSAGE = cpu_time_pb2.TimeBudget(
     thread_nanoseconds=14_000 * MS,
     wall_nanoseconds=1_000 * MS,
     user_nanoseconds=2_800 * MS,
@@ -17,30 +17,30 @@ MESSAGE = agent_pb2.TimeBudget(
     uncounted_waiting_nanoseconds=200 * MS,
     other_nanoseconds=-14 * MS,
     calls=[
-        agent_pb2.CallTime(name="read", kernel_nanoseconds=1_000 * MS, waiting_nanoseconds=200 * MS),
-        agent_pb2.CallTime(name="read", abi="i386", kernel_nanoseconds=300 * MS),
-        agent_pb2.CallTime(name="futex", waiting_nanoseconds=8_700 * MS),
+        cpu_time_pb2.CallTime(name="read", kernel_nanoseconds=1_000 * MS, waiting_nanoseconds=200 * MS),
+        cpu_time_pb2.CallTime(name="read", abi="i386", kernel_nanoseconds=300 * MS),
+        cpu_time_pb2.CallTime(name="futex", waiting_nanoseconds=8_700 * MS),
     ],
 )
-BUDGET = budgets.from_message(MESSAGE)
+BUDGET = cpu_time.from_message(MESSAGE)
 
 
 def test_the_sum_over_containers() -> None:
     """Times are added, call by call; they were followed at the same time, so the longest wall time holds."""
-    total = budgets.add([BUDGET, replace(BUDGET, wall_ns=5, kernel={CallKey("write", ""): 7})])
+    total = cpu_time.added([BUDGET, replace(BUDGET, wall_ns=5, kernel={CallName("write", ""): 7})])
 
     assert total.thread_ns == 28_000 * MS
     assert total.wall_ns == 1_000 * MS
     assert total.other_ns == -28 * MS
-    assert total.kernel == BUDGET.kernel | {CallKey("write", ""): 7}
-    assert total.waiting[CallKey("futex", "")] == 17_400 * MS
-    assert budgets.from_message(MESSAGE) == BUDGET
-    assert budgets.add([]) == Budget()
+    assert total.kernel == BUDGET.kernel | {CallName("write", ""): 7}
+    assert total.waiting[CallName("futex", "")] == 17_400 * MS
+    assert cpu_time.from_message(MESSAGE) == BUDGET
+    assert cpu_time.added([]) == Budget()
 
 
 def test_the_document() -> None:
     """The parts add up; calls by their time, and only those that have any."""
-    document = shares.document(BUDGET)
+    document = cpu_time.document(BUDGET)
 
     assert document == {
         "threadNanoseconds": 14_000 * MS,
@@ -65,14 +65,14 @@ def test_the_document() -> None:
 
 def test_ten_calls_are_enough() -> None:
     """Of each list, those with the most."""
-    many = Budget(kernel={CallKey(f"call{number}", ""): number for number in range(40)})
+    many = Budget(kernel={CallName(f"call{number}", ""): number for number in range(40)})
 
-    assert [row["nanoseconds"] for row in shares.document(many)["kernel"]] == list(range(39, 29, -1))
+    assert [row["nanoseconds"] for row in cpu_time.document(many)["kernel"]] == list(range(39, 29, -1))
 
 
 def test_the_text() -> None:
     """A line a part, with its share, its seconds, a bar and its greatest calls."""
-    assert shares.text(BUDGET) == (
+    assert cpu_time.text(BUDGET) == (
         "where the time of 14.0 threads x 1.0s went\n"
         " 20.00    2.800000 user     |####                |\n"
         " 10.00    1.400000 kernel   |##                  | read 1.0s, read (i386) 300.0ms\n"
@@ -85,9 +85,9 @@ def test_the_text() -> None:
 
 def test_what_rounding_hides_is_not_named() -> None:
     """Less than a thousandth."""
-    assert "other" not in shares.text(replace(BUDGET, other_ns=13 * MS))
+    assert "other" not in cpu_time.text(replace(BUDGET, other_ns=13 * MS))
 
 
 def test_no_thread() -> None:
     """A container that never ran anything."""
-    assert shares.text(Budget()) == "No thread was followed.\n"
+    assert cpu_time.text(Budget()) == "No thread was followed.\n"

@@ -5,21 +5,24 @@ from datetime import UTC, datetime, timedelta
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
-from kubestrace_operator.api.spec import parse
+from kubestrace_operator.api.spec import TraceSpec, parse
 from kubestrace_operator.results import merge
 from kubestrace_operator.status import builder
 from kubestrace_operator.status.progress import Progress
-from kubestrace_operator.views import charts, requests
-from kubestrace_operator.views.timelines import Grid
+from kubestrace_operator.views import registry
+from kubestrace_operator.views.timeline import Settings, chart
+from kubestrace_operator.views.view import Span
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import timeline_pb2
 
 START = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
-GRID = Grid(60, 30_000_000_000)
+ON = {"timeline": Settings(60)}
 DONE = Progress(
     Outcome(conditions.SUCCEEDED, "Completed", "Traced."),
     start=START,
     completion=START + timedelta(seconds=30),
-    timeline=GRID,
+    views=ON,
+    duration_seconds=30,
 )
 
 
@@ -35,8 +38,8 @@ def report(node: str, calls: dict[int, int], *, agent: str = "a", pods: int = 1)
         total = sum(calls.values())
         each.syscalls.add(name="read", calls=total, timed=total, total_nanoseconds=5 * total)
         times = [5 * count for count in calls.values()]
-        each.timeline.CopyFrom(
-            agent_pb2.TimelineCounts(
+        each.views["timeline"].Pack(
+            timeline_pb2.TimelineResult(
                 buckets=calls,
                 calls=calls.values(),
                 errors=[0] * len(calls),
@@ -72,28 +75,35 @@ def test_agents_of_one_node_are_added() -> None:
     assert len(timeline["containers"]) == 1
 
 
+def requested(spec: TraceSpec, elapsed_milliseconds: int) -> timeline_pb2.TimelineRequest:
+    """Return what an agent is asked for so long after the start."""
+    message = timeline_pb2.TimelineRequest()
+    packed = registry.requests(spec.views, Span(1000 * spec.duration_seconds, elapsed_milliseconds))
+    assert packed["timeline"].Unpack(message)
+    return message
+
+
 def test_each_request_says_how_much_of_the_session_has_gone() -> None:
     """An agent that is asked late gets the same buckets, and where the session stands in them."""
     spec = parse({"target": {"podName": "a"}, "durationSeconds": 30, "views": {"timeline": {"buckets": 15}}})
 
-    early, late = requests.request(spec, 0), requests.request(spec, 12.345)
+    early, late = requested(spec, 0), requested(spec, 12_345)
 
-    assert (early.timeline.buckets, early.timeline.duration_milliseconds) == (15, 30_000)
-    assert (early.timeline.elapsed_milliseconds, late.timeline.elapsed_milliseconds) == (0, 12_345)
+    assert (early.buckets, early.duration_milliseconds) == (15, 30_000)
+    assert (early.elapsed_milliseconds, late.elapsed_milliseconds) == (0, 12_345)
 
 
 def test_without_the_view_nothing_is_asked_and_nothing_is_shown() -> None:
     """A view that is off is not in the request and not in the status."""
     spec = parse({"target": {"podName": "a"}})
 
-    assert requests.request(spec, 3) == agent_pb2.Views()
-    assert requests.grid(spec) is None
+    assert registry.requests(spec.views, Span(30_000, 3000)) == {}
     assert "timeline" not in builder.status(merge.merge([]), Progress(DONE.outcome, start=START), now=START)
 
 
 def test_buckets_that_have_not_begun_are_not_shown() -> None:
     """While a session runs its lists grow; the bucket that has begun is the last."""
-    running = Progress(Outcome(conditions.TRACING, "Tracing", ""), start=START, timeline=GRID)
+    running = Progress(Outcome(conditions.TRACING, "Tracing", ""), start=START, views=ON, duration_seconds=30)
 
     document = builder.status(merge.merge([]), running, now=START + timedelta(seconds=10.2))
 
@@ -119,7 +129,8 @@ def test_the_longest_timeline_fits() -> None:
     calls = {index: 10**10 + index for index in range(240)}
 
     document = shown(
-        report("n1", calls), progress=Progress(DONE.outcome, start=START, timeline=Grid(240, 3600 * 10**9))
+        report("n1", calls),
+        progress=Progress(DONE.outcome, start=START, views={"timeline": Settings(240)}, duration_seconds=3600),
     )
 
     assert len(json.dumps(document["timeline"])) < 24 * 1024
@@ -145,7 +156,7 @@ def test_the_chart_has_a_line_for_each_series() -> None:
         "waitNanoseconds": [10**9, 0, 0, 0],
     }
 
-    assert charts.chart(series, 500_000_000) == (
+    assert chart(series, 500_000_000) == (
         "       0 2.0s\n"
         " calls | ▁▄█| at most 1000 in 500.0ms\n"
         "errors |    | none\n"

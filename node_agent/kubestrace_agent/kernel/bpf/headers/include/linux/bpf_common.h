@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The instruction classes that <linux/bpf.h> refers to. */
 #pragma once
 #define BPF_LD 0x00

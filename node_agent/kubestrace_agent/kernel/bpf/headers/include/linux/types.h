@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 #pragma once
 typedef signed char __s8;
 typedef unsigned char __u8;

@@ -1,13 +1,13 @@
-"""Processes as text, each as `strace -f -c` would sum it up. Used by results."""
+"""Processes as text, each as `strace -f -c` would sum it up. Pure. A part of the view processes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kubestrace_operator.status.table import duration
+from kubestrace_operator.api.timestamps import duration
 
 
 def lines(rows: Sequence[Mapping[str, Any]], others: Mapping[str, Any]) -> Iterator[str]:
-    """Tell the busiest, and the sum of the others."""
+    """Yield the busiest, and the sum of the others."""
     if not rows:
         yield "No process made a call."
         return

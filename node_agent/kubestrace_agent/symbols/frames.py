@@ -1,0 +1,22 @@
+"""Addresses of a program, and the code that it has mapped. Used by naming, and by views that tell stacks."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CodeMapping:
+    """Code in a process's memory: of a file, from a place in it (bytes), or of none (an empty path)."""
+
+    start: int
+    end: int
+    offset: int
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UserFrame:
+    """An address in a program, and where it is in which file; no build id: not known."""
+
+    address: int
+    build_id: bytes = b""
+    offset: int = 0

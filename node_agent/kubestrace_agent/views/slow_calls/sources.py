@@ -1,0 +1,30 @@
+"""What the loader compiles for the view slowCalls: the calls, and their stacks."""
+
+from kubestrace_agent.kernel.loader.sources import Source
+from kubestrace_agent.views.slow_calls import stack_offsets
+from kubestrace_protos.v1.views.slow_calls_limits import MIN_THRESHOLD_MILLISECONDS
+
+PART, STACKS = "slow_calls", "slow_stacks"
+SOURCES = (
+    Source(
+        file="views/slow_calls/slow_calls.bpf.c",
+        chain={"on_slow_exit": "SLOW"},
+        maps=("slow_slots", "slow_rings", "first_slow_ring", "slow_scratch", "after_slow_call"),
+        definitions=lambda _machine, _btf: {"LEAST_SLOW_NS": 1_000_000 * MIN_THRESHOLD_MILLISECONDS},
+        uses="kernel/bpf/calls.bpf.c",
+        part=PART,
+        what="Slow calls",
+    ),
+    Source(
+        file="views/slow_calls/slow_stacks.bpf.c",
+        hooks={"on_stack_switch": "sched_switch"},
+        chain={"on_stack_enter": "FIRST_ENTER"},
+        tails={"on_slow_stack": "after_slow_call"},
+        iterators=("bpf_iter__bpf_map", "bpf_iter__task_vma"),
+        maps=("stack_questions", "stack_scratch"),
+        definitions=stack_offsets.definitions,
+        uses="views/slow_calls/slow_calls.bpf.c",
+        part=STACKS,
+        what="Stacks of slow calls",
+    ),
+)

@@ -1,0 +1,104 @@
+"""What reports are summed into: rows of system calls, of containers, and of calls that have not returned. Pure."""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kubestrace_operator.results import histograms
+from kubestrace_protos.v1 import agent_pb2
+
+# Calls that have not returned, of all containers; each agent reports fewer of each container.
+MAX_UNRETURNED = 50
+
+
+class SyscallKey(NamedTuple):
+    """A system call under one ABI; `abi` is empty for the machine's own. Calls that waited have a row of their own."""
+
+    name: str
+    abi: str = ""
+    wait: bool = False
+
+
+class ContainerKey(NamedTuple):
+    """One life of one container: a restarted one has a new ID."""
+
+    node: str
+    pod_uid: str
+    container: str
+    container_id: str
+
+
+def container_key(node: str, container: agent_pb2.Container) -> ContainerKey:
+    """Return the key of a container on a node."""
+    return ContainerKey(node, container.pod_uid, container.container_name, container.container_id)
+
+
+@dataclass
+class SyscallRow:
+    """One system call, summed. Times are in nanoseconds."""
+
+    name: str
+    abi: str = ""
+    wait: bool = False
+    calls: int = 0
+    errors: int = 0
+    interrupted: int = 0
+    timed: int = 0
+    total_ns: int = 0
+    max_ns: int = 0
+    errnos: dict[str, int] = field(default_factory=dict)
+    latency: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> SyscallKey:
+        """The row's key."""
+        return SyscallKey(self.name, self.abi, self.wait)
+
+    @property
+    def average_ns(self) -> int:
+        """The mean length of the calls that have one."""
+        return self.total_ns // self.timed if self.timed else 0
+
+    def percentile(self, percent: int) -> int:
+        """Return the length that `percent` of 100 calls do not exceed, in nanoseconds."""
+        return histograms.percentile(self.latency, percent, self.max_ns)
+
+
+@dataclass
+class ContainerRow:
+    """One life of one container, summed over system calls."""
+
+    state: agent_pb2.ContainerState
+    node: str
+    calls: int = 0
+    errors: int = 0
+    total_ns: int = 0
+    wait_ns: int = 0
+    # As of the last report: all, and the oldest one by one.
+    unreturned_calls: int = 0
+    unreturned: tuple[agent_pb2.UnreturnedCall, ...] = ()
+
+    @property
+    def key(self) -> ContainerKey:
+        """The row's key."""
+        return container_key(self.node, self.state.container)
+
+
+@dataclass(frozen=True)
+class UnreturnedRow:
+    """One call that has not returned, and where it was made."""
+
+    call: agent_pb2.UnreturnedCall
+    container: agent_pb2.Container
+    node: str
+
+
+def oldest(rows: Iterable[UnreturnedRow]) -> list[UnreturnedRow]:
+    """Return the oldest calls that work by age, then those that wait; at most MAX_UNRETURNED."""
+    return heapq.nsmallest(MAX_UNRETURNED, rows, key=_unreturned_order)
+
+
+def _unreturned_order(row: UnreturnedRow) -> tuple[bool, int, str, str, int]:
+    call = row.call
+    return call.wait, -call.age_nanoseconds, row.node, row.container.container_id, call.host_tid

@@ -1,0 +1,85 @@
+"""The views, one line each, and what a spec's choice of them comes to: requests, results, losses. Pure.
+
+In the order in which their parts stand in the status.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.message import DecodeError
+
+from kubestrace_operator.api.plain_text import clean
+from kubestrace_operator.results.rows import container_key
+from kubestrace_operator.views.cpu_time import CpuTime
+from kubestrace_operator.views.errors import Errors
+from kubestrace_operator.views.processes import Processes
+from kubestrace_operator.views.slow_calls import SlowCalls
+from kubestrace_operator.views.timeline import Timeline
+from kubestrace_operator.views.view import ContainerResult, Loss, Span, View
+from kubestrace_protos.v1 import agent_pb2
+
+VIEWS: tuple[View[Any, Any, Any], ...] = (
+    CpuTime(),
+    SlowCalls(),
+    Processes(),
+    Errors(),
+    Timeline(),
+)
+
+# The settings of each view that is on, by its name.
+Chosen = Mapping[str, Any]
+
+
+def chosen(settings: Chosen) -> Iterator[tuple[View[Any, Any, Any], Any]]:
+    """Yield each view that is on, with its settings."""
+    return ((view, settings[view.name]) for view in VIEWS if view.name in settings)
+
+
+def requests(settings: Chosen, span: Span) -> dict[str, Packed]:
+    """Return what an agent is asked for, by the view's name."""
+    packed = {}
+    for view, wanted in chosen(settings):
+        packed[view.name] = Packed()
+        packed[view.name].Pack(view.request(wanted, span))
+    return packed
+
+
+def losses(settings: Chosen) -> list[Loss]:
+    """Return the losses of all views that are on."""
+    return [loss for view, wanted in chosen(settings) for loss in view.losses(wanted)]
+
+
+def from_report(report: agent_pb2.Report) -> dict[str, Any]:
+    """Return the merged results of each view that the report has, by the view's name."""
+    found = {view: list(_results(view, report)) for view in VIEWS}
+    return {view.name: view.merge(results) for view, results in found.items() if results}
+
+
+def add(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the sum of any number of such results."""
+    parts = list(parts)
+    of_views = {view: [part[view.name] for part in parts if view.name in part] for view in VIEWS}
+    return {view.name: view.add(given) for view, given in of_views.items() if given}
+
+
+def _results(view: View[Any, Any, Any], report: agent_pb2.Report) -> Iterator[ContainerResult[Any]]:
+    for each in report.containers:
+        message = unpacked(view, each)
+        if message is not None:
+            container = each.state.container
+            yield ContainerResult(container_key(report.node, container), container, message)
+
+
+def unpacked(view: View[Any, Any, Any], report: agent_pb2.ContainerReport) -> Any | None:
+    """Return a container's result for a view, its text fit to be shown; None where there is none that can be read."""
+    if view.name not in report.views:
+        return None
+    message = view.result_type()
+    try:
+        if not report.views[view.name].Unpack(message):
+            return None
+    except DecodeError:
+        return None
+    clean(message)
+    return message

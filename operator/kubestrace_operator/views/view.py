@@ -1,0 +1,212 @@
+"""What a view is to the operator and to local mode: the base of every slice, and what its hooks get. Pure.
+
+A view is one module of this folder and one line in registry. Nothing else names it: spec, merge, status, sessions and
+the command line go through the hooks of View.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from kubestrace_operator.api.fields import Fields
+from kubestrace_operator.results.rows import ContainerKey, ContainerRow, SyscallKey
+from kubestrace_operator.status.sections import Section
+from kubestrace_protos.v1 import agent_pb2
+
+# What a spec asks for, a message of the wire, and the merged results.
+Settings = TypeVar("Settings")
+Result = TypeVar("Result", bound=Message)
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a session stands when a request is made. In milliseconds; a duration of 0: the session has none."""
+
+    duration_milliseconds: int
+    elapsed_milliseconds: int = 0
+
+
+@dataclass(frozen=True)
+class ContainerResult(Generic[Result]):
+    """What one agent reported of one container for a view."""
+
+    key: ContainerKey
+    container: agent_pb2.Container
+    message: Result
+
+
+@dataclass(frozen=True)
+class Shown(Generic[Settings, Part]):
+    """What the parts of a status are made of, for one view that is on."""
+
+    settings: Settings
+    part: Part
+    # In the order of status.containers.
+    containers: Sequence[ContainerRow]
+    # Rows of summary.errorCounts, in their order.
+    error_counts: Sequence[Mapping[str, Any]]
+    start: datetime
+    # The session's end, or now.
+    end: datetime
+    # 0: the session has no duration.
+    duration_ns: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something that a view had no room for, counted in trust.losses."""
+
+    name: str
+    # The sentence for one, and for more: "slow call", "slow calls", and its rest.
+    one: str
+    many: str
+    rest: str
+    # The reason of DataComplete=False, CamelCase; empty: the result is complete all the same.
+    reason: str = ""
+
+    def sentence(self, count: int) -> str:
+        """Return the sentence for people."""
+        return f"{count} {self.one if count == 1 else self.many} {self.rest}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a view adds to status.table, behind the seconds."""
+
+    head: str
+    # Of each row, shown in seconds; a total is the sum over its rows.
+    nanoseconds: Mapping[SyscallKey, int]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag of `kubestrace local` that turns a view on, or sets one of its fields."""
+
+    words: str
+    help: str
+    # The field of the view's spec that the value is for; empty: the flag only turns the view on.
+    field: str = ""
+    # Empty: the flag takes no value, and the field becomes true.
+    metavar: str = ""
+    # The value is a whole number within these bounds, in this unit.
+    bounds: tuple[int, int] = (0, 0)
+    unit: str = "a whole number"
+    # The value where the flag is given without one; None: a value is required.
+    default: int | None = None
+    # The error where the view is off, because this flag does not turn it on; empty: it does.
+    needs: str = ""
+
+    @property
+    def usage(self) -> str:
+        """The flag in the usage line."""
+        if not self.metavar:
+            return self.words
+        return f"{self.words} {self.metavar if self.default is None else f'[{self.metavar}]'}"
+
+
+class View(Generic[Settings, Result, Part]):
+    """One view. Hooks that a view does not need do nothing."""
+
+    # In spec.views, and in the maps of the wire.
+    name: ClassVar[str]
+    # Fields of the view's spec beside `enabled`.
+    fields: ClassVar[tuple[str, ...]] = ()
+    flags: ClassVar[tuple[Flag, ...]] = ()
+    # Words behind `kubestrace local` that show the flags in use; empty: none.
+    example: ClassVar[str] = ""
+    # All that may stand in trust.losses.
+    known_losses: ClassVar[tuple[Loss, ...]] = ()
+    # The message that agents report.
+    result_type: type[Result]
+
+    # Spec and request.
+
+    def parse(self, fields: Fields, duration_seconds: int) -> Settings:
+        """Return the settings; what is left out has its default. Wrong fields are noted in `fields`."""
+        raise NotImplementedError
+
+    def spec(self, settings: Settings) -> dict[str, Any]:
+        """Return the settings as a spec has them."""
+        raise NotImplementedError
+
+    def request(self, settings: Settings, span: Span) -> Message:
+        """Return what agents are asked for."""
+        raise NotImplementedError
+
+    # Merging.
+
+    def merge(self, results: Iterable[ContainerResult[Result]]) -> Part:
+        """Return the results of one report, merged."""
+        raise NotImplementedError
+
+    def add(self, parts: Iterable[Part]) -> Part:
+        """Return the sum of any number of parts, which stay as they are. Associative and commutative."""
+        raise NotImplementedError
+
+    # Trust.
+
+    def losses(self, settings: Settings) -> Sequence[Loss]:
+        """Return the losses that stand in trust.losses."""
+        return self.known_losses
+
+    # Status. Totals stand in `document` and are never cut; lists are sections, the most valuable first.
+
+    def document(self, shown: Shown[Settings, Part]) -> Mapping[str, Any]:
+        """Return what is never cut."""
+        return {}
+
+    def sections(self, shown: Shown[Settings, Part]) -> Sequence[Section]:
+        """Return the lists that may be cut."""
+        return ()
+
+    def container_sections(self, shown: Shown[Settings, Part], listed: int) -> Sequence[Section]:
+        """Return the lists by container: they get the room that all else has left. `listed` containers are shown."""
+        return ()
+
+    def syscall_fields(self, shown: Shown[Settings, Part], key: SyscallKey) -> Mapping[str, Any]:
+        """Return what is added to a row of summary.syscalls."""
+        return {}
+
+    def error_fields(self, shown: Shown[Settings, Part], row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what is added to a row of summary.errorCounts."""
+        return {}
+
+    # Text for people.
+
+    def column(self, shown: Shown[Settings, Part]) -> Column | None:
+        """Return a column of status.table."""
+        return None
+
+    def table_text(self, shown: Shown[Settings, Part]) -> str:
+        """Return what stands below status.table."""
+        return ""
+
+    # Text of local mode, from the status: a view that is off finds nothing of its own there.
+
+    def overview(self, status: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the lines right below the table."""
+        yield from ()
+
+    def details(self, status: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the lines of lists, below the errors."""
+        yield from ()
+
+    def error_head(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Return the head of what `error_text` adds to rows of errors."""
+        return ""
+
+    def error_text(self, row: Mapping[str, Any]) -> str:
+        """Return what stands behind a row of errors."""
+        return ""
+
+    def error_lines(self, row: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the lines below a row of errors."""
+        yield from ()
+
+    def remarks(self, status: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the sentences to know before trusting the numbers, beside the losses."""
+        yield from ()

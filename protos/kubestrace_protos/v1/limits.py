@@ -1,0 +1,3 @@
+"""Bounds of a trace request, for both sides of the wire. Those of a view stand in views/NAME_limits.py."""
+
+MAX_DURATION_SECONDS = 3600

@@ -1,0 +1,1 @@
+"""The views: the request and the result of each. Made from the .proto files by scripts/protos."""

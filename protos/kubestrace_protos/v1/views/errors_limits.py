@@ -1,0 +1,3 @@
+"""Bounds of ErrorsRequest."""
+
+MAX_SAMPLES = 10

@@ -1,0 +1,3 @@
+"""Bounds of ProcessesRequest."""
+
+MAX_TOP = 100

@@ -1,0 +1,195 @@
+"""Any views on together: each tells what it tells alone, and all of them the same calls."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_runs import Cgroup, Counts, Runs, agree, counted, told
+from google.protobuf import any_pb2
+from view_messages import asking, cpu_time, errors, processes, slow_calls, timeline
+
+from kubestrace_agent.symbols.names import Names
+from kubestrace_agent.symbols.naming import Naming
+from kubestrace_agent.symbols.roots import Owner
+from kubestrace_agent.traces.counter import CgroupPlace
+from kubestrace_agent.traces.session import Node, Session, stop_counting
+from kubestrace_agent.traces.shared_counters import Acquired, Counters
+from kubestrace_agent.views import registry
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import cpu_time_pb2, errors_pb2, processes_pb2, slow_calls_pb2, timeline_pb2
+
+MS = 1_000_000
+THREADS, CALLS, SLEEPS = 3, 2000, 4
+ALL = asking(
+    cpuTime=cpu_time_pb2.CpuTimeRequest(),
+    slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=20 * MS, limit=200, stacks=True),
+    processes=processes_pb2.ProcessesRequest(top=100),
+    errors=errors_pb2.ErrorsRequest(samples=10),
+    timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=60_000),
+)
+SETS = [*itertools.combinations(ALL, 1), *itertools.combinations(ALL, 2), tuple(ALL)]
+
+
+class Traced:
+    """A cgroup that one session traces, as the agent does it."""
+
+    def __init__(self, runs: Runs, cgroup: Cgroup, views: dict[str, any_pb2.Any]) -> None:
+        # The tracer stays the tests': nothing closes these counters.
+        self.session = Session(
+            node=Node("n1", "agent-1"),
+            sequence=itertools.count(1),
+            session_uid="s1",
+            counters=Counters(runs.tracer),
+            wanted=None,
+            views=registry.requests(views),
+            start_ns=time.time_ns(),
+        )
+        asked = self.session.asks(CgroupPlace(cgroup.path, cgroup.path.stat().st_ino), Names(Naming()), Owner())
+        (acquired,) = self.session.counters.acquire([asked])
+        assert isinstance(acquired, Acquired)
+        assert acquired.share.missing == []
+        state = agent_pb2.ContainerState()
+        self.session.containers["c"] = self.session.counted(state, acquired, time.time_ns())
+
+    def report(self) -> agent_pb2.ContainerReport:
+        """End the session."""
+        stop_counting([self.session])
+        (report,) = self.session.report(agent_pb2.END_REASON_STOPPED, time.time_ns).containers
+        return report
+
+
+@pytest.fixture(params=SETS, ids="+".join)
+def traced(request: pytest.FixtureRequest, runs: Runs) -> Iterator[tuple[str, agent_pb2.ContainerReport]]:
+    """Run a program with some views on; its words, and the report."""
+    cgroup = runs.cgroup()
+    tracing = Traced(runs, cgroup, {name: ALL[name] for name in request.param})
+    output = runs.start(cgroup, "everything", *map(str, (THREADS, CALLS, SLEEPS))).finish()
+    report = tracing.report()
+    assert set(report.views) == set(request.param)
+    # A kernel that preempts programs may lose some, and says so.
+    if report.trust.lost_calls:
+        assert "on_sys_exit_again" in runs.tracer.fds
+        pytest.skip("calls were lost")
+    yield output, report
+    assert not runs.tracer.attached
+
+
+def test_each_view_tells_all_of_it(traced: tuple[str, agent_pb2.ContainerReport]) -> None:
+    """Whichever others are on: the sums of all views are those of the counts, and these are the program's own."""
+    output, report = traced
+
+    agree(told(output), counted(list(report.syscalls)))
+    assert dict(report.trust.losses) == {}
+    for name in report.views:
+        CHECKS[name](output, report)
+
+
+def own(output: str) -> Counts:
+    """What the program counted itself."""
+    return told(output)
+
+
+def sums(report: agent_pb2.ContainerReport) -> tuple[int, int, int]:
+    """Calls, errors and nanoseconds of the counts."""
+    rows = report.syscalls
+    return sum(row.calls for row in rows), sum(row.errors for row in rows), sum(row.total_nanoseconds for row in rows)
+
+
+def check_processes(output: str, report: agent_pb2.ContainerReport) -> None:
+    """All processes together are the counts; each has its own calls."""
+    result = processes(report)
+    parts = [*(each.sums for each in result.processes), result.others]
+    expected = {int(pid): int(calls) for _, pid, calls in (line.split() for line in output.splitlines()[:2])}
+    found = {each.host_pid: {row.name: row.calls for row in each.syscalls} for each in result.processes}
+
+    assert sums(report) == (
+        sum(each.calls for each in parts),
+        sum(each.errors for each in parts),
+        sum(each.total_nanoseconds + each.wait_nanoseconds for each in parts),
+    )
+    assert {pid: found[pid]["getppid"] for pid in expected} == expected
+    assert sorted(each.exit_code for each in result.processes) == [0, 7]
+
+
+def check_timeline(_: str, report: agent_pb2.ContainerReport) -> None:
+    """All buckets together are the counts."""
+    result = timeline(report)
+
+    spent = sum(result.total_nanoseconds) + sum(result.wait_nanoseconds)
+    assert sums(report) == (sum(result.calls), sum(result.errors), spent)
+
+
+def check_errors(output: str, report: agent_pb2.ContainerReport) -> None:
+    """Each errno that was counted has its times and a sample."""
+    kinds = errors(report)
+    counts = {(row.name, errno.name): errno.count for row in report.syscalls for errno in row.errnos}
+
+    assert kinds.keys() == counts.keys()
+    assert counts["rmdir", "ENOTDIR"] == own(output)["rmdir", ""][1]
+    assert counts["openat", "ENOENT"] >= 2 * THREADS * (CALLS // 10)
+    for each in kinds.values():
+        assert 0 < each.first_time_unix_nanoseconds <= each.last_time_unix_nanoseconds
+    assert '"/proc/self/exe/below"' in [sample.arguments for sample in kinds["rmdir", "ENOTDIR"].samples]
+
+
+def check_slow_calls(output: str, report: agent_pb2.ContainerReport) -> None:
+    """Each sleep is told, with its stack, and with what it used of a CPU where that is known."""
+    slept = [call for call in slow_calls(report) if call.name == "clock_nanosleep"]
+
+    assert len(slept) == own(output)["clock_nanosleep", ""][0]
+    assert all(call.kernel_stack for call in slept)
+    assert {call.HasField("cpu_nanoseconds") for call in slept} == {"cpuTime" in report.views}
+    for call in slept:
+        assert call.cpu_nanoseconds + call.runnable_nanoseconds < call.nanoseconds
+
+
+def check_cpu_time(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The parts of the threads' time add up, and so do those of each row's calls."""
+    result = cpu_time(report)
+    used = {(each.name, each.abi, each.wait): each for each in result.calls}
+    slept = used["clock_nanosleep", "", True]
+
+    assert abs(result.budget.other_nanoseconds) <= result.budget.thread_nanoseconds / 100
+    assert len(used) == len(report.syscalls)
+    assert slept.asleep_nanoseconds >= 2 * THREADS * SLEEPS * 19 * MS
+    for row in report.syscalls:
+        if row.timed == row.calls:
+            parts = used[row.name, row.abi, row.wait]
+            all_ns = parts.cpu_nanoseconds + parts.runnable_nanoseconds + parts.asleep_nanoseconds
+            # A thread that is preempted between the counting and the view may run for a moment on the wrong side.
+            assert all_ns == pytest.approx(row.total_nanoseconds, rel=0.02, abs=MS), row.name
+
+
+CHECKS = {
+    "cpuTime": check_cpu_time,
+    "slowCalls": check_slow_calls,
+    "processes": check_processes,
+    "errors": check_errors,
+    "timeline": check_timeline,
+}
+
+
+def test_views_that_come_and_go_leave_the_others_as_they_are(runs: Runs, tmp_path: Path) -> None:
+    """Each is taken away and put back in turn while a program works: the processes lose no call of it."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    others = {"cpu_time": True, "errors": None, "slow_calls": None}
+    requests = registry.requests({name: ALL[name] for name in ("cpuTime", "errors", "slowCalls")})
+    collectors = {each.part: each for each in requests.collectors(None, Names(Naming()), Owner())}
+    runs.tracer.enable("processes", slot, True)
+
+    work = runs.start(cgroup, "everything", "2", "200000", "1")
+    for part in itertools.islice(itertools.cycle(others), 30):
+        runs.tracer.enable(part, slot, collectors[part].wanted)
+        time.sleep(0.005)
+        runs.tracer.enable(part, slot, None)
+    output = work.finish()
+    difference = runs.since(slot)
+    read = runs.tracer.read("processes")[slot]
+
+    agree(own(output), counted(difference.syscalls), runs.may_lose(difference))
+    assert runs.tracer.lost("processes", slot) == 0
+    told_calls = sum(used.calls for thread in read.threads for used in thread.used)
+    assert told_calls == sum(row.calls for row in difference.syscalls)

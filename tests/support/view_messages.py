@@ -1,0 +1,53 @@
+"""Requests and results of views, into and out of the messages that carry them by the views' names."""
+
+from typing import TypeVar
+
+from google.protobuf import any_pb2, message
+
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import cpu_time_pb2, errors_pb2, processes_pb2, slow_calls_pb2, timeline_pb2
+
+_Result = TypeVar("_Result", bound=message.Message)
+
+
+def packed(request: message.Message) -> any_pb2.Any:
+    """Pack a request or a result."""
+    into = any_pb2.Any()
+    into.Pack(request)
+    return into
+
+
+def asking(**requests: message.Message) -> dict[str, any_pb2.Any]:
+    """Ask for views by their names."""
+    return {name: packed(request) for name, request in requests.items()}
+
+
+def _result(report: agent_pb2.ContainerReport, name: str, into: _Result) -> _Result:
+    assert report.views[name].Unpack(into)
+    return into
+
+
+def errors(report: agent_pb2.ContainerReport) -> dict[tuple[str, str], errors_pb2.ErrorKind]:
+    """By call and errno."""
+    result = _result(report, "errors", errors_pb2.ErrorsResult())
+    return {(each.syscall, each.errno): each for each in result.kinds}
+
+
+def processes(report: agent_pb2.ContainerReport) -> processes_pb2.ProcessesResult:
+    """The processes of a report."""
+    return _result(report, "processes", processes_pb2.ProcessesResult())
+
+
+def cpu_time(report: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:
+    """The CPU time of a report."""
+    return _result(report, "cpuTime", cpu_time_pb2.CpuTimeResult())
+
+
+def slow_calls(report: agent_pb2.ContainerReport) -> list[slow_calls_pb2.SlowCall]:
+    """The slow calls of a report."""
+    return list(_result(report, "slowCalls", slow_calls_pb2.SlowCallsResult()).calls)
+
+
+def timeline(report: agent_pb2.ContainerReport) -> timeline_pb2.TimelineResult:
+    """The timeline of a report."""
+    return _result(report, "timeline", timeline_pb2.TimelineResult())

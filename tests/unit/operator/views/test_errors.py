@@ -1,0 +1,113 @@
+"""The view errors: spec, status, what is cut, and its text and flag in local mode."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kubestrace_cli.local import options
+from kubestrace_cli.output import error_lines
+from kubestrace_operator.api import conditions
+from kubestrace_operator.api.conditions import Outcome
+from kubestrace_operator.api.spec import InvalidSpecError, parse
+from kubestrace_operator.results import merge
+from kubestrace_operator.status import builder
+from kubestrace_operator.status.progress import Progress
+from kubestrace_operator.views import errors
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import errors_pb2
+
+NOW = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
+STARTED = Progress(
+    Outcome(conditions.SUCCEEDED, "Completed", "done"), start=NOW - timedelta(seconds=30), completion=NOW
+)
+
+
+def test_errors_have_a_default_and_bounds() -> None:
+    """3 samples; no fewer than 1 and no more than 10."""
+    target = {"podName": "a"}
+
+    assert parse({"target": target, "views": {"errors": {}}}).views == {"errors": errors.Settings(3)}
+    with pytest.raises(InvalidSpecError, match=r"spec.views.errors.samples is 0; it must be from 1 to 10"):
+        parse({"target": target, "views": {"errors": {"samples": 0}}})
+
+
+def test_errors_may_have_a_number_of_samples(capsys: pytest.CaptureFixture[str]) -> None:
+    """3 without one; within the schema's bounds."""
+    assert options.parse(["local", "--errors", "-p", "1"]).views == {"errors": {"samples": 3}}
+    assert options.parse(["local", "--errors", "10", "-p", "1"]).views == {"errors": {"samples": 10}}
+    with pytest.raises(SystemExit):
+        options.parse(["local", "--errors=11", "-p", "1"])
+    assert "a whole number from 1 to 10" in capsys.readouterr().err
+
+
+def failing(count: int, arguments: str = "") -> merge.Merged:
+    """Return as many kinds of failures on each of two nodes, each with three samples; the later node's are alike."""
+    reports = []
+    for node in ("n1", "n2"):
+        report = agent_pb2.Report(node=node, agent_id=node)
+        container = report.containers.add()
+        container.state.container.pod_name = node
+        found = errors_pb2.ErrorsResult()
+        for number in range(count):
+            container.syscalls.add(name=f"call_{number}").errnos.add(name="ENOENT", count=count - number)
+            errno = found.kinds.add(syscall=f"call_{number}", errno="ENOENT")
+            begin = 1_767_268_800_000_000_000 + (5_000_000_000 if node == "n2" else 0)
+            errno.first_time_unix_nanoseconds, errno.last_time_unix_nanoseconds = begin, begin + 10**9
+            for told in range(3):
+                errno.samples.add(
+                    time_unix_nanoseconds=begin + told,
+                    arguments=f"{arguments}{told}",
+                    alike=1 + told,
+                    pid=7,
+                    process="app",
+                )
+        container.views["errors"].Pack(found)
+        reports.append(report)
+    return merge.merge(reports)
+
+
+def test_errors_have_times_and_samples_when_asked_for() -> None:
+    """Of all containers the first and last time; of the same arguments one call, the most frequent ones first."""
+    merged = failing(1)
+
+    asked = builder.status(merged, replace(STARTED, views={"errors": errors.Settings(2)}), now=NOW)
+    other = builder.status(merged, STARTED, now=NOW)
+    (row,) = asked["summary"]["errorCounts"]
+
+    assert (row["count"], row["firstTime"], row["lastTime"]) == (
+        2, "2026-01-01T12:00:00.000000Z", "2026-01-01T12:00:06.000000Z",
+    )  # fmt: skip
+    assert [(sample["arguments"], sample["pod"]) for sample in row["samples"]] == [("2", "n2"), ("1", "n2")]
+    assert asked["trust"]["losses"]["errorSamples"] == 0
+    assert other["summary"]["errorCounts"] == [{"syscall": "call_0", "errno": "ENOENT", "count": 2}]
+    assert "losses" not in other["trust"]
+
+
+def test_samples_of_errors_are_cut_to_the_room() -> None:
+    """The most frequent failures keep theirs; all rows keep their times."""
+    document = builder.status(failing(90, "x" * 500), replace(STARTED, views={"errors": errors.Settings(3)}), now=NOW)
+
+    rows = document["summary"]["errorCounts"]
+    with_samples = ["samples" in row for row in rows]
+    assert builder.size(document) <= builder.MAX_STATUS_BYTES
+    assert document["truncated"]
+    assert 5 < sum(with_samples) < 90
+    assert with_samples == sorted(with_samples, reverse=True)
+    assert all("firstTime" in row for row in rows)
+
+
+def test_errors_are_told_with_their_times_and_calls() -> None:
+    """Which file is missing: below the row, with who and when; what was lost is in the condition's words."""
+    merged = failing(1, 'AT_FDCWD, "/etc/app/missing.conf", ')
+    merged.trust.losses["errorSamples"] = 4
+
+    document = builder.status(merged, replace(STARTED, views={"errors": errors.Settings(2)}), now=NOW)
+    text = "\n".join(error_lines.lines(document["summary"]["errorCounts"]))
+
+    assert " ENOENT           call_0              12:00:00.000000 12:00:06.000000\n" in text
+    assert '\n          call_0(AT_FDCWD, "/etc/app/missing.conf", 2)  app[7] 12:00:05.000000\n' in text
+    complete = next(each for each in document["conditions"] if each["type"] == "DataComplete")
+    assert (complete["reason"], "4 failed calls had no room" in complete["message"]) == ("ErrorSamplesLost", True)
+    plain = builder.status(failing(1), STARTED, now=NOW)["summary"]["errorCounts"]
+    assert not any("first and last" in line for line in error_lines.lines(plain))

@@ -1,0 +1,168 @@
+"""Puts the CRD together from charts/kubestrace/schema: writes the chart's templates/crd.yaml and docs/reference.md.
+
+`python tools/crd.py` writes both; with --check it says whether they are what would be written.
+
+A view's part (schema/views/NAME.yaml) has `name`, as in spec.views; `spec`, its schema there; `rules` of the whole
+spec; `status`, merged into the properties of status; and words for descriptions of base.yaml: the `conditions` (reasons
+of DataComplete) and `gaps` that the view adds, and the lists of it that may be `cut`.
+"""
+
+import argparse
+import importlib
+import string
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+from crd_reference import reference
+
+from kubestrace_operator.api import spec
+from kubestrace_operator.views.registry import VIEWS
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT / "charts" / "kubestrace" / "schema"
+TEMPLATE = ROOT / "charts" / "kubestrace" / "templates" / "crd.yaml"
+REFERENCE = ROOT / "docs" / "reference.md"
+
+HEAD = """\
+{{- /* Made by tools/crd.py from ../schema: change it there. */}}
+{{- if .Values.crds.install }}
+"""
+NO_LABELS = "  labels: {}\n"
+LABELS = """\
+  labels:
+    {{- include "kubestrace.labels" . | nindent 4 }}
+"""
+TAIL = "{{- end }}\n"
+# In every view: it may be named and taken out again.
+ENABLED = {
+    "description": "False takes the view out, as if it were not named. True when left out.",
+    "type": "boolean",
+}
+
+Node = Mapping[str, Any]
+
+
+def main() -> int:
+    """Write both files, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is out of date")
+    check = parser.parse_args().check
+    crd = assembled()
+    stale = [
+        path for path, text in ((TEMPLATE, template(crd)), (REFERENCE, reference(crd))) if _differs(path, text, check)
+    ]
+    for path in stale:
+        sys.stderr.write(f"{path.relative_to(ROOT)} is out of date: run python tools/crd.py\n")
+    return 1 if stale else 0
+
+
+def _differs(path: Path, text: str, check: bool) -> bool:
+    if not check:
+        path.write_text(text)
+        return False
+    return path.read_text() != text
+
+
+def assembled() -> Node:
+    """Return the whole definition."""
+    parts = list(_parts())
+    lists = {
+        "conditions": ", ".join(_all(parts, "conditions")),
+        "gaps": "".join(f", {reason} ({why})" for part in parts for reason, why in part.get("gaps", {}).items()),
+        "cut": ", ".join(_all(parts, "cut")[:-1]) + f" or {_all(parts, 'cut')[-1]}",
+    }
+    crd: dict[str, Any] = _read(SCHEMA / "base.yaml", {**_numbers(spec), **lists})
+    (version,) = crd["spec"]["versions"]
+    properties = version["schema"]["openAPIV3Schema"]["properties"]
+    views = properties["spec"]["properties"]["views"].setdefault("properties", {})
+    for part in parts:
+        views[part["name"]] = _view(part["spec"])
+        properties["spec"]["x-kubernetes-validations"] += part.get("rules", [])
+        _merge(properties["status"]["properties"], part["status"], "status")
+    return crd
+
+
+def template(crd: Node) -> str:
+    """Return the chart's template."""
+    text = yaml.dump(crd, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    return HEAD + text.replace(NO_LABELS, LABELS) + TAIL
+
+
+def _parts() -> Iterator[dict[str, Any]]:
+    """Yield the parts of the views, in the registry's order."""
+    for view in VIEWS:
+        module = importlib.import_module(type(view).__module__)
+        name = module.__name__.rpartition(".")[2]
+        part = _read(SCHEMA / "views" / f"{name}.yaml", _numbers(module))
+        if part["name"] != view.name:
+            raise SystemExit(f"schema/views/{name}.yaml has the name {part['name']!r}, the view {view.name!r}")
+        yield part
+
+
+def _numbers(module: ModuleType) -> dict[str, int]:
+    """Return the bounds and defaults of a module, and of the bounds that it imports as `limits`."""
+    places = [module, *([module.limits] if hasattr(module, "limits") else [])]
+    return {
+        name: value for place in places for name, value in vars(place).items() if name.isupper() and type(value) is int
+    }
+
+
+def _read(path: Path, words: Mapping[str, object]) -> dict[str, Any]:
+    text = string.Template(path.read_text())
+    try:
+        document: dict[str, Any] = yaml.safe_load(text.substitute(words))
+    except KeyError as error:
+        raise SystemExit(f"{path.relative_to(ROOT)}: nothing is named {error}") from error
+    return document
+
+
+def _all(parts: Iterable[Node], key: str) -> list[str]:
+    return [each for part in parts for each in part.get(key, ())]
+
+
+def _view(schema: Node) -> dict[str, Any]:
+    """Return a view's schema; null, which is what `name:` is in YAML, turns it on."""
+    properties = {"enabled": ENABLED, **schema.get("properties", {})}
+    return {"description": schema["description"], "type": "object", "nullable": True, "properties": properties}
+
+
+def _merge(properties: dict[str, Any], more: Node, path: str) -> None:
+    """Add a part's properties; what is there already may only get properties, never be changed."""
+    for name, value in more.items():
+        if name not in properties:
+            properties[name] = value
+        elif isinstance(value, Mapping):
+            _merge(properties[name], value, f"{path}.{name}")
+        else:
+            raise SystemExit(f"{path}.{name} is there already")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Folds long texts, writes short lists in one line, and repeats what has an anchor."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=">" if len(text) > 80 else None)
+
+
+def _list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
+    in_one_line = all(isinstance(item, str) for item in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=in_one_line)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
