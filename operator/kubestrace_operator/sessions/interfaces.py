@@ -1,4 +1,4 @@
-"""What a session needs of the world around it, so that its own logic can be run without a cluster."""
+"""What a session depends on, so that its own logic can be run without a cluster."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
