@@ -11,10 +11,10 @@ from typing import IO
 
 import pytest
 
-from kubestrace_agent.kernel.counters.counts import RawProcesses
 from kubestrace_agent.kernel.counters.tracer import RawCounts, Tracer
 from kubestrace_agent.kernel.maps import row_sizes
 from kubestrace_agent.traces.delta import Difference, difference
+from kubestrace_agent.views.processes.values import RawProcesses
 from kubestrace_protos.v1 import agent_pb2
 
 PROGRAMS = Path(__file__).parents[1] / "kernel/engine/programs"

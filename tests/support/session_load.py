@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import grpc
 from agent_process import Agent, Container, Stub, Tree, request
 from google.protobuf import any_pb2
-from view_messages import asking
+from view_messages import asking, every_view
 
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.views import cpu_time_pb2, errors_pb2, processes_pb2, slow_calls_pb2, timeline_pb2
+from kubestrace_protos.v1.views import processes_pb2, slow_calls_pb2
 
 # As the operator waits (agents/client.py): for the answer to StartTrace, and between two reports.
 START_SECONDS = 10.0
@@ -47,14 +47,9 @@ while time.monotonic() < until:
 
 
 def all_views(seconds: float) -> dict[str, any_pb2.Any]:
-    """Ask for everything that an agent collects."""
-    return asking(
-        slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=1_000_000, limit=50, stacks=True),
-        timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
-        cpuTime=cpu_time_pb2.CpuTimeRequest(),
-        processes=processes_pb2.ProcessesRequest(top=20),
-        errors=errors_pb2.ErrorsRequest(samples=3),
-    )
+    """Ask for everything that an agent collects, and for shorter calls than elsewhere."""
+    slow = slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=1_000_000, limit=50, stacks=True)
+    return every_view(seconds) | asking(slowCalls=slow, processes=processes_pb2.ProcessesRequest(top=20))
 
 
 @contextmanager

@@ -17,6 +17,17 @@ def packed(request: message.Message) -> any_pb2.Any:
     return into
 
 
+def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
+    """Ask for each view that there is, and for much of it, in a session of so many seconds."""
+    return asking(
+        cpuTime=cpu_time_pb2.CpuTimeRequest(),
+        slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=20_000_000, limit=200, stacks=True),
+        processes=processes_pb2.ProcessesRequest(top=100),
+        errors=errors_pb2.ErrorsRequest(samples=10),
+        timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
+    )
+
+
 def asking(**requests: message.Message) -> dict[str, any_pb2.Any]:
     """Ask for views by their names."""
     return {name: packed(request) for name, request in requests.items()}

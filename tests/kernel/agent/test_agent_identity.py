@@ -10,6 +10,7 @@ import pytest
 from agent_process import Agent, Stub
 from authority import OPERATOR, Authority, Leaf, channel
 
+from kubestrace_agent.views import registry
 from kubestrace_protos.v1 import agent_pb2
 
 DESCRIBE = agent_pb2.DescribeRequest()
@@ -39,6 +40,8 @@ async def test_the_operator_learns_what_the_node_can_do(agent: Agent) -> None:
     assert answer.cgroup_mode in {agent_pb2.CGROUP_MODE_UNIFIED, agent_pb2.CGROUP_MODE_HYBRID}
     assert (len(answer.agent_id), answer.kernel_release != "", answer.architecture != "") == (32, True, True)
     assert "openat" in answer.syscall_problems[0]
+    views = {each.name: (each.available, each.message) for each in answer.views}
+    assert views == dict.fromkeys(registry.views(), (True, ""))
 
 
 @pytest.mark.parametrize(

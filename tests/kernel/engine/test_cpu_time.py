@@ -374,11 +374,13 @@ def test_the_programs_are_attached_only_while_asked_for(runs: Runs) -> None:
     runs.tracer.enable("cpu_time", first.slot, None)
     runs.tracer.enable("cpu_time", second, None)
     assert len(links()) == counting
+    began = time.monotonic_ns()
     runs.tracer.enable("cpu_time", first.slot, True)
     again = first.times()
+    most_ns = time.monotonic_ns() - began
     run.finish()
 
-    assert again.thread_ns < 50 * MS
+    assert again.thread_ns <= most_ns  # of one thread
     assert not again.ended
 
 

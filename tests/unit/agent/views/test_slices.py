@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from view_messages import asking
+from view_messages import asking, every_view
 
 from kubestrace_agent.views import registry
-from kubestrace_protos.v1.views import errors_pb2, slow_calls_pb2
+from kubestrace_protos.v1.views import processes_pb2, slow_calls_pb2, timeline_pb2
 
 ROOT = Path(__file__).parents[4]
 AGENT = ROOT / "node_agent/kubestrace_agent"
@@ -100,31 +100,31 @@ def test_the_registry_has_a_line_for_each_folder() -> None:
     """One line, and no other word of a view."""
     text = (VIEWS / "registry.py").read_text(encoding="utf-8")
 
-    assert len(folders()) == len(registry.views()) == 5
+    assert len(folders()) == len(registry.views()) >= 4
     for folder in folders():
         assert re.findall(rf".*\b(?:{'|'.join(words(folder))})\b.*", text) == [f'    "{folder}",']
 
 
+PROCESSES = processes_pb2.ProcessesRequest(top=3)
+
+
 def test_a_view_that_is_not_known_is_said_and_the_others_are_served() -> None:
     """As a newer operator may ask for it."""
-    wanted = asking(errors=errors_pb2.ErrorsRequest(samples=3), fileAccess=errors_pb2.ErrorsRequest())
+    requests = registry.requests(asking(processes=PROCESSES, fileAccess=PROCESSES))
 
-    requests = registry.requests(wanted)
-
-    assert (list(requests.asked), requests.unknown) == (["errors"], ("fileAccess",))
-    assert requests.parts == {"errors"}
+    assert (list(requests.asked), requests.unknown) == (["processes"], ("fileAccess",))
+    assert requests.parts == {"processes"}
 
 
-@pytest.mark.parametrize("value", [b"", b"\xff\xff"])
-def test_a_request_of_another_kind_is_refused(value: bytes) -> None:
+@pytest.mark.parametrize("request_bytes", [b"", b"\xff\xff"])
+def test_a_request_of_another_kind_is_refused(request_bytes: bytes) -> None:
     """Its type says what it is; what cannot be read is no request either."""
-    other = asking(errors=slow_calls_pb2.SlowCallsRequest(limit=3))
-    broken = asking(errors=errors_pb2.ErrorsRequest(samples=3))
-    broken["errors"].value = value or b"\xff"
+    wanted = asking(processes=PROCESSES if request_bytes else slow_calls_pb2.SlowCallsRequest(limit=3))
+    if request_bytes:
+        wanted["processes"].value = request_bytes
 
-    for wanted in (other, broken):
-        with pytest.raises(registry.RequestError, match=r"views\[errors\] .* must be kubestrace\.v1\.ErrorsRequest"):
-            registry.requests(wanted)
+    with pytest.raises(registry.RequestError, match=r"views\[processes\] .* must be kubestrace\.v1\.ProcessesRequest"):
+        registry.requests(wanted)
 
 
 def test_only_who_asks_for_paths_is_shown_some() -> None:
@@ -132,7 +132,25 @@ def test_only_who_asks_for_paths_is_shown_some() -> None:
     slow = asking(slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=1_000_000, limit=3, stacks=True))
 
     assert registry.requests(slow).shows_paths
-    assert not registry.requests(asking(errors=errors_pb2.ErrorsRequest(samples=3))).shows_paths
+    assert not registry.requests(asking(processes=PROCESSES)).shows_paths
+
+
+def test_sessions_with_equal_requests_may_share_what_is_collected() -> None:
+    """Whenever each of them began, which is told to views that are a session's own."""
+    sessions = [
+        every_view() | asking(timeline=timeline_pb2.TimelineRequest(buckets=5, duration_milliseconds=duration))
+        for duration in (1000, 2000)
+    ]
+
+    first, second = map(registry.requests, sessions)
+
+    assert first.shared_key == second.shared_key != registry.requests(asking(processes=PROCESSES)).shared_key
+    assert [each.name for each in first.own_collectors(None)] == ["timeline"]
+
+
+def test_a_test_asks_for_every_view() -> None:
+    """Those that ask for all do, also for a new one."""
+    assert every_view().keys() == registry.views().keys()
 
 
 def test_a_node_says_which_views_it_serves() -> None:
@@ -144,4 +162,6 @@ def test_a_node_says_which_views_it_serves() -> None:
     assert support.keys() == registry.views().keys()
     assert (support["cpuTime"].available, support["cpuTime"].message) == (False, lacking["cpu_time"])
     assert (support["slowCalls"].available, support["slowCalls"].message) == (True, lacking["slow_stacks"])
-    assert all(each.available and not each.message for each in support.values() if each.name in {"errors", "timeline"})
+    assert all(
+        each.available and not each.message for each in support.values() if each.name in {"processes", "timeline"}
+    )
