@@ -14,8 +14,7 @@ from typing import NamedTuple, TypeVar
 import grpc
 import grpc.aio
 
-from kubestrace_operator.agents.reports import MAX_MESSAGE
-from kubestrace_operator.api.plain_text import text
+from kubestrace_operator.agents import reports
 from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
 
 AGENT_NAME = "kubestrace-agent"
@@ -260,7 +259,7 @@ async def _answer(what: str, agent: Endpoint, call: Awaitable[_Answer]) -> _Answ
     try:
         return await call
     except grpc.aio.AioRpcError as error:
-        why = text(error.details() or error.code().name, MAX_MESSAGE)
+        why = reports.text(error.details() or error.code().name, reports.MAX_MESSAGE)
         message = f"the agent on node {agent.node} ({agent.address}) did not {what}: {why}"
         raise _kind(error)(message, _reason(error)) from error
     except (grpc.aio.UsageError, asyncio.CancelledError) as error:

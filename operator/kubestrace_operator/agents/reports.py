@@ -5,9 +5,11 @@ namespace, not grow without bound, and not put escapes into what people read in 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from kubestrace_operator.api.plain_text import clean, text
+from google.protobuf import any_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError, Message
+
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import BUCKETS
 
@@ -16,6 +18,8 @@ MAX_CONTAINERS = 2048
 # All calls of all ABIs, each with a row for those that waited.
 MAX_ROWS = 2048
 MAX_GAPS = 1000
+# As strace would print a call.
+MAX_TEXT = 4096
 MAX_MESSAGE = 500
 # As the API server takes it; a container that is traced has none.
 _REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,62}[A-Za-z0-9_])?")
@@ -82,9 +86,64 @@ def _check_counts(counts: agent_pb2.SyscallCounts) -> None:
         raise InvalidReportError(f"it has a histogram of {counts.name} with a bucket {max(buckets)}")
 
 
+def text(given: str, most: int = MAX_TEXT) -> str:
+    """Return text that a terminal shows and does not obey, and no more of it than `most` characters."""
+    cut = given if len(given) <= most else given[: most - 3] + "..."
+    if cut.isprintable():
+        return cut
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut)
+
+
+def clean(message: Message) -> None:
+    """Make all text of a message fit to be shown, in place; also that of the packed results of views."""
+    if isinstance(message, any_pb2.Any):
+        _clean_packed(message)
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for each in _messages(value):
+                clean(each)
+        elif isinstance(value, str):
+            if not _is_clean(value):
+                setattr(message, field.name, text(value))
+        elif field.type == field.TYPE_STRING:
+            for index, each in enumerate(value):
+                if not _is_clean(each):
+                    value[index] = text(each)
+
+
+def _clean_packed(packed: any_pb2.Any) -> None:
+    """Make the text of a view's result fit to be shown; what is no such result is read by nobody."""
+    try:
+        kind = descriptor_pool.Default().FindMessageTypeByName(packed.TypeName())
+    except KeyError:
+        return
+    if not kind.file.name.startswith(_VIEWS):
+        return
+    result = message_factory.GetMessageClass(kind)()
+    try:
+        packed.Unpack(result)
+    except DecodeError:
+        return
+    clean(result)
+    packed.value = result.SerializeToString()
+
+
 def clean_outline(report: agent_pb2.Report) -> None:
     """Make the text fit to be shown that a report has beside its rows, in place."""
     clean(report.trust)
     for container in report.containers:
         clean(container.state)
         clean(container.trust)
+
+
+def _messages(value: object) -> Iterable[Message]:
+    if isinstance(value, Message):
+        return (value,)
+    if isinstance(value, Mapping):
+        return (each for each in value.values() if isinstance(each, Message))
+    return value if isinstance(value, Iterable) else ()
+
+
+def _is_clean(given: str) -> bool:
+    return len(given) <= MAX_TEXT and given.isprintable()

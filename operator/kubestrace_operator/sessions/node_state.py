@@ -5,8 +5,7 @@ Knows no agent and never waits: node.py tells it what happened, session_state.py
 
 from collections.abc import Iterable
 
-from kubestrace_operator.agents.reports import InvalidReportError
-from kubestrace_operator.api.plain_text import clean
+from kubestrace_operator.agents.reports import InvalidReportError, clean
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
 

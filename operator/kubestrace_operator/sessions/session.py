@@ -14,10 +14,9 @@ from typing import Any
 from google.protobuf.any_pb2 import Any as Packed
 
 from kubestrace_operator.agents.client import AgentError, Endpoint
-from kubestrace_operator.agents.reports import MAX_MESSAGE
+from kubestrace_operator.agents.reports import MAX_MESSAGE, text
 from kubestrace_operator.api import applied, conditions
 from kubestrace_operator.api.conditions import Outcome
-from kubestrace_operator.api.plain_text import text
 from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
 from kubestrace_operator.kube.errors import RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow

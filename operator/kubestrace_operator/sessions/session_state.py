@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubestrace_operator.agents.reports import clean_outline
+from kubestrace_operator.agents.reports import clean, clean_outline
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
-from kubestrace_operator.api.plain_text import clean
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.merge import Merged, Trust
 from kubestrace_operator.sessions import live_status, outcomes, view_support

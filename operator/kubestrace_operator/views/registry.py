@@ -9,7 +9,6 @@ from typing import Any
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import DecodeError
 
-from kubestrace_operator.api.plain_text import clean
 from kubestrace_operator.results.rows import container_key
 from kubestrace_operator.views.cpu_time import CpuTime
 from kubestrace_operator.views.errors import Errors
@@ -72,14 +71,11 @@ def _results(view: View[Any, Any, Any], report: agent_pb2.Report) -> Iterator[Co
 
 
 def unpacked(view: View[Any, Any, Any], report: agent_pb2.ContainerReport) -> Any | None:
-    """Return a container's result for a view, its text fit to be shown; None where there is none that can be read."""
+    """Return a container's result for a view; None where there is none that can be read."""
     if view.name not in report.views:
         return None
     message = view.result_type()
     try:
-        if not report.views[view.name].Unpack(message):
-            return None
+        return message if report.views[view.name].Unpack(message) else None
     except DecodeError:
         return None
-    clean(message)
-    return message

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from google.protobuf import any_pb2
 from operator_fakes import Stage, in_no_time, pod
 
 from kubestrace_operator.agents import reports
 from kubestrace_operator.agents.reports import InvalidReportError
-from kubestrace_operator.api import plain_text
-from kubestrace_operator.views.registry import VIEWS, unpacked
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import slow_calls_pb2
 
@@ -63,20 +62,40 @@ def test_a_report_that_no_agent_would_send(words: str, spoil: Callable[[agent_pb
 
 def test_text_is_shown_and_not_obeyed() -> None:
     """Controls, escapes and marks that turn the direction are written out, and long text is cut; the rest stays."""
-    call = slow_calls_pb2.SlowCall(arguments="\x1b]0;owned\x07", thread="caf\u00e9", process="x" * 5000)
-    call.kernel_stack.extend(["io_schedule", "a\nb\u202e"])
     given = report()
-    given.containers[0].views["slowCalls"].Pack(slow_calls_pb2.SlowCallsResult(calls=[call]))
-    (view,) = (each for each in VIEWS if each.name == "slowCalls")
+    result = slow_calls_pb2.SlowCallsResult()
+    sent = result.calls.add(arguments="\x1b]0;owned\x07", thread="caf\u00e9", process="x" * 5000)
+    sent.kernel_stack.extend(["io_schedule", "a\nb\u202e"])
+    given.containers[0].views["slowCalls"].Pack(result)
 
-    cleaned = unpacked(view, given.containers[0])
+    reports.clean(given)
 
-    assert cleaned is not None
-    (shown,) = cleaned.calls
-    assert shown.arguments == "\\x1b]0;owned\\x07"
-    assert shown.thread == "caf\u00e9"
-    assert len(shown.process) == plain_text.MAX_TEXT
-    assert list(shown.kernel_stack) == ["io_schedule", "a\\nb\\u202e"]
+    result.Clear()
+    assert given.containers[0].views["slowCalls"].Unpack(result)
+    (call,) = result.calls
+    assert call.arguments == "\\x1b]0;owned\\x07"
+    assert call.thread == "caf\u00e9"
+    assert len(call.process) == reports.MAX_TEXT
+    assert list(call.kernel_stack) == ["io_schedule", "a\\nb\\u202e"]
+
+
+def test_a_result_that_is_none_of_a_view_is_left_alone() -> None:
+    """Bytes that cannot be read, an unknown type, and results packed into each other without end end nothing."""
+    given = report()
+    views = given.containers[0].views
+    views["slowCalls"].Pack(slow_calls_pb2.SlowCallsResult())
+    views["slowCalls"].value = b"\xff"
+    views["new"].type_url = "type.googleapis.com/kubestrace.v1.NewResult"
+    for _ in range(2000):
+        inner = any_pb2.Any()
+        inner.CopyFrom(views["deep"])
+        views["deep"].Pack(inner)
+    sent = agent_pb2.Report()
+    sent.CopyFrom(given)
+
+    reports.clean(given)
+
+    assert given == sent
 
 
 @in_no_time
