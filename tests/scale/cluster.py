@@ -66,9 +66,9 @@ class Cluster:
         """Install the CRD and make the namespaces and the agents' pods."""
         (crd,) = (each for each in self._chart() if each["kind"] == "CustomResourceDefinition")
         definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-        known = await self.create(definitions, crd)
-        crd["metadata"]["resourceVersion"] = known["metadata"]["resourceVersion"]
-        await self.send("PUT", f"{definitions}/{crd['metadata']['name']}", crd)
+        await self.create(definitions, crd)
+        # That of an earlier run may be an older one.
+        await self.send("PATCH", f"{definitions}/{crd['metadata']['name']}", {"spec": crd["spec"]}, _MERGE)
         for name in (SYSTEM, NAMESPACE):
             await self.create("/api/v1/namespaces", {"metadata": {"name": name}})
         await until(self._served, "the CRD is served", 30)

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from cluster import PODS, Cluster, at_once, cluster, pod_document, pod_status
+from simulated_agents import SimulatedAgent
 
 
 def main() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
 async def measure(folder: Path, pods: int, sessions: int) -> None:
     """Make the pods, trace and roll out."""
     async with cluster(folder) as scale:
+        # What is measured is the operator's work with pods.
+        scale.agents[:] = [SimulatedAgent(agent.node, rows=2) for agent in scale.agents]
         begun = time.monotonic()
         await at_once(run_pod(scale, f"old-{number}", number) for number in range(pods))
         say(f"{pods} pods made in {time.monotonic() - begun:.0f} s")

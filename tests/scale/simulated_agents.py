@@ -12,6 +12,9 @@ import grpc
 
 from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
 
+# As the agents have it.
+_MAX_CONTAINERS = 1024
+_TOO_MANY = (("kubestrace-reason", "TooManyContainers"),)
 TRACING = agent_pb2.ContainerState.PHASE_TRACING
 
 
@@ -51,7 +54,7 @@ class SimulatedAgent(agent_pb2_grpc.AgentServicer):
             node=self.node, agent_id=self.node, can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED
         )
 
-    async def StartTrace(self, request: Any, _: Any) -> agent_pb2.StartTraceResponse:  # noqa: N802
+    async def StartTrace(self, request: Any, context: Any) -> agent_pb2.StartTraceResponse:  # noqa: N802
         """Begin, or add containers."""
         uid = request.session_uid
         self.calls += 1
@@ -61,6 +64,8 @@ class SimulatedAgent(agent_pb2_grpc.AgentServicer):
             self._ends[uid] = time.monotonic() + request.duration_milliseconds / 1000
             self._begins[uid] = time.time_ns()
         containers = self._containers.setdefault(uid, {})
+        if len(containers.keys() | {each.container_id for each in request.containers}) > _MAX_CONTAINERS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many containers", _TOO_MANY)
         containers.update({each.container_id: each for each in request.containers})
         return agent_pb2.StartTraceResponse(
             agent_id=self.node,

@@ -129,10 +129,11 @@ def _clean_packed(packed: any_pb2.Any) -> None:
     packed.value = result.SerializeToString()
 
 
-def clean_trust(report: agent_pb2.Report) -> None:
+def clean_outline(report: agent_pb2.Report) -> None:
     """Make the text fit to be shown that a report has beside its rows, in place."""
     clean(report.trust)
     for container in report.containers:
+        clean(container.state)
         clean(container.trust)
 
 

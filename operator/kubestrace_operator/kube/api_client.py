@@ -35,6 +35,8 @@ JSON = "application/json"
 # Whose fields they are, in an object's managedFields.
 FIELD_MANAGER = "kubestrace-operator"
 _REQUESTS = 16
+# Of those for which nobody waits.
+_BACKGROUND_REQUESTS = 2
 _REJECTED = frozenset({400, 413, 422})
 
 
@@ -59,6 +61,7 @@ class ApiServer:
         # kept.
         configuration.connection_pool_maxsize = 0
         self._turns = asyncio.Semaphore(_REQUESTS)
+        self._background_turns = asyncio.Semaphore(_BACKGROUND_REQUESTS)
         self._configuration = configuration
         self._client = ApiClient(configuration)
 
@@ -108,12 +111,16 @@ class ApiServer:
         body: Mapping[str, Any] | Sequence[Any] | None = None,
         content_type: str = JSON,
         accept: str = JSON,
+        background: bool = False,
     ) -> dict[str, Any]:
-        """Send a request and return the answer's document. Raises ClusterError and its kinds."""
+        """Send a request and return the answer's document; nobody waits for one in the background.
+
+        Raises ClusterError and its kinds.
+        """
         headers = {"Content-Type": content_type, "Accept": accept}
         if method != "GET":
             query = {**(query or {}), "fieldManager": FIELD_MANAGER}
-        async with self._turns:
+        async with self._background_turns if background else self._turns:
             waits = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
             response = await self._send(method, path, query=query, body=body, headers=headers, waits=waits)
             try:

@@ -113,7 +113,14 @@ class Cluster:
             others = [each for each in row.finalizers if each != finalizer]
             wanted = {"resourceVersion": row.resource_version, "finalizers": others + [finalizer] * present}
             with suppress(ConflictError):
-                await self._server.request("PATCH", _path(row), body={"metadata": wanted}, content_type=MERGE_PATCH)
+                await self._server.request(
+                    "PATCH",
+                    _path(row),
+                    body={"metadata": wanted},
+                    content_type=MERGE_PATCH,
+                    # A deletion waits until it is gone; an end has been told already.
+                    background=not present and not row.deleting,
+                )
                 return
             current = await self._server.request("GET", _path(row), accept=_METADATA)
             row = session_rows.from_metadata(_same(row, current)["metadata"])

@@ -51,7 +51,8 @@ class Events:
         namespace, name = event["metadata"]["namespace"], event["involvedObject"]["name"]
         for attempt in range(_ATTEMPTS):
             try:
-                await self._server.request("POST", f"/api/v1/namespaces/{namespace}/events", body=event)
+                path = f"/api/v1/namespaces/{namespace}/events"
+                await self._server.request("POST", path, body=event, background=True)
             except (NotFoundError, RejectedError) as error:
                 # Its namespace is gone or going.
                 _log.info("%s/%s: the event %s was refused: %s", namespace, name, event["reason"], error)

@@ -145,11 +145,14 @@ class NodeState:
 
     def _absorb(self, states: Iterable[agent_pb2.ContainerState]) -> None:
         for state in states:
-            clean(state)
             known = self._states.get(state.container.container_id)
             # A new agent does not find a container that has ended: its counts are there all the same.
-            if known is None or is_traced(state) or not is_traced(known):
-                self._states[state.container.container_id] = state
+            if known != state and (known is None or is_traced(state) or not is_traced(known)):
+                # A copy: a part of a message keeps all of the message in memory.
+                own = agent_pb2.ContainerState()
+                own.CopyFrom(state)
+                clean(own)
+                self._states[state.container.container_id] = own
 
     def _newest_lives(self) -> list[agent_pb2.ContainerState]:
         newest: dict[tuple[str, str], agent_pb2.ContainerState] = {}

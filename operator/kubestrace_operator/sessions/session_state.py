@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubestrace_operator.agents.reports import clean, clean_trust
+from kubestrace_operator.agents.reports import clean, clean_outline
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.results import merge
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 
 # Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
 _OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
+
+
+class _SeenPod(NamedTuple):
+    """A pod that was chosen at some time, as it was last seen."""
+
+    name: str
+    node: str
+    # One of its wanted containers ran.
+    ran: bool
+    # What they waited for otherwise.
+    waiting: str
+    # What agents know it by: of a static pod this is not its UID in the API.
+    kubelet_uid: str
 
 
 class SessionState:
@@ -45,7 +58,8 @@ class SessionState:
         # How often the session was suspended while it traced: each time its traces begin anew, by another name.
         self.suspensions = int(known_status.get("suspensions") or 0)
         self._taken_up = self.start is not None
-        self._pods: dict[str, ChosenPod] = {}
+        # All that were ever chosen, by UID: a rollout may bring thousands.
+        self._pods: dict[str, _SeenPod] = {}
         self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
         self._nodes_before = {str(each["node"]) for each in known_status.get("containers") or () if each.get("node")}
         self._gaps_before = list((known_status.get("trust") or {}).get("gaps") or ())
@@ -64,7 +78,7 @@ class SessionState:
     def note(self, found: Found) -> None:
         """Take over what the target means now."""
         self.found = found
-        self._pods |= {pod.uid: pod for pod in found.pods}
+        self._pods |= {pod.uid: _seen(pod) for pod in found.pods}
 
     @property
     def nodes_before(self) -> frozenset[str]:
@@ -123,7 +137,7 @@ class SessionState:
         def build() -> dict[str, Any]:
             final = progress.outcome.finished
             for report in reports:
-                clean(report) if final else clean_trust(report)
+                clean(report) if final else clean_outline(report)
             merged = (merge.merge if final else merge.totals)(reports)
             document = builder.status(merge.add([merged, beside]), progress, now=now, previous_conditions=previous)
             return (document if final else live_status.totals(document)) | suspensions
@@ -206,11 +220,16 @@ class SessionState:
         ]
 
 
-def _never(pod: ChosenPod) -> Failure:
+def _seen(pod: ChosenPod) -> _SeenPod:
+    waiting = "" if pod.running else "; ".join(pod.waiting)
+    return _SeenPod(pod.name, pod.node, bool(pod.running), waiting, pod.kubelet_uid)
+
+
+def _never(pod: _SeenPod) -> Failure:
     """Say why a pod that matched was never traced, and no node had a reason."""
-    if pod.running:
+    if pod.ran:
         return Failure("AgentUnavailable", "no kubestrace agent was ready to trace it", pod.node, pod.name)
-    return Failure("NotRunning", "; ".join(pod.waiting) or f"pod {pod.name} has ended", pod.node, pod.name)
+    return Failure("NotRunning", pod.waiting or f"pod {pod.name} has ended", pod.node, pod.name)
 
 
 def _moment(text: object) -> datetime | None:
