@@ -31,7 +31,6 @@ _FOLDERS = (
     "cpu_time",
     "slow_calls",
     "processes",
-    "errors",
     "timeline",
 )
 

@@ -1,1 +1,0 @@
-"""The view errors: its BPF programs, the module that reads its maps, and its collector."""
