@@ -5,7 +5,7 @@ from typing import TypeVar
 from google.protobuf import any_pb2, message
 
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.views import cpu_time_pb2, processes_pb2, slow_calls_pb2, timeline_pb2
+from kubestrace_protos.v1.views import cpu_time_pb2, errors_pb2, processes_pb2, slow_calls_pb2, timeline_pb2
 
 _Result = TypeVar("_Result", bound=message.Message)
 
@@ -23,6 +23,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         cpuTime=cpu_time_pb2.CpuTimeRequest(),
         slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=20_000_000, limit=200, stacks=True),
         processes=processes_pb2.ProcessesRequest(top=100),
+        errors=errors_pb2.ErrorsRequest(samples=10),
         timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
     )
 
@@ -35,6 +36,12 @@ def asking(**requests: message.Message) -> dict[str, any_pb2.Any]:
 def _result(report: agent_pb2.ContainerReport, name: str, into: _Result) -> _Result:
     assert report.views[name].Unpack(into)
     return into
+
+
+def errors(report: agent_pb2.ContainerReport) -> dict[tuple[str, str], errors_pb2.ErrorKind]:
+    """By call and errno."""
+    result = _result(report, "errors", errors_pb2.ErrorsResult())
+    return {(each.syscall, each.errno): each for each in result.kinds}
 
 
 def processes(report: agent_pb2.ContainerReport) -> processes_pb2.ProcessesResult:

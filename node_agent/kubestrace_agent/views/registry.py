@@ -31,6 +31,7 @@ _FOLDERS = (
     "cpu_time",
     "slow_calls",
     "processes",
+    "errors",
     "timeline",
 )
 

@@ -21,6 +21,7 @@ LARGER = {
     "on_sys_exit_again": Sizes(40_000, 16_384),
     "bpf_iter__task": Sizes(35_000, 16_384),
     "on_slow_exit": Sizes(30_000, 20_480),
+    "on_error": Sizes(30_000, 20_480),
 }
 
 

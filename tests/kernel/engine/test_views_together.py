@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import cpu_time, every_view, processes, slow_calls, timeline
+from view_messages import cpu_time, errors, every_view, processes, slow_calls, timeline
 
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
@@ -113,6 +113,19 @@ def check_timeline(_: str, report: agent_pb2.ContainerReport) -> None:
     assert sums(report) == (sum(result.calls), sum(result.errors), spent)
 
 
+def check_errors(output: str, report: agent_pb2.ContainerReport) -> None:
+    """Each errno that was counted has its times and a sample."""
+    kinds = errors(report)
+    counts = {(row.name, errno.name): errno.count for row in report.syscalls for errno in row.errnos}
+
+    assert kinds.keys() == counts.keys()
+    assert counts["rmdir", "ENOTDIR"] == own(output)["rmdir", ""][1]
+    assert counts["openat", "ENOENT"] >= 2 * THREADS * (CALLS // 10)
+    for each in kinds.values():
+        assert 0 < each.first_time_unix_nanoseconds <= each.last_time_unix_nanoseconds
+    assert '"/proc/self/exe/below"' in [sample.arguments for sample in kinds["rmdir", "ENOTDIR"].samples]
+
+
 def check_slow_calls(output: str, report: agent_pb2.ContainerReport) -> None:
     """Each sleep is told, with its stack, and with what it used of a CPU where that is known."""
     slept = [call for call in slow_calls(report) if call.name == "clock_nanosleep"]
@@ -145,6 +158,7 @@ CHECKS = {
     "cpuTime": check_cpu_time,
     "slowCalls": check_slow_calls,
     "processes": check_processes,
+    "errors": check_errors,
     "timeline": check_timeline,
 }
 
