@@ -7,15 +7,24 @@ logs_folder=$(mktemp -d)
 
 # background NAME CMD...: starts CMD at the lowest priority; `collect` waits for it.
 background() {
-  local name=$1
+  local name=$1 tries
   shift
   logs[$name]=$logs_folder/$name
   # A session of its own can be ended as a whole. Where the kernel groups tasks by session (autogroup), the session has
   # a priority of its own, too.
-  # shellcheck disable=SC2016 # for the inner shell
-  setsid bash -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 ionice -c 3 "$@"' "$name" "$@" \
-    >"${logs[$name]}" 2>&1 </dev/null &
+  # shellcheck disable=SC2016,SC2094 # for the inner shell, which uses the output's name only to name its mark
+  setsid bash -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null
+    renice -n 19 $$ >/dev/null
+    ionice -c 3 -p $$
+    touch "$0.started"
+    exec "$@"' "${logs[$name]}" "$@" >"${logs[$name]}" 2>&1 </dev/null &
   groups[$name]=$!
+  # Until then it would still lower the priority that collect raises.
+  for tries in $(seq 100); do
+    [ ! -e "${logs[$name]}.started" ] || return 0
+    sleep 0.1
+  done
+  die "$name did not start within $((tries / 10)) s"
 }
 
 # collect NAME: waits for what runs in the background, prints its output and fails when it failed.

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubestrace_agent import memory, settings
+from kubestrace_agent import memory, open_files, settings
 from kubestrace_agent.containers import cgroups, cri
 from kubestrace_agent.containers.resolver import NodeResolver
 from kubestrace_agent.containers.shared_lookups import SharedLookups
@@ -63,6 +63,7 @@ def main() -> int:
     logging.basicConfig(
         level=chosen.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    open_files.raise_limit()
     try:
         return asyncio.run(_run(chosen))
     except OSError as error:

@@ -52,15 +52,15 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         parser.add_argument(f"--{name}", default=value, help=f"{meaning} [{variable}, now {value or 'empty'}]")
 
     setting("node-name", "KUBESTRACE_NODE_NAME", socket.gethostname(), "the node's name in Kubernetes")
-    setting("listen", "KUBESTRACE_LISTEN", "0.0.0.0:9640", "host:port of the gRPC service")
-    setting("health-listen", "KUBESTRACE_HEALTH_LISTEN", "0.0.0.0:9641", "host:port of kubelet's probe, /healthz")
+    setting("listen", "KUBESTRACE_LISTEN", "[::]:9640", "host:port of the gRPC service")
+    setting("health-listen", "KUBESTRACE_HEALTH_LISTEN", "[::]:9641", "host:port of kubelet's probe, /healthz")
     setting("health-socket", "KUBESTRACE_HEALTH_SOCKET", "/run/kubestrace/health.sock", "gRPC health service")
     setting("tls-dir", "KUBESTRACE_TLS_DIR", "/etc/kubestrace/tls", "folder of tls.crt, tls.key and ca.crt")
     setting("cri-socket", "KUBESTRACE_CRI_SOCKET", "", "the container runtime's socket; empty: the known ones")
     setting("cgroup-root", "KUBESTRACE_CGROUP_ROOT", "/sys/fs/cgroup", "the host's cgroup mount")
     setting("proc-root", "KUBESTRACE_PROC_ROOT", "/proc", "the host's /proc")
     setting("max-containers", "KUBESTRACE_MAX_CONTAINERS", "512", "containers traced at one time, at most")
-    setting("max-traces", "KUBESTRACE_MAX_TRACES", "64", "sessions counted at one time, at most")
+    setting("max-traces", "KUBESTRACE_MAX_TRACES", "96", "sessions counted at one time, at most")
     setting("log-level", "KUBESTRACE_LOG_LEVEL", "info", "debug, info, warning or error")
     parser.add_argument("--health", action="store_true", help="ask the running agent: exit 0 when it is serving")
     given = parser.parse_args(arguments)
@@ -69,6 +69,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     for name, text in (("max-containers", given.max_containers), ("max-traces", given.max_traces)):
         if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 4096:
             parser.error(f"--{name} {text} is no number from 1 to 4096")
+    for name, text in (("listen", given.listen), ("health-listen", given.health_listen)):
+        port = text.rpartition(":")[2]
+        if (text or name == "listen") and not (":" in text and port.isascii() and port.isdigit() and int(port) < 65536):
+            parser.error(f"--{name} {text} is not host:port, as in 10.0.0.1:9640 or [fd00::1]:9640")
     return Settings(
         node_name=given.node_name,
         listen=_address(given.listen),

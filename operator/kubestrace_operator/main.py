@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from kubestrace_operator import environment
 from kubestrace_operator.agents.client import Agents, Certificates
@@ -15,6 +17,7 @@ from kubestrace_operator.kube import handlers, health
 from kubestrace_operator.kube.api_client import ApiServer
 from kubestrace_operator.kube.cluster import Cluster
 from kubestrace_operator.kube.errors import ClusterError, ConfigurationError
+from kubestrace_operator.kube.events import Events
 from kubestrace_operator.kube.health import Health
 from kubestrace_operator.pki import credentials
 from kubestrace_operator.sessions.controller import Sessions
@@ -35,16 +38,20 @@ def main() -> None:
     try:
         settings = environment.read()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        # Each probe and each event of a watch would be a line.
-        for noisy in ("kopf", "aiohttp.access"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
-        asyncio.run(_serve(settings))
+        # Each attempt to reach an API server that is away would be a line.
+        logging.getLogger("kopf").setLevel(logging.WARNING)
+        # Cancelled: a signal came before kopf was there to take it.
+        with suppress(asyncio.CancelledError):
+            asyncio.run(_serve(settings))
     except (EnvironmentProblem, ConfigurationError) as error:
         sys.exit(f"kubestrace-operator: {error}")
 
 
 async def _serve(settings: Environment) -> None:
     state = Health()
+    serving = cast("asyncio.Task[None]", asyncio.current_task())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     server = await ApiServer.connect()
     try:
         # The probes are answered from here on, whatever the rest waits for.
@@ -75,62 +82,54 @@ class Operator:
     def __init__(
         self, settings: Environment, server: ApiServer, cluster: Cluster, agents: Agents, state: Health
     ) -> None:
-        self.agents = agents
+        self._agents = agents
         self._settings = settings
         self._server = server
         self._cluster = cluster
         self._health = state
         self._directory = Directory(settings.agent_port)
-        self._sessions = Sessions(Dependencies(cluster, agents, self._directory), handlers.post)
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._events = Events(server)
         self._tasks: list[asyncio.Task[None]] = []
+        self._sessions = Sessions(Dependencies(cluster, agents, self._directory), self._events.post)
 
     async def run(self) -> None:
         """Serve until a signal comes; raises what one of the tasks failed with."""
-        context = handlers.Context(self._server.login, self.start, self.close)
-        serving = asyncio.create_task(handlers.run(context))
-        try:
-            await asyncio.wait([serving, self._failed], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            # Ends what is not over yet, and hands on the error that ended it.
-            for each in (serving, self._failed):
-                if each.done():
-                    each.result()
-                each.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
-
-    async def start(self) -> None:
-        """Begin to serve sessions."""
-        self._begin(self._directory.follow(self._cluster.agent_pods(self._settings.agent_selector), self.agents))
-        self._begin(_renew(self._cluster, self.agents, self._settings))
-        self._begin(self._sessions.run())
-        await self._directory.wait_until_known(_AGENTS_SECONDS)
-        for namespace in self._settings.watch_namespaces or (None,):
-            self._begin(self._follow(namespace))
-        _log.info("serving TraceSessions in %s", ", ".join(self._settings.watch_namespaces) or "all namespaces")
-        self._health.waiting(None)
+        async with asyncio.TaskGroup() as group:
+            self._tasks = [group.create_task(work) for work in self._works()]
+            try:
+                await handlers.run(handlers.Context(self._server.login, self.close))
+            finally:
+                await self.close()
 
     async def close(self) -> None:
-        """Let go of the sessions, whose traces go on, and of all connections."""
+        """Let go of everything: the traces go on, and the next operator takes them up."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._sessions.close()
-        await self.agents.close()
+        self._cluster.close()
+        await self._agents.close()
+
+    def _works(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """Yield everything that runs until the operator ends; one that fails ends all."""
+        yield self._directory.follow(self._cluster.agent_pods(self._settings.agent_selector), self._agents)
+        yield _renew(self._cluster, self._agents, self._settings)
+        yield self._events.run()
+        yield self._sessions.run()
+        yield self._serve()
+
+    async def _serve(self) -> None:
+        await self._directory.wait_until_known(_AGENTS_SECONDS)
+        namespaces = self._settings.watch_namespaces
+        _log.info("serving TraceSessions in %s", ", ".join(namespaces) or "all namespaces")
+        self._health.waiting(None)
+        async with asyncio.TaskGroup() as group:
+            for namespace in namespaces or (None,):
+                group.create_task(self._follow(namespace))
 
     async def _follow(self, namespace: str | None) -> None:
         watch = f"TraceSessions in {namespace or 'all namespaces'}"
-        await self._sessions.follow(self._cluster.sessions(namespace, heard=partial(self._health.heard, watch)))
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._note_end)
-        self._tasks.append(task)
-
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        """End the process with what a task failed with: none of them ends by itself."""
-        if not task.cancelled() and not self._failed.done():
-            self._failed.set_exception(task.exception() or RuntimeError(f"{task} ended, which it never should"))
+        changes = self._cluster.sessions(namespace, heard=partial(self._health.heard, watch))
+        await self._sessions.follow(changes, partial(self._cluster.finished_sessions, namespace))
 
 
 async def _renew(cluster: Cluster, agents: Agents, settings: Environment) -> None:

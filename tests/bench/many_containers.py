@@ -2,9 +2,9 @@
 
     python tests/bench/many_containers.py [--containers 200]
 
-Each container runs a short Python program (about 30 different system calls). Needs root. The kernel's memory is that
-which is charged to a memory cgroup of this process's own; `tests/kernel/matrix/run --many-cpus` runs this on a machine
-with 256 possible CPUs.
+Each container runs a short Python program (about 30 different system calls). Needs root. Memory of the kernel is that
+which is charged to a memory cgroup of this process's own, and the machine's memory per CPU (Percpu of /proc/meminfo),
+which some kernels charge to nobody. `tests/kernel/matrix/run --many-cpus` runs it with 255 possible CPUs.
 """
 
 import argparse
@@ -37,6 +37,12 @@ def resident() -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024
 
 
+def percpu() -> int:
+    """The machine's memory per CPU, in bytes."""
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Percpu:")) * 1024
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,9 +50,9 @@ def main() -> None:
     count = parser.parse_args().containers
     memory = Memory()
     memory.enter()
-    before = memory.kernel()
+    sizes = [(memory.kernel(), percpu())]
     tracer = Tracer.load()
-    kernel = [memory.kernel() - before]
+    sizes.append((memory.kernel(), percpu()))
     collect_rarely()  # as the agent does
     cgroups = [Cgroup(cgroup_root()) for _ in range(count)]
     try:
@@ -55,7 +61,7 @@ def main() -> None:
             begin = time.process_time()
             slots.append(tracer.add_container(cgroup.path, wanted=None))
             starts.append(milliseconds(begin))
-            kernel.append(memory.kernel() - before)
+            sizes.append((memory.kernel(), percpu()))
         print(f"start of a further container: median {statistics.median(starts):.2f} ms, longest {max(starts):.1f} ms")
         traces = {slot: Since(None, wanted=None, architecture="x86_64") for slot in slots}
         for what, every in (("all rows changed", 1),) * 3 + (("rows of one in ten changed", 10), ("no row changed", 0)):
@@ -75,8 +81,11 @@ def main() -> None:
             print(f"{what}: snapshot {snapshot:.1f} ms, differences {milliseconds(begin):.1f} ms, {rows} rows")
             tracer.snapshot(slots)
         print(f"{resident()} MiB resident")
-        loaded, first, last = (size / 2**20 for size in (kernel[0], kernel[1], memory.kernel() - before))
-        print(f"kernel: {loaded:.1f} MiB when loaded, {first:.1f} with one container, {last:.1f} with {count}")
+        for what, (kernel, per_cpu) in zip(
+            ("loaded", "one container", f"{count} containers"), [*sizes[1:3], sizes[-1]], strict=True
+        ):
+            grown = (kernel - sizes[0][0]) / 2**20, (per_cpu - sizes[0][1]) / 2**20
+            print(f"{what}: {grown[0]:.1f} MiB of the kernel's memory charged, {grown[1]:.1f} MiB per-CPU memory")
     finally:
         tracer.close()
         memory.leave()

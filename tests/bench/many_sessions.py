@@ -1,6 +1,6 @@
 """What many sessions on the same containers cost one agent, and whether each of them completes in time.
 
-    python tests/bench/many_sessions.py [--sessions 60] [--containers 6] [--seconds 20]
+    python tests/bench/many_sessions.py [--sessions 60] [--containers 6] [--seconds 20] [--apart 0.1]
 
 Every session has all views; the containers make calls of some forty kinds, and all CPUs are kept busy by others.
 Needs root.
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=60)
     parser.add_argument("--containers", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--apart", type=float, default=0.0, help="seconds from one session's start to the next")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         agent, tree = Agent(Path(folder), Authority()).ready(), Tree()

@@ -265,6 +265,7 @@ def full_status() -> dict[str, Any]:
     return {
         "observedGeneration": 1,
         "phase": "Succeeded",
+        "suspensions": 1,
         "startTime": time,
         "expectedCompletionTime": "2026-11-23T14:00:30.000000Z",
         "completionTime": "2026-11-23T14:00:30.123456Z",

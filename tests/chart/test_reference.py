@@ -15,10 +15,11 @@ from kubestrace_operator.views.registry import VIEWS
 
 SCRIPT = ROOT / "tools" / "crd.py"
 REFERENCE = ROOT / "docs" / "reference.md"
+REASONS = ROOT / "docs" / "reasons.md"
 # The modules that give the reasons of conditions, failures and gaps.
 WITH_REASONS = (
     *(f"operator/kubestrace_operator/sessions/{name}.py" for name in ("node", "node_state", "outcomes", "session")),
-    "operator/kubestrace_operator/sessions/session_state.py",
+    *(f"operator/kubestrace_operator/sessions/{name}.py" for name in ("pod_watcher", "session_state", "targets")),
     *(f"operator/kubestrace_operator/status/{name}.py" for name in ("builder", "progress")),
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("operator/kubestrace_operator/views/*.py"))),
     *(f"node_agent/kubestrace_agent/containers/{name}.py" for name in ("cgroups", "resolver")),
@@ -30,6 +31,10 @@ WITH_REASONS = (
 # What no status shows: the operator takes an agent that shuts down as unavailable and drops a trace that is unknown;
 # an agent without a tracer has a better reason; AgentLost is an event's; the operator sends no request that is invalid.
 UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "AgentLost", "InvalidView"}
+# Reasons of one word, which do not look like reasons in the code.
+SHORT = {"Pending", "Tracing", "Suspended", "Completed", "Cancelled", "Complete", "Failed"}
+# Kinds of objects, in modules that give reasons.
+NO_REASONS = {"ReplicaSet"}
 
 
 def test_the_definition_and_the_reference_are_up_to_date() -> None:
@@ -92,10 +97,22 @@ def test_the_definition_lists_the_reasons_that_the_code_gives(chart: Chart) -> N
     places = (status["conditions"], status["failures"], status["trust"]["properties"]["gaps"])
     described = " ".join(place["items"]["properties"]["reason"]["description"] for place in places)
 
-    given = {word for path in WITH_REASONS for word in _reasons(ROOT / path)}
+    given = {word for path in WITH_REASONS for word in _reasons(ROOT / path)} - NO_REASONS
 
     assert given, "no reason was found in the code"
     assert sorted(given - UNSEEN - set(re.findall(r"\w+", described))) == []
+
+
+def test_the_table_of_reasons_has_those_that_the_code_gives() -> None:
+    """Each one once, with where it appears, what it means and what to do; and none that no code gives."""
+    rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \| [^|]+ \| [^|]*\|$", REASONS.read_text(), re.MULTILINE)
+    names = [name for name, _ in rows]
+    given = {word for path in WITH_REASONS for word in _reasons(ROOT / path)} - UNSEEN - NO_REASONS
+
+    assert sorted(names) == sorted(set(names))
+    assert sorted((given | SHORT | {"AgentLost"}) - set(names)) == []
+    assert sorted(set(names) - given - SHORT - {"AgentLost"}) == []
+    assert {place for _, places in rows for place in places.split(", ")} <= {"condition", "failure", "gap", "event"}
 
 
 def _reasons(path: Path) -> set[str]:

@@ -374,7 +374,7 @@ def test_no_address_is_of_ipv4_alone(operator: dict[str, Any], agent: dict[str, 
 
 def test_waiting_is_no_reason_to_restart(operator: dict[str, Any], agent: dict[str, Any]) -> None:
     """Probes that restart a container ask whether it is alive, which both are while they wait for certificates."""
-    for each, alive in ((operator, "/healthz"), (agent, "/livez")):
+    for each, alive, ready in ((operator, "/healthz", "/readyz"), (agent, "/livez", "/healthz")):
         for probe in ("startupProbe", "livenessProbe"):
             assert container(each)[probe]["httpGet"] == {"path": alive, "port": "health"}
-        assert container(each)["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+        assert container(each)["readinessProbe"]["httpGet"] == {"path": ready, "port": "health"}

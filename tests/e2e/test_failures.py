@@ -117,7 +117,7 @@ def test_the_container_runtime_restarts(shop: Namespace, system: Namespace) -> N
     shop.session("before", TARGET, durationSeconds=1).finished()
     subprocess.run([RIG / "containerd", "restart", NODES[0]], check=True, timeout=60)
 
-    status = shop.session("after", TARGET, durationSeconds=2).finished()
+    status = shop.session("after", TARGET, durationSeconds=5).tracing().finished()
     said = system.kubectl("logs", agent_pod(system, NODES[0]))
 
     assert {row["node"] for row in status["containers"] if row["calls"]} == set(NODES)

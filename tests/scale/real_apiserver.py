@@ -33,6 +33,7 @@ class ApiServer:
 @contextmanager
 def api_server(folder: Path) -> Iterator[ApiServer]:
     """Run an API server whose state is in a folder. Raises RuntimeError when it does not start."""
+    folder.mkdir(parents=True, exist_ok=True)
     # Builds Kubernetes where that was not done yet.
     built = subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True, timeout=1800)
     tools = Path(built.stdout.strip())

@@ -30,7 +30,7 @@ while os.read(0, 1):
 """
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait until something is so. TimeoutError."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -76,7 +76,7 @@ class Agent:
 
     def ready(self) -> "Agent":
         """Wait until it serves."""
-        wait_until(lambda: self.process.poll() is not None or " serves on port " in self.log, 30)
+        wait_until(lambda: self.process.poll() is not None or " serves on port " in self.log, 200)
         assert self.process.poll() is None, self.log
         return self
 
@@ -90,7 +90,7 @@ class Agent:
         """Connect as the operator, or as somebody else."""
         return channel(self.port(), authority or self.authority, client or self.authority.operator())
 
-    def end(self, number: int = signal.SIGTERM, seconds: float = 10.0) -> int:
+    def end(self, number: int = signal.SIGTERM, seconds: float = 60.0) -> int:
         """End it by a signal; its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -152,7 +152,7 @@ class Container:
     def end(self) -> None:
         """End its process and wait for it."""
         if self.process.poll() is None:
-            self.process.communicate(timeout=30)
+            self.process.communicate(timeout=200)
 
     def message(self, name: str = "app") -> agent_pb2.Container:
         """Name it as the operator does."""

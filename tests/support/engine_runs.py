@@ -48,7 +48,7 @@ def compiled(source: Path, target: Path) -> Path:
     if made:
         return Path(made) / source.stem
     own = _OPTIONS.get(source.stem, ["-pthread", "-static"])
-    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", *own, "-o", target, source], check=True, timeout=60)
+    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", *own, "-o", target, source], check=True, timeout=200)
     return target
 
 
@@ -83,7 +83,7 @@ class Cgroup:
 
     def remove(self) -> None:
         """End what is in it, which is all ours, and remove it."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.path.exists() and time.monotonic() < deadline:
             for pid in (self.path / "cgroup.procs").read_text(encoding="ascii").split():
                 os.kill(int(pid), 9)
@@ -135,7 +135,7 @@ class Run:
 
     def finish_with(self, exit_code: int) -> str:
         """Finish a program that ends with this exit code."""
-        output, _ = self.process.communicate(timeout=90)
+        output, _ = self.process.communicate(timeout=200)
         assert self.process.returncode == exit_code, self.process.returncode
         return output.decode()
 
@@ -143,7 +143,7 @@ class Run:
         """End it where it stands."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=200)
 
 
 def told(output: str) -> Counts:

@@ -121,10 +121,20 @@ async def one_session(stub: Stub, number: int, containers: Sequence[Container], 
     return outcome
 
 
-async def run(agent: Agent, tree: Tree, *, sessions: int, containers: int, seconds: float) -> list[Outcome]:
-    """Run that many sessions at one time on the same containers, while these work and all CPUs are busy."""
+async def run(
+    agent: Agent, tree: Tree, *, sessions: int, containers: int, seconds: float, apart: float = 0.0
+) -> list[Outcome]:
+    """Run that many sessions at one time on the same containers, while these work and all CPUs are busy.
+
+    Each begins so many seconds `apart` from the one before it: those that begin together share more work.
+    """
+
+    async def later(number: int) -> Outcome:
+        await asyncio.sleep(number * apart)
+        return await one_session(stub, number, traced, seconds)
+
     traced = [tree.container() for _ in range(containers)]
     with calling(traced, seconds + 120), busy_cpus():
         async with agent.connect() as connection:
             stub = Stub(connection)
-            return await asyncio.gather(*(one_session(stub, number, traced, seconds) for number in range(sessions)))
+            return await asyncio.gather(*(later(number) for number in range(sessions)))

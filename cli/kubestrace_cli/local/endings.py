@@ -40,7 +40,10 @@ class Watched:
             return bool(select.select([self.pidfd], [], [], 0)[0])
         if self.cgroup is None:
             return False
-        populated = cgroups.populated(self.cgroup)
+        try:
+            populated = cgroups.populated(self.cgroup)
+        except OSError:  # not known now, as with too many open files: asked again soon
+            return False
         emptied = self.was_populated and not populated
         self.was_populated = self.was_populated or bool(populated)
         return emptied or populated is None

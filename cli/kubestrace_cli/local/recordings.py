@@ -98,7 +98,7 @@ class Recording:
         """Read the counters, which must be done now and then; returns the calls so far."""
         self._session.counters.refresh(fresh=True)
         self._session.note_counts()
-        return sum(counts.calls for counts in self._share.report(self._counter).syscalls)
+        return self._share.calls(self._counter)
 
     @property
     def tick_seconds(self) -> float:
@@ -110,13 +110,11 @@ class Recording:
 
     def finish(self, end_reason: agent_pb2.EndReason) -> agent_pb2.Report:
         """Read the counters for the last time, stop counting, and return the final report."""
-        end_ns = time.time_ns()
         stop_counting([self._session])
-        report = self._session.report(end_reason, lambda: end_ns)
-        report.time_unix_nanoseconds = end_ns
+        report = self._session.report(end_reason, time.time_ns)
         state = report.containers[0].state
         state.phase = agent_pb2.ContainerState.PHASE_ENDED
-        state.end_time_unix_nanoseconds = end_ns
+        state.end_time_unix_nanoseconds = report.time_unix_nanoseconds
         return report
 
 

@@ -139,6 +139,8 @@ def _parsed(file: Path | None, wanted: Mapping[str, Any]) -> spec.TraceSpec:
         raise SessionFileError(
             file or _COMMAND_LINE, "spec.cancel is true: the session was cancelled, nothing is traced"
         )
+    if parsed.suspend:
+        raise SessionFileError(file or STANDARD_INPUT, "spec.suspend is true: nothing is traced until it is false")
     return parsed
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.containers import procfs
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ def _slice_path(slice_: str) -> str:
 def find(root: Path, container_id: str, limit: int = MAX_DIRECTORIES) -> Iterator[Path]:
     """Walk the tree for a container's own directories, nearest to the root first; nothing below a match is looked at.
 
-    Gives up silently after `limit` directories: the caller then says that the container was not found.
+    Gives up silently after `limit` directories: the caller then says that the container was not found. Raises OSError
+    when a directory that is there cannot be read.
     """
     waiting = deque([root])
     seen = 0
@@ -168,8 +170,10 @@ def _directories(path: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(path) as entries:
             return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:  # it went away during the walk
-        return []
+    except OSError as error:
+        if error.errno in procfs.GONE:  # during the walk
+            return []
+        raise
 
 
 def cgroup_id(path: Path) -> int:
@@ -178,8 +182,13 @@ def cgroup_id(path: Path) -> int:
 
 
 def populated(path: Path) -> bool | None:
-    """Tell whether a process lives in a cgroup or below it; None when the cgroup is gone."""
+    """Tell whether a process lives in a cgroup or below it; None when the cgroup is gone.
+
+    Raises OSError when that cannot be read, for instance with too many open files: the cgroup may well be there.
+    """
     try:
         return "populated 1" in (path / "cgroup.events").read_text()
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in procfs.GONE:
+            return None
+        raise

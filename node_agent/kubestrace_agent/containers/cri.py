@@ -5,6 +5,7 @@ The agent's only client of the runtime; used by containers. It reads, and calls 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass
@@ -36,6 +37,14 @@ class RuntimeUnavailableError(Exception):
     """No runtime answered; the message says which sockets were tried and what each said."""
 
 
+class _CallError(Exception):
+    """A call that failed."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 @dataclass(frozen=True)
 class Status:
     """A container as its runtime knows it; what the runtime does not say is 0 or empty."""
@@ -54,15 +63,23 @@ class Runtime:
         self._sockets = tuple(sockets)
         self._timeout_seconds = timeout_seconds
         self._channel: grpc.aio.Channel | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def container_status(self, container_id: str) -> Status | None:
-        """Ask for one container (64 hex digits); None when the runtime has none of that id."""
-        if self._channel is not None:
+        """Ask for one container (64 hex digits); None when the runtime has none of that id.
+
+        Raises RuntimeUnavailableError. A slow or odd answer concerns this look-up alone; only a connection that has
+        failed is given up, and look-ups that are still under way on it come to their own end.
+        """
+        channel = self._channel
+        if channel is not None:
             try:
-                return await self._ask(self._channel, container_id)
-            except grpc.aio.AioRpcError as error:
-                _log.warning("the container runtime no longer answers: %s", _brief(error))
-                await self.close()
+                return await self._ask(channel, container_id)
+            except _CallError as error:
+                _log.warning("the container runtime did not answer: %s", error)
+                if error.code != grpc.StatusCode.UNAVAILABLE:
+                    raise RuntimeUnavailableError(f"the container runtime answered {error}") from error
+                self._give_up(channel)
         return await self._ask_each(container_id)
 
     async def _ask_each(self, container_id: str) -> Status | None:
@@ -74,9 +91,12 @@ class Runtime:
             channel = grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS)
             try:
                 status = await self._ask(channel, container_id)
-            except grpc.aio.AioRpcError as error:
-                said.append(f"{socket} answered {_brief(error)}")
+            except _CallError as error:
+                said.append(f"{socket} answered {error}")
                 await channel.close()
+            except BaseException:
+                await channel.close()
+                raise
             else:
                 await self._keep(channel)
                 return status
@@ -88,6 +108,14 @@ class Runtime:
         else:  # another call found the socket meanwhile
             await channel.close()
 
+    def _give_up(self, channel: grpc.aio.Channel) -> None:
+        """Use a channel no more; it is closed once the calls on it have ended, which closing would cancel."""
+        if self._channel is channel:
+            self._channel = None
+            closing = asyncio.get_running_loop().create_task(channel.close(grace=2 * self._timeout_seconds))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
     async def _ask(self, channel: grpc.aio.Channel, container_id: str) -> Status | None:
         stub = api_pb2_grpc.RuntimeServiceStub(channel)
         request = api_pb2.ContainerStatusRequest(container_id=container_id, verbose=True)
@@ -96,7 +124,13 @@ class Runtime:
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 return None
-            raise
+            raise _CallError(error.code(), _brief(error)) from error
+        except asyncio.CancelledError as error:
+            # gRPC cancels the calls of a channel that is closed: that is not the caller's own cancellation.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise _CallError(grpc.StatusCode.UNAVAILABLE, "the connection was closed") from error
 
     async def close(self) -> None:
         """Let go of the socket; a later call opens it again."""

@@ -1,13 +1,18 @@
 """Processes as the host and as their container see them, read from the host's /proc.
 
-Used by containers. Everything may end between two reads: what is gone is None, never an error.
+Used by containers. Everything may end between two reads: what is gone, or closed to us, is None and no error. What
+cannot be read for another reason, such as too many open files, is an OSError: nobody must take it for ended.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
+# A process, a cgroup or a folder that has ended: its path leads nowhere, or what was opened is no more.
+GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.ENOTDIR})
+_CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EOPNOTSUPP})
 # A container's first process is sought among this many: systemd in a container nests, but not without end.
 _MAX_PROCESSES = 10_000
 
@@ -85,5 +90,7 @@ def _start_ticks(proc: Path, pid: int) -> int | None:
 def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in GONE or error.errno in _CLOSED:
+            return None
+        raise

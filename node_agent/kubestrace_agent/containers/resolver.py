@@ -100,7 +100,7 @@ class NodeResolver:
         cgroup = self._cgroup(wanted, status)
         try:
             cgroup_id = cgroups.cgroup_id(cgroup)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise UnresolvedError("CgroupNotFound", f"{wanted.label} ended while it was looked up") from error
         pid = status.pid if status and self._lives_in(status.pid, cgroup) else 0
         host_pid = pid or procfs.first_process(self._proc, cgroup)

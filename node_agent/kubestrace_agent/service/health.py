@@ -32,8 +32,10 @@ class Health:
     async def start(self, listen: str) -> int:
         """Listen and return the port (for `host:0`). OSError when the address cannot be had."""
         host, _, port = listen.rpartition(":")
+        # "::" would leave out IPv4, as asyncio sets IPV6_V6ONLY; None is all addresses of both families.
+        bare = host.strip("[]")
         self._server = await asyncio.start_server(
-            self._serve, host.strip("[]") or None, int(port), limit=_MAX_REQUEST_BYTES
+            self._serve, None if bare == "::" else bare or None, int(port), limit=_MAX_REQUEST_BYTES
         )
         return int(self._server.sockets[0].getsockname()[1])
 

@@ -6,13 +6,18 @@ Used by traces; server turns the errors into gRPC's codes.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from google.protobuf import unknown_fields
 
 from kubestrace_agent.views import registry
 from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kubestrace_protos.v1 import agent_pb2
 
 _SESSION_UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -50,7 +55,8 @@ class ShuttingDownError(TraceError):
 class Limits:
     """The agent's own bounds, whatever the operator asks for."""
 
-    max_traces: int = 64
+    # Of them a namespace may have no more than two thirds of those that the others leave.
+    max_traces: int = 96
     # Of one trace, with those that ended or failed: a container that restarts all the time counts each time.
     max_containers: int = 1024
     max_duration_milliseconds: int = 1000 * MAX_DURATION_SECONDS
@@ -66,6 +72,7 @@ class Limits:
 
 def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> registry.ViewRequests:
     """Refuse a StartTraceRequest that is out of bounds; else give the views that it asks for."""
+    _check_known(request)
     if not _SESSION_UID.fullmatch(request.session_uid):
         raise InvalidRequestError("InvalidSession", f"session_uid {request.session_uid[:100]!r} is no UID")
     duration = request.duration_milliseconds
@@ -88,6 +95,37 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> registr
         return registry.requests(request.views)
     except registry.RequestError as error:
         raise InvalidRequestError(error.reason, str(error)) from error
+
+
+def _check_known(request: agent_pb2.StartTraceRequest) -> None:
+    unknown = unknown_fields.UnknownFieldSet(request)
+    if len(unknown):
+        numbers = ", ".join(str(unknown[at].field_number) for at in range(len(unknown)))
+        raise InvalidRequestError(
+            "UnknownRequest",
+            f"the request has fields that this agent does not know ({numbers}): operator and agent are of different "
+            "versions; update both to one",
+        )
+
+
+def check_room(session_name: str, running: Iterable[str], node: str, limits: Limits) -> None:
+    """Refuse a further trace where its namespace or the node has too many.
+
+    `session_name` and those of `running` traces are "namespace/name".
+    """
+    namespaces = Counter(name.partition("/")[0] for name in running)
+    total, own = namespaces.total(), namespaces[session_name.partition("/")[0]]
+    if total >= limits.max_traces:
+        raise LimitReachedError(
+            "TooManyTraces", f"{total} traces run on node {node} already, and no more may; wait until one has ended"
+        )
+    share = max(1, 2 * (limits.max_traces - (total - own)) // 3)
+    if own >= share:
+        raise LimitReachedError(
+            "TooManyTracesOfNamespace",
+            f"{own} traces of this namespace run on node {node} already, and no more than {share} may, so that other "
+            "namespaces can trace; wait until one has ended, or end one",
+        )
 
 
 def interval_seconds(milliseconds: int, limits: Limits) -> float:

@@ -6,12 +6,15 @@ those. Names without % that only a class has (`file`) are not classes here.
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kubestrace_agent.syscalls import expressions, tables
+from kubestrace_agent.syscalls import tables
 from kubestrace_agent.syscalls.numbers import UNKNOWN_NUMBERS, SyscallKey, abi_names, names
+from kubestrace_protos.v1 import expressions
+from kubestrace_protos.v1.automata import Budget
 
 _MAX_PATTERN = 256
 # Stands for the calls that no table knows, as `all` has them too; no call has this name.
@@ -48,25 +51,39 @@ class _NothingFoundError(_WrongPatternError):
 
 
 def parse_patterns(patterns: Sequence[str], architecture: str) -> Selection:
-    """Patterns for a machine ("x86_64", "aarch64"); none: all. Raises SyscallPatternError."""
+    """Patterns for a machine ("x86_64", "aarch64"); none: all. Raises SyscallPatternError.
+
+    Takes a bounded time, some tenths of a second at most, and none for patterns that were parsed lately.
+    """
+    answer = _parsed(tuple(patterns), architecture)
+    if isinstance(answer, tuple):
+        raise SyscallPatternError(list(answer))
+    return answer
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(patterns: tuple[str, ...], architecture: str) -> Selection | tuple[str, ...]:
+    """Return what is selected, or the problems."""
+    # All expressions of a session together.
+    budget = Budget()
     wanted: set[str] = set()
     unwanted: set[str] = set()
     problems = []
     for pattern in patterns:
         negative = pattern.startswith("!")
         try:
-            (unwanted if negative else wanted).update(_matching(pattern[negative:].strip(), pattern))
+            (unwanted if negative else wanted).update(_matching(pattern[negative:].strip(), pattern, budget))
         except _WrongPatternError as error:
             problems.append(str(error))
     everything = _all_names() | {_OTHERS}
     if all(pattern.startswith("!") for pattern in patterns):
-        wanted = everything
+        wanted = set(everything)
     chosen = wanted - unwanted
     # Of every machine: a session may name what this one lacks.
     if not chosen and not problems:
         problems.append("The patterns leave no system call.")
     if problems:
-        raise SyscallPatternError(problems)
+        return tuple(problems)
     return Selection(None if chosen == everything else frozenset(_keys_of(chosen, architecture)))
 
 
@@ -77,13 +94,14 @@ def _keys_of(chosen: set[str], architecture: str) -> Iterable[SyscallKey]:
             yield SyscallKey(abi, UNKNOWN_NUMBERS)
 
 
-def _all_names() -> set[str]:
+@functools.cache
+def _all_names() -> frozenset[str]:
     """Of every machine, so that a session may say `open` and run on nodes of any kind."""
     every = (tables.X86_64, tables.I386, tables.X32, tables.AARCH64, tables.ARM)
-    return {name for table in every for name in table.values()}
+    return frozenset(name for table in every for name in table.values())
 
 
-def _matching(word: str, pattern: str) -> set[str]:
+def _matching(word: str, pattern: str, budget: Budget) -> Iterable[str]:
     """The names that a pattern without its `!` stands for."""
     if len(pattern) > _MAX_PATTERN:
         raise _WrongPatternError(f"A syscall pattern is longer than {_MAX_PATTERN} characters.")
@@ -93,22 +111,22 @@ def _matching(word: str, pattern: str) -> set[str]:
         number = "two" if word.count(",") == 1 else str(word.count(",") + 1)
         raise _WrongPatternError(f'"{pattern}" has a comma in it: write it as {number} items of the list.')
     try:
-        return _found(word, pattern)
+        return _found(word, pattern, budget)
     except _NothingFoundError:
         if may_be_missing:
             return set()
         raise
 
 
-def _found(word: str, pattern: str) -> set[str]:
+def _found(word: str, pattern: str, budget: Budget) -> Iterable[str]:
     if word == "all":
         return _all_names() | {_OTHERS}
     if word == "none":
         return set()
     if word.startswith("%"):
-        return set(_class(word[1:], pattern))
+        return _class(word[1:], pattern)
     if word.startswith("/"):
-        return _regex(word[1:], pattern)
+        return _regex(word[1:], pattern, budget)
     if word in _all_names():
         return {word}
     if re.fullmatch(r"syscall_\d+", word):
@@ -123,12 +141,13 @@ def _class(name: str, pattern: str) -> frozenset[str]:
     return members
 
 
-def _regex(text: str, pattern: str) -> set[str]:
+def _regex(text: str, pattern: str, budget: Budget) -> set[str]:
     try:
-        expression = expressions.compiled(text)
-    except expressions.ExpressionError as error:
-        raise _WrongPatternError(f'"{pattern}" is no regular expression to use: {error}.') from error
-    found = {name for name in _all_names() if expression.search(name)}
+        expression = expressions.compiled(text, budget)
+        # Sorted: a budget that is spent is spent at the same name everywhere.
+        found = {name for name in sorted(_all_names()) if expression.search(name)}
+    except (expressions.ExpressionError, OverflowError) as error:
+        raise _WrongPatternError(expressions.problem(pattern, error)) from error
     if not found:
         raise _NothingFoundError(f'"{pattern}" matches no system call.')
     return found

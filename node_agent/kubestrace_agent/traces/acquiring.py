@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 # What concerns one container alone.
 ONES_OWN = (NodeFullError, UnsupportedKernelError, OSError, ValueError)
-_NOT_YET = RuntimeError("not counted yet")
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,15 @@ class Acquired:
 class Acquiring:
     """One batch: everything that is asked for at one time."""
 
-    def __init__(self, tracer: Tracer, counters: dict[int, Counter], views: SharedViews) -> None:
+    def __init__(
+        self, tracer: Tracer, counters: dict[int, Counter], views: SharedViews, clock_ns: Callable[[], int]
+    ) -> None:
         self._tracer = tracer
         self._counters = counters
         self._views = views
+        self._clock_ns = clock_ns
         self._new: set[Counter] = set()
-        self._shares: dict[tuple[Counter, Wanted, Hashable], Share] = {}
+        self._shares: dict[tuple[Counter, Wanted, Hashable, bool], Share] = {}
 
     def run(self, asked: Sequence[Asked]) -> list[Acquired | Exception]:
         """Count the containers; a result for each of `asked`, in their order."""
@@ -81,7 +83,7 @@ class Acquiring:
         self._views.begin([(key[0], share) for key, share in self._shares.items()], self._counters.values())
         begin_ns = time.monotonic_ns()
         starts = self._starts(dict.fromkeys(key[0] for key in self._shares))
-        for (counter, _, _), share in self._shares.items():
+        for (counter, *_), share in self._shares.items():
             start = starts[counter]
             if not isinstance(start, Exception):
                 share.begin(start)
@@ -101,7 +103,7 @@ class Acquiring:
         return counter
 
     def _share(self, counter: Counter, asked: Asked) -> Share:
-        key = counter, asked.wanted, asked.views
+        key = counter, asked.wanted, asked.views, asked.paths
         if key not in self._shares:
             self._shares[key] = Share(asked.wanted, asked.collectors(), asked.paths)
             counter.shares.add(self._shares[key])
@@ -113,7 +115,7 @@ class Acquiring:
         for counter in self._new.intersection(counters):
             try:
                 self._tracer.begin(counter.slot)
-                counter.place.has_ended()  # one that dies before the first refresh had a process
+                counter.has_ended(self._clock_ns())  # one that dies before the first refresh had a process
                 starts[counter] = None
             except ONES_OWN as error:
                 starts[counter] = error

@@ -69,14 +69,21 @@ class Attacher:
     """Attaches containers to traces; `names` names the functions of stacks."""
 
     def __init__(
-        self, resolver: Resolver, names: Names, node: Node, thread: TracerThread, clock_ns: Callable[[], int]
+        self,
+        resolver: Resolver,
+        names: Names,
+        node: Node,
+        thread: TracerThread,
+        clock_ns: Callable[[], int],
+        gather_seconds: Callable[[], float],
     ) -> None:
+        """`gather_seconds` says how long traces that begin wait for others to begin with."""
         self._resolver = resolver
         self._names = names
         self._node = node
         self._thread = thread
         self._clock_ns = clock_ns
-        self._acquiring: Batches[_Batch, list[Acquired | Exception]] = Batches(self._acquire)
+        self._acquiring: Batches[_Batch, list[Acquired | Exception]] = Batches(self._acquire, gather_seconds)
 
     async def add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
         """Add containers to a trace; `late`: it ran already. One that fails is recorded as failed.

@@ -16,11 +16,17 @@ class Batches(Generic[_Item, _Result]):
     """Collects what is asked for while earlier work goes on, and passes all of it to `work` in one call.
 
     `work` returns one result for each item, in their order; a result that is an exception is raised for its item alone.
-    It may return fewer, one at least: the other items come first in its next call.
+    It may return fewer, one at least: the other items come first in its next call. `gather_seconds` says how long to
+    wait for others before a call.
     """
 
-    def __init__(self, work: Callable[[list[_Item]], Awaitable[Sequence[_Result | Exception]]]) -> None:
+    def __init__(
+        self,
+        work: Callable[[list[_Item]], Awaitable[Sequence[_Result | Exception]]],
+        gather_seconds: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._work = work
+        self._gather_seconds = gather_seconds
         self._waiting: list[tuple[_Item, asyncio.Future[_Result]]] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -35,6 +41,8 @@ class Batches(Generic[_Item, _Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                if (seconds := self._gather_seconds()) > 0:
+                    await asyncio.sleep(seconds)
                 taken, self._waiting = self._waiting, []
                 try:
                     results = await self._work([item for item, _ in taken])

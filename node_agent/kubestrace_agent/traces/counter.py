@@ -45,6 +45,9 @@ class Tracer(Protocol):
     def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
         """Read the counters that further traces of some slots begin with."""
 
+    def trim(self, slot: int, position: int) -> None:
+        """Forget calls in flight at attach that ended before a position."""
+
     def enable(self, part: str, slot: int, wanted: Any) -> None:
         """Have a part of a view report on a slot; None: no longer."""
 
@@ -61,6 +64,15 @@ class Tracer(Protocol):
         """Give everything back."""
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """Between which times (Unix time) it was not known whether a container runs, and why at last."""
+
+    since_ns: int
+    until_ns: int
+    why: str
+
+
 class Place(Protocol):
     """What is counted."""
 
@@ -72,7 +84,7 @@ class Place(Protocol):
         """Make ready to count it: its slot. Raises OSError where it has gone, and NodeFullError."""
 
     def has_ended(self) -> bool:
-        """Tell whether nothing of it is left to be counted."""
+        """Tell whether nothing of it is left to be counted. Raises OSError where that cannot be read."""
 
 
 @dataclass
@@ -116,11 +128,24 @@ class Counter:
     # How often views of it were read.
     reads: int = 0
     ended_ns: int = 0
+    # Whether it runs could not be read.
+    unknown: Unknown | None = None
 
     @property
     def wanted(self) -> Wanted:
         """What all users want counted."""
         return union(self.users.values())
+
+    def has_ended(self, now_ns: int) -> bool:
+        """Tell whether nothing of it is left to be counted.
+
+        One that cannot be read goes on, and that it is not known is noted with the time (Unix time).
+        """
+        try:
+            return self.place.has_ended()
+        except OSError as error:
+            self.unknown = Unknown(self.unknown.since_ns if self.unknown else now_ns, now_ns, str(error))
+            return False
 
 
 def union(wants: Iterable[Wanted]) -> Wanted:

@@ -64,14 +64,14 @@ class Since:
         self._done: dict[SyscallKey, _Done] = {}
         # How many calls in flight at attach were looked at. Those that began before are in what is to be subtracted;
         # of the others, in flight at the attach of other traces alone and so in no row's maxima, the longest are kept.
-        self._attach_calls = len(self._start.at_attach)
+        self._attach_calls = self._start.attach_end
         self._rows = self._start.rows
         self._longest: dict[SyscallKey, int] = {}
 
     def to(self, now: RawCounts) -> Difference:
         """Everything counted from the start up to a snapshot of the same slot."""
         trust = agent_pb2.Trust(lost_calls=now.lost_calls - self._start.lost_calls)
-        self._take_attach_calls(now.at_attach[self._attach_calls :])
+        self._take_attach_calls(now.attached_since(self._attach_calls))
         grown = []
         for key, row in now.rows.items():
             done = self._done.get(key)
@@ -112,7 +112,7 @@ _NOTHING = Row()
 
 def began_before(start: RawCounts, then: RawCounts, now: RawCounts) -> list[CallAtAttach]:
     """Calls that ended between two snapshots of a trace and had begun before it, which joined with `start`."""
-    return [call for call in now.at_attach[len(then.at_attach) :] if call.start_ns < start.joined_ns]
+    return [call for call in now.attached_since(then.attach_end) if call.start_ns < start.joined_ns]
 
 
 def without_lengths(rows: Mapping[SyscallKey, Row], calls: Sequence[CallAtAttach]) -> Mapping[SyscallKey, Row]:

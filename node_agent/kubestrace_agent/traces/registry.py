@@ -12,7 +12,7 @@ import logging
 import platform
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kubestrace_agent import syscalls
 from kubestrace_agent.service import limits as admission
@@ -45,6 +45,11 @@ _ReportAsked = tuple[Trace, agent_pb2.EndReason]
 _TICK_SECONDS = 1.0
 # Between two looks at views that may fill before the next tick.
 _DRAIN_SECONDS = 0.1
+# With more traces than this, those that begin wait for one another: so much for each, and so much at most.
+_FEW_TRACES = 8
+_GATHER_SECONDS, _MOST_GATHER_SECONDS = 0.05, 1.0
+# Whoever waits for a report gets the last one again after this, so that it is clear that the agent is there.
+_ALIVE_SECONDS = 2.0
 # Reports that are made one after the other, before other work has its turn.
 _BUILD_SECONDS = 0.05
 # And while they do: a million slow calls a second fill their ring in twice that time.
@@ -69,14 +74,16 @@ class Traces:
         self._clock_ns = clock_ns
         self._counters = Counters(tracer, clock_ns) if tracer else None
         self._thread = TracerThread()
-        self._attacher = Attacher(resolver, names or Names(Naming()), node, self._thread, clock_ns)
+        self._attacher = Attacher(
+            resolver, names or Names(Naming()), node, self._thread, clock_ns, self._gather_seconds
+        )
         self._running: dict[str, Trace] = {}
         self._kept: OrderedDict[str, Trace] = OrderedDict()
         self._tasks: set[asyncio.Task[object]] = set()
         self._ticker: asyncio.Task[None] | None = None
         self._closing = False
         self._sequence = itertools.count(1)
-        self._ending: Batches[Trace, None] = Batches(self._stop_counting)
+        self._ending: Batches[_ReportAsked, Sequence[agent_pb2.Report]] = Batches(self._stop_counting)
         self._noting: Batches[tuple[Trace, Moment], None] = Batches(self._note_counts)
         self._reporting: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
         # Apart, so that final reports do not wait for all others.
@@ -120,10 +127,8 @@ class Traces:
             raise admission.CannotTraceError(reason, message)
         if self._closing:
             raise admission.ShuttingDownError("AgentShutdown", "the agent is shutting down")
-        if len(self._running) >= self._limits.max_traces:
-            raise admission.LimitReachedError(
-                "TooManyTraces", f"{len(self._running)} traces run on node {self._node.name} already, and no more may"
-            )
+        names = [trace.session_name for trace in self._running.values()]
+        admission.check_room(request.session_name, names, self._node.name, self._limits)
         try:
             selection = syscalls.parse_patterns(request.syscalls, platform.machine())
         except syscalls.SyscallPatternError as error:
@@ -145,6 +150,10 @@ class Traces:
         self._running[trace.session_uid] = trace
         _log.info("trace %s (%r) starts", trace.session_uid, trace.session_name[:320])
         return trace
+
+    def _gather_seconds(self) -> float:
+        """Give how long a trace waits for others that begin with it: those cost less later, where there are many."""
+        return min(max(0, len(self._running) - _FEW_TRACES) * _GATHER_SECONDS, _MOST_GATHER_SECONDS)
 
     def _run_until(self, trace: Trace, duration_seconds: float) -> None:
         """Let time run: from here on, when the first containers are counted. A trace may have been stopped before."""
@@ -180,19 +189,29 @@ class Traces:
         )
 
     async def watch(self, session_uid: str, interval_milliseconds: int = 0) -> AsyncIterator[agent_pb2.Report]:
-        """Give reports, the first at once, until one that is final. Raises admission's errors."""
+        """Give reports, the first at once, until one that is final. Raises admission's errors.
+
+        Where a report takes long, as on a busy node, the one before it is given again meanwhile.
+        """
         interval = admission.interval_seconds(interval_milliseconds, self._limits)
         trace = self._trace(session_uid)
         trace.watchers += 1
+        report = trace.first_report()
+        ended = self._spawn(trace.ended.wait())
         try:
             while True:
-                report = await self._report(trace)
+                making = self._spawn(self._report(trace))
+                # The end is not to wait for a report that is still to be made.
+                while not await _any_done(_ALIVE_SECONDS, making, ended):
+                    yield report
+                report = trace.final or making.result()
                 yield report
                 if report.final:
                     return
                 watchers = sum(each.watchers for each in self._running.values())
                 await _wait(trace.ended, self._pace.interval_seconds(interval, watchers))
         finally:
+            ended.cancel()
             trace.watchers -= 1
             trace.last_call = time.monotonic()
 
@@ -251,8 +270,8 @@ class Traces:
             if trace.final is not None:
                 return trace.final
             try:
-                await self._ending.ask(trace)
-                trace.final = await self._finishing.ask((trace, reason))
+                built = await self._ending.ask((trace, reason))
+                trace.final = built[0] if built else await self._finishing.ask((trace, reason))
             except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
                 _log.exception("trace %s: no counts in its final report", trace.session_uid)
                 trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
@@ -264,18 +283,21 @@ class Traces:
         _log.info("trace %s ends: %s", trace.session_uid, agent_pb2.EndReason.Name(reason))
         return trace.final
 
-    async def _stop_counting(self, traces: Sequence[Trace]) -> Sequence[None]:
-        """Read the counters of traces that end for the last time, all at once."""
-        await self._thread.call(stop_counting, traces)
-        return [None] * len(traces)
+    async def _stop_counting(self, asked: Sequence[_ReportAsked]) -> Sequence[Sequence[agent_pb2.Report] | Exception]:
+        """Read the counters of traces that end for the last time, all at once.
+
+        Gives the final reports of those for which there was time, the first at least; an empty list for the others.
+        """
+        return await self._thread.call(_read_and_release, asked, self._clock_ns)
 
     async def _note_counts(self, noted: Sequence[tuple[Trace, Moment]]) -> Sequence[None]:
         """Take one snapshot for the moments at which many views want one."""
 
         def note() -> None:
             for trace, moment in noted:
-                trace.counters.snapshot_near(moment)
-                trace.note_counts()
+                if not trace.frozen:
+                    trace.counters.snapshot_near(moment)
+                    trace.note_counts()
 
         await self._thread.call(note)
         return [None] * len(noted)
@@ -319,12 +341,10 @@ class Traces:
             moment = trace.views.next_snapshot(time.monotonic_ns())
             if moment is None or await _happens(trace.ended, (moment.at_ns - time.monotonic_ns()) / 1e9):
                 return
-            async with trace.lock:
-                if trace.final is None:
-                    try:
-                        await self._noting.ask((trace, moment))
-                    except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
-                        _log.exception("trace %s: no snapshot for its views", trace.session_uid)
+            try:
+                await self._noting.ask((trace, moment))
+            except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
+                _log.exception("trace %s: no snapshot for its views", trace.session_uid)
 
     def _spawn(self, work: Coroutine[object, object, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work)
@@ -353,6 +373,15 @@ def _built(asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]) -> list[a
     return built
 
 
+def _read_and_release(
+    asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]
+) -> list[list[agent_pb2.Report] | Exception]:
+    """Belongs to the thread that owns the counters, which all traces share."""
+    stop_counting([trace for trace, _ in asked])
+    built = [each if isinstance(each, Exception) else [each] for each in _built(asked, clock_ns)]
+    return built + [[] for _ in asked[len(built) :]]
+
+
 def _until_next(period_seconds: float) -> float:
     """Give the time to the next multiple of a period, so that all who wait for one wake together; never too short."""
     rest = period_seconds - time.monotonic() % period_seconds
@@ -361,6 +390,11 @@ def _until_next(period_seconds: float) -> float:
 
 async def _wait(event: asyncio.Event, interval_seconds: float) -> None:
     await _happens(event, _until_next(interval_seconds))
+
+
+async def _any_done(within_seconds: float, *tasks: asyncio.Task[Any]) -> bool:
+    done, _ = await asyncio.wait(tasks, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
+    return bool(done)
 
 
 async def _happens(event: asyncio.Event, within_seconds: float) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kubestrace_agent.containers.resolver import Resolved
-    from kubestrace_agent.traces.counter import Counter
+    from kubestrace_agent.traces.counter import Counter, Unknown
     from kubestrace_agent.traces.sharing import Share
     from kubestrace_agent.views.view import Collector
 
@@ -97,7 +97,19 @@ def without_view(node: str, state: agent_pb2.ContainerState, reason: str, messag
     )
 
 
-def container_report(traced: TracedContainer) -> agent_pb2.ContainerReport:
+def _state_unknown(traced: TracedContainer, unknown: Unknown, node: str) -> agent_pb2.Gap:
+    """Give the gap of a container of which it could not be read whether it still runs."""
+    return agent_pb2.Gap(
+        node=node,
+        reason="ContainerStateUnknown",
+        message=f"whether the container runs could not be read: {unknown.why}",
+        start_time_unix_nanoseconds=max(unknown.since_ns, traced.state.start_time_unix_nanoseconds),
+        end_time_unix_nanoseconds=max(unknown.until_ns, traced.state.start_time_unix_nanoseconds),
+        container=traced.state.container,
+    )
+
+
+def container_report(traced: TracedContainer, node: str) -> agent_pb2.ContainerReport:
     """Give what was counted of a container so far; a container that has ended is settled by this."""
     if traced.settled is not None or traced.counter is None or traced.share is None:
         return traced.settled or agent_pb2.ContainerReport(state=traced.state)
@@ -108,6 +120,8 @@ def container_report(traced: TracedContainer) -> agent_pb2.ContainerReport:
     for collector in traced.own:
         collector.write(report)
     report.trust.gaps.extend(traced.gaps)
+    if counter.unknown is not None:
+        report.trust.gaps.append(_state_unknown(traced, counter.unknown, node))
     if counter.ended_ns:
         traced.state.phase = _Phase.PHASE_ENDED
         traced.state.end_time_unix_nanoseconds = counter.ended_ns

@@ -87,7 +87,7 @@ class Session:
         counting = any(each.counter and not each.counter.ended_ns for each in containers)
         self.reported_ns = self.counters.read_ns
         report = self._header(reason, max(self.reported_ns, self.start_ns) if counting else clock_ns())
-        report.containers.extend(reports.container_report(each) for each in containers)
+        report.containers.extend(reports.container_report(each, self.node.name) for each in containers)
         report.trust.CopyFrom(
             reports.total_trust(
                 (each.trust for each in report.containers),
@@ -107,6 +107,12 @@ class Session:
         """Show the newest snapshot to the session's own collectors."""
         for traced in list(self.containers.values()):
             traced.note_counts()
+
+    def first_report(self) -> agent_pb2.Report:
+        """Give what was counted when the trace began: nothing."""
+        report = self._header(agent_pb2.END_REASON_UNSPECIFIED, self.start_ns)
+        report.containers.extend(agent_pb2.ContainerReport(state=each.state) for each in self.containers.values())
+        return report
 
     def empty_report(self, reason: agent_pb2.EndReason, time_ns: int, message: str) -> agent_pb2.Report:
         """Give a final report that holds nothing but the reason why."""

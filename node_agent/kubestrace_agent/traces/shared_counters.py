@@ -55,7 +55,7 @@ class Counters:
         users = {each.user for each in asked}
         places = {each.place.key for each in asked}
         try:
-            results = Acquiring(self._tracer, self._counters, self._shared).run(asked)
+            results = Acquiring(self._tracer, self._counters, self._shared, self._clock_ns).run(asked)
         except BaseException:
             self.release([each for each in self._counters.values() if each.place.key in places], users)
             raise
@@ -82,6 +82,7 @@ class Counters:
             self._shared.enable(part, counter)
         if counter.users:
             self._tracer.set_wanted(counter.slot, counter.wanted)
+            self._tracer.trim(counter.slot, min(share.attach_end for share in counter.shares))
         else:
             self._remove(counter)
 
@@ -91,7 +92,7 @@ class Counters:
         if not self._counters or (not fresh and begin - self._refreshed < self._fresh_seconds):
             return
         # Asked before the snapshot, so that the snapshot holds everything that an ended container did.
-        ended = [counter for counter in self._counters.values() if counter.place.has_ended()]
+        ended = [counter for counter in self._counters.values() if counter.has_ended(self._clock_ns())]
         self._snapshot()
         for part in self._parts():
             self._shared.read(part, self._counters.values())

@@ -31,6 +31,8 @@ class Share:
     users: set[str] = field(default_factory=set)
     # Collectors whose part of a view cannot be had, and why: the counts are as good as without.
     missing: list[tuple[Collector, Exception]] = field(default_factory=list)
+    # From which position on it needs calls in flight at attach.
+    attach_end: int = 0
     _since: Since | None = None
     _unreturned: Unreturned | None = None
     # What was made of the last reading, and which that was: number of the snapshot, and of the reading of views.
@@ -38,8 +40,15 @@ class Share:
 
     def begin(self, start: RawCounts | None) -> None:
         """Count what comes after `start`; None: nothing was counted before."""
+        self.attach_end = start.attach_end if start else 0
         self._since = Since(start, wanted=self.wanted, architecture=platform.machine())
         self._unreturned = Unreturned(start, wanted=self.wanted, paths=self.paths)
+
+    def calls(self, counter: Counter) -> int:
+        """Give the number of calls in what was read last, and make no report for that."""
+        if counter.counts is None or self._since is None:
+            return 0
+        return sum(each.calls for each in self._since.to(counter.counts).syscalls)
 
     def report(self, counter: Counter) -> agent_pb2.ContainerReport:
         """Give what was read last, without what each session has of its own; not to be changed."""

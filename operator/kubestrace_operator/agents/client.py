@@ -6,6 +6,7 @@ error says whether trying again helps.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
@@ -13,6 +14,7 @@ from typing import NamedTuple, TypeVar
 import grpc
 import grpc.aio
 
+from kubestrace_operator.agents import reports
 from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
 
 AGENT_NAME = "kubestrace-agent"
@@ -26,8 +28,10 @@ SILENCE_SECONDS = 30.0
 _SILENT_INTERVALS = 5
 # Calls of one kind that one agent has to answer at a time; the others take turns before their deadlines begin.
 _TURNS = 4
-# A report of 500 containers with 300 calls each stays below this.
-_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+# A report of 500 containers with 150 calls each stays below this.
+_MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+# Reports that may come faster than asked for, such as the final one; after these they are read in twice their time.
+_BURST = 5
 _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.ssl_target_name_override", AGENT_NAME),
     ("grpc.enable_http_proxy", 0),
@@ -42,6 +46,7 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 # Where agents put their word for an error.
 _REASON_KEY = "kubestrace-reason"
+_REASON = re.compile(r"[A-Za-z]{1,64}")
 _Answer = TypeVar("_Answer")
 
 
@@ -170,6 +175,7 @@ class Agents:
         interval = int(interval_seconds * 1000)
         request = agent_pb2.WatchTraceRequest(session_uid=session_uid, interval_milliseconds=interval)
         silence = max(SILENCE_SECONDS, _SILENT_INTERVALS * interval_seconds)
+        pace = _Pace(interval_seconds / 2)
         with self._channel(agent).call() as stub:
             stream = stub.WatchTrace(request)
             try:
@@ -181,6 +187,7 @@ class Agents:
                     yield report
                     if report.final:
                         return
+                    await pace.wait()
             except TimeoutError:
                 message = f"the agent on node {agent.node} sent no report for {silence:.0f} s"
                 raise AgentUnavailableError(message) from None
@@ -195,6 +202,21 @@ class Agents:
             channel = _Channel(grpc.aio.secure_channel(agent.address, credentials, options=_OPTIONS))
             self._channels[agent.address] = channel
         return channel
+
+
+class _Pace:
+    """Holds up whoever goes on faster than it should for long: what is not read waits at the agent."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._clock = asyncio.get_running_loop().time
+        self._due = self._clock()
+
+    async def wait(self) -> None:
+        """Wait until the next may come."""
+        now = self._clock()
+        self._due = max(self._due, now - _BURST * self._seconds) + self._seconds
+        await asyncio.sleep(max(0.0, self._due - now))
 
 
 class _Channel:
@@ -237,7 +259,7 @@ async def _answer(what: str, agent: Endpoint, call: Awaitable[_Answer]) -> _Answ
     try:
         return await call
     except grpc.aio.AioRpcError as error:
-        why = error.details() or error.code().name
+        why = reports.text(error.details() or error.code().name, reports.MAX_MESSAGE)
         message = f"the agent on node {agent.node} ({agent.address}) did not {what}: {why}"
         raise _kind(error)(message, _reason(error)) from error
     except (grpc.aio.UsageError, asyncio.CancelledError) as error:
@@ -249,7 +271,8 @@ async def _answer(what: str, agent: Endpoint, call: Awaitable[_Answer]) -> _Answ
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:
-    return next((str(value) for key, value in error.trailing_metadata() or () if key == _REASON_KEY), "")
+    given = next((str(value) for key, value in error.trailing_metadata() or () if key == _REASON_KEY), "")
+    return given if _REASON.fullmatch(given) else ""
 
 
 def _kind(error: grpc.aio.AioRpcError) -> type[AgentError]:

@@ -10,6 +10,7 @@ TRACING = "Tracing"
 SUCCEEDED = "Succeeded"
 FAILED = "Failed"
 CANCELLED = "Cancelled"
+SUSPENDED = "Suspended"
 FINISHED_PHASES = frozenset({SUCCEEDED, FAILED, CANCELLED})
 
 
@@ -53,7 +54,7 @@ def conditions(
         ("DataComplete", _truth(completeness.complete), completeness.reason, completeness.message),
     ]
     # kstatus (Flux, kpt) takes a resource without either of these as ready.
-    if not outcome.finished:
+    if not outcome.finished and outcome.phase != SUSPENDED:
         wanted.append(("Reconciling", "True", outcome.reason, outcome.message))
     if outcome.phase == FAILED:
         wanted.append(("Stalled", "True", outcome.reason, outcome.message))

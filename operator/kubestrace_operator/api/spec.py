@@ -18,7 +18,7 @@ DEFAULT_MAX_PODS = 20
 MAX_MAX_PODS = 500
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 MAX_TTL_SECONDS = 2**31 - 1
-_FIELDS = ("target", "durationSeconds", "syscalls", "cancel", "ttlSecondsAfterFinished", "views")
+_FIELDS = ("target", "durationSeconds", "syscalls", "cancel", "suspend", "ttlSecondsAfterFinished", "views")
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 # As the API server has them. Names go into paths and queries: nothing else may be in them.
 NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -92,6 +92,8 @@ class TraceSpec:
     duration_seconds: int = DEFAULT_DURATION_SECONDS
     syscalls: tuple[str, ...] = ()
     cancel: bool = False
+    # The session does not start, or stops and starts anew later.
+    suspend: bool = False
     # The settings of the views that are on.
     views: registry.Chosen = field(default_factory=dict)
     # None: the session is never deleted by itself.
@@ -111,6 +113,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         duration_seconds=duration_seconds,
         syscalls=top.strings("syscalls"),
         cancel=top.boolean("cancel"),
+        suspend=top.boolean("suspend"),
         ttl_seconds=top.integer("ttlSecondsAfterFinished", 0, 0, MAX_TTL_SECONDS)
         if top.has("ttlSecondsAfterFinished")
         else None,

@@ -1,1 +1,1 @@
-"""The Kubernetes API: kopf's handlers, the API client and the status writer."""
+"""The Kubernetes API: kopf's handlers, requests, watches, the pod cache, the status writer, events and health."""

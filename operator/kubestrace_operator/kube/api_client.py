@@ -1,11 +1,12 @@
 """HTTP requests to the API server: the only user of the Kubernetes client.
 
 Objects stay plain dicts, cut down to what is read of them: the client's models would cost more memory than everything
-else. kopf posts its events over a connection of its own; everything else goes through here.
+else. kopf asks the API server which groups it serves over a connection of its own; everything else goes through here.
 """
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from kubestrace_operator.kube.errors import (
     RejectedError,
 )
 
+_log = logging.getLogger(__name__)
 REQUEST_SECONDS = 10.0
 # The server sends a bookmark a minute, so silence means a dead connection.
 WATCH_SILENCE_SECONDS = 75.0
@@ -33,6 +35,8 @@ JSON = "application/json"
 # Whose fields they are, in an object's managedFields.
 FIELD_MANAGER = "kubestrace-operator"
 _REQUESTS = 16
+# Of those for which nobody waits.
+_BACKGROUND_REQUESTS = 2
 _REJECTED = frozenset({400, 413, 422})
 
 
@@ -46,7 +50,7 @@ class Login:
     key_path: str | None
     token: str | None
     # False: the kubeconfig says not to check the API server's certificate.
-    verify: bool = True
+    verify: bool
 
 
 class ApiServer:
@@ -57,6 +61,7 @@ class ApiServer:
         # kept.
         configuration.connection_pool_maxsize = 0
         self._turns = asyncio.Semaphore(_REQUESTS)
+        self._background_turns = asyncio.Semaphore(_BACKGROUND_REQUESTS)
         self._configuration = configuration
         self._client = ApiClient(configuration)
 
@@ -106,12 +111,16 @@ class ApiServer:
         body: Mapping[str, Any] | Sequence[Any] | None = None,
         content_type: str = JSON,
         accept: str = JSON,
+        background: bool = False,
     ) -> dict[str, Any]:
-        """Send a request and return the answer's document. Raises ClusterError and its kinds."""
+        """Send a request and return the answer's document; nobody waits for one in the background.
+
+        Raises ClusterError and its kinds.
+        """
         headers = {"Content-Type": content_type, "Accept": accept}
         if method != "GET":
             query = {**(query or {}), "fieldManager": FIELD_MANAGER}
-        async with self._turns:
+        async with self._background_turns if background else self._turns:
             waits = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
             response = await self._send(method, path, query=query, body=body, headers=headers, waits=waits)
             try:
@@ -121,7 +130,7 @@ class ApiServer:
         return answer
 
     async def stream(self, path: str, *, query: Mapping[str, str], accept: str = JSON) -> AsyncIterator[dict[str, Any]]:
-        """Yield the events of a watch until the server ends it. Raises ClusterError and its kinds."""
+        """Yield the events of a watch until the server ends it, or nothing comes. Raises ClusterError and its kinds."""
         waits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
         headers = {"Content-Type": JSON, "Accept": accept}
         response = await self._send("GET", path, query={**query, "watch": "true"}, headers=headers, waits=waits)
@@ -131,6 +140,8 @@ class ApiServer:
                 if event["type"] == "ERROR":
                     _raise_for(event["object"].get("code", 500), event["object"].get("message", ""), path)
                 yield event
+        except aiohttp.SocketTimeoutError:
+            _log.info("watching %s: silent for %.0f s, so it begins anew", path, WATCH_SILENCE_SECONDS)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ClusterError(f"the watch broke off: {_words(error)}") from error
         finally:

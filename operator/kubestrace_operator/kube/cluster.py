@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from kubestrace_operator.api import conditions
 from kubestrace_operator.api.spec import InvalidSpecError, Selector, Workload, parse_selector
 from kubestrace_operator.kube import pods as pod_objects
 from kubestrace_operator.kube import session_rows
@@ -14,6 +15,7 @@ from kubestrace_operator.kube.session_rows import SessionRow, SessionTable
 from kubestrace_operator.kube.watches import Changes, Collection, Trimmed
 
 SESSIONS = "/apis/kubestrace.io/v1alpha1"
+_UNFINISHED = ",".join(f"status.phase!={phase}" for phase in sorted(conditions.FINISHED_PHASES))
 _CONFLICTS = 5
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _WORKLOADS = {
@@ -34,6 +36,10 @@ class Cluster:
         self._namespace = namespace
         self._pods = PodCache(server)
 
+    def close(self) -> None:
+        """Stop the watches of pods."""
+        self._pods.close()
+
     async def check_served(self) -> None:
         """Raise ClusterError unless the API server knows TraceSessions: the CRD may come after the operator."""
         served = await self._server.request("GET", SESSIONS)
@@ -45,11 +51,22 @@ class Cluster:
     def sessions(
         self, namespace: str | None = None, *, heard: Callable[[], None] = lambda: None
     ) -> AsyncIterator[Changes[SessionRow]]:
-        """Yield all sessions of a namespace, or of all, and then every change; never ends.
+        """Yield the unfinished sessions of a namespace, or of all, and then every change of any; never ends.
 
-        `heard` is called whenever the API server says anything, be it an error.
+        Where the API server cannot select them, finished ones come with the list. `heard` is called whenever the API
+        server says anything, be it an error.
         """
-        return Collection(self._server, _sessions_path(namespace), SessionTable(), {}, heard=heard).follow()
+        query = {"fieldSelector": _UNFINISHED}
+        return Collection(
+            self._server, _sessions_path(namespace), SessionTable(), {}, list_query=query, heard=heard
+        ).follow()
+
+    async def finished_sessions(self, namespace: str | None = None) -> list[SessionRow]:
+        """Return the finished sessions of a namespace, or of all, as of lately. Raises ClusterError."""
+        table = SessionTable()
+        query = {"resourceVersion": "0"}
+        listed = await self._server.request("GET", _sessions_path(namespace), query=query, accept=table.accept)
+        return [row for _, row in table.items(listed) if row.finished]
 
     async def session(self, row: SessionRow) -> Mapping[str, Any]:
         """Return a session's whole object. Raises NotFoundError when it is gone, or another one has its name."""
@@ -96,7 +113,14 @@ class Cluster:
             others = [each for each in row.finalizers if each != finalizer]
             wanted = {"resourceVersion": row.resource_version, "finalizers": others + [finalizer] * present}
             with suppress(ConflictError):
-                await self._server.request("PATCH", _path(row), body={"metadata": wanted}, content_type=MERGE_PATCH)
+                await self._server.request(
+                    "PATCH",
+                    _path(row),
+                    body={"metadata": wanted},
+                    content_type=MERGE_PATCH,
+                    # A deletion waits until it is gone; an end has been told already.
+                    background=not present and not row.deleting,
+                )
                 return
             current = await self._server.request("GET", _path(row), accept=_METADATA)
             row = session_rows.from_metadata(_same(row, current)["metadata"])

@@ -1,76 +1,49 @@
-"""The operator's life as a process and its events: the only user of kopf.
+"""The operator's life as a kopf operator: the only user of kopf.
 
-kopf starts and ends the operator (signals, order, exit) and posts Kubernetes events in the background. It watches
-nothing: for each listed object kopf holds a worker for seconds and keeps the whole body, so thousands of finished
-sessions would hold up the new one. Sessions are watched by `Cluster.sessions`, which asks for a short row of each.
+kopf starts the operator, ends it in order on a signal, and lets go of what runs. It watches nothing and posts nothing:
+for each listed object kopf holds a worker for seconds and keeps the whole body, so thousands of finished sessions would
+hold up the new one, and its events can be posted from handlers of objects only. Sessions are watched by
+`Cluster.sessions`, which asks for a short row of each, and their events go through events.py.
 """
 
 import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import kopf
 
 from kubestrace_operator.kube.api_client import Login
-from kubestrace_operator.kube.session_rows import SessionRow
 
-GROUP, VERSION, KIND = "kubestrace.io", "v1alpha1", "TraceSession"
 # Tokens of service accounts are replaced before they end; kopf asks again after this.
 _LOGIN_LIFE = timedelta(minutes=10)
-# Of an event that could not be posted; then it is dropped.
-_BACKOFF_SECONDS = (0.2, 0.5, 1.0, *[2.0] * 30)
+# An API server that was away is found again within seconds: kopf's own waits grow to 21 s. The whole is two minutes;
+# then the operator exits and its pod is restarted.
+_BACKOFF_SECONDS = (0.2, 0.5, 1.0, *[2.0] * 60)
 
 
 class Context(kopf.Memo):
     """What the handlers work with."""
 
-    def __init__(
-        self,
-        login: Callable[[], Awaitable[Login]],
-        start: Callable[[], Awaitable[None]],
-        close: Callable[[], Awaitable[None]],
-    ) -> None:
-        """`start` begins to serve sessions and returns; `close` lets go of them."""
-        super().__init__(login=login, start=start, close=close)
+    def __init__(self, login: Callable[[], Awaitable[Login]], close: Callable[[], Awaitable[None]]) -> None:
+        """`login` returns the present credentials; `close` lets go of everything that runs."""
+        super().__init__(login=login, close=close)
 
 
 async def run(context: Context) -> None:
-    """Serve until a signal comes."""
+    """Wait for a signal, then close."""
     await kopf.operator(clusterwide=True, standalone=True, memo=context)
 
 
-def post(row: SessionRow, kind: str, reason: str, message: str) -> None:
-    """Post an event about a session; only what `Context.start` has begun may call this."""
-    reference = {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": KIND,
-        "metadata": {"name": row.name, "namespace": row.namespace, "uid": row.uid},
-    }
-    # kopf reads no more of a body than this.
-    kopf.event(cast("kopf.Body", reference), type=kind, reason=reason, message=message)
-
-
 @kopf.on.startup()
-async def start(settings: kopf.OperatorSettings, memo: Context, **_: Any) -> None:
-    """Configure kopf, and begin to serve sessions in the context from which events can be posted."""
-    configure(settings)
-    await memo.start()
-
-
-def configure(settings: kopf.OperatorSettings) -> None:
+async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     """Set what kopf leaves open or sets for others."""
-    # Nothing is watched by kopf, so it needs no rights on CRDs and namespaces.
+    # Nothing is watched by kopf, so no rights on CRDs and namespaces are needed.
     settings.scanning.disabled = True
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = _BACKOFF_SECONDS
-    settings.posting.default_backoffs = _BACKOFF_SECONDS
-    settings.posting.reporting_component = "kubestrace-operator"
-    settings.posting.event_name_prefix = "kubestrace-"
-    # A worker serves one session and is kept for a while: a burst of sessions must not wait for free ones.
-    settings.posting.worker_limit = 100
-    settings.posting.idle_timeout = 0.2
+    settings.posting.enabled = False
     settings.process.ultimate_exiting_timeout = 10
 
 

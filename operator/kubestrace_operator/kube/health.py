@@ -51,8 +51,8 @@ class Health:
 
 
 @asynccontextmanager
-async def endpoint(health: Health, host: str | None, port: int) -> AsyncIterator[int]:
-    """Serve /healthz (live) and /readyz over HTTP; yield the port. Without a host on all addresses, IPv4 and IPv6."""
+async def endpoint(health: Health, host: str | None, port: int) -> AsyncIterator[None]:
+    """Serve /healthz (live) and /readyz over HTTP; without a host on all addresses, IPv4 and IPv6."""
     app = web.Application()
     app.router.add_get("/healthz", _answering(health.problem))
     app.router.add_get("/readyz", _answering(health.not_ready))
@@ -60,7 +60,7 @@ async def endpoint(health: Health, host: str | None, port: int) -> AsyncIterator
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
-        yield int(runner.addresses[0][1])
+        yield
     finally:
         await runner.cleanup()
 

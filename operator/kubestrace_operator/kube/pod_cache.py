@@ -45,6 +45,12 @@ class PodCache:
             if feed.idle:
                 asyncio.get_running_loop().call_later(self._linger_seconds, self._close_idle, namespace, feed)
 
+    def close(self) -> None:
+        """Stop all watches."""
+        for feed in self._feeds.values():
+            feed.close()
+        self._feeds.clear()
+
     def _close_idle(self, namespace: str, feed: "_Feed") -> None:
         if feed.idle:
             feed.close()

@@ -8,6 +8,8 @@ Pod = Mapping[str, Any]
 # By UID; None: the pod is gone.
 PodChanges = Mapping[str, Pod | None]
 
+# On the API server's image of a static pod: the UID that kubelet gives the pod itself.
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _TERMINATED = ("reason", "exitCode", "signal")
 
 
@@ -23,6 +25,7 @@ def trimmed(pod: Mapping[str, Any]) -> Pod:
             "ownerReferences": _controller(metadata.get("ownerReferences") or ()),
             "creationTimestamp": metadata.get("creationTimestamp"),
             "deletionTimestamp": metadata.get("deletionTimestamp"),
+            **_mirrored(metadata.get("annotations") or {}),
         },
         "spec": {
             "nodeName": _shared(spec.get("nodeName") or ""),
@@ -54,6 +57,12 @@ def apply(known: dict[str, Pod], changes: PodChanges) -> None:
 def _shared(text: str) -> str:
     """Return the one copy of a text that many pods have."""
     return sys.intern(text)
+
+
+def _mirrored(annotations: Mapping[str, str]) -> dict[str, Any]:
+    """Keep the UID of a static pod, where this is the API server's image of one."""
+    uid = annotations.get(MIRROR_ANNOTATION)
+    return {"annotations": {MIRROR_ANNOTATION: uid}} if uid else {}
 
 
 def _controller(owners: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

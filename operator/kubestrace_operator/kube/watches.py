@@ -1,9 +1,10 @@
 """Keeping up with a collection of objects: a list in chunks, then a watch from there, and anew when that breaks."""
 
 import asyncio
+import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from kubestrace_operator.kube.api_client import JSON, ApiServer
@@ -16,6 +17,7 @@ _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 Document = Mapping[str, Any]
 _Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
 _Item_co = TypeVar("_Item_co", covariant=True)
 
 
@@ -51,6 +53,9 @@ class Collection(Generic[_Item]):
     query: Mapping[str, str]
     # Objects of one page of a list; 0: all in one answer, out of the API server's memory.
     page: int = 0
+    # Of the list alone: what else there is comes with the watch once it changes. The whole is listed where the API
+    # server cannot select so.
+    list_query: Mapping[str, str] = field(default_factory=dict)
     # Called whenever the API server says anything, be it an error.
     heard: Callable[[], None] = lambda: None
 
@@ -61,30 +66,44 @@ class Collection(Generic[_Item]):
         not understand the query.
         """
         known: dict[str, _Item] = {}
-        attempt = 0
         while True:
+            version, listed = await self._patiently(self._list, failing)
+            yield Changes(_difference(known, listed), listed=True)
+            known = listed
+            async for changes in self._watch(known, version, failing):
+                yield changes
+
+    async def _patiently(self, ask: Callable[[], Awaitable[_Answer]], failing: Listener | None) -> _Answer:
+        """Return the first answer; tries again as long as trying may help."""
+        for attempt in itertools.count():
             self.heard()
             try:
-                version, listed = await self._list()
-                yield Changes(_difference(known, listed), listed=True)
-                known, attempt = listed, 0
-                async for changes in self._watch(known, version):
-                    yield changes
-            except ExpiredError:
-                await back_off(0)
+                return await ask()
             except RejectedError:
                 raise
             except ClusterError as error:
-                _log.warning("watching %s: %s", self.path, error)
-                if failing is not None:
-                    failing(error)
+                self._note(error, failing)
                 await back_off(attempt)
-                attempt += 1
+        raise AssertionError("counting never ends")
+
+    def _note(self, error: ClusterError, failing: Listener | None) -> None:
+        _log.warning("watching %s: %s", self.path, error)
+        if failing is not None:
+            failing(error)
 
     async def _list(self) -> tuple[str, dict[str, _Item]]:
         """Return the resource version of the list and everything in it."""
+        try:
+            return await self._list_selected({**self.query, **self.list_query})
+        except RejectedError as error:
+            if not self.list_query:
+                raise
+            _log.info("listing all of %s: %s", self.path, error)
+            return await self._list_selected(self.query)
+
+    async def _list_selected(self, query: Mapping[str, str]) -> tuple[str, dict[str, _Item]]:
         # Version 0 takes what the API server has in memory; pages of that are not served, so they come from etcd.
-        query = {**self.query, **({"limit": str(self.page)} if self.page else {"resourceVersion": "0"})}
+        query = {**query, **({"limit": str(self.page)} if self.page else {"resourceVersion": "0"})}
         listed: dict[str, _Item] = {}
         while True:
             page = await self.server.request("GET", self.path, query=query, accept=self.reader.accept)
@@ -94,21 +113,35 @@ class Collection(Generic[_Item]):
                 return str(page["metadata"]["resourceVersion"]), listed
             query["continue"] = token
 
-    async def _watch(self, known: dict[str, _Item], version: str) -> AsyncIterator[Changes[_Item]]:
-        """Keep `known` up to date and yield what changes; ends with an error only."""
+    async def _watch(
+        self, known: dict[str, _Item], version: str, failing: Listener | None
+    ) -> AsyncIterator[Changes[_Item]]:
+        """Keep `known` up to date and yield what changes; ends when the collection has to be listed anew."""
         options = {"allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
+        attempt = 0
         while True:
-            query = {**self.query, **options, "resourceVersion": version}
-            async for event in self.server.stream(self.path, query=query, accept=self.reader.accept):
-                self.heard()
-                version = _version(event["object"]) or version
-                if event["type"] == "BOOKMARK":
-                    continue
-                changed = _applied(known, dict(self.reader.items(event["object"])), gone=event["type"] == "DELETED")
-                if changed:
-                    yield Changes(changed)
             self.heard()
-            await back_off(0)
+            query = {**self.query, **options, "resourceVersion": version}
+            try:
+                async for event in self.server.stream(self.path, query=query, accept=self.reader.accept):
+                    self.heard()
+                    attempt = 0
+                    version = _version(event["object"]) or version
+                    if event["type"] == "BOOKMARK":
+                        continue
+                    items = dict(self.reader.items(event["object"]))
+                    changed = _applied(known, items, gone=event["type"] == "DELETED")
+                    if changed:
+                        yield Changes(changed)
+            except ExpiredError:
+                return
+            except RejectedError:
+                raise
+            except ClusterError as error:
+                # A connection that broke: what happened meanwhile comes with the next watch, from the same version.
+                self._note(error, failing)
+            await back_off(attempt)
+            attempt += 1
 
 
 def _difference(before: Mapping[str, _Item], now: Mapping[str, _Item]) -> dict[str, _Item | None]:

@@ -5,10 +5,9 @@ that moment. The finalizer goes when the session ends: a finished one is deleted
 """
 
 import asyncio
-import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from kubestrace_operator.api import conditions
@@ -28,6 +27,8 @@ _ATTEMPTS = 5
 
 # Posts an event about a session: its row, type, reason, message.
 Post = Callable[[SessionRow, str, str, str], None]
+# Lists the finished sessions.
+Finished = Callable[[], Awaitable[list[SessionRow]]]
 
 
 @dataclass
@@ -37,6 +38,8 @@ class _Running:
     task: asyncio.Task[None]
     # None: its object is being read.
     session: Session | None = None
+    # Set when its spec was changed.
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Sessions:
@@ -61,15 +64,32 @@ class Sessions:
         """How many sessions run."""
         return len(self._running)
 
-    async def follow(self, changes: AsyncIterator[Changes[SessionRow]]) -> None:
-        """Serve the sessions of a watch; ends when it does."""
+    async def follow(self, changes: AsyncIterator[Changes[SessionRow]], finished: Finished) -> None:
+        """Serve the sessions of a watch; ends when it does. `finished` lists those that have ended."""
         async for each in changes:
             for uid, row in each.items.items():
                 if row is None:
                     self.gone(uid)
-            # A list has every finished session in it: nobody who waits should wait for those.
+            # Where a list has finished sessions in it, nobody who waits should wait for those.
             for row in sorted(filter(None, each.items.values()), key=lambda row: row.finished):
                 self.see(row)
+            if each.listed:
+                self._spawn(self._look_at_finished(finished))
+
+    async def _look_at_finished(self, finished: Finished) -> None:
+        """Take over finished sessions: what is to be deleted, acknowledged or let go.
+
+        They may have changed since they were listed: everything that is done to them names their UID.
+        """
+
+        async def look() -> None:
+            for row in await finished():
+                if row.uid not in self._running and not row.deleting:
+                    self._after_end(row)
+                elif row.deleting and FINALIZER in row.finalizers:
+                    self._end(row.uid, row)
+
+        await self._persistently(look)
 
     async def run(self) -> None:
         """Delete finished sessions in time, and acknowledge what is changed in them; never ends."""
@@ -113,14 +133,20 @@ class Sessions:
     async def _serve(self, uid: str) -> None:
         running = self._running[uid]
         _log.info("%s: begun", running.row.path)
-        for failures in itertools.count(1):
+        failures = 0
+        while failures < _ATTEMPTS:
+            running.changed.clear()
             error = await self._failure(running)
-            if error is None:
+            if error is not None:
+                failures += 1
+                await asyncio.sleep(_RETRY_SECONDS)
+            elif running.session is not None and running.session.suspended:
+                await running.changed.wait()
+            else:
                 break
-            if failures >= _ATTEMPTS and running.session is not None:
+        else:
+            if running.session is not None and error is not None:
                 await running.session.give_up(error)
-                break
-            await asyncio.sleep(_RETRY_SECONDS)
         _log.info("%s: ended", running.row.path)
         self._ended.add(uid)
         self._running.pop(uid, None)
@@ -129,18 +155,27 @@ class Sessions:
     async def _failure(self, running: _Running) -> Exception | None:
         """Run a session; return what it failed with unexpectedly, after which it can be taken up again."""
         try:
-            body = await self._cluster.session(running.row)
+            body = await self._object(running)
             running.session = self._session(running.row, body)
             await running.session.run()
         except NotFoundError:
+            running.session = None
             return None
-        except ClusterError as error:
-            _log.warning("%s: could not be read: %s", running.row.path, error)
-            return error
         except Exception as error:  # noqa: BLE001 -- whatever it is, the traces go on and can be taken up again
             _log.exception("%s: failed unexpectedly", running.row.path)
             return error
         return None
+
+    async def _object(self, running: _Running) -> Mapping[str, Any]:
+        """Return the session's object as soon as the API server gives it. Raises NotFoundError."""
+        while True:
+            try:
+                return await self._cluster.session(running.row)
+            except NotFoundError:
+                raise
+            except ClusterError as error:
+                _log.warning("%s: could not be read yet: %s", running.row.path, error)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     def _session(self, row: SessionRow, body: Mapping[str, Any]) -> Session:
         def notify(kind: str, reason: str, message: str) -> None:
@@ -152,6 +187,7 @@ class Sessions:
         changed = row.generation != running.row.generation
         running.row = row
         if changed:
+            running.changed.set()
             self._spawn(self._reread(running))
 
     async def _reread(self, running: _Running) -> None:

@@ -1,7 +1,8 @@
-"""What a session needs of the world around it, so that its own logic can be run without a cluster."""
+"""What a session depends on, so that its own logic can be run without a cluster."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -116,6 +117,14 @@ class Timing:
     retry: float = 1.0
 
 
+# One thread: more would wait for each other, and each would hold a status under construction.
+_BUILDER = ThreadPoolExecutor(1, thread_name_prefix="status")
+
+
+def _beside_the_loop(work: Callable[[], _Result]) -> Awaitable[_Result]:
+    return asyncio.get_running_loop().run_in_executor(_BUILDER, work)
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -129,4 +138,4 @@ class Dependencies:
     directory: AgentDirectory
     timing: Timing = Timing()
     now: Callable[[], datetime] = _utc_now
-    offload: Offload = asyncio.to_thread
+    offload: Offload = _beside_the_loop

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from google.protobuf.any_pb2 import Any as Packed
 
+from kubestrace_operator.agents import reports
 from kubestrace_operator.agents.client import (
     AgentError,
     AgentFullError,
@@ -17,6 +18,7 @@ from kubestrace_operator.agents.client import (
     InvalidRequestError,
     TraceNotFoundError,
 )
+from kubestrace_operator.agents.reports import InvalidReportError
 from kubestrace_operator.sessions import targets
 from kubestrace_operator.sessions.interfaces import AgentCalls
 from kubestrace_operator.sessions.node_state import NodeState, is_traced
@@ -29,6 +31,7 @@ _log = logging.getLogger(__name__)
 LEASE_SECONDS = 120
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
 _AGAIN_SECONDS = 5.0
+_INVALID = "InvalidReport"
 # Legacy is not among them: such a node traces nothing.
 _CGROUP_MODES: dict[agent_pb2.CgroupMode, str] = {
     agent_pb2.CGROUP_MODE_UNIFIED: "unified",
@@ -52,6 +55,11 @@ class TraceRequest:
     elapsed: Callable[[], int] = lambda: 0
     # Between two reports of a node.
     report_seconds: float = 1.0
+
+    @property
+    def namespace(self) -> str:
+        """The session's namespace, and that of all its containers."""
+        return self.session_name.partition("/")[0]
 
 
 class NodeTrace:
@@ -182,6 +190,12 @@ class NodeTrace:
             elapsed_milliseconds=0 if self.state.has_counted else self._trace_request.elapsed(),
         )
         response = await self._calls.start(agent, request)
+        try:
+            reports.check_states(response.containers, self._trace_request.namespace)
+        except InvalidReportError as error:
+            raise InvalidRequestError(
+                f"the answer of the agent on node {self._node} was refused: {error}", _INVALID
+            ) from error
         sent = {container.container_id for container in containers}
         self._sent = sent if response.agent_id != self.state.agent_id else self._sent | sent
         self.state.started(response)
@@ -210,7 +224,18 @@ class NodeTrace:
             self.state.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")
 
     def _take(self, report: agent_pb2.Report) -> None:
-        self.state.take(report)
+        request = self._trace_request
+        try:
+            reports.check(report, session_uid=request.session_uid, node=self._node, namespace=request.namespace)
+            self.state.take(report)
+        except InvalidReportError as error:
+            if not self.state.refused:
+                self._notify(_INVALID, f"a report of the agent on node {self._node} was refused: {error}")
+            self.state.refuse(str(error))
+            # What is refused keeps nothing waiting.
+            self.finished = self.finished or report.final
+            self._settle()
+            return
         if (
             report.final
             and report.end_reason == agent_pb2.END_REASON_AGENT_SHUTDOWN

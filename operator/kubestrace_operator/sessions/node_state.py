@@ -1,13 +1,16 @@
 """What is known of one node of one session: its reports, its containers, what failed there and what was not counted.
 
-Knows no agent and never waits: nodes.py tells it what happened, ledger.py reads it.
+Knows no agent and never waits: node.py tells it what happened, session_state.py reads it.
 """
 
 from collections.abc import Iterable
 
+from kubestrace_operator.agents.reports import InvalidReportError, clean
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
 
+# Agents that served one node in one session; more would mean that one makes itself new again and again.
+_MAX_AGENTS = 100
 _TRACED = frozenset({agent_pb2.ContainerState.PHASE_TRACING, agent_pb2.ContainerState.PHASE_ENDED})
 
 
@@ -33,6 +36,9 @@ class NodeState:
         # has lost counts since then (nanoseconds).
         self.traced_since: int | None = None
         self.agent_id = ""
+        # Reports that were refused, and what was wrong with the first of them.
+        self.refused = 0
+        self._first_refusal = ""
         self._lease_seconds = lease_seconds
         self._gaps: list[agent_pb2.Gap] = []
         self._states: dict[str, agent_pb2.ContainerState] = {}
@@ -60,15 +66,28 @@ class NodeState:
         return list(self._states.values())
 
     def failures(self) -> list[Failure]:
-        """Return what failed here: the whole node, or single containers."""
+        """Return what failed here: the whole node, or single containers; and reports that were refused."""
         if self.failure is not None:
-            return [self.failure]
-        return [
+            return [self.failure, *self._refusals()]
+        failed = [
             Failure(state.reason or "Failed", state.message, self.node, name.pod_name, name.container_name)
             for state in self._newest_lives()
             if state.phase == agent_pb2.ContainerState.PHASE_FAILED
             for name in [state.container]
         ]
+        return [*failed, *self._refusals()]
+
+    def _refusals(self) -> list[Failure]:
+        if not self.refused:
+            return []
+        count = "a report" if self.refused == 1 else f"{self.refused} reports"
+        message = f"{count} of the agent on node {self.node} refused; the first one: {self._first_refusal}"
+        return [Failure("InvalidReport", message, self.node)]
+
+    def refuse(self, why: str) -> None:
+        """Count a report that was refused."""
+        self.refused += 1
+        self._first_refusal = self._first_refusal or why
 
     def gaps(self) -> list[agent_pb2.Gap]:
         """Return the spans that were not counted; one that lasts until now, since the agent was lost, has no end."""
@@ -92,7 +111,9 @@ class NodeState:
         self._absorb(response.containers)
 
     def take(self, report: agent_pb2.Report) -> None:
-        """Take over a report; an older one than is known changes nothing."""
+        """Take over a report; an older one than is known changes nothing. Raises InvalidReportError."""
+        if report.agent_id not in self.reports and len(self.reports) >= _MAX_AGENTS:
+            raise InvalidReportError(f"it is of one more agent after {_MAX_AGENTS} on this node")
         known = self.reports.get(report.agent_id)
         if known is None or known.sequence <= report.sequence:
             self.reports[report.agent_id] = report
@@ -126,8 +147,12 @@ class NodeState:
         for state in states:
             known = self._states.get(state.container.container_id)
             # A new agent does not find a container that has ended: its counts are there all the same.
-            if known is None or is_traced(state) or not is_traced(known):
-                self._states[state.container.container_id] = state
+            if known != state and (known is None or is_traced(state) or not is_traced(known)):
+                # A copy: a part of a message keeps all of the message in memory.
+                own = agent_pb2.ContainerState()
+                own.CopyFrom(state)
+                clean(own)
+                self._states[state.container.container_id] = own
 
     def _newest_lives(self) -> list[agent_pb2.ContainerState]:
         newest: dict[tuple[str, str], agent_pb2.ContainerState] = {}

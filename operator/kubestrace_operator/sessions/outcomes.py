@@ -61,6 +61,15 @@ def invalid(problems: Sequence[str]) -> Outcome:
     return Outcome(conditions.FAILED, "InvalidSpec", f"The spec cannot be served: {listed}.")
 
 
+def suspended(*, ran: bool) -> Outcome:
+    """Return the outcome of a session that a person holds back; `ran`: it was tracing."""
+    begins = "starts anew, with its whole duration," if ran else "starts"
+    dropped = "What was counted is dropped. " if ran else ""
+    return Outcome(
+        conditions.SUSPENDED, "Suspended", f"Suspended. {dropped}It {begins} when spec.suspend is set to false."
+    )
+
+
 def broken(error: BaseException) -> Outcome:
     """Return the outcome of a session that the operator fails to serve: an error of ours."""
     message = f"The operator failed to serve this session, again and again: {error!r}. Its log has the details."

@@ -6,7 +6,6 @@ A rollout changes one pod at a time and thousands in all: what a change costs do
 import bisect
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from kubestrace_operator.api.spec import Selector, Target
 from kubestrace_operator.sessions import targets
@@ -16,23 +15,8 @@ from kubestrace_operator.status.progress import Failure
 # Names of pods that a status lists; the others are counted.
 MAX_NAMED = 100
 
+# Where a pod stands among the others, the oldest first: when it was made, its name, its UID.
 _Place = tuple[str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """A pod that the target means."""
-
-    pod: Pod
-    chosen: ChosenPod
-    ended: bool
-    # It has one of the wanted containers.
-    suitable: bool
-
-    @property
-    def place(self) -> _Place:
-        """Where it stands among the others: the oldest first."""
-        return str(self.pod["metadata"].get("creationTimestamp") or ""), self.chosen.name, self.chosen.uid
 
 
 class PodSelection:
@@ -42,9 +26,12 @@ class PodSelection:
         """`workload_selector` is the spec.selector of the workload that is named."""
         self._target = target
         self._workload_selector = workload_selector
-        self._matches: dict[str, _Match] = {}
+        # Shared with all who follow the namespace: what is kept of each pod beside is small.
+        self._matches: dict[str, Pod] = {}
         # Pods to trace, the oldest first.
         self._suitable: list[_Place] = []
+        # Of the pods that were taken last.
+        self._chosen: dict[str, tuple[Pod, ChosenPod]] = {}
         self._without_container: dict[str, str] = {}
         self._alive = 0
         self._names: Counter[str] = Counter()
@@ -59,9 +46,8 @@ class PodSelection:
             if before is not None:
                 self._count(before, -1)
             if pod is not None and targets.matches(self._target, pod, self._workload_selector):
-                match = self._match(pod)
-                self._matches[uid] = match
-                self._count(match, 1)
+                self._matches[uid] = pod
+                self._count(pod, 1)
                 changed = True
             changed = changed or before is not None
         return changed
@@ -84,44 +70,42 @@ class PodSelection:
             **self._why_nothing(taken, failures),
         )
 
-    def _match(self, pod: Pod) -> _Match:
-        return _Match(
-            pod,
-            targets.chosen_pod(self._target, pod),
-            ended=targets.has_ended(pod),
-            suitable=bool(targets.wanted(self._target, pod)),
-        )
-
-    def _count(self, match: _Match, sign: int) -> None:
-        """Add a match to the sums and lists, or take it out again."""
-        if match.ended:
+    def _count(self, pod: Pod, sign: int) -> None:
+        """Add a pod to the sums and lists, or take it out again."""
+        if targets.has_ended(pod):
             return
+        place = _place(pod)
         self._alive += sign
-        for name in targets.container_names(match.pod):
+        for name in targets.container_names(pod):
             self._names[name] += sign
         for kind in targets.UNTRACED_KINDS:
-            for each in match.pod["spec"].get(kind) or ():
+            for each in pod["spec"].get(kind) or ():
                 self._others[kind, each["name"]] += sign
-        if not match.suitable:
+        if not targets.wanted(self._target, pod):
             if sign > 0:
-                self._without_container[match.chosen.uid] = match.chosen.name
+                self._without_container[place[2]] = place[1]
             else:
-                self._without_container.pop(match.chosen.uid, None)
+                self._without_container.pop(place[2], None)
         elif sign > 0:
-            bisect.insort(self._suitable, match.place)
+            bisect.insort(self._suitable, place)
         else:
-            del self._suitable[bisect.bisect_left(self._suitable, match.place)]
+            del self._suitable[bisect.bisect_left(self._suitable, place)]
 
     def _taken(self, chosen: Collection[str]) -> list[ChosenPod]:
-        kept = sorted(match.place for uid in chosen if (match := self._matches.get(uid)) and self._is_candidate(match))
+        kept = sorted(_place(pod) for uid in chosen if (pod := self._matches.get(uid)) and self._is_candidate(pod))
         places = kept[: self._target.max_pods]
         others = (place for place in self._suitable if place[2] not in chosen)
         while len(places) < self._target.max_pods and (place := next(others, None)) is not None:
             places.append(place)
-        return [self._matches[uid].chosen for _, _, uid in places]
+        self._chosen = {uid: self._as_chosen(uid) for _, _, uid in places}
+        return [each for _, each in self._chosen.values()]
 
-    def _is_candidate(self, match: _Match) -> bool:
-        return match.suitable and not match.ended
+    def _as_chosen(self, uid: str) -> tuple[Pod, ChosenPod]:
+        pod, known = self._matches[uid], self._chosen.get(uid)
+        return known if known is not None and known[0] is pod else (pod, targets.chosen_pod(self._target, pod))
+
+    def _is_candidate(self, pod: Pod) -> bool:
+        return not targets.has_ended(pod) and bool(targets.wanted(self._target, pod))
 
     def _left_out(self, taken: Collection[str], count: int) -> Iterator[str]:
         names = (name for _, name, uid in self._suitable if uid not in taken)
@@ -138,6 +122,11 @@ class PodSelection:
         """Return the reason and the message of a target of which nothing runs."""
         if any(pod.running for pod in taken):
             return {}
-        names = [match.chosen.name for match in self._matches.values()]
+        names = [str(pod["metadata"]["name"]) for pod in self._matches.values()]
         reason, message = targets.why_nothing(self._target, names, self._alive, taken, failures)
         return {"reason": reason, "why_nothing": message}
+
+
+def _place(pod: Pod) -> _Place:
+    metadata = pod["metadata"]
+    return str(metadata.get("creationTimestamp") or ""), metadata["name"], metadata["uid"]

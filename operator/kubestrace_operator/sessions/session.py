@@ -14,6 +14,7 @@ from typing import Any
 from google.protobuf.any_pb2 import Any as Packed
 
 from kubestrace_operator.agents.client import AgentError, Endpoint
+from kubestrace_operator.agents.reports import MAX_MESSAGE, text
 from kubestrace_operator.api import applied, conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
@@ -30,11 +31,13 @@ from kubestrace_operator.sessions.targets import Found
 from kubestrace_operator.sessions.trace_index import TraceIndex
 from kubestrace_operator.views import registry
 from kubestrace_operator.views.view import Span
+from kubestrace_protos.v1 import expressions
 
 Notify = Callable[[str, str, str], None]
 # Reports of a node in a session: what an agent counts after its last report is lost with it.
 _REPORTS = 15
 _REPORT_MOST_SECONDS = 4.0
+_MAX_PROBLEMS = 128
 
 
 class Session:
@@ -74,6 +77,13 @@ class Session:
         self._resumed = self._state.start is not None
         self._gone = False
         self._cancelled = False
+        self._suspended = False
+        # An earlier operator has written that this generation is suspended.
+        known = body.get("status") or {}
+        self._known_as_suspended = (known.get("phase"), known.get("observedGeneration")) == (
+            conditions.SUSPENDED,
+            generation,
+        )
         self._asked = False
         self._crash: BaseException | None = None
         # None: not checked yet.
@@ -81,11 +91,11 @@ class Session:
         self._pods = PodWatcher(dependencies.cluster, row.namespace, dependencies.timing.retry)
 
     def change(self, spec: Mapping[str, Any], generation: int) -> None:
-        """Take over a changed spec: of a session that runs a person may set cancel."""
+        """Take over a changed spec: of a session that runs a person may set cancel or suspend."""
         self._state.generation = max(generation, self._state.generation)
-        if spec.get("cancel") is True:
-            self._cancelled = True
-            self._wake.set()
+        self._cancelled = self._cancelled or spec.get("cancel") is True
+        self._suspended = self._suspended or spec.get("suspend") is True
+        self._wake.set()
 
     async def run(self) -> None:
         """Serve the session to its end. When this is cancelled the agents go on: another operator takes it up."""
@@ -113,8 +123,19 @@ class Session:
         """End the session's traces: on the nodes where it started one, and wherever an earlier operator may have."""
         agents = {agent for name, node in self._nodes.items() if node.active and (agent := self._directory.on(name))}
         if self._resumed:
-            agents.update(await self._index.perhaps_tracing(self.row.uid))
-        await stop_traces(self.row.uid, self._calls, agents)
+            agents.update(await self._index.perhaps_tracing(self._trace_uid))
+        await stop_traces(self._trace_uid, self._calls, agents)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it ended to be begun anew when its spec is changed."""
+        return self._state.outcome.phase == conditions.SUSPENDED
+
+    @property
+    def _trace_uid(self) -> str:
+        """The name of the session's traces at the agents, which keep those of before a suspension for a while."""
+        times = self._state.suspensions
+        return f"{self.row.uid}.{times}" if times else self.row.uid
 
     async def _serve(self) -> Outcome:
         try:
@@ -124,9 +145,10 @@ class Session:
         self._state.filtered = bool(spec.syscalls)
         self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
+        self._suspended = self._suspended or spec.suspend
         self._state.views, self._state.duration_seconds = spec.views, spec.duration_seconds
         self._trace_request = TraceRequest(
-            self.row.uid,
+            self._trace_uid,
             self.row.path,
             spec.syscalls,
             lambda: int(1000 * self._schedule.remaining),
@@ -155,6 +177,9 @@ class Session:
                 return Outcome(conditions.CANCELLED, "Deleted", "The session was deleted.")
             if self._problems:
                 return outcomes.invalid(self._problems)
+            if self._suspended and not self._cancelled:
+                await self._stop_nodes()
+                return outcomes.suspended(ran=self._state.start is not None)
             if self._cancelled:
                 await self._stop_nodes()
                 return outcomes.cancelled(self._state.summary(self._schedule.elapsed, final=True))
@@ -184,12 +209,16 @@ class Session:
         self._wake.set()
 
     async def _check_syscalls(self, spec: TraceSpec) -> None:
-        """Have any agent check the patterns: only agents know which calls there are."""
+        """Check the patterns: expressions here, and what needs the names of the calls by any one agent."""
+        wrong = await self._offload(lambda: expressions.problems(spec.syscalls))
+        if wrong:
+            self._problems = tuple(f"spec.syscalls: {each}" for each in wrong)
         while self._problems is None:
             for agent in self._directory.all():
                 with suppress(AgentError):
                     described = await self._calls.describe(agent, spec.syscalls)
-                    self._problems = tuple(f"spec.syscalls: {each}" for each in described.syscall_problems)
+                    problems = (text(each, MAX_MESSAGE) for each in described.syscall_problems[:_MAX_PROBLEMS])
+                    self._problems = tuple(f"spec.syscalls: {each}" for each in problems)
                     break
             else:
                 await asyncio.sleep(self._timing.retry / 4)
@@ -197,7 +226,7 @@ class Session:
 
     async def _find_traces(self, start: datetime) -> None:
         """Take up the nodes that trace this session already: the operator was restarted."""
-        tracing = {agent.node for agent in await self._index.tracing(self.row.uid)}
+        tracing = {agent.node for agent in await self._index.tracing(self._trace_uid)}
         for name in tracing | self._state.nodes_before:
             self._begin_node(name).state.traced_since = int(start.timestamp() * 1e9)
 
@@ -274,6 +303,9 @@ class Session:
 
     async def _finish(self, outcome: Outcome) -> None:
         state = self._state
+        if outcome.phase == conditions.SUSPENDED and not self._gone:
+            await self._suspend(outcome)
+            return
         state.outcome, state.completion = outcome, self._now()
         if self._gone:
             await self.stop_traces()
@@ -283,6 +315,12 @@ class Session:
             self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
         else:
             await self.stop_traces()
+
+    async def _suspend(self, outcome: Outcome) -> None:
+        """Write that the session is suspended, and nothing of what it counted: it will be begun anew."""
+        write = partial(self._cluster.write_status, self.row, self._state.suspended(outcome))
+        if not self._known_as_suspended and await write_last(self.row.path, [write]):
+            self._notify("Normal", outcome.reason, outcome.message)
 
     def _endings(self, document: Mapping[str, Any] | None) -> list[Callable[[], Awaitable[None]]]:
         """Return the writes of the end, the one that says most first.

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kubestrace_operator.agents.reports import clean, clean_outline
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.results import merge
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 
 # Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
 _OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
+
+
+class _SeenPod(NamedTuple):
+    """A pod that was chosen at some time, as it was last seen."""
+
+    name: str
+    node: str
+    # One of its wanted containers ran.
+    ran: bool
+    # What they waited for otherwise.
+    waiting: str
+    # What agents know it by: of a static pod this is not its UID in the API.
+    kubelet_uid: str
 
 
 class SessionState:
@@ -41,17 +55,20 @@ class SessionState:
         self.nodes: dict[str, NodeState] = {}
         # None: the pods were not listed yet.
         self.found: Found | None = None
+        # How often the session was suspended while it traced: each time its traces begin anew, by another name.
+        self.suspensions = int(known_status.get("suspensions") or 0)
         self._taken_up = self.start is not None
-        self._pods: dict[str, ChosenPod] = {}
+        # All that were ever chosen, by UID: a rollout may bring thousands.
+        self._pods: dict[str, _SeenPod] = {}
         self._conditions: list[Mapping[str, Any]] = list(known_status.get("conditions") or ())
         self._nodes_before = {str(each["node"]) for each in known_status.get("containers") or () if each.get("node")}
         self._gaps_before = list((known_status.get("trust") or {}).get("gaps") or ())
 
     @property
     def first_seen(self) -> datetime | None:
-        """When an operator first wrote that the session waits."""
-        finished = next((each for each in self._conditions if each.get("type") == "Finished"), {})
-        return _moment(finished.get("lastTransitionTime"))
+        """When an operator first wrote that the session waits; a suspended one does not wait."""
+        waiting = next((each for each in self._conditions if each.get("type") == "Reconciling"), {})
+        return _moment(waiting.get("lastTransitionTime"))
 
     @property
     def chosen(self) -> frozenset[str]:
@@ -61,7 +78,7 @@ class SessionState:
     def note(self, found: Found) -> None:
         """Take over what the target means now."""
         self.found = found
-        self._pods |= {pod.uid: pod for pod in found.pods}
+        self._pods |= {pod.uid: _seen(pod) for pod in found.pods}
 
     @property
     def nodes_before(self) -> frozenset[str]:
@@ -115,12 +132,15 @@ class SessionState:
         What is returned may run beside the event loop.
         """
         reports, beside, progress = self.reports(), self._beside_reports(), self._progress()
-        previous, now = list(self._conditions), self._now()
+        previous, now, suspensions = list(self._conditions), self._now(), self._suspensions()
 
         def build() -> dict[str, Any]:
-            merged = (merge.merge if progress.outcome.finished else merge.totals)(reports)
+            final = progress.outcome.finished
+            for report in reports:
+                clean(report) if final else clean_outline(report)
+            merged = (merge.merge if final else merge.totals)(reports)
             document = builder.status(merge.add([merged, beside]), progress, now=now, previous_conditions=previous)
-            return document if progress.outcome.finished else live_status.totals(document)
+            return (document if final else live_status.totals(document)) | suspensions
 
         return build
 
@@ -130,7 +150,20 @@ class SessionState:
 
     def minimal(self) -> dict[str, Any]:
         """Return a status that only says where the session stands."""
-        return builder.minimal(self._progress(), now=self._now(), previous_conditions=self._conditions)
+        document = builder.minimal(self._progress(), now=self._now(), previous_conditions=self._conditions)
+        return document | self._suspensions()
+
+    def suspended(self, outcome: Outcome) -> dict[str, Any]:
+        """Take over that the session is suspended, drop what it counted, and return the status that says so."""
+        if self.start is not None:
+            self.suspensions += 1
+        self.outcome, self.start = outcome, None
+        progress = Progress(outcome=outcome, generation=self.generation)
+        document = builder.status(Merged(), progress, now=self._now(), previous_conditions=self._conditions)
+        return document | self._suspensions()
+
+    def _suspensions(self) -> dict[str, int]:
+        return {"suspensions": self.suspensions} if self.suspensions else {}
 
     def _progress(self) -> Progress:
         final = self.outcome.finished
@@ -161,14 +194,14 @@ class SessionState:
     def _failed_pods(self) -> set[str]:
         failed_nodes = {node.node for node in self.nodes.values() if node.failure is not None}
         states = [state for node in self.nodes.values() for state in node.states()]
-        return {pod.uid for pod in self._pods.values() if pod.node in failed_nodes} | {
+        return {pod.kubelet_uid for pod in self._pods.values() if pod.node in failed_nodes} | {
             state.container.pod_uid for state in states if not is_traced(state)
         }
 
     def _never_ran(self) -> list[Failure]:
         known = {state.container.pod_uid for node in self.nodes.values() for state in node.states()}
         known |= self._failed_pods()
-        return [_never(pod) for pod in self._pods.values() if pod.uid not in known]
+        return [_never(pod) for pod in self._pods.values() if pod.kubelet_uid not in known]
 
     def _old_gaps(self) -> list[agent_pb2.Gap]:
         """Return the gaps of an earlier operator; what the lost agents had counted went with that operator."""
@@ -187,11 +220,16 @@ class SessionState:
         ]
 
 
-def _never(pod: ChosenPod) -> Failure:
+def _seen(pod: ChosenPod) -> _SeenPod:
+    waiting = "" if pod.running else "; ".join(pod.waiting)
+    return _SeenPod(pod.name, pod.node, bool(pod.running), waiting, pod.kubelet_uid)
+
+
+def _never(pod: _SeenPod) -> Failure:
     """Say why a pod that matched was never traced, and no node had a reason."""
-    if pod.running:
+    if pod.ran:
         return Failure("AgentUnavailable", "no kubestrace agent was ready to trace it", pod.node, pod.name)
-    return Failure("NotRunning", "; ".join(pod.waiting) or f"pod {pod.name} has ended", pod.node, pod.name)
+    return Failure("NotRunning", pod.waiting or f"pod {pod.name} has ended", pod.node, pod.name)
 
 
 def _moment(text: object) -> datetime | None:

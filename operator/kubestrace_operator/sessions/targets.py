@@ -4,11 +4,13 @@ Traced are a pod's app containers and its sidecars (init containers that restart
 before the app starts, and ephemeral containers, which are a person's own debugging, are not.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kubestrace_operator.api.spec import Selector, Target, Workload
+from kubestrace_operator.kube.pods import MIRROR_ANNOTATION
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
 
@@ -16,12 +18,16 @@ Pod = Mapping[str, Any]
 # Containers that are never traced, in words.
 UNTRACED_KINDS = {"initContainers": "an init container", "ephemeralContainers": "an ephemeral container"}
 
+# As kubelet writes it; a UID of the API server's has dashes.
+_STATIC_UID = re.compile(r"[0-9a-f]{32}")
+
 
 @dataclass(frozen=True)
 class RunningContainer:
     """One life of one container, on the node where it runs."""
 
     node: str
+    # As kubelet and the container runtime have it.
     pod_uid: str
     namespace: str
     pod: str
@@ -50,6 +56,8 @@ class ChosenPod:
     node: str
     running: tuple[RunningContainer, ...]
     waiting: tuple[str, ...]
+    # RunningContainer.pod_uid: another one where the pod is static.
+    kubelet_uid: str
 
 
 @dataclass(frozen=True)
@@ -120,13 +128,14 @@ def chosen_pod(target: Target, pod: Pod) -> ChosenPod:
             running.append(_running(pod, name, status))
         else:
             waiting.append(f"container {name} of pod {_name(pod)} {_state(pod, status)}")
-    return ChosenPod(_uid(pod), _name(pod), _node(pod), tuple(running), tuple(waiting))
+    uid = str(pod["metadata"]["uid"])
+    return ChosenPod(uid, _name(pod), _node(pod), tuple(running), tuple(waiting), _kubelet_uid(pod))
 
 
 def _running(pod: Pod, name: str, status: Mapping[str, Any]) -> RunningContainer:
     return RunningContainer(
         node=_node(pod),
-        pod_uid=_uid(pod),
+        pod_uid=_kubelet_uid(pod),
         namespace=pod["metadata"].get("namespace", ""),
         pod=_name(pod),
         container=name,
@@ -227,8 +236,15 @@ def _name(pod: Pod) -> str:
     return str(pod["metadata"]["name"])
 
 
-def _uid(pod: Pod) -> str:
-    return str(pod["metadata"]["uid"])
+def _kubelet_uid(pod: Pod) -> str:
+    """Return the UID that kubelet and the container runtime know a pod by.
+
+    Of a static pod that is the hash of its manifest, which the API server's image of the pod carries as an annotation;
+    the image has a UID of its own. Only a hash is taken from there, as users can set annotations of their pods.
+    """
+    annotations = pod["metadata"].get("annotations") or {}
+    mirrored = str(annotations.get(MIRROR_ANNOTATION) or "")
+    return mirrored if _STATIC_UID.fullmatch(mirrored) else str(pod["metadata"]["uid"])
 
 
 def _node(pod: Pod) -> str:

@@ -105,7 +105,7 @@ async def test_the_final_report_comes_at_the_end_of_the_duration(agent: Agent, t
     assert 0.7 <= took < 0.95  # the tick of a second would be later
     assert counts(last, container)["getppid"] == (CALLS, 0)
     assert attached > 0
-    wait_until(lambda: agent.attached_programs() == 0, 1)
+    wait_until(lambda: agent.attached_programs() == 0)
 
 
 async def test_a_container_that_is_not_there_is_named(agent: Agent, tree: Tree) -> None:

@@ -16,7 +16,7 @@ VIEW = asking(cpuTime=cpu_time_pb2.CpuTimeRequest())
 def sleep_in(cgroup: Path, seconds: str) -> None:
     """Run a process in a cgroup that sleeps once."""
     script = 'echo $$ >"$1/cgroup.procs"; exec sleep "$2"'
-    subprocess.run(["/bin/sh", "-c", script, "sh", cgroup, seconds], check=True, timeout=60)
+    subprocess.run(["/bin/sh", "-c", script, "sh", cgroup, seconds], check=True, timeout=200)
 
 
 async def stopped(stub: Stub, session: str) -> agent_pb2.ContainerReport:

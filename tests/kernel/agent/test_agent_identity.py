@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -16,9 +16,17 @@ from kubestrace_protos.v1 import agent_pb2
 DESCRIBE = agent_pb2.DescribeRequest()
 
 
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """Give one agent for all tests that only ask it."""
+    shared = Agent(tmp_path_factory.mktemp("agent"), Authority())
+    yield shared.ready()
+    shared.end(9)
+
+
 async def code(connection: grpc.aio.Channel) -> grpc.StatusCode:
     """Ask what the node can do, and give the code of the answer."""
-    call = Stub(connection).Describe(DESCRIBE, timeout=5)
+    call = Stub(connection).Describe(DESCRIBE, timeout=60)
     await asyncio.wait([asyncio.ensure_future(call.code())])
     return await call.code()
 
@@ -65,15 +73,15 @@ def test_tls_1_2_is_not_spoken(agent: Agent, tmp_path: Path) -> None:
 
     def connect(version: str) -> bytes:
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{agent.port()}", version, "-alpn", "h2", "-brief"]
-        return subprocess.run([*command, *words], input=b"", capture_output=True, timeout=10, check=False).stderr
+        return subprocess.run([*command, *words], input=b"", capture_output=True, timeout=60, check=False).stderr
 
     assert b"CONNECTION ESTABLISHED" in connect("-tls1_3")
     assert b"CONNECTION ESTABLISHED" not in connect("-tls1_2")
 
 
-async def test_certificates_are_renewed_without_a_restart(agent: Agent, tmp_path: Path) -> None:
+async def test_certificates_are_renewed_without_a_restart(start_agent: Callable[..., Agent], tmp_path: Path) -> None:
     """A new CA and leaf in the mounted Secret serve new connections, not the old CA's; those that are open stay."""
-    renewed = Authority("renewed CA")
+    agent, renewed = start_agent(), Authority("renewed CA")
 
     async with agent.connect() as before:
         codes = [await code(before)]

@@ -2,6 +2,7 @@
 
 import session_load
 from agent_process import Agent, Tree
+from view_messages import processes, slow_calls, timeline
 
 from kubestrace_protos.v1 import agent_pb2
 
@@ -20,6 +21,6 @@ async def test_every_one_of_many_sessions_completes(agent: Agent, tree: Tree) ->
         for container in report.containers:
             calls = {counts.name: counts.calls for counts in container.syscalls if not counts.abi}
             assert calls["getppid"] > 0
-            assert sum(container.timeline.calls) == sum(counts.calls for counts in container.syscalls)
-            assert len(container.slow_calls) > 0
-            assert container.processes.seen > 0
+            assert sum(timeline(container).calls) == sum(counts.calls for counts in container.syscalls)
+            assert slow_calls(container)
+            assert processes(container).seen > 0

@@ -140,7 +140,7 @@ def test_without_rights_the_reason_is_ours(tmp_path: Path) -> None:
         text=True,
         env=environment,
         check=True,
-        timeout=60,
+        timeout=200,
     )
     reason, message = json.loads(done.stdout)
 

@@ -67,7 +67,7 @@ def test_nothing_is_lost_with_all_cpus_saturated(runs: Runs) -> None:
     """Two threads on each CPU, as fast as they can, with snapshots being taken meanwhile."""
     cgroup = runs.cgroup()
     slot = runs.trace(cgroup)
-    storm = runs.start(cgroup, "storm", "30")
+    storm = runs.start(cgroup, "storm", "10")
     while storm.process.poll() is None:
         runs.snapshot(slot)
     difference = runs.since(slot)

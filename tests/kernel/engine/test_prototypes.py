@@ -48,7 +48,7 @@ def fitting(kind: str, parameter: str) -> set[Kind]:
 @pytest.fixture(scope="module")
 def prototypes() -> dict[str, list[tuple[str, str]]]:
     """Call -> type and name of its parameters."""
-    run = subprocess.run(["unshare", "-m", "sh", "-c", _READ], capture_output=True, text=True, check=False, timeout=60)
+    run = subprocess.run(["unshare", "-m", "sh", "-c", _READ], capture_output=True, text=True, check=False, timeout=200)
     found: dict[str, list[tuple[str, str]]] = {}
     for name, kind, parameter in _FIELD.findall(run.stdout):
         if not parameter.startswith(("__", "common_")):

@@ -21,7 +21,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
     """Compile the program whose calls are known."""
     path = tmp_path_factory.mktemp("known") / "known"
     flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector"]
-    subprocess.run(["gcc", *flags, "-o", str(path), str(SOURCE)], check=True, timeout=60)
+    subprocess.run(["gcc", *flags, "-o", str(path), str(SOURCE)], check=True, timeout=200)
     return Known(str(path))
 
 
@@ -39,7 +39,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     for running in all_of_them:
         if running.process.poll() is None:
             running.process.kill()
-            running.process.communicate(timeout=30)
+            running.process.communicate(timeout=200)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Runs `kubestrace local` for real: real BPF, real cgroups, a program whose calls are known."""
 
+import ctypes
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+
+from kubestrace_agent.kernel import bpf_syscall
 
 KUBESTRACE = str(Path(sys.executable).parent / "kubestrace")
 SOURCE = Path(__file__).parent / "known_calls.c"
@@ -48,7 +52,7 @@ class Known:
 def kubestrace(*words: str, **others: Any) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        [KUBESTRACE, *words], capture_output=True, text=True, timeout=60, check=False, **{"input": "", **others}
+        [KUBESTRACE, *words], capture_output=True, text=True, timeout=200, check=False, **{"input": "", **others}
     )
 
 
@@ -79,32 +83,36 @@ class Running:
         )
 
     def started(self) -> "Running":
-        """Wait until it counts: it has made its file long before, so its own programs are what is looked for."""
-        until(lambda: traces(self.process.pid))
+        """Wait until it counts."""
+        until(lambda: counts(self.process.pid))
         return self
 
     def ended(self, number: int | None = None) -> Document:
         """Send a signal if one is given, wait for the end, and return the result."""
         if number is not None:
             self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=200)
         assert self.process.returncode == 0, said
         document: Document = json.loads(self.to.read_text())
         return document
 
 
-def traces(pid: int) -> bool:
-    """Tell whether a process holds an attached BPF program: a raw tracepoint's link."""
+def counts(pid: int) -> bool:
+    """Tell whether a process counts: its map of containers or processes (keys to struct slot_ref) holds one."""
     for file in Path(f"/proc/{pid}/fdinfo").glob("*"):
         try:
-            if "link_type:\traw_tracepoint" in file.read_text():
-                return True
+            fields = dict(line.split(":\t") for line in file.read_text().splitlines() if ":\t" in line)
+            if fields.get("map_type") == "1" and fields["key_size"] in {"4", "8"} and fields["value_size"] == "8":
+                fd = ctypes.CDLL("libbpf.so.1").bpf_map_get_fd_by_id(int(fields["map_id"]))
+                with os.fdopen(fd):
+                    if any(bpf_syscall.keys(fd, int(fields["key_size"]))):
+                        return True
         except OSError:
             continue
     return False
 
 
-def until(done: Callable[[], Any], seconds: float = 20) -> None:
+def until(done: Callable[[], Any], seconds: float = 200) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + seconds
     while not done():
@@ -136,7 +144,7 @@ class Group:
         """End what is left and remove the cgroup."""
         for process in self._waiting:
             process.kill()
-            process.wait(timeout=30)
+            process.wait(timeout=200)
         for folder in sorted(self.path.rglob("*/"), reverse=True):
             if folder.is_dir():
                 folder.rmdir()
@@ -148,4 +156,4 @@ def say_go(process: subprocess.Popen[bytes]) -> int:
     assert process.stdin is not None
     process.stdin.write(b"x")
     process.stdin.close()
-    return process.wait(timeout=30)
+    return process.wait(timeout=200)

@@ -37,7 +37,7 @@ def test_the_names_are_those_that_strace_sees(tmp_path: Path) -> None:
     """A shell with a pipe and a child: the same system calls, by name, as strace -f -c lists."""
     words = ["sh", "-c", "ls / | cat >/dev/null; true"]
     seen = tmp_path / "strace"
-    subprocess.run(["strace", "-f", "-c", "-o", str(seen), *words], check=True, stderr=subprocess.DEVNULL, timeout=60)
+    subprocess.run(["strace", "-f", "-c", "-o", str(seen), *words], check=True, stderr=subprocess.DEVNULL, timeout=200)
     by_strace = {line.split()[-1] for line in seen.read_text().splitlines()[2:] if re.match(r" +\d", line)} - {"total"}
 
     done = kubestrace("local", "-o", "json", "--", *words)
@@ -129,7 +129,7 @@ def test_a_signal_is_passed_on_and_the_result_is_printed() -> None:
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
 
-    rest, _ = process.communicate(timeout=30)
+    rest, _ = process.communicate(timeout=200)
 
     assert process.returncode == 5
     assert rest.startswith("got it\n")
@@ -177,7 +177,7 @@ def test_a_given_duration_ends_the_trace_and_not_the_command(tmp_path: Path) -> 
     until(lambda: to.exists() and to.read_text().endswith("}\n"))
     still_running = process.poll() is None
 
-    exit_code = process.wait(timeout=30)
+    exit_code = process.wait(timeout=200)
 
     document = json.loads(to.read_text())
     assert exit_code == 4

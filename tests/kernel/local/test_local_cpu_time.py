@@ -31,7 +31,7 @@ def test_a_slow_call_worked_or_waited(tmp_path: Path) -> None:
         [KUBESTRACE, "local", "--cpu-time", "-o", "json", "--to", to, "--", sys.executable, "-S", "-c", BUSY],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=True,
     )
     status = json.loads(to.read_text())["status"]

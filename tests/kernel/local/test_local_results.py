@@ -122,7 +122,7 @@ def test_stacks_stand_with_slow_calls(tmp_path: Path) -> None:
         "__attribute__((noinline)) int nap(void) { return usleep(30000) + 1; }\n"
         "int main(void) { int done = nap(); return usleep(500000) + done != 1; }\n"
     )
-    subprocess.run(["gcc", "-O1", "-o", tmp_path / "naps", source], check=True, timeout=60)
+    subprocess.run(["gcc", "-O1", "-o", tmp_path / "naps", source], check=True, timeout=200)
     words = ("local", "--slow", "20", "--stacks", "-e", "clock_nanosleep", "-o")
 
     document = json.loads(kubestrace(*words, "json", "--", str(tmp_path / "naps")).stdout)

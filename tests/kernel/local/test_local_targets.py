@@ -61,7 +61,7 @@ def test_a_process_whose_first_thread_has_ended_is_counted_until_the_others_end(
     source, program = tmp_path / "without.c", tmp_path / "without"
     source.write_text(WITHOUT_MAIN)
     subprocess.run(
-        ["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", str(program), str(source)], check=True, timeout=60
+        ["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", str(program), str(source)], check=True, timeout=200
     )
     with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
         until(lambda: "\nState:\tZ" in Path(f"/proc/{process.pid}/status").read_text())
@@ -172,7 +172,7 @@ def test_progress_shows_on_a_terminal_and_is_gone_at_the_end(group: MakeGroup, n
     process = group(name).waiting("cat")
     terminal, other_end = pty.openpty()
     words = [KUBESTRACE, "local", "-p", str(process.pid), "-d", "2", "-o", "json"]
-    done = subprocess.run(words, stderr=other_end, stdout=subprocess.PIPE, timeout=30, check=True)
+    done = subprocess.run(words, stderr=other_end, stdout=subprocess.PIPE, timeout=200, check=True)
     os.close(other_end)
     drawn = os.read(terminal, 10_000).decode()
 

@@ -30,7 +30,7 @@ def traced(tmp_path: Path, *words: str) -> tuple[dict[str, Any], range]:
         [KUBESTRACE, "local", *options, "--", sys.executable, "-S", "-c", BURST],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=True,
     )
     status: dict[str, Any] = json.loads(to.read_text())["status"]

@@ -39,6 +39,9 @@ class FakeTracer:
         # How often counters and views were read.
         self.snapshots = 0
         self.reads = 0
+        self.trimmed: dict[int, int] = {}
+        # How many calls in flight at attach there were, all of them forgotten.
+        self.attach_end = 0
         # By slot: what is asked for, what the next read tells, what was lost.
         self.floors: dict[int, Floors] = {}
         self.pressing_parts: set[str] = set()
@@ -77,11 +80,18 @@ class FakeTracer:
         self.epoch += 1
         self.snapshots += 1
         now = time.monotonic_ns()
-        return {slot: RawCounts(epoch=self.epoch, time_ns=now, rows=dict(self.rows[slot])) for slot in slots}
+        return {
+            slot: RawCounts(epoch=self.epoch, time_ns=now, rows=dict(self.rows[slot]), attach_first=self.attach_end)
+            for slot in slots
+        }
 
     def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
         """Read what further traces begin with."""
         return {slot: replace(counts, joined_ns=counts.time_ns) for slot, counts in self.snapshot(slots).items()}
+
+    def trim(self, slot: int, position: int) -> None:
+        """Remember what was let go of."""
+        self.trimmed[slot] = position
 
     def enable(self, part: str, slot: int, wanted: Floors | None) -> None:
         """Remember what is asked for."""
@@ -197,13 +207,15 @@ class FakeRuntime(api_pb2_grpc.RuntimeServiceServicer):
         self.known: dict[str, api_pb2.ContainerStatusResponse] = {}
         self.asked: list[api_pb2.ContainerStatusRequest] = []
         self.delay_seconds = 0.0
+        # By container, where it is another.
+        self.delays: dict[str, float] = {}
 
     async def ContainerStatus(  # noqa: N802
         self, request: api_pb2.ContainerStatusRequest, context: grpc.aio.ServicerContext
     ) -> api_pb2.ContainerStatusResponse:
         """Answer from what is known."""
         self.asked.append(request)
-        await asyncio.sleep(self.delay_seconds)
+        await asyncio.sleep(self.delays.get(request.container_id, self.delay_seconds))
         if request.container_id not in self.known:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such container")
         return self.known[request.container_id]

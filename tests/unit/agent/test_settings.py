@@ -13,7 +13,7 @@ def test_the_environment_gives_the_defaults_and_flags_win() -> None:
 
     chosen = settings.parse(["--log-level", "warning"], environment)
 
-    assert (chosen.node_name, chosen.listen, chosen.log_level) == ("n1", "0.0.0.0:9640", "WARNING")
+    assert (chosen.node_name, chosen.listen, chosen.log_level) == ("n1", "[::]:9640", "WARNING")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,15 @@ def test_the_chart_sets_the_caps() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--log-level", "loud"], ["--max-containers", "0"], ["--max-containers", "many"], ["--max-traces", "5000"]],
+    [
+        ["--log-level", "loud"],
+        ["--max-containers", "0"],
+        ["--max-containers", "many"],
+        ["--max-traces", "5000"],
+        ["--listen", "10.0.0.1"],
+        ["--listen", "fd00::1:http"],
+        ["--health-listen", "[fd00::1]:99999"],
+    ],
 )
 def test_a_wrong_setting_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The message names the flag."""

@@ -1,6 +1,7 @@
 """Settings, the agents' directory and the operator's own health."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -83,34 +84,41 @@ def test_a_watch_that_has_stalled_is_found() -> None:
     assert health.problem() is None
 
 
-async def get(port: int, path: str) -> tuple[int, str]:
-    """Ask a probe's endpoint over IPv4."""
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as response:
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+async def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    """Ask a probe's endpoint."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{port}{path}") as response:
         return response.status, await response.text()
 
 
 async def test_probes_are_answered_from_the_start() -> None:
     """An operator that waits is alive, and says what it waits for before it is ready."""
-    health = Health()
-    async with endpoint(health, "127.0.0.1", 0) as port:
+    health, port = Health(), free_port()
+    async with endpoint(health, None, port):
         starting = await get(port, "/readyz")
         health.waiting("certificates: there is no Secret")
         waiting = await get(port, "/readyz")
         alive = await get(port, "/healthz")
         health.waiting(None)
         ready = await get(port, "/readyz")
+        by_ipv6 = await get(port, "/readyz", "[::1]") if socket.has_dualstack_ipv6() else ready
 
     assert starting == (503, "waiting for the start")
     assert waiting == (503, "waiting for certificates: there is no Secret")
-    assert alive == ready == (200, "ok")
+    assert alive == ready == by_ipv6 == (200, "ok")
 
 
-def test_every_setting_of_kopf_exists() -> None:
+async def test_every_setting_of_kopf_exists() -> None:
     """Kopf's settings take any name without a word: one that this version does not have would do nothing."""
     settings = kopf.OperatorSettings()
     known = {group: set(vars(getattr(settings, group))) for group in vars(settings)}
 
-    handlers.configure(settings)
+    await handlers.configure(settings)
 
     assert {group: set(vars(getattr(settings, group))) for group in vars(settings)} == known
 

@@ -53,3 +53,16 @@ def test_nothing_runs_on_after_the_end(tmp_path: Path) -> None:
 def test_a_job_that_was_never_started_is_nothing_to_wait_for(tmp_path: Path) -> None:
     """Parts that were not asked for start nothing."""
     assert bash("collect job\necho after", tmp_path).stdout == "after\n"
+
+
+def test_a_job_has_the_lowest_priority_until_it_is_waited_for(tmp_path: Path) -> None:
+    """Other programs of a busy machine would go first for as long as we wait."""
+    # Until it is raised; 30 s at most.
+    show = "for i in {1..300}; do now=$(nice); echo $now; [ $now != 0 ] || exit 0; sleep 0.1; done"
+    printed = 'for i in {1..300}; do [ ! -s "${logs[job]}" ] || break; sleep 0.1; done'
+    done = bash(f"background job bash -c '{show}'\n{printed}\ncollect job", tmp_path)
+    seen = done.stdout.split()
+
+    assert seen[0] == "19"
+    assert seen[-1] == "0"
+    assert bash(f"background job bash -c '{show}'\ncollect job", tmp_path).stdout.split()[-1] == "0"

@@ -1,6 +1,6 @@
 """What the kernel counted, as values: made by tracer, subtracted by aggregate. Knows no BPF."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kubestrace_agent.syscalls import SyscallKey
@@ -62,10 +62,21 @@ class RawCounts:
     in_flight: tuple[InFlight, ...] = ()
     # Calls for which no row was free.
     lost_calls: int = 0
-    # All since the slot was made, in the order in which they ended.
+    # In the order in which they ended, since the slot was made but for those that no trace needs any more: the first of
+    # these has this position among all.
     at_attach: tuple[CallAtAttach, ...] = ()
+    attach_first: int = 0
     # When a trace that begins with these counts joined its slot, CLOCK_MONOTONIC; 0: it is the slot's first.
     joined_ns: int = 0
+
+    @property
+    def attach_end(self) -> int:
+        """The position that the next call in flight at attach will have."""
+        return self.attach_first + len(self.at_attach)
+
+    def attached_since(self, position: int) -> Sequence[CallAtAttach]:
+        """Calls in flight at attach that ended later, from a position on."""
+        return self.at_attach[position - self.attach_first :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,6 +318,7 @@ class Tracer:
                 in_flight=tuple(in_flight.get(self._slots[number].generation, ())),
                 lost_calls=self._lost[number] - self._slots[number].lost_before,
                 at_attach=self._slots[number].at_attach,
+                attach_first=self._slots[number].attach_first,
             )
             for number in slots
         }
@@ -346,6 +347,12 @@ class Tracer:
         with self._maps.view("config", "Q") as config:
             config[layout.CONFIG.at("joined_ns")] = joined_ns
         return {slot: replace(counts, joined_ns=joined_ns) for slot, counts in self.snapshot(slots).items()}
+
+    def trim(self, slot: int, position: int) -> None:
+        """Forget calls in flight at attach before a position (RawCounts.attach_end), which no trace needs any more."""
+        known = self._slots[slot]
+        gone = max(0, position - known.attach_first)
+        known.at_attach, known.attach_first = known.at_attach[gone:], known.attach_first + gone
 
     @property
     def skipped_calls(self) -> int:

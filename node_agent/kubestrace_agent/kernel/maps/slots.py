@@ -28,7 +28,9 @@ class Slot:
     wanted: frozenset[SyscallKey] | None = None
     # Nothing more is counted.
     stopped: bool = False
+    # As RawCounts has them.
     at_attach: tuple[CallAtAttach, ...] = ()
+    attach_first: int = 0
     # By the number of the row.
     readings: dict[int, Reading] = field(default_factory=dict)
 

@@ -5,6 +5,7 @@ Everything that a container controls (paths, names of threads, addresses) is mad
 
 from __future__ import annotations
 
+import heapq
 import platform
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from kubestrace_protos.v1 import agent_pb2
 
 NAME = "errors"
-# Different arguments that are held of one kind of failure, and of all of a container: more are counted as lost.
+# Different arguments that are held of one kind of failure (up to twice as many, then so many again), and of all of a
+# container: more are counted as lost.
 _CANDIDATES = 64
 _MOST_CANDIDATES = 4000
 
@@ -101,9 +103,11 @@ class Failures(Collector):
     def _keep(self, call: RawCall, unix_minus_monotonic_ns: int) -> None:
         kind, said = self._kind(call.key, -call.result), described(call)
         known = kind.samples.pop(said, None)
-        if known is None and len(kind.samples) >= _CANDIDATES:
-            del kind.samples[min(kind.samples, key=lambda each: _order(kind.samples[each]))]
-            self._candidates -= 1
+        if known is None and len(kind.samples) >= 2 * _CANDIDATES:
+            # Many at once: with ever new arguments each would have to be compared with all others.
+            for each in heapq.nsmallest(_CANDIDATES, kind.samples, key=lambda each: _order(kind.samples[each])):
+                del kind.samples[each]
+            self._candidates -= _CANDIDATES
         if known is None and self._candidates >= _MOST_CANDIDATES:
             self._loss.before -= 1
             return

@@ -13,7 +13,7 @@ static void alarm_in_a_while(int flags) {
 }
 
 static void *write_later(void *fd) {
-  usleep(20000);
+  usleep(200000);
   if (write(*(int *)fd, "x", 1) != 1) exit(9);
   return NULL;
 }
@@ -41,11 +41,11 @@ int main(void) {
   }
   pid_t child = fork(); /* stopped and continued in the middle: the kernel goes on by restart_syscall */
   if (child == 0) {
-    struct timespec while_stopped = {0, 60000000};
+    struct timespec while_stopped = {2, 0}; /* on a busy machine as well */
     syscall(SYS_nanosleep, &while_stopped, NULL);
     _exit(0);
   }
-  usleep(20000);
+  usleep(300000);
   kill(child, SIGSTOP);
   waitpid(child, NULL, WUNTRACED);
   kill(child, SIGCONT);

@@ -1,9 +1,12 @@
 """Cgroup paths in every form that runtimes make, and the search in a tree."""
 
+import resource
 from pathlib import Path
 
 import pytest
+from open_file_limits import no_open_files
 
+from kubestrace_agent import open_files
 from kubestrace_agent.containers import cgroups
 from kubestrace_protos.v1 import agent_pb2
 
@@ -226,3 +229,25 @@ def test_population_is_read_from_the_events_file(tmp_path: Path) -> None:
 
     events.unlink()
     assert cgroups.populated(tmp_path) is None
+
+
+def test_a_cgroup_that_cannot_be_read_has_not_ended(tmp_path: Path) -> None:
+    """Too many open files say nothing of it."""
+    (tmp_path / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+
+    with no_open_files(), pytest.raises(OSError, match="Too many open files"):
+        cgroups.populated(tmp_path)
+    with no_open_files(), pytest.raises(OSError, match="Too many open files"):
+        list(cgroups.find(tmp_path, "0" * 64))
+
+
+def test_the_soft_limit_of_open_files_is_raised() -> None:
+    """To the hard one."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, before[1]), before[1]))
+    try:
+        open_files.raise_limit()
+
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -1,5 +1,6 @@
 """The CRI client against a runtime on a real unix socket."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -104,3 +105,54 @@ async def test_a_runtime_that_hangs_is_given_up(tmp_path: Path, runtime, serve_r
     async with cri.Runtime([tmp_path / "s"], timeout_seconds=0.1) as client:
         with pytest.raises(cri.RuntimeUnavailableError, match="DEADLINE_EXCEEDED"):
             await client.container_status(ID)
+
+
+async def test_a_slow_answer_concerns_nobody_else(tmp_path: Path, runtime, serve_runtime) -> None:
+    """A look-up that runs into its deadline closes nothing: others on the same connection have their answers."""
+    runtime.known[ID] = runtime.known["slow"] = answer()
+    await serve_runtime(tmp_path / "s")
+
+    async with cri.Runtime([tmp_path / "s"], timeout_seconds=0.6) as client:
+        await client.container_status(ID)
+        runtime.delays = {"slow": 30.0, ID: 0.4}
+        slow = asyncio.create_task(client.container_status("slow"))
+        await asyncio.sleep(0.35)
+        others = [asyncio.create_task(client.container_status(ID)) for _ in range(15)]
+
+        with pytest.raises(cri.RuntimeUnavailableError, match="DEADLINE_EXCEEDED"):
+            await slow
+        assert all([await other is not None for other in others])
+
+
+async def test_a_lost_connection_cancels_nobody(tmp_path: Path, runtime, serve_runtime) -> None:
+    """Look-ups that are under way when the runtime goes away fail as look-ups do, none is cancelled."""
+    runtime.known[ID] = answer()
+    first = await serve_runtime(tmp_path / "s")
+
+    async with cri.Runtime([tmp_path / "s"], timeout_seconds=2.0) as client:
+        await client.container_status(ID)
+        runtime.delay_seconds = 1.0
+        asked = [asyncio.create_task(client.container_status(ID)) for _ in range(5)]
+        await asyncio.sleep(0.2)
+        await first.stop(0)
+        (tmp_path / "s").unlink(missing_ok=True)
+        results = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert all(isinstance(result, cri.RuntimeUnavailableError) for result in results)
+
+
+async def test_a_caller_that_goes_away_is_cancelled_alone(tmp_path: Path, runtime, serve_runtime) -> None:
+    """Its cancellation is its own, and the connection stays."""
+    runtime.known[ID] = answer()
+    await serve_runtime(tmp_path / "s")
+
+    async with cri.Runtime([tmp_path / "s"]) as client:
+        await client.container_status(ID)
+        runtime.delay_seconds = 0.3
+        gone, stays = (asyncio.create_task(client.container_status(ID)) for _ in range(2))
+        await asyncio.sleep(0.1)
+        gone.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert await stays is not None

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from open_file_limits import no_open_files
 
 from kubestrace_agent.containers import cgroups, cri
 from kubestrace_agent.containers import resolver as containers
@@ -109,6 +110,28 @@ async def test_the_cgroup_tree_is_the_second_way(host: HostOfFolders, answer: cr
     found = await host.resolver(answer).resolve(asked())
 
     assert (found.cgroup, found.host_pid, found.pid) == (cgroup, 99, 1)
+
+
+@pytest.mark.parametrize("answer", [NOBODY, status(pid=99, pod_uid="0123456789abcdef" * 2)], ids=["tree", "runtime"])
+async def test_a_static_pod_is_found_by_its_hash(host: HostOfFolders, answer: cri.Status | Exception) -> None:
+    """Its cgroup and the runtime's label carry the hash of its manifest, without dashes."""
+    static = "0123456789abcdef" * 2
+    cgroup = host.add(f"/kubepods.slice/kubepods-burstable-pod{static}.slice/cri-containerd-{ID}.scope", pid=99)
+
+    found = await host.resolver(answer).resolve(asked(pod_uid=static))
+
+    assert (found.cgroup, found.host_pid) == (cgroup, 99)
+
+
+async def test_too_many_open_files_are_no_end_of_a_container(host: HostOfFolders) -> None:
+    """What cannot be read now is an error of its own: nobody says that the container is gone."""
+    host.add(f"/a/kubepods/pod{UID}/{ID}", pid=99)
+    resolver = host.resolver(NOBODY)
+
+    with no_open_files(), pytest.raises(OSError, match="Too many open files"):
+        await resolver.resolve(asked())
+
+    assert (await resolver.resolve(asked())).host_pid == 99
 
 
 async def test_a_pid_of_another_namespace_is_not_believed(host: HostOfFolders) -> None:

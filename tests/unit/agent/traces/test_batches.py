@@ -1,12 +1,16 @@
 """What many ask for at one time is done in one go."""
 
 import asyncio
+import time
+from collections.abc import Iterable
 
 import pytest
 from view_messages import asking
 
 from kubestrace_agent.containers import resolver
 from kubestrace_agent.containers.shared_lookups import SharedLookups
+from kubestrace_agent.kernel.counters.counts import RawCounts
+from kubestrace_agent.traces import registry
 from kubestrace_agent.traces.batches import Batches
 from kubestrace_agent.traces.pace import Pace
 from kubestrace_protos.v1 import agent_pb2
@@ -194,3 +198,55 @@ async def test_look_ups_are_shared_and_a_cancelled_one_cancels_no_other(node) ->
     assert counting.asked == 2
     assert isinstance(found[0], asyncio.CancelledError)
     assert [each.host_pid for each in found[1:]] == [4711] * 4  # type: ignore[union-attr]
+
+
+async def test_who_waits_for_a_report_hears_that_the_agent_is_there(make_traces, node, tracer, monkeypatch) -> None:
+    """A report that takes long is preceded by the last one again, first by that of the start, which holds nothing."""
+    monkeypatch.setattr(registry, "_ALIVE_SECONDS", 0.05)
+    app = node.run("a")
+    for name in NAMES:
+        node.run(name)
+    traces = make_traces()
+    await traces.start(request("s1"))
+    tracer.call(app)
+    snapshot = tracer.snapshot
+
+    def slow(slots: Iterable[int]) -> dict[int, RawCounts]:
+        time.sleep(0.3)
+        return snapshot(slots)
+
+    tracer.snapshot = slow
+    watch = aiter(traces.watch("s1", 100))
+    given = [await anext(watch)]
+    while not given[-1].containers[0].syscalls:
+        given.append(await anext(watch))
+    again = await anext(watch)
+    tracer.snapshot = snapshot
+
+    assert len(given) > 2
+    assert given[0] == given[1]
+    assert given[0].time_unix_nanoseconds == given[0].start_time_unix_nanoseconds
+    assert given[-1].sequence > given[0].sequence
+    assert again == given[-1]
+
+
+async def test_traces_that_begin_wait_for_one_another_where_there_are_many(make_traces, node, tracer) -> None:
+    """Those that come within that time begin together; a few traces do not wait."""
+    for name in NAMES:
+        node.run(name)
+    traces = make_traces()
+    begin = time.monotonic()
+    for number in range(8):
+        await traces.start(request(f"early-{number}"))
+    alone = time.monotonic() - begin
+    await asyncio.gather(*(traces.start(request(f"first-{number}")) for number in range(20)))
+    tracer.snapshots = 0
+
+    async def later(number: int) -> None:
+        await asyncio.sleep(number * 0.03)
+        await traces.start(request(f"late-{number}"))
+
+    await asyncio.gather(*(later(number) for number in range(20)))
+
+    assert alone < 3
+    assert tracer.snapshots <= 8

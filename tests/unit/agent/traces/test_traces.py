@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubestrace_agent.containers import resolver
+from kubestrace_agent.containers import cgroups, resolver
 from kubestrace_agent.service import limits
 from kubestrace_protos.v1 import agent_pb2
 
@@ -473,6 +473,78 @@ async def test_the_number_of_traces_is_bounded(make_traces) -> None:
     await traces.stop("s1")
 
     assert (await traces.start(request(session="s2"))).created
+
+
+async def test_no_namespace_takes_a_node_from_the_others(make_traces) -> None:
+    """It may have two thirds of the places that the others leave; what it does not take is theirs."""
+    traces = make_traces(max_traces=12)
+
+    def of(namespace: str, number: int) -> agent_pb2.StartTraceRequest:
+        asked = request(session=f"{namespace}-{number}")
+        asked.session_name = f"{namespace}/{number}"
+        return asked
+
+    async def fill(namespace: str) -> tuple[int, str]:
+        """Start sessions until one is refused: how many there are, and why no more."""
+        for number in range(20):
+            try:
+                await traces.start(of(namespace, number))
+            except limits.LimitReachedError as error:
+                return number, error.reason
+        raise AssertionError("nothing was refused")
+
+    assert await fill("greedy") == (8, "TooManyTracesOfNamespace")
+    assert await fill("second") == (2, "TooManyTracesOfNamespace")
+    assert await fill("third") == (1, "TooManyTracesOfNamespace")
+    assert await fill("fourth") == (1, "TooManyTraces")
+    await traces.stop("greedy-0")
+    assert (await traces.start(of("fifth", 0))).created
+
+
+async def test_a_container_that_cannot_be_read_goes_on(make_traces, node, tracer, monkeypatch) -> None:
+    """With too many open files it is not taken for ended: it is counted, and a gap says what is not known."""
+    app = node.run("app")
+    traces = make_traces()
+    await traces.start(request("app"))
+
+    def unreadable(_: Path) -> bool:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cgroups, "populated", unreadable)
+        await anext(traces.watch("s1"))
+        await asyncio.sleep(0.06)
+        await anext(traces.watch("s1"))
+    tracer.call(app, times=3)
+    report = await traces.stop("s1")
+
+    assert calls(report) == {"app": {"getppid": 3}}
+    (gap,) = report.trust.gaps
+    assert (gap.reason, "Too many open files" in gap.message) == ("ContainerStateUnknown", True)
+    assert gap.start_time_unix_nanoseconds <= gap.end_time_unix_nanoseconds
+
+
+async def test_a_request_of_another_version_is_refused(make_traces, node) -> None:
+    """What this agent does not know it cannot do, and says so."""
+    node.run("app")
+    newer = agent_pb2.StartTraceRequest.FromString(request("app").SerializeToString() + bytes([0x82, 0x06, 1, 1]))
+
+    with pytest.raises(limits.InvalidRequestError, match=r"does not know \(96\)"):
+        await make_traces().start(newer)
+
+
+async def test_calls_in_flight_at_attach_are_kept_for_those_who_need_them(make_traces, node, tracer) -> None:
+    """When a session ends, what only it needed is let go of."""
+    node.run("app")
+    traces = make_traces()
+    await traces.start(request("app", session="old"))
+    (slot,) = tracer.slots
+    tracer.attach_end = 7
+    await traces.start(request("app", session="new"))
+
+    await traces.stop("old")
+
+    assert tracer.trimmed == {slot: 7}
 
 
 async def test_containers_of_one_trace_are_bounded(make_traces, node) -> None:

@@ -154,4 +154,4 @@ def test_starting_up_reads_no_library_of_the_cluster() -> None:
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
-    assert set(json.loads(done.stdout)).isdisjoint({"asyncio", "bcc", "grpc", "kopf", "kubernetes"})
+    assert set(json.loads(done.stdout)).isdisjoint({"aiohttp", "asyncio", "bcc", "grpc", "kopf", "kubernetes"})

@@ -104,6 +104,7 @@ def test_the_one_session_among_other_resources_is_taken(tmp_path: Path) -> None:
         (FILE.replace("durationSeconds: 7", "durationSeconds: 7200"), "spec.durationSeconds is 7200"),
         (FILE.replace("durationSeconds", "duration"), "spec.duration is not a field"),
         (FILE + "  cancel: true\n", "spec.cancel is true"),
+        (FILE + "  suspend: true\n", "spec.suspend is true"),
         ("kind: TraceSession\napiVersion: kubestrace.io/v1alpha1\nspec: []\nmetadata: x", "metadata is not a mapping"),
         (f"{FILE.split('spec', maxsplit=1)[0]}spec: []", "spec is not a mapping"),
         (FILE + "stats: 1\n", "stats is not a field; there are apiVersion, kind, metadata, spec, status"),

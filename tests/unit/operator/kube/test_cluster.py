@@ -22,6 +22,7 @@ from kubestrace_operator.kube.errors import (
     NotFoundError,
     RejectedError,
 )
+from kubestrace_operator.kube.events import Events
 from kubestrace_operator.kube.pods import Pod, apply
 from kubestrace_operator.kube.session_rows import SessionRow
 
@@ -202,6 +203,24 @@ async def test_a_version_that_is_too_old_is_listed_again(server: FakeServer, clu
     assert await pods.names() == ["b:Running"]
 
 
+async def test_a_watch_that_breaks_goes_on_where_it_was(server: FakeServer, cluster: Cluster) -> None:
+    """A new list of thousands of objects is for a version that is too old only."""
+    server.answer("GET", PODS, listed(pod("a")))
+    told: list[ClusterError] = []
+    pods = Follower(cluster, told.append)
+    await pods.names()
+
+    server.events.put_nowait({"type": "ERROR", "object": {"code": 500, "message": "broken"}})
+    # The end of the server's side of the broken watch.
+    server.events.put_nowait(None)
+    server.events.put_nowait({"type": "ADDED", "object": pod("b", version="3")})
+
+    assert await pods.names() == ["a:Running", "b:Running"]
+    assert len(told) == 1
+    assert [query.get("watch") for _, _, query, _, _ in server.requests] == [None, "true", "true"]
+    assert server.requests[2][2]["resourceVersion"] == "1"
+
+
 async def test_a_failing_list_is_tried_again(server: FakeServer, cluster: Cluster) -> None:
     """The follower never ends, whatever the API server says; who wants to know is told."""
     server.answer("GET", PODS, {"message": "starting"}, status=503)
@@ -270,9 +289,30 @@ async def test_sessions_are_watched_as_short_rows(server: FakeServer, cluster: C
     assert not new.finished
     assert second.items == {"uid-new": SessionRow("uid-new", "shop", "new", "4", deleting=True)}
     assert third.items == {"uid-new": None}
-    assert server.requests[0][2] == {"resourceVersion": "0"}
+    selector = "status.phase!=Cancelled,status.phase!=Failed,status.phase!=Succeeded"
+    assert server.requests[0][2] == {"fieldSelector": selector, "resourceVersion": "0"}
+    assert "fieldSelector" not in server.requests[1][2]
     assert set(server.accepts) == {"application/json;as=Table;g=meta.k8s.io;v=v1"}
     assert len(heard) >= 4
+
+
+async def test_an_api_server_that_cannot_select_sessions(server: FakeServer, cluster: Cluster) -> None:
+    """Before Kubernetes 1.31 all are listed, finished ones among them."""
+    server.answer("GET", SESSIONS, {"message": "field label not supported"}, status=400)
+    server.answer("GET", SESSIONS, table(row("old", "Succeeded"), row("new")))
+
+    changes = await anext(cluster.sessions())
+
+    assert changes.items.keys() == {"uid-old", "uid-new"}
+    assert server.requests[1][2] == {"resourceVersion": "0"}
+
+
+async def test_finished_sessions_are_listed_out_of_memory(server: FakeServer, cluster: Cluster) -> None:
+    """As rows, and without those that run."""
+    server.answer("GET", SESSIONS, table(row("old", "Succeeded"), row("new", "Tracing")))
+
+    assert [each.name for each in await cluster.finished_sessions()] == ["old"]
+    assert server.requests[0][2] == {"resourceVersion": "0"}
 
 
 async def test_sessions_that_went_while_the_watch_was_broken(server: FakeServer, cluster: Cluster) -> None:
@@ -437,3 +477,36 @@ async def test_whether_the_resource_is_served(server: FakeServer, cluster: Clust
         with pytest.raises(NotFoundError):
             await cluster.check_served()
     await cluster.check_served()
+
+
+async def test_events_about_sessions(server: FakeServer, cluster: Cluster) -> None:
+    """Posted in their order, again when the API server fails, and cut where it takes no more; others wait for none."""
+    path = "/api/v1/namespaces/shop/events"
+    server.answer("POST", path, {"message": "overloaded"}, status=500)
+    server.answer("POST", path, {})
+    api_server = ApiServer(Configuration(host=server.url))
+    events = Events(api_server)
+    running = asyncio.create_task(events.run())
+
+    events.post(ROW, "Normal", "Tracing", "begun")
+    events.post(ROW, "Warning", "AgentLost", "x" * 2000)
+    await asyncio.sleep(0.5)
+    running.cancel()
+    await api_server.close()
+
+    first, again, last = server.sent("POST")
+    assert first == again
+    assert (first["type"], first["reason"], first["message"]) == ("Normal", "Tracing", "begun")
+    assert first["involvedObject"]["uid"] == "u1"
+    assert last["reason"] == "AgentLost"
+    assert len(last["message"]) == 1024
+
+
+async def test_events_that_find_no_room(caplog: pytest.LogCaptureFixture) -> None:
+    """An API server that is away for long costs no memory without end; what is dropped is in the log."""
+    events = Events(ApiServer(Configuration(host="http://127.0.0.1:9")))
+
+    for _ in range(2000):
+        events.post(ROW, "Normal", "Tracing", "begun")
+
+    assert "shop/s1: no room for the event Tracing" in caplog.text

@@ -250,20 +250,34 @@ async def test_sessions_that_are_taken_up_together() -> None:
 
 @in_no_time
 async def test_finished_sessions_are_looked_at_last() -> None:
-    """A list of thousands of finished ones holds up nobody."""
+    """A list of thousands of finished ones holds up nobody, whether it comes with the others or beside."""
     harness = Harness(pod("a"))
-    seen: list[str] = []
-    harness.sessions.see = lambda row: seen.append(row.name)  # type: ignore[method-assign]
-    rows = {f"u{number}": SessionRow(f"u{number}", "shop", f"s{number}", "1", phase="Failed") for number in range(9)}
+    harness.cluster.objects["new"] = {"metadata": {"generation": 1}, "spec": {"target": {"podName": "a"}}}
+    begun: list[str] = []
+    begin = harness.sessions._begin
+    harness.sessions._begin = lambda row: (begun.append(row.name), begin(row))[1]  # type: ignore[method-assign]
+    held = {"finalizers": (FINALIZER,), "phase": "Failed"}
+    rows = {f"u{number}": SessionRow(f"u{number}", "shop", f"s{number}", "1", **held) for number in range(9)}
     rows["new"] = SessionRow("new", "shop", "new", "1")
+    listing = asyncio.Event()
 
     async def changes() -> AsyncIterator[Changes[SessionRow]]:
         yield Changes(rows, listed=True)
 
-    await harness.sessions.follow(changes())
+    async def finished() -> list[SessionRow]:
+        await listing.wait()
+        return [SessionRow("old", "shop", "old", "1", **held), rows["new"]]
 
-    assert seen[0] == "new"
-    assert len(seen) == 10
+    await harness.sessions.follow(changes(), finished)
+    await asyncio.sleep(1)
+    before = len(harness.cluster.finalizers)
+    listing.set()
+    await asyncio.sleep(1)
+
+    assert begun == ["new"]
+    # The one that runs was held, nine were let go, and then the one that came beside.
+    assert before == 10
+    assert len(harness.cluster.finalizers) == 11
 
 
 @in_no_time
@@ -323,3 +337,87 @@ async def test_rows_are_written_at_the_end() -> None:
     assert "syscalls" not in during["summary"]
     assert stage.cluster.status.keys() >= {"table", "slowCalls", "unreturned"}
     assert stage.cluster.status["summary"]["syscalls"]
+
+
+@in_no_time
+async def test_a_suspended_session_starts_when_it_is_let_go() -> None:
+    """It waits without a trace, says so once, and does not count its time as waiting."""
+    harness = Harness(pod("a"))
+    harness.see(spec={"suspend": True})
+    await asyncio.sleep(1000)
+    held, written = dict(harness.cluster.status), len(harness.cluster.written)
+    reasons = {each["type"]: each["status"] for each in held["conditions"]}
+    before = list(harness.stage.agents["n1"].requests)
+
+    harness.see(spec={"suspend": False}, generation=2)
+    await asyncio.sleep(11)
+
+    assert (held["phase"], written, before) == ("Suspended", 1, [])
+    assert reasons == {"Finished": "False", "Succeeded": "Unknown", "DataComplete": "Unknown"}
+    assert harness.stage.condition("Finished") == ("True", "Completed")
+    assert harness.cluster.status["summary"]["calls"] == 100
+    assert "suspensions" not in harness.cluster.status
+
+
+@in_no_time
+async def test_suspending_a_running_session() -> None:
+    """As a Job's pods its traces end, and it starts anew with its whole duration; what it had counted is dropped."""
+    harness = Harness(pod("a"))
+    harness.see()
+    await asyncio.sleep(6)
+    harness.see(spec={"suspend": True}, generation=2)
+    await asyncio.sleep(1)
+    held = dict(harness.cluster.status)
+
+    harness.see(spec={"suspend": False}, generation=3)
+    await asyncio.sleep(11)
+
+    assert held["phase"] == "Suspended"
+    assert held["observedGeneration"] == 2
+    assert held.keys().isdisjoint({"startTime", "summary", "containers", "trust"})
+    assert harness.stage.agents["n1"].stops == ["u1"]
+    assert [each.session_uid for each in harness.stage.agents["n1"].requests] == ["u1", "u1.1"]
+    assert harness.cluster.status["summary"]["calls"] == 100
+    assert harness.cluster.status["suspensions"] == 1
+    assert harness.stage.condition("Finished") == ("True", "Completed")
+
+
+@in_no_time
+async def test_an_operator_that_finds_a_suspended_session() -> None:
+    """It writes nothing, lets it go when it is told, and takes up what began after a suspension."""
+    harness = Harness(pod("a"))
+    harness.see()
+    await asyncio.sleep(3)
+    harness.see(spec={"suspend": True}, generation=2)
+    await asyncio.sleep(1)
+    await harness.sessions.close()
+    written = len(harness.cluster.written)
+    harness.sessions = Sessions(harness.stage.dependencies, lambda *_: None)
+    harness.see(spec={"suspend": True}, generation=2)
+    await asyncio.sleep(100)
+    still = len(harness.cluster.written)
+    harness.see(spec={"suspend": False}, generation=3)
+    await asyncio.sleep(5)
+    await harness.sessions.close()
+    harness.sessions = Sessions(harness.stage.dependencies, lambda *_: None)
+    harness.see(spec={"suspend": False}, generation=3)
+    await asyncio.sleep(6)
+
+    assert still == written
+    assert harness.cluster.status["summary"]["calls"] == 100
+    assert harness.cluster.status["trust"]["gaps"] == []
+    assert harness.stage.condition("Finished") == ("True", "Completed")
+
+
+@in_no_time
+async def test_a_suspended_session_can_be_cancelled() -> None:
+    """Cancelling wins over suspending."""
+    harness = Harness(pod("a"))
+    harness.see(spec={"suspend": True})
+    await asyncio.sleep(5)
+
+    harness.see(spec={"suspend": True, "cancel": True}, generation=2)
+    await asyncio.sleep(1)
+
+    assert harness.stage.condition("Finished") == ("True", "Cancelled")
+    assert harness.sessions.running == 0

@@ -149,6 +149,19 @@ async def test_an_unknown_syscall_fails_at_once() -> None:
 
 
 @in_no_time
+async def test_an_expression_that_is_none_needs_no_agent() -> None:
+    """The operator says what is wrong with all of them, in the agents' words, whether or not an agent is there."""
+    stage = Stage(pod("a"), nodes=())
+
+    await stage.run(syscalls=["/^open", "!?/(a", "/a{9999}"])
+
+    assert stage.condition("Finished") == ("True", "InvalidSpec")
+    assert 'spec.syscalls: "!?/(a" is no regular expression to use: it lacks a ")"' in stage.message()
+    assert '"/a{9999}" is no regular expression to use: it is too large' in stage.message()
+    assert asyncio.get_running_loop().time() < 1
+
+
+@in_no_time
 async def test_an_invalid_spec_names_every_problem() -> None:
     """What the schema should have refused is refused here too, all of it at once."""
     stage = Stage()
@@ -467,6 +480,24 @@ async def test_a_pod_that_never_ran_is_named() -> None:
     assert failure["pod"] == "b"
     assert "CrashLoopBackOff" in failure["message"]
     assert status["targets"]["failed"] == 1
+
+
+@in_no_time
+async def test_a_container_that_crashes_again_and_again() -> None:
+    """A pod matches, so the reason is not that none does; the message says how the container last ended."""
+    crashing = pod("a", state={"waiting": {"reason": "CrashLoopBackOff"}})
+    last = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    crashing["status"]["containerStatuses"][0]["lastState"] = last
+    stage = Stage(crashing)
+    running = asyncio.create_task(stage.session().run())
+    await asyncio.sleep(1)
+    waiting = stage.condition("Finished")
+    await running
+
+    assert waiting == ("False", "NotRunning")
+    assert stage.condition("Succeeded") == ("False", "NotRunning")
+    ended = "it last ended with OOMKilled, exit code 137"
+    assert f"container app of pod a is waiting (CrashLoopBackOff; {ended})" in stage.message()
 
 
 @in_no_time

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from operator_fakes import Document, pod
 
 from kubestrace_operator.api.spec import Selector, Target, Workload
+from kubestrace_operator.kube.pods import trimmed
 from kubestrace_operator.sessions import targets
 from kubestrace_operator.sessions.pod_selection import PodSelection
 
@@ -41,6 +42,23 @@ def test_the_message_to_the_agent() -> None:
     assert (message.pod_uid, message.pod_namespace, message.pod_name) == ("uid-a", "shop", "a")
     assert (message.container_name, message.container_id) == ("app", "containerd://a-app-2")
     assert message.restart_count == 2
+
+
+def test_a_static_pod_is_known_by_its_hash() -> None:
+    """Kubelet and the runtime know it by that, not by the UID of the API server's image of it; only a hash is taken."""
+    static, forged = pod("static"), pod("forged")
+    for each, mirror in ((static, "0123456789abcdef" * 2), (forged, "11111111-2222-3333-4444-555555555555")):
+        each["metadata"]["annotations"] = {"kubernetes.io/config.mirror": mirror}
+
+    found = find(SHOP, [trimmed(static), trimmed(forged), trimmed(pod("plain"))])
+
+    assert {each.pod: each.message().pod_uid for each in found.running} == {
+        "static": "0123456789abcdef" * 2,
+        "forged": "uid-forged",
+        "plain": "uid-plain",
+    }
+    assert {each.kubelet_uid for each in found.pods} == {each.pod_uid for each in found.running}
+    assert {each.uid for each in found.pods} == {"uid-static", "uid-forged", "uid-plain"}
 
 
 def test_sidecars_are_traced_and_init_containers_are_not() -> None:

@@ -33,7 +33,10 @@ async def test_none_of_the_chosen_calls_was_made() -> None:
 def waited(seconds: int) -> Document:
     """Return the status of a session that another operator let wait until so long ago."""
     since = (now() - timedelta(seconds=seconds)).isoformat()
-    return {"conditions": [{"type": "Finished", "status": "False", "lastTransitionTime": since}]}
+    known = {"Finished": "False", "Reconciling": "True"}
+    return {
+        "conditions": [{"type": kind, "status": status, "lastTransitionTime": since} for kind, status in known.items()]
+    }
 
 
 @pytest.mark.parametrize("syscalls", [[], ["openat"]])

@@ -6,8 +6,10 @@ import warnings
 
 import pytest
 
-from kubestrace_agent.syscalls import expressions, tables
+from kubestrace_agent.syscalls import tables
 from kubestrace_agent.syscalls.patterns import SyscallPatternError, parse_patterns
+from kubestrace_protos.v1 import expressions
+from kubestrace_protos.v1.automata import MAX_VISITS, Budget
 
 # Beside real names some that only expressions with odd characters find.
 NAMES = [*sorted({*tables.X86_64.values(), *tables.ARM.values()}), "", "a)", "a]b", "a}", "[x", "a-b", "A1", "a b"]
@@ -38,6 +40,8 @@ def by_glibc(text: str) -> list[str] | None:
         "[a~~b]y", "[:alpha:]", r"\_at", r"a\.", r"\[x", r"\(", r"\{", "^.{3}$", "a{0}dup", "é", "[é]", "(a(b(c)?)?)?d",
         "",
         "[*+?]", "a.b",
+        "(a+)+$", "a*b*c*d*e*", "^([a-z]+_?)*[0-9]?$", "(ab|a){2,}", "(a|b)*t.{3}$", "(()*)*a", "^(.?.?.?)*t$",
+        "a{,3}t",
     ],
 )  # fmt: skip
 def test_an_expression_finds_what_it_finds_for_strace(text: str) -> None:
@@ -92,14 +96,15 @@ def test_what_strace_refuses_is_refused(text: str, words: str) -> None:
         (r"[\d]", "no name has one"),
         ("a*?", "repeated already"),
         ("a++", "repeated already"),
-        ("(a+)+$", "none of a group"),
-        ("a*b*c*d*e*", "4 repetitions"),
-        (r"(a)\1", "repetitions"),
+        (r"(a)\1", r'no "\\1"'),
+        ("a{2000}", "too large"),
+        ("(a{40}){60}", "too large"),
+        ("((a{9}){9}){90}", "too large"),
         ("[[.a.]]", "has no place"),
         ("(" * 120 + ")" * 120, None),
     ],
 )
-def test_what_means_another_thing_to_strace_or_may_take_long_is_refused(text: str, words: str | None) -> None:
+def test_what_means_another_thing_to_strace_or_is_too_large_is_refused(text: str, words: str | None) -> None:
     """Python's own words are no silent other choice; deep groups are none of them."""
     if words is None:
         assert expressions.compiled(text).search("")
@@ -117,3 +122,37 @@ def test_a_pattern_with_classes_selects_by_them() -> None:
     assert {"dup", "dup3", "wait4", "accept4", "pipe2"} <= names
     with pytest.raises(SyscallPatternError, match=r'^"/\\d" is no regular expression to use: strace has no "\\d"'):
         parse_patterns([r"/\d"], "x86_64")
+
+
+@pytest.mark.parametrize("text", ["[a-z_0-9]*" * 20 + "Z", "(a|_|e|[a-z])*e" + ".?" * 100 + "Z", "(.*e)*" * 30 + "Z"])
+def test_the_work_of_an_expression_is_bounded(text: str) -> None:
+    """Whatever it is, it costs so many visits of states at most; backtracking would take years for these."""
+    spent = CountingBudget()
+    expression = expressions.compiled(text, spent)
+    try:
+        found = [name for name in NAMES if expression.search(name)]
+    except OverflowError:
+        found = []
+
+    assert found == []
+    # The last move may pass the bound by its own states.
+    assert spent.visits <= MAX_VISITS + 2000
+
+
+class CountingBudget(Budget):
+    """Notes what is spent."""
+
+    visits = 0
+
+    def spend(self, visits: int) -> None:
+        """Note it."""
+        self.visits += visits
+        super().spend(visits)
+
+
+def test_the_expressions_of_a_session_share_one_budget() -> None:
+    """Many that are just cheap enough are refused together, with the pattern that was one too many."""
+    patterns = [f"/(.*e)*{'(.*a)*' * 30}[Z{number}]$" for number in range(128)]
+
+    with pytest.raises(SyscallPatternError, match="takes too long to match"):
+        parse_patterns(patterns, "x86_64")

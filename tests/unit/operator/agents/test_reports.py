@@ -1,0 +1,121 @@
+"""What an agent sends is checked before it is used: whose it is, its bounds, and its text."""
+
+from collections.abc import Callable
+
+import pytest
+from google.protobuf import any_pb2
+from operator_fakes import Stage, in_no_time, pod
+
+from kubestrace_operator.agents import reports
+from kubestrace_operator.agents.reports import InvalidReportError
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import slow_calls_pb2
+
+
+def report() -> agent_pb2.Report:
+    """Return a report that is right."""
+    made = agent_pb2.Report(session_uid="u1", node="n1", agent_id="a")
+    container = agent_pb2.Container(pod_namespace="shop", pod_name="a", container_name="app", container_id="c")
+    each = made.containers.add(state=agent_pb2.ContainerState(container=container))
+    row = each.syscalls.add(name="openat", calls=1)
+    row.latency.buckets.extend([1, 2])
+    row.latency.counts.extend([3, 4])
+    return made
+
+
+def check(given: agent_pb2.Report) -> None:
+    """Check a report as one of the session u1 on the node n1."""
+    reports.check(given, session_uid="u1", node="n1", namespace="shop")
+
+
+def test_a_report_that_is_right() -> None:
+    """Nothing is said."""
+    check(report())
+
+
+WRONG: dict[str, Callable[[agent_pb2.Report], object]] = {
+    "another session": lambda each: setattr(each, "session_uid", "u2"),
+    "another node": lambda each: setattr(each, "node", "n2"),
+    "names no agent": lambda each: setattr(each, "agent_id", ""),
+    "of the namespace other": lambda each: setattr(each.containers[0].state.container, "pod_namespace", "other"),
+    "has the reason": lambda each: setattr(each.containers[0].state, "reason", "Not a reason"),
+    "has the reason ": lambda each: each.trust.gaps.add(reason="\x1b[2J"),
+    "has the reason '', ": lambda each: each.trust.gaps.add(),
+    "more than 2048": lambda each: each.containers.extend([agent_pb2.ContainerReport()] * 2049),
+    "rows of a container": lambda each: each.containers[0].syscalls.extend([agent_pb2.SyscallCounts()] * 2049),
+    "gaps, more than": lambda each: each.trust.gaps.extend([agent_pb2.Gap()] * 1001),
+    "a call with the name": lambda each: setattr(each.containers[0].syscalls[0], "name", "x\n100.00 9.9"),
+    "2 buckets that do not fit": lambda each: each.containers[0].syscalls[0].latency.counts.append(1),
+    "with a bucket 4000": lambda each: each.containers[0].syscalls[0].latency.buckets.__setitem__(1, 4000),
+}
+
+
+@pytest.mark.parametrize(("words", "spoil"), WRONG.items())
+def test_a_report_that_no_agent_would_send(words: str, spoil: Callable[[agent_pb2.Report], object]) -> None:
+    """It is refused with what is wrong."""
+    spoiled = report()
+    spoil(spoiled)
+
+    with pytest.raises(InvalidReportError, match=words.strip()):
+        check(spoiled)
+
+
+def test_text_is_shown_and_not_obeyed() -> None:
+    """Controls, escapes and marks that turn the direction are written out, and long text is cut; the rest stays."""
+    given = report()
+    result = slow_calls_pb2.SlowCallsResult()
+    sent = result.calls.add(arguments="\x1b]0;owned\x07", thread="caf\u00e9", process="x" * 5000)
+    sent.kernel_stack.extend(["io_schedule", "a\nb\u202e"])
+    given.containers[0].views["slowCalls"].Pack(result)
+
+    reports.clean(given)
+
+    result.Clear()
+    assert given.containers[0].views["slowCalls"].Unpack(result)
+    (call,) = result.calls
+    assert call.arguments == "\\x1b]0;owned\\x07"
+    assert call.thread == "caf\u00e9"
+    assert len(call.process) == reports.MAX_TEXT
+    assert list(call.kernel_stack) == ["io_schedule", "a\\nb\\u202e"]
+
+
+def test_a_result_that_is_none_of_a_view_is_left_alone() -> None:
+    """Bytes that cannot be read, an unknown type, and results packed into each other without end end nothing."""
+    given = report()
+    views = given.containers[0].views
+    views["slowCalls"].Pack(slow_calls_pb2.SlowCallsResult())
+    views["slowCalls"].value = b"\xff"
+    views["new"].type_url = "type.googleapis.com/kubestrace.v1.NewResult"
+    for _ in range(2000):
+        inner = any_pb2.Any()
+        inner.CopyFrom(views["deep"])
+        views["deep"].Pack(inner)
+    sent = agent_pb2.Report()
+    sent.CopyFrom(given)
+
+    reports.clean(given)
+
+    assert given == sent
+
+
+@in_no_time
+async def test_refused_reports_are_counted_and_shown() -> None:
+    """A session whose agent answers for another node ends in time, with a failure that says so."""
+    stage = Stage(pod("a"), pod("b", "n2"))
+    answer = stage.agents["n1"].report
+
+    def lying(uid: str) -> agent_pb2.Report:
+        made = answer(uid)
+        made.node = "n2"
+        return made
+
+    stage.agents["n1"].report = lying  # type: ignore[method-assign]
+
+    status = await stage.run()
+
+    (failure,) = (each for each in status["failures"] if each["reason"] == "InvalidReport")
+    assert failure["node"] == "n1"
+    assert "it is of another node, n2" in failure["message"]
+    assert status["summary"]["calls"] == 100
+    assert stage.condition("Finished") == ("True", "PartiallyCompleted")
+    assert [event[1] for event in stage.events].count("InvalidReport") == 1
