@@ -26,30 +26,31 @@ static __always_inline void handle(struct entry *entry, u32 at) {
 #endif
 }
 
-/* Whether the views have not seen this task yet. */
-static __always_inline bool count_enter(struct config *cfg, struct task_struct *task, struct slot_ref *ref, s32 nr) {
-  if (nr == -1) return false; /* a tracer took the call away */
+/* The task's entry, where the call is counted; in `todo` the views that have not seen this task yet. */
+static __always_inline struct entry *count_enter(struct config *cfg, struct task_struct *task, struct slot_ref *ref, s32 nr,
+                                                 u32 *todo) {
+  if (nr == -1) return NULL; /* a tracer took the call away */
   u32 generation = ref->generation;
   u32 abi = abi_of(task, &nr);
   u32 found = find_row(ref, generation, abi, nr);
-  if (found == NOT_WANTED) return false;
+  if (found == NOT_WANTED) return NULL;
   u32 id = found & ROW_MASK;
   if (found & NEVER_RETURNS) {
     struct head *head = heads.lookup(&id);
     struct row *row = row_at(id);
-    if (!head || !row || head->generation != generation) return false;
+    if (!head || !row || head->generation != generation) return NULL;
     ADD(row->untimed, 1);
     touch(cfg, head, row, 0);
     struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (!entry) return false;
+    if (!entry) return NULL;
     handle(entry, AT_ENTRY);
     entry->generation = generation;
     entry->last_ns = 0;
     entry->endless_row = id;
-    return false;
+    return entry;
   }
   struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-  if (!entry) return false; /* no memory: the exit counts it, without a length */
+  if (!entry) return NULL; /* no memory: the exit counts it, without a length */
   handle(entry, AT_ENTRY);
 #ifdef PREEMPTIBLE
   if (entry->start_ns && entry->generation == generation) count_lost(ref->slot); /* nobody saw its exit */
@@ -57,9 +58,11 @@ static __always_inline bool count_enter(struct config *cfg, struct task_struct *
   entry->generation = generation;
   entry->row = id;
   entry->start_ns = bpf_ktime_get_ns();
-  if (entry->followed == cfg->followed) return false;
-  entry->followed = cfg->followed;
-  return true;
+  if (entry->followed != cfg->followed) {
+    entry->followed = cfg->followed;
+    *todo |= cfg->chains[FIRST_ENTER];
+  }
+  return entry;
 }
 
 static __always_inline int entered(struct bpf_raw_tracepoint_args *ctx, u32 program) {
@@ -70,11 +73,10 @@ static __always_inline int entered(struct bpf_raw_tracepoint_args *ctx, u32 prog
   if (program == AT_ENTRY_AGAIN && was_handled(entry_of(task), AT_ENTRY)) return 0;
   struct slot_ref *ref = slot_of_current(cfg, task, program);
   if (!ref) return 0;
-  bool first = count_enter(cfg, task, ref, ctx->args[1]);
   u32 todo = cfg->chains[EACH_ENTER];
-  if (first) todo |= cfg->chains[FIRST_ENTER];
+  struct entry *entry = count_enter(cfg, task, ref, ctx->args[1], &todo);
   if (!todo) return 0;
-  struct entry *entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!entry) entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!entry) return 0;
   entry->todo = todo;
   go_on(ctx, entry);
