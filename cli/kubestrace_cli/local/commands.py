@@ -55,7 +55,7 @@ class Command:
         left = self._scope.remove()
         if left:
             print(
-                f"kubestrace: {left} process{'es' * (left > 1)} that COMMAND started still run{'s' * (left == 1)}, not "
-                f"traced any more and in the cgroup {self._scope.parent}",
+                f"kubestrace: {left} process{'es' * (left > 1)} that COMMAND started still run{'s' * (left == 1)}: no "
+                f"longer traced, and moved to the cgroup {self._scope.parent}",
                 file=sys.stderr,
             )

@@ -77,8 +77,14 @@ def wait(
         for received in signals.read():
             if on_signal is None:
                 name = signal.Signals(received.number).name
-                return Ending(f"ended by {name} after {time.monotonic() - begun:.1f} s", by_person=True)
+                return Ending(f"ended by {name} after {_age(begun)}", by_person=True)
             on_signal(received)
         if watched.has_ended():
-            return Ending(f"{watched.name} ended after {time.monotonic() - begun:.1f} s")
+            return Ending(f"{watched.name} ended after {_age(begun)}")
     return Ending(f"the duration of {duration_seconds:g} s is over")
+
+
+def _age(begun: float) -> str:
+    """Return how long it lasted. A short program is not said to have ended after 0.0 s."""
+    seconds = time.monotonic() - begun
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"

@@ -15,13 +15,13 @@ from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 _EPILOG = """\
 What to trace (exactly one):
   --pid P           a running process: its threads, and the children that it starts from now on
-  --cgroup PATH     every process in a cgroup and below; absolute, or from the cgroup root on
+  --cgroup PATH     every process in a cgroup and below; absolute, or relative to the cgroup root
   --container ID    a container of this machine by its id or the beginning of it (crictl ps, docker ps)
   -- COMMAND ...    a program, from its first call to its last, with all that it starts; it runs in a cgroup of
                     its own, keeps its input and output, and gets the signals that are sent to kubestrace
 
 The trace ends when the duration is over, with COMMAND or the process of --pid, or by Ctrl-C, which prints what was
-counted until then. A COMMAND that is still running when a given duration is over runs on; kubestrace then prints,
+counted until then. A COMMAND that is still running when a given duration is over continues; kubestrace then prints,
 waits for it and passes on its exit code. Without -d and -f, COMMAND is traced until it ends, everything else for
 30 seconds.
 
@@ -82,7 +82,7 @@ def parse(words: Sequence[str]) -> Options:
     program, local = _parsers()
     options, unknown = program.parse_known_args(ours)
     if options.subcommand is None:
-        program.error("say what to do: kubestrace local --help")
+        program.error("name a command: see kubestrace local --help")
     try:
         return _checked(options, unknown, theirs)
     except UsageError as error:
@@ -103,12 +103,12 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         "In a cluster: kubectl apply a TraceSession. Here, without one: kubestrace local.",
         allow_abbrev=False,
     )
-    program.add_argument("--version", action=_Version, help="print the version and end")
+    program.add_argument("--version", action=_Version, help="print the version and exit")
     local = program.add_subparsers(title="commands", dest="subcommand", metavar="COMMAND").add_parser(
         "local",
         help="trace a program, process, cgroup or container of this machine",
         description="Counts and times the system calls of one program, process, cgroup or container of this machine, "
-        "exactly, in the kernel: the same engine and the same result as a TraceSession in a cluster. Needs root.",
+        "exactly,\nin the kernel: the same engine and the same result as a TraceSession in a cluster. Needs root.",
         usage=_usage(),
         epilog=_EPILOG.format(views="".join(f"  kubestrace local {each.example}\n" for each in VIEWS if each.example)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -134,9 +134,10 @@ def _usage() -> str:
 def _add_session_arguments(local: argparse.ArgumentParser) -> None:
     session = local.add_argument_group("the session")
     session.add_argument(
-        "-f", "--file", type=Path, metavar="SESSION.yaml",
-        help="a TraceSession (-: from standard input): its durationSeconds, syscalls and views hold, its "
-        "metadata is kept; its target is replaced by what the command line names",
+        "-f", "--file", type=_session_file, metavar="SESSION.yaml",
+        help="a TraceSession (-: from standard input): its durationSeconds, syscalls and views "
+        "apply unless a flag says otherwise, its metadata is kept; its target is replaced by what the command line "
+        "names",
     )  # fmt: skip
     session.add_argument(
         "-d", "--duration", type=_number(1, MAX_DURATION_SECONDS, "whole seconds"), metavar="SECONDS",
@@ -234,8 +235,12 @@ def _pid(text: str) -> int:
     return int(text)
 
 
+def _session_file(text: str) -> Path:
+    return Path(_not_empty(text))
+
+
 def _result_file(text: str) -> Path | None:
-    return None if text == "-" else Path(text)
+    return None if text == "-" else Path(_not_empty(text))
 
 
 def _not_empty(text: str) -> str:
@@ -247,7 +252,7 @@ def _not_empty(text: str) -> str:
 def _number(least: int, most: int, unit: str) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r}: {unit} from {least} to {most}")
+            raise argparse.ArgumentTypeError(f"must be {unit} from {least} to {most}, not {text!r}")
         return int(text)
 
     return number
@@ -259,7 +264,9 @@ def _syscalls(text: str) -> tuple[str, ...]:
         text = text.removeprefix(qualifier)
     names = [name.strip() for name in text.split(",")]
     if not all(names) or "!" in names:
-        raise argparse.ArgumentTypeError(f"{text!r}: names separated by commas, such as openat,%network,!stat")
+        raise argparse.ArgumentTypeError(
+            f"must be names separated by commas, such as openat,%network,!stat; not {text!r}"
+        )
     if names[0].startswith("!"):
         names = [name if name.startswith("!") else f"!{name}" for name in names]
     return tuple(names)

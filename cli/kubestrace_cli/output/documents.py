@@ -19,9 +19,17 @@ def read(text: str) -> list[Any]:
     try:
         return [_plain(each) for each in yaml.load_all(text, _Loader) if each is not None]
     except yaml.YAMLError as error:
-        raise DocumentError(f"is not YAML: {' '.join(str(error).split())}") from error
+        raise DocumentError(f"is not valid YAML: {_reason(error)}") from error
     except RecursionError as error:
         raise DocumentError("has too many nested lists and mappings") from error
+
+
+def _reason(error: yaml.YAMLError) -> str:
+    """Return what is wrong and where, without the excerpt and the caret that PyYAML adds."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 class _Loader(yaml.SafeLoader):

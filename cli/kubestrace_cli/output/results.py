@@ -166,7 +166,7 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
     if not trust["complete"]:
         yield f"NOT COMPLETE: {conditions['DataComplete']['message']}"
     if trust["unmatchedCalls"]:
-        yield f"In flight when counting began: {trust['unmatchedCalls']}, counted without a length."
+        yield f"In progress when counting began: {trust['unmatchedCalls']}, counted without a length."
     if trust["unreturnedCalls"]:
         yield f"Not returned when counting ended: {trust['unreturnedCalls']}, not counted."
     for view in registry.VIEWS:

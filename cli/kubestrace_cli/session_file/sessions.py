@@ -151,12 +151,12 @@ def _read(file: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise SessionFileError(file, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise SessionFileError(file, f"is not YAML: {error}") from error
+        raise SessionFileError(file, f"is not UTF-8 text: {error.reason} at byte {error.start}") from error
     except documents.DocumentError as error:
         raise SessionFileError(file, str(error)) from error
     sessions = [each for each in found if isinstance(each, dict) and each.get("kind") == KIND]
     if len(sessions) != 1:
-        raise SessionFileError(file, f"holds {len(sessions) or 'no'} TraceSession{'s' * (len(sessions) > 1)}, not one")
+        raise SessionFileError(file, f"must hold one TraceSession, but holds {len(sessions) or 'none'}")
     _check(file, sessions[0])
     return sessions[0]
 

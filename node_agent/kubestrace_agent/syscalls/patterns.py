@@ -81,7 +81,7 @@ def _parsed(patterns: tuple[str, ...], architecture: str) -> Selection | tuple[s
     chosen = wanted - unwanted
     # Of every machine: a session may name what this one lacks.
     if not chosen and not problems:
-        problems.append("The patterns leave no system call.")
+        problems.append("The patterns select no system call.")
     if problems:
         return tuple(problems)
     return Selection(None if chosen == everything else frozenset(_keys_of(chosen, architecture)))

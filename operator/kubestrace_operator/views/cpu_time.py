@@ -84,7 +84,7 @@ class CpuTime(View[Settings, CpuTimeResult, Part]):
     flags = (
         Flag(
             "--cpu-time",
-            "also say where the time of all threads went: on a CPU in the program and in each call, waiting in calls, "
+            "also show where the time of all threads went: on a CPU in the program and in each call, waiting in calls, "
             "or ready to run without a CPU (default: as the session's cpuTime view says)",
         ),
     )

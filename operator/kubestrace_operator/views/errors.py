@@ -71,7 +71,7 @@ class Errors(View[Settings, ErrorsResult, Details]):
     flags = (
         Flag(
             "--errors",
-            "say of each error when it was first and last, and show up to N calls that failed so, with different "
+            "for each error, show its first and last time and up to N of the failed calls, with different "
             f"arguments: which file is missing; 1 to {limits.MAX_SAMPLES} ({DEFAULT_SAMPLES} without N)",
             field="samples",
             metavar="N",

@@ -32,14 +32,21 @@ def _process(row: Mapping[str, Any]) -> Iterator[str]:
     yield from (_line(each["totalNanoseconds"], each, _name(each)) for each in shown)
     left_out = row["calls"] - sum(each["calls"] for each in shown)
     if left_out:
-        whole_ns = row["totalNanoseconds"] + row["waitNanoseconds"]
-        rest = {"calls": left_out, "errors": row["errors"] - sum(each["errors"] for each in shown)}
-        yield _line(whole_ns - sum(each["totalNanoseconds"] for each in shown), rest, "(others)")
+        rest = {
+            "calls": left_out,
+            "errors": row["errors"] - sum(each["errors"] for each in shown),
+            "waitNanoseconds": row["waitNanoseconds"] - _sum_ns(shown, wait=True),
+        }
+        yield _line(row["totalNanoseconds"] - _sum_ns(shown, wait=False), rest, f"(others){_waited(rest)}")
     yield _line(row["totalNanoseconds"], row, f"total{_waited(row)}")
     for each in row["busiestThreads"]:
         yield f"  thread {each['tid']:5} {each['name']:<16} {_sums(each)}"
     if row["threads"] > len(row["busiestThreads"]) and row["busiestThreads"]:
         yield f"  {row['threads']} threads in all"
+
+
+def _sum_ns(shown: Sequence[Mapping[str, Any]], *, wait: bool) -> int:
+    return sum(each["totalNanoseconds"] for each in shown if each["wait"] == wait)
 
 
 def _executable(row: Mapping[str, Any]) -> str:

@@ -63,9 +63,10 @@ class SlowCalls(View[Settings, SlowCallsResult, list[SlowCallRow]]):
         ),
         Flag(
             "--stacks",
-            "with each slow call, where in the kernel it waited longest and which functions made it",
+            "with each slow call, where in the kernel it waited longest and which functions made it; needs --slow "
+            "or the session's slowCalls view",
             field="stacks",
-            needs="no slow calls are asked for: add --slow MILLISECONDS",
+            needs="--stacks needs slow calls: add --slow MILLISECONDS",
         ),
     )
 

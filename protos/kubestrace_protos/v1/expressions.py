@@ -54,7 +54,7 @@ def expression_in(pattern: str) -> str | None:
 
 def problem(pattern: str, error: Exception) -> str:
     """Return the sentence for an item of spec.syscalls whose expression cannot be used."""
-    return f'"{pattern}" is no regular expression to use: {error}.'
+    return f'"{pattern}" is not a usable regular expression: {error}.'
 
 
 def problems(patterns: Iterable[str]) -> list[str]:

@@ -120,7 +120,7 @@ def test_a_pattern_with_classes_selects_by_them() -> None:
     assert keys is not None
     names = {tables.X86_64[key.number] for key in keys if key.abi == "x86_64"}
     assert {"dup", "dup3", "wait4", "accept4", "pipe2"} <= names
-    with pytest.raises(SyscallPatternError, match=r'^"/\\d" is no regular expression to use: strace has no "\\d"'):
+    with pytest.raises(SyscallPatternError, match=r'^"/\\d" is not a usable regular expression: strace has no "\\d"'):
         parse_patterns([r"/\d"], "x86_64")
 
 

@@ -131,7 +131,7 @@ def test_what_need_not_be_there_is_selected_when_it_is() -> None:
 )
 def test_patterns_that_leave_nothing_are_refused(patterns: list[str]) -> None:
     """A trace that can count nothing is not begun."""
-    with pytest.raises(SyscallPatternError, match=r"^The patterns leave no system call\.$"):
+    with pytest.raises(SyscallPatternError, match=r"^The patterns select no system call\.$"):
         parse_patterns(patterns, "x86_64")
 
 
@@ -168,14 +168,14 @@ def test_only_refusals_leave_unknown_numbers_in() -> None:
         ("!", "names no system call"),
         ("%", "names no class"),
         ("syscall_400", "one by one"),
-        ("/(", "no regular expression"),
+        ("/(", "not a usable regular expression"),
         ("/zzz", "matches no system call"),
         ("/a{2000}", "too large"),
         ("/(?:a)", 'no "(?"'),
         (r"/(a)\1", r'no "(?" and no "\1"'),
         ("x" * 300, "longer than"),
         ("?", "names no system call"),
-        ("?/(", "no regular expression"),
+        ("?/(", "not a usable regular expression"),
         ("?syscall_400", "one by one"),
         ("openat,read", '"openat,read" has a comma in it: write it as two items of the list.'),
         ("!%file,read,write", "write it as 3 items of the list"),

@@ -79,7 +79,7 @@ def test_syscalls_are_read_as_strace_reads_them(text: str, expected: tuple[str, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "say what to do"),
+        ([], "name a command"),
         (["local"], "say what to trace"),
         (["local", "--"], "no COMMAND after --"),
         (["local", "ls"], "put -- before COMMAND"),

@@ -122,7 +122,7 @@ def test_everything_that_is_missing_is_said_below_the_table() -> None:
     text = results.table(document(OPENAT, lost_calls=4, unmatched_calls=3, unreturned_calls=2, io_uring=True))
 
     assert "NOT COMPLETE: 4 calls not counted" in text
-    assert "In flight when counting began: 3," in text
+    assert "In progress when counting began: 3," in text
     assert "Not returned when counting ended: 2," in text
     assert "io_uring is in use" in text
 
@@ -347,7 +347,7 @@ def test_processes_are_told_as_strace_would_sum_up_each() -> None:
 
     assert "\npid 7  ls [/bin/ls]  (parent 1, lived 5.0ms, exit code 2)\n  executed 6 before, /bin/ls\n" in text
     assert "\n      0.001000         4         2 openat\n" in text
-    assert "\n      0.002500         5           (others)\n" in text
+    assert "\n      0.000500         5           (others), and 0.002000 s waiting\n" in text
     assert "\n      0.001500         9         2 total, and 0.002000 s waiting\n" in text
     assert "\n  thread     8 reader           3 calls, 0 errors, 0.000000 s\n  2 threads in all\n" in text
     assert "\n12 other processes: 100 calls, 0 errors, 0.000000 s\n" in text

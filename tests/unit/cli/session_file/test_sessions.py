@@ -97,9 +97,9 @@ def test_the_one_session_among_other_resources_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f"{FILE}---\n{FILE}", "holds 2 TraceSessions, not one"),
-        ("kind: Pod", "holds no TraceSession, not one"),
-        ("a: [", "is not YAML"),
+        (f"{FILE}---\n{FILE}", "must hold one TraceSession, but holds 2"),
+        ("kind: Pod", "must hold one TraceSession, but holds none"),
+        ("a: [", "is not valid YAML"),
         (FILE.replace("v1alpha1", "v9"), "apiVersion is 'kubestrace.io/v9', not 'kubestrace.io/v1alpha1'"),
         (FILE.replace("durationSeconds: 7", "durationSeconds: 7200"), "spec.durationSeconds is 7200"),
         (FILE.replace("durationSeconds", "duration"), "spec.duration is not a field"),
@@ -151,7 +151,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("kind: Pod"))
 
     assert session.name == "shop/slow-checkout"
-    with pytest.raises(sessions.SessionFileError, match=r"^standard input: holds no TraceSession"):
+    with pytest.raises(sessions.SessionFileError, match=r"^standard input: must hold one TraceSession, but holds none"):
         made(Path("-"))
 
 
@@ -204,7 +204,7 @@ def test_stacks_need_slow_calls(tmp_path: Path) -> None:
 
     slow = of_file.document({})["spec"]["views"]["slowCalls"]
     assert slow == {"thresholdMilliseconds": 3, "limit": 50, "stacks": True}
-    with pytest.raises(sessions.SessionFileError, match="no slow calls are asked for: add --slow MILLISECONDS"):
+    with pytest.raises(sessions.SessionFileError, match="--stacks needs slow calls: add --slow MILLISECONDS"):
         sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, views={"slowCalls": {"stacks": True}})
 
 
