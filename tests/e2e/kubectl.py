@@ -106,7 +106,11 @@ class Session:
 
     def tracing(self, timeout_seconds: float = 30) -> "Session":
         """Wait until the phase is Tracing, with every pod: a node that is slow to start may follow later."""
-        until(lambda: _traces_all(self.status), f"{self.name} is Tracing all its pods", timeout_seconds)
+        try:
+            until(lambda: _traces_all(self.status), f"{self.name} is Tracing all its pods", timeout_seconds)
+        except AssertionError as error:
+            shown = {name: self.status.get(name) for name in ("phase", "targets", "failures", "conditions")}
+            raise AssertionError(f"{error}; it is {shown}") from error
         return self
 
     def finished(self, timeout_seconds: float = 90) -> Document:

@@ -116,8 +116,12 @@ def test_the_container_runtime_restarts(shop: Namespace, system: Namespace) -> N
     """It makes a new socket: the agent finds it in the mounted directory and asks it about the next containers."""
     shop.session("before", TARGET, durationSeconds=1).finished()
     subprocess.run([RIG / "containerd", "restart", NODES[0]], check=True, timeout=60)
+    # The node may be taken as not ready for a moment, and its agent with it.
+    shop.kubectl("wait", "node", NODES[0], "--for=condition=Ready", "--timeout=60s")
+    system.pods_ready("app.kubernetes.io/component=agent")
 
-    status = shop.session("after", TARGET, durationSeconds=5).tracing().finished()
+    # Long enough for a second status while it traces: the first may be written before the slower node has begun.
+    status = shop.session("after", TARGET, durationSeconds=20).tracing().finished()
     said = system.kubectl("logs", agent_pod(system, NODES[0]))
 
     assert {row["node"] for row in status["containers"] if row["calls"]} == set(NODES)

@@ -30,6 +30,8 @@ _OPTIONS = (
     ("grpc.default_authority", "localhost"),
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.enable_retries", 0),
+    # A new channel makes a connection of its own. In the shared pool it would find the failed one, and wait with it.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
