@@ -71,8 +71,8 @@ class Errors(View[Settings, ErrorsResult, Details]):
     flags = (
         Flag(
             "--errors",
-            "say of each error when it was first and last, and show up to N calls that failed so, with different "
-            f"arguments: which file is missing; 1 to {limits.MAX_SAMPLES} ({DEFAULT_SAMPLES} without N)",
+            "also show when each error occurred first and last, and up to N calls that failed with it, with different "
+            f"arguments, such as the file that is missing; 1 to {limits.MAX_SAMPLES} ({DEFAULT_SAMPLES} without N)",
             field="samples",
             metavar="N",
             bounds=(1, limits.MAX_SAMPLES),

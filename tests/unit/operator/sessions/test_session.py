@@ -156,8 +156,8 @@ async def test_an_expression_that_is_none_needs_no_agent() -> None:
     await stage.run(syscalls=["/^open", "!?/(a", "/a{9999}"])
 
     assert stage.condition("Finished") == ("True", "InvalidSpec")
-    assert 'spec.syscalls: "!?/(a" is no regular expression to use: it lacks a ")"' in stage.message()
-    assert '"/a{9999}" is no regular expression to use: it is too large' in stage.message()
+    assert 'spec.syscalls: "!?/(a" is not a regular expression that can be used: it lacks a ")"' in stage.message()
+    assert '"/a{9999}" is not a regular expression that can be used: it is too large' in stage.message()
     assert asyncio.get_running_loop().time() < 1
 
 
