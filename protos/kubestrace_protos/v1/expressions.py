@@ -154,7 +154,7 @@ class _Parser:
         least = int(match[1] or 0)
         most = int(match[3]) if match[3] else None if match[2] else least
         if max(least, most or 0) > _MAX_TIMES or (most is not None and most < least):
-            raise ExpressionError(f"{match[0]} is not a valid interval; it must be {{least,most}}, and at most {_MAX_TIMES}")
+            raise ExpressionError(f"{match[0]} is not a valid interval: write {{least,most}}, at most {_MAX_TIMES}")
         self._at = match.end()
         return least, most
 
