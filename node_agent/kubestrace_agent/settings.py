@@ -65,10 +65,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     parser.add_argument("--health", action="store_true", help="ask the running agent: exit 0 when it is serving")
     given = parser.parse_args(arguments)
     if given.log_level.lower() not in {"debug", "info", "warning", "error"}:
-        parser.error(f"--log-level {given.log_level} is none of debug, info, warning, error")
+        parser.error(f"--log-level {given.log_level} must be one of debug, info, warning, error")
     for name, text in (("max-containers", given.max_containers), ("max-traces", given.max_traces)):
         if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 4096:
-            parser.error(f"--{name} {text} is no number from 1 to 4096")
+            parser.error(f"--{name} {text} is not a number from 1 to 4096")
     for name, text in (("listen", given.listen), ("health-listen", given.health_listen)):
         port = text.rpartition(":")[2]
         if (text or name == "listen") and not (":" in text and port.isascii() and port.isdigit() and int(port) < 65536):

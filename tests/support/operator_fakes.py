@@ -134,6 +134,8 @@ class FakeAgent:
         self.answers = True
         self.ready = True
         self.refuses: Exception | None = None
+        # Before it answers that it has started a trace.
+        self.start_seconds = 0.0
         self.unknown: set[str] = set()
         self.described = agent_pb2.DescribeResponse(can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED)
         self.described.views.extend(agent_pb2.ViewSupport(name=view.name, available=True) for view in VIEWS)
@@ -247,6 +249,7 @@ class FakeAgents:
         trace.views |= set(request.views)
         for container in request.containers:
             trace.containers.setdefault(container.container_id, (container, clock))
+        await asyncio.sleep(fake.start_seconds)
         return agent_pb2.StartTraceResponse(
             agent_id=fake.agent_id,
             created=created,

@@ -86,7 +86,7 @@ def cgroup(name: str, root: Path, proc: Path = PROC, mount: Path = CGROUP_MOUNT)
     for path in (Path("/", name), mount / name.lstrip("/")):
         # This file is in trees of v1 only.
         if _exists(path / "tasks"):
-            raise TargetError(f"{path} is a cgroup of v1; kubestrace knows those of cgroup v2, mounted at {root}")
+            raise TargetError(f"{path} is a cgroup of v1; kubestrace supports cgroup v2 only, mounted at {root}")
     raise TargetError(f"there is no cgroup {tried[-1]} (cgroup v2 is mounted at {root})")
 
 

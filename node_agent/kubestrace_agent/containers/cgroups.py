@@ -72,7 +72,7 @@ def detect(mount: Path) -> Hierarchy:
         mode, root = agent_pb2.CGROUP_MODE_HYBRID, mount / "unified"
     elif mount.is_dir() and any(mount.iterdir()):
         raise UnsupportedCgroupsError(
-            f"{mount} holds cgroup v1 only; containers are told apart by their cgroup v2 ids. "
+            f"{mount} holds cgroup v1 only; containers are identified by their cgroup v2 IDs. "
             "Boot the node with systemd.unified_cgroup_hierarchy=1",
             agent_pb2.CGROUP_MODE_LEGACY,
         )

@@ -165,7 +165,7 @@ def _info(text: str) -> dict[str, Any]:
     try:
         info = json.loads(text) if text else {}
     except ValueError:
-        _log.warning("the container runtime's verbose answer is no JSON; looking the container up in the cgroup tree")
+        _log.warning("the container runtime's verbose answer is not JSON; looking the container up in the cgroup tree")
         return {}
     return info if isinstance(info, dict) else {}
 

@@ -82,7 +82,7 @@ class NodeResolver:
             status = await self._runtime.container_status(wanted.container_id)
         except cri.RuntimeUnavailableError as error:
             if self._runtime_answers:  # said once, not for each container
-                _log.warning("%s; containers are sought in the cgroup tree alone", error)
+                _log.warning("%s; containers are looked up in the cgroup tree only", error)
             self._runtime_answers = False
             return None
         self._runtime_answers = True
@@ -159,10 +159,10 @@ class _Wanted:
         if match is None:
             raise UnresolvedError(
                 "InvalidContainer",
-                f"{container.container_id[:100]!r} is no container id (containerd://<64 hex digits>)",
+                f"{container.container_id[:100]!r} is not a container ID (containerd://<64 hex digits>)",
             )
         if uid is None:
-            raise UnresolvedError("InvalidContainer", f"{container.pod_uid[:100]!r} is no pod UID")
+            raise UnresolvedError("InvalidContainer", f"{container.pod_uid[:100]!r} is not a pod UID")
         return cls(match["id"], uid, f"container {container.container_name[:100]!r} ({match['id'][:12]})")
 
     def is_at(self, path: Path, *, pod_is_known: bool) -> bool:

@@ -74,7 +74,7 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> registr
     """Refuse a StartTraceRequest that is out of bounds; else give the views that it asks for."""
     _check_known(request)
     if not _SESSION_UID.fullmatch(request.session_uid):
-        raise InvalidRequestError("InvalidSession", f"session_uid {request.session_uid[:100]!r} is no UID")
+        raise InvalidRequestError("InvalidSession", f"session_uid {request.session_uid[:100]!r} is not a UID")
     duration = request.duration_milliseconds
     if not 1 <= duration <= limits.max_duration_milliseconds:
         raise InvalidRequestError(

@@ -1,4 +1,4 @@
-"""What the arguments of system calls are, for those that a person wants to see beside a slow call. Pure.
+"""What the arguments of system calls are, for those calls whose arguments are shown. Pure.
 
 Written from the manual pages (man 2 NAME). Only what names things is told: paths, files, addresses of peers, sizes and
 flags; what a buffer holds is never read.

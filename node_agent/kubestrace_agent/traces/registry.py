@@ -52,7 +52,7 @@ _GATHER_SECONDS, _MOST_GATHER_SECONDS = 0.05, 1.0
 _ALIVE_SECONDS = 2.0
 # Reports that are made one after the other, before other work has its turn.
 _BUILD_SECONDS = 0.05
-# And while they do: a million slow calls a second fill their ring in twice that time.
+# And while reports are made: a million events a second fill a ring of 8 MiB in twice that time.
 _SOON_SECONDS = 0.01
 
 

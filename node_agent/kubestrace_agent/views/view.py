@@ -133,7 +133,7 @@ class ViewRequest:
 class View:
     """A view."""
 
-    # As TraceSession spec.views and the wire have it: "slowCalls".
+    # As in TraceSession spec.views and on the wire.
     name: str
     # Reads a request that came at a moment (CLOCK_MONOTONIC). Raises RequestError.
     ask: Callable[[any_pb2.Any, int], ViewRequest]

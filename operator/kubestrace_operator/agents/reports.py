@@ -73,7 +73,7 @@ def _check_trust(trust: agent_pb2.Trust) -> None:
 
 def _check_reason(reason: str) -> None:
     if not _REASON.fullmatch(reason):
-        raise InvalidReportError(f"it has the reason {text(reason, 64)!r}, which is no word")
+        raise InvalidReportError(f"it has the reason {text(reason, 64)!r}, which is not a CamelCase word")
 
 
 def _check_counts(counts: agent_pb2.SyscallCounts) -> None:

@@ -83,7 +83,7 @@ async def _ca(store: Store, name: str, now: datetime) -> Pair:
         else:
             _log.info("made a certificate authority: Secret %s", name)
             return made
-    raise CredentialsError(f"the Secret {name!r} is there and not there by turns")
+    raise CredentialsError(f"the Secret {name!r} was created and deleted repeatedly by someone else")
 
 
 def _usable_ca(name: str, data: Mapping[str, bytes], now: datetime) -> Pair:

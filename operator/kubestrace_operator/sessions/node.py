@@ -83,6 +83,8 @@ class NodeTrace:
         self.finished = False
         # The first attempt has come to some end: what the node does is known.
         self.settled = False
+        # An agent was asked to start the trace: it may have one, even if its answer never came.
+        self.asked = False
         self._node = node
         self._trace_request = trace_request
         self._calls = calls
@@ -189,6 +191,7 @@ class NodeTrace:
             views=self._trace_request.views(),
             elapsed_milliseconds=0 if self.state.has_counted else self._trace_request.elapsed(),
         )
+        self.asked = True
         response = await self._calls.start(agent, request)
         try:
             reports.check_states(response.containers, self._trace_request.namespace)

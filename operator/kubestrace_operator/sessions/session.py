@@ -120,8 +120,9 @@ class Session:
         await write_last(self.row.path, self._endings(None))
 
     async def stop_traces(self) -> None:
-        """End the session's traces: on the nodes where it started one, and wherever an earlier operator may have."""
-        agents = {agent for name, node in self._nodes.items() if node.active and (agent := self._directory.on(name))}
+        """End the session's traces: on the nodes that were asked for one, and wherever an earlier operator may have."""
+        asked = (name for name, node in self._nodes.items() if node.asked or node.active)
+        agents = {agent for name in asked if (agent := self._directory.on(name))}
         if self._resumed:
             agents.update(await self._index.perhaps_tracing(self._trace_uid))
         await stop_traces(self._trace_uid, self._calls, agents)

@@ -150,11 +150,11 @@ class _Parser:
     def _interval(self) -> tuple[int, int | None]:
         match = _INTERVAL.match(self._text, self._at - 1)
         if match is None or not (match[1] or match[2]):
-            raise ExpressionError(r'"{" begins no interval such as {2} or {1,3}; the character itself is "\{"')
+            raise ExpressionError(r'"{" does not begin an interval such as {2} or {1,3}; the character itself is "\{"')
         least = int(match[1] or 0)
         most = int(match[3]) if match[3] else None if match[2] else least
         if max(least, most or 0) > _MAX_TIMES or (most is not None and most < least):
-            raise ExpressionError(f"{match[0]} is no interval")
+            raise ExpressionError(f"{match[0]} is not a valid interval: write {{least,most}}, at most {_MAX_TIMES}")
         self._at = match.end()
         return least, most
 
@@ -172,7 +172,7 @@ class _Parser:
         if self._text.startswith("[:", self._at):
             name, end, _ = self._text[self._at + 2 :].partition(":]")
             if not end or name not in _CLASSES:
-                raise ExpressionError(f'"[:{name[:20]}" begins no class; there are {", ".join(_CLASSES)}')
+                raise ExpressionError(f'"[:{name[:20]}" does not begin a class; there are {", ".join(_CLASSES)}')
             self._at += len(name) + 4
             member = _CLASSES[name]
         else:
@@ -193,7 +193,7 @@ class _Parser:
 
     def _character(self) -> str:
         if self._text.startswith(("[:", "[.", "[="), self._at):
-            raise ExpressionError(f'"{self._text[self._at : self._at + 2]}" has no place there')
+            raise ExpressionError(f'"{self._text[self._at : self._at + 2]}" is not allowed there')
         character = self._take(1)
         if not character:
             raise ExpressionError('it lacks a "]"')

@@ -401,7 +401,7 @@ def test_a_kernel_without_sched_info_loses_only_this_view(monkeypatch: pytest.Mo
 
     try:
         assert {"on_sys_enter", "on_sys_exit", "on_slow_exit"} <= set(loaded.fds)
-        with pytest.raises(UnsupportedKernelError, match=r"CPU time cannot be told: no task_struct\.sched_info"):
+        with pytest.raises(UnsupportedKernelError, match=r"CPU time cannot be collected: no task_struct\.sched_info"):
             loaded.need("walk_clocks")
     finally:
         loaded.close()

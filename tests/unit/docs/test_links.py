@@ -174,10 +174,6 @@ def test_options_of_scripts_exist(page: Path) -> None:
     assert unknown == []
 
 
-def _mentions(text: str, word: str) -> bool:
-    return re.search(rf"(?<![\w-]){re.escape(word)}\b", text) is not None
-
-
 def _settings(command: list[str]) -> Iterator[str]:
     for before, word in itertools.pairwise(command):
         if before in {"--set", "--set-string"}:

@@ -1,4 +1,4 @@
-"""What the kernel counted, as values: made by tracer, subtracted by aggregate. Knows no BPF."""
+"""What the kernel counted, as values: made by readings.py, subtracted by traces/delta.py. Knows no BPF."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

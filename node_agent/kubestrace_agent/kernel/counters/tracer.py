@@ -298,7 +298,7 @@ class Tracer:
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Counters since each slot was made, exact, with the calls that living tasks are inside of now.
 
-        Pure values: keep the one of a trace's start and subtract by aggregate.difference; maxima need no folding by
+        Pure values: keep the one of a trace's start and subtract by traces.delta; maxima need no folding by
         the caller, whatever other snapshots were taken between. Take one at least every 10 minutes while a slot
         lives (counters in the kernel are 32 bits wide), each second for a trace that reports. One call for many
         slots costs hardly more than one for one.

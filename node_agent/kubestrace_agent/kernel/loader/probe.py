@@ -100,7 +100,7 @@ def _definitions(
             chosen.append(source)
         else:
             lacking[source.file] = why
-            problems |= dict.fromkeys(source.programs, f"{source.what} cannot be told: {why}.")
+            problems |= dict.fromkeys(source.programs, f"{source.what} cannot be collected: {why}.")
     return found, chosen, problems
 
 

@@ -239,7 +239,7 @@ def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
     if not message:
         raise UnsupportedKernelError(
             "ProbeFailed",
-            f"The process that loads the BPF programs ended without a word (exit code {child.returncode}): "
+            f"The process that loads the BPF programs ended without a message (exit code {child.returncode}): "
             f"{words.decode(errors='replace').strip()[-400:]}",
         )
     return message, fds

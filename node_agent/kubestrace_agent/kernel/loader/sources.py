@@ -35,7 +35,7 @@ class Source:
     useful: Callable[[Btf], bool] = lambda _btf: True
     # The part of a view that it serves; "": it is always compiled. Compiling all takes twice as long.
     part: str = ""
-    # In words, for "... cannot be told: ".
+    # In words, for "... cannot be collected: ".
     what: str = ""
     # Functions without which nothing works.
     needed: frozenset[str] = field(default_factory=frozenset)

@@ -166,7 +166,7 @@ class Header:
                 continue
             found = _MEMBER.fullmatch(text)
             if not found or (found[2] and found[2] not in _INTEGERS):
-                raise HeaderError(f"{self.path}: struct {name}: {text!r} is no member that is understood")
+                raise HeaderError(f"{self.path}: struct {name}: {text!r} is not a member that is understood")
             inner = self.struct(found[1]) if found[1] else None
             dimensions = tuple(map(self._value, re.findall(r"\[([^\]]+)\]", found[4])))
             member = _Member(0, _INTEGERS.get(found[2] or "", ""), inner, dimensions)
@@ -196,7 +196,7 @@ class Header:
         try:
             return self._calculated(ast.parse(plain.strip(), mode="eval").body)
         except SyntaxError:
-            raise HeaderError(f"{self.path}: {text!r} is no number that is understood") from None
+            raise HeaderError(f"{self.path}: {text!r} is not a number that is understood") from None
 
     def _calculated(self, node: ast.expr) -> int:
         match node:
@@ -209,7 +209,7 @@ class Header:
             case ast.BinOp(left=left, op=kind, right=right) if type(kind) in _OPERATORS:
                 return _OPERATORS[type(kind)](self._calculated(left), self._calculated(right))
             case _:
-                raise HeaderError(f"{self.path}: {ast.unparse(node)!r} is no number that is understood")
+                raise HeaderError(f"{self.path}: {ast.unparse(node)!r} is not a number that is understood")
 
 
 @functools.cache

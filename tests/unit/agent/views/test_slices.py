@@ -155,7 +155,7 @@ def test_a_test_asks_for_every_view() -> None:
 
 def test_a_node_says_which_views_it_serves() -> None:
     """And why not; what a view can do without is no reason."""
-    lacking = {"cpu_time": "CPU time cannot be told: no field.", "slow_stacks": "Stacks cannot be told."}
+    lacking = {"cpu_time": "CPU time cannot be collected: no field.", "slow_stacks": "Stacks cannot be collected."}
 
     support = {each.name: each for each in registry.support(lambda part: lacking.get(part, ""))}
 

@@ -133,7 +133,7 @@ def test_a_cgroup_of_v1_is_told(root: Path, proc: Path, tmp_path: Path, name: st
     (tmp_path / "mount/cpu/web").mkdir(parents=True)
     (tmp_path / "mount/cpu/web/tasks").touch()
 
-    with pytest.raises(targets.TargetError, match=r"/mount/cpu/web is a cgroup of v1; .* v2, mounted at .*/cgroup$"):
+    with pytest.raises(targets.TargetError, match=r"/cpu/web is a cgroup of v1; .* v2 only, mounted at .*/cgroup$"):
         targets.cgroup(name.format(mount=tmp_path / "mount"), root, proc, tmp_path / "mount")
 
 

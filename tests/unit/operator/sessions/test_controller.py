@@ -111,6 +111,21 @@ async def test_deleting_stops_the_traces_and_lets_the_object_go() -> None:
 
 
 @in_no_time
+async def test_deleting_stops_a_trace_that_is_being_started() -> None:
+    """The agent may have it, although it has not answered yet: it would count until its lease is over."""
+    harness = Harness(pod("a"))
+    harness.stage.agents["n1"].start_seconds = 5
+    harness.see()
+    await asyncio.sleep(1)
+
+    harness.see(**DELETING)
+    await asyncio.sleep(0.1)
+
+    assert harness.stage.agents["n1"].stops == ["u1"]
+    assert harness.stage.agents["n2"].stops == []
+
+
+@in_no_time
 async def test_an_object_that_is_forced_away() -> None:
     """Even without a word before, its traces are stopped."""
     harness = Harness(pod("a"))
