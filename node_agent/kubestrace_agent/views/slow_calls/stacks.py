@@ -22,7 +22,7 @@ from kubestrace_agent.views.view import Collector, put_lost
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kubestrace_agent.symbols.frames import CodeMapping
+    from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
     from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.views.slow_calls.values import RawStack, SlowCall
     from kubestrace_protos.v1 import agent_pb2
