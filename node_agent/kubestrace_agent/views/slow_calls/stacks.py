@@ -22,7 +22,7 @@ from kubestrace_agent.views.view import Collector, put_lost
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kubestrace_agent.symbols.frames import CodeMapping
+    from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
     from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.views.slow_calls.values import RawStack, SlowCall
     from kubestrace_protos.v1 import agent_pb2
@@ -35,6 +35,8 @@ _SCHEDULER = frozenset({"__schedule", "schedule", "preempt_schedule_common", "__
 _ENTRY = re.compile(r"(entry_SYSCALL|do_syscall_64|x64_sys_call|do_int80|do_fast_syscall|el0|do_el0|invoke_syscall).*")
 # Addresses below are none: the kernel follows whatever stands where a frame pointer is expected.
 _LEAST_ADDRESS = 4096
+# For an address between two mappings the kernel names the file of the next one, with an offset below zero.
+_LEAST_WRONG_OFFSET = 1 << 63
 # _ZN, then lengths with names, as of C++ and of Rust; a Rust name ends with a hash.
 _PART = re.compile(rb"([1-9][0-9]{0,2})")
 _HASH = re.compile(rb"h[0-9a-f]{16}")
@@ -71,7 +73,7 @@ class Told:
         # As long as this lives no other stack has its id().
         self._raw = raw
         self.kernel = _bounded(kernel_words(raw))
-        frames = tuple(frame for frame in raw.user if frame.address >= _LEAST_ADDRESS)
+        frames = code_frames(raw.user)
         registers = None
         if raw.words and frames:
             registers = Registers(frames[0].address, raw.stack_pointer, raw.frame_pointer, raw.words)
@@ -94,6 +96,11 @@ def shared(owner: Owner, call: SlowCall, raw: RawStack, mappings: Callable[[int]
     if known is None:
         known = _shared[owner, id(raw)] = Told(owner, call, raw, mappings(call.pid))
     return known
+
+
+def code_frames(frames: Sequence[UserFrame]) -> tuple[UserFrame, ...]:
+    """Leave out what cannot be the address of code."""
+    return tuple(each for each in frames if each.address >= _LEAST_ADDRESS and each.offset < _LEAST_WRONG_OFFSET)
 
 
 def kernel_words(raw: RawStack) -> list[str]:

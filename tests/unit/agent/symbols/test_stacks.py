@@ -60,6 +60,16 @@ def test_without_a_wait_words_say_why() -> None:
     assert stacks.kernel_words(raw("", "fsync")) == ["[no name]", "fsync"]
 
 
+def test_what_is_no_address_of_code_is_left_out() -> None:
+    """Where the frame pointer holds something else: small numbers, and places between two mappings."""
+    libc = UserFrame(0x7F0010, ID, 0x1010)
+
+    assert stacks.code_frames([libc, UserFrame(0x2A), UserFrame(0x7E0000, ID, 0xFFFF_AA51_A129_B080), libc]) == (
+        libc,
+        libc,
+    )
+
+
 @pytest.mark.parametrize(
     ("place", "word"),
     [
