@@ -26,6 +26,8 @@ PROBE: tuple[str, ...] = ("-m", "kubestrace_agent.kernel.loader.probe")
 _COUNTING = ("on_sys_exit", "on_sys_enter", "on_sys_exit_again", "on_sys_enter_again")
 FOLLOWING = ("on_sched_process_fork", "on_sched_process_exit")
 _ITERATOR = "bpf_iter__task"
+# The process or the machine lacks something for now; any other error is this kernel's answer for good.
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 
 
 class UnsupportedKernelError(Exception):
@@ -173,12 +175,14 @@ class Programs:
         return self.walk(_ITERATOR) or b""
 
     def walk(self, iterator: str) -> bytes | None:
-        """What an iterator over all tasks says; None where the kernel does not take it or cannot run it."""
+        """What an iterator over all tasks says; None where the kernel does not take it or cannot run it now."""
         if iterator not in self._programs:
             return None
         try:
             return self._iterate(iterator)
         except OSError as error:
+            if error.errno in _PASSING:
+                return None
             self.problems[iterator] = f"The iterator over tasks cannot be run: {error}"
             os.close(self._programs.pop(iterator))
             return None

@@ -5,6 +5,7 @@ accounts by row hold the calls that have ended. These are read after it: what a 
 told is noted apart while the reading goes on, and subtracted.
 """
 
+import errno
 import time
 from collections.abc import Iterable, Sequence
 
@@ -64,8 +65,7 @@ class CpuTime:
             self._programs.attach(_HOOKS)
             # Our CPU's next switch is one that the programs see.
             time.sleep(1e-6)
-            if self._walk() is None:
-                self._programs.need(_WALKER)
+            self._walk_first()
         except BaseException:
             self._forget(slot, generation)
             raise
@@ -208,6 +208,12 @@ class CpuTime:
         told = self._programs.walk(_WALKER)
         _WALK.pack_into(self._walk_words, 0, last if forget else now, 0, self._number)
         return told
+
+    def _walk_first(self) -> None:
+        """Begin the clocks of all tasks. Raises UnsupportedKernelError, and OSError where it may work later."""
+        if self._walk() is None:
+            self._programs.need(_WALKER)
+            raise OSError(errno.EAGAIN, "the iterator over tasks cannot be run now, for lack of files or memory")
 
     def _open(self) -> None:
         if self._slots:
