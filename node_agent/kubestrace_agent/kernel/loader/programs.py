@@ -65,16 +65,16 @@ class Programs:
         of = sources()
         wanted = {source.part for source in of} if parts is None else parts
         message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(wanted))
-        told = json.loads(message)
-        if "reason" in told:
-            raise UnsupportedKernelError(told["reason"], told["message"])
+        answer = json.loads(message)
+        if "reason" in answer:
+            raise UnsupportedKernelError(answer["reason"], answer["message"])
         for fd in fds:
             os.set_inheritable(fd, False)
-        programs, maps = fds[: len(told["programs"])], fds[len(told["programs"]) :]
+        programs, maps = fds[: len(answer["programs"])], fds[len(answer["programs"]) :]
         return cls(
-            Maps(dict(zip(told["maps"], maps, strict=True))),
-            dict(zip(told["programs"], programs, strict=True)),
-            told["problems"],
+            Maps(dict(zip(answer["maps"], maps, strict=True))),
+            dict(zip(answer["programs"], programs, strict=True)),
+            answer["problems"],
             of,
         )
 
