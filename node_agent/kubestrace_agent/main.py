@@ -1,4 +1,4 @@
-"""Puts the agent together and runs it until it is told to end. Wiring only."""
+"""Puts the agent together and runs it until it is asked to end. Wiring only."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _runtime_roots(sockets: Iterable[Path]) -> Path | None:
 
 
 def _find_out(chosen: settings.Settings) -> _Ability:
-    """Look at the cgroups and load the programs: what fails here is told to whoever asks."""
+    """Look at the cgroups and load the programs: what fails here is reported to whoever asks."""
     try:
         hierarchy = cgroups.detect(chosen.cgroup_root)
     except cgroups.UnsupportedCgroupsError as error:

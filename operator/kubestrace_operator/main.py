@@ -34,7 +34,7 @@ _Answer = TypeVar("_Answer")
 
 
 def main() -> None:
-    """Run the operator until it is told to end."""
+    """Run the operator until it is asked to end."""
     try:
         settings = environment.read()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

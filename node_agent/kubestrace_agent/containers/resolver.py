@@ -130,7 +130,7 @@ class NodeResolver:
         if status and status.pid:
             path = procfs.cgroup_path(self._proc, status.pid) or ""
             own = cgroups.container_part(path, wanted.container_id)
-            # A path that climbs lies outside the reader's cgroup namespace: how far cannot be told, so walk.
+            # A path that climbs lies outside the reader's cgroup namespace: how far is not known, so walk.
             if own and not own.startswith("/.."):
                 yield self._root / own.lstrip("/")
         if status and status.cgroups_path:

@@ -1,4 +1,4 @@
-"""The agent's only gRPC server: who may call, what the calls mean to traces, and how errors are told.
+"""The agent's only gRPC server: who may call, what the calls mean to traces, and how errors are reported.
 
 Everything about gRPC stops here; main wires it. Clients must show a certificate of the agent's CA whose URI is the
 operator's: a valid certificate alone opens nothing.

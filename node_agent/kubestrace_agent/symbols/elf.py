@@ -24,7 +24,7 @@ _MOST_SYMBOL_BYTES = 64 << 20
 _CHUNK_SYMBOLS = 8192
 _MOST_NAME_BYTES = 1024
 _MOST_NOTE_BYTES = 1 << 16
-# Several names of one address, of which the plainest is told.
+# Several names of one address, of which the plainest is reported.
 _MOST_NAMES = 8
 _LOAD, _NOTE, _FRAME_HEADER = 1, 4, 0x6474E550
 _SYMTAB, _DYNSYM = 2, 11
@@ -190,12 +190,12 @@ class Elf:
         """Of several names of a function the one that a person would use; the innermost of several functions."""
         _, at, size, _ = self._layout.section_at
         start = max(each for _, each in names)
-        told = [
+        candidates = [
             self._file.read(strings[at] + name, min(_MOST_NAME_BYTES, strings[size] - name)).partition(b"\0")[0]
             for name, each in names
             if each == start and 0 <= name < strings[size]
         ]
-        plainest = min(filter(None, told), key=_oddness, default=b"")
+        plainest = min(filter(None, candidates), key=_oddness, default=b"")
         return Symbol(plainest, address - start) if plainest else None
 
 

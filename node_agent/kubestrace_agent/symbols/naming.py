@@ -48,9 +48,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What the kernel has told of a program's stack: the frames by their frame pointers, and what to find others by."""
+    """What the kernel reported of a program's stack: frames by their frame pointers, and what to find others by."""
 
-    # Whose names these are: those of one owner are never told of another's files, whatever build ids they claim.
+    # Whose names these are: those of one owner are never given for another's files, whatever build ids they claim.
     owner: Owner
     pid: int
     inner_pid: int

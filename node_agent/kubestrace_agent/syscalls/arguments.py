@@ -1,7 +1,7 @@
 """What the arguments of system calls are, for those calls whose arguments are shown. Pure.
 
-Written from the manual pages (man 2 NAME). Only what names things is told: paths, files, addresses of peers, sizes and
-flags; what a buffer holds is never read.
+Written from the manual pages (man 2 NAME). Only what names things is reported: paths, files, addresses of peers, sizes
+and flags; what a buffer holds is never read.
 """
 
 from enum import StrEnum
@@ -152,14 +152,14 @@ _ELSEWHERE = {
     ("i386", "fanotify_mark"): tuple(map(Kind, "fxxxdp")),
     ("arm", "fanotify_mark"): tuple(map(Kind, "fxxxdp")),
 }
-# On 32-bit ABIs a 64-bit offset takes two arguments, and some ABIs leave one out before it: not told there. In
+# On 32-bit ABIs a 64-bit offset takes two arguments, and some ABIs leave one out before it: not reported there. In
 # these calls it is a word as any other.
 _NARROW = frozenset({"i386", "arm"})
 _WORD_OFFSETS = frozenset({"lseek", "truncate", "ftruncate"})
 
 
 def kinds(name: str, abi: str) -> tuple[Kind, ...]:
-    """What a call's arguments are, as far as they are told; nothing for a call that is not described here."""
+    """What a call's arguments are, as far as they are reported; nothing for a call that is not described here."""
     known = _ELSEWHERE.get((abi, name)) or KINDS.get(name, ())
     if abi in _NARROW and name in _WORD_OFFSETS:
         return tuple(Kind.NUMBER if kind is Kind.OFFSET else kind for kind in known)

@@ -70,12 +70,12 @@ class SharedViews:
         collecting = [counter for counter in counters if counter.collectors.get(part)]
         if not collecting:
             return
-        told = self._tracer.read(part)
+        reported = self._tracer.read(part)
         unix_minus_monotonic_ns = self._clock_ns() - time.monotonic_ns()
         for counter in collecting:
             lost = self._tracer.lost(part, counter.slot)
             for collector in counter.collectors[part].values():
-                collector.take(told.get(counter.slot), lost, unix_minus_monotonic_ns)
+                collector.take(reported.get(counter.slot), lost, unix_minus_monotonic_ns)
             counter.reads += 1
             self.enable(part, counter)
 

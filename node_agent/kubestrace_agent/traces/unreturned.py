@@ -66,10 +66,10 @@ def _message(call: InFlight, *, paths: bool) -> agent_pb2.UnreturnedCall:
         host_pid=call.pid,
     )
     if call.details:
-        _, told = single_calls.parsed(call.details, abi_names(platform.machine()), RawCall)
-        message.arguments = call_arguments.described(told if paths else _without_paths(told))
-        message.tid, message.pid = told.inner_tid, told.inner_pid
-        message.thread, message.process = call_arguments.names(told)
+        _, raw_call = single_calls.parsed(call.details, abi_names(platform.machine()), RawCall)
+        message.arguments = call_arguments.described(raw_call if paths else _without_paths(raw_call))
+        message.tid, message.pid = raw_call.inner_tid, raw_call.inner_pid
+        message.thread, message.process = call_arguments.names(raw_call)
     return message
 
 

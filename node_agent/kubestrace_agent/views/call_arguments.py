@@ -53,12 +53,12 @@ def described(call: RawCall) -> str:
 @lru_cache(maxsize=2048)
 def _described(key: SyscallKey, values: tuple[int, ...], captures: tuple[tuple[int, bytes], ...]) -> str:
     called = name(key)
-    told = dict(zip(arguments.captured(called, key.abi), captures, strict=False))
+    contents = dict(zip(arguments.captured(called, key.abi), captures, strict=False))
     kinds = arguments.kinds(called, key.abi)
     if called in _MAY_CREATE:
         mode_at = kinds.index(Kind.MODE)
         kinds = kinds if values[mode_at - 1] & _CREATES else kinds[:mode_at]
-    words = [_word(kind, values[at], told.get(at)) for at, kind in enumerate(kinds)]
+    words = [_word(kind, values[at], contents.get(at)) for at, kind in enumerate(kinds)]
     text = ", ".join(words)
     return text if len(text) <= _MAX_ARGUMENTS else text[: _MAX_ARGUMENTS - 3] + "..."
 

@@ -86,7 +86,7 @@ class Collector:
     def begin(self, monotonic_ns: int, lost: int) -> None:
         """Begin now; `lost` is what the part had no room for until now, for others."""
 
-    def take(self, told: Any, lost: int, unix_minus_monotonic_ns: int) -> None:
+    def take(self, reported: Any, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Take what the part read (None: nothing of this container), and what it had no room for until now.
 
         The first time comes at once after the beginning: what grows has its start there.

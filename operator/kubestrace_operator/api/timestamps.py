@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 
-def moment(unix_nanoseconds: int) -> datetime:
+def utc(unix_nanoseconds: int) -> datetime:
     """Return a time of the wire as a datetime, exact to the microsecond: a float of nanoseconds is not."""
     whole = datetime.fromtimestamp(unix_nanoseconds // 1_000_000_000, UTC)
     return whole.replace(microsecond=unix_nanoseconds % 1_000_000_000 // 1000)

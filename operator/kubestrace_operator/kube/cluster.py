@@ -118,7 +118,7 @@ class Cluster:
                     _path(row),
                     body={"metadata": wanted},
                     content_type=MERGE_PATCH,
-                    # A deletion waits until it is gone; an end has been told already.
+                    # A deletion waits until it is gone; an end has been reported already.
                     background=not present and not row.deleting,
                 )
                 return

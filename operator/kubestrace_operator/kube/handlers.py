@@ -74,5 +74,5 @@ async def log_in(memo: Context, **_: Any) -> kopf.ConnectionInfo:
 
 @kopf.on.cleanup()
 async def clean_up(memo: Context, **_: Any) -> None:
-    """Let go of the sessions when the operator is told to end."""
+    """Let go of the sessions when the operator is asked to end."""
     await memo.close()

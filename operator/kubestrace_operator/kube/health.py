@@ -18,7 +18,7 @@ STALL_SECONDS = 180.0
 
 
 class Health:
-    """What the probes are told."""
+    """What the probes get to know."""
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         """`clock` is the event loop's by default."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kubestrace_operator.api.conditions import Outcome
-from kubestrace_operator.api.timestamps import moment, precise
+from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.results.rows import ContainerRow, SyscallRow, UnreturnedRow
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
@@ -126,7 +126,7 @@ def gap(gap: agent_pb2.Gap) -> dict[str, str]:
     document = {name: value for name, value in document.items() if value}
     document |= {"reason": gap.reason, "message": gap.message[:MAX_MESSAGE_CHARACTERS]}
     if gap.start_time_unix_nanoseconds:
-        document["startTime"] = precise(moment(gap.start_time_unix_nanoseconds))
+        document["startTime"] = precise(utc(gap.start_time_unix_nanoseconds))
     if gap.end_time_unix_nanoseconds:
-        document["endTime"] = precise(moment(gap.end_time_unix_nanoseconds))
+        document["endTime"] = precise(utc(gap.end_time_unix_nanoseconds))
     return document

@@ -236,7 +236,7 @@ def text(budget: Budget) -> str:
     lines += [_line(*part, budget.thread_ns) for part in parts]
     # What rounding hides needs no line.
     if abs(budget.other_ns) * 1000 >= budget.thread_ns:
-        lines.append(_line("other", budget.other_ns, "not told apart", budget.thread_ns))
+        lines.append(_line("other", budget.other_ns, "not attributed", budget.thread_ns))
     return "\n".join(lines) + "\n"
 
 

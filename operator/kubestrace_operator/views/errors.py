@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kubestrace_operator.api.fields import Fields
-from kubestrace_operator.api.timestamps import moment, precise
+from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
@@ -114,7 +114,7 @@ class Errors(View[Settings, ErrorsResult, Details]):
         detail = shown.part.get(_kind(row))
         if detail is None:
             return {}
-        return {"firstTime": precise(moment(detail.first_ns)), "lastTime": precise(moment(detail.last_ns))}
+        return {"firstTime": precise(utc(detail.first_ns)), "lastTime": precise(utc(detail.last_ns))}
 
     def error_head(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Return the head of the times."""
@@ -182,7 +182,7 @@ def _sample(row: SampleRow) -> dict[str, Any]:
     """Return a sample. The agent bounds the length of its texts."""
     sample = row.sample
     return {
-        "time": precise(moment(sample.time_unix_nanoseconds)),
+        "time": precise(utc(sample.time_unix_nanoseconds)),
         "arguments": sample.arguments,
         "pid": sample.pid,
         "tid": sample.tid,

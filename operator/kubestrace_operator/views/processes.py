@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubestrace_operator.api.fields import Fields
-from kubestrace_operator.api.timestamps import moment, precise
+from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import processes_text
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
@@ -186,7 +186,7 @@ def document(row: ProcessRow) -> dict[str, Any]:
         "hostPid": process.host_pid,
         "command": process.command,
         "executable": process.executable,
-        "startTime": precise(moment(process.start_time_unix_nanoseconds)),
+        "startTime": precise(utc(process.start_time_unix_nanoseconds)),
     }
     if process.lifetime_nanoseconds:
         found["lifetimeNanoseconds"] = process.lifetime_nanoseconds
@@ -230,7 +230,7 @@ def _thread(each: ProcessThread) -> dict[str, Any]:
 
 def _exec(each: Exec) -> dict[str, str]:
     return {
-        "time": precise(moment(each.time_unix_nanoseconds)),
+        "time": precise(utc(each.time_unix_nanoseconds)),
         "command": each.command,
         "executable": each.executable,
     }

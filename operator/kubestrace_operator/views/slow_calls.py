@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubestrace_operator.api.fields import Fields
-from kubestrace_operator.api.timestamps import moment, precise
+from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.status.sections import Section, listed
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
@@ -131,7 +131,7 @@ def _order(row: SlowCallRow) -> tuple[bool, int, int, str, str, int]:
 def document(row: SlowCallRow) -> dict[str, Any]:
     """Return a row of slowCalls. The agent bounds the length of its texts."""
     call = row.call
-    document: dict[str, Any] = {"time": precise(moment(call.start_time_unix_nanoseconds)), "syscall": call.name}
+    document: dict[str, Any] = {"time": precise(utc(call.start_time_unix_nanoseconds)), "syscall": call.name}
     if call.abi:
         document["abi"] = call.abi
     document |= {"nanoseconds": call.nanoseconds, "wait": call.wait, "arguments": call.arguments}

@@ -1,6 +1,10 @@
 """Calls that do not return: found whether they began before the trace or during it, and never where there is none."""
 
+import os
+import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,6 +56,37 @@ def told(runs: Runs, slot: int, unreturned: Unreturned) -> dict[int, agent_pb2.U
 def everything() -> Unreturned:
     """Tell all calls of a slot with what is behind descriptors."""
     return Unreturned(None, wanted=None, paths=True)
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let this process open no file."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = os.open("/", os.O_RDONLY)
+    os.close(probe)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(probe, limits[1]), limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_too_many_open_files_hide_them_for_now(runs: Runs, everything: Unreturned, tmp_path: Path) -> None:
+    """They are known again as soon as files can be opened, and the counts were never in danger."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "hung", str(tmp_path / "file"))
+    threads = hanging(run, len(FROM_THE_START))
+    asleep(run, threads)
+    slot = runs.trace(cgroup)
+    # The maps are mapped at the first use.
+    assert told(runs, slot, everything)
+
+    with no_more_files():
+        meanwhile = told(runs, slot, everything)
+    afterwards = told(runs, slot, everything)
+
+    assert meanwhile == {}
+    assert threads.keys() <= afterwards.keys()
 
 
 def test_what_hung_before_the_trace(runs: Runs, everything: Unreturned, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ static __always_inline void read_path(struct call *call, u64 address) {
   if (size > 0) call->used += size;
 }
 
-/* An address of so many bytes, as far as something is to be told of its family. How many bytes that is. */
+/* An address of so many bytes, as far as its family is reported. Returns how many bytes that is. */
 static __always_inline u64 copy_address(u8 *into, u64 address, u64 bytes, u64 most_of_unix) {
   u16 family = 0;
   if (bytes < sizeof(family) || bytes > MAX_ADDRESS_BYTES) return 0;

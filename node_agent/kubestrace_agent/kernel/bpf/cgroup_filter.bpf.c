@@ -6,7 +6,7 @@
 #include "kernel/bpf/reads.h"
 #include "kernel/bpf/syscalls.h"
 
-/* What the kernel is told, in its own words: some helpers are for programs under the GPL only. */
+/* The licence, in the kernel's own words: some helpers are for programs under the GPL only. */
 #define BPF_LICENSE GPL v2
 
 struct task_struct;

@@ -140,13 +140,13 @@ static __always_inline bool in_flight_at_attach(struct config *cfg, struct head 
   return index && start < index->joined_ns;
 }
 
-/* Told before it is counted: who reads the counters and then finds nothing told has none of it in them. */
+/* Reported before it is counted: who reads the counters and then finds nothing reported has none of it in them. */
 static __always_inline bool record_attach_call(struct head *head, u32 id, u64 start, u64 ns) {
   struct attach_call call = {.start_ns = start, .length_ns = ns, .generation = head->generation, .row = id};
   return attach_calls.push(&call, 0) == 0;
 }
 
-/* Where so many were under way that they cannot all be told, no trace has the length of the others. */
+/* Where so many were under way that they cannot all be reported, no trace has the length of the others. */
 static __always_inline struct entry *count_without_length(struct config *cfg, struct entry *entry, struct head *head,
                                                           struct row *row, s64 result) {
   u32 id = entry->row & ROW_MASK;

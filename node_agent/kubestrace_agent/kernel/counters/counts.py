@@ -81,7 +81,7 @@ class RawCounts:
 
 @dataclass(frozen=True, slots=True)
 class RawCall:
-    """One call as the kernel told it. PIDs: of the host, then of the process's own pid namespace."""
+    """One call as the kernel reported it. PIDs: of the host, then of the process's own pid namespace."""
 
     key: SyscallKey
     waits: bool

@@ -25,17 +25,17 @@ class Flights:
     def read(self, now_ns: int) -> dict[int, list[InFlight]]:
         """By slot generation; `now_ns` is CLOCK_MONOTONIC."""
         self._prepare()
-        told, at = self._programs.tasks_in_calls(), 0
+        records, at = self._programs.tasks_in_calls(), 0
         before, self._known = self._known, {}
         calls: dict[int, list[InFlight]] = {}
-        while at < len(told):
-            start, since, generation, abi, number, tid, pid, seen, size = layout.IN_FLIGHT.unpack_from(told, at)
+        while at < len(records):
+            start, since, generation, abi, number, tid, pid, seen, size = layout.IN_FLIGHT.unpack_from(records, at)
             at += layout.IN_FLIGHT.size + size
             key = layout.syscall_key(self._abis, abi, number)
             if not start:
                 start = min(before.get((generation, tid, key), since), since)
                 self._known[generation, tid, key] = start
-            call = InFlight(key, tid, pid, max(0, now_ns - start), not seen, told[at - size : at])
+            call = InFlight(key, tid, pid, max(0, now_ns - start), not seen, records[at - size : at])
             calls.setdefault(generation, []).append(call)
         return calls
 

@@ -1,4 +1,4 @@
-"""Reads what the programs have counted into the slots' readings: rows that changed, and calls that are told apart.
+"""Reads what the programs have counted into the slots' readings: rows that changed, and calls that are kept apart.
 
 Owned by tracer.
 """
@@ -19,7 +19,7 @@ from kubestrace_agent.syscalls import SyscallKey
 
 # A write that began before the last snapshot may land after it: rows are read again for this long.
 _LATE_NS = 50_000_000
-# Calls that are told apart end soon after a trace has joined: what met some is read again.
+# Calls that are kept apart end soon after a trace has joined: what met some is read again.
 _SETTLING_READS = 8
 _NONE: Mapping[int, int] = {}
 
@@ -46,7 +46,7 @@ class Reader:
         return epoch, now
 
     def read(self, slots: Collection[Slot]) -> None:
-        """Rows that changed, and calls that are told apart: of these each one is in both or in neither."""
+        """Rows that changed, and calls that are kept apart: of these each one is in both or in neither."""
         by_generation = {slot.generation: slot for slot in slots}
         # The first epoch whose rows may have changed since they were read last.
         epoch = self._epochs[0][0]

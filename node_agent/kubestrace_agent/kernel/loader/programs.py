@@ -26,6 +26,8 @@ PROBE: tuple[str, ...] = ("-m", "kubestrace_agent.kernel.loader.probe")
 _COUNTING = ("on_sys_exit", "on_sys_enter", "on_sys_exit_again", "on_sys_enter_again")
 FOLLOWING = ("on_sched_process_fork", "on_sched_process_exit")
 _ITERATOR = "bpf_iter__task"
+# The process or the machine lacks something for now; any other error is this kernel's answer for good.
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 
 
 class UnsupportedKernelError(Exception):
@@ -63,16 +65,16 @@ class Programs:
         of = sources()
         wanted = {source.part for source in of} if parts is None else parts
         message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(wanted))
-        told = json.loads(message)
-        if "reason" in told:
-            raise UnsupportedKernelError(told["reason"], told["message"])
+        answer = json.loads(message)
+        if "reason" in answer:
+            raise UnsupportedKernelError(answer["reason"], answer["message"])
         for fd in fds:
             os.set_inheritable(fd, False)
-        programs, maps = fds[: len(told["programs"])], fds[len(told["programs"]) :]
+        programs, maps = fds[: len(answer["programs"])], fds[len(answer["programs"]) :]
         return cls(
-            Maps(dict(zip(told["maps"], maps, strict=True))),
-            dict(zip(told["programs"], programs, strict=True)),
-            told["problems"],
+            Maps(dict(zip(answer["maps"], maps, strict=True))),
+            dict(zip(answer["programs"], programs, strict=True)),
+            answer["problems"],
             of,
         )
 
@@ -173,12 +175,14 @@ class Programs:
         return self.walk(_ITERATOR) or b""
 
     def walk(self, iterator: str) -> bytes | None:
-        """What an iterator over all tasks says; None where the kernel does not take it or cannot run it."""
+        """What an iterator over all tasks says; None where the kernel does not take it or cannot run it now."""
         if iterator not in self._programs:
             return None
         try:
             return self._iterate(iterator)
         except OSError as error:
+            if error.errno in _PASSING:
+                return None
             self.problems[iterator] = f"The iterator over tasks cannot be run: {error}"
             os.close(self._programs.pop(iterator))
             return None

@@ -38,15 +38,15 @@ class TimeBudget(Collector):
     loss: Loss = field(default_factory=Loss)
 
     def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
-        """Begin with what is told next."""
+        """Begin with what is reported next."""
         self.loss.begin(lost)
 
-    def take(self, told: CpuTimes | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
+    def take(self, reported: CpuTimes | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
         """Take the newest reading."""
         self.loss.now = lost
-        if told is not None:
-            self.start = self.start or told
-            self.now = told
+        if reported is not None:
+            self.start = self.start or reported
+            self.now = reported
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Tell the budget, and what the calls of each row of a report used."""

@@ -95,7 +95,7 @@ static __always_inline struct cpu_parts *account_of(struct cpu_clock *clock, u32
   return make ? cpu_accounts.lookup_or_try_init(&key, &nothing) : cpu_accounts.lookup(&key);
 }
 
-/* A walk goes on that has told this task within the call: it must not find the call in its row as well. */
+/* A walk goes on that has reported this task within the call: it must not find the call in its row as well. */
 static __always_inline void settle_late(struct cpu_clock *clock, bool make) {
   u32 zero = 0;
   struct cpu_walk *walk = cpu_walk.lookup(&zero);
@@ -125,7 +125,7 @@ static __always_inline void leave(struct cpu_gone *gone, struct cpu_clock *clock
   add_shared(&gone->other, &clock->parts[PLACE_OTHER]);
 }
 
-/* Gives the slot what the task has. Who has just been told of it must not count it twice. */
+/* Gives the slot what the task has. A reader that has just got it must not count it twice. */
 static __always_inline void hand_over(struct cpu_clock *clock) {
   u32 number = clock->slot, zero = 0;
   struct cpu_slot *slot = cpu_slots.lookup(&number);

@@ -25,10 +25,10 @@ struct cpu_clock {
   u32 row;
   u32 place;
   u32 preempted; /* it gave up its CPU and did not fall asleep: all of its absence is waiting for a CPU */
-  u32 told; /* the number of a walk that told it: written by the iterator, 0 once that is over */
+  u32 told; /* the number of a walk that reported it: written by the iterator, 0 once that is over */
   u32 unused;
   u64 born_ns;      /* since when it counts */
-  u64 last_ns;      /* until when all is told apart */
+  u64 last_ns;      /* until when all is kept apart */
   u64 start_ns;     /* of the call, as the counting has it; 0: it has none */
   u64 run_delay_ns; /* the scheduler's sum of waits in run queues, as far as it is in the parts */
   struct cpu_parts parts[PLACES + 1]; /* of the whole life, but PLACE_CALL: of the call, or of the last one */
@@ -47,12 +47,12 @@ struct cpu_slot {
   u64 begin_ns;
   u64 lost; /* tasks and calls for which there was no memory */
   struct cpu_gone gone;
-  struct cpu_gone late; /* of these, the tasks that the walk that is going on had told before */
+  struct cpu_gone late; /* of these, the tasks that the walk that is going on had reported before */
 };
 
 struct cpu_key {
   u32 generation;
-  u32 row; /* above 16 bits: the number of a walk, for calls that ended after it had told their tasks */
+  u32 row; /* above 16 bits: the number of a walk, for calls that ended after it had reported their tasks */
 };
 
 /* What the agent tells the iterator. */

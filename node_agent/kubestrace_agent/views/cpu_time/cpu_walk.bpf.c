@@ -122,6 +122,6 @@ int walk_clocks(struct bpf_iter__task *ctx) {
   }
   LOAD(u64, meta, ctx, 0);
   LOAD(u64, seq, meta, 0);
-  if (bpf_seq_write(seq, &record, sizeof(record))) clock->told = 0; /* no room: it is told again */
+  if (bpf_seq_write(seq, &record, sizeof(record))) clock->told = 0; /* no room: it is reported again */
   return 0;
 }

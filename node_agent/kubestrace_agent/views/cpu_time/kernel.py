@@ -2,9 +2,10 @@
 
 Threads carry what they have used (struct cpu_clock); an iterator tells all of them as they stand, and
 accounts by row hold the calls that have ended. These are read after it: what a thread adds to them once it has been
-told is noted apart while the reading goes on, and subtracted.
+reported is noted apart while the reading goes on, and subtracted.
 """
 
+import errno
 import time
 from collections.abc import Iterable, Sequence
 
@@ -64,8 +65,7 @@ class CpuTime:
             self._programs.attach(_HOOKS)
             # Our CPU's next switch is one that the programs see.
             time.sleep(1e-6)
-            if self._walk() is None:
-                self._programs.need(_WALKER)
+            self._walk_first()
         except BaseException:
             self._forget(slot, generation)
             raise
@@ -115,11 +115,11 @@ class CpuTime:
     def _reading(self) -> dict[int, CpuTimes]:
         if not self._wanting:
             return {}
-        told = self._walk()
-        if told is None:
+        reported = self._walk()
+        if reported is None:
             return {}
         living: dict[int, list[tuple[int, ...]]] = {}
-        for generation, *clock in _OPEN.iter_unpack(told):
+        for generation, *clock in _OPEN.iter_unpack(reported):
             living.setdefault(generation, []).append(tuple(clock))
         gone = {slot: self._gone(slot) for slot in self._wanting}
         ended = self._accounts()
@@ -133,7 +133,7 @@ class CpuTime:
         """Thread_ns and the parts of user and other of threads that had gone before the walk came to them."""
         at = slot * _SLOT.size
         every, late = (_GONE.unpack_from(self._slots, at + _SLOT.offset(name)) for name in ("gone", "late"))
-        return [all_of_it - told for all_of_it, told in zip(every, late, strict=True)]
+        return [all_of_it - reported for all_of_it, reported in zip(every, late, strict=True)]
 
     def _times(
         self,
@@ -205,9 +205,15 @@ class CpuTime:
                 self._slots[at : at + _GONE.size] = bytes(_GONE.size)
             self._number = self._number + 1 | 1
         _WALK.pack_into(self._walk_words, 0, last, forget, self._number)
-        told = self._programs.walk(_WALKER)
+        reported = self._programs.walk(_WALKER)
         _WALK.pack_into(self._walk_words, 0, last if forget else now, 0, self._number)
-        return told
+        return reported
+
+    def _walk_first(self) -> None:
+        """Begin the clocks of all tasks. Raises UnsupportedKernelError, and OSError where it may work later."""
+        if self._walk() is None:
+            self._programs.need(_WALKER)
+            raise OSError(errno.EAGAIN, "the iterator over tasks cannot be run now, for lack of files or memory")
 
     def _open(self) -> None:
         if self._slots:

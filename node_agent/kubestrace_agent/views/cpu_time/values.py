@@ -1,4 +1,4 @@
-"""Where the time of threads went, as the kernel told it. Made by kernel.py, used by the collector."""
+"""Where the time of threads went, as the kernel reported it. Made by kernel.py, used by the collector."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

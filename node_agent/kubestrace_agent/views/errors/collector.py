@@ -82,14 +82,14 @@ class Failures(Collector):
         self._since_ns = monotonic_ns
         self._loss.begin(lost)
 
-    def take(self, told: RawErrors | None, lost: int, unix_minus_monotonic_ns: int) -> None:
+    def take(self, reported: RawErrors | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Note the times, and keep calls whose arguments are new."""
         self._loss.now = lost
-        for times in told.times if told else ():
+        for times in reported.times if reported else ():
             if times.last_ns >= self._since_ns and is_wanted(times.key, self.syscalls):
                 first = max(times.first_ns, self._since_ns) + unix_minus_monotonic_ns
                 self._kind(times.key, times.number).note(first, times.last_ns + unix_minus_monotonic_ns)
-        for call in told.calls if told else ():
+        for call in reported.calls if reported else ():
             if call.start_ns + call.length_ns >= self._since_ns and is_wanted(call.key, self.syscalls):
                 self._keep(call, unix_minus_monotonic_ns)
 

@@ -59,7 +59,7 @@ static __always_inline u64 argument_of(struct head *head, u64 regs, u32 at) {
                                  : CALL_NATIVE_5);
 }
 
-/* Whether the path begins otherwise than those that were told, or the address is another: which of many files are missing,
+/* Whether the path begins otherwise than those that were reported, or the address is another: which of many files are missing,
  * which of some peers refuse. Both stand in a call's first capture. */
 static __always_inline bool has_new_name(struct error_times *times, struct head *head, u64 regs, u32 shape) {
   u64 words[HASHED_BYTES / 8] = {}, hash = 0;

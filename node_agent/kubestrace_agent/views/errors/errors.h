@@ -3,7 +3,7 @@
 #pragma once
 #include <linux/types.h>
 
-/* Of calls that fail alike the 1st, 4th, 16th, 64th ... after a snapshot are told: powers of two that have these bits. */
+/* Of calls that fail alike the 1st, 4th, 16th, 64th ... after a snapshot are reported: powers of two that have these bits. */
 #define TOLD_BITS 0x5555555555555555ULL
 /* And so many in an epoch whose path begins otherwise than those before, or whose address is another: looked for in the first
  * ones of an epoch and then in one of some, as reading it costs more than all else here. */
@@ -27,7 +27,7 @@ struct error_times {
   u64 first_ns; /* CLOCK_MONOTONIC */
   u64 last_ns;
   u64 calls;    /* in this epoch, roughly: CPUs may count at once */
-  u64 names[NAME_WORDS]; /* bits of the hashes of paths and addresses that were told */
+  u64 names[NAME_WORDS]; /* bits of the hashes of paths and addresses that were reported */
   u32 names_known;
   u32 names_told; /* in this epoch */
   u32 unused;

@@ -67,11 +67,11 @@ class Errors:
                 bpf_syscall.delete(self._programs.maps.fd("error_times"), key)
 
     def lost(self, slot: int) -> int:
-        """How many failures were neither told nor have a time, as there was no room, since the slot asked."""
+        """How many failures were neither reported nor have a time, as there was no room, since the slot asked."""
         return self._shared.grown(slot, "lost")
 
     def read(self) -> dict[int, RawErrors]:
-        """All times, and the calls that were told since the last time, by slot."""
+        """All times, and the calls that were reported since the last time, by slot."""
         found = {slot: RawErrors() for slot in self._shared.slots}
         if not found:
             return found

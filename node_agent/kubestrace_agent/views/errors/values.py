@@ -1,4 +1,4 @@
-"""Failures, as the kernel told them. Made by kernel.py, used by the collector."""
+"""Failures, as the kernel reported them. Made by kernel.py, used by the collector."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from kubestrace_agent.syscalls import SyscallKey
 
 @dataclass(frozen=True, slots=True)
 class ErrorsWanted:
-    """Since when the times of failures are to be told, CLOCK_MONOTONIC: of the session that began last."""
+    """Since when the times of failures are to be reported, CLOCK_MONOTONIC: of the session that began last."""
 
     since_ns: int
 
@@ -25,7 +25,7 @@ class ErrorTimes(NamedTuple):
 
 @dataclass(slots=True)
 class RawErrors:
-    """What failed in a slot: all times, and the calls that were told since they were read last."""
+    """What failed in a slot: all times, and the calls that were reported since they were read last."""
 
     times: list[ErrorTimes] = field(default_factory=list)
     calls: list[RawCall] = field(default_factory=list)

@@ -56,21 +56,21 @@ class ProcessCalls(Collector):
         self._since_ns = monotonic_ns
         self._loss.begin(lost)
 
-    def take(self, told: RawProcesses | None, lost: int, unix_minus_monotonic_ns: int) -> None:
+    def take(self, reported: RawProcesses | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Add what the threads did, and sum up what is too much to keep."""
         self._loss.now = lost
         # Once: the beginning of a process, which is part of what it is, must not waver.
         self._unix_minus_monotonic_ns = self._unix_minus_monotonic_ns or unix_minus_monotonic_ns
-        if told is None:
+        if reported is None:
             return
         if self._execs_lost_before is None:
-            self._execs_lost_before = told.lost_execs
-        self._execs_lost_now = told.lost_execs
+            self._execs_lost_before = reported.lost_execs
+        self._execs_lost_now = reported.lost_execs
         self._sum_up()
-        # Threads know the newest name: they are told again after they have executed a program.
-        for executed in told.execs:
+        # Threads know the newest name: they are reported again after they have executed a program.
+        for executed in reported.execs:
             self._take_exec(executed)
-        for thread in told.threads:
+        for thread in reported.threads:
             self._take_thread(thread)
 
     def _process(self, identity: _Identity, pid: int, parent_pid: int) -> Process | None:
@@ -80,40 +80,40 @@ class ProcessCalls(Collector):
             known = self._kept[identity] = Process(*identity, pid, parent_pid)
         return known
 
-    def _take_thread(self, told: RawThread) -> None:
+    def _take_thread(self, reported: RawThread) -> None:
         sums = Sums()
-        used = [each for each in told.used if is_wanted(each.key, self.syscalls)]
+        used = [each for each in reported.used if is_wanted(each.key, self.syscalls)]
         for each in used:
             sums.count(each, waits=waits(each.key))
-        if not used and (told.pid, told.start_ns) not in self._kept and not told.process_ended:
+        if not used and (reported.pid, reported.start_ns) not in self._kept and not reported.process_ended:
             return
-        process = self._process((told.pid, told.start_ns), told.inner_pid, told.inner_parent)
+        process = self._process((reported.pid, reported.start_ns), reported.inner_pid, reported.inner_parent)
         if process is None:
             self._others.add(sums)
-            self.seen += told.process_ended
+            self.seen += reported.process_ended
             return
-        process.command = told.argument or told.process or process.command
-        process.file = told.file or process.file
-        process.status = process.status if told.status is None else told.status
-        if told.process_ended:
-            process.ended_ns = told.told_ns
+        process.command = reported.argument or reported.process or process.command
+        process.file = reported.file or process.file
+        process.status = process.status if reported.status is None else reported.status
+        if reported.process_ended:
+            process.ended_ns = reported.told_ns
         process.sums.add(sums)
         process.take_calls(used)
-        if used or told.id in process.threads:
-            process.take_thread(told, sums)
+        if used or reported.id in process.threads:
+            process.take_thread(reported, sums)
 
-    def _take_exec(self, told: RawExec) -> None:
-        if told.time_ns < self._since_ns:
+    def _take_exec(self, reported: RawExec) -> None:
+        if reported.time_ns < self._since_ns:
             return
-        process = self._process((told.pid, told.start_ns), told.inner_pid, told.inner_parent)
+        process = self._process((reported.pid, reported.start_ns), reported.inner_pid, reported.inner_parent)
         if process is not None:
-            process.command = told.argument or told.path.rpartition(b"/")[2]
-            process.path = told.path
+            process.command = reported.argument or reported.path.rpartition(b"/")[2]
+            process.path = reported.path
             process.execs_seen += 1
-            process.execs.append((told.time_ns, told.argument, told.path))
+            process.execs.append((reported.time_ns, reported.argument, reported.path))
 
     def _sum_up(self) -> None:
-        """Called before more is taken: a process's last threads may tell their end after it has told its own."""
+        """Called before more is taken: a process's last threads may report their end after it has reported its own."""
         ended = [(identity, process) for identity, process in self._kept.items() if process.has_ended]
         keep = self.top + _SPARE
         if len(ended) <= 2 * keep and len(self._kept) < _MOST:

@@ -110,13 +110,13 @@ class Processes:
         ended = set(self._read_ring(found))
         living = self._programs.walk(_ITERATOR)
         seen = set(self._read_living(living or b"", ended, found))
-        # Once more: who is not among the living has told its end by now, or has found no room for that.
+        # Once more: who is not among the living has reported its end by now, or has found no room for that.
         ended |= set(self._read_ring(found))
         if living is not None:
             self._end_gone(seen | ended, found)
         self._shared.deal_out()
-        for slot, told in found.items():
-            told.lost_execs = self._shared.grown(slot, "lost_execs")
+        for slot, reported in found.items():
+            reported.lost_execs = self._shared.grown(slot, "lost_execs")
         return found
 
     @property
@@ -141,14 +141,14 @@ class Processes:
     def _read_living(self, records: bytes, ended: set[_Id], found: dict[int, RawProcesses]) -> Iterator[_Id]:
         at = 0
         while at < len(records):
-            told, begin_tid, begin_ns = _ALIVE.unpack_from(records, at)
-            if told == _TOLD_ALIVE:
+            reported, begin_tid, begin_ns = _ALIVE.unpack_from(records, at)
+            if reported == _TOLD_ALIVE:
                 at += _ALIVE.size
                 yield begin_ns, begin_tid
                 continue
             fields = _THREAD.unpack_from(records, at)
             begun, used = (fields[1], fields[4]), fields[13]
-            # One whose end was told a moment ago may still be there.
+            # One whose end was reported a moment ago may still be there.
             if begun not in ended:
                 self._take_thread(records, at, found, full=False)
                 yield begun
@@ -172,7 +172,7 @@ class Processes:
         begun = begin, begin_tid
         read = self._read.setdefault(begun, _Read(generation, table))
         if table < read.table:
-            return None  # this one has been told as a whole
+            return None  # this one has been reported as a whole
         if table > read.table:
             self._not_lost[slot] += read.calls  # and that one was lost
             read.table, read.uses = table, {}
@@ -218,7 +218,7 @@ class Processes:
 
     def _end_gone(self, known: set[_Id], found: dict[int, RawProcesses]) -> None:
         """Threads that have ended without a word: all their calls were counted as lost, those too that were read."""
-        executed = {each.pid for told in found.values() for each in told.execs}
+        executed = {each.pid for reported in found.values() for each in reported.execs}
         for begun in self._read.keys() - known:
             read = self._read[begun]
             if read.thread is not None and read.thread.pid in executed:

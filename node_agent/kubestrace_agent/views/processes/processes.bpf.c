@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The view of processes: the counting goes on here after each call, and leaves the row where it counted it in the task's
  * entry. Counts once more in a table of the task's own, without a lock, as a task runs on one CPU at a time. A
- * table is told when it is full and when its thread ends; those of living threads the agent reads by an iterator. */
+ * table is reported when it is full and when its thread ends; those of living threads the agent reads by an iterator. */
 #pragma once
 #include "kernel/bpf/calls.bpf.c"
 #include "kernel/bpf/chain.bpf.c"
@@ -198,7 +198,7 @@ int on_process_exec(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
-/* How a process ends its threads know: all of them when it was told to end as a whole, else the last one. */
+/* How a process ends its threads know: all of them when it was asked to end as a whole, else the last one. */
 int on_process_end(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);

@@ -3,7 +3,7 @@
 #pragma once
 #include <linux/types.h>
 
-/* Different system calls of one thread that are kept apart until it is told; hints find them by the row. */
+/* Different system calls of one thread that are kept apart until it is reported; hints find them by the row. */
 #define USES 64
 #define HINTS 128
 #define PROBES 8
@@ -33,16 +33,16 @@ struct use {
   u32 unused_too;
 };
 
-/* One thread: in its own task storage, and told as it is up to the last used one of its calls. */
+/* One thread: in its own task storage, and reported as it is up to the last used one of its calls. */
 struct thread {
   u32 told;
-  u32 generation; /* of the slot; 0: it has been told for the last time */
+  u32 generation; /* of the slot; 0: it has been reported for the last time */
   u64 begin_ns;   /* CLOCK_MONOTONIC; with begin_tid its name for the agent */
   u64 start_ns;   /* of the process: with pid its name for the agent */
   u64 told_ns;
   u32 slot;
   u32 begin_tid;
-  u32 table; /* how often the uses were told and begun anew */
+  u32 table; /* how often the uses were reported and begun anew */
   u32 flags;
   u32 status; /* as wait(2) has it */
   u32 tid;    /* as the host numbers them, then as the innermost pid namespace does */

@@ -119,14 +119,14 @@ class Process:
             for position, more in enumerate(each[1:]):
                 counts[position] += more
 
-    def take_thread(self, told: RawThread, sums: Sums) -> None:
+    def take_thread(self, reported: RawThread, sums: Sums) -> None:
         """Add what one thread did; of many that have ended the busiest are kept apart."""
-        thread = self.threads.get(told.id)
+        thread = self.threads.get(reported.id)
         if thread is None:
             self.threads_seen += 1
-            thread = self.threads[told.id] = Thread(told.inner_tid, told.tid, told.name)
-        thread.name = told.name or thread.name
-        thread.ended = told.ended
+            thread = self.threads[reported.id] = Thread(reported.inner_tid, reported.tid, reported.name)
+        thread.name = reported.name or thread.name
+        thread.ended = reported.ended
         thread.sums.add(sums)
         if len(self.threads) > 2 * _ENDED_THREADS:
             ended = [(key, each) for key, each in self.threads.items() if each.ended]

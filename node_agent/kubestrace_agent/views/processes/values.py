@@ -1,4 +1,4 @@
-"""What processes did, as the kernel told it. Made by kernel.py, used by the collector."""
+"""What processes did, as the kernel reported it. Made by kernel.py, used by the collector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Slow calls as the wire carries them: decoded from what the kernel told, and the slowest of them kept. Pure.
+"""Slow calls as the wire carries them: decoded from what the kernel reported, and the slowest of them kept. Pure.
 
 Everything that a container controls (paths, names of threads, addresses) is made safe to print here.
 """
@@ -45,7 +45,7 @@ class _Held:
 
     call: SlowCall
     unix_minus_monotonic_ns: int
-    stacks: stacks.Told | None = None
+    stacks: stacks.ReportedStacks | None = None
     message: slow_calls_pb2.SlowCall | None = None
 
 
@@ -79,11 +79,11 @@ class Slowest(Collector):
         self.since_ns = monotonic_ns
         self._loss.begin(lost)
 
-    def take(self, told: Iterable[SlowCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
+    def take(self, reported: Iterable[SlowCall] | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Keep those that are among the slowest."""
         self._loss.now = lost
         new: list[_Held] = []
-        for call in told or ():
+        for call in reported or ():
             kept = self._kept[call.waits]
             if call.length_ns < self.threshold_ns or call.start_ns + call.length_ns < self.since_ns:
                 continue
@@ -133,7 +133,7 @@ class Slowest(Collector):
 
     @staticmethod
     def union(wanted: Sequence[Floors]) -> Floors:
-        """What any of some sessions wants told."""
+        """What any of some sessions wants reported."""
         most = max(each.most for each in wanted) if all(each.most for each in wanted) else 0
         return Floors(min(each.working_ns for each in wanted), min(each.waiting_ns for each in wanted), most)
 

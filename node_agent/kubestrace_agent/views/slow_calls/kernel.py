@@ -1,4 +1,4 @@
-"""Speaks to slow_calls.bpf.c: which slots ask for slow calls, and what the kernel told, read from the ring in one go.
+"""Speaks to slow_calls.bpf.c: which slots ask for slow calls, and what the kernel reported, read in one go.
 
 What a slot wants is two floors, one for calls that work and one for calls whose purpose is to wait;
 user space raises them once it holds enough slower ones. The room in the ring is dealt out among the slots, so that one
@@ -35,7 +35,7 @@ _RING = RingMaps(
 )
 _PROGRAM = "on_slow_exit"
 # Length, a number, the record, its stack or nothing.
-_Told = tuple[int, int, bytes, bytes]
+_Record = tuple[int, int, bytes, bytes]
 _NEVER = (1 << 64) - 1
 
 
@@ -85,12 +85,12 @@ class SlowCalls:
         return self._shared.grown(slot, "lost[0]", "lost[1]")
 
     def read(self) -> dict[int, list[SlowCall]]:
-        """What was told since the last time, by slot: all of it, or what is among the slowest where that was asked."""
+        """What was reported since the last time, by slot: all of it, or the slowest of it where that was asked."""
         found: dict[int, list[SlowCall]] = {}
         if self._shared.ring is None:
             return found
-        for slot, told in self._slowest(self._shared.ring).items():
-            found[slot] = [self._parsed(record, stack) for _, _, record, stack in told]
+        for slot, reported in self._slowest(self._shared.ring).items():
+            found[slot] = [self._parsed(record, stack) for _, _, record, stack in reported]
         self._shared.deal_out()
         return found
 
@@ -102,9 +102,9 @@ class SlowCalls:
         # Calls on two CPUs may end at one moment.
         return replace(call, stack=raw) if tid == call.tid else call
 
-    def _slowest(self, ring: Ring) -> dict[int, list[_Told]]:
+    def _slowest(self, ring: Ring) -> dict[int, list[_Record]]:
         """Takes of the ring what is to be decoded: of all others, as in a storm, only the head is read."""
-        kept: dict[int, list[_Told]] = {}
+        kept: dict[int, list[_Record]] = {}
         # By the end of the call, which a stack and its call have in common.
         stacks_at: dict[int, tuple[int, int]] = {}
         memory, head_at, generations, floors = ring.memory, _HEAD.unpack_from, self._shared.slot_of, self._floors
@@ -121,13 +121,13 @@ class SlowCalls:
             if most and len(heap) >= most and length_ns <= heap[0][0]:
                 continue
             stack_at, stack_bytes = stacks_at.get(end, (0, 0))
-            told = length_ns, number, memory[at : at + length], memory[stack_at : stack_at + stack_bytes]
+            reported = length_ns, number, memory[at : at + length], memory[stack_at : stack_at + stack_bytes]
             if most and len(heap) >= most:
-                heapq.heapreplace(heap, told)
+                heapq.heapreplace(heap, reported)
             else:
-                heapq.heappush(heap, told)
+                heapq.heappush(heap, reported)
         both = {slot: kept.get(2 * slot, []) + kept.get(2 * slot + 1, []) for slot in {key // 2 for key in kept}}
-        return {slot: sorted(told, key=operator.itemgetter(1)) for slot, told in both.items()}
+        return {slot: sorted(reported, key=operator.itemgetter(1)) for slot, reported in both.items()}
 
     @property
     def needs_drain(self) -> bool:

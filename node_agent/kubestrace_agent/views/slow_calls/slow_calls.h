@@ -5,7 +5,7 @@
 #include <linux/types.h>
 
 /* Of a slot, written by both sides: 0 calls that work, 1 calls whose purpose is to wait. */
-#define SLOT_WAITS_BIT 31 /* in the slot of a call that is told */
+#define SLOT_WAITS_BIT 31 /* in the slot of a call that is reported */
 struct slow_slot {
   u64 floor_ns[2]; /* shorter ones are not asked for; all bits: none is */
   u64 lost[2];     /* over the floor, and no room */

@@ -56,7 +56,7 @@ class Lost(Collector):
         """Count from now on."""
         self.loss.begin(lost)
 
-    def take(self, told: Any, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
+    def take(self, reported: Any, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
         """Count."""
         self.loss.now = lost
 
@@ -65,8 +65,8 @@ class Lost(Collector):
         put_lost(report, self.name, self.loss.own)
 
 
-class Told:
-    """The stacks of one call, from when the kernel told them until they are named."""
+class ReportedStacks:
+    """The stacks of one call, from when the kernel reported them until they are named."""
 
     def __init__(self, owner: Owner, call: SlowCall, raw: RawStack, mappings: Sequence[CodeMapping]) -> None:
         """Take what the kernel knows at once: its own names, and what the process has mapped while it lives."""
@@ -86,15 +86,17 @@ class Told:
         return _bounded([user_word(place) for place in places]) or [_UNKNOWN]
 
 
-# By owner and id() of the stack: sessions that trace one container are told the same calls.
-_shared: WeakValueDictionary[tuple[Owner, int], Told] = WeakValueDictionary()
+# By owner and id() of the stack: sessions that trace one container get the same calls.
+_shared: WeakValueDictionary[tuple[Owner, int], ReportedStacks] = WeakValueDictionary()
 
 
-def shared(owner: Owner, call: SlowCall, raw: RawStack, mappings: Callable[[int], Sequence[CodeMapping]]) -> Told:
-    """Give the Told of a call that another session has made, or make it. `mappings` gives those of a process."""
+def shared(
+    owner: Owner, call: SlowCall, raw: RawStack, mappings: Callable[[int], Sequence[CodeMapping]]
+) -> ReportedStacks:
+    """Give the stacks of a call that another session has made, or make it. `mappings` gives those of a process."""
     known = _shared.get((owner, id(raw)))
     if known is None:
-        known = _shared[owner, id(raw)] = Told(owner, call, raw, mappings(call.pid))
+        known = _shared[owner, id(raw)] = ReportedStacks(owner, call, raw, mappings(call.pid))
     return known
 
 

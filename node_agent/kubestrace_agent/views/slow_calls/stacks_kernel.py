@@ -98,7 +98,7 @@ class SlowStacks:
         return False
 
     def lost(self, slot: int) -> int:
-        """Count the stacks that were not taken since the slot asked, although their calls may have been told."""
+        """Count the stacks that were not taken since the slot asked, although their calls may have been reported."""
         return self._slots[_at(slot, "stacks_lost")] - self._lost_before[slot] if slot in self._lost_before else 0
 
     def close(self) -> None:
@@ -142,7 +142,7 @@ class SlowStacks:
         self._ask(0, addresses)
         lines = self._programs.iterate(_NAMES, most=_MOST_NAME_BYTES).decode("ascii", "replace").splitlines()
         for address, line in zip(addresses, lines, strict=False):
-            # An address without a name is told as a number, which is nobody's business.
+            # An address without a name is reported as a number, which is nobody's business.
             self._names[address] = "" if line.startswith("0x") else line
 
     def _ask(self, pid: int, addresses: list[int]) -> None:
@@ -157,11 +157,11 @@ class SlowStacks:
     def mappings(self, pid: int) -> list[CodeMapping]:
         """What code a process of the host has mapped now; nothing if it has ended."""
         self._ask(pid, [])
-        told = self._programs.iterate(_MAPPINGS, tid=pid, most=_MOST_MAPPING_BYTES)
-        told = told[: len(told) // _MAPPING.size * _MAPPING.size]
+        records = self._programs.iterate(_MAPPINGS, tid=pid, most=_MOST_MAPPING_BYTES)
+        records = records[: len(records) // _MAPPING.size * _MAPPING.size]
         return [
             CodeMapping(start, end, pages * self._page_bytes, path.partition(b"\0")[0])
-            for start, end, pages, path in _MAPPING.iter_unpack(told)
+            for start, end, pages, path in _MAPPING.iter_unpack(records)
         ]
 
 

@@ -1,4 +1,4 @@
-"""Slow calls and their stacks, as the kernel told them. Made by kernel.py, used by the collector."""
+"""Slow calls and their stacks, as the kernel reported them. Made by kernel.py, used by the collector."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """The shortest calls that are to be told, in nanoseconds: of those that work, of those whose purpose is to wait."""
+    """The shortest calls to report, in nanoseconds: of those that work, of those whose purpose is to wait."""
 
     working_ns: int
     waiting_ns: int

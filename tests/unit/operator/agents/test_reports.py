@@ -119,3 +119,24 @@ async def test_refused_reports_are_counted_and_shown() -> None:
     assert status["summary"]["calls"] == 100
     assert stage.condition("Finished") == ("True", "PartiallyCompleted")
     assert [event[1] for event in stage.events].count("InvalidReport") == 1
+
+
+@in_no_time
+async def test_the_status_holds_clean_text() -> None:
+    """While the session goes on and at its end: whatever an agent sends is cleaned before it is written."""
+    stage = Stage(pod("a"))
+    answer = stage.agents["n1"].report
+
+    def escaping(uid: str) -> agent_pb2.Report:
+        made = answer(uid)
+        made.trust.gaps.add(node="n1", reason="AgentRestarted", message="\x1b[2Jgone")
+        made.containers[0].unreturned.add(name="read", tid=7, pid=7, thread="\x1b]0;owned\x07")
+        return made
+
+    stage.agents["n1"].report = escaping  # type: ignore[method-assign]
+
+    status = await stage.run()
+
+    messages = {gap["message"] for each in stage.cluster.written for gap in each.get("trust", {}).get("gaps", ())}
+    assert messages == {"\\x1b[2Jgone"}
+    assert [row["thread"] for row in status["unreturned"]] == ["\\x1b]0;owned\\x07"]

@@ -79,7 +79,7 @@ def test_the_text() -> None:
         " 65.00    9.100000 waiting  |#############       | futex 8.7s, read 200.0ms\n"
         "  5.00    0.700000 runnable |#                   | ready to run, without a CPU\n"
         "  0.10    0.014000 blocked  |                    | outside of calls: page faults, stopped threads\n"
-        " -0.10   -0.014000 other    |                    | not told apart\n"
+        " -0.10   -0.014000 other    |                    | not attributed\n"
     )
 
 
