@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from kubestrace_protos.v1 import agent_pb2
 
 _SESSION_UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# The number of a field that requests had before they named their views. Operators of that time always send it; it is
+# empty in a session without views.
+_EARLIER_VIEWS = 7
 
 
 class TraceError(Exception):
@@ -98,9 +101,14 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> registr
 
 
 def _check_known(request: agent_pb2.StartTraceRequest) -> None:
-    unknown = unknown_fields.UnknownFieldSet(request)
-    if len(unknown):
-        numbers = ", ".join(str(unknown[at].field_number) for at in range(len(unknown)))
+    fields = unknown_fields.UnknownFieldSet(request)
+    unknown = [
+        each
+        for each in (fields[at] for at in range(len(fields)))
+        if (each.field_number, each.data) != (_EARLIER_VIEWS, b"")
+    ]
+    if unknown:
+        numbers = ", ".join(str(each.field_number) for each in unknown)
         raise InvalidRequestError(
             "UnknownRequest",
             f"the request has fields that this agent does not know ({numbers}): operator and agent are of different "

@@ -524,6 +524,19 @@ async def test_a_container_that_cannot_be_read_goes_on(make_traces, node, tracer
     assert gap.start_time_unix_nanoseconds <= gap.end_time_unix_nanoseconds
 
 
+@pytest.mark.parametrize(("sent", "accepted"), [(b"\x3a\x00", True), (b"\x3a\x02\x2a\x00", False)])
+def test_an_earlier_operator_may_ask_for_no_views(sent: bytes, *, accepted: bool) -> None:
+    """It sends its field of views, 7, in every request: empty without views. One with views is not taken in silence."""
+    asked = agent_pb2.StartTraceRequest(session_uid="s1", session_name="shop/s1", duration_milliseconds=1000)
+    asked.MergeFromString(sent)
+
+    if accepted:
+        limits.check_start(asked, limits.Limits())
+    else:
+        with pytest.raises(limits.InvalidRequestError, match=r"does not know \(7\)"):
+            limits.check_start(asked, limits.Limits())
+
+
 async def test_a_request_of_another_version_is_refused(make_traces, node) -> None:
     """What this agent does not know it cannot do, and says so."""
     node.run("app")
