@@ -4,12 +4,14 @@ import contextlib
 import os
 import secrets
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from kubestrace_agent.containers import procfs
+from kubestrace_agent.symbols.roots import Held
 from kubestrace_cli.local import launch, scopes, targets
 from kubestrace_cli.local.signals import Received, Signals
 
@@ -29,6 +31,7 @@ class Command:
             self.child = launch.Child(path, words, signals.inherited)
             undo.callback(self.child.kill)
             self._scope.add(self.child.pid)
+            self.held = Held(self.child.pid)
             undo.pop_all()
 
     @property
@@ -39,6 +42,7 @@ class Command:
     def release(self) -> None:
         """Let COMMAND begin."""
         self.released = True
+        self.held.released_ns = time.monotonic_ns()
         self.child.release()
 
     def pass_on(self, received: Received) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from google.protobuf import any_pb2
 
     from kubestrace_agent.kernel.counters.tracer import Tracer
+    from kubestrace_agent.symbols.roots import Held
     from kubestrace_agent.syscalls import SyscallKey
 
 _USER = "local"
@@ -58,10 +59,11 @@ class Recording:
         target: Target,
         wanted: frozenset[SyscallKey] | None,
         views: Mapping[str, any_pb2.Any] | None = None,
+        held: Held | None = None,
     ) -> None:
         """Begin. Raises TargetError when the target has gone, and what the tracer raises.
 
-        `views` are the requests as in a StartTraceRequest.
+        `views` are the requests as in a StartTraceRequest. `held` is the process that waits for the beginning.
         """
         requests = registry.requests(views or {})
         self._session = Session(
@@ -77,7 +79,7 @@ class Recording:
             start_skipped_calls=tracer.skipped_calls,
         )
         names = Names(Naming(Roots(others=[Path("/")])))
-        asked = self._session.asks(_Place(tracer, target), names, Owner())
+        asked = self._session.asks(_Place(tracer, target), names, Owner(held=held))
         (acquired,) = self._session.counters.acquire([asked])
         if isinstance(acquired, ProcessLookupError | FileNotFoundError):
             raise TargetError(f"{target.name} has just ended") from acquired

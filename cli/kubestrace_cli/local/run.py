@@ -144,7 +144,7 @@ class _Local:
     ) -> dict[str, object]:
         """Count until the end and return the whole TraceSession."""
         with _watched(target, command) as watched:
-            recording = Recording(tracer, target, self._wanted, self._requests)
+            recording = Recording(tracer, target, self._wanted, self._requests, command.held if command else None)
             if command:
                 command.release()
             progress = Progress(sys.stderr, duration_seconds=self._session.duration_seconds, wanted=command is None)

@@ -15,12 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+@dataclass(eq=False, slots=True)
+class Held:
+    """A process that is held until it is counted: its life as the traced program begins with its release."""
+
+    # As the host sees it.
+    pid: int
+    # CLOCK_MONOTONIC; 0: not yet.
+    released_ns: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Whose files these are: the container that is traced. Without an ID it is a process that a user traces locally."""
 
     # 64 hex digits.
     container_id: str = ""
+    # A process that waits for the counting to begin before it becomes the program that is traced; None: there is none.
+    held: Held | None = None
 
 
 @dataclass

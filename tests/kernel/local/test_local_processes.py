@@ -48,6 +48,18 @@ def test_processes_and_their_errors(known: Known, tmp_path: Path) -> None:
     assert status["trust"]["losses"]["processCalls"] == status["trust"]["losses"]["errorSamples"] == 0
 
 
+def test_the_life_of_command_is_within_the_trace(tmp_path: Path) -> None:
+    """Its process waits until it is counted: that is not part of COMMAND's life, and all of its calls are."""
+    status = traced(tmp_path / "result.json", "--processes", "--", "sleep", "0.2")
+    (process,) = status["processes"]
+    begin, end = (datetime.fromisoformat(status[name]) for name in ("startTime", "completionTime"))
+    start = datetime.fromisoformat(process["startTime"])
+
+    assert begin <= start <= end
+    assert process["lifetimeNanoseconds"] / 1e9 <= (end - begin).total_seconds()
+    assert process["totalNanoseconds"] + process["waitNanoseconds"] <= process["lifetimeNanoseconds"]
+
+
 def test_the_table_says_both(known: Known) -> None:
     """In the words of strace -f -c."""
     text = kubestrace(

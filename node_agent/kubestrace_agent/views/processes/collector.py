@@ -19,6 +19,7 @@ from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.views import processes_pb2
 
 if TYPE_CHECKING:
+    from kubestrace_agent.symbols.roots import Held
     from kubestrace_agent.syscalls import SyscallKey
     from kubestrace_agent.views.processes.values import RawExec, RawProcesses, RawThread
     from kubestrace_protos.v1 import agent_pb2
@@ -42,6 +43,7 @@ class ProcessCalls(Collector):
     top: int
     # As Selection.keys(): None is everything.
     syscalls: frozenset[SyscallKey] | None
+    held: Held | None = None
     seen: int = 0
     _since_ns: int = 0
     _execs_lost_before: int | None = None
@@ -122,6 +124,12 @@ class ProcessCalls(Collector):
             self._others.add(process.sums)
             del self._kept[identity]
 
+    def _begun_ns(self, process: Process) -> int:
+        """Return when it became what it is: PIDs come back, and only the process that was held is older."""
+        if self.held is not None and process.host_pid == self.held.pid and process.start_ns < self._since_ns:
+            return max(process.start_ns, self.held.released_ns)
+        return process.start_ns
+
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Put the busiest into a report, and the sum of the others."""
         order = sorted(self._kept.values(), key=lambda each: each.sums.order(), reverse=True)
@@ -130,7 +138,9 @@ class ProcessCalls(Collector):
         for process in order[self.top :]:
             others.add(process.sums)
         result = processes_pb2.ProcessesResult(
-            processes=[process.message(self._unix_minus_monotonic_ns) for process in order[: self.top]],
+            processes=[
+                process.message(self._unix_minus_monotonic_ns, self._begun_ns(process)) for process in order[: self.top]
+            ],
             seen=self.seen,
             others=others.message(),
         )

@@ -133,16 +133,16 @@ class Process:
             for key, _ in heapq.nsmallest(len(ended) - _ENDED_THREADS, ended, key=lambda each: each[1].sums.order()):
                 del self.threads[key]
 
-    def message(self, unix_minus_monotonic_ns: int) -> processes_pb2.Process:
-        """Give it as the wire carries it."""
+    def message(self, unix_minus_monotonic_ns: int, begun_ns: int) -> processes_pb2.Process:
+        """Give it as the wire carries it; its life began at `begun_ns` (CLOCK_MONOTONIC)."""
         message = processes_pb2.Process(
             pid=self.pid,
             parent_pid=self.parent_pid,
             host_pid=self.host_pid,
-            start_time_unix_nanoseconds=self.start_ns + unix_minus_monotonic_ns,
+            start_time_unix_nanoseconds=begun_ns + unix_minus_monotonic_ns,
             command=safe(self.command, _MAX_COMMAND),
             executable=safe(self.path, _MAX_PATH) or safe(self.file, _MAX_FILE),
-            lifetime_nanoseconds=self.ended_ns and max(1, self.ended_ns - self.start_ns),
+            lifetime_nanoseconds=self.ended_ns and max(1, self.ended_ns - begun_ns),
             sums=self.sums.message(),
             threads=self.threads_seen,
             execs_seen=self.execs_seen,

@@ -19,7 +19,7 @@ def _ask(request: any_pb2.Any, _now_ns: int) -> ViewRequest:
     top = unpacked(NAME, request, processes_pb2.ProcessesRequest()).top
     if not 1 <= top <= MAX_TOP:
         raise RequestError("InvalidProcesses", f"top is {top}, and must be from 1 to {MAX_TOP}")
-    return ViewRequest(lambda wanted, *_: [ProcessCalls(top, wanted)], parts=(PART,))
+    return ViewRequest(lambda wanted, _, owner: [ProcessCalls(top, wanted, owner.held)], parts=(PART,))
 
 
 VIEW = View(NAME, _ask, lambda programs, abis: {PART: Processes(programs, abis)}, needs=(PART,))

@@ -7,6 +7,7 @@ from view_messages import asking
 from view_messages import processes as processes_of
 
 from kubestrace_agent.service import limits
+from kubestrace_agent.symbols.roots import Held
 from kubestrace_agent.syscalls import SyscallKey, parse_patterns
 from kubestrace_agent.views.processes.collector import ProcessCalls
 from kubestrace_agent.views.processes.values import RawExec, RawProcesses, RawThread, Used
@@ -211,3 +212,17 @@ async def test_the_bound_of_a_request(make_traces, top: int) -> None:  # type: i
 
     with pytest.raises(limits.InvalidRequestError, match="from 1 to 100"):
         await make_traces().start(request)
+
+
+@pytest.mark.parametrize(("pid", "since_ns", "start_ns"), [(7, 1500, 1800), (8, 1500, 1000), (7, 900, 1000)])
+def test_a_held_process_begins_with_its_release(pid: int, since_ns: int, start_ns: int) -> None:
+    """Its wait is not part of its life; any other process, and a later one of the same PID, keeps its own start."""
+    held = Held(7)
+    processes = ProcessCalls(20, None, held)
+    processes.begin(since_ns, 0)
+    held.released_ns = 1800
+
+    (process,) = processes_of(collected(processes, RawProcesses([ended(pid, Used(READ, 1, 0, 10))]))).processes
+
+    assert process.start_time_unix_nanoseconds == start_ns + 500
+    assert process.lifetime_nanoseconds == 2000 - start_ns
