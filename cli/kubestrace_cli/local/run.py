@@ -80,7 +80,7 @@ class _Local:
             views=options.views,
         )
         self._requests = registry.requests(self._session.views, Span(1000 * (self._session.duration_seconds or 0)))
-        self._wanted = syscalls.parse_patterns(self._session.syscalls, platform.machine()).keys()
+        self._wanted = _wanted(self._session, options)
         self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)
         self._root = self._hierarchy.root
         # COMMAND's file, or what runs already.
@@ -167,6 +167,16 @@ class _Local:
         return self._session.document(status)
 
 
+def _wanted(session: sessions.Session, options: Options) -> syscalls.Wanted:
+    """Return the calls that are counted. Raises what says where the wrong pattern stands: in the file, or in -e."""
+    try:
+        return syscalls.parse_patterns(session.syscalls, platform.machine()).keys()
+    except syscalls.SyscallPatternError as error:
+        if options.session_file is None or options.syscalls is not None:
+            raise
+        raise sessions.SessionFileError(options.session_file, f"spec.syscalls: {error}") from error
+
+
 @contextlib.contextmanager
 def _watched(target: targets.Target, command: Command | None) -> Iterator[endings.Watched]:
     """Yield what ends the trace of this target."""
@@ -198,6 +208,8 @@ def _why_nothing(report: agent_pb2.Report, session: sessions.Session, target: ta
     """Return why nothing was counted, or nothing when something was."""
     if any(container.syscalls for container in report.containers):
         return ""
+    if any(container.unreturned for container in report.containers):
+        return "nothing was counted: no system call returned"
     if session.syscalls:
         return f"nothing was counted: no call of {', '.join(session.syscalls)} was made"
     if not target.by_process and not procfs.first_process(targets.PROC, target.cgroup):

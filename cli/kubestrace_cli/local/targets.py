@@ -59,6 +59,8 @@ def process(pid: int, root: Path, proc: Path = PROC) -> Target:
     # Of its first thread, which may end long before the others.
     if _is_over(status) and not any(map(_lives, (proc / str(pid) / "task").glob("*"))):
         raise TargetError(f"process {pid} has ended; its parent has not asked for its exit code yet")
+    if procfs.is_of_kernel(proc / str(pid)):
+        raise TargetError(f"process {pid} is a thread of the kernel, which makes no system calls")
     path = procfs.cgroup_path(proc, pid) or "/"
     inside = int(status[b"NSpid"].split()[-1])
     return Target(name=_shown(name), cgroup=root / path.lstrip("/"), by_process=True, host_pid=pid, pid=inside)

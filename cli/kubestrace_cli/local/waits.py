@@ -5,13 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 from kubestrace_agent import syscalls
+from kubestrace_agent.containers import procfs
 from kubestrace_cli.local.targets import PROC, Target
 
 # Threads looked at, and different calls named: enough for a sentence.
 _MAX_THREADS = 1000
 _MAX_NAMES = 4
-# linux/sched.h: PF_KTHREAD, and PF_IO_WORKER for io_uring's threads in a process.
-_KERNEL_THREADS = 0x00200000 | 0x00000010
 # The fifth byte of an ELF file (EI_CLASS): 2 is 64 bits.
 _ELF_64_BITS = 2
 
@@ -24,8 +23,6 @@ def described(target: Target, proc: Path = PROC) -> str:
     threads = inside.total()
     names = [f"{name} ({count})" for name, count in inside.most_common(_MAX_NAMES)]
     more = [f"{len(inside) - _MAX_NAMES} more"] if len(inside) > _MAX_NAMES else []
-    if target.by_process and _is_of_kernel(proc / str(target.host_pid)):
-        return "it is a thread of the kernel, which makes no system calls"
     subject = "its only thread is" if threads == 1 else f"its {threads} threads are"
     return f"{subject} inside {', '.join([*names, *more]) if threads > 1 else next(iter(inside))}"
 
@@ -55,21 +52,12 @@ def _call(process: Path, thread: Path) -> str:
         number = (thread / "syscall").read_text("ascii").split()[0]
     except OSError:
         return "something unknown"
-    if number in {"running", "-1"} or _is_of_kernel(thread):
+    # Of a thread of the kernel this file is all 0, which means read elsewhere.
+    if number in {"running", "-1"} or procfs.is_of_kernel(thread):
         return "no call"
     if not _is_native(process):
         return f"32-bit call {number}"
     return syscalls.name(syscalls.SyscallKey(syscalls.abi_names(platform.machine())[0], int(number)))
-
-
-def _is_of_kernel(thread: Path) -> bool:
-    """Tell whether the kernel made this thread for itself: its `syscall` file is all 0, which means read elsewhere."""
-    try:
-        # Behind the name, which may hold anything (proc(5): /proc/PID/stat).
-        flags = int((thread / "stat").read_bytes().rpartition(b")")[2].split()[6])
-    except (OSError, IndexError, ValueError):
-        return False
-    return bool(flags & _KERNEL_THREADS)
 
 
 def _is_native(process: Path) -> bool:

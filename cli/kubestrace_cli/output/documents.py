@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 # What the API server takes as one request.
-_MOST_BYTES = 3 << 20
+MOST_BYTES = 3 << 20
+TOO_LARGE = f"is larger than {MOST_BYTES >> 20} MiB"
 
 
 class DocumentError(ValueError):
@@ -78,6 +79,6 @@ def _bounded(parts: Iterator[str]) -> Iterator[str]:
     size = 0
     for part in parts:
         size += len(part)
-        if size > _MOST_BYTES:
-            raise DocumentError(f"is larger than {_MOST_BYTES >> 20} MiB")
+        if size > MOST_BYTES:
+            raise DocumentError(TOO_LARGE)
         yield part

@@ -147,12 +147,12 @@ def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the calls that have not returned: for how long, who, and what; `>` means at least."""
     if not rows:
         return
-    yield from ("", "not returned, those that wait at the end")
-    yield "        sec   pid  thread           call"
+    yield from ("", "not returned and not counted, those that wait at the end")
+    yield "        sec   pid   tid  thread           call"
     for row in rows[:_SHOWN_UNRETURNED]:
         age = f"{'>' if row['beganEarlier'] else ''}{row['ageNanoseconds'] / 1e9:.3f}"
         abi = f"  ({row['abi']})" if "abi" in row else ""
-        who = f"{row.get('pid', row['hostPid']):5}  {row.get('thread', ''):<16}"
+        who = f"{row.get('pid', row['hostPid']):5} {row.get('tid', row['hostTid']):5}  {row.get('thread', ''):<16}"
         yield f"{age:>11} {who} {row['syscall']}({row.get('arguments', '')}){abi}"
     if len(rows) > _SHOWN_UNRETURNED:
         yield f"({len(rows) - _SHOWN_UNRETURNED} more)"
@@ -167,7 +167,8 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"NOT COMPLETE: {conditions['DataComplete']['message']}"
     if trust["unmatchedCalls"]:
         yield f"In progress when counting began: {trust['unmatchedCalls']}, counted without a length."
-    if trust["unreturnedCalls"]:
+    # The list above says so of those that are in it.
+    if trust["unreturnedCalls"] and not state["unreturned"]:
         yield f"Not returned when counting ended: {trust['unreturnedCalls']}, not counted."
     for view in registry.VIEWS:
         yield from view.remarks(state)

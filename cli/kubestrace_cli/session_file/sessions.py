@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from kubestrace_cli.output import documents
 from kubestrace_cli.session_file import metadata
@@ -162,11 +162,20 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 
 def _text(file: Path) -> str:
-    if file != STANDARD_INPUT:
-        return file.read_text(encoding="utf-8")
-    if sys.stdin is None:
-        raise SessionFileError(file, "is closed")
-    return sys.stdin.read()
+    """Read it, as far as it may be long: a device such as /dev/zero has no end."""
+    if file == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise SessionFileError(file, "is closed")
+        return _bounded(file, sys.stdin)
+    with file.open(encoding="utf-8") as opened:
+        return _bounded(file, opened)
+
+
+def _bounded(file: Path, opened: TextIO) -> str:
+    text = opened.read(documents.MOST_BYTES + 1)
+    if len(text) > documents.MOST_BYTES:
+        raise SessionFileError(file, documents.TOO_LARGE)
+    return text
 
 
 def _check(file: Path, body: Mapping[str, Any]) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 # A process, a cgroup or a folder that has ended: its path leads nowhere, or what was opened is no more.
 GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.ENOTDIR})
 _CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EOPNOTSUPP})
+# linux/sched.h: PF_KTHREAD, and PF_IO_WORKER for io_uring's threads in a process.
+_KERNEL_THREADS = 0x00200000 | 0x00000010
 # A container's first process is sought among this many: systemd in a container nests, but not without end.
 _MAX_PROCESSES = 10_000
 
@@ -61,6 +63,13 @@ def start_time_unix_ns(proc: Path, pid: int) -> int:
     return int(boot.split()[1]) * 10**9 + ticks * 10**9 // os.sysconf("SC_CLK_TCK")
 
 
+def is_of_kernel(task: Path) -> bool:
+    """Tell whether the kernel made this process or thread (a folder of /proc) for itself: it makes no system calls."""
+    text = _read(task / "stat")
+    # Field 9, flags.
+    return bool(text and int(_behind_name(text)[6]) & _KERNEL_THREADS)
+
+
 def first_process(proc: Path, cgroup: Path) -> int:
     """Find a container's first process: pid 1 of its namespace, else the oldest; 0 when it has none."""
     pids = _pids_below(cgroup)
@@ -83,8 +92,13 @@ def _pids_below(cgroup: Path) -> list[int]:
 
 def _start_ticks(proc: Path, pid: int) -> int | None:
     text = _read(proc / str(pid) / "stat")
-    # Field 22, starttime; the name before it stands in brackets and may hold anything, brackets and spaces too.
-    return int(text.rpartition(b")")[2].split()[19]) if text else None
+    # Field 22, starttime.
+    return int(_behind_name(text)[19]) if text else None
+
+
+def _behind_name(stat: bytes) -> list[bytes]:
+    """Split /proc/<pid>/stat from field 3 on: the name before it is in brackets, and may hold brackets and spaces."""
+    return stat.rpartition(b")")[2].split()
 
 
 def _read(path: Path) -> bytes | None:

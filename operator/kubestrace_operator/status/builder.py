@@ -177,7 +177,13 @@ class _Builder:
 
     def _table(self, shown: Sequence[SyscallRow], left_out: Sequence[SyscallRow]) -> str:
         columns = [column for view, each in self._views if (column := view.column(each)) is not None]
-        text = table.table(shown, left_out=left_out, filtered=self._progress.filtered, columns=columns)
+        text = table.table(
+            shown,
+            left_out=left_out,
+            filtered=self._progress.filtered,
+            columns=columns,
+            unreturned_calls=self._merged.unreturned_calls,
+        )
         text += table.unreturned(self._merged.unreturned, self._merged.unreturned_calls)
         return text + "".join(view.table_text(each) for view, each in self._views)
 

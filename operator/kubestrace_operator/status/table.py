@@ -15,8 +15,8 @@ _HEADS = ("% time", "seconds", "usecs/call", "calls", "errors", "p50", "p99", "m
 _COLUMNS_AT = 2
 _COLUMN_WIDTH = 11
 _NAME_RULE = "-" * 16
-_NOTHING = "No system call was made.\n"
-_NOTHING_CHOSEN = "None of the chosen system calls was made.\n"
+_NOTHING = "No system call {was_made}.\n"
+_NOTHING_CHOSEN = "None of the chosen system calls {was_made}.\n"
 _MOST_INTERRUPTED = 5
 _MOST_UNRETURNED = 5
 # The cells of a line, the name last.
@@ -30,16 +30,19 @@ def table(
     left_out: Sequence[SyscallRow] = (),
     filtered: bool = False,
     columns: Sequence[Column] = (),
+    unreturned_calls: int = 0,
 ) -> str:
     """Return the table of rows that are already in order, as `builder.ordered` gives them.
 
     Calls that work come first, with their share of the working time. Calls whose purpose is to wait follow in a part of
     their own, with `wait` in the place of the share. Rows in `left_out` are not shown but are in the totals.
     Calls that a signal interrupted are named below: they are not errors, though a program may have got EINTR.
-    `filtered` says that only some calls were counted at all; `columns` are those of views.
+    `filtered` says that only some calls were counted at all; `columns` are those of views. With `unreturned_calls` some
+    were made, though none is in the rows.
     """
     if not rows and not left_out:
-        return _NOTHING_CHOSEN if filtered else _NOTHING
+        sentence = _NOTHING_CHOSEN if filtered else _NOTHING
+        return sentence.format(was_made="returned" if unreturned_calls else "was made")
     return _Table(columns).text(rows, left_out)
 
 
@@ -53,9 +56,10 @@ class _Table:
     def text(self, rows: Sequence[SyscallRow], left_out: Sequence[SyscallRow]) -> str:
         everything = [*rows, *left_out]
         heads = _inserted(_HEADS, [column.head for column in self._columns])
-        lines = [(*heads, "syscall"), self._rule(), *self._part(rows, everything, wait=False)]
-        if any(row.wait for row in everything):
-            lines += [self._rule(), *self._part(rows, everything, wait=True)]
+        lines: list[_Line] = [(*heads, "syscall")]
+        for wait in (False, True):
+            if any(row.wait == wait for row in everything):
+                lines += [self._rule(), *self._part(rows, everything, wait=wait)]
         return "\n".join([*map(self._line, lines), *_interrupted(everything)]) + "\n"
 
     def _part(self, rows: Sequence[SyscallRow], everything: Sequence[SyscallRow], *, wait: bool) -> list[_Line]:
@@ -66,7 +70,7 @@ class _Table:
         lines = [self._row(row, "wait" if wait else _percent(row.total_ns, busy_ns)) for row in shown]
         if count := len(whole) - len(shown):
             lines.append([*[""] * len(self._widths), f"({count} more, in the total)"])
-        return [*lines, self._rule(), self._total(whole, "wait" if wait else "100.00")]
+        return [*lines, self._rule(), self._total(whole, "wait" if wait else _percent(busy_ns, busy_ns))]
 
     def _row(self, row: SyscallRow, share: str) -> _Line:
         lengths = [duration(row.percentile(50)), duration(row.percentile(99)), duration(row.max_ns)]
@@ -99,14 +103,27 @@ def unreturned(rows: Sequence[UnreturnedRow], count: int) -> str:
     """Return a line, or nothing, about the calls that have not returned: `rows` are the oldest of `count`."""
     if not rows:
         return f"{count} calls have not returned\n" if count else ""
-    words = [
-        f"{_called(row.call)} {'over ' if row.call.began_earlier else ''}{duration(row.call.age_nanoseconds)}"
-        for row in rows[:_MOST_UNRETURNED]
-    ]
-    others = count - len(words)
+    by_name: dict[str, list[agent_pb2.UnreturnedCall]] = {}
+    for row in rows:
+        by_name.setdefault(_called(row.call), []).append(row.call)
+    shown = list(by_name.items())[:_MOST_UNRETURNED]
+    words = [_of_one_name(name, calls) for name, calls in shown]
+    others = count - sum(len(calls) for _, calls in shown)
     words += [f"{others} more"] if others > 0 else []
     have = "call has" if count == 1 else "calls have"
     return f"{count} {have} not returned: {', '.join(words)}\n"
+
+
+def _of_one_name(name: str, calls: Sequence[agent_pb2.UnreturnedCall]) -> str:
+    """Say how many there are, and for how long the oldest lasts."""
+    oldest = max(calls, key=lambda call: call.age_nanoseconds)
+    if not oldest.age_nanoseconds:
+        age = "just begun"
+    elif oldest.began_earlier:
+        age = f"over {duration(oldest.age_nanoseconds)}"
+    else:
+        age = f"{'up to ' if len(calls) > 1 else ''}{duration(oldest.age_nanoseconds)}"
+    return f"{len(calls)} {name} {age}" if len(calls) > 1 else f"{name} {age}"
 
 
 def _called(call: agent_pb2.UnreturnedCall) -> str:
@@ -129,7 +146,9 @@ def _interrupted(rows: Sequence[SyscallRow]) -> list[str]:
     others = -sum(count for count, _ in cut[_MOST_INTERRUPTED:])
     words += [f"{others} others"] if others else []
     verb = "was" if interrupted.total() == 1 else "were"
-    return [f"{', '.join(words)} {verb} interrupted by a signal: restarted or ended with EINTR"]
+    return [
+        f"{', '.join(words)} {verb} interrupted by a signal: restarted, ended with EINTR, or the program was killed"
+    ]
 
 
 def _percent(part: int, whole: int) -> str:

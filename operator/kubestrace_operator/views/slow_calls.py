@@ -158,7 +158,7 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
     yield "slow calls, those that wait at the end"
     on_cpu = any("cpuNanoseconds" in row for row in rows)
-    yield f"time (UTC)            msec{'     on cpu' * on_cpu}   pid  thread           call"
+    yield f"time (UTC)            msec{'     on cpu' * on_cpu}   pid   tid  thread           call"
     for row in rows:
         yield _line(row, on_cpu=on_cpu)
         yield from _stack("kernel", row.get("kernelStack", ()))
@@ -172,10 +172,10 @@ def _line(row: Mapping[str, Any], *, on_cpu: bool) -> str:
         call += f"  ({row['abi']})"
     lengths = [row["nanoseconds"], *([row.get("cpuNanoseconds")] if on_cpu else [])]
     shown = " ".join(f"{'' if length is None else f'{length / 1e6:.3f}':>10}" for length in lengths)
-    return f"{row['time'][11:26]} {shown} {row['pid']:5}  {row['thread']:<16} {call}"
+    return f"{row['time'][11:26]} {shown} {row['pid']:5} {row['tid']:5}  {row['thread']:<16} {call}"
 
 
 def _stack(whose: str, words: Sequence[str]) -> Iterator[str]:
     """Yield a stack below its call, the innermost function first."""
     for at, word in enumerate(words):
-        yield f"{'' if at else whose + ':':>37} {word}"
+        yield f"{'' if at else whose + ':':>43} {word}"

@@ -278,12 +278,12 @@ def test_what_hinders_the_programs_is_told_with_the_way_out(before: str, said: s
     assert "warning" not in done.stderr
 
 
-def test_a_thread_of_the_kernel_makes_no_calls() -> None:
-    """The process 2 is all kernel: nothing is counted, and it is inside of nothing."""
-    done = kubestrace("local", "-o", "json", "-d", "1", "--pid", "2")
+def test_a_thread_of_the_kernel_is_refused_at_once() -> None:
+    """The process 2 is all kernel: there is nothing to wait for."""
+    done = kubestrace("local", "--pid", "2")
 
-    message = condition(json.loads(done.stdout), "Finished")["message"]
-    assert message.endswith("it is a thread of the kernel, which makes no system calls.")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "kubestrace: process 2 is a thread of the kernel, which makes no system calls\n"
 
 
 @pytest.fixture

@@ -135,6 +135,13 @@ def test_patterns_that_leave_nothing_are_refused(patterns: list[str]) -> None:
         parse_patterns(patterns, "x86_64")
 
 
+def test_without_all_names_the_calls_without_a_name_are_left() -> None:
+    """An expression matches names: calls that no table knows have none."""
+    left = parse_patterns(["!/.*"], "x86_64").keys()
+
+    assert left == {SyscallKey(abi, UNKNOWN_NUMBERS) for abi in ("x86_64", "i386", "x32")}
+
+
 def test_a_name_is_selected_under_every_abi() -> None:
     """A 32-bit program's call of this name is meant as well."""
     assert parse_patterns(["getpid"], "x86_64").keys() == {

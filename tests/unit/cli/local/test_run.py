@@ -155,3 +155,18 @@ def test_starting_up_reads_no_library_of_the_cluster() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert set(json.loads(done.stdout)).isdisjoint({"aiohttp", "asyncio", "bcc", "grpc", "kopf", "kubernetes"})
+
+
+def test_a_wrong_call_is_told_with_its_place(
+    tracer: FakeTracer, process: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A session's file has a field for it; -e, which takes precedence, stands for itself."""
+    file = tmp_path / "f.yaml"
+    file.write_text("apiVersion: kubestrace.io/v1alpha1\nkind: TraceSession\nspec: {syscalls: [opnat]}\n")
+    words = ["-f", str(file), "--pid", str(process)]
+
+    assert run(*words) == run(*words, "-e", "opnat2") == 2
+    said, of_option = capsys.readouterr().err.splitlines()
+    assert said.startswith(f'kubestrace: {file}: spec.syscalls: "opnat" names no system call')
+    assert of_option.startswith('kubestrace: "opnat2" names no system call')
+    assert tracer.did == []

@@ -29,15 +29,20 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
-    """Make a /proc with a process 41 that is 7 in its container, its thread 42, and a dead one, 43."""
-    for pid, tgid, state, inside in ((41, 41, "S", "41\t7"), (42, 41, "S", "42\t8"), (43, 43, "Z", "43")):
+    """Make a /proc: process 41 (7 in its container), its thread 42, a dead one, 43, and one of the kernel, 2."""
+    for pid, tgid, state, inside, flags in (
+        (41, 41, "S", "41\t7", 0x400000),
+        (42, 41, "S", "42\t8", 0x400000),
+        (43, 43, "Z", "43", 0x400000),
+        (2, 2, "S", "2", 0x208040),
+    ):
         folder = tmp_path / "proc" / str(pid)
         folder.mkdir(parents=True)
         text = f"Name:\tweb\nState:\t{state} (x)\nTgid:\t{tgid}\nPid:\t{pid}\nNSpid:\t{inside}\n"
         (folder / "status").write_text(text)
         (folder / "comm").write_text("web\n")
         (folder / "cgroup").write_text("1:cpu:/x\n0::/system.slice/nginx.service\n")
-        (folder / "stat").write_text(f"{pid} (web) S 1 {'0 ' * 17} 100 0\n")
+        (folder / "stat").write_text(f"{pid} (web) S 1 0 0 0 0 {flags} {'0 ' * 12} 100 0\n")
     return tmp_path / "proc"
 
 
@@ -50,10 +55,15 @@ def test_a_process_is_found_with_its_name_both_pids_and_cgroup(root: Path, proc:
 
 @pytest.mark.parametrize(
     ("pid", "said"),
-    [(40, "there is no process 40"), (42, "42 is a thread of process 41"), (43, "process 43 has ended")],
+    [
+        (40, "there is no process 40"),
+        (42, "42 is a thread of process 41"),
+        (43, "process 43 has ended"),
+        (2, "process 2 is a thread of the kernel"),
+    ],
 )
 def test_what_is_no_living_process_is_refused(root: Path, proc: Path, pid: int, said: str) -> None:
-    """No such process, a thread and a zombie are told apart."""
+    """No such process, a thread, a zombie and a thread of the kernel are told apart."""
     with pytest.raises(targets.TargetError, match=said):
         targets.process(pid, root, proc)
 

@@ -63,10 +63,8 @@ def test_nobody_is_nothing(tmp_path: Path) -> None:
 
 def test_a_thread_of_the_kernel_is_inside_no_call(tmp_path: Path) -> None:
     """Its file of zeros means read for a program; its flags say what it is, behind a name that may hold anything."""
-    process(tmp_path, 2, "0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n")
-    process(tmp_path, 41, "running\n", "0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n")
-    for folder, flags in (("2", 2129984), ("2/task/2", 2129984), ("41/task/41", 4194304), ("41/task/42", 4194320)):
+    process(tmp_path, 41, "0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n", "0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n")
+    for folder, flags in (("41/task/41", 2129984), ("41/task/42", 4194320)):
         (tmp_path / folder / "stat").write_bytes(b"2 (a) \xc3\x0c) S 0 0 0 0 -1 %d 0 0 0\n" % flags)
 
-    assert waits.described(target(2), tmp_path) == "it is a thread of the kernel, which makes no system calls"
     assert waits.described(target(41), tmp_path) == "its 2 threads are inside no call (2)"

@@ -127,6 +127,21 @@ def test_everything_that_is_missing_is_said_below_the_table() -> None:
     assert "io_uring is in use" in text
 
 
+def test_calls_that_have_not_returned_are_listed_with_their_threads() -> None:
+    """The list says that they are not counted: no other line repeats it."""
+    made = report(unreturned_calls=1)
+    made.containers[0].unreturned.add(
+        name="read", age_nanoseconds=10**9, pid=7, tid=9, host_pid=41, host_tid=43, thread="io", process="shop"
+    )
+
+    status = results.status(SESSION, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(SESSION.document(status))
+
+    assert text.startswith("No system call returned.\n1 call has not returned: read 1.0s\n")
+    assert "\n      1.000     7     9  io               read()\n" in text
+    assert "Not returned when counting ended" not in text
+
+
 def test_interrupted_calls_are_said_once() -> None:
     """EINTR is no error of the table, and must show all the same: the table that every status has says it."""
     read = agent_pb2.SyscallCounts(name="read", calls=6, interrupted=5)
@@ -244,14 +259,15 @@ def test_slow_calls_stand_below_the_table() -> None:
     made = report(OPENAT, losses={"slowCalls": 2})
     slow = slow_calls_pb2.SlowCall(
         name="fsync", start_time_unix_nanoseconds=1_767_268_800_123_456_789, nanoseconds=21_500_000,
-        arguments="3</data/wal>", errno="EIO", pid=7, thread="wal-writer",
+        arguments="3</data/wal>", errno="EIO", pid=7, tid=9,
+        thread="wal-writer",
     )  # fmt: skip
     made.containers[0].views["slowCalls"].Pack(slow_calls_pb2.SlowCallsResult(calls=[slow]))
 
     status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
     text = results.table(session.document(status))
 
-    assert "\n12:00:00.123456     21.500     7  wal-writer       fsync(3</data/wal>) = -1 EIO\n" in text
+    assert "\n12:00:00.123456     21.500     7     9  wal-writer       fsync(3</data/wal>) = -1 EIO\n" in text
     assert "2 slow calls had no room: slowCalls may miss some." in text
     assert "slow" not in results.table(document(OPENAT))
 
@@ -274,8 +290,8 @@ def test_stacks_stand_indented_below_their_call() -> None:
     text = results.table(session.document(status))
     below = text.partition("fsync(")[2].splitlines()[1:5]
 
-    assert [line[:38].strip() for line in below] == ["kernel:", "", "user:", ""]
-    assert [line[38:] for line in below] == [
+    assert [line[:44].strip() for line in below] == ["kernel:", "", "user:", ""]
+    assert [line[44:] for line in below] == [
         "io_schedule",
         "ext4_sync_file",
         "fsync+0x10 (libc.so.6)",
@@ -296,6 +312,7 @@ def test_slow_calls_say_how_much_of_them_was_on_a_cpu() -> None:
             start_time_unix_nanoseconds=1_767_268_800_123_456_789,
             nanoseconds=21_500_000,
             pid=pid,
+            tid=pid,
             cpu_nanoseconds=cpu_ns,
             runnable_nanoseconds=None if cpu_ns is None else 0,
             thread="wal-writer",
@@ -306,9 +323,9 @@ def test_slow_calls_say_how_much_of_them_was_on_a_cpu() -> None:
     text = results.table(session.document(status))
 
     assert [row.get("cpuNanoseconds") for row in status["slowCalls"]] == [20_000_000, None]
-    assert "\ntime (UTC)            msec     on cpu   pid  thread           call\n" in text
-    assert "\n12:00:00.123456     21.500     20.000     7  wal-writer       fsync()" in text
-    assert "\n12:00:00.123456     21.500                8  wal-writer       fsync()" in text
+    assert "\ntime (UTC)            msec     on cpu   pid   tid  thread           call\n" in text
+    assert "\n12:00:00.123456     21.500     20.000     7     7  wal-writer       fsync()" in text
+    assert "\n12:00:00.123456     21.500                8     8  wal-writer       fsync()" in text
 
 
 def test_a_trace_without_a_slow_call_says_so() -> None:

@@ -155,6 +155,15 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         made(Path("-"))
 
 
+@pytest.mark.parametrize("endless", ["/dev/zero", "-"])
+def test_what_has_no_end_is_read_up_to_a_limit(endless: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device gives bytes as long as somebody takes them."""
+    with Path("/dev/zero").open(encoding="utf-8") as zeros:
+        monkeypatch.setattr("sys.stdin", zeros)
+        with pytest.raises(sessions.SessionFileError, match=r"^(standard input|/dev/zero): is larger than 3 MiB$"):
+            made(Path(endless))
+
+
 def test_a_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """`-f - <&-` is refused as a missing file is."""
     monkeypatch.setattr("sys.stdin", None)

@@ -4,10 +4,11 @@ import pytest
 
 from kubestrace_operator.api.timestamps import duration
 from kubestrace_operator.results.histograms import bucket_index
-from kubestrace_operator.results.rows import SyscallKey, SyscallRow
+from kubestrace_operator.results.rows import SyscallKey, SyscallRow, UnreturnedRow
 from kubestrace_operator.status.builder import ordered
-from kubestrace_operator.status.table import table
+from kubestrace_operator.status.table import table, unreturned
 from kubestrace_operator.views.view import Column
+from kubestrace_protos.v1 import agent_pb2
 
 
 def row(name: str, each_ns: int, calls: int, **changes: object) -> SyscallRow:
@@ -65,13 +66,62 @@ def test_no_call_of_those_that_were_chosen() -> None:
     assert table([], filtered=True) == "None of the chosen system calls was made.\n"
 
 
+def test_calls_of_which_none_has_returned() -> None:
+    """They were made, so nobody is told that there was none."""
+    assert table([], unreturned_calls=1) == "No system call returned.\n"
+    assert table([], filtered=True, unreturned_calls=1) == "None of the chosen system calls returned.\n"
+
+
+def test_a_part_without_calls_is_not_there() -> None:
+    """Where all wait, there are no rules around nothing, and no total of it."""
+    lines = table([row("futex", 1_000, 2, wait=True)]).splitlines()
+
+    assert [line.split()[-1] for line in lines if not line.startswith("---")] == ["syscall", "futex", "total"]
+    assert len(lines) == 5
+
+
+def test_calls_without_a_length_have_no_share() -> None:
+    """A total of nothing is not all of it."""
+    lines = table([row("exit_group", 0, 2, timed=0, latency={})]).splitlines()
+
+    assert (lines[2].split()[0], lines[-1].split()[0]) == ("0.00", "0.00")
+
+
+def hung(name: str, age_ns: int, *, began_earlier: bool = False) -> UnreturnedRow:
+    """Return a call that has not returned."""
+    call = agent_pb2.UnreturnedCall(name=name, age_nanoseconds=age_ns, began_earlier=began_earlier)
+    return UnreturnedRow(call, agent_pb2.Container(), "node")
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "said"),
+    [
+        ([hung("read", 2_000_000_000, began_earlier=True)], 1, "1 call has not returned: read over 2.0s\n"),
+        ([hung("clock_nanosleep", 0)], 1, "1 call has not returned: clock_nanosleep just begun\n"),
+        (
+            [hung("futex", 3_000_000), hung("read", 2_000), hung("futex", 1_000)], 9,
+            "9 calls have not returned: 2 futex up to 3.0ms, read 2.0us, 6 more\n",
+        ),
+        ([hung("futex", 3_000, began_earlier=True), hung("futex", 1)], 2,
+            "2 calls have not returned: 2 futex over 3.0us\n"),
+        ([], 2, "2 calls have not returned\n"),
+        ([], 0, ""),
+    ],
+)  # fmt: skip
+def test_calls_that_have_not_returned_are_summed_up(rows: list[UnreturnedRow], count: int, said: str) -> None:
+    """By name, with the age of the oldest."""
+    assert unreturned(rows, count) == said
+
+
 def test_calls_that_were_interrupted() -> None:
     """They are no errors: a line below the table names them, also those whose row is left out."""
     rows = ordered([row("read", 100, 9, interrupted=5), row("pause", 100, 7, interrupted=5), row("openat", 100, 1)])
 
     shown = table(rows[:1], left_out=rows[1:])
 
-    assert shown.endswith("total\n5 pause, 5 read were interrupted by a signal: restarted or ended with EINTR\n")
+    assert shown.endswith(
+        "total\n5 pause, 5 read were interrupted by a signal: restarted, ended with EINTR, or the program was killed\n"
+    )
 
 
 def test_one_call_that_was_interrupted() -> None:
