@@ -7,7 +7,9 @@ cache=${KUBESTRACE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kubestrace}
 # The distribution's Python: its bcc bindings work with no other.
 system_python=/usr/bin/python3
 
-say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
+# Bold where a person reads it, plain in a log.
+say() { bold "== $*" >&2; }
+bold() { if [[ -t 2 ]]; then printf '\033[1m%s\033[0m\n' "$*"; else printf '%s\n' "$*"; fi; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 need_root() {

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from kubestrace_operator.api.spec import DEFAULT_DURATION_SECONDS
 from kubestrace_operator.views.registry import VIEWS
@@ -14,7 +14,7 @@ from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
 _EPILOG = """\
 What to trace (exactly one):
-  --pid P           a running process: its threads, and the children that it starts from now on
+  -p, --pid P       a running process: its threads, and the children that it starts from now on
   --cgroup PATH     every process in a cgroup and below; absolute, or relative to the cgroup root
   --container ID    a container of this machine by its id or the beginning of it (crictl ps, docker ps)
   -- COMMAND ...    a program, from its first call to its last, with all that it starts; it runs in a cgroup of
@@ -72,6 +72,13 @@ class Options:
         }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line: argparse's own would stand below a block of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
 def parse(words: Sequence[str]) -> Options:
     """Read the command line without the program's name.
 
@@ -82,7 +89,7 @@ def parse(words: Sequence[str]) -> Options:
     program, local = _parsers()
     options, unknown = program.parse_known_args(ours)
     if options.subcommand is None:
-        program.error("name a command: see kubestrace local --help")
+        program.error("name a command, such as kubestrace local")
     try:
         return _checked(options, unknown, theirs)
     except UsageError as error:
@@ -97,7 +104,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-    program = argparse.ArgumentParser(
+    program = _Parser(
         prog="kubestrace",
         description="strace for pods: which system calls are made, which fail, which are slow. "
         "In a cluster: kubectl apply a TraceSession. Here, without one: kubestrace local.",
@@ -127,7 +134,7 @@ def _usage() -> str:
     """Return the usage with the flags of all views."""
     flags = " ".join(f"[{flag.usage}]".replace(" ", "\0") for view in VIEWS for flag in view.flags)
     lines = textwrap.wrap(f"[-f\0SESSION.yaml] [-d\0SECONDS] [-e\0SYSCALLS] {flags}", 90, break_on_hyphens=False)
-    lines += ["[-o table|yaml|json] [--to FILE]", "(--pid P | --cgroup PATH | --container ID | -- COMMAND ...)"]
+    lines += ["[-o table|yaml|json] [--to FILE]", "(-p P | --cgroup PATH | --container ID | -- COMMAND ...)"]
     return "kubestrace local " + "\n                        ".join(lines).replace("\0", " ")
 
 

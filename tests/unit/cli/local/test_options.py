@@ -100,7 +100,11 @@ def test_syscalls_are_read_as_strace_reads_them(text: str, expected: tuple[str, 
 )
 def test_wrong_words_end_with_2_and_a_sentence(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each wrong use names what is wrong, on standard error, with exit code 2."""
-    assert said in refused(words, capsys)
+    error = refused(words, capsys)
+
+    assert said in error
+    assert error.startswith("kubestrace")
+    assert error.count("\n") == 1
 
 
 def test_version_and_help_end_well(capsys: pytest.CaptureFixture[str]) -> None:
