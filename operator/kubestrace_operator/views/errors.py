@@ -51,7 +51,7 @@ class SampleRow:
 
 @dataclass
 class Detail:
-    """Unix times in nanoseconds; samples of different arguments, those that came most often first."""
+    """Unix times in nanoseconds; samples from which any session's are chosen, those that came most often first."""
 
     first_ns: int
     last_ns: int
@@ -153,14 +153,36 @@ def _added(each: Iterable[tuple[Kind, Detail]]) -> Details:
     return total
 
 
-def _best(rows: Iterable[SampleRow]) -> list[SampleRow]:
-    """Return one row for each list of arguments, as many as any session may ask for."""
+def _best(rows: Sequence[SampleRow]) -> list[SampleRow]:
+    """Return what any session's samples are chosen from: as many of the best as it may ask for, the first and the last.
+
+    Of the same arguments the best row is kept. What is kept of parts holds what is kept of the whole.
+    """
     by_arguments: dict[str, SampleRow] = {}
     for row in rows:
         known = by_arguments.get(row.sample.arguments)
         if known is None or _order(row) < _order(known):
             by_arguments[row.sample.arguments] = row
-    return heapq.nsmallest(limits.MAX_SAMPLES, by_arguments.values(), key=_order)
+    best = heapq.nsmallest(limits.MAX_SAMPLES, by_arguments.values(), key=_order)
+    ends = [end for end in _ends(rows) if end not in best]
+    return sorted([*best, *ends], key=_order)
+
+
+def _ends(rows: Sequence[SampleRow]) -> tuple[SampleRow, ...]:
+    """Return the last and the first."""
+    return (max(rows, key=_time), min(rows, key=_time)) if rows else ()
+
+
+def chosen(rows: Sequence[SampleRow], count: int) -> list[SampleRow]:
+    """Return as many in the order of time: the best one, the last, the first, then the best of the others."""
+    spread: dict[str, SampleRow] = {}
+    for row in (*rows[:1], *_ends(rows), *rows):
+        spread.setdefault(row.sample.arguments, row)
+    return sorted(list(spread.values())[:count], key=_time)
+
+
+def _time(row: SampleRow) -> tuple[int, tuple[int, int, str, str, int, str]]:
+    return row.sample.time_unix_nanoseconds, _order(row)
 
 
 def _order(row: SampleRow) -> tuple[int, int, str, str, int, str]:
@@ -175,7 +197,7 @@ def _kind(row: Mapping[str, Any]) -> Kind:
 
 def _samples(row: Mapping[str, Any], shown: Shown[Settings, Details]) -> list[dict[str, Any]]:
     detail = shown.part.get(_kind(row))
-    return [_sample(each) for each in (detail.samples[: shown.settings.samples] if detail else ())]
+    return [_sample(each) for each in (chosen(detail.samples, shown.settings.samples) if detail else ())]
 
 
 def _sample(row: SampleRow) -> dict[str, Any]:

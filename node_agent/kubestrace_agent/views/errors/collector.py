@@ -21,7 +21,7 @@ from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.views import errors_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kubestrace_agent.kernel.counters.counts import RawCall
     from kubestrace_agent.syscalls import SyscallKey
@@ -141,7 +141,7 @@ class Failures(Collector):
             errno=errno,
             first_time_unix_nanoseconds=kind.first_ns,
             last_time_unix_nanoseconds=kind.last_ns,
-            samples=sorted(kind.samples.values(), key=_order, reverse=True)[: self.samples],
+            samples=_chosen(kind.samples.values(), self.samples),
         )
 
 
@@ -153,3 +153,21 @@ def _row(key: SyscallKey, number: int) -> _Row:
 def _order(sample: errors_pb2.ErrorSample) -> tuple[int, int]:
     """Arguments that fail again and again are worth more than those of a start, and later ones more than earlier."""
     return sample.alike, sample.time_unix_nanoseconds
+
+
+def _chosen(samples: Iterable[errors_pb2.ErrorSample], count: int) -> list[errors_pb2.ErrorSample]:
+    """Return as many in the order of time: the best one, the last, the first, then the best of the others.
+
+    The best alone may all be of one moment: what a program looks for at its start fails alike each time.
+    """
+    best = sorted(samples, key=_order, reverse=True)
+    if not best:
+        return []
+    in_time = sorted(best, key=_time)
+    # Arguments differ: those that come twice count once.
+    spread = {each.arguments: each for each in (best[0], in_time[-1], in_time[0], *best)}
+    return sorted(list(spread.values())[:count], key=_time)
+
+
+def _time(sample: errors_pb2.ErrorSample) -> int:
+    return sample.time_unix_nanoseconds

@@ -68,11 +68,14 @@ def test_a_sample_says_who_and_what() -> None:
     )  # fmt: skip
 
 
-def test_different_arguments_are_shown_the_most_frequent_first() -> None:
-    """What is met again and again before what was met once, and of those the latest."""
+def test_different_arguments_are_shown_from_all_of_the_time() -> None:
+    """What is met most often, the last, the first, then the others; in the order of time."""
     calls = [call(b"/once", 1), call(b"/again", 2), call(b"/late", 3), call(b"/again", 4), call(b"/later", 5)]
 
-    assert shown(Failures(3, None), RawErrors(calls=calls)) == ['"/again"', '"/later"', '"/late"']
+    assert shown(Failures(1, None), RawErrors(calls=calls)) == ['"/again"']
+    assert shown(Failures(2, None), RawErrors(calls=calls)) == ['"/again"', '"/later"']
+    assert shown(Failures(3, None), RawErrors(calls=calls)) == ['"/once"', '"/again"', '"/later"']
+    assert shown(Failures(9, None), RawErrors(calls=calls)) == ['"/once"', '"/late"', '"/again"', '"/later"']
 
 
 def test_many_arguments_have_a_bound() -> None:

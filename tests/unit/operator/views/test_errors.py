@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kubestrace_cli.local import options
 from kubestrace_cli.output import error_lines
@@ -68,20 +70,58 @@ def failing(count: int, arguments: str = "") -> merge.Merged:
 
 
 def test_errors_have_times_and_samples_when_asked_for() -> None:
-    """Of all containers the first and last time; of the same arguments one call, the most frequent ones first."""
+    """Of all containers the first and last time; of the same arguments one call, in the order of time."""
     merged = failing(1)
 
     asked = builder.status(merged, replace(STARTED, views={"errors": errors.Settings(2)}), now=NOW)
+    more = builder.status(merged, replace(STARTED, views={"errors": errors.Settings(3)}), now=NOW)
     other = builder.status(merged, STARTED, now=NOW)
     (row,) = asked["summary"]["errorCounts"]
 
     assert (row["count"], row["firstTime"], row["lastTime"]) == (
         2, "2026-01-01T12:00:00.000000Z", "2026-01-01T12:00:06.000000Z",
     )  # fmt: skip
-    assert [(sample["arguments"], sample["pod"]) for sample in row["samples"]] == [("2", "n2"), ("1", "n2")]
+    assert [(sample["arguments"], sample["pod"]) for sample in row["samples"]] == [("0", "n1"), ("2", "n2")]
+    (row,) = more["summary"]["errorCounts"]
+    assert [(sample["arguments"], sample["pod"]) for sample in row["samples"]] == [
+        ("0", "n1"),
+        ("1", "n2"),
+        ("2", "n2"),
+    ]
     assert asked["trust"]["losses"]["errorSamples"] == 0
     assert other["summary"]["errorCounts"] == [{"syscall": "call_0", "errno": "ENOENT", "count": 2}]
     assert "losses" not in other["trust"]
+
+
+SAMPLES = st.lists(
+    st.builds(
+        errors_pb2.ErrorSample,
+        time_unix_nanoseconds=st.integers(0, 60),
+        arguments=st.sampled_from("abcdefghijklmnopqrs"),
+        alike=st.integers(1, 3),
+        host_tid=st.integers(1, 9),
+    ),
+    min_size=1, max_size=40,
+)  # fmt: skip
+
+
+@given(parts=st.lists(SAMPLES, min_size=1, max_size=4), count=st.integers(1, 10))
+def test_samples_of_parts_are_those_of_the_whole(parts: list[list[errors_pb2.ErrorSample]], count: int) -> None:
+    """However reports are added up: the first, the last and the best of all are among those of the parts."""
+    view, kind = errors.Errors(), errors.Kind("openat", "", "ENOENT")
+
+    def added(*rows: list[errors.SampleRow]) -> errors.Details:
+        return view.add([{kind: errors.Detail(1, 2, each)} for each in rows])
+
+    rows = [[errors.SampleRow(each, agent_pb2.Container(), "n") for each in part] for part in parts]
+    whole = added([each for part in rows for each in part])
+    shown = errors.chosen(whole[kind].samples, count)
+
+    assert view.add([added(part) for part in rows])[kind].samples == whole[kind].samples
+    assert len({row.sample.arguments for row in shown}) == len(shown) <= count
+    assert [row.sample.time_unix_nanoseconds for row in shown] == sorted(
+        row.sample.time_unix_nanoseconds for row in shown
+    )
 
 
 def test_samples_of_errors_are_cut_to_the_room() -> None:
@@ -103,7 +143,7 @@ def test_errors_are_told_with_their_times_and_calls() -> None:
     merged.trust.losses["errorSamples"] = 4
 
     document = builder.status(merged, replace(STARTED, views={"errors": errors.Settings(2)}), now=NOW)
-    text = "\n".join(error_lines.lines(document["summary"]["errorCounts"]))
+    text = "\n".join([*error_lines.lines(document["summary"]["errorCounts"]), ""])
 
     assert " ENOENT           call_0              12:00:00.000000 12:00:06.000000\n" in text
     assert '\n          call_0(AT_FDCWD, "/etc/app/missing.conf", 2)  app[7] 12:00:05.000000\n' in text
