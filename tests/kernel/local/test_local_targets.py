@@ -151,7 +151,7 @@ def test_a_trace_that_counted_nothing_says_why(start: Start, group: MakeGroup, n
     said = [condition(each.ended(), "Finished")["message"] for each in (nobody, stuck, unwanted)]
 
     assert "othing was counted" in said[0]
-    assert "no system call began or returned; its only thread is inside read" in said[1]
+    assert said[1].endswith("Nothing was counted: no system call returned.")  # status.unreturned says which call
     assert "no call of fsync was made" in said[2]
 
 
