@@ -24,6 +24,7 @@ from kubestrace_agent.service.health import Health
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Roots
+from kubestrace_agent.traces.pods import PodHost
 from kubestrace_agent.traces.registry import Traces
 from kubestrace_agent.traces.session import Node
 from kubestrace_agent.views import registry
@@ -100,6 +101,7 @@ async def _serve(
             SharedLookups(NodeResolver(able.hierarchy, chosen.proc_root, runtime)),
             node=Node(chosen.node_name, description.agent_id, cannot),
             limits=limits.Limits(max_traces=chosen.max_traces),
+            host=PodHost(able.hierarchy, chosen.proc_root, runtime),
             names=Names(Naming(Roots(chosen.proc_root, _runtime_roots(chosen.cri_sockets)))),
         )
         certificates = Certificates(chosen.tls_folder)

@@ -260,6 +260,7 @@ def full_status() -> dict[str, Any]:
         "kernel": [call],
         "waiting": [call],
     }
+    life = {"kind": "container", "exitCode": 3, "reason": "Error", "finishTime": "2026-01-01T00:00:05Z"}
     place = {"node": "n1", "pod": "checkout-0", "container": "app"}
     why = {"reason": "AgentRestarted", "message": "The agent was restarted."}
     return {
@@ -305,12 +306,13 @@ def full_status() -> dict[str, Any]:
                 }
             ],
         },
-        "containers": [{**place, **totals, "restarts": 0, "pid": 1, "hostPid": 48213, "timeBudget": budget}],
+        "containers": [{**place, **totals, **life, "restarts": 0, "pid": 1, "hostPid": 48213, "timeBudget": budget}],
         "timeBudget": budget,
         "trust": {
             "complete": False,
             "lostCalls": 1,
             "skippedCalls": 2,
+            "runtimeCalls": 40,
             "unmatchedCalls": 3,
             "unreturnedCalls": 2,
             "gaps": [{**place, **why, "startTime": time, "endTime": time}],

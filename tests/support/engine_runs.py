@@ -35,6 +35,7 @@ def cgroup_root() -> Path:
 
 # By the program's name, where that is not static and with threads. Who asks for stacks sees what distributions build.
 _OPTIONS = {
+    "life": ["-nostdlib", "-ffreestanding", "-static"],
     "pure32": ["-m32", "-nostdlib", "-ffreestanding", "-static"],
     "stacks": [],
     "compiles": [],

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -120,6 +121,10 @@ class FakeTrace:
         self.begin_ns = now_ns()
         self.end = end
         self.containers: dict[str, tuple[agent_pb2.Container, float]] = {}
+        self.duration = 0.0
+        self.pods: dict[str, agent_pb2.Pod] = {}
+        # By container ID, without the runtime: how it ended.
+        self.exit_codes: dict[str, int] = {}
         self.views: set[str] = set()
         self.reason = agent_pb2.END_REASON_UNSPECIFIED
         self.stopped_at: float | None = None
@@ -167,6 +172,27 @@ class FakeAgent:
             )
         return agent_pb2.ContainerState(container=container, phase=TRACING, pid=1, host_pid=4711)
 
+    def live(self, uid: str, restarts: int, exit_code: int = 3, name: str = "app") -> None:
+        """Have a container of the only watched pod live for a moment, seen by this agent alone."""
+        trace, clock = self.traces[uid], asyncio.get_running_loop().time()
+        if not trace.containers:
+            trace.end = clock + trace.duration
+        (pod,) = trace.pods.values()
+        found = f"{pod.name}-{name}-{restarts}"
+        trace.exit_codes[found] = exit_code
+        trace.containers[found] = (
+            agent_pb2.Container(
+                pod_uid=pod.uid,
+                pod_namespace=pod.namespace,
+                pod_name=pod.name,
+                container_name=name,
+                container_id=found,
+                restart_count=restarts,
+                kind=pod.kinds[name],
+            ),
+            clock,
+        )
+
     def report(self, uid: str) -> agent_pb2.Report:
         """Return what was counted of a session so far."""
         trace = self.traces[uid]
@@ -188,6 +214,8 @@ class FakeAgent:
         )
         for container, since in trace.containers.values():
             each = report.containers.add(state=self.state(container))
+            if container.container_id in trace.exit_codes:
+                each.state.exit_code, each.state.exit_reason = trace.exit_codes[container.container_id], "Error"
             if each.state.phase == TRACING:
                 calls = int((until - since) * CALLS_A_SECOND)
                 each.syscalls.add(name="getppid", calls=calls, errors=1, timed=calls, total_nanoseconds=calls * 100)
@@ -245,10 +273,16 @@ class FakeAgents:
             raise fake.refuses
         clock = asyncio.get_running_loop().time()
         created = request.session_uid not in fake.traces
-        trace = fake.traces.setdefault(request.session_uid, FakeTrace(clock + request.duration_milliseconds / 1000))
+        trace = fake.traces.setdefault(request.session_uid, FakeTrace(math.inf))
+        trace.duration = request.duration_milliseconds / 1000
+        trace.pods |= {each.uid: each for each in request.pods}
+        if request.containers and not trace.containers:
+            trace.end = clock + trace.duration
         trace.views |= set(request.views)
         for container in request.containers:
-            trace.containers.setdefault(container.container_id, (container, clock))
+            bare = container.container_id.rpartition("://")[2]
+            known = bare if bare in trace.containers else container.container_id
+            trace.containers.setdefault(known, (container, clock))
         await asyncio.sleep(fake.start_seconds)
         return agent_pb2.StartTraceResponse(
             agent_id=fake.agent_id,

@@ -94,7 +94,7 @@ def parse(path: str) -> Place | None:
     pod: str | None = None
     for part in PurePosixPath(path).parts:
         container_id, runtime, slice_ = _container(part)
-        pod = _pod(slice_ or part) or pod
+        pod = pod_of(slice_ or part) or pod
         if container_id:
             found = Place(container_id, pod, runtime)
     return found
@@ -110,7 +110,8 @@ def _container(part: str) -> tuple[str | None, str | None, str | None]:
     return match["id"], match["runtime"], None
 
 
-def _pod(part: str) -> str | None:
+def pod_of(part: str) -> str | None:
+    """Give the UID (32 hex digits) that one path component names as a pod's own cgroup; None when it is none."""
     match = _POD.fullmatch(part)
     return bare_uid(match["uid"]) if match else None
 

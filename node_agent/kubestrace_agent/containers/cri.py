@@ -56,6 +56,14 @@ class Status:
     start_time_unix_ns: int
     pid: int
     cgroups_path: str
+    # In the pod's spec, and how many containers of this name the pod had before.
+    name: str = ""
+    attempt: int = 0
+    # Once it has ended: with what, and why (CamelCase: Completed, Error, OOMKilled, StartError, ...).
+    exited: bool = False
+    exit_code: int = 0
+    reason: str = ""
+    finish_time_unix_ns: int = 0
 
 
 class Runtime:
@@ -157,6 +165,12 @@ def _status(response: api_pb2.ContainerStatusResponse) -> Status:
         start_time_unix_ns=max(response.status.started_at, 0),
         pid=pid if isinstance(pid, int) and pid > 0 else 0,
         cgroups_path=str(linux.get("cgroupsPath") or ""),
+        name=response.status.metadata.name,
+        attempt=response.status.metadata.attempt,
+        exited=response.status.state == api_pb2.CONTAINER_EXITED,
+        exit_code=response.status.exit_code,
+        reason=response.status.reason,
+        finish_time_unix_ns=max(response.status.finished_at, 0),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf import unknown_fields
 
+from kubestrace_agent.containers import cgroups
 from kubestrace_agent.views import registry
 from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
@@ -94,6 +95,12 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> registr
         )
     if any(not container.container_id for container in request.containers):
         raise InvalidRequestError("InvalidContainer", "a container has no container_id")
+    if any(cgroups.bare_uid(pod.uid) is None for pod in request.pods):
+        raise InvalidRequestError("InvalidContainer", "a pod has no UID of Kubernetes' form")
+    if len(request.pods) > limits.max_containers:
+        raise InvalidRequestError(
+            "TooManyContainers", f"{len(request.pods)} pods, and one trace watches {limits.max_containers}"
+        )
     try:
         return registry.requests(request.views)
     except registry.RequestError as error:

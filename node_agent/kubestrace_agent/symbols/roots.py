@@ -25,11 +25,11 @@ class Held:
     released_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(unsafe_hash=True, slots=True)
 class Owner:
     """Whose files these are: the container that is traced. Without an ID it is a process that a user traces locally."""
 
-    # 64 hex digits.
+    # 64 hex digits; set later where the container does not exist yet.
     container_id: str = ""
     # A process that waits for the counting to begin before it becomes the program that is traced; None: there is none.
     held: Held | None = None

@@ -79,10 +79,12 @@ class Attacher:
     ) -> None:
         """`gather_seconds` says how long traces that begin wait for others to begin with."""
         self._resolver = resolver
-        self._names = names
-        self._node = node
-        self._thread = thread
+        self.names = names
+        self.node = node
+        self.thread = thread
         self._clock_ns = clock_ns
+        # Runs in the tracer's thread.
+        self.before_acquiring: Callable[[], None] = lambda: None
         self._acquiring: Batches[_Batch, list[Acquired | Exception]] = Batches(self._acquire, gather_seconds)
 
     async def add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
@@ -114,7 +116,7 @@ class Attacher:
             # It may have ended, or another call have added the container, during the search.
             new = [each for each in looked_up if trace.final is None and is_new(trace, each[0])]
             asked = [
-                trace.asks(CgroupPlace(found.cgroup, found.cgroup_id), self._names, _owner(found))
+                trace.asks(CgroupPlace(found.cgroup, found.cgroup_id), self.names, _owner(found))
                 for _, found in new
                 if isinstance(found, Resolved)
             ]
@@ -124,12 +126,18 @@ class Attacher:
                     traced = reports.failed(container, found.reason, str(found))
                 else:
                     traced = self._traced(trace, container, found, next(results), late=late)
-                trace.containers[container.container_id] = traced
+                trace.containers[bare(container.container_id)] = traced
 
     async def _acquire(self, asked: list[_Batch]) -> list[list[Acquired | Exception]]:
         """Have the containers of many traces counted in one call; all traces share one set of counters."""
         counters = asked[0][0]
-        results = iter(await self._thread.call(counters.acquire, [each for _, part in asked for each in part]))
+
+        def acquire() -> list[Acquired | Exception]:
+            # A container may have been created with a slot of its own since it was looked up.
+            self.before_acquiring()
+            return counters.acquire([each for _, part in asked for each in part])
+
+        results = iter(await self.thread.call(acquire))
         return [[next(results) for _ in part] for _, part in asked]
 
     def _traced(
@@ -146,15 +154,21 @@ class Attacher:
         state = reports.tracing(container, found)
         traced = trace.counted(state, acquired, self._clock_ns())
         if late:
-            traced.gaps += reports.late(self._node.name, state, found, trace.session_start_ns)
+            traced.gaps += reports.late(self.node.name, state, found, trace.session_start_ns)
+        traced.gaps += self.missing_views(trace, state, acquired)
+        return traced
+
+    def missing_views(self, trace: Trace, state: agent_pb2.ContainerState, acquired: Acquired) -> list[agent_pb2.Gap]:
+        """Give the gaps of a container of which views cannot be had."""
+        gaps = []
         for collector, why in acquired.share.missing:
             _log.warning("trace %s: no %s: %s", trace.session_uid, collector.name, why)
             message = f"{collector.name}: {why}"
-            traced.gaps.append(reports.without_view(self._node.name, state, collector.unavailable, message))
+            gaps.append(reports.without_view(self.node.name, state, collector.unavailable, message))
         for name in trace.views.unknown:
             message = f"{name}: the agent of this node does not know this view"
-            traced.gaps.append(reports.without_view(self._node.name, state, UNSUPPORTED, message))
-        return traced
+            gaps.append(reports.without_view(self.node.name, state, UNSUPPORTED, message))
+        return gaps
 
 
 def _owner(found: Resolved) -> Owner:
@@ -174,7 +188,12 @@ def _not_counted(container: agent_pb2.Container, found: Resolved, error: Excepti
     return reports.failed(container, "TracerFailed", f"cannot count {found.cgroup}: {error}")
 
 
+def bare(container_id: str) -> str:
+    """Return a container's ID without the name of its runtime."""
+    return container_id.rpartition("://")[2]
+
+
 def is_new(trace: Trace, container: agent_pb2.Container) -> bool:
     """Tell whether a container is to be sought: it is unknown, or could not be traced when last asked for."""
-    traced = trace.containers.get(container.container_id)
+    traced = trace.containers.get(bare(container.container_id))
     return traced is None or traced.state.phase == agent_pb2.ContainerState.PHASE_FAILED

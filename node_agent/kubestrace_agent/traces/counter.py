@@ -23,6 +23,9 @@ class Tracer(Protocol):
     def reserve_container(self, cgroup_path: Path, *, wanted: Wanted) -> int:
         """Make ready to count a cgroup: its slot."""
 
+    def reserve_slot(self, *, wanted: Wanted) -> int:
+        """Make ready to count a cgroup that does not exist yet: its slot."""
+
     def begin(self, slot: int) -> None:
         """Count from now on."""
 

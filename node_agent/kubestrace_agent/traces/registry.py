@@ -15,15 +15,22 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kubestrace_agent import syscalls
+from kubestrace_agent.containers import pod_cgroups
+from kubestrace_agent.kernel.counters.tracer import Tracer as KernelTracer
+from kubestrace_agent.kernel.counters.tracer import UnsupportedKernelError
 from kubestrace_agent.service import limits as admission
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
-from kubestrace_agent.traces.attach import Attacher, TracerThread, is_new
+from kubestrace_agent.traces import reports
+from kubestrace_agent.traces.attach import Attacher, TracerThread, bare, is_new
 from kubestrace_agent.traces.batches import Batches
 from kubestrace_agent.traces.pace import Pace
+from kubestrace_agent.traces.pod_counters import PodCounters
+from kubestrace_agent.traces.pods import PodHost, Pods
 from kubestrace_agent.traces.session import stop_counting
 from kubestrace_agent.traces.shared_counters import Counters
 from kubestrace_agent.traces.trace import Trace
+from kubestrace_agent.views import registry as views_registry
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -57,7 +64,10 @@ _SOON_SECONDS = 0.01
 
 
 class Traces:
-    """All traces of this node. `tracer` is None where node.cannot_trace says why."""
+    """All traces of this node. `tracer` is None where node.cannot_trace says why.
+
+    Without `host` no pod can be watched for its containers' first calls.
+    """
 
     def __init__(
         self,
@@ -67,6 +77,7 @@ class Traces:
         node: Node,
         limits: admission.Limits | None = None,
         names: Names | None = None,
+        host: PodHost | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._node = node
@@ -74,9 +85,8 @@ class Traces:
         self._clock_ns = clock_ns
         self._counters = Counters(tracer, clock_ns) if tracer else None
         self._thread = TracerThread()
-        self._attacher = Attacher(
-            resolver, names or Names(Naming()), node, self._thread, clock_ns, self._gather_seconds
-        )
+        names = names or Names(Naming())
+        self._attacher = Attacher(resolver, names, node, self._thread, clock_ns, self._gather_seconds)
         self._running: dict[str, Trace] = {}
         self._kept: OrderedDict[str, Trace] = OrderedDict()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -89,6 +99,21 @@ class Traces:
         # Apart, so that final reports do not wait for all others.
         self._finishing: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
         self._pace = Pace()
+        # Why no pod can be watched; empty: they can.
+        self._no_pods = "this agent does not look at pods"
+        self._pods = self._watcher(tracer, host)
+
+    def _watcher(self, tracer: Tracer | None, host: PodHost | None) -> Pods | None:
+        if self._counters is None or host is None or not isinstance(tracer, KernelTracer):
+            return None
+        try:
+            counters = PodCounters(self._counters, tracer, pod_cgroups.container_levels(host.hierarchy))
+        except UnsupportedKernelError as error:
+            self._no_pods = str(error)
+            _log.warning("containers are counted from the moment when they are found: %s", error)
+            return None
+        self._attacher.before_acquiring = counters.update
+        return Pods(counters, host, self._attacher, self._running, clock_ns=self._clock_ns, begin=self._begin)
 
     def syscall_problems(self, patterns: Sequence[str]) -> list[str]:
         """Say what is wrong with some syscall patterns, a sentence each."""
@@ -115,10 +140,14 @@ class Traces:
             trace = self._create(request, views)
         trace.last_call = time.monotonic()
         try:
+            # Containers that run first: they need slots more than those that may never come.
             await self._add(trace, request.containers, late=not created or request.elapsed_milliseconds > 0)
+            await self._watch_pods(trace, request.pods)
         finally:
             if created:
                 self._run_until(trace, request.duration_milliseconds / 1000)
+            elif any(each.counter for each in trace.containers.values()):
+                self._begin(trace)
         return self._started(trace, created=created)
 
     def _create(self, request: agent_pb2.StartTraceRequest, views: ViewRequests) -> Trace:
@@ -141,10 +170,12 @@ class Traces:
             counters=self._counters,
             wanted=selection.keys(),
             views=views,
+            ask_views=lambda: views_registry.requests(request.views),
             lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
             start_ns=(start_ns := self._clock_ns()),
             session_start_ns=start_ns - 1_000_000 * request.elapsed_milliseconds,
             start_skipped_calls=self._counters.skipped_calls,
+            pods=self._pods.counters if self._pods else None,
             shows_paths=views.shows_paths,
         )
         self._running[trace.session_uid] = trace
@@ -160,20 +191,57 @@ class Traces:
         if trace.final is not None:
             return
         loop = asyncio.get_running_loop()
-        trace.deadline = loop.call_later(
-            duration_seconds, lambda: self._spawn(self._end(trace, agent_pb2.END_REASON_COMPLETED))
-        )
+        trace.duration_seconds, trace.waits = duration_seconds, bool(trace.watched and not trace.containers)
+        self._end_after(trace, duration_seconds)
         if self._ticker is None:
             self._ticker = loop.create_task(self._tick(trace.counters))
         self._spawn(self._keep_time(trace))
 
+    def _end_after(self, trace: Trace, seconds: float) -> None:
+        """Set when the trace ends; one that waits for its first container waits on until its lease is over."""
+
+        def end() -> None:
+            if trace.waits:
+                self._end_after(trace, seconds)
+            else:
+                self._spawn(self._end(trace, agent_pb2.END_REASON_COMPLETED))
+
+        if trace.deadline is not None:
+            trace.deadline.cancel()
+        trace.deadline = asyncio.get_running_loop().call_later(seconds, end)
+
+    def _begin(self, trace: Trace) -> None:
+        """Let the time of a trace run that has waited for its first container."""
+        if not trace.waits or trace.final is not None:
+            return
+        trace.waits = False
+        trace.start_ns = trace.session_start_ns = self._clock_ns()
+        trace.views = trace.ask_views()
+        self._end_after(trace, trace.duration_seconds)
+        self._spawn(self._keep_time(trace))
+
     async def _add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
-        new = {each.container_id: each for each in containers if is_new(trace, each)}
+        counted = await self._pods.counted(trace) if self._pods else frozenset()
+        new: dict[str, agent_pb2.Container] = {}
+        for each in containers:
+            traced = trace.containers.get(bare(each.container_id))
+            if bare(each.container_id) in counted and traced is None:
+                trace.told[bare(each.container_id)] = each
+            elif is_new(trace, each):
+                new[bare(each.container_id)] = each
+            elif traced is not None and traced.state.container != each:
+                await self._thread.call(_name, traced, each)
         if len(trace.containers.keys() | new.keys()) > self._limits.max_containers:
             raise admission.LimitReachedError(
                 "TooManyContainers", f"one trace follows at most {self._limits.max_containers} containers on a node"
             )
         await self._attacher.add(trace, new.values(), late=late)
+
+    async def _watch_pods(self, trace: Trace, pods: Sequence[agent_pb2.Pod]) -> None:
+        if pods and self._pods is not None:
+            await self._pods.watch(trace, pods)
+        elif pods and not trace.gaps:
+            trace.gaps.append(reports.first_calls_not_counted(self._node.name, self._no_pods, self._clock_ns()))
 
     def _started(self, trace: Trace, *, created: bool) -> agent_pb2.StartTraceResponse:
         states = (
@@ -242,6 +310,8 @@ class Traces:
             await asyncio.gather(
                 *(self._end(trace, agent_pb2.END_REASON_AGENT_SHUTDOWN) for trace in self._running.values())
             )
+        if self._pods is not None:
+            await self._pods.close()
         if self._counters is not None:
             await self._thread.call(self._counters.close)
         self._thread.close()
@@ -266,6 +336,8 @@ class Traces:
         return built
 
     async def _end(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
+        if self._pods is not None:
+            await self._pods.settle(trace)
         async with trace.lock:
             if trace.final is not None:
                 return trace.final
@@ -276,6 +348,8 @@ class Traces:
                 _log.exception("trace %s: no counts in its final report", trace.session_uid)
                 trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
             trace.containers.clear()
+        if self._pods is not None and trace.watched:
+            await self._pods.unwatch([trace.session_uid])
         if trace.deadline is not None:
             trace.deadline.cancel()
         self._keep(trace)
@@ -351,6 +425,12 @@ class Traces:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _name(traced: reports.TracedContainer, container: agent_pb2.Container) -> None:
+    """Take over what the operator says of a container; in the tracer's thread, where reports are made of it."""
+    for state in traced.states:
+        state.container.MergeFrom(container)
 
 
 def _built(asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]) -> list[agent_pb2.Report | Exception]:

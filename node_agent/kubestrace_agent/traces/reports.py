@@ -33,6 +33,11 @@ class TracedContainer:
     collected: agent_pb2.ContainerReport | None = None
     settled: agent_pb2.ContainerReport | None = None
 
+    @property
+    def states(self) -> list[agent_pb2.ContainerState]:
+        """Its state, and that of its last report once nothing can be added to the counts."""
+        return [self.state, self.settled.state] if self.settled is not None else [self.state]
+
     def freeze(self) -> None:
         """Keep what was read last, whatever is counted later for others; called when this session has let go."""
         if self.counter is None or self.share is None:
@@ -84,6 +89,41 @@ def late(node: str, state: agent_pb2.ContainerState, found: Resolved, session_st
             container=state.container,
         )
     ]
+
+
+def first_calls_not_counted(node: str, why: object, start_ns: int) -> agent_pb2.Gap:
+    """Give the gap of a session whose pods cannot be watched for containers that start."""
+    return agent_pb2.Gap(
+        node=node,
+        reason="FirstCallsNotCounted",
+        message=f"containers that start are counted only from the moment when they are found: {why}",
+        start_time_unix_nanoseconds=start_ns,
+    )
+
+
+def unmarked(node: str, processes: int, start_ns: int) -> agent_pb2.Gap:
+    """Give the gap that says that calls of the container runtime are among those of containers."""
+    return agent_pb2.Gap(
+        node=node,
+        reason="RuntimeCallsCounted",
+        message=f"calls of {processes} processes of the container runtime are among the containers'",
+        start_time_unix_nanoseconds=start_ns,
+    )
+
+
+def not_counted(node: str, state: agent_pb2.ContainerState) -> TracedContainer:
+    """Give a container of a watched pod that has come and gone uncounted, as the node had no slot ready for it."""
+    state.phase = _Phase.PHASE_ENDED
+    report = agent_pb2.ContainerReport(state=state)
+    report.trust.gaps.add(
+        node=node,
+        reason="ContainerNotCounted",
+        message="no slot was ready when the container was created, and it ended before it could be attached to",
+        start_time_unix_nanoseconds=state.start_time_unix_nanoseconds,
+        end_time_unix_nanoseconds=state.end_time_unix_nanoseconds,
+        container=state.container,
+    )
+    return TracedContainer(state, settled=report)
 
 
 def without_view(node: str, state: agent_pb2.ContainerState, reason: str, message: str) -> agent_pb2.Gap:

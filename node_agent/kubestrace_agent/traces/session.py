@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.syscalls import Wanted
     from kubestrace_agent.traces.counter import Place
+    from kubestrace_agent.traces.pod_counters import PodCounters
     from kubestrace_agent.traces.shared_counters import Acquired, Counters
     from kubestrace_agent.views.registry import ViewRequests
 
@@ -46,6 +47,10 @@ class Session:
     # What is collected beside the counts.
     views: ViewRequests
     start_ns: int
+    # Where containers of pods are counted from their first call.
+    pods: PodCounters | None = None
+    # What concerns the whole session.
+    gaps: list[agent_pb2.Gap] = field(default_factory=list)
     # Paths and peers behind the descriptors of unreturned calls may be shown.
     shows_paths: bool = False
     start_cpu_ns: int = field(default_factory=time.process_time_ns)
@@ -95,6 +100,11 @@ class Session:
                 skipped_calls=self.counters.skipped_calls - self.start_skipped_calls,
             )
         )
+        report.trust.gaps.extend(self.gaps)
+        if self.pods is not None:
+            report.trust.runtime_calls = self.pods.runtime_calls(self.session_uid)
+            if unmarked := self.pods.unmarked(self.session_uid):
+                report.trust.gaps.append(reports.unmarked(self.node.name, unmarked, self.start_ns))
         return report
 
     def freeze(self) -> None:

@@ -16,6 +16,7 @@ from kubestrace_agent.traces.shared_views import SharedViews
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from kubestrace_agent.kernel.counters.counts import RawCounts
     from kubestrace_agent.traces.counter import Counter, Tracer
     from kubestrace_agent.views.view import Moment
 
@@ -42,6 +43,9 @@ class Counters:
         self._fresh_seconds = _FRESH_SECONDS
         self._snapshot_at = 0.0
         self._snapshot_seconds = 0.0
+        # Slots that are nobody's, as those of the container runtime: read with all others, into `beside`.
+        self.beside_slots: set[int] = set()
+        self.beside: dict[int, RawCounts] = {}
         # When the counters were read last, Unix time.
         self.read_ns = 0
         self._shared = SharedViews(tracer, clock_ns)
@@ -86,6 +90,14 @@ class Counters:
         else:
             self._remove(counter)
 
+    def holds(self, counter: Counter) -> bool:
+        """Tell whether a container is still counted."""
+        return self._counters.get(counter.place.key) is counter
+
+    def moved(self, counter: Counter, before: int) -> None:
+        """Take over that a counter's place has another key than before."""
+        self._counters[counter.place.key] = self._counters.pop(before)
+
     def refresh(self, *, fresh: bool = False) -> None:
         """Read all counters and notice what has ended; not again if that was just done, unless `fresh`."""
         begin = time.monotonic()
@@ -106,7 +118,9 @@ class Counters:
     def _snapshot(self) -> None:
         begin = time.monotonic()
         by_slot = {counter.slot: counter for counter in self._counters.values()}
-        for slot, counts in self._tracer.snapshot(by_slot).items():
+        read = self._tracer.snapshot([*by_slot, *self.beside_slots])
+        self.beside = {slot: read.pop(slot) for slot in self.beside_slots}
+        for slot, counts in read.items():
             by_slot[slot].counts = counts
         self.read_ns = self._clock_ns()
         self._snapshot_at = time.monotonic()

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from kubestrace_agent.traces.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kubestrace_agent.views.registry import ViewRequests
     from kubestrace_protos.v1 import agent_pb2
 
 
@@ -23,6 +26,15 @@ class Trace(Session):
     session_start_ns: int
     # Held while containers change or are read, so that the end comes before or after, never between.
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # Those whose containers are counted from their first call, by UID (32 hex digits).
+    watched: dict[str, agent_pb2.Pod] = field(default_factory=dict)
+    # What the operator said of containers that are counted without it, by ID (64 hex digits).
+    told: dict[str, agent_pb2.Container] = field(default_factory=dict)
+    # Makes `views` anew, whose times run from then.
+    ask_views: Callable[[], ViewRequests]
+    duration_seconds: float = 0.0
+    # Its pods have no container yet: its time has not begun.
+    waits: bool = False
     watchers: int = 0
     last_call: float = field(default_factory=time.monotonic)
     deadline: asyncio.TimerHandle | None = None

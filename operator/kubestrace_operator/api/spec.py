@@ -19,6 +19,10 @@ MAX_MAX_PODS = 500
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 MAX_TTL_SECONDS = 2**31 - 1
 _FIELDS = ("target", "durationSeconds", "syscalls", "cancel", "suspend", "ttlSecondsAfterFinished", "views")
+_TARGET_FIELDS = (
+    *("podName", "selector", "workload"),
+    *("containers", "initContainers", "ephemeralContainers", "maxPods"),
+)
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 # As the API server has them. Names go into paths and queries: nothing else may be in them.
 NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -81,6 +85,9 @@ class Target:
     workload: Workload | None = None
     # Empty: every container.
     containers: tuple[str, ...] = ()
+    # Where no containers are named: whether those that end before the app starts, and those of people who debug, too.
+    init_containers: bool = True
+    ephemeral_containers: bool = True
     max_pods: int = DEFAULT_MAX_PODS
 
 
@@ -138,7 +145,7 @@ def _target(top: fields.Fields, *, required: bool) -> Target | None:
         if required:
             top.problem("target", "is missing: name a podName, a selector or a workload")
         return None
-    target = top.nested("target", ["podName", "selector", "workload", "containers", "maxPods"])
+    target = top.nested("target", list(_TARGET_FIELDS))
     given = [name for name in ("podName", "selector", "workload") if target.has(name)]
     if len(given) != 1:
         found = f"{' and '.join(given)} are given" if given else "none is given"
@@ -148,6 +155,8 @@ def _target(top: fields.Fields, *, required: bool) -> Target | None:
         selector=_selector(target) if target.has("selector") else None,
         workload=_workload(target) if target.has("workload") else None,
         containers=_containers(target),
+        init_containers=target.boolean("initContainers", default=True),
+        ephemeral_containers=target.boolean("ephemeralContainers", default=True),
         max_pods=target.integer("maxPods", DEFAULT_MAX_PODS, 1, MAX_MAX_PODS),
     )
 

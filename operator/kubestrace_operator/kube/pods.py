@@ -41,6 +41,7 @@ def trimmed(pod: Mapping[str, Any]) -> Pod:
             ),
             "containerStatuses": _statuses(status.get("containerStatuses") or ()),
             "initContainerStatuses": _statuses(status.get("initContainerStatuses") or ()),
+            "ephemeralContainerStatuses": _statuses(status.get("ephemeralContainerStatuses") or ()),
         },
     }
 

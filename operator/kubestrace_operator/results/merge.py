@@ -32,6 +32,7 @@ class Trust:
     # By node: the agents of one node ran one after the other, their use is no sum.
     agent_cpu_millicores: dict[str, int] = field(default_factory=dict)
     skipped_calls: int = 0
+    runtime_calls: int = 0
     # What views had no room for, by the loss's name.
     losses: dict[str, int] = field(default_factory=dict)
 
@@ -235,6 +236,7 @@ def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
         unmatched_calls=trust.unmatched_calls,
         lost_calls=trust.lost_calls,
         skipped_calls=trust.skipped_calls,
+        runtime_calls=trust.runtime_calls,
         losses=dict(trust.losses),
         io_uring=trust.io_uring,
         gaps=list(trust.gaps),
@@ -248,6 +250,7 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
         total.unmatched_calls += part.unmatched_calls
         total.lost_calls += part.lost_calls
         total.skipped_calls += part.skipped_calls
+        total.runtime_calls += part.runtime_calls
         histograms.add_into(total.losses, part.losses)
         total.io_uring = total.io_uring or part.io_uring
         total.gaps.extend(part.gaps)

@@ -31,7 +31,12 @@ class ContainerKey(NamedTuple):
 
 def container_key(node: str, container: agent_pb2.Container) -> ContainerKey:
     """Return the key of a container on a node."""
-    return ContainerKey(node, container.pod_uid, container.container_name, container.container_id)
+    return ContainerKey(node, container.pod_uid, container.container_name, bare_id(container.container_id))
+
+
+def bare_id(container_id: str) -> str:
+    """Return a container's ID without the name of its runtime, which an agent may not know."""
+    return container_id.rpartition("://")[2]
 
 
 @dataclass

@@ -93,20 +93,27 @@ class NodeTrace:
         self._notify = notify
         self._wanted: dict[str, RunningContainer] = {}
         self._sent: set[str] = set()
+        # Pods whose containers the agent counts from their first call, by UID, and those that it was told.
+        self._watched: dict[str, agent_pb2.Pod] = {}
+        self._told: dict[str, agent_pb2.Pod] = {}
         self._tried: Endpoint | None = None
         self._kick = asyncio.Event()
 
     @property
     def active(self) -> bool:
         """Whether the node has a trace of this session, as far as is known: there is something to wait for."""
-        return bool(self._sent or self.state.reports or self.state.traced_since)
+        return bool(self._sent or self._told or self.state.reports or self.state.traced_since)
 
-    def trace(self, containers: Iterable[RunningContainer]) -> None:
-        """Say what runs here now and is to be traced; what was asked before and still runs goes on."""
+    def trace(self, containers: Iterable[RunningContainer], pods: Iterable[agent_pb2.Pod] = ()) -> None:
+        """Say what runs here now and is to be traced, and whose containers are to be as soon as they start.
+
+        What was asked before and still runs goes on.
+        """
         wanted = {container.container_id: container for container in containers}
-        if wanted.keys() - self._wanted.keys():
+        watched = {pod.uid: pod for pod in pods}
+        if wanted.keys() - self._wanted.keys() or any(self._watched.get(uid) != pod for uid, pod in watched.items()):
             self._kick.set()
-        self._wanted = wanted
+        self._wanted, self._watched = wanted, watched
 
     def look(self) -> None:
         """Try again at once when another agent has become ready here."""
@@ -156,7 +163,7 @@ class NodeTrace:
             # The session is over: all that is left is the report that the agent kept.
             self._take(await self._calls.stop(agent, self._trace_request.session_uid))
             self._finish()
-        elif self._wanted or self.active:
+        elif self._wanted or self._watched or self.active:
             await self._follow(agent)
         else:
             # What was to be traced has gone before it could be, or the pods are not known yet.
@@ -165,7 +172,7 @@ class NodeTrace:
             await self._pause(_RETRY_SECONDS[-1])
 
     async def _follow(self, agent: Endpoint) -> None:
-        if self._wanted:
+        if self._wanted or self._watched:
             await self._start(agent)
         adding = asyncio.create_task(self._add_later(agent))
         try:
@@ -180,11 +187,12 @@ class NodeTrace:
 
     async def _start(self, agent: Endpoint) -> None:
         self._kick.clear()
-        containers = list(self._wanted.values())
+        containers, watched = list(self._wanted.values()), dict(self._watched)
         request = agent_pb2.StartTraceRequest(
             session_uid=self._trace_request.session_uid,
             session_name=self._trace_request.session_name,
             containers=[container.message() for container in containers],
+            pods=list(watched.values()),
             syscalls=self._trace_request.syscalls,
             duration_milliseconds=max(1, self._trace_request.remaining()),
             lease_seconds=LEASE_SECONDS,
@@ -201,6 +209,7 @@ class NodeTrace:
             ) from error
         sent = {container.container_id for container in containers}
         self._sent = sent if response.agent_id != self.state.agent_id else self._sent | sent
+        self._told = watched
         self.state.started(response)
         self._settle()
         if response.agent_id not in self.state.described:
@@ -213,12 +222,16 @@ class NodeTrace:
             await self._pause(_AGAIN_SECONDS)
             self._kick.clear()
             failed = {state.container.container_id for state in self.state.states() if not is_traced(state)}
-            if not self._wanted.keys() - (self._sent - failed):
+            if not self._wanted.keys() - (self._sent - failed) and not self._has_news():
                 continue
             try:
                 await self._start(agent)
             except AgentError as error:
                 _log.info("%s: %s", self._trace_request.session_name, error)
+
+    def _has_news(self) -> bool:
+        """Tell whether there are pods that the agent does not know, or knows otherwise."""
+        return any(self._told.get(uid) != pod for uid, pod in self._watched.items())
 
     async def _describe(self, agent: Endpoint, agent_id: str) -> None:
         """Ask an agent for its cgroup mode and its views."""

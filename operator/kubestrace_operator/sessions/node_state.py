@@ -6,6 +6,7 @@ Knows no agent and never waits: node.py tells it what happened, session_state.py
 from collections.abc import Iterable
 
 from kubestrace_operator.agents.reports import InvalidReportError, clean
+from kubestrace_operator.results.rows import bare_id
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
 
@@ -145,14 +146,14 @@ class NodeState:
 
     def _absorb(self, states: Iterable[agent_pb2.ContainerState]) -> None:
         for state in states:
-            known = self._states.get(state.container.container_id)
+            known = self._states.get(bare_id(state.container.container_id))
             # A new agent does not find a container that has ended: its counts are there all the same.
             if known != state and (known is None or is_traced(state) or not is_traced(known)):
                 # A copy: a part of a message keeps all of the message in memory.
                 own = agent_pb2.ContainerState()
                 own.CopyFrom(state)
                 clean(own)
-                self._states[state.container.container_id] = own
+                self._states[bare_id(state.container.container_id)] = own
 
     def _newest_lives(self) -> list[agent_pb2.ContainerState]:
         newest: dict[tuple[str, str], agent_pb2.ContainerState] = {}

@@ -35,8 +35,6 @@ class PodSelection:
         self._without_container: dict[str, str] = {}
         self._alive = 0
         self._names: Counter[str] = Counter()
-        # Names of containers of the kinds that are not traced.
-        self._others: Counter[tuple[str, str]] = Counter()
 
     def update(self, changes: Mapping[str, Pod | None]) -> bool:
         """Take over pods that changed, by UID (None: gone); tell whether any of them is meant, or was."""
@@ -76,11 +74,8 @@ class PodSelection:
             return
         place = _place(pod)
         self._alive += sign
-        for name in targets.container_names(pod):
+        for name in targets.container_kinds(pod):
             self._names[name] += sign
-        for kind in targets.UNTRACED_KINDS:
-            for each in pod["spec"].get(kind) or ():
-                self._others[kind, each["name"]] += sign
         if not targets.wanted(self._target, pod):
             if sign > 0:
                 self._without_container[place[2]] = place[1]
@@ -115,8 +110,7 @@ class PodSelection:
         if not self._alive:
             return ()
         there = sorted(name for name, count in self._names.items() if count)
-        others = [key for key, count in self._others.items() if count]
-        return tuple(targets.unknown_name(name, there, others) for name in self._target.containers if name not in there)
+        return tuple(targets.unknown_name(name, there) for name in self._target.containers if name not in there)
 
     def _why_nothing(self, taken: list[ChosenPod], failures: tuple[Failure, ...]) -> dict[str, str]:
         """Return the reason and the message of a target of which nothing runs."""

@@ -85,6 +85,7 @@ class Session:
             generation,
         )
         self._asked = False
+        self._idle_asked = False
         self._crash: BaseException | None = None
         # None: not checked yet.
         self._problems: tuple[str, ...] | None = None
@@ -236,10 +237,11 @@ class Session:
         if self._problems is None or self._state.found is None:
             return
         by_node = targets.by_node(self._state.found.running)
-        for name in by_node.keys() - self._nodes.keys():
+        watched = targets.watched_by_node(self._state.found.pods)
+        for name in (by_node.keys() | watched.keys()) - self._nodes.keys():
             self._begin_node(name)
         for name, node in self._nodes.items():
-            node.trace(by_node.get(name, ()))
+            node.trace(by_node.get(name, ()), watched.get(name, ()))
             node.look()
 
     def _begin_node(self, name: str) -> NodeTrace:
@@ -250,7 +252,10 @@ class Session:
         return node
 
     async def _stop_nodes(self) -> None:
-        await asyncio.gather(*(node.stop() for node in self._nodes.values()))
+        await self._stop_all(self._nodes.values())
+
+    async def _stop_all(self, nodes: Iterable[NodeTrace]) -> None:
+        await asyncio.gather(*(node.stop() for node in nodes))
 
     # Where the session stands.
 
@@ -287,6 +292,11 @@ class Session:
             return None
         late = self._schedule.late
         open_nodes = {name: node for name, node in self._nodes.items() if not node.finished}
+        idle = [node for node in open_nodes.values() if not node.state.traced and node.state.failure is None]
+        if idle and not self._idle_asked:
+            # They have waited for containers that never came, and have no end of their own.
+            self._idle_asked = True
+            self._spawn(self._stop_all(idle))
         if late >= self._timing.final and open_nodes and not self._asked:
             self._asked = True
             self._spawn(self._stop_nodes())

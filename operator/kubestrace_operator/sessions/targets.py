@@ -1,11 +1,10 @@
 """Which containers of which pods a target means, judged from pod objects as the API server gives them.
 
-Traced are a pod's app containers and its sidecars (init containers that restart always). Init containers, which end
-before the app starts, and ephemeral containers, which are a person's own debugging, are not.
+Traced are all containers of a pod, also its init containers and ephemeral ones, unless the target says otherwise.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,8 @@ from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
 
 Pod = Mapping[str, Any]
-# Containers that are never traced, in words.
-UNTRACED_KINDS = {"initContainers": "an init container", "ephemeralContainers": "an ephemeral container"}
+# Kinds of containers, as status.containers has them.
+CONTAINER, SIDECAR, INIT, EPHEMERAL = "container", "sidecar", "initContainer", "ephemeralContainer"
 
 # As kubelet writes it; a UID of the API server's has dashes.
 _STATIC_UID = re.compile(r"[0-9a-f]{32}")
@@ -34,6 +33,7 @@ class RunningContainer:
     container: str
     container_id: str
     restarts: int = 0
+    kind: str = ""
 
     def message(self) -> agent_pb2.Container:
         """Return it as the agents know it."""
@@ -44,6 +44,7 @@ class RunningContainer:
             container_name=self.container,
             container_id=self.container_id,
             restart_count=self.restarts,
+            kind=self.kind,
         )
 
 
@@ -58,6 +59,8 @@ class ChosenPod:
     waiting: tuple[str, ...]
     # RunningContainer.pod_uid: another one where the pod is static.
     kubelet_uid: str
+    # As the agent of its node is told, which counts its containers from their first call; None: it has no node yet.
+    watched: agent_pb2.Pod | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,21 @@ def chosen_pod(target: Target, pod: Pod) -> ChosenPod:
         else:
             waiting.append(f"container {name} of pod {_name(pod)} {_state(pod, status)}")
     uid = str(pod["metadata"]["uid"])
-    return ChosenPod(uid, _name(pod), _node(pod), tuple(running), tuple(waiting), _kubelet_uid(pod))
+    watched = _watched(target, pod) if _node(pod) else None
+    return ChosenPod(uid, _name(pod), _node(pod), tuple(running), tuple(waiting), _kubelet_uid(pod), watched)
+
+
+def _watched(target: Target, pod: Pod) -> agent_pb2.Pod:
+    """Return a pod as the agent of its node is told."""
+    kinds, names = container_kinds(pod), wanted(target, pod)
+    return agent_pb2.Pod(
+        uid=_kubelet_uid(pod),
+        namespace=pod["metadata"].get("namespace", ""),
+        name=_name(pod),
+        containers=target.containers or (() if target.ephemeral_containers else names),
+        excluded_containers=[name for name in kinds if name not in names],
+        kinds=kinds,
+    )
 
 
 def _running(pod: Pod, name: str, status: Mapping[str, Any]) -> RunningContainer:
@@ -141,6 +158,7 @@ def _running(pod: Pod, name: str, status: Mapping[str, Any]) -> RunningContainer
         container=name,
         container_id=status["containerID"],
         restarts=status.get("restartCount", 0),
+        kind=container_kinds(pod).get(name, ""),
     )
 
 
@@ -163,31 +181,33 @@ def _exit(ended: Mapping[str, Any]) -> str:
 
 def _statuses(pod: Pod) -> dict[str, Mapping[str, Any]]:
     status = pod.get("status") or {}
-    both = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    return {each["name"]: each for each in both}
+    lists = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    return {each["name"]: each for name in lists for each in status.get(name) or ()}
 
 
-def container_names(pod: Pod) -> list[str]:
-    """Return the names of a pod's app containers and sidecars."""
+def container_kinds(pod: Pod) -> dict[str, str]:
+    """Return the kind of each container of a pod by its name: the app's first."""
     spec = pod.get("spec") or {}
-    sidecars = [each["name"] for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
-    return [each["name"] for each in spec.get("containers") or ()] + sidecars
+    kinds = {each["name"]: CONTAINER for each in spec.get("containers") or ()}
+    for each in spec.get("initContainers") or ():
+        kinds[each["name"]] = SIDECAR if each.get("restartPolicy") == "Always" else INIT
+    return kinds | {each["name"]: EPHEMERAL for each in spec.get("ephemeralContainers") or ()}
 
 
 def wanted(target: Target, pod: Pod) -> list[str]:
     """Return the names of a pod's containers that a target means."""
-    return [name for name in container_names(pod) if not target.containers or name in target.containers]
+    kinds = container_kinds(pod)
+    if target.containers:
+        return [name for name in kinds if name in target.containers]
+    left_out = {INIT} if not target.init_containers else set()
+    left_out |= {EPHEMERAL} if not target.ephemeral_containers else set()
+    return [name for name, kind in kinds.items() if kind not in left_out]
 
 
-def unknown_name(name: str, there: Sequence[str], others: Collection[tuple[str, str]]) -> Failure:
-    """Return the failure of a wanted container that no matching pod has.
-
-    `there` are the names that could be wanted, `others` kind and name of containers that are never traced.
-    """
-    kinds = (words for kind, words in UNTRACED_KINDS.items() if (kind, name) in others)
-    hint = next((f" ({name} is {words}: those are not traced)" for words in kinds), "")
-    known = f"no matching pod has a container {name!r} that can be traced; there are {', '.join(there)}"
-    return Failure("ContainerNotFound", known + hint, container=name)
+def unknown_name(name: str, there: Sequence[str]) -> Failure:
+    """Return the failure of a wanted container that no matching pod has; `there` are the names that could be wanted."""
+    message = f"no matching pod has a container {name!r}; there are {', '.join(there)}"
+    return Failure("ContainerNotFound", message, container=name)
 
 
 def why_nothing(
@@ -249,3 +269,12 @@ def _kubelet_uid(pod: Pod) -> str:
 
 def _node(pod: Pod) -> str:
     return str((pod.get("spec") or {}).get("nodeName") or "")
+
+
+def watched_by_node(pods: Iterable[ChosenPod]) -> dict[str, list[agent_pb2.Pod]]:
+    """Return the pods that have a node, by their nodes, as the agents there are told."""
+    nodes: dict[str, list[agent_pb2.Pod]] = {}
+    for pod in pods:
+        if pod.watched is not None:
+            nodes.setdefault(pod.node, []).append(pod.watched)
+    return nodes

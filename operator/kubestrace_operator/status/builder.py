@@ -233,6 +233,7 @@ def _trust(merged: Merged, progress: Progress, complete: Completeness) -> dict[s
         **({"complete": complete.complete is True} if progress.outcome.finished else {}),
         "lostCalls": trust.lost_calls,
         "skippedCalls": trust.skipped_calls,
+        "runtimeCalls": trust.runtime_calls,
         "unmatchedCalls": trust.unmatched_calls,
         "unreturnedCalls": merged.unreturned_calls,
         "ioUring": trust.io_uring,

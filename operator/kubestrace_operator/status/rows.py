@@ -70,9 +70,12 @@ def ordered_containers(rows: Iterable[ContainerRow]) -> list[ContainerRow]:
 def container(row: ContainerRow) -> dict[str, Any]:
     """Return a row of containers."""
     container = row.state.container
+    kind = {"kind": container.kind} if container.kind else {}
     return {
         "pod": container.pod_name,
         "container": container.container_name,
+        **kind,
+        **_ending(row.state),
         "node": row.node,
         "restarts": container.restart_count,
         "pid": row.state.pid,
@@ -82,6 +85,18 @@ def container(row: ContainerRow) -> dict[str, Any]:
         "totalNanoseconds": row.total_ns,
         "waitNanoseconds": row.wait_ns,
     }
+
+
+def _ending(state: agent_pb2.ContainerState) -> dict[str, Any]:
+    """Return how a life ended, as far as that is known."""
+    if not state.HasField("exit_code"):
+        return {}
+    document: dict[str, Any] = {"exitCode": state.exit_code}
+    if state.exit_reason:
+        document["reason"] = state.exit_reason
+    if state.finish_time_unix_nanoseconds:
+        document["finishTime"] = precise(utc(state.finish_time_unix_nanoseconds))
+    return document
 
 
 def unreturned(row: UnreturnedRow) -> dict[str, Any]:

@@ -75,23 +75,48 @@ class ViewSupport(_message.Message):
     def __init__(self, name: _Optional[str] = ..., available: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Container(_message.Message):
-    __slots__ = ("pod_uid", "pod_namespace", "pod_name", "container_name", "container_id", "restart_count")
+    __slots__ = ("pod_uid", "pod_namespace", "pod_name", "container_name", "container_id", "restart_count", "kind")
     POD_UID_FIELD_NUMBER: _ClassVar[int]
     POD_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     POD_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
     RESTART_COUNT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     pod_uid: str
     pod_namespace: str
     pod_name: str
     container_name: str
     container_id: str
     restart_count: int
-    def __init__(self, pod_uid: _Optional[str] = ..., pod_namespace: _Optional[str] = ..., pod_name: _Optional[str] = ..., container_name: _Optional[str] = ..., container_id: _Optional[str] = ..., restart_count: _Optional[int] = ...) -> None: ...
+    kind: str
+    def __init__(self, pod_uid: _Optional[str] = ..., pod_namespace: _Optional[str] = ..., pod_name: _Optional[str] = ..., container_name: _Optional[str] = ..., container_id: _Optional[str] = ..., restart_count: _Optional[int] = ..., kind: _Optional[str] = ...) -> None: ...
+
+class Pod(_message.Message):
+    __slots__ = ("uid", "namespace", "name", "excluded_containers", "containers", "kinds")
+    class KindsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    UID_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDED_CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    uid: str
+    namespace: str
+    name: str
+    excluded_containers: _containers.RepeatedScalarFieldContainer[str]
+    containers: _containers.RepeatedScalarFieldContainer[str]
+    kinds: _containers.ScalarMap[str, str]
+    def __init__(self, uid: _Optional[str] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., excluded_containers: _Optional[_Iterable[str]] = ..., containers: _Optional[_Iterable[str]] = ..., kinds: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StartTraceRequest(_message.Message):
-    __slots__ = ("session_uid", "session_name", "containers", "syscalls", "duration_milliseconds", "lease_seconds", "views", "elapsed_milliseconds")
+    __slots__ = ("session_uid", "session_name", "containers", "syscalls", "duration_milliseconds", "lease_seconds", "views", "elapsed_milliseconds", "pods")
     class ViewsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +132,7 @@ class StartTraceRequest(_message.Message):
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    PODS_FIELD_NUMBER: _ClassVar[int]
     session_uid: str
     session_name: str
     containers: _containers.RepeatedCompositeFieldContainer[Container]
@@ -115,7 +141,8 @@ class StartTraceRequest(_message.Message):
     lease_seconds: int
     views: _containers.MessageMap[str, _any_pb2.Any]
     elapsed_milliseconds: int
-    def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Mapping[str, _any_pb2.Any]] = ..., elapsed_milliseconds: _Optional[int] = ...) -> None: ...
+    pods: _containers.RepeatedCompositeFieldContainer[Pod]
+    def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Mapping[str, _any_pb2.Any]] = ..., elapsed_milliseconds: _Optional[int] = ..., pods: _Optional[_Iterable[_Union[Pod, _Mapping]]] = ...) -> None: ...
 
 class StartTraceResponse(_message.Message):
     __slots__ = ("agent_id", "created", "containers", "start_time_unix_nanoseconds")
@@ -130,7 +157,7 @@ class StartTraceResponse(_message.Message):
     def __init__(self, agent_id: _Optional[str] = ..., created: _Optional[bool] = ..., containers: _Optional[_Iterable[_Union[ContainerState, _Mapping]]] = ..., start_time_unix_nanoseconds: _Optional[int] = ...) -> None: ...
 
 class ContainerState(_message.Message):
-    __slots__ = ("container", "phase", "reason", "message", "host_pid", "pid", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds")
+    __slots__ = ("container", "phase", "reason", "message", "host_pid", "pid", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "exit_code", "exit_reason", "finish_time_unix_nanoseconds")
     class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PHASE_UNSPECIFIED: _ClassVar[ContainerState.Phase]
@@ -149,6 +176,9 @@ class ContainerState(_message.Message):
     PID_FIELD_NUMBER: _ClassVar[int]
     START_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     END_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    EXIT_REASON_FIELD_NUMBER: _ClassVar[int]
+    FINISH_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     container: Container
     phase: ContainerState.Phase
     reason: str
@@ -157,7 +187,10 @@ class ContainerState(_message.Message):
     pid: int
     start_time_unix_nanoseconds: int
     end_time_unix_nanoseconds: int
-    def __init__(self, container: _Optional[_Union[Container, _Mapping]] = ..., phase: _Optional[_Union[ContainerState.Phase, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., host_pid: _Optional[int] = ..., pid: _Optional[int] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., end_time_unix_nanoseconds: _Optional[int] = ...) -> None: ...
+    exit_code: int
+    exit_reason: str
+    finish_time_unix_nanoseconds: int
+    def __init__(self, container: _Optional[_Union[Container, _Mapping]] = ..., phase: _Optional[_Union[ContainerState.Phase, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., host_pid: _Optional[int] = ..., pid: _Optional[int] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., end_time_unix_nanoseconds: _Optional[int] = ..., exit_code: _Optional[int] = ..., exit_reason: _Optional[str] = ..., finish_time_unix_nanoseconds: _Optional[int] = ...) -> None: ...
 
 class WatchTraceRequest(_message.Message):
     __slots__ = ("session_uid", "interval_milliseconds")
@@ -321,7 +354,7 @@ class Histogram(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Trust(_message.Message):
-    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "skipped_calls", "losses")
+    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "gaps", "agent_cpu_millicores", "skipped_calls", "losses", "runtime_calls")
     class LossesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -337,6 +370,7 @@ class Trust(_message.Message):
     AGENT_CPU_MILLICORES_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_CALLS_FIELD_NUMBER: _ClassVar[int]
     LOSSES_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_CALLS_FIELD_NUMBER: _ClassVar[int]
     unmatched_calls: int
     unreturned_calls: int
     lost_calls: int
@@ -345,7 +379,8 @@ class Trust(_message.Message):
     agent_cpu_millicores: int
     skipped_calls: int
     losses: _containers.ScalarMap[str, int]
-    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., losses: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    runtime_calls: int
+    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., losses: _Optional[_Mapping[str, int]] = ..., runtime_calls: _Optional[int] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("node", "reason", "message", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "container")

@@ -47,9 +47,10 @@ enum chain {
 #define CHAIN_PLACES 12
 
 struct config {
-  u32 generation; /* changes with every change of containers: caches filled under another one are void */
+  u32 generation; /* changes with every change of containers: caches filled under another one are void. The agent writes
+                   * the upper half, as it cannot add in one step; pods.bpf.c adds to the whole */
   u32 epoch;      /* the number of the interval between two snapshots */
-  u32 processes;  /* how many slots follow a process */
+  u32 processes;  /* how many slots follow a process; in the upper half, how many processes are of pods.bpf.c's joiners */
   u32 level_count;
   u32 levels[MAX_LEVELS]; /* depths in the cgroup tree at which containers stand, deepest first */
   u32 followed;  /* changes when a view wants to see each traced task's next entry once */

@@ -20,8 +20,9 @@ from kubestrace_agent.kernel.counters import calls
 from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
-from kubestrace_agent.kernel.loader.programs import FOLLOWING, Programs, UnsupportedKernelError
+from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.maps import index, layout, row_sizes
+from kubestrace_agent.kernel.maps.pods import PodMaps
 from kubestrace_agent.kernel.maps.row_sizes import RowSizes
 from kubestrace_agent.kernel.maps.rows import ROWS_A_CONTAINER, NoMemoryError, NoRowsError, Rows
 from kubestrace_agent.kernel.maps.slots import Slot, depth, in_hosts_pid_namespace, leader
@@ -36,7 +37,7 @@ _log = logging.getLogger(__name__)
 _SLOT_ROWS = 640
 # The index holds row ids of 15 bits.
 _MAX_ROWS = 32768
-_32_BITS = 0xFFFFFFFF
+_16_BITS = 0xFFFF
 
 
 class NodeFullError(Exception):
@@ -57,6 +58,8 @@ class Tracer:
         maps.check_size("indexes", layout.INDEX.size)
         maps.check_size("first_chunk", sizes.row_on_cpu_bytes)
         self._config = maps.view("config", "I")
+        # The programs of pods add to generation and processes: half of each is theirs.
+        self._config_halves = maps.view("config", "H")
         self._indexes = maps.view("indexes", "B")
         self._lost = maps.view("lost", "Q")
         self._rows = Rows(maps, sizes)
@@ -71,6 +74,8 @@ class Tracer:
         self._free = deque(range(1, maps.entries("indexes")))
         self._generations = 0
         self._changed = False
+        # Where containers of watched pods will stand.
+        self._pod_levels: frozenset[int | None] = frozenset()
         # Why rows could not be made at the last snapshot.
         self._no_room = ""
         self._closed = False
@@ -179,12 +184,12 @@ class Tracer:
         self._changed = True
 
     def _void_caches(self) -> None:
-        at = layout.CONFIG.at("generation")
-        self._config[at] = (self._config[at] + 1) & _32_BITS
+        half = layout.CONFIG_GENERATION_HALF
+        self._config_halves[half] = (self._config_halves[half] + 1) & _16_BITS
 
     def _write_levels(self) -> None:
         """Where in the tree containers stand, deepest first; all that fit when one's place is not known."""
-        depths = {slot.level for slot in self._slots.values() if slot.cgroup_id is not None}
+        depths = {slot.level for slot in self._slots.values() if slot.cgroup_id is not None} | self._pod_levels
         known = sorted((depth for depth in depths if depth is not None), reverse=True)
         levels = list(range(layout.MAX_LEVELS, 0, -1)) if None in depths else known
         if len(levels) > layout.MAX_LEVELS:
@@ -192,7 +197,57 @@ class Tracer:
         for position, level in enumerate(levels):
             self._config[layout.CONFIG.at("levels") + position] = level
         self._config[layout.CONFIG.at("level_count")] = len(levels)
-        self._config[layout.CONFIG.at("processes")] = sum(slot.pid is not None for slot in self._slots.values())
+        followed = sum(slot.pid is not None for slot in self._slots.values())
+        self._config_halves[layout.CONFIG_PROCESSES_HALF] = followed
+
+    @property
+    def has_many_free(self) -> bool:
+        """Whether fewer than half of the slots are in use."""
+        return 2 * len(self._slots) < self._max_containers
+
+    def reserve_slot(self, *, wanted: frozenset[SyscallKey] | None) -> int:
+        """A slot for a cgroup that does not exist yet: the programs of pods enter it. Raises NodeFullError.
+
+        `remove` ends it, whether it was entered or not.
+        """
+        return self._add(Slot(0, None, None, None, 0), wanted)
+
+    def adopt(self, slot: int, cgroup_id: int, level: int) -> None:
+        """Note where the programs have entered a slot of reserve_slot."""
+        entered = self._slots[slot]
+        entered.cgroup_id, entered.level = cgroup_id, level
+        self._write_levels()
+
+    def generation(self, slot: int) -> int:
+        """The generation of a slot, which is never used twice."""
+        return self._slots[slot].generation
+
+    def pod_maps(self) -> PodMaps:
+        """The maps of the programs of pods, whose owner closes them before the Tracer is closed.
+
+        Raises UnsupportedKernelError where this kernel does not take these programs: containers are then counted from
+        the moment they are found.
+        """
+        for program in WATCHING:
+            self._programs.need(program)
+        return PodMaps(self._maps)
+
+    def watch_pods(self, levels: frozenset[int | None]) -> None:
+        """Have the programs of pods at work, for containers at these depths of the cgroup tree (None: any).
+
+        Raises UnsupportedKernelError where they cannot be attached. Idempotent.
+        """
+        self._programs.attach(WATCHING)
+        self._programs.move_behind(WATCHING, "sched_process_exec")
+        self._pod_levels = levels
+        self._write_levels()
+        self._change()
+
+    def unwatch_pods(self) -> None:
+        """Detach the programs of pods."""
+        self._programs.detach(WATCHING)
+        self._pod_levels = frozenset()
+        self._write_levels()
 
     def set_wanted(self, slot: int, wanted: frozenset[SyscallKey] | None) -> None:
         """Change what a slot counts: pass the union of what its traces want, and subtract with each one's own.
@@ -382,7 +437,7 @@ class Tracer:
             part.close()
         self._rows.close()
         self._reader.close()
-        for shared in (self._config, self._indexes, self._lost):
+        for shared in (self._config, self._config_halves, self._indexes, self._lost):
             shared.release()
         self._programs.close()
 

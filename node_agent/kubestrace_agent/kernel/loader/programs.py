@@ -11,7 +11,7 @@ from typing import Self
 
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
-from kubestrace_agent.kernel.loader.sources import Source, places, sources
+from kubestrace_agent.kernel.loader.sources import PODS, Source, places, sources
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.maps import Maps
 
@@ -25,6 +25,7 @@ PROBE: tuple[str, ...] = ("-m", "kubestrace_agent.kernel.loader.probe")
 # Counting first at the exit: a call that both hooks see is then one that began after both were there.
 _COUNTING = ("on_sys_exit", "on_sys_enter", "on_sys_exit_again", "on_sys_enter_again")
 FOLLOWING = ("on_sched_process_fork", "on_sched_process_exit")
+WATCHING = tuple(PODS.hooks)
 _ITERATOR = "bpf_iter__task"
 # The process or the machine lacks something for now; any other error is this kernel's answer for good.
 _PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
@@ -129,6 +130,17 @@ class Programs:
                     self._config[self._mask_at(hook)] &= ~(1 << self._places[hook])
                 else:
                     bpf_syscall.delete(self.maps.fd(self._tails[hook]), bpf_syscall.key_u32(0))
+
+    def move_behind(self, hooks: tuple[str, ...], tracepoint: str) -> None:
+        """Have the other programs at a tracepoint run after these; what happens meanwhile, in microseconds, they miss.
+
+        Raises UnsupportedKernelError.
+        """
+        links = list(self._links)
+        last = max(links.index(hook) for hook in hooks)
+        early = tuple(hook for hook in links[:last] if hook not in hooks and self._tracepoints.get(hook) == tracepoint)
+        self.detach(early)
+        self.attach(early)
 
     def _mask_at(self, hook: str) -> int:
         return layout.CONFIG.at("chains") + self._events[hook]

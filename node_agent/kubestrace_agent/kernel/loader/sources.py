@@ -4,7 +4,7 @@ import mmap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel.loader import call_offsets, wait_offsets, walk_offsets
+from kubestrace_agent.kernel.loader import call_offsets, pod_offsets, wait_offsets, walk_offsets
 from kubestrace_agent.kernel.loader.btf import Btf
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.views import registry
@@ -97,7 +97,24 @@ CALLS = Source(
         call_offsets.definitions(machine, btf) | {"DETAILS": 1, "PAGE_SIZE": mmap.PAGESIZE}
     ),
 )
-CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, TASKS)
+# Containers of watched pods, from the creation of their cgroups on.
+PODS = Source(
+    file="kernel/bpf/pods.bpf.c",
+    hooks={
+        "on_cgroup_populated": "cgroup_notify_populated",
+        "on_cgroup_rmdir": "cgroup_rmdir",
+        "on_pod_exit": "sched_process_exit",
+        "on_pod_exec": "sched_process_exec",
+        "on_pod_fork": "sched_process_fork",
+        "on_cgroup_attach": "cgroup_attach_task",
+        "on_cgroup_mkdir": "cgroup_mkdir",
+    },
+    maps=("pods", "awaited_pods", "watched_pods", "pod_containers", "joiners", "pod_events"),
+    definitions=pod_offsets.definitions,
+    part="pods",
+    what="The first calls of a pod's containers",
+)
+CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, TASKS, PODS)
 
 
 def sources() -> tuple[Source, ...]:

@@ -12,6 +12,11 @@ INDEX = _SYSCALLS.struct("index")
 ATTACH_CALL = _SYSCALLS.struct("attach_call").fields("start_ns", "length_ns", "generation", "row")
 SLOT_REF = _SYSCALLS.struct("slot_ref").fields("slot", "generation")
 ROW_KEY = _SYSCALLS.struct("row_key").fields("generation", "abi", "nr")
+# pods.bpf.c adds to generation and processes: the agent writes half of each, and the other half of processes is theirs.
+# As indexes of 16-bit items.
+CONFIG_GENERATION_HALF = 2 * CONFIG.at("generation") + 1
+CONFIG_PROCESSES_HALF = 2 * CONFIG.at("processes")
+CONFIG_JOINERS_HALF = CONFIG_PROCESSES_HALF + 1
 HEAD = _SYSCALLS.struct("head")
 # In their map they stand at multiples of 8 bytes.
 HEAD_BYTES = -(-HEAD.size // 8) * 8

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kubestrace_protos/cri/v1/api.proto\x12\nruntime.v1\"?\n\x16\x43ontainerStatusRequest\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0f\n\x07verbose\x18\x02 \x01(\x08\"\xc4\x01\n\x0f\x43ontainerStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.runtime.v1.ContainerState\x12\x12\n\nstarted_at\x18\x05 \x01(\x03\x12\x37\n\x06labels\x18\x0c \x03(\x0b\x32\'.runtime.v1.ContainerStatus.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb0\x01\n\x17\x43ontainerStatusResponse\x12+\n\x06status\x18\x01 \x01(\x0b\x32\x1b.runtime.v1.ContainerStatus\x12;\n\x04info\x18\x02 \x03(\x0b\x32-.runtime.v1.ContainerStatusResponse.InfoEntry\x1a+\n\tInfoEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*k\n\x0e\x43ontainerState\x12\x15\n\x11\x43ONTAINER_CREATED\x10\x00\x12\x15\n\x11\x43ONTAINER_RUNNING\x10\x01\x12\x14\n\x10\x43ONTAINER_EXITED\x10\x02\x12\x15\n\x11\x43ONTAINER_UNKNOWN\x10\x03\x32l\n\x0eRuntimeService\x12Z\n\x0f\x43ontainerStatus\x12\".runtime.v1.ContainerStatusRequest\x1a#.runtime.v1.ContainerStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kubestrace_protos/cri/v1/api.proto\x12\nruntime.v1\"?\n\x16\x43ontainerStatusRequest\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0f\n\x07verbose\x18\x02 \x01(\x08\"2\n\x11\x43ontainerMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"\xad\x02\n\x0f\x43ontainerStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x08metadata\x18\x02 \x01(\x0b\x32\x1d.runtime.v1.ContainerMetadata\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.runtime.v1.ContainerState\x12\x12\n\nstarted_at\x18\x05 \x01(\x03\x12\x13\n\x0b\x66inished_at\x18\x06 \x01(\x03\x12\x11\n\texit_code\x18\x07 \x01(\x05\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x37\n\x06labels\x18\x0c \x03(\x0b\x32\'.runtime.v1.ContainerStatus.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb0\x01\n\x17\x43ontainerStatusResponse\x12+\n\x06status\x18\x01 \x01(\x0b\x32\x1b.runtime.v1.ContainerStatus\x12;\n\x04info\x18\x02 \x03(\x0b\x32-.runtime.v1.ContainerStatusResponse.InfoEntry\x1a+\n\tInfoEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*k\n\x0e\x43ontainerState\x12\x15\n\x11\x43ONTAINER_CREATED\x10\x00\x12\x15\n\x11\x43ONTAINER_RUNNING\x10\x01\x12\x14\n\x10\x43ONTAINER_EXITED\x10\x02\x12\x15\n\x11\x43ONTAINER_UNKNOWN\x10\x03\x32l\n\x0eRuntimeService\x12Z\n\x0f\x43ontainerStatus\x12\".runtime.v1.ContainerStatusRequest\x1a#.runtime.v1.ContainerStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,18 +35,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTAINERSTATUS_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._loaded_options = None
   _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_options = b'8\001'
-  _globals['_CONTAINERSTATE']._serialized_start=493
-  _globals['_CONTAINERSTATE']._serialized_end=600
+  _globals['_CONTAINERSTATE']._serialized_start=650
+  _globals['_CONTAINERSTATE']._serialized_end=757
   _globals['_CONTAINERSTATUSREQUEST']._serialized_start=50
   _globals['_CONTAINERSTATUSREQUEST']._serialized_end=113
-  _globals['_CONTAINERSTATUS']._serialized_start=116
-  _globals['_CONTAINERSTATUS']._serialized_end=312
-  _globals['_CONTAINERSTATUS_LABELSENTRY']._serialized_start=267
-  _globals['_CONTAINERSTATUS_LABELSENTRY']._serialized_end=312
-  _globals['_CONTAINERSTATUSRESPONSE']._serialized_start=315
-  _globals['_CONTAINERSTATUSRESPONSE']._serialized_end=491
-  _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_start=448
-  _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_end=491
-  _globals['_RUNTIMESERVICE']._serialized_start=602
-  _globals['_RUNTIMESERVICE']._serialized_end=710
+  _globals['_CONTAINERMETADATA']._serialized_start=115
+  _globals['_CONTAINERMETADATA']._serialized_end=165
+  _globals['_CONTAINERSTATUS']._serialized_start=168
+  _globals['_CONTAINERSTATUS']._serialized_end=469
+  _globals['_CONTAINERSTATUS_LABELSENTRY']._serialized_start=424
+  _globals['_CONTAINERSTATUS_LABELSENTRY']._serialized_end=469
+  _globals['_CONTAINERSTATUSRESPONSE']._serialized_start=472
+  _globals['_CONTAINERSTATUSRESPONSE']._serialized_end=648
+  _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_start=605
+  _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_end=648
+  _globals['_RUNTIMESERVICE']._serialized_start=759
+  _globals['_RUNTIMESERVICE']._serialized_end=867
 # @@protoc_insertion_point(module_scope)

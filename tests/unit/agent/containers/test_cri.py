@@ -43,6 +43,32 @@ async def test_a_container_is_described(tmp_path: Path, runtime, serve_runtime) 
     assert runtime.asked[0].verbose
 
 
+async def test_a_container_that_has_ended_is_described(tmp_path: Path, runtime, serve_runtime) -> None:
+    """Which container of the pod it was, and how it ended."""
+    runtime.known[ID] = api_pb2.ContainerStatusResponse(
+        status=api_pb2.ContainerStatus(
+            id=ID,
+            metadata=api_pb2.ContainerMetadata(name="app", attempt=2),
+            state=api_pb2.CONTAINER_EXITED,
+            exit_code=137,
+            reason="OOMKilled",
+            finished_at=1_700_000_000_000_000_009,
+        )
+    )
+    await serve_runtime(tmp_path / "s")
+
+    async with cri.Runtime([tmp_path / "s"]) as client:
+        status = await client.container_status(ID)
+
+    assert status is not None
+    assert (status.name, status.attempt, status.running, status.exited) == ("app", 2, False, True)
+    assert (status.exit_code, status.reason, status.finish_time_unix_ns) == (
+        137,
+        "OOMKilled",
+        1_700_000_000_000_000_009,
+    )
+
+
 @pytest.mark.parametrize("text", ["", "no json", "[]", '{"pid": "x", "runtimeSpec": null}', '{"runtimeSpec": {}}'])
 async def test_verbose_information_may_be_anything(tmp_path: Path, runtime, serve_runtime, text: str) -> None:
     """What a runtime leaves out or writes in another form is unknown, not an error."""

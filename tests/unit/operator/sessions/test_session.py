@@ -95,6 +95,55 @@ async def test_a_pod_that_comes_late_is_traced() -> None:
 
 
 @in_no_time
+async def test_lives_of_a_crash_loop_that_only_the_agent_sees() -> None:
+    """Nothing runs when the operator looks: each life is a row, and nothing says that the pod was not traced."""
+    stage = Stage(pod("a", restarts=4, state={"waiting": {"reason": "CrashLoopBackOff"}}))
+    running = asyncio.create_task(stage.session().run())
+    await asyncio.sleep(4)
+    waiting = stage.condition("Finished")
+    for restarts in (5, 6):
+        stage.agents["n1"].live("u1", restarts)
+        await asyncio.sleep(2)
+    await running
+    status = stage.cluster.status
+
+    assert waiting == ("False", "NotRunning")
+    assert stage.condition("Finished") == ("True", "Completed")
+    assert [(row["restarts"], row["kind"], row["exitCode"], row["reason"]) for row in status["containers"]] == [
+        (restarts, "container", 3, "Error") for restarts in (5, 6)
+    ]
+    assert "failures" not in status or status["failures"] == []
+    assert status["targets"] == {"matched": 1, "tracing": 0, "finished": 1, "failed": 0, "skipped": 0}
+
+
+@in_no_time
+async def test_a_container_that_agent_and_operator_name_differently_is_one_row() -> None:
+    """The agent may not know the name of the runtime."""
+    stage = Stage(pod("a", restarts=1, state={"waiting": {"reason": "ContainerCreating"}}))
+    running = asyncio.create_task(stage.session().run())
+    await asyncio.sleep(2)
+    stage.agents["n1"].live("u1", 1)
+    await asyncio.sleep(2)
+    stage.cluster.become(pod("a", restarts=1))
+    await running
+
+    assert [row["restarts"] for row in stage.cluster.status["containers"]] == [1]
+    assert stage.message().startswith("Traced 1 container in 1 pod on 1 node for 10 s")
+
+
+@in_no_time
+async def test_a_node_whose_pod_never_starts_does_not_delay_the_end() -> None:
+    """Its agent waits for the pod's containers, and is told to end."""
+    stage = Stage(pod("a"), pod("b", "n2", state={"waiting": {"reason": "ImagePullBackOff"}}))
+
+    status = await stage.run()
+
+    assert asyncio.get_running_loop().time() < 11
+    assert stage.agents["n2"].stops == ["u1"]
+    assert [(each["pod"], each["reason"]) for each in status["failures"]] == [("b", "NotRunning")]
+
+
+@in_no_time
 async def test_more_pods_than_wanted() -> None:
     """Only the oldest maxPods are traced; the others are named, and the result counts as complete."""
     stage = Stage(

@@ -61,23 +61,50 @@ def test_a_static_pod_is_known_by_its_hash() -> None:
     assert {each.uid for each in found.pods} == {"uid-static", "uid-forged", "uid-plain"}
 
 
-def test_sidecars_are_traced_and_init_containers_are_not() -> None:
-    """An init container that restarts always runs beside the app; others end before it starts."""
+def test_containers_of_all_kinds_are_traced() -> None:
+    """Unless a person wants less; a name means a container of any kind."""
     init = [{"name": "proxy", "restartPolicy": "Always"}, {"name": "prepare"}]
-    running = {"name": "proxy", "containerID": "containerd://p", "restartCount": 0, "state": {"running": {}}}
-    ended = {"name": "prepare", "containerID": "containerd://i", "restartCount": 0, "state": {"running": {}}}
-    both = pod("a", init=init, initContainerStatuses=[running, ended])
+    statuses = [
+        {"name": name, "containerID": f"containerd://{name}", "restartCount": 0, "state": {"running": {}}}
+        for name in ("proxy", "prepare", "debug")
+    ]
+    both = pod("a", init=init, initContainerStatuses=statuses[:2], ephemeralContainerStatuses=statuses[2:])
+    both["spec"]["ephemeralContainers"] = [{"name": "debug"}]
 
-    assert names(find(SHOP, [both])) == ["a/app", "a/proxy"]
+    def found(**less: object) -> dict[str, str]:
+        target = Target(selector=SHOP.selector, **less)  # type: ignore[arg-type]
+        return {each.container: each.message().kind for each in find(target, [trimmed(both)]).running}
+
+    app, proxy = {"app": "container"}, {"proxy": "sidecar"}
+    prepare, debug = {"prepare": "initContainer"}, {"debug": "ephemeralContainer"}
+    assert found() == app | proxy | prepare | debug
+    assert found(init_containers=False) == app | proxy | debug
+    assert found(ephemeral_containers=False) == app | proxy | prepare
+    assert found(containers=("prepare",), init_containers=False) == prepare
 
 
-def test_an_init_container_that_is_asked_for() -> None:
-    """The failure says that those are not traced."""
-    target = Target(pod_name="a", containers=("prepare",))
+def test_what_the_agent_of_a_pods_node_is_told() -> None:
+    """Before anything runs there; of a pod without a node nobody is told."""
+    init = [{"name": "prepare"}]
+    waiting = pod("a", init=init, state={"waiting": {"reason": "CrashLoopBackOff"}})
+    nowhere = pod("b", node="", state={})
+    target = Target(selector=SHOP.selector, init_containers=False)
 
-    found = find(target, [pod("a", init=[{"name": "prepare"}])])
+    found = find(target, [waiting, nowhere])
+    (told,) = targets.watched_by_node(found.pods)["n1"]
 
-    assert "an init container" in found.failures[0].message
+    assert found.running == ()
+    assert (told.uid, told.namespace, told.name) == ("uid-a", "shop", "a")
+    assert (list(told.excluded_containers), list(told.containers)) == (["prepare"], [])
+    assert dict(told.kinds) == {"app": "container", "prepare": "initContainer"}
+    assert targets.watched_by_node(found.pods).keys() == {"n1"}
+
+
+def test_a_container_name_that_no_pod_has() -> None:
+    """The failure lists those that there are."""
+    found = find(Target(pod_name="a", containers=("prepare",)), [pod("a")])
+
+    assert found.failures[0].message == "no matching pod has a container 'prepare'; there are app"
     assert found.without_container == ("a",)
 
 
