@@ -23,6 +23,7 @@ def test_a_command_is_counted_exactly_from_its_execve_to_its_exit(known: Known) 
     assert document["status"]["trust"] | {"agentCpuMillicores": 0} == {
         "complete": True,
         "lostCalls": 0,
+        "runtimeCalls": 0,
         "skippedCalls": 0,
         "unmatchedCalls": 0,
         "unreturnedCalls": 0,
