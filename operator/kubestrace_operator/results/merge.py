@@ -69,7 +69,7 @@ class Merged:
 
     @property
     def wait_ns(self) -> int:
-        """Time in calls whose purpose is to wait."""
+        """Time in calls that waited."""
         return sum(row.total_ns for row in self.syscalls.values() if row.wait)
 
     @property

@@ -34,11 +34,11 @@ def table(
 ) -> str:
     """Return the table of rows that are already in order, as `builder.ordered` gives them.
 
-    Calls that work come first, with their share of the working time. Calls whose purpose is to wait follow in a part of
-    their own, with `wait` in the place of the share. Rows in `left_out` are not shown but are in the totals.
-    Calls that a signal interrupted are named below: they are not errors, though a program may have got EINTR.
-    `filtered` says that only some calls were counted at all; `columns` are those of views. With `unreturned_calls` some
-    were made, though none is in the rows.
+    Calls that work come first, with their share of the working time. Calls that waited follow in a part of their own,
+    with `wait` in the place of the share and "(waited)" behind their names. Rows in `left_out` are not shown but are in
+    the totals. Calls that a signal interrupted are named below: they are no errors, though a program may have got
+    EINTR. `filtered` says that only some calls were counted at all; `columns` are those of views. With
+    `unreturned_calls` some were made, though none is in the rows.
     """
     if not rows and not left_out:
         sentence = _NOTHING_CHOSEN if filtered else _NOTHING
@@ -126,19 +126,20 @@ def _of_one_name(name: str, calls: Sequence[agent_pb2.UnreturnedCall]) -> str:
     return f"{len(calls)} {name} {age}" if len(calls) > 1 else f"{name} {age}"
 
 
-def _called(call: agent_pb2.UnreturnedCall) -> str:
+def _called(call: agent_pb2.UnreturnedCall | SyscallRow) -> str:
     return f"{call.name} ({call.abi})" if call.abi else call.name
 
 
 def _name(row: SyscallRow) -> str:
-    return f"{row.name} ({row.abi})" if row.abi else row.name
+    marks = [mark for mark in (row.abi, "waited" if row.wait else "") if mark]
+    return f"{row.name} ({', '.join(marks)})" if marks else row.name
 
 
 def _interrupted(rows: Sequence[SyscallRow]) -> list[str]:
     """Return a line about the calls that a signal interrupted; whether the program got EINTR is not known here."""
     interrupted: Counter[str] = Counter()
     for row in rows:
-        interrupted[_name(row)] += row.interrupted
+        interrupted[_called(row)] += row.interrupted
     cut = sorted((-count, name) for name, count in interrupted.items() if count)
     if not cut:
         return []

@@ -65,8 +65,9 @@ def _end(row: Mapping[str, Any]) -> str:
 
 
 def _name(each: Mapping[str, Any]) -> str:
-    name = f"{each['name']} ({each['abi']})" if "abi" in each else str(each["name"])
-    return f"{name}, waiting" if each["wait"] else name
+    marks = [each["abi"]] if "abi" in each else []
+    marks += ["waited"] if each["wait"] else []
+    return f"{each['name']} ({', '.join(marks)})" if marks else str(each["name"])
 
 
 def _line(nanoseconds: int, counts: Mapping[str, Any], name: str) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from engine_runs import Runs, counted
 
 from kubestrace_agent.syscalls import parse_patterns
@@ -37,6 +38,45 @@ def test_what_waited_is_no_work(runs: Runs, tmp_path: Path) -> None:
             assert waits.total_nanoseconds >= waited * 15 * MS
         assert counted(difference.syscalls)[called, abi][0] == worked + waited
     assert len(rows) == len(difference.syscalls)
+
+
+@pytest.mark.parametrize("what", ["pipes", "sockets", "locks", "children", "queues", "events", "work"])
+def test_what_happened_decides_and_not_the_name(runs: Runs, tmp_path: Path, what: str) -> None:
+    """A call waited that slept for a neighbour; what does not sleep, or sleeps for a disk, is not in that row."""
+    output, difference = runs.whole("neighbours", what, str(tmp_path))
+    rows = {(row.name, row.abi, row.wait): row for row in difference.syscalls}
+    expected = own(output)
+
+    assert len(expected) >= 2
+    for (called, abi), (worked, waited) in expected.items():
+        waits, works = rows.get((called, abi, True)), rows.get((called, abi, False))
+        assert (waits.calls if waits else 0) == waited, called
+        assert waits is None or waits.total_nanoseconds >= 10 * MS, called
+        # -1: others make such calls, too.
+        assert worked < 0 or (works.calls if works else 0) == worked, called
+
+
+def test_waits_and_the_time_budget_say_the_same(runs: Runs, tmp_path: Path) -> None:
+    """Of the rows that wait all but moments is the budget's waiting; what it waits for beyond them are disks."""
+    cgroup = runs.cgroup()
+    slot = runs.trace(cgroup)
+    runs.tracer.enable("cpu_time", slot, True)
+    begin = runs.tracer.read("cpu_time")[slot]
+    runs.start(cgroup, "neighbours", "events", str(tmp_path)).finish()
+    now = runs.tracer.read("cpu_time")[slot]
+    rows = runs.since(slot).syscalls
+
+    assert not begin.ended
+    waits_ns = sum(row.total_nanoseconds for row in rows if row.wait)
+    asleep = {
+        waited: sum(parts.asleep_ns for key, parts in now.ended.items() if key.waited == waited)
+        for waited in (False, True)
+    }
+    spent_ns = sum(parts.all_ns for key, parts in now.ended.items() if key.waited)
+    # The clock is read a moment later by one than by the other.
+    assert abs(spent_ns - waits_ns) <= 0.01 * waits_ns
+    assert asleep[True] >= 0.9 * waits_ns
+    assert asleep[False] <= 0.1 * asleep[True]
 
 
 def test_both_rows_are_of_the_same_call_for_a_selection(runs: Runs, tmp_path: Path) -> None:

@@ -184,9 +184,8 @@ BPF_ITER(task) {
   record.tid = tid;
   record.pid = pid;
 #ifdef WALK
-  u64 since = record.start_ns ? record.start_ns : record.since_ns, now = bpf_ktime_get_ns();
-  u64 ns = !record.seen || now > since + LEAST_WAIT_NS ? LEAST_WAIT_NS : 0;
-  if (ns && has_waited(task, (u64)task_regs(task), record.abi, record.nr, ns, 0)) record.abi |= WAITED;
+  bool slept = !record.start_ns || !entry || entry->slept != sleeps_of(task);
+  if (slept && has_waited(task, (u64)task_regs(task), record.abi, record.nr, false, 0)) record.abi |= WAITED;
 #endif
   LOAD(u64, meta, ctx, 0);
   LOAD(u64, seq, meta, 0);

@@ -7,7 +7,7 @@ from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.maps import Maps
-from kubestrace_agent.syscalls import DESCRIPTOR_WAITS, WAITS, arguments, names
+from kubestrace_agent.syscalls import arguments, names, waiting
 
 _HEADER = header("kernel/bpf/calls.h")
 CALL = _HEADER.struct("call")
@@ -27,7 +27,7 @@ _CAPTURE = {
     arguments.Kind.WRITTEN_ADDRESS: _HEADER.number("CAPTURE_WRITTEN_ADDRESS"),
 }
 _UNKNOWN = (1 << 64) - 1
-_WAITS_BIT = 1 << _HEADER.number("SHAPE_WAITS_BIT")
+_NUMBERS = header("kernel/bpf/syscalls.h")
 
 _Call = TypeVar("_Call", bound=RawCall)
 
@@ -39,11 +39,22 @@ def write_shapes(maps: Maps, abis: Sequence[str]) -> None:
             shapes[at] = shape(called, abi)
 
 
-def write_descriptor_calls(maps: Maps, abis: Sequence[str]) -> None:
-    """Tell the programs which calls wait where somebody is at the other end of their descriptor."""
-    with maps.view("descriptor_calls", "Q") as waiting:
+def write_wait_rules(maps: Maps, abis: Sequence[str]) -> None:
+    """Tell the programs when a call that slept was a wait."""
+    with maps.view("wait_rules", "Q") as rules:
         for at, _, called in _indexed(abis):
-            waiting[at] = called in DESCRIPTOR_WAITS
+            rules[at] = _wait_word(waiting.rule(called))
+
+
+def _wait_word(rule: waiting.WaitRule) -> int:
+    """Return a rule as syscalls.h has it."""
+    word: int = _NUMBERS.number(rule.kind)
+    for position, shift in enumerate(("WAIT_FIRST_SHIFT", "WAIT_SECOND_SHIFT")):
+        at = rule.files[position] if position < len(rule.files) else _NUMBERS.number("WAIT_NO_FILE")
+        word |= at << _NUMBERS.number(shift)
+    word |= rule.flags_at << _NUMBERS.number("WAIT_FLAGS_SHIFT")
+    word |= _NUMBERS.number("WAIT_NEEDS_FLAG") if rule.needs_flag else 0
+    return word | rule.flags << _NUMBERS.number("WAIT_MASK_SHIFT")
 
 
 def _indexed(abis: Sequence[str]) -> Iterator[tuple[int, str, str]]:
@@ -58,7 +69,7 @@ def _indexed(abis: Sequence[str]) -> Iterator[tuple[int, str, str]]:
 def shape(called: str, abi: str) -> int:
     """What the program is to read of a call's arguments, as calls.h has it."""
     kinds = arguments.kinds(called, abi)
-    value = _WAITS_BIT if called in WAITS else 0
+    value = 0
     for position, at in enumerate(arguments.captured(called, abi)):
         value |= (_CAPTURE[kinds[at]] | at << 4) << 8 * position
     return value
@@ -74,7 +85,7 @@ def parsed(record: bytes, abis: Sequence[str], make: Callable[..., _Call]) -> tu
     text = record[_RECORD.size :]
     call = make(
         key=key,
-        waits=key.waited or names(key.abi).get(number) in WAITS,
+        waits=key.waited,
         start_ns=end - length,
         length_ns=length,
         on_ns=None if on == _UNKNOWN else on,

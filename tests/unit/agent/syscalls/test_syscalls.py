@@ -4,7 +4,6 @@ import pytest
 
 from kubestrace_agent.syscalls import (
     UNKNOWN_NUMBERS,
-    WAITS,
     SyscallKey,
     SyscallPatternError,
     abi_names,
@@ -13,6 +12,7 @@ from kubestrace_agent.syscalls import (
     names,
     parse_patterns,
     tables,
+    waiting,
 )
 
 
@@ -210,5 +210,6 @@ def test_classes_and_waits_hold_known_names_only() -> None:
     known = {each for abi in ("x86_64", "i386", "x32", "aarch64", "arm") for each in names(abi).values()}
 
     assert set().union(*tables.CLASSES.values()) <= known
-    assert known >= WAITS
-    assert {"futex", "epoll_wait", "poll", "select", "nanosleep", "accept", "wait4"} <= WAITS
+    assert known >= waiting.ruled()
+    assert {"futex", "epoll_wait", "poll", "select", "nanosleep", "accept", "wait4"} <= waiting.ruled()
+    assert all(waiting.rule(name) is waiting.NEVER for name in ("fsync", "mmap", "close", "getdents64", "execve"))
