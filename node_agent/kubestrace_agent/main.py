@@ -18,6 +18,7 @@ from kubestrace_agent.containers import cgroups, cri
 from kubestrace_agent.containers.resolver import NodeResolver
 from kubestrace_agent.containers.shared_lookups import SharedLookups
 from kubestrace_agent.kernel.counters.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.kernel.loader import kept
 from kubestrace_agent.service import limits, server
 from kubestrace_agent.service.certificates import CertificateError, Certificates
 from kubestrace_agent.service.health import Health
@@ -135,7 +136,7 @@ def _find_out(chosen: settings.Settings) -> _Ability:
         _log.error("cannot trace: %s", error)
         return _Ability(cgroups.Hierarchy(error.mode, chosen.cgroup_root), None, error.reason, str(error))
     try:
-        tracer = Tracer.load(max_containers=chosen.max_containers)
+        tracer = Tracer.load(max_containers=chosen.max_containers, folder=kept.folder_named(chosen.programs_folder))
     except UnsupportedKernelError as error:
         _log.error("cannot trace: %s", error)
         return _Ability(hierarchy, None, error.reason, str(error))

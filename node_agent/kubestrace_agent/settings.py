@@ -36,6 +36,8 @@ class Settings:
     # The host's cgroup mount and /proc, wherever they are mounted here.
     cgroup_root: Path
     proc_root: Path
+    # Where compiled programs are kept; empty: in the usual place, "none": nowhere.
+    programs_folder: str
     max_containers: int
     max_traces: int
     log_level: str
@@ -59,6 +61,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     setting("cri-socket", "KUBESTRACE_CRI_SOCKET", "", "the container runtime's socket; empty: the known ones")
     setting("cgroup-root", "KUBESTRACE_CGROUP_ROOT", "/sys/fs/cgroup", "the host's cgroup mount")
     setting("proc-root", "KUBESTRACE_PROC_ROOT", "/proc", "the host's /proc")
+    setting(
+        "programs-dir",
+        "KUBESTRACE_PROGRAMS_DIR",
+        "",
+        "folder of compiled programs; empty: /var/cache/kubestrace/programs, none: they are compiled at each start",
+    )
     setting("max-containers", "KUBESTRACE_MAX_CONTAINERS", "512", "containers traced at one time, at most")
     setting("max-traces", "KUBESTRACE_MAX_TRACES", "96", "sessions counted at one time, at most")
     setting("log-level", "KUBESTRACE_LOG_LEVEL", "info", "debug, info, warning or error")
@@ -82,6 +90,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         cri_sockets=_sockets(given.cri_socket),
         cgroup_root=Path(given.cgroup_root),
         proc_root=Path(given.proc_root),
+        programs_folder=given.programs_dir,
         max_containers=int(given.max_containers),
         max_traces=int(given.max_traces),
         log_level=given.log_level.upper(),

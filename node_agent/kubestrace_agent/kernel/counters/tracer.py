@@ -20,6 +20,7 @@ from kubestrace_agent.kernel.counters import calls
 from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
+from kubestrace_agent.kernel.loader.kept import Folder
 from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.maps import index, layout, row_sizes
 from kubestrace_agent.kernel.maps.pods import PodMaps
@@ -82,17 +83,23 @@ class Tracer:
 
     @classmethod
     def load(
-        cls, *, max_containers: int = 512, parts: Iterable[str] | None = None, sizes: RowSizes | None = None
+        cls,
+        *,
+        max_containers: int = 512,
+        parts: Iterable[str] | None = None,
+        sizes: RowSizes | None = None,
+        folder: Path | None = None,
     ) -> Self:
-        """Compile and load in a short-lived child process. Raises UnsupportedKernelError.
+        """Compile and load in a short-lived child process, or take what is kept. Raises UnsupportedKernelError.
 
         It takes 0.7 s, and 1.7 s with all parts of views (None); those that are not loaded cannot be enabled
-        later. `sizes`: those of this machine.
+        later. `sizes`: those of this machine. `folder`: where compiled programs are kept; None: nowhere.
         """
         sizes = sizes or row_sizes.of_machine()
         # Twice as many slots as may be used at once: each rests for a while before it is used again.
         tables = {"MAX_SLOTS": 2 * max_containers + 1, "MAX_ROWS": _MAX_ROWS, "SLOT_ROWS": _SLOT_ROWS}
-        programs = Programs.load(tables | sizes.definitions(), parts=parts)
+        keep = Folder(folder) if folder is not None else None
+        programs = Programs.load(tables | sizes.definitions(), parts=parts, folder=keep)
         return cls(programs, max_containers, sizes)
 
     def add_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:

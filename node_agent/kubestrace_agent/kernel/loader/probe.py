@@ -1,9 +1,10 @@
 """Compiles and loads the programs with bcc, hands their file descriptors to the agent, and exits.
 
-A child process of programs.py (`python -m kubestrace_agent.kernel.loader.probe FD SIZES PARTS`): LLVM's 60 MB and more
-stay out of the agent. SIZES are constants of the sources as a JSON object, PARTS parts of views (Source.part), with
-commas. FD is a unix socket: one JSON message, {"programs": {name: position}, "maps": ..., "problems": {program: why}}
-with the descriptors attached, or {"reason": ..., "message": ...}.
+A child process of programs.py (`python -m kubestrace_agent.kernel.loader.probe FD SIZES PARTS [FOLDER KEY]`): LLVM's
+60 MB and more stay out of the agent. SIZES are constants of the sources as a JSON object, PARTS parts of views
+(Source.part), with commas. FD is a unix socket: one JSON message, {"programs": {name: position}, "maps": ...,
+"problems": {program: why}} with the descriptors attached, or {"reason": ..., "message": ...}. What was compiled is then
+kept in FOLDER under KEY, where both are given and the kernel took all of it.
 """
 
 import array
@@ -22,11 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from kubestrace_agent.containers import procfs
+from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.loader import kept, rebuild
 from kubestrace_agent.kernel.loader.btf import Btf, BtfError
 from kubestrace_agent.kernel.loader.sources import Source, sources
 from kubestrace_agent.kernel.maps.headers import PACKAGE
 
 _INCLUDE = re.compile(r'^#include "([^"]+\.bpf\.c)"\n', re.MULTILINE)
+_PATTERN = re.compile(r'^BPF_ARRAY_OF_MAPS\((\w+), "(\w+)"', re.MULTILINE)
 _ONCE = re.compile(r"^#pragma once\n", re.MULTILINE)
 # Kernel numbers and bits that are part of the ABI of each architecture; offsets come from BTF (field -> name).
 _NUMBERS = {
@@ -254,9 +258,44 @@ def _map_fds(program: Any, chosen: list[Source], definitions: dict[str, int]) ->
     return {name: lib.bpf_table_fd(program.module, name.encode()) for name in names}
 
 
+def _kept(program: Any, chosen: list[Source], loaded: Iterable[str], used: Collection[str], missing: Any) -> kept.Kept:
+    """Take down what the kernel was given."""
+    from bcc.libbcc import lib  # noqa: PLC0415 - as above
+
+    lib.bpf_table_name.restype = ctypes.c_char_p
+    numbers = range(lib.bpf_num_tables(program.module))
+    fds = {
+        lib.bpf_table_name(program.module, each).decode(): lib.bpf_table_fd_id(program.module, each) for each in numbers
+    }
+    inner = dict(_PATTERN.findall(text_of(chosen)))
+    found = {name: rebuild.of_map(name, fd, inner.get(name, "")) for name, fd in fds.items()}
+    names = {fd: name for name, fd in fds.items()}
+    iterators = {name for source in chosen for name in source.iterators}
+    programs = [
+        rebuild.program(name, _kind(program, name, iterators), program.dump_func(name), names) for name in loaded
+    ]
+    types = {btf_id for _, btf_id in found.values() if btf_id}
+    return kept.Kept(
+        licence=lib.bpf_module_license(program.module).decode(),
+        programs=programs,
+        maps=sorted((each for each, _ in found.values()), key=lambda each: bool(each.inner)),
+        used_maps=list(used),
+        btf=bpf_syscall.btf_of(types.pop()) if types else b"",
+        problems=missing,
+        compiler=kept.compiler_files(),
+    )
+
+
+def _kind(program: Any, name: str, iterators: Collection[str]) -> tuple[int, int, int]:
+    if name not in iterators:
+        return program.RAW_TRACEPOINT, 0, 0
+    kind = name.removeprefix("bpf_iter__") if name.startswith("bpf_iter__") else "task"
+    return program.TRACING, bpf_syscall.TRACE_ITER, bpf_syscall.iterator_target(kind)
+
+
 def main() -> None:
-    """Load, send, exit."""
-    fd, sizes, parts = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3].split(",")
+    """Load, send, keep, exit."""
+    fd, sizes, parts, *keep = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3].split(","), *sys.argv[4:]
     with socket.socket(fileno=fd) as parent:
         try:
             definitions, chosen, missing = _definitions(platform.machine(), sizes, parts)
@@ -274,6 +313,11 @@ def main() -> None:
         names = {"programs": list(programs), "maps": list(maps), "problems": problems | missing}
         fds = array.array("i", [*programs.values(), *maps.values()])
         parent.sendmsg([json.dumps(names).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    if keep and not problems:
+        try:
+            kept.Folder(Path(keep[0])).write(keep[1], _kept(program, chosen, programs, maps, missing))
+        except OSError as error:
+            sys.exit(f"{keep[0]} cannot be written: {error}")
 
 
 def _refuse(parent: socket.socket, error: ProbeError) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -10,10 +11,13 @@ from collections.abc import Iterable, Mapping
 from typing import Self
 
 from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.loader import kept, rebuild
 from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
 from kubestrace_agent.kernel.loader.sources import PODS, Source, places, sources
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.maps import Maps
+
+_log = logging.getLogger(__name__)
 
 # Half a second on a machine, a minute on an emulated one that is busy.
 _LOAD_TIMEOUT_SECONDS = 180
@@ -58,23 +62,30 @@ class Programs:
         self._config = maps.view("config", "I")
 
     @classmethod
-    def load(cls, sizes: Mapping[str, int], *, parts: Iterable[str] | None = None) -> Self:
-        """Start the probe and take what it made. Raises UnsupportedKernelError.
+    def load(
+        cls, sizes: Mapping[str, int], *, parts: Iterable[str] | None = None, folder: kept.Folder | None = None
+    ) -> Self:
+        """Take what is kept in a folder, or start the probe and take what it made. Raises UnsupportedKernelError.
 
         `sizes` are constants of the sources, `parts` those of views (None: all).
         """
         of = sources()
-        wanted = {source.part for source in of} if parts is None else parts
-        message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(wanted))
+        wanted = sorted({source.part for source in of} if parts is None else parts)
+        keep = _key(folder, sizes, wanted)
+        if folder is not None and keep and (known := _known(folder, keep)):
+            programs, maps = known[1]
+            return cls(Maps(maps), programs, known[0].problems, of)
+        place = [str(folder.path), keep] if folder is not None and keep else []
+        message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(wanted), *place)
         answer = json.loads(message)
         if "reason" in answer:
             raise UnsupportedKernelError(answer["reason"], answer["message"])
         for fd in fds:
             os.set_inheritable(fd, False)
-        programs, maps = fds[: len(answer["programs"])], fds[len(answer["programs"]) :]
+        of_programs, of_maps = fds[: len(answer["programs"])], fds[len(answer["programs"]) :]
         return cls(
-            Maps(dict(zip(answer["maps"], maps, strict=True))),
-            dict(zip(answer["programs"], programs, strict=True)),
+            Maps(dict(zip(answer["maps"], of_maps, strict=True))),
+            dict(zip(answer["programs"], of_programs, strict=True)),
             answer["problems"],
             of,
         )
@@ -223,6 +234,28 @@ class Programs:
         self.maps.close()
 
 
+def _key(folder: kept.Folder | None, sizes: Mapping[str, int], parts: Iterable[str]) -> str:
+    """Return the name of these programs in a folder; nothing where none can be kept there, which is logged."""
+    if folder is None:
+        return ""
+    try:
+        folder.prepare()
+        return kept.key(sizes, parts)
+    except (kept.KeptError, OSError) as error:
+        _log.warning("compiled programs are not kept, so that each start compiles them anew: %s", error)
+        return ""
+
+
+def _known(folder: kept.Folder, name: str) -> tuple[kept.Kept, tuple[dict[str, int], dict[str, int]]] | None:
+    """Return what is kept, in the kernel; None: nothing, or it cannot be used, which is logged."""
+    try:
+        found = folder.read(name)
+        return (found, rebuild.rebuilt(found)) if found else None
+    except (kept.KeptError, OSError) as error:
+        _log.warning("programs are compiled anew: %s", error)
+        return None
+
+
 def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
     """Runs the probe in a child process: what it says, and the file descriptors that it hands over."""
     ours, childs = socket.socketpair()
@@ -258,4 +291,6 @@ def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
             f"The process that loads the BPF programs ended without a message (exit code {child.returncode}): "
             f"{words.decode(errors='replace').strip()[-400:]}",
         )
+    if child.returncode:
+        _log.warning("the next start compiles anew: %s", words.decode(errors="replace").strip()[-400:])
     return message, fds
