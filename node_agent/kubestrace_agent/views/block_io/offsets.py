@@ -1,0 +1,56 @@
+"""Where the running kernel keeps what the view of block I/O reads. Used by sources."""
+
+from kubestrace_agent.kernel.loader.btf import Btf, BtfError
+
+# REQ_OP_READ, and bits of enum req_flag_bits: Linux include/linux/blk_types.h, the same since 4.8.
+_NUMBERS = {"BLOCK_READ": 0, "BLOCK_SYNC_FLAG": 1 << 11, "BLOCK_METADATA_FLAG": 1 << 12}
+_FIELDS = {
+    "BLOCK_QUEUE_OFFSET": "request.q",
+    "BLOCK_FLAGS_OFFSET": "request.cmd_flags",
+    "BLOCK_BYTES_OFFSET": "request.__data_len",
+    "BLOCK_SECTOR_OFFSET": "request.__sector",
+    "BLOCK_BIO_OFFSET": "request.bio",
+    "BLOCK_CREATED_OFFSET": "request.start_time_ns",
+    "BLOCK_DISK_OFFSET": "request_queue.disk",
+    "BLOCK_MAJOR_OFFSET": "gendisk.major",
+    "BLOCK_MINOR_OFFSET": "gendisk.first_minor",
+    "BLOCK_NAME_OFFSET": "gendisk.disk_name",
+    "BLOCK_GROUP_OFFSET": "bio.bi_blkg",
+    "BLOCK_VECTOR_OFFSET": "bio.bi_io_vec",
+    "BLOCK_PAGE_OFFSET": "bio_vec.bv_page",
+    "BLOCK_POLICY_OFFSET": "blkcg_gq.blkcg",
+    "BLOCK_POLICY_CGROUP_OFFSET": "blkcg.css.cgroup",
+    "BLOCK_HEAD_OFFSET": "page.compound_head",
+    "BLOCK_MEMORY_CGROUP_OFFSET": "mem_cgroup.css.cgroup",
+    "BLOCK_OBJECT_MEMORY_OFFSET": "obj_cgroup.memcg",
+    "BLOCK_SELF_CGROUP_OFFSET": "cgroup.self.cgroup",
+    "BLOCK_CSS_CGROUP_OFFSET": "cgroup_subsys_state.cgroup",
+    "BLOCK_PARENT_OFFSET": "cgroup.self.parent",
+    "BLOCK_ROOT_OFFSET": "cgroup.root",
+    "BLOCK_LEVEL_OFFSET": "cgroup.level",
+    "BLOCK_HIERARCHY_OFFSET": "cgroup_root.hierarchy_id",
+    "BLOCK_NAME_HASH_OFFSET": "kernfs_node.hash",
+}
+_POINTER_BYTES = 8
+
+
+def definitions(_machine: str, btf: Btf) -> dict[str, int]:
+    """Everything that the command line gives to block_io.bpf.c. Raises BtfError."""
+    states = btf.offset("css_set.subsys")
+    return (
+        {name: btf.offset(path) for name, path in _FIELDS.items()}
+        | _NUMBERS
+        | {
+            "BLOCK_IO_STATE_OFFSET": states + _POINTER_BYTES * btf.value("io_cgrp_id"),
+            "BLOCK_MEMORY_STATE_OFFSET": states + _POINTER_BYTES * btf.value("memory_cgrp_id"),
+            "BLOCK_CHARGED_OFFSET": _charged(btf),
+        }
+    )
+
+
+def _charged(btf: Btf) -> int:
+    """Where a page says whom it is charged to: struct folio begins where its first page does."""
+    try:
+        return btf.offset("page.memcg_data")
+    except BtfError:
+        return btf.offset("folio.memcg_data")
