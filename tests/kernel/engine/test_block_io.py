@@ -28,7 +28,6 @@ class Place:
         if not V1:
             (cgroup_root() / "cgroup.subtree_control").write_text("+io +memory", encoding="ascii")
         self.v2 = Cgroup(cgroup_root())
-        self.path = self.v2.path
         self.others = [Cgroup.__new__(Cgroup) for _ in V1]
         for other, root in zip(self.others, V1, strict=True):
             other.path = root / self.v2.path.name
@@ -55,8 +54,8 @@ def place() -> Iterator[Place]:
 
 @pytest.fixture
 def file() -> Iterator[Path]:
-    """Give a file on a disk: a temporary folder may be none."""
-    path = Path("/var/tmp") / f"kubestrace-{uuid.uuid4().hex[:12]}"
+    """Give a file on a disk: the folder for temporary files may be in memory."""
+    path = Path.home() / f"kubestrace-{uuid.uuid4().hex[:12]}"
     yield path
     path.unlink(missing_ok=True)
 
@@ -64,8 +63,8 @@ def file() -> Iterator[Path]:
 class Watched:
     """A container with the view, collected as a session does."""
 
-    def __init__(self, runs: Runs, cgroup: Cgroup) -> None:
-        self.runs, self.slot = runs, runs.trace(cgroup)
+    def __init__(self, runs: Runs, slot: int) -> None:
+        self.runs, self.slot = runs, slot
         self.collector = BlockRequests()
         self.collector.begin(time.monotonic_ns(), 0)
         runs.tracer.enable("block_io", self.slot, True)
@@ -98,7 +97,7 @@ def python(enter: Callable[[], None], script: str, *arguments: str | Path) -> No
     """Run a script of Python in a container."""
     subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)],
-        preexec_fn=enter,  # noqa: PLW1509 - no threads here
+        preexec_fn=enter,
         check=True,
         timeout=200,
     )
@@ -129,7 +128,7 @@ def test_direct_reads_are_counted_one_by_one(runs: Runs, place: Place, file: Pat
     """As many requests and bytes as the program made, each with its time."""
     file.write_bytes(os.urandom(100 * 4096))
     os.sync()
-    watched = Watched(runs, place)
+    watched = Watched(runs, runs.trace(place.v2))
 
     python(place.enter, DIRECT, file, "read", "100")
 
@@ -148,7 +147,7 @@ def test_direct_writes(runs: Runs, place: Place, file: Path) -> None:
     """Their bytes are those that the program wrote."""
     file.write_bytes(bytes(100 * 4096))
     os.sync()
-    watched = Watched(runs, place)
+    watched = Watched(runs, runs.trace(place.v2))
 
     python(place.enter, DIRECT, file, "write", "100")
 
@@ -157,7 +156,7 @@ def test_direct_writes(runs: Runs, place: Place, file: Path) -> None:
 
 def test_a_write_and_fsync_is_the_containers(runs: Runs, place: Place, file: Path) -> None:
     """The data are its own; the journal may be nobody's."""
-    watched = Watched(runs, place)
+    watched = Watched(runs, runs.trace(place.v2))
 
     python(place.enter, BUFFERED, file, str(8 * MIB), "sync")
 
@@ -168,7 +167,7 @@ def test_a_write_and_fsync_is_the_containers(runs: Runs, place: Place, file: Pat
 @pytest.mark.parametrize("by", ["sync", "fdatasync of another"])
 def test_what_others_write_back_is_the_containers(runs: Runs, place: Place, file: Path, by: str) -> None:
     """The flusher and other processes hand it to the disk, long after the program has ended."""
-    watched = Watched(runs, place)
+    watched = Watched(runs, runs.trace(place.v2))
     python(place.enter, BUFFERED, file, str(8 * MIB), "")
 
     if by == "sync":
@@ -186,7 +185,7 @@ def test_a_neighbours_requests_are_not_told(runs: Runs, place: Place, file: Path
     os.sync()
     neighbour = Place()
     try:
-        watched = Watched(runs, place)
+        watched = Watched(runs, runs.trace(place.v2))
         python(neighbour.enter, DIRECT, file, "write", "200")
 
         assert watched.bytes("write", "container", "pageOwner") == 0
@@ -199,7 +198,7 @@ def test_a_second_session_begins_at_zero(runs: Runs, place: Place, file: Path) -
     """What was counted before is not its own, nor the longest time of that."""
     file.write_bytes(bytes(50 * 4096))
     os.sync()
-    first = Watched(runs, place)
+    first = Watched(runs, runs.trace(place.v2))
     python(place.enter, DIRECT, file, "write", "50")
     second = BlockRequests()
     first.read()
@@ -214,7 +213,7 @@ def test_a_second_session_begins_at_zero(runs: Runs, place: Place, file: Path) -
 
 def test_nothing_is_attached_or_held_afterwards(runs: Runs, place: Place, file: Path) -> None:
     """The last slot's end detaches the programs and empties the maps."""
-    watched = Watched(runs, place)
+    watched = Watched(runs, runs.trace(place.v2))
     assert len(links()) > 2
     python(place.enter, BUFFERED, file, str(MIB), "sync")
     assert watched.rows()
@@ -222,3 +221,28 @@ def test_nothing_is_attached_or_held_afterwards(runs: Runs, place: Place, file: 
     runs.disable(watched.slot)
 
     assert links() == []
+
+
+@pytest.mark.parametrize("followed", ["by its PID", "in a cgroup that charges nothing"])
+def test_what_a_process_hands_to_the_disk_itself(
+    runs: Runs, cgroup: Callable[..., Cgroup], file: Path, followed: str
+) -> None:
+    """There is no cgroup by which its requests could be known."""
+    if not V1 and followed != "by its PID":
+        (cgroup_root() / "cgroup.subtree_control").write_text("-io -memory", encoding="ascii")
+    file.write_bytes(bytes(100 * 4096))
+    os.sync()
+    own = cgroup()
+    enter = own.enter if followed != "by its PID" else None
+    command = [sys.executable, "-c", f"input()\n{DIRECT}", file, "write", "100"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, preexec_fn=enter)  # noqa: PLW1509 - no threads
+    slot = runs.tracer.add_process(process.pid, wanted=None) if enter is None else runs.trace(own)
+    if enter is None:
+        runs.slots.append(slot)
+    watched = Watched(runs, slot)
+
+    process.communicate(b"\n", timeout=200)
+
+    assert process.returncode == 0
+    assert watched.bytes("write", "process") == 100 * 4096
+    assert watched.bytes("write", "container", "pageOwner") == 0

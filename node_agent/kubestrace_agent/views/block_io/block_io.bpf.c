@@ -16,6 +16,7 @@ BPF_F_TABLE("hash", struct block_key, struct block_row, block_rows, MAX_BLOCK_RO
 BPF_F_TABLE("hash", struct block_cgroup, struct slot_ref, block_cgroups, MAX_BLOCK_CGROUPS, BPF_F_NO_PREALLOC);
 /* Never written: a row begins as a copy of it. */
 BPF_ARRAY(block_nothing, struct block_row, 1);
+BPF_PERCPU_ARRAY(block_scratch, struct block_scratch, 1);
 
 static __always_inline u64 node_of(u64 cgroup) { return read_u64(cgroup, KN_OFFSET); }
 
@@ -37,7 +38,15 @@ static __always_inline void learn(u64 cgroup, u32 name, struct slot_ref *ref) {
   u64 node = node_of(cgroup);
   if (read_u32(node, BLOCK_NAME_HASH_OFFSET) != name) return;
   struct block_cgroup key = {.cgroup = cgroup, .id = read_u64(node, ID_OFFSET)};
+  struct slot_ref *known = block_cgroups.lookup(&key);
+  if (known && known->slot == ref->slot && known->generation == ref->generation) return;
+  u32 zero = 0;
+  struct block_slot *shared = block_slots.lookup(&zero);
   if (block_cgroups.update(&key, ref)) count_lost_block(ref->slot);
+  if (shared) __sync_fetch_and_add(&shared->generation, 1);
+  u32 number = ref->slot;
+  struct block_slot *slot = block_slots.lookup(&number);
+  if (slot) slot->charged = 1;
 }
 
 /* The slot of a cgroup or of one above it. */
@@ -79,83 +88,134 @@ int on_block_attach(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
-static __always_inline bool wants(struct slot_ref *ref) {
+/* A slot that wants the view; NULL: it does not. */
+static __always_inline struct block_slot *wanting(struct slot_ref *ref) {
   u32 number = ref->slot;
   struct block_slot *slot = block_slots.lookup(&number);
-  return slot && ref->generation && slot->generation == ref->generation;
+  return slot && ref->generation && slot->generation == ref->generation ? slot : NULL;
 }
 
-/* The cgroup of a struct mem_cgroup; 0: it is none. */
-static __always_inline u64 cgroup_of_memory(u64 memory) {
-  u64 cgroup = read_u64(memory, BLOCK_MEMORY_CGROUP_OFFSET);
-  return cgroup && read_u64(cgroup, BLOCK_SELF_CGROUP_OFFSET) == cgroup ? cgroup : 0;
+/* Reads what is needed of a struct at once: each read costs some 30 ns, whatever its size. */
+static __always_inline bool read_piece(struct block_scratch *scratch, u64 address, u32 bytes) {
+  return address && !bpf_probe_read_kernel(scratch->piece, bytes, (void *)address);
 }
 
-/* The cgroup that a request's first page is charged to; 0: none. Pages of files hold a mem_cgroup, or an obj_cgroup that
- * leads to one (planned for Linux 7). */
-static __always_inline u64 cgroup_of_page(u64 bio) {
-  u64 page = read_u64(read_u64(bio, BLOCK_VECTOR_OFFSET), BLOCK_PAGE_OFFSET);
-  if (!page) return 0;
-  u64 head = read_u64(page, BLOCK_HEAD_OFFSET);
-  if (head & 1) page = head - 1;
-  u64 charged = read_u64(page, BLOCK_CHARGED_OFFSET) & ~7ULL;
-  if (!charged) return 0;
-  u64 cgroup = cgroup_of_memory(charged);
-  return cgroup ? cgroup : cgroup_of_memory(read_u64(charged, BLOCK_OBJECT_MEMORY_OFFSET));
-}
+#define PIECE(type, offset) (*(type *)(scratch->piece + (offset)))
 
-/* Whose a request is: one of enum block_owner, and the slot where it is not shared. */
-static __always_inline u32 owner_of(struct config *cfg, u64 bio, struct slot_ref *own) {
-  if (cfg->processes) {
-    struct slot_ref *followed = slot_of_process(cfg, bpf_get_current_task_btf());
-    if (followed && wants(followed)) {
-      *own = *followed;
-      return OWNER_PROCESS;
-    }
-  }
-  if (!bio) return OWNER_SHARED;
-  u64 group = read_u64(bio, BLOCK_GROUP_OFFSET);
-  u64 cgroup = group ? read_u64(read_u64(group, BLOCK_POLICY_OFFSET), BLOCK_POLICY_CGROUP_OFFSET) : 0;
-  u32 how = OWNER_CONTAINER;
-  if (!cgroup || is_root(cgroup)) {
-    cgroup = cgroup_of_page(bio);
-    how = OWNER_PAGE;
-    if (!cgroup || is_root(cgroup)) return OWNER_SHARED;
-  }
+/* Whose cgroup a cgroup_subsys_state is of. NULL: none can be read. */
+static __always_inline struct block_cache *owner_of_state(struct config *cfg, struct block_scratch *scratch,
+                                                          struct block_cache *cache, u64 state) {
+  u32 zero = 0;
+  struct block_slot *shared = block_slots.lookup(&zero);
+  if (!shared || !read_piece(scratch, state, BLOCK_STATE_BYTES)) return NULL;
+  u64 cgroup = PIECE(u64, BLOCK_CSS_CGROUP_OFFSET), serial = PIECE(u64, BLOCK_SERIAL_OFFSET);
+  u32 generation = *(volatile u32 *)&cfg->generation, learnt = *(volatile u64 *)&shared->generation;
+  if (cache->state == state && cache->serial == serial && cache->generation == generation && cache->learnt == learnt)
+    return cache;
+  if (!cgroup || read_u64(cgroup, BLOCK_SELF_CGROUP_OFFSET) != cgroup) return NULL;
   struct slot_ref *ref = slot_of_cgroup(cgroup);
-  if (!ref || !wants(ref)) return OWNER_NOBODY;
+  cache->is_root = is_root(cgroup);
+  cache->ref.slot = ref ? ref->slot : 0;
+  cache->ref.generation = ref ? ref->generation : 0;
+  cache->state = state;
+  cache->serial = serial;
+  cache->generation = generation;
+  cache->learnt = learnt;
+  return cache;
+}
+
+/* The owner of the page that a request begins with, which holds a mem_cgroup, or an obj_cgroup that leads to one (planned for
+ * Linux 7). */
+static __always_inline struct block_cache *owner_of_page(struct config *cfg, struct block_scratch *scratch, u64 vector) {
+  if (!read_piece(scratch, read_u64(vector, BLOCK_PAGE_OFFSET), BLOCK_FOLIO_BYTES)) return NULL;
+  u64 head = PIECE(u64, BLOCK_HEAD_OFFSET);
+  if ((head & 1) && !read_piece(scratch, head - 1, BLOCK_FOLIO_BYTES)) return NULL;
+  u64 charged = PIECE(u64, BLOCK_CHARGED_OFFSET) & ~7ULL;
+  if (!charged) return NULL;
+  struct block_cache *found = owner_of_state(cfg, scratch, &scratch->charged, charged + BLOCK_MEMORY_STATE_AT);
+  if (found) return found;
+  u64 memory = read_u64(charged, BLOCK_OBJECT_MEMORY_OFFSET);
+  return memory ? owner_of_state(cfg, scratch, &scratch->charged, memory + BLOCK_MEMORY_STATE_AT) : NULL;
+}
+
+/* A slot may have no cgroups of its own to charge: a process that is followed, or a cgroup of version 2 beside hierarchies
+ * of version 1. What its tasks hand to a device is its own then. */
+static __always_inline bool is_of_running(struct config *cfg, struct block_scratch *scratch, struct slot_ref *own) {
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct slot_ref *ref = slot_of_process(cfg, task);
+  if (!ref) {
+    u64 cgroup = read_u64(read_u64((u64)task, CGROUPS_OFFSET), DFL_CGRP_OFFSET);
+    struct block_cache *found = owner_of_state(cfg, scratch, &scratch->running, cgroup + BLOCK_SELF_AT);
+    ref = found ? &found->ref : NULL;
+  }
+  struct block_slot *slot = ref && ref->slot ? wanting(ref) : NULL;
+  if (!slot || slot->charged) return false;
   *own = *ref;
+  return true;
+}
+
+/* Whose a request is by what it is charged to: one of enum block_owner, and the slot. */
+static __always_inline u32 charged_to(struct config *cfg, struct block_scratch *scratch, u64 bio, struct slot_ref *own) {
+  if (!read_piece(scratch, bio, BLOCK_BIO_BYTES)) return OWNER_SHARED;
+  u64 group = PIECE(u64, BLOCK_GROUP_OFFSET), vector = PIECE(u64, BLOCK_VECTOR_OFFSET);
+  u64 policy = group ? read_u64(group, BLOCK_POLICY_OFFSET) : 0;
+  u32 how = OWNER_CONTAINER;
+  struct block_cache *found =
+      policy ? owner_of_state(cfg, scratch, &scratch->charged, policy + BLOCK_POLICY_STATE_AT) : NULL;
+  if (!found || found->is_root) {
+    how = OWNER_PAGE;
+    found = vector ? owner_of_page(cfg, scratch, vector) : NULL;
+    if (!found || found->is_root) return OWNER_SHARED;
+  }
+  struct block_slot *slot = found->ref.slot ? wanting(&found->ref) : NULL;
+  if (!slot) return OWNER_NOBODY;
+  slot->charged = 1;
+  *own = found->ref;
   return how;
 }
 
-static __always_inline u32 kind_of(u64 rq, u32 owner) {
-  u32 flags = read_u32(rq, BLOCK_FLAGS_OFFSET), operation = flags & BLOCK_OPERATION;
+static __always_inline u32 owner_of(struct config *cfg, struct block_scratch *scratch, u64 bio, struct slot_ref *own) {
+  u32 how = charged_to(cfg, scratch, bio, own);
+  if (how == OWNER_CONTAINER || how == OWNER_PAGE) return how;
+  return is_of_running(cfg, scratch, own) ? OWNER_PROCESS : how;
+}
+
+static __always_inline u32 kind_of(u32 flags, u32 owner) {
+  u32 operation = flags & BLOCK_OPERATION;
   u32 kind = operation | owner << BLOCK_OWNER_SHIFT;
   if (operation == BLOCK_READ || flags & BLOCK_SYNC_FLAG) kind |= BLOCK_SYNC;
   if (flags & BLOCK_METADATA_FLAG) kind |= BLOCK_METADATA;
   return kind;
 }
 
+/* Major and minor number stand beside each other. */
+static __always_inline u32 device_of(u64 queue) {
+  u64 numbers = read_u64(read_u64(queue, BLOCK_DISK_OFFSET), BLOCK_MAJOR_OFFSET);
+  return (u32)numbers << 20 | (u32)(numbers >> 32);
+}
+
 int on_block_issue(struct bpf_raw_tracepoint_args *ctx) {
   u64 rq = ctx->args[0];
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
-  u64 disk = read_u64(read_u64(rq, BLOCK_QUEUE_OFFSET), BLOCK_DISK_OFFSET);
-  if (!cfg || !disk) return 0;
-  struct slot_ref own = {};
-  u32 owner = owner_of(cfg, read_u64(rq, BLOCK_BIO_OFFSET), &own);
-  if (owner == OWNER_NOBODY) return 0;
-  u64 now = bpf_ktime_get_ns(), created = read_u64(rq, BLOCK_CREATED_OFFSET);
+  struct block_scratch *scratch = block_scratch.lookup(&zero);
+  if (!cfg || !scratch || !read_piece(scratch, rq, BLOCK_REQUEST_BYTES)) return 0;
+  u64 now = bpf_ktime_get_ns(), created = PIECE(u64, BLOCK_CREATED_OFFSET);
+  u64 queue = PIECE(u64, BLOCK_QUEUE_OFFSET), bio = PIECE(u64, BLOCK_BIO_OFFSET);
+  u32 flags = PIECE(u32, BLOCK_FLAGS_OFFSET);
   struct block_request request = {
       .issued_ns = now,
       .queue_ns = created && created <= now ? now - created : ~0ULL,
-      .sector = read_u64(rq, BLOCK_SECTOR_OFFSET),
-      .sectors = read_u32(rq, BLOCK_BYTES_OFFSET) >> 9,
-      .slot = own.slot,
-      .key = {.generation = own.generation,
-              .device = read_u32(disk, BLOCK_MAJOR_OFFSET) << 20 | read_u32(disk, BLOCK_MINOR_OFFSET),
-              .kind = kind_of(rq, owner)},
+      .sector = PIECE(u64, BLOCK_SECTOR_OFFSET),
+      .sectors = PIECE(u32, BLOCK_BYTES_OFFSET) >> 9,
   };
+  struct slot_ref own = {};
+  u32 owner = owner_of(cfg, scratch, bio, &own);
+  if (owner == OWNER_NOBODY) return 0;
+  request.slot = own.slot;
+  request.key.generation = own.generation;
+  request.key.device = device_of(queue);
+  request.key.kind = kind_of(flags, owner);
   if (block_requests.update(&rq, &request)) count_lost_block(own.slot);
   return 0;
 }

@@ -18,18 +18,39 @@
 #define BLOCK_SYNC 0x100
 #define BLOCK_METADATA 0x200
 #define BLOCK_OWNER_SHIFT 16
+/* Of structs of the kernel that are read in one piece: so many bytes hold what is needed of each. */
+#define BLOCK_PIECE_BYTES 256
+
 /* How it was found out whose a request is. */
 enum block_owner {
   OWNER_NOBODY,
   OWNER_SHARED,    /* the kernel charges nobody: the journal, flushes */
   OWNER_CONTAINER, /* charged to a cgroup of the container */
   OWNER_PAGE,      /* of a page that is charged to the container, written by somebody else */
-  OWNER_PROCESS    /* the process ran that is followed */
+  OWNER_PROCESS    /* a task of a slot without cgroups to charge handed it to the device */
 };
 
 struct block_cgroup {
   u64 cgroup; /* address of the struct cgroup */
   u64 id;     /* of its kernfs_node: an address may be used again */
+};
+
+/* Whose the requests of a cgroup are, as found out last. */
+struct block_cache {
+  u64 state;  /* address of its cgroup_subsys_state */
+  u64 serial; /* of that: an address may be used again */
+  u32 generation;  /* of config */
+  u32 learnt; /* of the cgroups of version 1 */
+  u32 is_root;
+  struct slot_ref ref;
+  u32 unused;
+};
+
+/* Of each CPU, for the program that sees a request issued. */
+struct block_scratch {
+  struct block_cache charged; /* of what a request is charged to, */
+  struct block_cache running; /* and of the running task */
+  u8 piece[BLOCK_PIECE_BYTES];
 };
 
 struct block_key {
@@ -68,6 +89,7 @@ struct block_row {
 
 /* Of a slot, written by both sides; slot 0 is that of shared requests. */
 struct block_slot {
-  u64 generation; /* of the slot that wants the view; 0: none does */
+  u64 generation; /* of the slot that wants the view; 0: none does. In slot 0: grows with each cgroup that is learnt */
   u64 lost;       /* requests for which there was no room */
+  u64 charged;    /* it has cgroups to charge */
 };

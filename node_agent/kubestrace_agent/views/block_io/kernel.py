@@ -20,7 +20,7 @@ _CGROUP_BYTES = _HEADER.struct("block_cgroup").size
 _REQUEST = _HEADER.struct("block_request")
 _SLOT = _HEADER.struct("block_slot")
 _SLOT_WORDS = _SLOT.size // 8
-_GENERATION, _LOST = _SLOT.offset("generation") // 8, _SLOT.offset("lost") // 8
+_GENERATION, _LOST, _CHARGED = (_SLOT.offset(name) // 8 for name in ("generation", "lost", "charged"))
 _OPERATION, _SYNC, _METADATA, _OWNER_SHIFT = map(
     _HEADER.number, ("BLOCK_OPERATION", "BLOCK_SYNC", "BLOCK_METADATA", "BLOCK_OWNER_SHIFT")
 )
@@ -87,6 +87,7 @@ class BlockIO:
             bpf_syscall.delete(maps.fd("block_requests"), key)
 
     def _write_generation(self, slot: int, generation: int) -> None:
+        self._slots[slot * _SLOT_WORDS + _CHARGED] = 0
         self._slots[slot * _SLOT_WORDS + _GENERATION] = generation
 
     def _lost(self, slot: int) -> int:

@@ -14,7 +14,7 @@ SOURCES = (
             "on_block_issue": "block_rq_issue",
         },
         chain={"on_block_task": "FIRST_ENTER"},
-        maps=("block_slots", "block_requests", "block_rows", "block_cgroups", "block_nothing"),
+        maps=("block_slots", "block_requests", "block_rows", "block_cgroups", "block_nothing", "block_scratch"),
         definitions=offsets.definitions,
         part=PART,
         what="Block I/O",
