@@ -3,8 +3,8 @@
     PYTHONPATH=tests/support python tests/bench/block_io_cost.py [ROUNDS]
 
 A loop of direct reads of 4 KiB, in turns without a tracer, with counting, and with the view, as the traced container
-and as a neighbour. The kernel's own statistics tell the time in the programs (run_time_ns), with what it takes to measure
-that. Needs root and a disk under the home folder.
+and as a neighbour. The kernel's own statistics tell the time in the programs (run_time_ns), with what it takes to
+measure that. Needs root and a disk under the home folder.
 """
 
 import ctypes

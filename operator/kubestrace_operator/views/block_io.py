@@ -98,8 +98,8 @@ class BlockIO(View[Settings, BlockIOResult, Part]):
     flags = (
         Flag(
             "--block-io",
-            "also show what disks did for COMMAND: requests, bytes and times by disk and operation; those that it hands "
-            "to the disk itself, as what the kernel writes back later can be told of containers alone",
+            "also show what disks did for COMMAND: requests, bytes and times by disk and operation; those that it "
+            "hands to the disk itself, as what the kernel writes back later can be told of containers alone",
         ),
     )
 
