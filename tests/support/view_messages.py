@@ -5,7 +5,14 @@ from typing import TypeVar
 from google.protobuf import any_pb2, message
 
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.views import cpu_time_pb2, errors_pb2, processes_pb2, slow_calls_pb2, timeline_pb2
+from kubestrace_protos.v1.views import (
+    block_io_pb2,
+    cpu_time_pb2,
+    errors_pb2,
+    processes_pb2,
+    slow_calls_pb2,
+    timeline_pb2,
+)
 
 _Result = TypeVar("_Result", bound=message.Message)
 
@@ -25,6 +32,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         processes=processes_pb2.ProcessesRequest(top=100),
         errors=errors_pb2.ErrorsRequest(samples=10),
         timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
+        blockIO=block_io_pb2.BlockIORequest(),
     )
 
 
@@ -47,6 +55,11 @@ def errors(report: agent_pb2.ContainerReport) -> dict[tuple[str, str], errors_pb
 def processes(report: agent_pb2.ContainerReport) -> processes_pb2.ProcessesResult:
     """The processes of a report."""
     return _result(report, "processes", processes_pb2.ProcessesResult())
+
+
+def block_io(report: agent_pb2.ContainerReport) -> list[block_io_pb2.BlockRow]:
+    """The block I/O of a report."""
+    return list(_result(report, "blockIO", block_io_pb2.BlockIOResult()).rows)
 
 
 def cpu_time(report: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:

@@ -33,6 +33,7 @@ _FOLDERS = (
     "processes",
     "errors",
     "timeline",
+    "block_io",
 )
 
 

@@ -10,6 +10,7 @@ from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import DecodeError
 
 from kubestrace_operator.results.rows import container_key
+from kubestrace_operator.views.block_io import BlockIO
 from kubestrace_operator.views.cpu_time import CpuTime
 from kubestrace_operator.views.errors import Errors
 from kubestrace_operator.views.processes import Processes
@@ -24,6 +25,7 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     Processes(),
     Errors(),
     Timeline(),
+    BlockIO(),
 )
 
 # The settings of each view that is on, by its name.

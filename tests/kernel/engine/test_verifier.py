@@ -22,6 +22,7 @@ LARGER = {
     "bpf_iter__task": Sizes(35_000, 16_384),
     "on_slow_exit": Sizes(30_000, 20_480),
     "on_error": Sizes(30_000, 20_480),
+    "on_block_issue": Sizes(15_000, 16_384),
     "on_cgroup_mkdir": Sizes(35_000, 16_384),
 }
 

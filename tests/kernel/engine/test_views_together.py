@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import cpu_time, errors, every_view, processes, slow_calls, timeline
+from view_messages import block_io, cpu_time, errors, every_view, processes, slow_calls, timeline
 
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
@@ -154,7 +154,13 @@ def check_cpu_time(_: str, report: agent_pb2.ContainerReport) -> None:
             assert all_ns == pytest.approx(row.total_nanoseconds, rel=0.02, abs=MS), row.name
 
 
+def check_block_io(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The program leaves the disk alone: what it is told of is what its libraries were read from, or the node's."""
+    assert all(row.count and row.attribution != "process" for row in block_io(report))
+
+
 CHECKS = {
+    "blockIO": check_block_io,
     "cpuTime": check_cpu_time,
     "slowCalls": check_slow_calls,
     "processes": check_processes,

@@ -15,6 +15,7 @@ _MAX_BYTES = 64 << 20
 _MAX_DEPTH = 16
 
 _STRUCTS = frozenset({4, 5})  # struct, union
+_ENUM = 6
 # Kinds that only lead to another type: typedef, volatile, const, restrict, type tag.
 _ALIASES = frozenset({8, 9, 10, 11, 18})
 # Words (of 4 bytes) that follow a type's own 3, by kind: always, and for each of its elements. -1: no such kind.
@@ -61,6 +62,18 @@ class Btf:
         if bits % 8:
             raise BtfError(f"{path} is a bit field")
         return bits // 8
+
+    def value(self, name: str) -> int:
+        """Return what a value of an enum is. Raises BtfError."""
+        name_at, words = self._strings.find(b"\0" + name.encode() + b"\0") + 1, self._words
+        for type_id, position in enumerate(self._at if name_at else ()):
+            info = words[position + 1] if type_id else 0
+            if info >> 24 & 0x1F != _ENUM:
+                continue
+            for at in range(position + 3, position + 3 + 2 * (info & 0xFFFF), 2):
+                if words[at] == name_at:
+                    return int(words[at + 1])
+        raise BtfError(f"this kernel's BTF has no enum with {name}")
 
     def names(self, name: str) -> bool:
         """Whether anything (a type, a field, a value of an enum, a function) has this name."""

@@ -39,7 +39,7 @@ def symbols(folder: str) -> set[str]:
 
 def words(folder: str) -> set[str]:
     """What a string that names the view would be: its name, its folder, its parts, what it has in the kernel."""
-    (name,) = (name for name in registry.views() if re.sub(r"(?=[A-Z])", "_", name).lower() == folder)
+    (name,) = (name for name in registry.views() if re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() == folder)
     parts = {source.part for source in registry.sources() if source.file.startswith(f"views/{folder}/")}
     return {name, folder, *parts, *symbols(folder)}
 

@@ -1,0 +1,118 @@
+"""What devices did for one container in one session, as the wire carries it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from kubestrace_agent.views.block_io.sources import PART
+from kubestrace_agent.views.block_io.values import BlockCounts, BlockKind, BlockOwner, Lengths, RawBlockIO
+from kubestrace_agent.views.loss import Loss
+from kubestrace_agent.views.view import Collector, put, put_lost
+from kubestrace_protos.v1.histograms import bucket_bounds
+from kubestrace_protos.v1.views import block_io_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kubestrace_protos.v1 import agent_pb2
+
+NAME = "blockIO"
+# REQ_OP_* of Linux include/linux/blk_types.h.
+_OPERATIONS = {0: "read", 1: "write", 2: "flush", 3: "discard", 5: "discard", 7: "write", 9: "write zeroes"}
+_ATTRIBUTIONS = {
+    BlockOwner.SHARED: "shared",
+    BlockOwner.CONTAINER: "container",
+    BlockOwner.PAGE: "pageOwner",
+    BlockOwner.PROCESS: "process",
+}
+_NOTHING = BlockCounts()
+
+
+@dataclass(eq=False)
+class BlockRequests(Collector):
+    """The requests of a container: two readings of the kernel's counts, the first of them the start."""
+
+    name: ClassVar[str] = NAME
+    part: ClassVar[str] = PART
+
+    start: RawBlockIO | None = None
+    now: RawBlockIO | None = None
+    loss: Loss = field(default_factory=Loss)
+
+    def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
+        """Begin with what is reported next."""
+        self.loss.begin(lost)
+
+    def take(self, reported: RawBlockIO | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
+        """Take the newest reading."""
+        self.loss.now = lost
+        if reported is not None:
+            self.start = reported if self.start is None else self.start
+            self.now = reported
+
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Tell what was done since the start."""
+        if self.start is None or self.now is None:
+            return
+        put(report, NAME, block_io_pb2.BlockIOResult(rows=_rows(self.start, self.now)))
+        put_lost(report, NAME, self.loss.own)
+
+
+def _rows(start: RawBlockIO, now: RawBlockIO) -> list[block_io_pb2.BlockRow]:
+    rows = []
+    for kind, counts in sorted(now.items()):
+        grown = _grown(start.get(kind, _NOTHING), counts)
+        if grown.count or grown.bytes:
+            rows.append(_row(kind, grown))
+    return rows
+
+
+def _row(kind: BlockKind, counts: BlockCounts) -> block_io_pb2.BlockRow:
+    return block_io_pb2.BlockRow(
+        device=kind.disk,
+        operation=_OPERATIONS.get(kind.operation, f"operation {kind.operation}"),
+        sync=kind.sync,
+        metadata=kind.metadata,
+        attribution=_ATTRIBUTIONS[kind.owner],
+        count=counts.count,
+        bytes=counts.bytes,
+        errors=counts.errors,
+        sequential=counts.sequential,
+        queue=_lengths(counts.queue),
+        device_time=_lengths(counts.device),
+    )
+
+
+def _lengths(lengths: Lengths) -> block_io_pb2.BlockLengths:
+    indexes = sorted(lengths.buckets)
+    return block_io_pb2.BlockLengths(
+        buckets=indexes,
+        counts=[lengths.buckets[index] for index in indexes],
+        total_nanoseconds=lengths.total_ns,
+        max_nanoseconds=lengths.max_ns,
+    )
+
+
+def _grown(then: BlockCounts, now: BlockCounts) -> BlockCounts:
+    return BlockCounts(
+        now.count - then.count,
+        now.bytes - then.bytes,
+        now.errors - then.errors,
+        now.sequential - then.sequential,
+        _longer(then.queue, now.queue),
+        _longer(then.device, now.device),
+    )
+
+
+def _longer(then: Lengths, now: Lengths) -> Lengths:
+    """What came between: the longest is known where it is longer than all before, and by its bucket otherwise."""
+    buckets = _more(then.buckets, now.buckets)
+    longest = now.max_ns if now.max_ns > then.max_ns else min(now.max_ns, bucket_bounds(max(buckets, default=0))[1])
+    return Lengths(buckets, now.total_ns - then.total_ns, longest if buckets else 0)
+
+
+def _more(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
+    # The kernel's counters are 32 bits wide.
+    grown = {index: count - then.get(index, 0) & 0xFFFFFFFF for index, count in now.items()}
+    return {index: count for index, count in grown.items() if count}

@@ -1,0 +1,248 @@
+"""What disks do for a container, against what programs wrote and read, whoever handed it to the disk."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from engine_runs import Cgroup, Runs, cgroup_root, links
+from view_messages import block_io
+
+from kubestrace_agent.views.block_io.collector import BlockRequests
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import block_io_pb2
+
+MIB = 1 << 20
+# The hierarchies of cgroup v1 that requests and pages are charged in; none on a machine with v2 alone.
+V1 = [path for path in map(Path, ("/sys/fs/cgroup/blkio", "/sys/fs/cgroup/memory")) if (path / "tasks").exists()]
+
+
+class Place:
+    """A container's cgroups: one name in all hierarchies, as runtimes create them."""
+
+    def __init__(self) -> None:
+        if not V1:
+            (cgroup_root() / "cgroup.subtree_control").write_text("+io +memory", encoding="ascii")
+        self.v2 = Cgroup(cgroup_root())
+        self.others = [Cgroup.__new__(Cgroup) for _ in V1]
+        for other, root in zip(self.others, V1, strict=True):
+            other.path = root / self.v2.path.name
+            other.path.mkdir()
+
+    def enter(self) -> None:
+        """Move the calling process into them."""
+        for each in (self.v2, *self.others):
+            each.enter()
+
+    def remove(self) -> None:
+        """End what is in them and remove them."""
+        for each in (self.v2, *self.others):
+            each.remove()
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """Give a container's cgroups."""
+    made = Place()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def file() -> Iterator[Path]:
+    """Give a file on a disk: the folder for temporary files may be in memory."""
+    path = Path.home() / f"kubestrace-{uuid.uuid4().hex[:12]}"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+class Watched:
+    """A container with the view, collected as a session does."""
+
+    def __init__(self, runs: Runs, slot: int) -> None:
+        self.runs, self.slot = runs, slot
+        self.collector = BlockRequests()
+        self.collector.begin(time.monotonic_ns(), 0)
+        runs.tracer.enable("block_io", self.slot, True)
+        self.read()
+
+    def read(self) -> None:
+        """Take what there is."""
+        told = self.runs.tracer.read("block_io").get(self.slot)
+        self.collector.take(told, self.runs.tracer.lost("block_io", self.slot), 0)
+
+    def rows(self) -> list[block_io_pb2.BlockRow]:
+        """Give the rows once nothing is under way any more."""
+        time.sleep(0.2)
+        self.read()
+        report = agent_pb2.ContainerReport()
+        self.collector.write(report)
+        assert not report.trust.losses
+        return list(block_io(report))
+
+    def bytes(self, operation: str, *attributions: str, metadata: bool = False) -> int:
+        """Give how much was moved."""
+        return sum(
+            row.bytes
+            for row in self.rows()
+            if row.operation == operation and row.attribution in attributions and row.metadata == metadata
+        )
+
+
+def python(enter: Callable[[], None], script: str, *arguments: str | Path) -> None:
+    """Run a script of Python in a container."""
+    subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        preexec_fn=enter,
+        check=True,
+        timeout=200,
+    )
+
+
+DIRECT = """
+import mmap, os, sys
+path, mode, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+buffer = mmap.mmap(-1, 4096)
+fd = os.open(path, (os.O_RDONLY if mode == "read" else os.O_WRONLY | os.O_CREAT) | os.O_DIRECT)
+for number in range(count):
+    if mode == "read":
+        assert os.preadv(fd, [buffer], 4096 * number) == 4096
+    else:
+        assert os.pwritev(fd, [buffer], 4096 * number) == 4096
+"""
+BUFFERED = """
+import os, sys
+path, size, sync = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "sync"
+fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+assert os.write(fd, b"x" * size) == size
+if sync:
+    os.fsync(fd)
+"""
+
+
+def test_direct_reads_are_counted_one_by_one(runs: Runs, place: Place, file: Path) -> None:
+    """As many requests and bytes as the program made, each with its time."""
+    file.write_bytes(os.urandom(100 * 4096))
+    os.sync()
+    watched = Watched(runs, runs.trace(place.v2))
+
+    python(place.enter, DIRECT, file, "read", "100")
+
+    # What Python itself reads from the disk goes through the page cache, in larger pieces or not at all.
+    rows = [row for row in watched.rows() if row.operation == "read" and row.attribution == "container"]
+    assert sum(row.count for row in rows) >= 100
+    assert sum(row.bytes for row in rows) >= 100 * 4096
+    (row,) = [row for row in rows if not row.metadata]
+    assert row.sync
+    assert row.sequential >= 90
+    assert sum(row.device_time.counts) == row.count
+    assert 0 < row.device_time.max_nanoseconds <= row.device_time.total_nanoseconds
+
+
+def test_direct_writes(runs: Runs, place: Place, file: Path) -> None:
+    """Their bytes are those that the program wrote."""
+    file.write_bytes(bytes(100 * 4096))
+    os.sync()
+    watched = Watched(runs, runs.trace(place.v2))
+
+    python(place.enter, DIRECT, file, "write", "100")
+
+    assert watched.bytes("write", "container") == 100 * 4096
+
+
+def test_a_write_and_fsync_is_the_containers(runs: Runs, place: Place, file: Path) -> None:
+    """The data are its own; the journal may be nobody's."""
+    watched = Watched(runs, runs.trace(place.v2))
+
+    python(place.enter, BUFFERED, file, str(8 * MIB), "sync")
+
+    assert watched.bytes("write", "container", "pageOwner") == 8 * MIB
+    assert all(row.sync for row in watched.rows() if row.operation == "write" and row.attribution == "container")
+
+
+@pytest.mark.parametrize("by", ["sync", "fdatasync of another"])
+def test_what_others_write_back_is_the_containers(runs: Runs, place: Place, file: Path, by: str) -> None:
+    """The flusher and other processes hand it to the disk, long after the program has ended."""
+    watched = Watched(runs, runs.trace(place.v2))
+    python(place.enter, BUFFERED, file, str(8 * MIB), "")
+
+    if by == "sync":
+        os.sync()
+    else:
+        with file.open("rb+") as opened:
+            os.fdatasync(opened.fileno())
+
+    assert watched.bytes("write", "container", "pageOwner") == 8 * MIB
+
+
+def test_a_neighbours_requests_are_not_told(runs: Runs, place: Place, file: Path) -> None:
+    """Neither as the container's nor as shared ones."""
+    file.write_bytes(bytes(200 * 4096))
+    os.sync()
+    neighbour = Place()
+    try:
+        watched = Watched(runs, runs.trace(place.v2))
+        python(neighbour.enter, DIRECT, file, "write", "200")
+
+        assert watched.bytes("write", "container", "pageOwner") == 0
+        assert watched.bytes("write", "shared") < 200 * 4096
+    finally:
+        neighbour.remove()
+
+
+def test_a_second_session_begins_at_zero(runs: Runs, place: Place, file: Path) -> None:
+    """What was counted before is not its own, nor the longest time of that."""
+    file.write_bytes(bytes(50 * 4096))
+    os.sync()
+    first = Watched(runs, runs.trace(place.v2))
+    python(place.enter, DIRECT, file, "write", "50")
+    second = BlockRequests()
+    first.read()
+    second.begin(0, 0)
+    second.take(first.collector.now, 0, 0)
+    report = agent_pb2.ContainerReport()
+    second.write(report)
+
+    assert first.bytes("write", "container") == 50 * 4096
+    assert block_io(report) == []
+
+
+def test_nothing_is_attached_or_held_afterwards(runs: Runs, place: Place, file: Path) -> None:
+    """The last slot's end detaches the programs and empties the maps."""
+    watched = Watched(runs, runs.trace(place.v2))
+    assert len(links()) > 2
+    python(place.enter, BUFFERED, file, str(MIB), "sync")
+    assert watched.rows()
+
+    runs.disable(watched.slot)
+
+    assert links() == []
+
+
+@pytest.mark.parametrize("followed", ["by its PID", "in a cgroup that charges nothing"])
+def test_what_a_process_hands_to_the_disk_itself(
+    runs: Runs, cgroup: Callable[..., Cgroup], file: Path, followed: str
+) -> None:
+    """There is no cgroup by which its requests could be known."""
+    if not V1 and followed != "by its PID":
+        (cgroup_root() / "cgroup.subtree_control").write_text("-io -memory", encoding="ascii")
+    file.write_bytes(bytes(100 * 4096))
+    os.sync()
+    own = cgroup()
+    enter = own.enter if followed != "by its PID" else None
+    command = [sys.executable, "-c", f"input()\n{DIRECT}", file, "write", "100"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, preexec_fn=enter)  # noqa: PLW1509 - no threads
+    slot = runs.tracer.add_process(process.pid, wanted=None) if enter is None else runs.trace(own)
+    if enter is None:
+        runs.slots.append(slot)
+    watched = Watched(runs, slot)
+
+    process.communicate(b"\n", timeout=200)
+
+    assert process.returncode == 0
+    assert watched.bytes("write", "process") == 100 * 4096
+    assert watched.bytes("write", "container", "pageOwner") == 0
