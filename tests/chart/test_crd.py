@@ -324,7 +324,21 @@ def full_status() -> dict[str, Any]:
                 "execs": 2,
                 "cpuTime": 2**53 + 1,
             },
-            "ioUring": True,
+            "ioUring": {
+                "used": True,
+                "processes": [
+                    {
+                        "process": "db",
+                        "pid": 7,
+                        "hostPid": 4711,
+                        "polled": True,
+                        "pod": "p",
+                        "container": "c",
+                        "node": "n",
+                    }
+                ],
+                "otherProcesses": 0,
+            },
             "cgroupMode": "hybrid",
             "agentCpuMillicores": 4,
         },

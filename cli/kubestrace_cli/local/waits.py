@@ -31,7 +31,8 @@ def _inside(target: Target, proc: Path) -> Counter[str]:
     inside: Counter[str] = Counter()
     for pid in [target.host_pid] if target.by_process else _processes(target.cgroup):
         for thread in (proc / str(pid) / "task").glob("*"):
-            if inside.total() < _MAX_THREADS:
+            # The kernel's own threads in a process (io_uring) are none of the program's.
+            if inside.total() < _MAX_THREADS and not procfs.is_of_kernel(thread):
                 inside[_call(proc / str(pid), thread)] += 1
     return inside
 
@@ -52,8 +53,7 @@ def _call(process: Path, thread: Path) -> str:
         number = (thread / "syscall").read_text("ascii").split()[0]
     except OSError:
         return "something unknown"
-    # Of a thread of the kernel this file is all 0, which means read elsewhere.
-    if number in {"running", "-1"} or procfs.is_of_kernel(thread):
+    if number in {"running", "-1"}:
         return "no call"
     if not _is_native(process):
         return f"32-bit call {number}"

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
-from kubestrace_agent.kernel.counters.counts import CallAtAttach, RawCounts, Row
+from kubestrace_agent.kernel.counters.counts import CallAtAttach, RawCounts, RingUser, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, errno_name, name, names
+from kubestrace_agent.text import safe
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import BUCKETS, bucket_bounds, bucket_index
+from kubestrace_protos.v1.limits import MAX_RING_USERS
 
 # Returns that the kernel turns into a restart or EINTR before the program sees them (Linux include/linux/errno.h:
 # ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK).
@@ -20,8 +23,8 @@ _IO_URING = frozenset({"io_uring_setup", "io_uring_enter"})
 class Difference:
     """Syscalls by falling total time, and the numbers of Trust that counting knows.
 
-    `trust` holds unmatched_calls, unreturned_calls, lost_calls and io_uring; gaps and agent_cpu_millicores are the
-    caller's to add.
+    `trust` holds unmatched_calls, unreturned_calls, lost_calls, io_uring and ring_users; gaps and
+    agent_cpu_millicores are the caller's to add.
     """
 
     syscalls: list[agent_pb2.SyscallCounts] = field(default_factory=list)
@@ -67,6 +70,8 @@ class Since:
         self._attach_calls = self._start.attach_end
         self._rows = self._start.rows
         self._longest: dict[SyscallKey, int] = {}
+        # By process: they may end, and stay known.
+        self._ring_users: dict[int, RingUser] = {user.pid: user for user in self._start.ring_users}
 
     def to(self, now: RawCounts) -> Difference:
         """Everything counted from the start up to a snapshot of the same slot."""
@@ -77,11 +82,13 @@ class Since:
             done = self._done.get(key)
             if done is None or done.row is not row:
                 self._done[key] = done = self._work_out(key, self._rows.get(key, _NOTHING), row)
-            if done.io_uring:
-                trust.io_uring = True
+            trust.io_uring |= done.io_uring
             if done.counts is not None:
                 grown.append(done)
                 trust.unmatched_calls += done.unmatched
+        self._ring_users |= {user.pid: user for user in now.ring_users}
+        trust.io_uring |= bool(self._ring_users)
+        trust.ring_users.extend(map(_ring_user, islice(self._ring_users.values(), MAX_RING_USERS)))
         trust.unreturned_calls = sum(is_wanted(call.key, self._wanted) for call in now.in_flight)
         grown.sort(key=_order)
         return Difference([done.counts for done in grown if done.counts is not None], trust)
@@ -108,6 +115,11 @@ class Since:
 
 
 _NOTHING = Row()
+
+
+def _ring_user(user: RingUser) -> agent_pb2.RingUser:
+    process = safe(user.process, len(user.process))
+    return agent_pb2.RingUser(pid=user.inner_pid, host_pid=user.pid, process=process, polled=user.polled)
 
 
 def began_before(start: RawCounts, then: RawCounts, now: RawCounts) -> list[CallAtAttach]:

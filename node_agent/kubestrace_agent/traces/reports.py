@@ -167,6 +167,9 @@ def container_report(traced: TracedContainer, node: str) -> agent_pb2.ContainerR
         traced.state.end_time_unix_nanoseconds = counter.ended_ns
         traced.settled, traced.share, traced.counter = report, None, None
     report.state.CopyFrom(traced.state)
+    for user in report.trust.ring_users:
+        user.pod_name = traced.state.container.pod_name
+        user.container_name = traced.state.container.container_name
     return report
 
 
@@ -180,5 +183,6 @@ def total_trust(parts: Iterable[agent_pb2.Trust], *, agent_cpu_millicores: int, 
         for name, lost in part.losses.items():
             total.losses[name] += lost
         total.io_uring = total.io_uring or part.io_uring
+        total.ring_users.extend(part.ring_users)
         total.gaps.extend(part.gaps)
     return total

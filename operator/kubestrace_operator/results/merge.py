@@ -20,6 +20,8 @@ from kubestrace_operator.results.rows import (
 from kubestrace_operator.views import registry
 from kubestrace_protos.v1 import agent_pb2
 
+RingKey = tuple[str, int, str]
+
 
 @dataclass
 class Trust:
@@ -28,6 +30,8 @@ class Trust:
     unmatched_calls: int = 0
     lost_calls: int = 0
     io_uring: bool = False
+    # By node, process ID there, and name: agents of one node may tell of one process one after the other.
+    ring_users: dict[RingKey, agent_pb2.RingUser] = field(default_factory=dict)
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     # By node: the agents of one node ran one after the other, their use is no sum.
     agent_cpu_millicores: dict[str, int] = field(default_factory=dict)
@@ -239,6 +243,7 @@ def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
         runtime_calls=trust.runtime_calls,
         losses=dict(trust.losses),
         io_uring=trust.io_uring,
+        ring_users={(node, user.host_pid, user.process): user for user in trust.ring_users},
         gaps=list(trust.gaps),
         agent_cpu_millicores={node: trust.agent_cpu_millicores},
     )
@@ -253,6 +258,9 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
         total.runtime_calls += part.runtime_calls
         histograms.add_into(total.losses, part.losses)
         total.io_uring = total.io_uring or part.io_uring
+        for key, user in part.ring_users.items():
+            if key not in total.ring_users or user.polled:
+                total.ring_users[key] = user
         total.gaps.extend(part.gaps)
         for node, millicores in part.agent_cpu_millicores.items():
             total.agent_cpu_millicores[node] = max(total.agent_cpu_millicores.get(node, 0), millicores)

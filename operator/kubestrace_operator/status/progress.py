@@ -75,7 +75,8 @@ def completeness(merged: Merged, progress: Progress) -> Completeness:
         return Completeness(False, missing[0][0], " ".join(sentence for _, sentence in missing))
     if not progress.outcome.finished:
         return Completeness(None, progress.outcome.phase, "Nothing is known to be missing so far.")
-    return Completeness(True, "Complete", "No call was lost and no time is missing.")
+    ring = " io_uring was used, whose work is in no system call; see trust.ioUring." if merged.trust.io_uring else ""
+    return Completeness(True, "Complete", f"No call was lost and no time is missing.{ring}")
 
 
 def _missing(merged: Merged, progress: Progress) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.results.rows import ContainerRow, SyscallRow, UnreturnedRow
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.limits import MAX_RING_USERS
 
 MAX_MESSAGE_CHARACTERS = 1024
 
@@ -145,3 +146,24 @@ def gap(gap: agent_pb2.Gap) -> dict[str, str]:
     if gap.end_time_unix_nanoseconds:
         document["endTime"] = precise(utc(gap.end_time_unix_nanoseconds))
     return document
+
+
+def io_uring(used: bool, users: Mapping[tuple[str, int, str], agent_pb2.RingUser]) -> dict[str, Any]:
+    """Return trust.ioUring: whether it was used, and by whom, as far as that is known."""
+    if not used:
+        return {"used": False}
+    ordered = sorted(users.items(), key=lambda item: (not item[1].polled, item[0]))
+    processes = [_ring_user(node, user) for (node, *_), user in ordered[:MAX_RING_USERS]]
+    return {"used": True, "processes": processes, "otherProcesses": len(ordered) - len(processes)}
+
+
+def _ring_user(node: str, user: agent_pb2.RingUser) -> dict[str, Any]:
+    return {
+        "process": user.process,
+        "pid": user.pid,
+        "hostPid": user.host_pid,
+        "polled": user.polled,
+        "pod": user.pod_name,
+        "container": user.container_name,
+        "node": node,
+    }

@@ -63,6 +63,25 @@ def test_io_uring_is_said(runs: Runs) -> None:
     assert (with_ring.trust.io_uring, without.trust.io_uring) == (True, False)
 
 
+@pytest.mark.parametrize("arguments", [(), ("plain",)], ids=["polled", "plain"])
+def test_a_ring_from_before_the_trace_is_said(runs: Runs, arguments: tuple[str, ...]) -> None:
+    """Who has it, though no call of the trace is one of io_uring's; a neighbour without one is not named."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "polled", *arguments)
+    run.hear()
+    neighbour = runs.cgroup()
+    runs.start(neighbour, "blocked", "1").hear()
+    slot, other = runs.trace(cgroup), runs.trace(neighbour)
+    trust = runs.since(slot).trust
+    run.finish()
+
+    (user,) = trust.ring_users
+    assert trust.io_uring
+    assert (user.process, user.host_pid, user.pid) == ("polled", run.process.pid, run.process.pid)
+    assert user.polled == (not arguments)
+    assert not runs.since(other).trust.io_uring
+
+
 def test_nothing_is_lost_with_all_cpus_saturated(runs: Runs) -> None:
     """Two threads on each CPU, as fast as they can, with snapshots being taken meanwhile."""
     cgroup = runs.cgroup()

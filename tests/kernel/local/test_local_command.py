@@ -28,7 +28,7 @@ def test_a_command_is_counted_exactly_from_its_execve_to_its_exit(known: Known) 
         "unmatchedCalls": 0,
         "unreturnedCalls": 0,
         "gaps": [],
-        "ioUring": False,
+        "ioUring": {"used": False},
         "agentCpuMillicores": 0,
         "cgroupMode": document["status"]["trust"]["cgroupMode"],
     }

@@ -51,6 +51,18 @@ class CallAtAttach:
 
 
 @dataclass(frozen=True, slots=True)
+class RingUser:
+    """A living process that uses io_uring."""
+
+    # As the host numbers it, then as its own pid namespace does.
+    pid: int
+    inner_pid: int
+    process: bytes
+    # A thread of the kernel takes its work: it needs no system call.
+    polled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RawCounts:
     """Everything counted in one slot since it was made: plain values, cheap to keep as a trace's start."""
 
@@ -68,6 +80,8 @@ class RawCounts:
     attach_first: int = 0
     # When a trace that begins with these counts joined its slot, CLOCK_MONOTONIC; 0: it is the slot's first.
     joined_ns: int = 0
+    # Who uses io_uring now.
+    ring_users: tuple[RingUser, ...] = ()
 
     @property
     def attach_end(self) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kubestrace_agent.kernel import bpf_syscall
-from kubestrace_agent.kernel.counters import calls
+from kubestrace_agent.kernel.counters import calls, rings
 from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
@@ -370,6 +370,7 @@ class Tracer:
             self._void_caches()
         epoch, now = self._reader.next_epoch()
         in_flight = self._flights.read(now)
+        ring_users = rings.read(self._programs)
         self._reader.read(self._slots.values())
         self._make_room()
         return {
@@ -381,6 +382,7 @@ class Tracer:
                 lost_calls=self._lost[number] - self._slots[number].lost_before,
                 at_attach=self._slots[number].at_attach,
                 attach_first=self._slots[number].attach_first,
+                ring_users=ring_users.get(self._slots[number].generation, ()),
             )
             for number in slots
         }

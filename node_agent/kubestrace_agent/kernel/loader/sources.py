@@ -4,7 +4,7 @@ import mmap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel.loader import call_offsets, pod_offsets, wait_offsets, walk_offsets
+from kubestrace_agent.kernel.loader import call_offsets, pod_offsets, ring_offsets, wait_offsets, walk_offsets
 from kubestrace_agent.kernel.loader.btf import Btf
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.views import registry
@@ -114,7 +114,15 @@ PODS = Source(
     part="pods",
     what="The first calls of a pod's containers",
 )
-CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, TASKS, PODS)
+# Who uses io_uring, whose work is in no system call.
+RINGS = Source(
+    file="kernel/bpf/rings.bpf.c",
+    iterators=("tell_rings",),
+    definitions=ring_offsets.definitions,
+    uses="kernel/bpf/calls.bpf.c",
+    what="Users of io_uring",
+)
+CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, TASKS, RINGS, PODS)
 
 
 def sources() -> tuple[Source, ...]:

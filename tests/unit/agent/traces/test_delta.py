@@ -1,8 +1,9 @@
 """Two snapshots and what lies between them."""
 
-from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, Row
+from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, RingUser, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey
 from kubestrace_agent.traces.delta import Since, difference
+from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import bucket_index
 
 READ, GETPID, OLD_GETPID = SyscallKey("x86_64", 0), SyscallKey("x86_64", 39), SyscallKey("i386", 20)
@@ -76,6 +77,18 @@ def test_io_uring_is_said_whatever_is_wanted() -> None:
 
     found = between(None, ring, frozenset({READ}))
     assert (found.syscalls, found.trust.io_uring) == ([], True)
+
+
+def test_who_used_io_uring_stays_known() -> None:
+    """As long as it lives by every snapshot; what it is called is made safe to print."""
+    user = RingUser(4711, 7, b"d\x1bb", polled=True)
+    differences = Since(RawCounts(), wanted=frozenset({READ}), architecture="x86_64")
+    differences.to(RawCounts(epoch=1, ring_users=(user,)))
+
+    trust = differences.to(RawCounts(epoch=2)).trust
+
+    assert trust.io_uring
+    assert list(trust.ring_users) == [agent_pb2.RingUser(pid=7, host_pid=4711, process="d\\x1bb", polled=True)]
 
 
 def test_rows_come_by_falling_time() -> None:

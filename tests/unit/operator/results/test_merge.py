@@ -78,6 +78,8 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
     report.trust.lost_calls = draw(COUNTS)
     report.trust.skipped_calls = draw(COUNTS)
     report.trust.io_uring = draw(st.booleans())
+    for pid in draw(st.lists(st.integers(1, 3), max_size=2)):
+        report.trust.ring_users.add(host_pid=pid, process=f"p{pid}", polled=draw(st.booleans()))
     report.trust.agent_cpu_millicores = draw(st.integers(0, 1000))
     return report
 
