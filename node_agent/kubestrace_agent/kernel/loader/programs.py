@@ -242,7 +242,8 @@ def _key(folder: kept.Folder | None, sizes: Mapping[str, int], parts: Iterable[s
         folder.prepare()
         return kept.key(sizes, parts)
     except (kept.KeptError, OSError) as error:
-        _log.warning("compiled programs are not kept, so that each start compiles them anew: %s", error)
+        if not (isinstance(error, OSError) and error.errno in _PASSING):
+            _log.warning("compiled programs are not kept, so that each start compiles them anew: %s", error)
         return ""
 
 
@@ -251,9 +252,13 @@ def _known(folder: kept.Folder, name: str) -> tuple[kept.Kept, tuple[dict[str, i
     try:
         found = folder.read(name)
         return (found, rebuild.rebuilt(found)) if found else None
-    except (kept.KeptError, OSError) as error:
+    except kept.KeptError as error:
         _log.warning("programs are compiled anew: %s", error)
-        return None
+    except OSError as error:
+        # What hinders any program from being loaded hinders the probe as well, which says so.
+        if error.errno not in (*_PASSING, errno.EPERM):
+            _log.warning("programs are compiled anew: %s", error)
+    return None
 
 
 def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
