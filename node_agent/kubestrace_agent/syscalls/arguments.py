@@ -20,6 +20,9 @@ class Kind(StrEnum):
     # A socket address that the program gives, with its length behind it; one that it gets, with a pointer to that.
     ADDRESS = "a"
     WRITTEN_ADDRESS = "A"
+    # A struct msghdr, or an array of struct mmsghdr, with the address that the program gives or gets.
+    MESSAGE = "M"
+    WRITTEN_MESSAGE = "W"
     NUMBER = "n"
     # Unsigned, as wide as a pointer.
     SIZE = "u"
@@ -33,6 +36,9 @@ class Kind(StrEnum):
     # An address of something that is not read.
     HIDDEN = "."
 
+
+# What holds an address of a socket.
+ADDRESSES = (Kind.ADDRESS, Kind.WRITTEN_ADDRESS, Kind.MESSAGE, Kind.WRITTEN_MESSAGE)
 
 # Letters of Kind, in the order of the arguments. Offsets that 32-bit ABIs split in two are left out there: see `kinds`.
 _BY_WORDS = {
@@ -102,9 +108,10 @@ _BY_WORDS = {
     "fA.x": "accept4",
     "f.uxau": "sendto",
     "f.uxA.": "recvfrom",
-    "f.x": "sendmsg recvmsg",
-    "f.nx": "sendmmsg",
-    "f.nx.": "recvmmsg recvmmsg_time64",
+    "fMx": "sendmsg",
+    "fWx": "recvmsg",
+    "fMnx": "sendmmsg",
+    "fWnx.": "recvmmsg recvmmsg_time64",
     "f.ux": "send recv",
     "fnn.u": "setsockopt",
     "fnn..": "getsockopt",
@@ -170,6 +177,12 @@ def kinds(name: str, abi: str) -> tuple[Kind, ...]:
 
 def captured(name: str, abi: str) -> tuple[int, ...]:
     """Which arguments need a string of the program or the kernel: paths first, then addresses, then files."""
-    order = {Kind.PATH: 0, Kind.ADDRESS: 1, Kind.WRITTEN_ADDRESS: 1, Kind.FILE: 2, Kind.DIRECTORY: 2}
+    order = {Kind.PATH: 0, Kind.FILE: 2, Kind.DIRECTORY: 2} | dict.fromkeys(ADDRESSES, 1)
     wanted = [(order[kind], at) for at, kind in enumerate(kinds(name, abi)) if kind in order]
     return tuple(at for _, at in sorted(wanted)[:CAPTURES])
+
+
+def has_folder(name: str, abi: str) -> bool:
+    """Whether a call has one path and no directory for it: a relative one begins in the working folder."""
+    known = kinds(name, abi)
+    return known.count(Kind.PATH) == 1 and Kind.DIRECTORY not in known and len(captured(name, abi)) == 1

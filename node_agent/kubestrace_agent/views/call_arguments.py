@@ -33,8 +33,8 @@ _AT_FDCWD = -100
 _CREATES = 0o100 | 0o20000000
 _MAY_CREATE = frozenset({"open", "openat", "mq_open"})
 _HEADER = header("kernel/bpf/calls.h")
-# Of a string that fills its room, with a NUL, only so many bytes are shown: it may have had more.
-_MAX_STRING = _HEADER.number("STRING_BYTES") - 2
+# Of a string.
+_MAX_STRING = _HEADER.number("STRING_BYTES") - 1
 # Beside a file's mode.
 _CUT, _DETACHED, _DELETED = (_HEADER.number(f"NAMES_{name}") for name in ("CUT", "DETACHED", "DELETED"))
 # Files of tmpfs that were never in a folder: memfd_create's, System V's, anonymous shared memory.
@@ -59,6 +59,9 @@ def _described(key: SyscallKey, values: tuple[int, ...], captures: tuple[tuple[i
         mode_at = kinds.index(Kind.MODE)
         kinds = kinds if values[mode_at - 1] & _CREATES else kinds[:mode_at]
     words = [_word(kind, values[at], contents.get(at)) for at, kind in enumerate(kinds)]
+    if arguments.has_folder(called, key.abi) and len(captures) > 1 and captures[1][1]:
+        at = kinds.index(Kind.PATH)
+        words[at] = f"<{path(captures[1][1], captures[1][0])}>/{words[at]}"
     text = ", ".join(words)
     return text if len(text) <= _MAX_ARGUMENTS else text[: _MAX_ARGUMENTS - 3] + "..."
 
@@ -76,9 +79,11 @@ def _word(kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
     mode, text = captured or (0, b"")
     match kind:
         case Kind.PATH:
-            return _string(text.rstrip(_NUL)) if text else _pointer(value)
+            return _string(text) if text else _pointer(value)
         case Kind.ADDRESS | Kind.WRITTEN_ADDRESS:
             return address(text) or _pointer(value)
+        case Kind.MESSAGE | Kind.WRITTEN_MESSAGE:
+            return f"{{{address(text)}}}" if address(text) else _PLAIN[Kind.HIDDEN](value)
         case Kind.FILE | Kind.DIRECTORY:
             return _file(_signed(value, 32), mode, text)
         case _:
@@ -104,7 +109,7 @@ def _signed(value: int, bits: int) -> int:
 
 def _file(number: int, mode: int, text: bytes) -> str:
     if number == _AT_FDCWD:
-        return "AT_FDCWD"
+        return f"AT_FDCWD<{path(text, mode)}>" if text else "AT_FDCWD"
     kind = _FILE_TYPES.get(stat.S_IFMT(mode))
     if kind == "socket":
         return f"{number}<{address(text) or kind}>"
@@ -115,8 +120,14 @@ def _file(number: int, mode: int, text: bytes) -> str:
 
 
 def _string(text: bytes) -> str:
-    """A string in quotes; behind them it says where it goes on, as strace does."""
-    return f'"{safe(text[:_MAX_STRING], _MAX_STRING)}"' + ("..." if len(text) > _MAX_STRING else "")
+    """A path in quotes. Of a long one its beginning and its end, in whole names where that leaves some of both."""
+    first, _, rest = text.partition(_NUL)
+    last = rest.partition(_NUL)[0]
+    if not last:
+        return f'"{safe(first, _MAX_STRING)}"' + ("..." if len(first) > _MAX_STRING else "")
+    head, _, _ = first.rpartition(b"/")
+    _, _, tail = last.partition(b"/")
+    return f'"{safe(head or first, _MAX_STRING)}/.../{safe(tail or last, _MAX_STRING)}"'
 
 
 def path(text: bytes, mode: int) -> str:

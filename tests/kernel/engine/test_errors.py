@@ -2,6 +2,7 @@
 
 import errno
 import time
+from pathlib import Path
 
 from engine_runs import Cgroup, Runs, links
 from view_messages import errors
@@ -244,3 +245,39 @@ def test_one_call_goes_through_all_views(runs: Runs) -> None:
     assert sum(used.errors for thread in processes.threads for used in thread.used if name(used.key) == "futex") == 1
     assert (counts(report)["futex", "ETIMEDOUT"], len(futex.samples)) == (1, 1)
     assert futex.samples[0].arguments.startswith("0x")
+
+
+def samples(runs: Runs, *arguments: str, count: int = MAX_SAMPLES) -> dict[tuple[str, str], list[str]]:
+    """The arguments of the samples of a program's failures, by call and errno."""
+    cgroup = runs.cgroup()
+    watched = Watched(runs, cgroup, count)
+    runs.start(cgroup, "places", *arguments).finish()
+    return {key: [sample.arguments for sample in kind.samples] for key, kind in watched.kinds().items()}
+
+
+def test_the_one_file_among_thousands_below_a_long_folder(runs: Runs, tmp_path: Path) -> None:
+    """Paths are compared whole, and a storm of names that differ in numbers does not hide it."""
+    found = samples(runs, "long", str(tmp_path), count=3)["openat", "ENOENT"]
+
+    assert len(found) == 3
+    assert [said for said in found if said.endswith('/license.key", 0')]
+    assert [said for said in found if "/chunk-" in said]
+
+
+def test_relative_paths_have_their_folder(runs: Runs, tmp_path: Path) -> None:
+    """The working folder, or that of the descriptor."""
+    found = samples(runs, "relative", str(tmp_path))
+
+    assert f'AT_FDCWD<{tmp_path}>, "app.yaml", 0' in found["openat", "ENOENT"]
+    (made,) = found["mkdirat", "ENOENT"]
+    assert made.endswith(f'<{tmp_path}>, "no/such", 0700')
+    assert found["rmdir", "ENOENT"] == [f'<{tmp_path}>/"gone"']
+
+
+def test_peers_of_messages(runs: Runs, tmp_path: Path) -> None:
+    """The address that a message has, of the first where there are several."""
+    found = samples(runs, "peers", str(tmp_path))
+
+    for called in ("sendmsg", "sendmmsg"):
+        (said,) = found[called, "EPIPE"]
+        assert said.split(", ")[1] == "{127.0.0.1:5353}"

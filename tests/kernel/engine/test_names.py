@@ -43,12 +43,12 @@ def test_a_path_behind_a_descriptor_says_where_it_was_cut(told, tmp_path: Path) 
     assert long.partition("<")[2].startswith(".../A" + "n" * 99 + "/B")
 
 
-def test_a_long_path_says_that_it_goes_on(told) -> None:  # type: ignore[no-untyped-def]
-    """254 bytes have room; of 299 the last are missing."""
+def test_of_a_long_path_beginning_and_end_are_told(told) -> None:  # type: ignore[no-untyped-def]
+    """254 bytes have room; of 299 those in the middle are missing."""
     calls = told("long")
 
     assert calls["unlink", "ENOENT"] == ['"/nowhere' + "/" * 246 + '"']
-    assert calls["rmdir", "ENOENT"] == ['"/nowhere' + "/" * 246 + '"...']
+    assert calls["rmdir", "ENOENT"] == ['"/nowhere' + "/" * 86 + "/.../" + "/" * 158 + '"']
 
 
 def test_an_address_is_as_long_as_its_length_says(told) -> None:  # type: ignore[no-untyped-def]

@@ -19,9 +19,10 @@ BOUND = Sizes(verified_instructions=5_000, translated_bytes=16_384)
 LARGER = {
     "on_sys_exit": Sizes(60_000, 34_816),
     "on_sys_exit_again": Sizes(60_000, 34_816),
-    "bpf_iter__task": Sizes(35_000, 16_384),
+    "bpf_iter__task": Sizes(40_000, 22_528),
     "on_slow_exit": Sizes(30_000, 20_480),
-    "on_error": Sizes(30_000, 20_480),
+    "on_error": Sizes(40_000, 28_672),
+    "on_block_complete": Sizes(20_000, 16_384),
     "on_block_issue": Sizes(15_000, 16_384),
     "on_cgroup_mkdir": Sizes(35_000, 16_384),
 }

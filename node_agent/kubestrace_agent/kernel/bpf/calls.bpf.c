@@ -49,8 +49,36 @@ static __always_inline u8 *text_of(struct call *call) {
 
 static __always_inline bool is_full(struct call *call) { return *(volatile u32 *)&call->used >= TEXT_BYTES; }
 
+/* Where a path is read to learn its length: what is in it is of no use, whoever writes there, too. */
+struct path_room {
+  u8 bytes[LONGEST_PATH_BYTES];
+};
+BPF_PERCPU_ARRAY(path_room, struct path_room, 1);
+
+/* How long a path is, with its NUL; 0: it cannot be read. */
+static __always_inline long length_of_path(u64 address) {
+  u32 zero = 0;
+  struct path_room *room = path_room.lookup(&zero);
+  long size = room ? read_string(room->bytes, sizeof(room->bytes), (void *)address) : 0;
+  return size > 0 ? size : 0;
+}
+
 static __always_inline void read_path(struct call *call, u64 address) {
   long size = read_string(text_of(call), STRING_BYTES, (void *)address);
+  if (size <= 0) return;
+  call->relative = text_of(call)[0] != '/';
+  if (size < STRING_BYTES) {
+    call->used += size;
+    return;
+  }
+  long length = length_of_path(address);
+  if (length <= STRING_BYTES) {
+    call->used += STRING_BYTES;
+    return;
+  }
+  if (read_string(text_of(call), HEAD_BYTES, (void *)address) <= 0) return;
+  call->used += HEAD_BYTES;
+  size = read_string(text_of(call), TAIL_BYTES, (void *)(address + length - TAIL_BYTES));
   if (size > 0) call->used += size;
 }
 
@@ -107,10 +135,26 @@ static __always_inline void read_name(struct call *call, u64 dentry) {
   if (size > 0) call->used += size;
 }
 
+/* The address in a struct msghdr: its pointer and length come first. What the kernel wrote there as above. */
+static __always_inline void read_message(struct call *call, u64 at, bool written) {
+  u64 header = argument(call, at), address = 0;
+  u32 bytes = 0, parts[2] = {};
+  if (written && call->result < 0) return;
+  if ((call->abi & ABI_MASK) == ABI_COMPAT) {
+    if (read_memory(parts, sizeof(parts), (void *)header)) return;
+    address = parts[0];
+    bytes = parts[1];
+  } else if (read_memory(&address, sizeof(address), (void *)header) ||
+             read_memory(&bytes, sizeof(bytes), (void *)(header + sizeof(address)))) {
+    return;
+  }
+  if (address) call->used += copy_address(text_of(call), address, bytes, written ? LEAST_ROOM_BYTES : UNIX_BYTES);
+}
+
 /* A file's path as its names from the last to the first; at a mount's root it goes on where that is mounted. What is in no
- * folder, as an eventfd, has one name. Bits of enum named. */
-static __always_inline u32 read_names(struct call *call, u64 file) {
-  u64 mount = read_u64(file, CALL_MNT_OFFSET) - CALL_MOUNT_OFFSET, dentry = read_u64(file, CALL_DENTRY_OFFSET);
+ * folder, as an eventfd, has one name. Bits of enum named. `path` is the address of a struct path. */
+static __always_inline u32 read_names(struct call *call, u64 path) {
+  u64 mount = read_u64(path, CALL_PATH_MNT_OFFSET) - CALL_MOUNT_OFFSET, dentry = read_u64(path, CALL_PATH_DENTRY_OFFSET);
   u64 parent = read_u64(dentry, CALL_PARENT_OFFSET), root = read_u64(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET);
   if (dentry == parent && dentry != root) {
     read_name(call, dentry);
@@ -133,18 +177,29 @@ static __always_inline u32 read_names(struct call *call, u64 file) {
   return NAMES_CUT | deleted;
 }
 
-static __always_inline void read_file(struct call *call, u64 number, u64 task, u32 *mode) {
+/* The struct path of the folder that a relative path begins in; 0: there is none, or the path is not relative. */
+static __always_inline u64 path_of_folder(struct call *call, u64 task, u32 *mode) {
+  u64 fs = read_u64(task, CALL_FS_OFFSET);
+  if (!fs || !call->relative) return 0;
+  *mode = TYPE_FOLDER;
+  return fs + CALL_PWD_OFFSET;
+}
+
+/* The struct path of a file; 0: none is behind this descriptor, or none that has a path. */
+static __always_inline u64 path_of_file(struct call *call, u64 number, u64 task, u32 *mode) {
   u64 table = read_u64(read_u64(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET);
-  if ((u32)number >= read_u32(table, CALL_MAX_FDS_OFFSET)) return;
+  if ((u32)number >= read_u32(table, CALL_MAX_FDS_OFFSET)) return 0;
   u64 file = read_u64(read_u64(table, CALL_FD_OFFSET) + 8 * (u64)(u32)number, 0);
-  if (!file) return;
+  if (!file) return 0;
   *mode = (u16)read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET);
   u32 type = *mode & 0170000;
-  if (type == TYPE_SOCKET) {
-    read_peer(call, file);
-  } else if (type != TYPE_PIPE) {
-    *mode |= read_names(call, file);
-  }
+  if (type == TYPE_SOCKET) read_peer(call, file);
+  return type == TYPE_SOCKET || type == TYPE_PIPE ? 0 : file + CALL_PATH_OFFSET;
+}
+
+static __always_inline void read_file(struct call *call, u64 number, u64 task, u32 *mode) {
+  u64 path = (s32)number == AT_FDCWD ? path_of_folder(call, task, mode) : path_of_file(call, number, task, mode);
+  if (path) *mode |= read_names(call, path);
 }
 
 static __always_inline void read_capture(struct call *call, u32 which, u32 shape, u64 task) {
@@ -158,8 +213,10 @@ static __always_inline void read_capture(struct call *call, u32 which, u32 shape
       read_address(call, at);
     } else if (kind == CAPTURE_WRITTEN_ADDRESS) {
       read_written_address(call, at);
-    } else if (kind == CAPTURE_FILE) {
-      read_file(call, argument(call, at), task, &call->modes[which]);
+    } else if (kind == CAPTURE_FILE || kind == CAPTURE_FOLDER) {
+      read_file(call, kind == CAPTURE_FOLDER ? AT_FDCWD : argument(call, at), task, &call->modes[which]);
+    } else if (kind == CAPTURE_MESSAGE || kind == CAPTURE_WRITTEN_MESSAGE) {
+      read_message(call, at, kind == CAPTURE_WRITTEN_MESSAGE);
     }
   }
   call->text_bytes[which] = *(volatile u32 *)&call->used - before;
@@ -198,7 +255,7 @@ static __always_inline u64 read_call(struct call *call, struct bpf_raw_tracepoin
   call->slot = head->slot;
   call->abi = head->abi;
   call->nr = head->nr;
-  call->used = 0;
+  call->used = call->relative = 0;
   read_task(call, task);
   read_arguments(call, ctx->args[0]);
   read_capture(call, 0, shape, task);

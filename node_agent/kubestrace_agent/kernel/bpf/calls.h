@@ -5,11 +5,24 @@
 
 /* What is read of a call's arguments, as bits of its shape: two captures of kind and argument. The
  * argument behind an address is its length; where the kernel writes the address it is a pointer to that. */
-enum capture { CAPTURE_NOTHING, CAPTURE_PATH, CAPTURE_FILE, CAPTURE_ADDRESS, CAPTURE_WRITTEN_ADDRESS };
+enum capture {
+  CAPTURE_NOTHING,
+  CAPTURE_PATH,
+  CAPTURE_FILE, /* a descriptor, or AT_FDCWD: the working folder, where the path before it is relative */
+  CAPTURE_ADDRESS,
+  CAPTURE_WRITTEN_ADDRESS,
+  CAPTURE_MESSAGE, /* a struct msghdr, or an array of struct mmsghdr, which begin with one: the address in it */
+  CAPTURE_WRITTEN_MESSAGE,
+  CAPTURE_FOLDER /* the working folder, as above, of a call that has only a path */
+};
 #define CAPTURES 2
 /* Strings of both captures, and room for one more after the last that still may begin. */
 #define TEXT_BYTES 512
 #define STRING_BYTES 256
+/* Of a longer path its beginning and its end, each with a NUL behind it. Paths have PATH_MAX bytes at most. */
+#define HEAD_BYTES 96
+#define TAIL_BYTES (STRING_BYTES - HEAD_BYTES)
+#define LONGEST_PATH_BYTES 4096
 #define NAME_STEPS 24
 #define ADDRESS_BYTES 28
 /* Family and name of a unix socket's address; what every program has room for, as struct sockaddr is so large; and more
@@ -20,7 +33,8 @@ enum capture { CAPTURE_NOTHING, CAPTURE_PATH, CAPTURE_FILE, CAPTURE_ADDRESS, CAP
 enum family { FAMILY_UNIX = 1, FAMILY_IPV4 = 2, FAMILY_IPV6 = 10 };
 /* Beside a file's mode: what is to be said of its names. */
 enum named { NAMES_CUT = 1 << 16, NAMES_DETACHED = 1 << 17, NAMES_DELETED = 1 << 18 };
-enum type { TYPE_PIPE = 0010000, TYPE_SOCKET = 0140000 };
+enum type { TYPE_PIPE = 0010000, TYPE_FOLDER = 0040000, TYPE_SOCKET = 0140000 };
+#define AT_FDCWD -100
 
 struct call {
   u64 end_ns; /* CLOCK_MONOTONIC */
@@ -40,6 +54,8 @@ struct call {
   u32 text_bytes[CAPTURES];
   u32 modes[CAPTURES]; /* of a captured file's inode, with bits of enum named; 0: none was found */
   u32 used; /* of text: kept here, where the verifier does not follow its every value */
+  u32 relative; /* the path in it begins in some folder */
+  u32 unused;
   char thread[16];
   char process[16];
   u8 text[TEXT_BYTES + STRING_BYTES];

@@ -130,6 +130,7 @@ static __always_inline void tell_flight(void *seq, struct in_flight *record, str
   call->abi = record->abi;
   call->nr = record->nr;
   call->used = 0;
+  call->relative = 0;
   read_task(call, (u64)task);
   read_arguments(call, (u64)task_regs(task));
   read_descriptor(call, 0, shape, (u64)task);

@@ -25,6 +25,8 @@ _CAPTURE = {
     arguments.Kind.DIRECTORY: _HEADER.number("CAPTURE_FILE"),
     arguments.Kind.ADDRESS: _HEADER.number("CAPTURE_ADDRESS"),
     arguments.Kind.WRITTEN_ADDRESS: _HEADER.number("CAPTURE_WRITTEN_ADDRESS"),
+    arguments.Kind.MESSAGE: _HEADER.number("CAPTURE_MESSAGE"),
+    arguments.Kind.WRITTEN_MESSAGE: _HEADER.number("CAPTURE_WRITTEN_MESSAGE"),
 }
 _UNKNOWN = (1 << 64) - 1
 _NUMBERS = header("kernel/bpf/syscalls.h")
@@ -72,6 +74,8 @@ def shape(called: str, abi: str) -> int:
     value = 0
     for position, at in enumerate(arguments.captured(called, abi)):
         value |= (_CAPTURE[kinds[at]] | at << 4) << 8 * position
+    if arguments.has_folder(called, abi):
+        value |= _HEADER.number("CAPTURE_FOLDER") << 8
     return value
 
 

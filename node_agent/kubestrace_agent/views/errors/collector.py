@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import heapq
 import platform
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
@@ -21,7 +23,7 @@ from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.views import errors_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kubestrace_agent.kernel.counters.counts import RawCall
     from kubestrace_agent.syscalls import SyscallKey
@@ -33,6 +35,9 @@ NAME = "errors"
 # container: more are counted as lost.
 _CANDIDATES = 64
 _MOST_CANDIDATES = 4000
+
+# In names that differ by a counter, a date, a hash or a version.
+_NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
 
 # A row of the report: as SyscallCounts' name, abi and wait, and ErrnoCount's name.
 _Row = tuple[str, str, bool, str]
@@ -105,7 +110,7 @@ class Failures(Collector):
         known = kind.samples.pop(said, None)
         if known is None and len(kind.samples) >= 2 * _CANDIDATES:
             # Many at once: with ever new arguments each would have to be compared with all others.
-            for each in heapq.nsmallest(_CANDIDATES, kind.samples, key=lambda each: _order(kind.samples[each])):
+            for each in _least(kind.samples):
                 del kind.samples[each]
             self._candidates -= _CANDIDATES
         if known is None and self._candidates >= _MOST_CANDIDATES:
@@ -150,6 +155,21 @@ def _row(key: SyscallKey, number: int) -> _Row:
     return name(key), "" if key.abi == platform.machine() else key.abi, key.waited, errno_name(number)
 
 
+def _pattern(arguments: str) -> str:
+    """Return what arguments have in common that differ in numbers: chunk-1.js, chunk-2.js, ... say the same."""
+    return _NUMBERS.sub("#", arguments)
+
+
+def _least(samples: Mapping[str, errors_pb2.ErrorSample]) -> list[str]:
+    """Return those to forget: the last one of a pattern says more than one of many, however rare it is."""
+    patterns = Counter(map(_pattern, samples))
+
+    def worth(said: str) -> tuple[bool, int, int]:
+        return patterns[_pattern(said)] == 1, *_order(samples[said])
+
+    return heapq.nsmallest(_CANDIDATES, samples, key=worth)
+
+
 def _order(sample: errors_pb2.ErrorSample) -> tuple[int, int]:
     """Arguments that fail again and again are worth more than those of a start, and later ones more than earlier."""
     return sample.alike, sample.time_unix_nanoseconds
@@ -158,7 +178,8 @@ def _order(sample: errors_pb2.ErrorSample) -> tuple[int, int]:
 def _chosen(samples: Iterable[errors_pb2.ErrorSample], count: int) -> list[errors_pb2.ErrorSample]:
     """Return as many in the order of time: the best one, the last, the first, then the best of the others.
 
-    The best alone may all be of one moment: what a program looks for at its start fails alike each time.
+    The best alone may all be of one moment: what a program looks for at its start fails alike each time. And of those
+    that differ in numbers only, one comes before all others: a storm of one folder must not hide the single file.
     """
     best = sorted(samples, key=_order, reverse=True)
     if not best:
@@ -166,7 +187,10 @@ def _chosen(samples: Iterable[errors_pb2.ErrorSample], count: int) -> list[error
     in_time = sorted(best, key=_time)
     # Arguments differ: those that come twice count once.
     spread = {each.arguments: each for each in (best[0], in_time[-1], in_time[0], *best)}
-    return sorted(list(spread.values())[:count], key=_time)
+    of_patterns = {_pattern(each.arguments): each for each in reversed(spread.values())}
+    firsts = [each for each in spread.values() if of_patterns[_pattern(each.arguments)] is each]
+    rest = [each for each in spread.values() if of_patterns[_pattern(each.arguments)] is not each]
+    return sorted([*firsts, *rest][:count], key=_time)
 
 
 def _time(sample: errors_pb2.ErrorSample) -> int:

@@ -11,6 +11,7 @@ BPF_F_TABLE("array", u32, struct error_slot, error_slots, MAX_SLOTS, BPF_F_MMAPA
 BPF_F_TABLE("hash", struct error_key, struct error_times, error_times, 32768, BPF_F_NO_PREALLOC);
 /* Of each program that may lead here. */
 BPF_PERCPU_ARRAY(error_scratch, struct call, AT_EXIT_AGAIN + 1);
+BPF_PERCPU_ARRAY(error_paths, struct error_path, AT_EXIT_AGAIN + 1);
 /* The agent's own takes its place while the view is on. */
 BPF_RINGBUF_OUTPUT(first_error_ring, 1);
 BPF_ARRAY_OF_MAPS(error_rings, "first_error_ring", 1);
@@ -59,26 +60,48 @@ static __always_inline u64 argument_of(struct head *head, u64 regs, u32 at) {
                                  : CALL_NATIVE_5);
 }
 
-/* Whether the path begins otherwise than those that were reported, or the address is another: which of many files are missing,
- * which of some peers refuse. Both stand in a call's first capture. */
-static __always_inline bool has_new_name(struct error_times *times, struct head *head, u64 regs, u32 shape) {
-  u64 words[HASHED_BYTES / 8] = {}, hash = 0;
-  u32 kind = shape & 15;
-  u64 at = shape >> 4 & 7;
-  if ((kind != CAPTURE_PATH && kind != CAPTURE_ADDRESS) || times->names_told >= NAMES_TOLD) return false;
-  u64 address = argument_of(head, regs, at);
-  if (kind == CAPTURE_ADDRESS) {
-    if (!copy_address((u8 *)words, address, (u32)argument_of(head, regs, at + 1), UNIX_BYTES)) return false;
-  } else if (read_string(words, sizeof(words), (void *)address) <= 0) {
-    return false;
+/* The hash of a whole path or address; 0: it cannot be read. Both stand in a call's first capture. */
+static __always_inline u64 hash_of_name(struct error_path *path, struct head *head, u64 regs, u32 shape) {
+  u64 address = argument_of(head, regs, shape >> 4 & 7), hash = 0;
+  long size;
+  if ((shape & 15) == CAPTURE_ADDRESS) {
+    size = copy_address((u8 *)path->words, address, (u32)argument_of(head, regs, (shape >> 4 & 7) + 1), UNIX_BYTES);
+  } else {
+    size = read_string(path->words, sizeof(u64) * PATH_WORDS, (void *)address);
   }
-#pragma unroll
-  for (u32 i = 0; i < HASHED_BYTES / 8; i++) hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-  u64 bit = 1ULL << (hash >> 58);
-  at = hash >> 54;
+  if (size <= 0) return 0;
+  u64 end = size;
+  BOUND(end, 4095);
+  /* Of the last word what lies behind the end is another path's. */
+  *(u64 *)((u8 *)path->words + end) = 0;
+  for (u32 i = 0; i < PATH_WORDS; i++) {
+    if (8 * (u64)i >= end) break;
+    hash = (hash ^ path->words[i]) * 0x9e3779b97f4a7c15ULL;
+    hash ^= hash >> 29;
+  }
+  return hash ? hash : 1;
+}
+
+static __always_inline bool set_name_bit(struct error_times *times, u64 hash) {
+  u64 at = hash >> 6 & (NAME_WORDS - 1), bit = 1ULL << (hash & 63);
   BOUND(at, NAME_WORDS - 1);
-  if (times->names[at] & bit) return false;
+  bool known = times->names[at] & bit;
   times->names[at] |= bit;
+  return known;
+}
+
+/* Whether the path or the address is another than those that were reported: which of many files are missing, which of some
+ * peers refuse. */
+static __always_inline bool has_new_name(struct error_times *times, struct head *head, u64 regs, u32 shape, u32 program) {
+  u32 kind = shape & 15;
+  struct error_path *path = error_paths.lookup(&program);
+  if ((kind != CAPTURE_PATH && kind != CAPTURE_ADDRESS) || times->names_told >= NAMES_TOLD || !path) return false;
+  u64 hash = hash_of_name(path, head, regs, shape);
+  if (!hash) return false;
+  bool known = set_name_bit(times, hash);
+  known &= set_name_bit(times, hash >> 11);
+  known &= set_name_bit(times, hash >> 22);
+  if (known) return false;
   times->names_told += 1;
   times->names_known += 1;
   return true;
@@ -89,7 +112,7 @@ static __always_inline void forget_names(struct error_times *times) {
   times->names_known = 0;
 }
 
-static __always_inline bool is_told(struct error_times *times, struct head *head, u64 regs, u32 shape) {
+static __always_inline bool is_told(struct error_times *times, struct head *head, u64 regs, u32 shape, u32 program) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
   if (cfg && times->epoch != cfg->epoch) {
@@ -98,7 +121,8 @@ static __always_inline bool is_told(struct error_times *times, struct head *head
     if (times->names_known > NAMES_KNOWN) forget_names(times);
   }
   u64 calls = times->calls += 1;
-  if ((calls <= ALL_HASHED || !(calls & NOT_HASHED_MASK)) && has_new_name(times, head, regs, shape)) return true;
+  if ((calls <= ALL_HASHED || !(calls & NOT_HASHED_MASK)) && has_new_name(times, head, regs, shape, program))
+    return true;
   return (calls & (calls - 1)) == 0 && calls & TOLD_BITS;
 }
 
@@ -124,7 +148,7 @@ static __always_inline void note_error(struct bpf_raw_tracepoint_args *ctx, stru
   }
   times->last_ns = now;
   u32 shape = shape_of(head->abi & ABI_MASK, head->nr);
-  if (is_told(times, head, ctx->args[0], shape)) tell_error(ctx, slot, head, entry, shape, (u64)task);
+  if (is_told(times, head, ctx->args[0], shape, entry->program)) tell_error(ctx, slot, head, entry, shape, (u64)task);
 }
 
 int on_error(struct bpf_raw_tracepoint_args *ctx) {

@@ -5,13 +5,18 @@
 
 /* Of calls that fail alike the 1st, 4th, 16th, 64th ... after a snapshot are reported: powers of two that have these bits. */
 #define TOLD_BITS 0x5555555555555555ULL
-/* And so many in an epoch whose path begins otherwise than those before, or whose address is another: looked for in the first
- * ones of an epoch and then in one of some, as reading it costs more than all else here. */
+/* And so many in an epoch whose path is another than those before, or whose address is: looked for in the first ones of an
+ * epoch and then in one of some, as reading it costs more than all else here. */
 #define NAMES_TOLD 64
-#define HASHED_BYTES 128
-/* A bit for each name; with so many set, two are seldom taken for one. Then they are forgotten. */
-#define NAME_WORDS 16
+/* Three bits for each name: with so many names known, one in 40 new ones is taken for one of them, with 50 one in 2,500. Then
+ * they are forgotten. */
+#define NAME_WORDS 32
 #define NAMES_KNOWN 200
+#define PATH_WORDS 512
+/* The words of a path in memory, with room for the one that ends it. */
+struct error_path {
+  u64 words[PATH_WORDS + 1];
+};
 #define ALL_HASHED 4096
 #define NOT_HASHED_MASK 15
 /* Of one slot: calls that fail in so many different ways have a time, more are counted as lost. */

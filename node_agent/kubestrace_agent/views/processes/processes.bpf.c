@@ -41,7 +41,8 @@ static __always_inline void describe(struct thread *thread, u64 task) {
   thread->start_ns = read_u64(leader, PROCESS_START_OFFSET);
   bpf_probe_read_kernel(thread->process, sizeof(thread->process), (void *)(leader + CALL_COMM_OFFSET));
   if (!memory) return; /* it has ended and given its memory back */
-  u64 name = read_u64(read_u64(read_u64(memory, PROCESS_EXE_OFFSET), CALL_DENTRY_OFFSET), CALL_NAME_OFFSET);
+  u64 path = read_u64(memory, PROCESS_EXE_OFFSET) + CALL_PATH_OFFSET;
+  u64 name = read_u64(read_u64(path, CALL_PATH_DENTRY_OFFSET), CALL_NAME_OFFSET);
   bpf_probe_read_kernel_str(thread->file, sizeof(thread->file), (void *)name);
   read_string(thread->argument, sizeof(thread->argument), (void *)read_u64(memory, PROCESS_ARGUMENTS_OFFSET));
 }

@@ -108,12 +108,28 @@ def test_files_that_are_in_no_folder(text: bytes, mode: int, words: str) -> None
     assert path(text, mode) == words
 
 
-def test_a_string_that_fills_its_room_says_so() -> None:
-    """It may have been longer: as strace has it, behind the quotes."""
-    whole, cut = (described(call("rmdir", 1, captures=((0, b"a" * n + b"\0"),))) for n in (254, 255))
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"/app/" + b"a" * 250 + b"\0", '"/app/' + "a" * 250 + '"'),
+        (b"/app/lib/beginn\0ing/lib/license.key\0", '"/app/lib/.../lib/license.key"'),
+        (b"/" + b"a" * 94 + b"\0" + b"b" * 155 + b"\0", '"/' + "a" * 94 + "/.../" + "b" * 155 + '"'),
+    ],
+)
+def test_of_a_long_path_its_beginning_and_its_end_are_told(text: bytes, words: str) -> None:
+    """In whole names, as far as there is one: the end says which file it is."""
+    assert described(call("rmdir", 1, captures=((0, text), (0, b"")))) == words
 
-    assert whole == '"' + "a" * 254 + '"'
-    assert cut == whole + "..."
+
+def test_a_relative_path_has_the_folder_that_it_begins_in() -> None:
+    """The working folder, where the call has no descriptor for it."""
+    folder = (0o40000, b"config\0etc\0")
+
+    assert described(call("rmdir", 1, captures=((0, b"app.yaml\0"), folder))) == '</etc/config>/"app.yaml"'
+    at = (1 << 32) - 100
+    assert described(call("mkdirat", at, 1, 0o700, captures=((0, b"x\0"), folder))) == (
+        'AT_FDCWD</etc/config>, "x", 0700'
+    )
 
 
 @pytest.mark.parametrize(
