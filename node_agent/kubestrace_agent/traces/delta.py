@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from kubestrace_agent.kernel.counters.counts import CallAtAttach, RawCounts, Row
-from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, errno_name, name, names, waits
+from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey, errno_name, name, names
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import BUCKETS, bucket_bounds, bucket_index
 
@@ -146,7 +146,7 @@ def _counts(key: SyscallKey, then: Row, row: Row, since_epoch: int, architecture
     counts = agent_pb2.SyscallCounts(
         name=name(key),
         abi="" if key.abi == architecture else key.abi,
-        wait=waits(key),
+        wait=key.waited,
         calls=timed + row.untimed - then.untimed,
         timed=timed,
         total_nanoseconds=row.total_ns - then.total_ns,

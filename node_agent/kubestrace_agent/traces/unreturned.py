@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel.counters import calls as single_calls
 from kubestrace_agent.kernel.counters.counts import RawCall
-from kubestrace_agent.syscalls import abi_names, name, waits
+from kubestrace_agent.syscalls import abi_names, name
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views import call_arguments
 from kubestrace_protos.v1 import agent_pb2
@@ -42,7 +42,7 @@ class Unreturned:
         """The oldest of a snapshot: calls that work first, as waiting is what the others are for."""
         known, self._made = self._made, {}
         wanted = (call for call in counts.in_flight if is_wanted(call.key, self._wanted))
-        oldest = heapq.nsmallest(MOST, wanted, key=lambda call: (waits(call.key), -call.age_ns, call.tid))
+        oldest = heapq.nsmallest(MOST, wanted, key=lambda call: (call.key.waited, -call.age_ns, call.tid))
         return [self._told(call, counts.time_ns, known) for call in oldest]
 
     def _told(
@@ -61,7 +61,7 @@ def _message(call: InFlight, *, paths: bool) -> agent_pb2.UnreturnedCall:
     message = agent_pb2.UnreturnedCall(
         name=name(call.key),
         abi="" if call.key.abi == platform.machine() else call.key.abi,
-        wait=waits(call.key),
+        wait=call.key.waited,
         host_tid=call.tid,
         host_pid=call.pid,
     )

@@ -1,4 +1,4 @@
-"""Calls by a descriptor that waited for somebody at its other end have a row of their own; no call is in both."""
+"""Calls that waited for a neighbour have a row of their own; no call is in both."""
 
 from pathlib import Path
 
@@ -13,9 +13,13 @@ MS = 1_000_000
 
 
 def own(output: str) -> dict[tuple[str, str], tuple[int, int]]:
-    """Name, ABI -> calls that worked, calls that waited."""
-    lines = [line.split() for line in output.splitlines()]
-    return {(name, "" if abi == "-" else abi): (int(work), int(wait)) for name, abi, work, wait, *_ in lines}
+    """Name, ABI -> calls that worked, calls that waited; names that come again are added up."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for name, abi, worked, waited, *_ in map(str.split, output.splitlines()):
+        key = name, "" if abi == "-" else abi
+        before = found.get(key, (0, 0))
+        found[key] = before[0] + int(worked), before[1] + int(waited)
+    return found
 
 
 def test_what_waited_is_no_work(runs: Runs, tmp_path: Path) -> None:
@@ -37,6 +41,22 @@ def test_what_waited_is_no_work(runs: Runs, tmp_path: Path) -> None:
             assert waits.total_nanoseconds >= waited * 15 * MS
         assert counted(difference.syscalls)[called, abi][0] == worked + waited
     assert len(rows) == len(difference.syscalls)
+
+
+def test_each_call_waits_or_works_by_what_happened(runs: Runs, tmp_path: Path) -> None:
+    """Locks, children, queues, events, pipes, sockets and timers; not what returned at once, and never the disk."""
+    output, difference = runs.whole("neighbours", str(tmp_path))
+    rows = {(row.name, row.abi, row.wait): row for row in difference.syscalls}
+    expected = own(output)
+    lost = runs.may_lose(difference)
+
+    waited = {key: rows[*key, True].calls if (*key, True) in rows else 0 for key in expected}
+    worked = {key: rows[*key, False].calls if (*key, False) in rows else 0 for key in expected}
+    assert waited == {key: numbers[1] for key, numbers in expected.items()}
+    assert {key: worked[key] for key in expected if worked[key] + lost < expected[key][0]} == {}
+    for key, calls in waited.items():
+        if calls:
+            assert rows[*key, True].total_nanoseconds >= calls * 15 * MS, key
 
 
 def test_both_rows_are_of_the_same_call_for_a_selection(runs: Runs, tmp_path: Path) -> None:

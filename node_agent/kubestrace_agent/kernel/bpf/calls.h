@@ -3,10 +3,9 @@
 #pragma once
 #include <linux/types.h>
 
-/* What is read of a call's arguments, as bits of its shape: two captures of kind and argument, and whether it waits. The
- * argument behind an address is its length; where the kernel writes the address it is a pointer to that. */
+/* What is read of a call's arguments, as bits of its shape: two captures of kind and argument. The argument behind an
+ * address is its length; where the kernel writes the address it is a pointer to that. */
 enum capture { CAPTURE_NOTHING, CAPTURE_PATH, CAPTURE_FILE, CAPTURE_ADDRESS, CAPTURE_WRITTEN_ADDRESS };
-#define SHAPE_WAITS_BIT 16
 #define CAPTURES 2
 /* Strings of both captures, and room for one more after the last that still may begin. */
 #define TEXT_BYTES 512

@@ -7,11 +7,9 @@
 #define ABI_NUMBERS 512
 #define INDEX_ENTRIES (4 * ABI_NUMBERS)
 enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
-/* Beside the ABI in a row's key and head: the row of those calls that waited for somebody at the other end. */
+/* Beside the ABI in a row's key and head: the row of those calls that waited for a neighbour (waits.bpf.c). */
 #define WAITED 0x100
 #define ABI_MASK 0xff
-/* Calls by a descriptor that were shorter did not wait. */
-#define LEAST_WAIT_NS 100000
 
 /* Values of the index beside row ids (1..0x7ffe): no row yet, not wanted, and a flag for calls that never return. */
 #define NO_ROW 0
@@ -84,6 +82,7 @@ enum program { AT_EXIT, AT_ENTRY, AT_EXIT_AGAIN, AT_ENTRY_AGAIN, IN_VIEW, CGROUP
 
 struct entry {
   u64 start_ns;   /* 0: not in a call */
+  u64 sleeps;     /* how often the task had gone to sleep until then */
   u32 generation; /* of the slot in which this task was seen last */
   u32 row;
   /* For the views behind the counting. */

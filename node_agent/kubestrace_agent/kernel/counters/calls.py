@@ -7,7 +7,8 @@ from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.maps import Maps
-from kubestrace_agent.syscalls import DESCRIPTOR_WAITS, WAITS, arguments, names
+from kubestrace_agent.syscalls import arguments, names
+from kubestrace_agent.syscalls.waiting import RULES, Kind, Rule
 
 _HEADER = header("kernel/bpf/calls.h")
 CALL = _HEADER.struct("call")
@@ -27,7 +28,7 @@ _CAPTURE = {
     arguments.Kind.WRITTEN_ADDRESS: _HEADER.number("CAPTURE_WRITTEN_ADDRESS"),
 }
 _UNKNOWN = (1 << 64) - 1
-_WAITS_BIT = 1 << _HEADER.number("SHAPE_WAITS_BIT")
+_WAITS = header("kernel/bpf/waits.h")
 
 _Call = TypeVar("_Call", bound=RawCall)
 
@@ -39,11 +40,24 @@ def write_shapes(maps: Maps, abis: Sequence[str]) -> None:
             shapes[at] = shape(called, abi)
 
 
-def write_descriptor_calls(maps: Maps, abis: Sequence[str]) -> None:
-    """Tell the programs which calls wait where somebody is at the other end of their descriptor."""
-    with maps.view("descriptor_calls", "Q") as waiting:
+def write_wait_rules(maps: Maps, abis: Sequence[str]) -> None:
+    """Tell the programs which calls are waits when their task slept."""
+    with maps.view("wait_rules", "Q") as rules:
         for at, _, called in _indexed(abis):
-            waiting[at] = called in DESCRIPTOR_WAITS
+            rules[at] = wait_rule(RULES[called]) if called in RULES else 0
+
+
+def wait_rule(rule: Rule) -> int:
+    """A rule as waits.h has it."""
+    number = _WAITS.number
+    bits = rule.values if rule.kind is Kind.FLAG else {1 << value for value in rule.values}
+    return (
+        number(rule.kind.value)
+        | rule.arguments[0] << number("WAIT_FIRST_SHIFT")
+        | rule.arguments[-1] << number("WAIT_SECOND_SHIFT")
+        | (number("WAIT_NO_FLAGS") if rule.flags_at is None else rule.flags_at) << number("WAIT_FLAGS_SHIFT")
+        | sum(bits) << number("WAIT_VALUES_SHIFT")
+    )
 
 
 def _indexed(abis: Sequence[str]) -> Iterator[tuple[int, str, str]]:
@@ -58,7 +72,7 @@ def _indexed(abis: Sequence[str]) -> Iterator[tuple[int, str, str]]:
 def shape(called: str, abi: str) -> int:
     """What the program is to read of a call's arguments, as calls.h has it."""
     kinds = arguments.kinds(called, abi)
-    value = _WAITS_BIT if called in WAITS else 0
+    value = 0
     for position, at in enumerate(arguments.captured(called, abi)):
         value |= (_CAPTURE[kinds[at]] | at << 4) << 8 * position
     return value
@@ -74,7 +88,7 @@ def parsed(record: bytes, abis: Sequence[str], make: Callable[..., _Call]) -> tu
     text = record[_RECORD.size :]
     call = make(
         key=key,
-        waits=key.waited or names(key.abi).get(number) in WAITS,
+        waits=key.waited,
         start_ns=end - length,
         length_ns=length,
         on_ns=None if on == _UNKNOWN else on,

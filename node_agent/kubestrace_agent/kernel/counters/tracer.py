@@ -66,7 +66,7 @@ class Tracer:
         self._abis = abi_names(platform.machine())
         self._reader = Reader(maps, self._rows, self._abis)
         self._parts = registry.parts(programs, self._abis)
-        calls.write_descriptor_calls(maps, self._abis)
+        calls.write_wait_rules(maps, self._abis)
         self._flights = Flights(programs, self._abis)
         self._max_containers = max_containers
         self._slots: dict[int, Slot] = {}

@@ -69,7 +69,7 @@ COUNTING = Source(
 # No program of its own: the second rows of calls that waited.
 WAITS = Source(
     file="kernel/bpf/waits.bpf.c",
-    maps=("descriptor_calls",),
+    maps=("wait_rules",),
     definitions=wait_offsets.definitions,
 )
 # Linux 7 runs programs at the tracepoints of system calls with preemption. This function came with it.

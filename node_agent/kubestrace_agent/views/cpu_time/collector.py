@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from kubestrace_agent.syscalls import name, waits
+from kubestrace_agent.syscalls import name
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views.cpu_time.sources import PART
 from kubestrace_agent.views.cpu_time.values import NO_TIME, CpuParts, CpuTimes
@@ -54,7 +54,7 @@ class TimeBudget(Collector):
             return
         result = cpu_time_pb2.CpuTimeResult(budget=self.message())
         grown = _grown(self.start.ended, self.now.ended)
-        ended = {(*self._named(key), waits(key)): parts for key, parts in grown.items()}
+        ended = {(*self._named(key), key.waited): parts for key, parts in grown.items()}
         for counts in report.syscalls:
             parts = ended.get((counts.name, counts.abi, counts.wait), NO_TIME)
             result.calls.add(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from kubestrace_agent.syscalls import errno_name, name, waits
+from kubestrace_agent.syscalls import errno_name, name
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views.call_arguments import described, names
 from kubestrace_agent.views.errors.sources import PART
@@ -147,7 +147,7 @@ class Failures(Collector):
 
 @lru_cache(maxsize=4096)
 def _row(key: SyscallKey, number: int) -> _Row:
-    return name(key), "" if key.abi == platform.machine() else key.abi, waits(key), errno_name(number)
+    return name(key), "" if key.abi == platform.machine() else key.abi, key.waited, errno_name(number)
 
 
 def _order(sample: errors_pb2.ErrorSample) -> tuple[int, int]:

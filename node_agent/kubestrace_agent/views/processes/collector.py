@@ -10,7 +10,6 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from kubestrace_agent.syscalls import waits
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views.loss import Loss
 from kubestrace_agent.views.processes.records import Process, Sums
@@ -86,7 +85,7 @@ class ProcessCalls(Collector):
         sums = Sums()
         used = [each for each in reported.used if is_wanted(each.key, self.syscalls)]
         for each in used:
-            sums.count(each, waits=waits(each.key))
+            sums.count(each, waits=each.key.waited)
         if not used and (reported.pid, reported.start_ns) not in self._kept and not reported.process_ended:
             return
         process = self._process((reported.pid, reported.start_ns), reported.inner_pid, reported.inner_parent)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel.maps.headers import header
-from kubestrace_agent.syscalls import name, waits
+from kubestrace_agent.syscalls import name
 from kubestrace_agent.text import safe
 from kubestrace_protos.v1.views import processes_pb2
 
@@ -168,7 +168,7 @@ def _syscalls(by_call: dict[SyscallKey, list[int]]) -> list[processes_pb2.Proces
         processes_pb2.ProcessSyscall(
             name=name(key),
             abi="" if key.abi == platform.machine() else key.abi,
-            wait=waits(key),
+            wait=key.waited,
             calls=calls,
             errors=errors,
             total_nanoseconds=total_ns,

@@ -42,7 +42,7 @@ static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx, struc
   struct slow_slot *slot = slow_slots.lookup(&number);
   if (!slot) return;
   u32 shape = shape_of(head->abi & ABI_MASK, head->nr);
-  u64 waits = shape >> SHAPE_WAITS_BIT | head->abi / WAITED;
+  u64 waits = head->abi / WAITED;
   BOUND(waits, 1);
   if (ns < slot->floor_ns[waits]) return;
   if (*(volatile s64 *)&slot->room[waits] <= 0) {

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from kubestrace_agent.kernel.counters.counts import RawCounts, Row
-from kubestrace_agent.syscalls import waits
 from kubestrace_agent.traces import delta
 from kubestrace_agent.views.view import Collector, Moment, put
 from kubestrace_protos.v1.views import timeline_pb2
@@ -167,7 +166,7 @@ def between(then: RawCounts, now: RawCounts, *, wanted: Wanted) -> Totals:
             continue
         calls += _calls(row) - _calls(before)
         errors += _errors(row) - _errors(before)
-        if waits(key):
+        if key.waited:
             wait_ns += row.total_ns - before.total_ns
         else:
             work_ns += row.total_ns - before.total_ns
