@@ -35,7 +35,7 @@ def test_calls_in_flight_at_the_end_are_unreturned(runs: Runs) -> None:
 
     assert (
         sorted(call.key for call in now.in_flight)
-        == [SyscallKey("x86_64", 0, waited=True)] + [SyscallKey("x86_64", 202)] * 5
+        == [SyscallKey("x86_64", 0, waited=True)] + [SyscallKey("x86_64", 202, waited=True)] * 5
     )
     assert {call.pid for call in now.in_flight} == {run.process.pid}
     assert len({call.tid for call in now.in_flight}) == 6

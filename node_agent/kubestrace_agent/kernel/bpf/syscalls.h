@@ -126,7 +126,8 @@ struct head {
   u32 slot;
   u32 abi;
   s32 nr;
-  u32 stopped; /* the owner counts nothing more */
+  u32 stopped;  /* the owner counts nothing more */
+  u32 wait_row; /* of those of these calls that waited; 0: not known */
 };
 
 /* How calls ended and how long they took. Wraps at 32 bits. */

@@ -28,9 +28,13 @@ static __always_inline u64 sleeps_of(struct task_struct *task) {
 }
 
 static __always_inline u64 file_behind(struct task_struct *task, u32 number) {
-  u64 table = read_u64(read_u64((u64)task, WAIT_FILES_OFFSET), WAIT_FDT_OFFSET);
-  if (number >= read_u32(table, WAIT_MAX_FDS_OFFSET)) return 0;
-  return read_u64(read_u64(table, WAIT_FD_OFFSET) + 8 * (u64)number, 0);
+  u64 files, table, most, first;
+  LOAD(u64, files, task, WAIT_FILES_OFFSET);
+  LOAD(u64, table, files, WAIT_FDT_OFFSET);
+  LOAD(u32, most, table, WAIT_MAX_FDS_OFFSET);
+  if (number >= most) return 0;
+  LOAD(u64, first, table, WAIT_FD_OFFSET);
+  return read_u64(first + 8 * (u64)number, 0);
 }
 
 static __always_inline u32 type_of_file(u64 inode) { return read_u32(inode, WAIT_MODE_OFFSET) & TYPE_OF_MODE; }
@@ -124,16 +128,18 @@ static __always_inline bool has_waited(struct task_struct *task, u64 regs, u32 a
 }
 #endif
 
-/* The second row of a call's first; the first where there is none to be had. */
+/* The second row of a call's first; the first where there is none to be had. Rows of one slot are given back together. */
 static __always_inline u32 wait_row(struct head *head, u32 id) {
+  if (head->wait_row) return head->wait_row;
   u32 generation = head->generation, slot = head->slot;
   struct row_key key = {.generation = generation, .abi = head->abi | WAITED, .nr = head->nr};
-  u32 *known = rows_by_key.lookup(&key);
-  if (known) return *known;
   struct slot_ref ref = {.slot = slot, .generation = generation};
   struct index *index = indexes.lookup(&slot);
-  u32 row = index ? take_row(index, &ref, &key) : 0;
-  return row ? row : id;
+  u32 *known = rows_by_key.lookup(&key), row = known ? *known : 0;
+  if (!row && index) row = take_row(index, &ref, &key);
+  if (!row) return id;
+  head->wait_row = row;
+  return row;
 }
 
 /* The row of a call that has ended, and in which its task slept. */

@@ -45,7 +45,7 @@ def collected(processes: ProcessCalls, *told: RawProcesses, lost: int = 0) -> ag
     return report
 
 
-READ, FUTEX, OPENAT = key("read"), key("futex"), key("openat")
+READ, FUTEX, OPENAT = key("read"), key("futex")._replace(waited=True), key("openat")
 
 
 def test_calls_of_a_process_are_the_sum_of_its_threads() -> None:

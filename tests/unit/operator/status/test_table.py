@@ -41,7 +41,7 @@ def test_the_table() -> None:
         "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
         "100.00   20.302000       11204      1814       301                        25.0ms total\n"
         "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
-        "  wait   88.000000     1000000        88             973.1ms      1.0s      1.0s futex\n"
+        "  wait   88.000000     1000000        88             973.1ms      1.0s      1.0s futex (waited)\n"
         "------ ----------- ----------- --------- --------- --------- --------- --------- ----------------\n"
         "  wait   88.000000     1000000        88                                    1.0s total\n"
     )
@@ -76,7 +76,7 @@ def test_a_part_without_calls_is_not_there() -> None:
     """Where all wait, there are no rules around nothing, and no total of it."""
     lines = table([row("futex", 1_000, 2, wait=True)]).splitlines()
 
-    assert [line.split()[-1] for line in lines if not line.startswith("---")] == ["syscall", "futex", "total"]
+    assert [line.split()[-1] for line in lines if not line.startswith("---")] == ["syscall", "(waited)", "total"]
     assert len(lines) == 5
 
 
