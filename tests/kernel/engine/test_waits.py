@@ -1,12 +1,15 @@
 """Calls that waited for a neighbour have a row of their own; no call is in both."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
-from engine_runs import Runs, counted
+from engine_runs import Cgroup, Run, Runs, counted
 from view_messages import cpu_time
 
-from kubestrace_agent.syscalls import parse_patterns
+from kubestrace_agent.syscalls import name, parse_patterns
 from kubestrace_agent.views.cpu_time.collector import TimeBudget
 from kubestrace_agent.views.slow_calls.collector import message
 from kubestrace_agent.views.slow_calls.values import Floors
@@ -21,8 +24,8 @@ SLEEPS_AT_WORK = frozenset({"clone", "clone3", "openat", "read"})
 def own(output: str) -> dict[tuple[str, str], tuple[int, int]]:
     """Name, ABI -> calls that worked, calls that waited; names that come again are added up."""
     found: dict[tuple[str, str], tuple[int, int]] = {}
-    for name, abi, worked, waited, *_ in map(str.split, output.splitlines()):
-        key = name, "" if abi == "-" else abi
+    for called, abi, worked, waited, *_ in map(str.split, output.splitlines()):
+        key = called, "" if abi == "-" else abi
         before = found.get(key, (0, 0))
         found[key] = before[0] + int(worked), before[1] + int(waited)
     return found
@@ -106,6 +109,45 @@ def test_the_budget_and_the_rows_tell_the_same(runs: Runs, tmp_path: Path) -> No
         # Calls that returned at once did not sleep either.
         if waited and (called, abi, False) in parts and called not in SLEEPS_AT_WORK:
             assert parts[called, abi, False].asleep_nanoseconds < MS, called
+
+
+def hanging(runs: Runs, cgroup: Cgroup, folder: Path) -> tuple[Run, set[str]]:
+    """Start a program whose children wait for ever; which calls they are in."""
+    run = runs.start(cgroup, "neighbours", str(folder), "hang")
+    assert run.process.stdout
+    said = "".join(iter(lambda: run.process.stdout.readline().decode(), ".\n"))
+    deadline = time.monotonic() + 20
+    while any(state != "S" for state in states(cgroup)):
+        assert time.monotonic() < deadline, states(cgroup)
+        time.sleep(0.01)
+    return run, {called for called, _ in own(said)}
+
+
+def states(cgroup: Cgroup) -> list[str]:
+    """Of its processes; S and D are asleep."""
+    stats = [Path(f"/proc/{pid}/stat").read_text(encoding="utf-8") for pid in cgroup.pids()]
+    return [stat.rsplit(")", 1)[1].split()[0].replace("D", "S") for stat in stats]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_waits_that_do_not_return(runs: Runs, tmp_path: Path, *, before: bool) -> None:
+    """They are unreturned waits, also where they began before the trace; killed, they are in the rows that waited."""
+    cgroup = runs.cgroup()
+    slot = None if before else runs.trace(cgroup)
+    run, calls = hanging(runs, cgroup, tmp_path)
+    if slot is None:
+        slot = runs.trace(cgroup)
+    hung = {(name(call.key), call.key.waited) for call in runs.snapshot(slot).in_flight}
+    for pid in cgroup.pids():
+        if pid != run.process.pid:
+            os.kill(pid, signal.SIGKILL)
+    run.finish()
+
+    assert {(called, True) for called in calls} <= hung
+    assert not {(called, False) for called in calls} & hung
+    waited = {row.name for row in runs.since(slot).syscalls if row.wait}
+    assert calls - waited <= {"vfork", "clone3"}  # their children end with them, in any order
+    assert not runs.snapshot(slot).in_flight
 
 
 def test_both_rows_are_of_the_same_call_for_a_selection(runs: Runs, tmp_path: Path) -> None:

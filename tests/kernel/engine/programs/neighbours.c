@@ -1,5 +1,5 @@
 /* Calls that wait for a neighbour, NAP_MS each, and calls of the same names that work, however long they take. Argument:
- * a folder on a disk. Prints "NAME ABI WORKED WAITED" for each case; a name may come back, and is to be added up. What
+ * a folder on a disk; with a second one its children hang instead. Prints "NAME ABI WORKED WAITED" for each case; a name may come back, and is to be added up. What
  * a case and its children do beside that works: WORKED is the least. All sleep by ppoll where no case looks. */
 #include "counted.h"
 #include <linux/aio_abi.h>
@@ -574,8 +574,70 @@ static void old_ones(void) {
 }
 #endif
 
+static void in_fcntl(void) { fcntl(open(path, O_RDWR), F_SETLKW, &(struct flock){.l_type = F_WRLCK}); }
+static void in_flock(void) { flock(open(path, O_RDWR), LOCK_EX); }
+static void in_openat(void) { syscall(SYS_openat, AT_FDCWD, fifo, O_WRONLY); }
+static void in_vfork(void) {
+  if (!vfork()) pause();
+}
+static void in_clone3(void) {
+  struct clone_args arguments = {.flags = CLONE_VFORK, .exit_signal = SIGCHLD};
+  if (!syscall(SYS_clone3, &arguments, sizeof(arguments))) pause();
+}
+static void in_preadv2(void) { preadv2(ends[0], &(struct iovec){big, 1}, 1, -1, 0); }
+static void in_splice(void) { splice(ends[0], NULL, other[1], NULL, 1, 0); }
+static void in_tee(void) { tee(ends[0], other[1], 1, 0); }
+static void in_pwritev2(void) { pwritev2(full[1], &(struct iovec){big, 4096}, 1, -1, 0); }
+static void in_sendfile(void) { sendfile(pair[0], open(path, O_RDWR), NULL, 4096); }
+static void in_msgrcv(void) { msgrcv(queue, big, 8, 0, 0); }
+static void in_semtimedop(void) { syscall(SYS_semtimedop, semaphores, &(struct sembuf){0, -1, 0}, 1, NULL); }
+static void in_futex(void) { syscall(SYS_futex, &nothing, FUTEX_WAIT, nothing, NULL, NULL, 0); }
+static void in_recvfrom(void) { syscall(SYS_recvfrom, pair[0], big, 1, 0, NULL, NULL); }
+static void in_waitid(void) {
+  if (!fork()) pause();
+  siginfo_t info;
+  waitid(P_ALL, 0, &info, WEXITED);
+}
+#ifdef __x86_64__
+static void in_socketcall(void) {
+  unsigned *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+  unsigned arguments[4] = {pair[0], (unsigned)(unsigned long)&low[16], 1, 0};
+  memcpy(low, arguments, sizeof(arguments));
+  old_call(102, 10, (long)low, 0, 0);
+}
+#endif
+
+/* A child in each of these calls, none of which returns. Says "NAME ABI 0 1" of each, then "." and waits in poll. */
+static void hang(void) {
+  static const struct { const char *name, *abi; void (*act)(void); } all[] = {
+    {"fcntl", "-", in_fcntl}, {"flock", "-", in_flock}, {"openat", "-", in_openat}, {"vfork", "-", in_vfork},
+    {"clone3", "-", in_clone3}, {"preadv2", "-", in_preadv2}, {"splice", "-", in_splice}, {"tee", "-", in_tee},
+    {"pwritev2", "-", in_pwritev2}, {"sendfile", "-", in_sendfile}, {"msgrcv", "-", in_msgrcv},
+    {"semtimedop", "-", in_semtimedop}, {"futex", "-", in_futex}, {"recvfrom", "-", in_recvfrom},
+    {"waitid", "-", in_waitid},
+#ifdef __x86_64__
+    {"socketcall", "i386", in_socketcall},
+#endif
+  };
+  int file = open(path, O_RDWR);
+  CHECK(mkfifo(fifo, 0600) == 0 && flock(file, LOCK_EX) == 0);
+  CHECK(fcntl(file, F_SETLK, &(struct flock){.l_type = F_WRLCK}) == 0);
+  CHECK((queue = msgget(IPC_PRIVATE, 0600)) >= 0 && (semaphores = semget(IPC_PRIVATE, 1, 0600)) >= 0);
+  fill_pipe();
+  fill_pair();
+  for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
+    if (!fork()) all[i].act(), _exit(0);
+    row_of(all[i].name, all[i].abi, 0, 1);
+  }
+  puts(".");
+  fflush(stdout);
+  ppoll(&(struct pollfd){.fd = 0, .events = POLLIN}, 1, NULL, NULL);
+  msgctl(queue, IPC_RMID, NULL);
+  semctl(semaphores, 0, IPC_RMID);
+}
+
 int main(int count, char **words) {
-  if (count != 2) return 2;
+  if (count < 2) return 2;
   snprintf(path, sizeof(path), "%s/file", words[1]);
   snprintf(cold, sizeof(cold), "%s/cold", words[1]);
   snprintf(fifo, sizeof(fifo), "%s/fifo", words[1]);
@@ -590,6 +652,10 @@ int main(int count, char **words) {
   nothing = open("/dev/null", O_WRONLY);
   CHECK(pipe(ends) == 0 && pipe(full) == 0 && pipe(other) == 0);
   CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+  if (count > 2) {
+    hang();
+    return 0;
+  }
   by_descriptors();
   splices();
   vmsplices();
