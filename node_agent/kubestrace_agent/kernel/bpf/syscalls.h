@@ -83,6 +83,7 @@ enum program { AT_EXIT, AT_ENTRY, AT_EXIT_AGAIN, AT_ENTRY_AGAIN, IN_VIEW, CGROUP
 struct entry {
   u64 start_ns;   /* 0: not in a call */
   u64 sleeps;     /* how often the task had gone to sleep until then */
+  u64 read_bytes; /* and how much it had read from disks */
   u32 generation; /* of the slot in which this task was seen last */
   u32 row;
   /* For the views behind the counting. */

@@ -64,7 +64,7 @@ static __always_inline bool is_asleep(struct task_struct *task) {
 static __always_inline bool waits_by_now(struct task_struct *task, struct entry *entry, u32 abi, s32 nr) {
 #ifdef UNDER_WAY
   bool slept = entry ? sleeps_of(task) != entry->sleeps : is_asleep(task);
-  return slept && has_waited(task, (u64)task_regs(task), abi, nr, 0, UNDER_WAY | state_of(task));
+  return slept && has_waited(task, false, (u64)task_regs(task), abi, nr, 0, UNDER_WAY | state_of(task));
 #else
   return false;
 #endif

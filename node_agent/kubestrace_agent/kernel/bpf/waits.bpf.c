@@ -27,6 +27,16 @@ static __always_inline u64 sleeps_of(struct task_struct *task) {
   return switches;
 }
 
+#ifdef WAIT_READ_OFFSET
+static __always_inline u64 read_bytes_of(struct task_struct *task) {
+  u64 bytes;
+  LOAD(u64, bytes, task, WAIT_READ_OFFSET);
+  return bytes;
+}
+#else
+static __always_inline u64 read_bytes_of(struct task_struct *task) { return 0; }
+#endif
+
 static __always_inline u64 file_behind(struct task_struct *task, u32 number) {
   u64 files, table, most, first;
   LOAD(u64, files, task, WAIT_FILES_OFFSET);
@@ -48,6 +58,18 @@ static __always_inline bool has_other_end(u64 file) {
   if (type == 0140000 || type == 0010000) return true;
   if (type == 0020000) return read_u64(read_u64(file, WAIT_OPERATIONS_OFFSET), WAIT_POLL_OFFSET) != 0;
   return read_u64(read_u64(inode, WAIT_SB_OFFSET), WAIT_MAGIC_OFFSET) == ANON_INODE_FS_MAGIC;
+}
+
+/* Half of what a pipe or a socket takes, or more, waits to be taken. */
+static __always_inline bool is_backed_up(u64 file) {
+  u64 inner = read_u64(file, WAIT_PRIVATE_OFFSET);
+  if (type_of_file(read_u64(file, WAIT_INODE_OFFSET)) == 0010000) {
+    u32 taken = read_u32(inner, WAIT_HEAD_OFFSET) - read_u32(inner, WAIT_TAIL_OFFSET);
+    return taken * 2 >= read_u32(inner, WAIT_USAGE_OFFSET);
+  }
+  u64 sock = read_u64(inner, WAIT_SK_OFFSET);
+  u32 most = read_u32(sock, WAIT_SNDBUF_OFFSET) / 2;
+  return read_u32(sock, WAIT_QUEUED_OFFSET) >= most || read_u32(sock, WAIT_ALLOCATED_OFFSET) >= most;
 }
 
 static __always_inline u64 wait_argument(u64 regs, u32 abi, u32 at) {
@@ -88,8 +110,9 @@ static __always_inline u64 rule_of(u32 abi, s32 nr) {
   return rule ? *rule : 0;
 }
 
-/* Whether a call in which the task slept was a wait. `state` is 0, or UNDER_WAY with the task's state. */
-static __always_inline bool has_waited(struct task_struct *task, u64 regs, u32 abi, s32 nr, s64 result, u32 state) {
+/* Whether a call in which the task slept was a wait. `has_read`: it also read from a disk. `state` is 0, or UNDER_WAY with
+ * the task's state. */
+static __always_inline bool has_waited(struct task_struct *task, bool has_read, u64 regs, u32 abi, s32 nr, s64 result, u32 state) {
   u64 rule = rule_of(abi, nr), values = rule >> WAIT_VALUES_SHIFT;
   u32 kind = rule & WAIT_KIND_MASK, flags_at = rule >> WAIT_FLAGS_SHIFT & WAIT_PLACE_MASK;
   if (kind <= WAIT_ALWAYS) return kind == WAIT_ALWAYS;
@@ -112,18 +135,26 @@ static __always_inline bool has_waited(struct task_struct *task, u64 regs, u32 a
     if (flags_at != WAIT_NO_FLAGS && wait_argument(regs, abi, flags_at) & MSG_DONTWAIT_BIT) return false;
     if (second_at != first_at) second = wait_argument(regs, abi, second_at);
   }
+  u32 ends = 0;
+  u64 end = 0;
 #pragma clang loop unroll(disable)
   for (u32 i = 0; i < 2; i++) {
     u64 file = file_behind(task, i ? second : first);
     bool ruled_out = kind != WAIT_DEVICE && read_u32(file, WAIT_FLAGS_OFFSET) & O_NONBLOCK_BIT;
-    if (!ruled_out && has_other_end(file)) return true;
-    if (second == first) break;
+    if (!ruled_out && has_other_end(file)) {
+      ends += 1;
+      end = file;
+    }
+    if (second == first) return ends;
   }
-  return false;
+  /* Between a file and somebody: for a disk, or for the other one? A call that is under way says it by how it sleeps. */
+  if (ends == 1 && state) return state & SLEEPS_INTERRUPTIBLY;
+  return ends == 2 || (ends == 1 && (!has_read || is_backed_up(end)));
 }
 #else
 static __always_inline u64 sleeps_of(struct task_struct *task) { return 0; }
-static __always_inline bool has_waited(struct task_struct *task, u64 regs, u32 abi, s32 nr, s64 result, u32 state) {
+static __always_inline u64 read_bytes_of(struct task_struct *task) { return 0; }
+static __always_inline bool has_waited(struct task_struct *task, bool has_read, u64 regs, u32 abi, s32 nr, s64 result, u32 state) {
   return false;
 }
 #endif
@@ -142,9 +173,11 @@ static __always_inline u32 wait_row(struct head *head, u32 id) {
   return row;
 }
 
-/* The row of a call that has ended, and in which its task slept. */
-static __always_inline u32 row_of_sleep(struct task_struct *task, u64 regs, u32 id, u32 generation, s64 result) {
+/* The row of a call that has ended, and in which its task slept; `entry` is the task's, where its beginning was counted. */
+static __always_inline u32 row_of_sleep(struct task_struct *task, struct entry *entry, u64 regs, u32 id, u32 generation,
+                                        s64 result) {
   struct head *head = heads.lookup(&id);
   if (!head || head->generation != generation) return id;
-  return has_waited(task, regs, head->abi & ABI_MASK, head->nr, result, 0) ? wait_row(head, id) : id;
+  bool has_read = entry && read_bytes_of(task) != entry->read_bytes;
+  return has_waited(task, has_read, regs, head->abi & ABI_MASK, head->nr, result, 0) ? wait_row(head, id) : id;
 }

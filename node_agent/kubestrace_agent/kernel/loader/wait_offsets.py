@@ -3,6 +3,7 @@
 Used by probe.
 """
 
+from contextlib import suppress
 from typing import Literal
 
 from kubestrace_agent.kernel.loader import call_offsets
@@ -17,11 +18,21 @@ _FIELDS = {
     "WAIT_FLAGS_OFFSET": "file.f_flags",
     "WAIT_OPERATIONS_OFFSET": "file.f_op",
     "WAIT_POLL_OFFSET": "file_operations.poll",
+    "WAIT_PRIVATE_OFFSET": "file.private_data",
+    "WAIT_SK_OFFSET": "socket.sk",
+    "WAIT_SNDBUF_OFFSET": "sock.sk_sndbuf",
+    "WAIT_QUEUED_OFFSET": "sock.sk_wmem_queued",
+    "WAIT_ALLOCATED_OFFSET": "sock.sk_wmem_alloc",
+    "WAIT_HEAD_OFFSET": "pipe_inode_info.head",
+    "WAIT_TAIL_OFFSET": "pipe_inode_info.tail",
+    "WAIT_USAGE_OFFSET": "pipe_inode_info.max_usage",
     "WAIT_INODE_OFFSET": "file.f_inode",
     "WAIT_MODE_OFFSET": "inode.i_mode",
     "WAIT_SB_OFFSET": "inode.i_sb",
     "WAIT_MAGIC_OFFSET": "super_block.s_magic",
 }
+# Only where the kernel accounts for each task's input and output.
+_READ = {"WAIT_READ_OFFSET": "task_struct.ioac.read_bytes"}
 # Linux include/uapi/linux/magic.h.
 _ANON_INODE_FS_MAGIC = 0x09041934
 _ARGUMENTS = 6
@@ -32,6 +43,8 @@ def definitions(machine: str, btf: Btf) -> dict[str, int]:
     """Everything that the command line gives to waits.bpf.c; without it no call is a wait."""
     try:
         found = {name: btf.offset(path) for name, path in _FIELDS.items()}
+        with suppress(BtfError):
+            found |= {name: btf.offset(path) for name, path in _READ.items()}
         return found | {
             "WAIT_NATIVE_ARGUMENTS": _arguments(machine, btf, "NATIVE"),
             "WAIT_COMPAT_ARGUMENTS": _arguments(machine, btf, "COMPAT"),

@@ -117,6 +117,16 @@ static void by_descriptors(void) {
   drain();
   row("sendfile", 1, 1);
   close(file);
+  /* From the disk, to one that has room. */
+  CHECK((file = open(cold, O_RDONLY)) >= 0 && posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0);
+  CHECK(sendfile(pair[0], file, NULL, 4096) == 4096);
+  CHECK(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0);
+  CHECK(splice(file, &start, other[1], NULL, 4096, 0) == 4096);
+  drain();
+  CHECK(read(other[0], big, 4096) == 4096);
+  row("sendfile", 1, 0);
+  row("splice", 1, 0);
+  close(file);
 }
 
 static void splices(void) {
