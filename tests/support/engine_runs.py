@@ -82,12 +82,16 @@ class Cgroup:
         """Move a process into it."""
         (self.path / "cgroup.procs").write_text(str(pid), encoding="ascii")
 
+    def pids(self) -> list[int]:
+        """Its processes."""
+        return [int(pid) for pid in (self.path / "cgroup.procs").read_text(encoding="ascii").split()]
+
     def remove(self) -> None:
         """End what is in it, which is all ours, and remove it."""
         deadline = time.monotonic() + 60
         while self.path.exists() and time.monotonic() < deadline:
-            for pid in (self.path / "cgroup.procs").read_text(encoding="ascii").split():
-                os.kill(int(pid), 9)
+            for pid in self.pids():
+                os.kill(pid, 9)
             try:
                 self.path.rmdir()
             except OSError:

@@ -18,6 +18,7 @@ from kubestrace_cli.output import error_lines
 from kubestrace_cli.session_file.sessions import Session
 from kubestrace_operator.api import conditions
 from kubestrace_operator.results import merge
+from kubestrace_operator.results.rows import shown_mark
 from kubestrace_operator.status import builder as statuses
 from kubestrace_operator.status import progress
 from kubestrace_operator.views import registry
@@ -151,9 +152,9 @@ def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "        sec   pid   tid  thread           call"
     for row in rows[:_SHOWN_UNRETURNED]:
         age = f"{'>' if row['beganEarlier'] else ''}{row['ageNanoseconds'] / 1e9:.3f}"
-        abi = f"  ({row['abi']})" if "abi" in row else ""
+        mark = shown_mark(row.get("abi", ""), wait=row["wait"])
         who = f"{row.get('pid', row['hostPid']):5} {row.get('tid', row['hostTid']):5}  {row.get('thread', ''):<16}"
-        yield f"{age:>11} {who} {row['syscall']}({row.get('arguments', '')}){abi}"
+        yield f"{age:>11} {who} {row['syscall']}({row.get('arguments', '')})  {mark}".rstrip()
     if len(rows) > _SHOWN_UNRETURNED:
         yield f"({len(rows) - _SHOWN_UNRETURNED} more)"
 

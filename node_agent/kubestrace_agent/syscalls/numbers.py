@@ -1,4 +1,4 @@
-"""Names of system calls and errnos. Pure."""
+"""Names of system calls and errnos, of all ABIs. Pure."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class SyscallKey(NamedTuple):
     # "x86_64", "i386", "x32", "aarch64", "arm".
     abi: str
     number: int
-    # Those calls of this number that slept until somebody else did something (waiting.py); in no selection.
+    # Those calls of this number that waited for a neighbour; in no selection.
     waited: bool = False
 
 

@@ -20,6 +20,17 @@ class SyscallKey(NamedTuple):
     wait: bool = False
 
 
+def shown_name(name: str, abi: str = "", *, wait: bool = False) -> str:
+    """Return how text names a call's row: `read`, `read (waited)`, `read (i386)`, `read (i386, waited)`."""
+    return f"{name} {shown_mark(abi, wait=wait)}".rstrip()
+
+
+def shown_mark(abi: str, *, wait: bool) -> str:
+    """Return what text says behind a call with its arguments: nothing, `(waited)`, `(i386)` or `(i386, waited)`."""
+    words = ", ".join(filter(None, (abi, "waited" if wait else "")))
+    return f"({words})" if words else ""
+
+
 class ContainerKey(NamedTuple):
     """One life of one container: a restarted one has a new ID."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from kubestrace_operator.api.timestamps import duration
-from kubestrace_operator.results.rows import SyscallRow, UnreturnedRow
+from kubestrace_operator.results.rows import SyscallRow, UnreturnedRow, shown_name
 from kubestrace_operator.views.view import Column
 from kubestrace_protos.v1 import agent_pb2
 
@@ -35,10 +35,11 @@ def table(
     """Return the table of rows that are already in order, as `builder.ordered` gives them.
 
     Calls that work come first, with their share of the working time. Calls that waited follow in a part of their own,
-    with `wait` in the place of the share and "(waited)" behind their names. Rows in `left_out` are not shown but are in
-    the totals. Calls that a signal interrupted are named below: they are no errors, though a program may have got
-    EINTR. `filtered` says that only some calls were counted at all; `columns` are those of views. With
-    `unreturned_calls` some were made, though none is in the rows.
+    with `wait` in the place of the share and `(waited)` behind their names. Rows in `left_out` are not shown but are in
+    the totals.
+    Calls that a signal interrupted are named below: they are not errors, though a program may have got EINTR.
+    `filtered` says that only some calls were counted at all; `columns` are those of views. With `unreturned_calls` some
+    were made, though none is in the rows.
     """
     if not rows and not left_out:
         sentence = _NOTHING_CHOSEN if filtered else _NOTHING
@@ -74,7 +75,12 @@ class _Table:
 
     def _row(self, row: SyscallRow, share: str) -> _Line:
         lengths = [duration(row.percentile(50)), duration(row.percentile(99)), duration(row.max_ns)]
-        return [share, *self._sums([row]), *(lengths if row.timed else ["", "", ""]), _name(row)]
+        return [
+            share,
+            *self._sums([row]),
+            *(lengths if row.timed else ["", "", ""]),
+            shown_name(row.name, row.abi, wait=row.wait),
+        ]
 
     def _total(self, rows: Sequence[SyscallRow], share: str) -> _Line:
         longest = max((row.max_ns for row in rows), default=0)
@@ -105,7 +111,7 @@ def unreturned(rows: Sequence[UnreturnedRow], count: int) -> str:
         return f"{count} calls have not returned\n" if count else ""
     by_name: dict[str, list[agent_pb2.UnreturnedCall]] = {}
     for row in rows:
-        by_name.setdefault(_called(row.call), []).append(row.call)
+        by_name.setdefault(shown_name(row.call.name, row.call.abi, wait=row.call.wait), []).append(row.call)
     shown = list(by_name.items())[:_MOST_UNRETURNED]
     words = [_of_one_name(name, calls) for name, calls in shown]
     others = count - sum(len(calls) for _, calls in shown)
@@ -126,20 +132,11 @@ def _of_one_name(name: str, calls: Sequence[agent_pb2.UnreturnedCall]) -> str:
     return f"{len(calls)} {name} {age}" if len(calls) > 1 else f"{name} {age}"
 
 
-def _called(call: agent_pb2.UnreturnedCall | SyscallRow) -> str:
-    return f"{call.name} ({call.abi})" if call.abi else call.name
-
-
-def _name(row: SyscallRow) -> str:
-    marks = [mark for mark in (row.abi, "waited" if row.wait else "") if mark]
-    return f"{row.name} ({', '.join(marks)})" if marks else row.name
-
-
 def _interrupted(rows: Sequence[SyscallRow]) -> list[str]:
     """Return a line about the calls that a signal interrupted; whether the program got EINTR is not known here."""
     interrupted: Counter[str] = Counter()
     for row in rows:
-        interrupted[_called(row)] += row.interrupted
+        interrupted[shown_name(row.name, row.abi, wait=row.wait)] += row.interrupted
     cut = sorted((-count, name) for name, count in interrupted.items() if count)
     if not cut:
         return []

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import duration
 from kubestrace_operator.results.histograms import add_into
-from kubestrace_operator.results.rows import ContainerKey, SyscallKey
+from kubestrace_operator.results.rows import ContainerKey, SyscallKey, shown_name
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views.view import Column, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.cpu_time_pb2 import CpuTimeRequest, CpuTimeResult, TimeBudget
@@ -27,7 +27,7 @@ _LOST = Loss(
 
 
 class CallName(NamedTuple):
-    """A system call under one ABI, waiting or not."""
+    """A system call under one ABI, whether it waited or worked."""
 
     name: str
     abi: str
@@ -42,12 +42,14 @@ class Budget:
     wall_ns: int = 0
     user_ns: int = 0
     runnable_ns: int = 0
-    blocked_ns: int = 0
+    # Asleep outside of calls.
+    outside_ns: int = 0
     uncounted_kernel_ns: int = 0
     uncounted_waiting_ns: int = 0
     other_ns: int = 0
     kernel: dict[CallName, int] = field(default_factory=dict)
     waiting: dict[CallName, int] = field(default_factory=dict)
+    blocked: dict[CallName, int] = field(default_factory=dict)
 
     @property
     def kernel_ns(self) -> int:
@@ -56,8 +58,13 @@ class Budget:
 
     @property
     def waiting_ns(self) -> int:
-        """Asleep in calls, counted or not."""
+        """Asleep in calls that waited, or that are not counted."""
         return sum(self.waiting.values()) + self.uncounted_waiting_ns
+
+    @property
+    def blocked_ns(self) -> int:
+        """Asleep in calls that worked, as for a disk, and outside of calls."""
+        return sum(self.blocked.values()) + self.outside_ns
 
 
 @dataclass
@@ -85,7 +92,7 @@ class CpuTime(View[Settings, CpuTimeResult, Part]):
         Flag(
             "--cpu-time",
             "also show where the time of all threads went: on a CPU in the program and in each call, waiting in calls, "
-            "or ready to run without a CPU (default: as the session's cpuTime view says)",
+            "blocked as by a disk, or ready to run without a CPU (default: as the session's cpuTime view says)",
         ),
     )
 
@@ -167,12 +174,13 @@ def from_message(message: TimeBudget) -> Budget:
         wall_ns=message.wall_nanoseconds,
         user_ns=message.user_nanoseconds,
         runnable_ns=message.runnable_nanoseconds,
-        blocked_ns=message.blocked_nanoseconds,
+        outside_ns=message.blocked_nanoseconds,
         uncounted_kernel_ns=message.uncounted_kernel_nanoseconds,
         uncounted_waiting_ns=message.uncounted_waiting_nanoseconds,
         other_ns=message.other_nanoseconds,
         kernel={CallName(each.name, each.abi): each.kernel_nanoseconds for each in message.calls},
         waiting={CallName(each.name, each.abi): each.waiting_nanoseconds for each in message.calls},
+        blocked={CallName(each.name, each.abi): each.blocked_nanoseconds for each in message.calls},
     )
 
 
@@ -184,12 +192,13 @@ def added(parts: Iterable[Budget]) -> Budget:
         total.wall_ns = max(total.wall_ns, part.wall_ns)
         total.user_ns += part.user_ns
         total.runnable_ns += part.runnable_ns
-        total.blocked_ns += part.blocked_ns
+        total.outside_ns += part.outside_ns
         total.uncounted_kernel_ns += part.uncounted_kernel_ns
         total.uncounted_waiting_ns += part.uncounted_waiting_ns
         total.other_ns += part.other_ns
         add_into(total.kernel, part.kernel)
         add_into(total.waiting, part.waiting)
+        add_into(total.blocked, part.blocked)
     return total
 
 
@@ -205,6 +214,7 @@ def document(budget: Budget) -> dict[str, Any]:
         "otherNanoseconds": budget.other_ns,
         "kernel": _rows(budget.kernel),
         "waiting": _rows(budget.waiting),
+        "blocked": _rows(budget.blocked),
     }
 
 
@@ -229,9 +239,9 @@ def text(budget: Budget) -> str:
     parts: Sequence[tuple[str, int, str]] = (
         ("user", budget.user_ns, ""),
         ("kernel", budget.kernel_ns, _named(budget.kernel)),
-        ("waiting", budget.waiting_ns, _named(budget.waiting)),
+        ("waiting", budget.waiting_ns, _named(budget.waiting, wait=True)),
         ("runnable", budget.runnable_ns, "ready to run, without a CPU"),
-        ("blocked", budget.blocked_ns, "outside of calls: page faults, stopped threads"),
+        ("blocked", budget.blocked_ns, _blocked(budget)),
     )
     lines += [_line(*part, budget.thread_ns) for part in parts]
     # What rounding hides needs no line.
@@ -246,8 +256,14 @@ def _line(name: str, nanoseconds: int, words: str, whole_ns: int) -> str:
     return f"{100 * share:6.2f} {nanoseconds / 1e9:11.6f} {name:<8} |{bar:<{_BAR}}| {words}".rstrip()
 
 
-def _named(calls: Mapping[CallName, int]) -> str:
+def _blocked(budget: Budget) -> str:
+    """Return in which calls, and how much outside of calls: page faults, stopped threads."""
+    outside = f"{duration(budget.outside_ns)} outside of calls"
+    return ", ".join([*filter(None, [_named(budget.blocked)]), *([outside] if budget.outside_ns else [])])
+
+
+def _named(calls: Mapping[CallName, int], *, wait: bool = False) -> str:
     """Return the calls that took most, with their times."""
     rows = _most(calls)
-    words = [f"{key.name}{f' ({key.abi})' if key.abi else ''} {duration(ns)}" for key, ns in rows[:_NAMED]]
+    words = [f"{shown_name(key.name, key.abi, wait=wait)} {duration(ns)}" for key, ns in rows[:_NAMED]]
     return ", ".join(words + ["..."] * (len(rows) > _NAMED))

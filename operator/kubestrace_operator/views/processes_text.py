@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kubestrace_operator.api.timestamps import duration
+from kubestrace_operator.results.rows import shown_name
 
 
 def lines(rows: Sequence[Mapping[str, Any]], others: Mapping[str, Any]) -> Iterator[str]:
@@ -65,9 +66,7 @@ def _end(row: Mapping[str, Any]) -> str:
 
 
 def _name(each: Mapping[str, Any]) -> str:
-    marks = [each["abi"]] if "abi" in each else []
-    marks += ["waited"] if each["wait"] else []
-    return f"{each['name']} ({', '.join(marks)})" if marks else str(each["name"])
+    return shown_name(each["name"], each.get("abi", ""), wait=each["wait"])
 
 
 def _line(nanoseconds: int, counts: Mapping[str, Any], name: str) -> str:

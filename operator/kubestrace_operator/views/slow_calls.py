@@ -7,6 +7,7 @@ from typing import Any
 
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import precise, utc
+from kubestrace_operator.results.rows import shown_mark
 from kubestrace_operator.status.sections import Section, listed
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
@@ -167,9 +168,8 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _line(row: Mapping[str, Any], *, on_cpu: bool) -> str:
     result = f"-1 {row['errno']}" if "errno" in row else row["result"]
-    call = f"{row['syscall']}({row['arguments']}) = {result}"
-    if "abi" in row:
-        call += f"  ({row['abi']})"
+    mark = shown_mark(row.get("abi", ""), wait=row["wait"])
+    call = f"{row['syscall']}({row['arguments']}) = {result}  {mark}".rstrip()
     lengths = [row["nanoseconds"], *([row.get("cpuNanoseconds")] if on_cpu else [])]
     shown = " ".join(f"{'' if length is None else f'{length / 1e6:.3f}':>10}" for length in lengths)
     return f"{row['time'][11:26]} {shown} {row['pid']:5} {row['tid']:5}  {row['thread']:<16} {call}"

@@ -97,8 +97,9 @@ def kernel_ns(budget: cpu_time_pb2.TimeBudget) -> int:
 
 
 def waiting_ns(budget: cpu_time_pb2.TimeBudget) -> int:
-    """Asleep in calls."""
-    return sum(each.waiting_nanoseconds for each in budget.calls) + budget.uncounted_waiting_nanoseconds
+    """Asleep in calls, whatever for."""
+    asleep = sum(each.waiting_nanoseconds + each.blocked_nanoseconds for each in budget.calls)
+    return asleep + budget.uncounted_waiting_nanoseconds
 
 
 def call(budget: cpu_time_pb2.TimeBudget, name: str) -> cpu_time_pb2.CallTime:

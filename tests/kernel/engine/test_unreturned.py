@@ -109,7 +109,7 @@ def test_what_hung_before_the_trace(runs: Runs, everything: Unreturned, tmp_path
     assert by_name["read"].arguments == "0<pipe>, ..., 1"
     assert by_name["fcntl"].arguments.startswith(f"7<{tmp_path}/file>, 0x7, 0x")
     assert runs.since(slot).trust.unreturned_calls == len(now.in_flight) == len(threads) + 1  # the holder of the lock
-    assert {call.name: call.wait for call in calls.values()} == dict.fromkeys(FROM_THE_START, True)
+    assert all(call.wait for call in calls.values())
 
 
 def test_ages_grow_from_one_snapshot_to_the_next(runs: Runs, everything: Unreturned, tmp_path: Path) -> None:

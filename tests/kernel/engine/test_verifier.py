@@ -19,7 +19,8 @@ BOUND = Sizes(verified_instructions=5_000, translated_bytes=16_384)
 LARGER = {
     "on_sys_exit": Sizes(60_000, 34_816),
     "on_sys_exit_again": Sizes(60_000, 34_816),
-    "bpf_iter__task": Sizes(40_000, 22_528),
+    "bpf_iter__task": Sizes(45_000, 24_576),
+    "walk_clocks": Sizes(8_000, 16_384),
     "on_slow_exit": Sizes(30_000, 20_480),
     "on_error": Sizes(40_000, 28_672),
     "on_block_complete": Sizes(20_000, 16_384),

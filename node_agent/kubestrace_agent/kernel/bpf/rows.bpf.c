@@ -59,7 +59,7 @@ static __always_inline u32 take_row(struct index *index, struct slot_ref *ref, s
   head->slot = ref->slot;
   head->abi = key->abi;
   head->nr = key->nr;
-  head->touched = head->stopped = 0;
+  head->touched = head->stopped = head->wait_row = 0;
   head->generation = key->generation;
   if (rows_by_key.insert(key, &row) == 0) {
     __sync_fetch_and_add(&index->used, 1);

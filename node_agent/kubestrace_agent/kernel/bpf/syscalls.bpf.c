@@ -57,7 +57,8 @@ static __always_inline struct entry *count_enter(struct config *cfg, struct task
 #endif
   entry->generation = generation;
   entry->row = id;
-  entry->slept = sleeps_of(task);
+  entry->sleeps = sleeps_of(task);
+  entry->read_bytes = read_bytes_of(task);
   entry->start_ns = bpf_ktime_get_ns();
   if (entry->followed != cfg->followed) {
     entry->followed = cfg->followed;
@@ -124,8 +125,8 @@ static __always_inline struct entry *count_unpaired(struct config *cfg, struct t
   u32 found = find_row(ref, generation, abi, nr);
   if (found == NOT_WANTED || !found) return entry;
   u32 id = found & ROW_MASK;
-  /* Who was inside of a call as counting began most likely slept there. */
-  if (!seen) id = row_of_wait(task, (u64)regs, id, generation, result);
+  /* One that was under way when its task was found has most likely slept. */
+  if (!seen) id = row_of_sleep(task, NULL, (u64)regs, id, generation, result);
   struct head *head = heads.lookup(&id);
   struct row *row = row_at(id);
   if (!head || !row || head->generation != generation) return entry;
@@ -174,8 +175,8 @@ static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *
     entry->last_ns = ns;
     entry->last_row = entry->endless_row = NO_ROW;
     if (id == NO_ROW) return entry; /* counted as lost by the entry */
-    if (__builtin_expect(entry->slept != sleeps_of(task), 0))
-      id = entry->row = row_of_wait(task, ctx->args[0], id, generation, ctx->args[1]);
+    if (__builtin_expect(sleeps_of(task) != entry->sleeps, 0))
+      id = entry->row = row_of_sleep(task, entry, ctx->args[0], id, generation, ctx->args[1]);
     struct head *head = heads.lookup(&id);
     struct row *row = row_at(id);
     /* A slot may have ended in the meantime; its row may even be another's by now. */

@@ -7,32 +7,9 @@
 #define ABI_NUMBERS 512
 #define INDEX_ENTRIES (4 * ABI_NUMBERS)
 enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
-/* Beside the ABI in a row's key and head: the row of those calls that slept until somebody else did something. */
+/* Beside the ABI in a row's key and head: the row of those calls that waited for a neighbour (waits.bpf.c). */
 #define WAITED 0x100
 #define ABI_MASK 0xff
-
-/* What a call that slept waited for, by its number: a word of the table wait_rules. First the kind, */
-enum wait_kind {
-  WAIT_NEVER,  /* for the kernel or a disk, whatever it does */
-  WAIT_ALWAYS, /* for a timer, a child, a lock, an event */
-  WAIT_FILES,  /* for who is at the other end of one of its descriptors, if anybody is */
-  WAIT_TERMINAL, /* as above, of a terminal alone */
-  WAIT_OPENED, /* for who is at the other end of what it opened */
-  WAIT_LOCK,   /* fcntl: for a lock, by its command */
-  WAIT_FUTEX,  /* for a futex, by its operation */
-  WAIT_CLONE3, /* for its child, by the flags that its argument points at */
-  WAIT_SOCKETCALL, /* i386: as the call that its first argument numbers */
-  WAIT_IPC
-};
-#define WAIT_KIND_MASK 15
-/* then two arguments that are descriptors; 7: none, */
-#define WAIT_FIRST_SHIFT 4
-#define WAIT_SECOND_SHIFT 7
-#define WAIT_NO_FILE 7
-/* then an argument with bits (in the upper half) of which none may be set, or one must be, for the call to wait. */
-#define WAIT_FLAGS_SHIFT 10
-#define WAIT_NEEDS_FLAG 0x2000
-#define WAIT_MASK_SHIFT 32
 
 /* Values of the index beside row ids (1..0x7ffe): no row yet, not wanted, and a flag for calls that never return. */
 #define NO_ROW 0
@@ -105,7 +82,8 @@ enum program { AT_EXIT, AT_ENTRY, AT_EXIT_AGAIN, AT_ENTRY_AGAIN, IN_VIEW, CGROUP
 
 struct entry {
   u64 start_ns;   /* 0: not in a call */
-  u64 slept;      /* how often the task had gone to sleep as the call began */
+  u64 sleeps;     /* how often the task had gone to sleep until then */
+  u64 read_bytes; /* and how much it had read from disks */
   u32 generation; /* of the slot in which this task was seen last */
   u32 row;
   /* For the views behind the counting. */
@@ -149,7 +127,8 @@ struct head {
   u32 slot;
   u32 abi;
   s32 nr;
-  u32 stopped; /* the owner counts nothing more */
+  u32 stopped;  /* the owner counts nothing more */
+  u32 wait_row; /* of those of these calls that waited; 0: not known */
 };
 
 /* How calls ended and how long they took. Wraps at 32 bits. */

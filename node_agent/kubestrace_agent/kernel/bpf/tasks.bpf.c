@@ -49,10 +49,25 @@ static __always_inline struct slot_ref *slot_of_task(struct config *cfg, struct 
   return NULL;
 }
 
-static __always_inline bool is_asleep(struct task_struct *task) {
+static __always_inline u32 state_of(struct task_struct *task) {
   u64 state;
   LOAD(u32, state, task, STATE_OFFSET);
+  return state;
+}
+
+static __always_inline bool is_asleep(struct task_struct *task) {
+  u32 state = state_of(task);
   return state && !(state & TASK_STOPPED);
+}
+
+/* Whether a call that is under way is a wait by now; `entry` is the task's, where its beginning was counted. */
+static __always_inline bool waits_by_now(struct task_struct *task, struct entry *entry, u32 abi, s32 nr) {
+#ifdef UNDER_WAY
+  bool slept = entry ? sleeps_of(task) != entry->sleeps : is_asleep(task);
+  return slept && has_waited(task, false, (u64)task_regs(task), abi, nr, 0, UNDER_WAY | state_of(task));
+#else
+  return false;
+#endif
 }
 
 /* Inside a call, as its registers say: the kernel keeps -ENOSYS in the result until the call has returned, and no
@@ -174,10 +189,11 @@ BPF_ITER(task) {
   if (!task || !cfg) return 0;
   struct in_flight record = {};
   struct entry *entry = tasks.task_storage_get(task, 0, 0);
+  bool counted = find_counted(entry, &record);
 #ifdef WALK
-  if (!find_counted(entry, &record) && !find_flight(cfg, task, entry, &record)) return 0;
+  if (!counted && !find_flight(cfg, task, entry, &record)) return 0;
 #else
-  if (!find_counted(entry, &record)) return 0;
+  if (!counted) return 0;
 #endif
   u64 tid, pid;
   LOAD(u32, tid, task, TID_OFFSET);
@@ -185,8 +201,7 @@ BPF_ITER(task) {
   record.tid = tid;
   record.pid = pid;
 #ifdef WALK
-  bool slept = !record.start_ns || !entry || entry->slept != sleeps_of(task);
-  if (slept && has_waited(task, (u64)task_regs(task), record.abi, record.nr, false, 0)) record.abi |= WAITED;
+  if (waits_by_now(task, counted ? entry : NULL, record.abi, record.nr)) record.abi |= WAITED;
 #endif
   LOAD(u64, meta, ctx, 0);
   LOAD(u64, seq, meta, 0);

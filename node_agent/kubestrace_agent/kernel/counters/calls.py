@@ -7,7 +7,8 @@ from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.maps import Maps
-from kubestrace_agent.syscalls import arguments, names, waiting
+from kubestrace_agent.syscalls import arguments, names
+from kubestrace_agent.syscalls.waiting import RULES, Kind, Rule
 
 _HEADER = header("kernel/bpf/calls.h")
 CALL = _HEADER.struct("call")
@@ -29,7 +30,7 @@ _CAPTURE = {
     arguments.Kind.WRITTEN_MESSAGE: _HEADER.number("CAPTURE_WRITTEN_MESSAGE"),
 }
 _UNKNOWN = (1 << 64) - 1
-_NUMBERS = header("kernel/bpf/syscalls.h")
+_WAITS = header("kernel/bpf/waits.h")
 
 _Call = TypeVar("_Call", bound=RawCall)
 
@@ -42,21 +43,23 @@ def write_shapes(maps: Maps, abis: Sequence[str]) -> None:
 
 
 def write_wait_rules(maps: Maps, abis: Sequence[str]) -> None:
-    """Tell the programs when a call that slept was a wait."""
+    """Tell the programs which calls are waits when their task slept."""
     with maps.view("wait_rules", "Q") as rules:
         for at, _, called in _indexed(abis):
-            rules[at] = _wait_word(waiting.rule(called))
+            rules[at] = wait_rule(RULES[called]) if called in RULES else 0
 
 
-def _wait_word(rule: waiting.WaitRule) -> int:
-    """Return a rule as syscalls.h has it."""
-    word: int = _NUMBERS.number(rule.kind)
-    for position, shift in enumerate(("WAIT_FIRST_SHIFT", "WAIT_SECOND_SHIFT")):
-        at = rule.files[position] if position < len(rule.files) else _NUMBERS.number("WAIT_NO_FILE")
-        word |= at << _NUMBERS.number(shift)
-    word |= rule.flags_at << _NUMBERS.number("WAIT_FLAGS_SHIFT")
-    word |= _NUMBERS.number("WAIT_NEEDS_FLAG") if rule.needs_flag else 0
-    return word | rule.flags << _NUMBERS.number("WAIT_MASK_SHIFT")
+def wait_rule(rule: Rule) -> int:
+    """A rule as waits.h has it."""
+    number = _WAITS.number
+    bits = rule.values if rule.kind is Kind.FLAG else {1 << value for value in rule.values}
+    return (
+        number(rule.kind.value)
+        | rule.arguments[0] << number("WAIT_FIRST_SHIFT")
+        | rule.arguments[-1] << number("WAIT_SECOND_SHIFT")
+        | (number("WAIT_NO_FLAGS") if rule.flags_at is None else rule.flags_at) << number("WAIT_FLAGS_SHIFT")
+        | sum(bits) << number("WAIT_VALUES_SHIFT")
+    )
 
 
 def _indexed(abis: Sequence[str]) -> Iterator[tuple[int, str, str]]:

@@ -53,7 +53,6 @@ _TASK_FIELDS = {
     "SIGNAL_OFFSET": "task_struct.signal",
     "LIVE_OFFSET": "signal_struct.live",
     "STORAGE_OFFSET": "task_struct.bpf_storage",
-    "SLEEPS_OFFSET": "task_struct.nvcsw",
     "CGROUPS_OFFSET": "task_struct.cgroups",
     "DFL_CGRP_OFFSET": "css_set.dfl_cgrp",
     "KN_OFFSET": "cgroup.kn",

@@ -1,38 +1,60 @@
-"""Where the running kernel keeps what a call waited for, to tell waits from work. Used by probe."""
+"""Where the running kernel keeps what tells waits from work: how often a task slept, and what is behind a descriptor.
+
+Used by probe.
+"""
+
+from contextlib import suppress
+from typing import Literal
 
 from kubestrace_agent.kernel.loader import call_offsets
 from kubestrace_agent.kernel.loader.btf import Btf, BtfError
 
 _FIELDS = {
+    "WAIT_SWITCHES_OFFSET": "task_struct.nvcsw",
     "WAIT_FILES_OFFSET": "task_struct.files",
     "WAIT_FDT_OFFSET": "files_struct.fdt",
     "WAIT_FD_OFFSET": "fdtable.fd",
     "WAIT_MAX_FDS_OFFSET": "fdtable.max_fds",
-    "WAIT_INODE_OFFSET": "file.f_inode",
     "WAIT_FLAGS_OFFSET": "file.f_flags",
+    "WAIT_OPERATIONS_OFFSET": "file.f_op",
+    "WAIT_POLL_OFFSET": "file_operations.poll",
+    "WAIT_PRIVATE_OFFSET": "file.private_data",
+    "WAIT_SK_OFFSET": "socket.sk",
+    "WAIT_SNDBUF_OFFSET": "sock.sk_sndbuf",
+    "WAIT_QUEUED_OFFSET": "sock.sk_wmem_queued",
+    "WAIT_ALLOCATED_OFFSET": "sock.sk_wmem_alloc",
+    "WAIT_HEAD_OFFSET": "pipe_inode_info.head",
+    "WAIT_TAIL_OFFSET": "pipe_inode_info.tail",
+    "WAIT_USAGE_OFFSET": "pipe_inode_info.max_usage",
+    "WAIT_INODE_OFFSET": "file.f_inode",
     "WAIT_MODE_OFFSET": "inode.i_mode",
-    "WAIT_RDEV_OFFSET": "inode.i_rdev",
     "WAIT_SB_OFFSET": "inode.i_sb",
     "WAIT_MAGIC_OFFSET": "super_block.s_magic",
 }
-_NUMBERS = {
-    # Linux include/uapi/linux/magic.h.
-    "ANON_INODE_FS_MAGIC": 0x09041934,
-    # O_NONBLOCK of x86-64, i386, aarch64 and arm.
-    "OPENED_NONBLOCKING": 0x800,
-    # FUSE_MINOR of Linux include/linux/miscdevice.h: who serves a file system reads its requests there.
-    "FUSE_DEVICE": 10 << 20 | 229,
-    "CLONE_VFORK_FLAG": 0x4000,
-}
+# Only where the kernel accounts for each task's input and output.
+_READ = {"WAIT_READ_OFFSET": "task_struct.ioac.read_bytes"}
+# Linux include/uapi/linux/magic.h.
+_ANON_INODE_FS_MAGIC = 0x09041934
+_ARGUMENTS = 6
+_WORD_BYTES = 8
 
 
 def definitions(machine: str, btf: Btf) -> dict[str, int]:
     """Everything that the command line gives to waits.bpf.c; without it no call is a wait."""
     try:
         found = {name: btf.offset(path) for name, path in _FIELDS.items()}
-        for number in range(6):
-            found[f"WAIT_NATIVE_{number}"] = call_offsets.argument(machine, btf, "NATIVE", number)
-            found[f"WAIT_COMPAT_{number}"] = call_offsets.argument(machine, btf, "COMPAT", number)
-        return found | _NUMBERS
+        with suppress(BtfError):
+            found |= {name: btf.offset(path) for name, path in _READ.items()}
+        return found | {
+            "WAIT_NATIVE_ARGUMENTS": _arguments(machine, btf, "NATIVE"),
+            "WAIT_COMPAT_ARGUMENTS": _arguments(machine, btf, "COMPAT"),
+            "ANON_INODE_FS_MAGIC": _ANON_INODE_FS_MAGIC,
+        }
     except BtfError:
         return {}
+
+
+def _arguments(machine: str, btf: Btf, kind: Literal["NATIVE", "COMPAT"]) -> int:
+    """Where a call's arguments stand in struct pt_regs: a byte for each, in words. Raises BtfError."""
+    places = (call_offsets.argument(machine, btf, kind, number) for number in range(_ARGUMENTS))
+    return sum(place // _WORD_BYTES << 8 * number for number, place in enumerate(places))

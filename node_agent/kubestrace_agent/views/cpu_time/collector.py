@@ -73,6 +73,7 @@ class TimeBudget(Collector):
         start, now = self.start or CpuTimes(), self.now or CpuTimes()
         user = now.user.minus(start.user)
         calls = _grown(_all_calls(start), _all_calls(now))
+        working = _grown(_working_calls(start), _working_calls(now))
         counted = {key: parts for key, parts in calls.items() if is_wanted(key, self.syscalls)}
         uncounted = _sum([now.other.minus(start.other), *(calls[key] for key in calls.keys() - counted.keys())])
         all_parts = _sum([user, uncounted, *counted.values()])
@@ -86,16 +87,26 @@ class TimeBudget(Collector):
             uncounted_kernel_nanoseconds=uncounted.on_ns,
             uncounted_waiting_nanoseconds=uncounted.asleep_ns,
             other_nanoseconds=thread_ns - all_parts.all_ns,
-            calls=[self._call(key, parts) for key, parts in counted.items() if parts.on_ns or parts.asleep_ns],
+            calls=[
+                self._call(key, parts, working.get(key, NO_TIME))
+                for key, parts in counted.items()
+                if parts.on_ns or parts.asleep_ns
+            ],
         )
 
     def _named(self, key: SyscallKey) -> tuple[str, str]:
         return name(key), "" if key.abi == self.architecture else key.abi
 
-    def _call(self, key: SyscallKey, parts: CpuParts) -> cpu_time_pb2.CallTime:
+    def _call(self, key: SyscallKey, parts: CpuParts, working: CpuParts) -> cpu_time_pb2.CallTime:
         called, abi = self._named(key)
+        # A call that was under way at the start, and worked until then, may have ended as a wait.
+        blocked_ns = min(working.asleep_ns, parts.asleep_ns)
         return cpu_time_pb2.CallTime(
-            name=called, abi=abi, kernel_nanoseconds=parts.on_ns, waiting_nanoseconds=parts.asleep_ns
+            name=called,
+            abi=abi,
+            kernel_nanoseconds=parts.on_ns,
+            waiting_nanoseconds=parts.asleep_ns - blocked_ns,
+            blocked_nanoseconds=blocked_ns,
         )
 
 
@@ -112,6 +123,15 @@ def _all_calls(times: CpuTimes) -> dict[SyscallKey, CpuParts]:
     for waited, parts in (*times.ended.items(), *times.under_way.items()):
         key = waited._replace(waited=False)
         total[key] = total.get(key, NO_TIME).plus(parts)
+    return total
+
+
+def _working_calls(times: CpuTimes) -> dict[SyscallKey, CpuParts]:
+    """Those of them that worked."""
+    total = {key: parts for key, parts in times.ended.items() if not key.waited}
+    for key, parts in times.under_way.items():
+        if not key.waited:
+            total[key] = total.get(key, NO_TIME).plus(parts)
     return total
 
 

@@ -225,7 +225,8 @@ static __always_inline void end_call(struct cpu_clock *clock, struct task_struct
   advance_to(clock, task, start && ns ? start + ns : bpf_ktime_get_ns());
   if (place == PLACE_CALL) {
     /* Only now it is known whether it was a wait. */
-    if (ns && entry->generation == clock->generation && entry->row & ROW_MASK) clock->row = entry->row & ROW_MASK;
+    u32 row = ns ? entry->row : entry->last_row;
+    if (entry->generation == clock->generation && row != NO_ROW && !(row & NEVER_RETURNS)) clock->row = row;
     settle_call(clock, true);
     if (start && ns) leave_parts(entry, start, &clock->parts[PLACE_CALL]);
   }

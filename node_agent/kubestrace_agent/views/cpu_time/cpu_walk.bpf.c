@@ -77,6 +77,16 @@ static __always_inline void open_parts(struct cpu_clock *clock, struct task_stru
   clock->last_ns = now;
 }
 
+/* The row of a call that is under way: the one that it will be counted in, if it ended now. */
+static __always_inline u32 row_by_now(struct task_struct *task, struct cpu_clock *clock) {
+  u32 id = clock->row;
+  struct entry *entry = tasks.task_storage_get(task, 0, 0);
+  struct head *head = heads.lookup(&id);
+  if (!head || head->generation != clock->generation || head->abi & WAITED) return id;
+  if (entry && !(entry->start_ns && entry->start_ns == clock->start_ns)) entry = NULL;
+  return waits_by_now(task, entry, head->abi, head->nr) ? wait_row(head, id) : id;
+}
+
 /* Whether no program wrote to the clock meanwhile. */
 static __always_inline bool read_whole(struct cpu_clock *clock, u32 number, struct cpu_clock *copy) {
   u32 sequence = *(volatile u32 *)&clock->sequence;
@@ -117,7 +127,7 @@ int walk_clocks(struct bpf_iter__task *ctx) {
   record.parts[PLACE_USER] = copy.parts[PLACE_USER];
   record.parts[PLACE_OTHER] = copy.parts[PLACE_OTHER];
   if (copy.place == PLACE_CALL) {
-    record.row = copy.row;
+    record.row = row_by_now(task, &copy);
     record.parts[PLACE_CALL] = copy.parts[PLACE_CALL];
   }
   LOAD(u64, meta, ctx, 0);

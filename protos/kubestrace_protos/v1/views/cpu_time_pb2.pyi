@@ -57,13 +57,15 @@ class TimeBudget(_message.Message):
     def __init__(self, thread_nanoseconds: _Optional[int] = ..., wall_nanoseconds: _Optional[int] = ..., user_nanoseconds: _Optional[int] = ..., runnable_nanoseconds: _Optional[int] = ..., blocked_nanoseconds: _Optional[int] = ..., uncounted_kernel_nanoseconds: _Optional[int] = ..., uncounted_waiting_nanoseconds: _Optional[int] = ..., other_nanoseconds: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[CallTime, _Mapping]]] = ...) -> None: ...
 
 class CallTime(_message.Message):
-    __slots__ = ("name", "abi", "kernel_nanoseconds", "waiting_nanoseconds")
+    __slots__ = ("name", "abi", "kernel_nanoseconds", "waiting_nanoseconds", "blocked_nanoseconds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ABI_FIELD_NUMBER: _ClassVar[int]
     KERNEL_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     WAITING_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     abi: str
     kernel_nanoseconds: int
     waiting_nanoseconds: int
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., kernel_nanoseconds: _Optional[int] = ..., waiting_nanoseconds: _Optional[int] = ...) -> None: ...
+    blocked_nanoseconds: int
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., kernel_nanoseconds: _Optional[int] = ..., waiting_nanoseconds: _Optional[int] = ..., blocked_nanoseconds: _Optional[int] = ...) -> None: ...

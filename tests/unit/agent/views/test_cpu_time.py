@@ -8,7 +8,7 @@ from kubestrace_agent.views.cpu_time.values import CpuParts, CpuTimes
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import cpu_time_pb2
 
-READ, FUTEX, READ_32 = SyscallKey("x86_64", 0), SyscallKey("x86_64", 202), SyscallKey("i386", 3)
+READ, FUTEX, READ_32 = SyscallKey("x86_64", 0), SyscallKey("x86_64", 202, waited=True), SyscallKey("i386", 3)
 # Another session's time, before ours began: 50 ns of a read that goes on are in it.
 START = CpuTimes(
     time_ns=1_000,
@@ -39,7 +39,7 @@ def taken(*times: CpuTimes | None, syscalls: frozenset[SyscallKey] | None = None
 
 def parts(budget: cpu_time_pb2.TimeBudget) -> int:
     """Everything that is told apart."""
-    calls = sum(call.kernel_nanoseconds + call.waiting_nanoseconds for call in budget.calls)
+    calls = sum(call.kernel_nanoseconds + call.waiting_nanoseconds + call.blocked_nanoseconds for call in budget.calls)
     uncounted = budget.uncounted_kernel_nanoseconds + budget.uncounted_waiting_nanoseconds
     return calls + uncounted + budget.user_nanoseconds + budget.runnable_nanoseconds + budget.blocked_nanoseconds
 
@@ -58,7 +58,7 @@ def test_the_budget_is_what_was_added() -> None:
         uncounted_waiting_nanoseconds=100,
         other_nanoseconds=2_000 - parts(budget),
         calls=[
-            cpu_time_pb2.CallTime(name="read", kernel_nanoseconds=100, waiting_nanoseconds=500),
+            cpu_time_pb2.CallTime(name="read", kernel_nanoseconds=100, blocked_nanoseconds=500),
             cpu_time_pb2.CallTime(name="read", abi="i386", kernel_nanoseconds=40),
             cpu_time_pb2.CallTime(name="futex", waiting_nanoseconds=690),
         ],
@@ -68,7 +68,10 @@ def test_the_budget_is_what_was_added() -> None:
 
 def test_calls_that_the_session_left_out_are_not_named() -> None:
     """A slot may be shared with one that counts all: the sum stays whole."""
-    every, some = taken(START, NOW).message(), taken(START, NOW, syscalls=frozenset({FUTEX})).message()
+    every, some = (
+        taken(START, NOW).message(),
+        taken(START, NOW, syscalls=frozenset({FUTEX._replace(waited=False)})).message(),
+    )
 
     assert [call.name for call in some.calls] == ["futex"]
     assert some.uncounted_kernel_nanoseconds == 20 + 100 + 40
@@ -100,7 +103,7 @@ def test_rows_get_what_their_ended_calls_used() -> None:
 
 
 def test_reads_that_waited_are_reads() -> None:
-    """They have a row of their own among the counts; in the budget it shows by itself that they slept."""
+    """They have a row of their own among the counts, and in the budget the sleep of those that worked is apart."""
     waited = SyscallKey("x86_64", 0, waited=True)
     ended = CpuTimes(ended={READ: CpuParts(9, 0, 1), waited: CpuParts(1, 0, 90)})
     rows = [agent_pb2.SyscallCounts(name="read", wait=wait) for wait in (False, True)]
@@ -110,7 +113,17 @@ def test_reads_that_waited_are_reads() -> None:
 
     assert [(row.cpu_nanoseconds, row.asleep_nanoseconds) for row in cpu_time(report).calls] == [(9, 1), (1, 90)]
     assert list(cpu_time(report).budget.calls) == [
-        cpu_time_pb2.CallTime(name="read", kernel_nanoseconds=10, waiting_nanoseconds=91)
+        cpu_time_pb2.CallTime(name="read", kernel_nanoseconds=10, waiting_nanoseconds=90, blocked_nanoseconds=1)
+    ]
+
+
+def test_a_call_that_worked_until_the_start_and_then_waited() -> None:
+    """What it slept before is nobody's; the parts are no more than what was added."""
+    waited = SyscallKey("x86_64", 0, waited=True)
+    start, now = CpuTimes(under_way={READ: CpuParts(9, 0, 40)}), CpuTimes(ended={waited: CpuParts(10, 0, 100)})
+
+    assert list(taken(start, now).message().calls) == [
+        cpu_time_pb2.CallTime(name="read", kernel_nanoseconds=1, waiting_nanoseconds=60)
     ]
 
 

@@ -276,7 +276,7 @@ def test_calls_that_have_not_returned_are_told_one_by_one() -> None:
         "pod": "checkout-service-deployment-5d6f7c8b9-abc00", "container": "application",
         "node": "worker-node-12.example.internal",
     }  # fmt: skip
-    assert document["table"].endswith("30 calls have not returned: read over 2.0s, futex 1000.0s, 28 more\n")
+    assert document["table"].endswith("30 calls have not returned: read over 2.0s, futex (waited) 1000.0s, 28 more\n")
     assert document["trust"]["unreturnedCalls"] == 30
 
 

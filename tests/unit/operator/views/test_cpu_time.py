@@ -12,12 +12,14 @@ MESSAGE = cpu_time_pb2.TimeBudget(
     wall_nanoseconds=1_000 * MS,
     user_nanoseconds=2_800 * MS,
     runnable_nanoseconds=700 * MS,
-    blocked_nanoseconds=14 * MS,
+    blocked_nanoseconds=10 * MS,
     uncounted_kernel_nanoseconds=100 * MS,
     uncounted_waiting_nanoseconds=200 * MS,
     other_nanoseconds=-14 * MS,
     calls=[
-        cpu_time_pb2.CallTime(name="read", kernel_nanoseconds=1_000 * MS, waiting_nanoseconds=200 * MS),
+        cpu_time_pb2.CallTime(
+            name="read", kernel_nanoseconds=1_000 * MS, waiting_nanoseconds=200 * MS, blocked_nanoseconds=4 * MS
+        ),
         cpu_time_pb2.CallTime(name="read", abi="i386", kernel_nanoseconds=300 * MS),
         cpu_time_pb2.CallTime(name="futex", waiting_nanoseconds=8_700 * MS),
     ],
@@ -58,6 +60,7 @@ def test_the_document() -> None:
             {"syscall": "futex", "nanoseconds": 8_700 * MS},
             {"syscall": "read", "nanoseconds": 200 * MS},
         ],
+        "blocked": [{"syscall": "read", "nanoseconds": 4 * MS}],
     }
     parts = [document[key] for key in document if key.endswith("Nanoseconds") and key != "threadNanoseconds"]
     assert sum(parts) == document["threadNanoseconds"]
@@ -76,9 +79,9 @@ def test_the_text() -> None:
         "where the time of 14.0 threads x 1.0s went\n"
         " 20.00    2.800000 user     |####                |\n"
         " 10.00    1.400000 kernel   |##                  | read 1.0s, read (i386) 300.0ms\n"
-        " 65.00    9.100000 waiting  |#############       | futex 8.7s, read 200.0ms\n"
+        " 65.00    9.100000 waiting  |#############       | futex (waited) 8.7s, read (waited) 200.0ms\n"
         "  5.00    0.700000 runnable |#                   | ready to run, without a CPU\n"
-        "  0.10    0.014000 blocked  |                    | outside of calls: page faults, stopped threads\n"
+        "  0.10    0.014000 blocked  |                    | read 4.0ms, 10.0ms outside of calls\n"
         " -0.10   -0.014000 other    |                    | not attributed\n"
     )
 
