@@ -259,7 +259,9 @@ def full_status() -> dict[str, Any]:
         "otherNanoseconds": -1,
         "kernel": [call],
         "waiting": [call],
+        "blocked": [call],
     }
+    request_times = {f"{name}Nanoseconds": 2**53 + 1 for name in ("total", "p50", "p99", "max")}
     life = {"kind": "container", "exitCode": 3, "reason": "Error", "finishTime": "2026-01-01T00:00:05Z"}
     place = {"node": "n1", "pod": "checkout-0", "container": "app"}
     why = {"reason": "AgentRestarted", "message": "The agent was restarted."}
@@ -323,6 +325,7 @@ def full_status() -> dict[str, Any]:
                 "errorSamples": 1,
                 "execs": 2,
                 "cpuTime": 2**53 + 1,
+                "blockIO": 1,
             },
             "ioUring": {
                 "used": True,
@@ -413,6 +416,30 @@ def full_status() -> dict[str, Any]:
             "containers": [
                 {"pod": "checkout-0", "container": "app", "restarts": 0, "calls": [0, 3], "errors": [0, 0]},
             ],
+        },
+        "blockIO": {
+            "requests": 2**53 + 1,
+            "errors": 1,
+            "readBytes": 4096,
+            "writtenBytes": 8192,
+            "devices": [
+                {
+                    "node": "n1",
+                    "device": "sda",
+                    "operation": "write",
+                    "sync": True,
+                    "metadata": False,
+                    "attribution": "pageOwner",
+                    "count": 3,
+                    "bytes": 8192,
+                    "errors": 1,
+                    "sequential": 2,
+                    "queueTime": request_times,
+                    "deviceTime": request_times,
+                    "histogram": [{"belowNanoseconds": 1 << 20, "count": 3}],
+                }
+            ],
+            "otherDevices": {"rows": 1, "count": 2, "bytes": 4096, "errors": 0},
         },
         "truncated": False,
     }

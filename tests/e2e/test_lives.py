@@ -4,8 +4,8 @@ import base64
 import subprocess
 from pathlib import Path
 
-from kubectl import Document, Namespace
-from workloads import CALLS_IMAGE, NODES, SHELL_IMAGE
+from kubectl import Document, Namespace, until
+from workloads import CALLS_IMAGE, NODES, SHELL_IMAGE, agent_pod, deployment, pod
 
 ENGINE_PROGRAMS = Path(__file__).parents[1] / "kernel" / "engine" / "programs"
 
@@ -39,27 +39,141 @@ def looping_pod(name: str, node: str) -> Document:
     }
 
 
-def test_each_life_of_a_crash_loop_is_exact(namespace: Namespace, tmp_path: Path) -> None:
+PODS = 50
+# What the container of such a pod does in each of its lives.
+LIFE = ("container", 3, "Error", 7, 1)
+
+
+def numbers(row: Document) -> tuple[str, int, str, int, int]:
+    """Return what is known of a life: its kind, how it ended, its calls and errors."""
+    return row["kind"], row["exitCode"], row["reason"], row["calls"], row["errors"]
+
+
+def test_each_life_of_fifty_crash_loops_is_exact(namespace: Namespace, tmp_path: Path) -> None:
     """The session is there before the pods; nothing in it says that they were not traced."""
     namespace.apply(life(tmp_path))
-    target = {"selector": {"matchLabels": {"app": "loop"}}}
-    session = namespace.session("lives", target, durationSeconds=45)
-    namespace.apply(looping_pod("loop-1", NODES[0]), looping_pod("loop-2", NODES[1]))
-    status = session.finished(timeout_seconds=150)
+    target = {"selector": {"matchLabels": {"app": "loop"}}, "maxPods": PODS}
+    session = namespace.session("lives", target, durationSeconds=100)
+    names = [f"loop-{number}" for number in range(PODS)]
+    namespace.apply(*(looping_pod(name, NODES[number % 2]) for number, name in enumerate(names)))
+    status = session.finished(timeout_seconds=240)
 
-    for pod in ("loop-1", "loop-2"):
-        rows = [row for row in status["containers"] if row["pod"] == pod]
-        lives = [row for row in rows if row["container"] == "app"]
-        (init,) = (row for row in rows if row["container"] == "prepare")
-        assert (init["kind"], init["exitCode"], init["reason"]) == ("initContainer", 0, "Completed")
-        assert [row["restarts"] for row in lives] == list(range(len(lives)))
-        assert len(lives) >= 3
-        assert {(row["kind"], row["exitCode"], row["reason"], row["calls"], row["errors"]) for row in lives} == {
-            ("container", 3, "Error", 7, 1)
-        }
-    calls = {row["name"]: row["calls"] for row in status["summary"]["syscalls"]}
-    lives_of_both = sum(row["container"] == "app" for row in status["containers"])
-    assert calls["getppid"] == 2 * 21 + 5 * lives_of_both
     assert status.get("failures", []) == []
     assert status["trust"]["gaps"] == []
     assert status["trust"]["runtimeCalls"] > 0
+    # Rows are cut where they have no room; the summary has all.
+    calls = {row["name"]: row["calls"] for row in status["summary"]["syscalls"]}
+    lives, rest = divmod(calls["getppid"] - PODS * 21, 5)
+    assert (rest, calls["exit_group"] - PODS) == (0, lives)
+    assert lives >= 3 * PODS
+    by_pod: dict[str, list[Document]] = {}
+    for row in status["containers"]:
+        by_pod.setdefault(row["pod"], []).append(row)
+    for rows in by_pod.values():
+        for row in rows:
+            assert numbers(row)[:3] == ("initContainer", 0, "Completed") or numbers(row) == LIFE
+        restarts = [row["restarts"] for row in rows if row["container"] == "app"]
+        assert restarts == list(range(len(restarts)))
+
+
+def calls_container(name: str, *arguments: str, **more: object) -> Document:
+    """Return a container that makes known calls."""
+    return {"name": name, "image": CALLS_IMAGE, "args": list(arguments), **more}
+
+
+def job(name: str, completions: int) -> Document:
+    """Return a Job whose pods make 10 getppid each."""
+    spec = {"restartPolicy": "Never", "containers": [calls_container("app", "getppid=10")]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {
+            "completions": completions,
+            "parallelism": 5,
+            "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
+        },
+    }
+
+
+def service(name: str) -> Document:
+    """Return a Deployment whose 3 pods make 30 getppid each, and stay."""
+    made = deployment(name, 3)
+    template = made["spec"]["template"]["spec"]
+    template["containers"] = [calls_container("app", "--then-pause", "getppid=30")]
+    return made
+
+
+def many_kinds(name: str) -> Document:
+    """Return a pod with a sidecar, an init container, and a container that the kernel ends for its memory."""
+    limits = {"resources": {"limits": {"memory": "24Mi"}}}
+    sidecar = calls_container("sidecar", "--then-pause", "getppid=5", restartPolicy="Always")
+    made = pod(name, name, calls_container("app", "--then-pause", "getppid=7"), restartPolicy="OnFailure")
+    made["spec"]["initContainers"] = [sidecar, calls_container("prepare", "getppid=21")]
+    made["spec"]["containers"].append(
+        {"name": "greedy", "image": SHELL_IMAGE, "command": ["tail", "/dev/zero"], **limits}
+    )
+    return made
+
+
+def getppids(status: Document) -> int:
+    """Return how many a session counted."""
+    return int(next((row["calls"] for row in status["summary"]["syscalls"] if row["name"] == "getppid"), 0))
+
+
+def test_every_kind_of_container_from_its_first_call(namespace: Namespace) -> None:
+    """Of Jobs, rollouts, sidecars, init and ephemeral containers, one that is killed for memory; as targets choose."""
+    sessions = {
+        name: namespace.session(name, {"selector": {"matchLabels": {"app": app}}, **more}, durationSeconds=45)
+        for name, app, more in (
+            ("job", "batch", {}),
+            ("rollout", "web", {}),
+            ("all", "kinds", {}),
+            ("chosen", "kinds", {"containers": ["app"], "initContainers": False, "ephemeralContainers": False}),
+        )
+    }
+    namespace.apply(job("batch", 20), service("web"), many_kinds("kinds"))
+    namespace.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    namespace.kubectl("rollout", "restart", "deployment/web")
+    namespace.kubectl("wait", "pod/kinds", "--for=condition=Initialized", "--timeout=60s")
+    debug = ("debug", "kinds", "--image", CALLS_IMAGE, "-c", "looking", "--attach=false", "--arguments-only")
+    namespace.kubectl(*debug, "--", "getppid=9")
+    found = {name: session.finished(timeout_seconds=150) for name, session in sessions.items()}
+
+    for status in found.values():
+        assert status.get("failures", []) == []
+        assert status["trust"]["gaps"] == []
+    assert getppids(found["job"]) == 20 * 10
+    assert {(row["exitCode"], row["reason"]) for row in found["job"]["containers"]} == {(0, "Completed")}
+    assert len(found["job"]["containers"]) == 20
+    assert getppids(found["rollout"]) == 2 * 3 * 30
+    kinds = {(row["container"], row["kind"]) for row in found["all"]["containers"]}
+    assert kinds == {
+        ("app", "container"),
+        ("greedy", "container"),
+        ("prepare", "initContainer"),
+        ("sidecar", "initContainer"),
+        ("looking", "ephemeralContainer"),
+    }
+    assert getppids(found["all"]) == 5 + 21 + 7 + 9
+    greedy = [row for row in found["all"]["containers"] if row["container"] == "greedy"]
+    assert len(greedy) >= 2
+    assert ("OOMKilled", 137) in {(row.get("reason"), row.get("exitCode")) for row in greedy}
+    assert getppids(found["chosen"]) == 7
+    assert {row["container"] for row in found["chosen"]["containers"]} == {"app"}
+
+
+def test_lives_while_the_agent_restarts(namespace: Namespace, system: Namespace, tmp_path: Path) -> None:
+    """A gap, and never a wrong number."""
+    namespace.apply(life(tmp_path))
+    session = namespace.session("gap", {"selector": {"matchLabels": {"app": "loop"}}}, durationSeconds=50)
+    namespace.apply(looping_pod("loop", NODES[1]))
+    until(lambda: session.status.get("phase") == "Tracing", "the session traces")
+    system.kubectl("delete", "pod", agent_pod(system, NODES[1]), "--grace-period=0", "--force")
+    status = session.finished(timeout_seconds=150)
+
+    assert "AgentRestarted" in {gap["reason"] for gap in status["trust"]["gaps"]}
+    lives = [row for row in status["containers"] if row["container"] == "app"]
+    assert lives
+    assert all(row["calls"] <= 7 and row["errors"] <= 1 for row in lives)
+    assert {row["calls"] for row in lives} >= {7}

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from kubestrace_agent.containers import procfs
 from kubestrace_agent.symbols.roots import Held
 from kubestrace_cli.local import launch, scopes, targets
 from kubestrace_cli.local.signals import Received, Signals
+
+# What ends a trace of anything but COMMAND.
+ENDING_SIGNALS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
 
 
 class Command:
@@ -45,10 +49,17 @@ class Command:
         self.held.released_ns = time.monotonic_ns()
         self.child.release()
 
-    def pass_on(self, received: Received) -> None:
-        """Send COMMAND what was sent to us; what a terminal sent COMMAND has got already."""
+    def pass_on(self, received: Received) -> bool:
+        """Send COMMAND what was sent to us; what a terminal sent COMMAND has got already. False: it has ended."""
+        if self.child.ended():
+            return received.number not in ENDING_SIGNALS
         if not received.from_kernel:
             self.child.send(received.number)
+        return True
+
+    def left(self) -> list[str]:
+        """Return the processes that COMMAND has left behind, each with its number: "redis-server (4711)"."""
+        return [targets.named(pid) for pid in self._scope.processes() if pid != self.child.pid]
 
     def __enter__(self) -> Self:
         return self

@@ -54,12 +54,13 @@ def wait(
     watched: Watched,
     *,
     duration_seconds: float | None,
-    on_signal: Callable[[Received], None] | None,
+    on_signal: Callable[[Received], bool] | None,
     on_tick: Callable[[], None],
     tick_seconds: Callable[[], float] = lambda: _TICK_SECONDS,
 ) -> Ending:
-    """Return at the end. `on_signal` takes the signals; without it any of them ends the trace.
+    """Return at the end. `on_signal` takes the signals; one that it does not take (False) ends the trace.
 
+    Without it any of them does.
     `tick_seconds` says how long it is to the next `on_tick`, asked after each.
     """
     begun = time.monotonic()
@@ -75,10 +76,9 @@ def wait(
             ticks_at = time.monotonic() + tick_seconds()
         poller.poll(max(0.0, min(ticks_at, ends_at) - time.monotonic()) * 1000)
         for received in signals.read():
-            if on_signal is None:
+            if on_signal is None or not on_signal(received):
                 name = signal.Signals(received.number).name
                 return Ending(f"ended by {name} after {_age(begun)}", by_person=True)
-            on_signal(received)
         if watched.has_ended():
             return Ending(f"{watched.name} ended after {_age(begun)}")
     return Ending(f"the duration of {duration_seconds:g} s is over")

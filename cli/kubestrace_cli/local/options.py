@@ -14,7 +14,8 @@ from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
 _EPILOG = """\
 What to trace (exactly one):
-  -p, --pid P       a running process: its threads, and the children that it starts from now on
+  -p, --pid P       a running process: its threads, and the children that it starts from now on; with
+                    --with-children also those that it has, and theirs
   --cgroup PATH     every process in a cgroup and below; absolute, or relative to the cgroup root
   --container ID    a container of this machine by its id or the beginning of it (crictl ps, docker ps)
   -- COMMAND ...    a program, from its first call to its last, with all that it starts; it runs in a cgroup of
@@ -23,7 +24,8 @@ What to trace (exactly one):
 The trace ends when the duration is over, with COMMAND or the process of --pid, or by Ctrl-C, which prints what was
 counted until then. A COMMAND that is still running when a given duration is over continues; kubestrace then prints,
 waits for it and passes on its exit code. Without -d and -f, COMMAND is traced until it ends, everything else for
-30 seconds.
+30 seconds. With --until-empty the trace goes on until the last process that COMMAND left behind has ended, such as a
+service that goes to the background; once COMMAND itself has ended, Ctrl-C ends the trace.
 
 The result goes to standard output when the trace has ended, or into the file of --to. Messages and progress go to
 standard error; progress is shown when that is a terminal that no COMMAND shares.
@@ -57,6 +59,10 @@ class Options:
     cgroup: str | None = None
     container: str | None = None
     command: tuple[str, ...] = ()
+    # Trace until the last process that COMMAND left has ended.
+    until_empty: bool = False
+    # Of --pid, also the children that are there.
+    with_children: bool = False
     # What flags ask of views, by the view's name, as a spec has it; all else is as the session says.
     views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -127,6 +133,12 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     target.add_argument("-p", "--pid", type=_pid, metavar="P", help="a process ID as this machine sees it")
     target.add_argument("--cgroup", type=_not_empty, metavar="PATH", help="a cgroup v2 folder")
     target.add_argument("--container", type=_not_empty, metavar="ID", help="a container ID, or the beginning of one")
+    local.add_argument(
+        "--until-empty", action="store_true", help="go on until the last process that COMMAND left behind has ended"
+    )
+    local.add_argument(
+        "--with-children", action="store_true", help="with --pid: also the children that it has now, and theirs"
+    )
     return program, local
 
 
@@ -134,7 +146,10 @@ def _usage() -> str:
     """Return the usage with the flags of all views."""
     flags = " ".join(f"[{flag.usage}]".replace(" ", "\0") for view in VIEWS for flag in view.flags)
     lines = textwrap.wrap(f"[-f\0SESSION.yaml] [-d\0SECONDS] [-e\0SYSCALLS] {flags}", 90, break_on_hyphens=False)
-    lines += ["[-o table|yaml|json] [--to FILE]", "(-p P | --cgroup PATH | --container ID | -- COMMAND ...)"]
+    lines += [
+        "[-o table|yaml|json] [--to FILE]",
+        "(-p P [--with-children] | --cgroup PATH | --container ID | [--until-empty] -- COMMAND ...)",
+    ]
     return "kubestrace local " + "\n                        ".join(lines).replace("\0", " ")
 
 
@@ -208,6 +223,10 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         raise UsageError("name one thing to trace: --pid, --cgroup, --container or -- COMMAND")
     if not named and not command:
         raise UsageError("say what to trace: --pid P, --cgroup PATH, --container ID or -- COMMAND ...")
+    if options.until_empty and not command:
+        raise UsageError("--until-empty needs -- COMMAND: all else ends with its last process anyway")
+    if options.with_children and options.pid is None:
+        raise UsageError("--with-children needs --pid: a cgroup, a container and COMMAND have all their children")
     return Options(
         session_file=options.file,
         output=options.output,
@@ -218,6 +237,8 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         cgroup=options.cgroup,
         container=options.container,
         command=tuple(command or ()),
+        until_empty=options.until_empty,
+        with_children=options.with_children,
         views=_of_views(options),
     )
 

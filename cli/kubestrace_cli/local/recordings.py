@@ -20,7 +20,7 @@ from kubestrace_cli.local.targets import Target, TargetError
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from google.protobuf import any_pb2
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from kubestrace_agent.syscalls import SyscallKey
 
 _USER = "local"
+# Children that fork while they are looked for are found by looking again, not for ever.
+_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Recording:
         `views` are the requests as in a StartTraceRequest. `held` is the process that waits for the beginning.
         """
         requests = registry.requests(views or {})
+        self._tracer = tracer
         self._session = Session(
             node=Node(platform.node(), f"local-{os.getpid()}"),
             sequence=itertools.count(1),
@@ -90,6 +93,16 @@ class Recording:
         self._share, self._counter = acquired.share, acquired.counter
         traced = self._session.containers[_USER] = self._session.counted(_state(target), acquired, time.time_ns())
         self._session.start_ns = traced.state.start_time_unix_nanoseconds
+
+    def follow(self, living: Callable[[], Sequence[int]]) -> None:
+        """Count these processes, too, and what they start; `living` is asked until it tells of no new one."""
+        known: set[int] = set()
+        for _ in range(_ROUNDS):
+            new = set(living()) - known
+            if not new:
+                return
+            self._tracer.follow(self._counter.slot, new)
+            known |= new
 
     @property
     def elapsed_seconds(self) -> float:

@@ -10,7 +10,7 @@ import platform
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from kubestrace_agent import syscalls
@@ -21,7 +21,7 @@ from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
 from kubestrace_agent.text import utf8
 from kubestrace_agent.views import registry as agent_views
 from kubestrace_cli.local import endings, launch, scopes, targets, waits
-from kubestrace_cli.local.commands import Command
+from kubestrace_cli.local.commands import ENDING_SIGNALS, Command
 from kubestrace_cli.local.options import Options
 from kubestrace_cli.local.progress import Progress
 from kubestrace_cli.local.recordings import Recording
@@ -34,8 +34,8 @@ from kubestrace_protos.v1 import agent_pb2
 
 USAGE = 2
 CANNOT_TRACE = 1
-# What ends a trace of anything but COMMAND.
-_ENDING_SIGNALS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
+# Processes that are named in a sentence.
+_MOST_NAMES = 5
 
 
 def run(options: Options) -> int:
@@ -96,7 +96,7 @@ class _Local:
         place, words = self._place, self._options.command
         with contextlib.ExitStack() as stack:
             to = stack.enter_context(results.opened(self._options.to))
-            signals = stack.enter_context(Signals(launch.PASSED_ON if words else _ENDING_SIGNALS))
+            signals = stack.enter_context(Signals(launch.PASSED_ON if words else ENDING_SIGNALS))
             tracer = stack.enter_context(contextlib.closing(self._tracer()))
             if received := signals.read():
                 name = signal.Signals(received[0].number).name
@@ -146,8 +146,9 @@ class _Local:
         self, tracer: Tracer, signals: Signals, target: targets.Target, command: Command | None
     ) -> dict[str, object]:
         """Count until the end and return the whole TraceSession."""
-        with _watched(target, command) as watched:
+        with _watched(target, command, until_empty=self._options.until_empty) as watched:
             recording = Recording(tracer, target, self._wanted, self._requests, command.held if command else None)
+            children = self._children(recording, target)
             if command:
                 command.release()
             progress = Progress(sys.stderr, duration_seconds=self._session.duration_seconds, wanted=command is None)
@@ -162,12 +163,41 @@ class _Local:
                 )
             finally:
                 progress.clear()
+        left = command.left() if command and command.child.ended() else []
         report = recording.finish(agent_pb2.END_REASON_STOPPED if ending.by_person else agent_pb2.END_REASON_COMPLETED)
         if command and command.child.ended():
             command.child.raise_if_not_executed()
-        remark = _why_nothing(report, self._session, target)
-        status = results.status(self._session, report, ending, self._hierarchy.mode, remark)
+        remarks = (_why_nothing(report, self._session, target), _left_behind(left), children)
+        status = results.status(self._session, report, ending, self._hierarchy.mode, [each for each in remarks if each])
         return self._session.document(status)
+
+    def _children(self, recording: Recording, target: targets.Target) -> str:
+        """Count the children that a process has, where that is asked for; otherwise return what is to be said."""
+        if not target.by_process:
+            return ""
+        if self._options.with_children:
+            recording.follow(lambda: targets.descendants(target.host_pid))
+            return ""
+        there = [targets.named(pid) for pid in targets.descendants(target.host_pid)]
+        if not there:
+            return ""
+        many = f"{len(there)} children, or children of those, that it had before are" if there[1:] else "its child is"
+        return f"{many} not counted: {_listed(there)}; --with-children counts them"
+
+
+def _left_behind(left: Sequence[str]) -> str:
+    """Return what is to be said of processes that COMMAND left behind."""
+    if not left:
+        return ""
+    subject = (
+        f"{len(left)} processes that it left behind go on" if left[1:] else "a process that it left behind goes on"
+    )
+    return f"{subject} uncounted: {_listed(left)}; --until-empty traces until the last one has ended"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return ", ".join([*names[:_MOST_NAMES], *more])
 
 
 def _wanted(session: sessions.Session, options: Options) -> syscalls.Wanted:
@@ -181,9 +211,11 @@ def _wanted(session: sessions.Session, options: Options) -> syscalls.Wanted:
 
 
 @contextlib.contextmanager
-def _watched(target: targets.Target, command: Command | None) -> Iterator[endings.Watched]:
+def _watched(target: targets.Target, command: Command | None, *, until_empty: bool) -> Iterator[endings.Watched]:
     """Yield what ends the trace of this target."""
-    if command:
+    if command and until_empty:
+        yield endings.Watched("the last process of COMMAND", cgroup=target.cgroup, was_populated=True)
+    elif command:
         yield endings.Watched("COMMAND", pidfd=command.child.pidfd)
     elif target.by_process:
         with targets.process_file(target) as pidfd:

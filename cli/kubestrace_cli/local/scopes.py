@@ -38,6 +38,10 @@ class Scope:
         except OSError as error:
             raise ScopeError(f"cannot move a process into the cgroup {self.path}: {error.strerror}") from error
 
+    def processes(self) -> list[int]:
+        """Return the processes that are in it now, and in those below."""
+        return sorted(set(_processes(self.path)))
+
     def remove(self) -> int:
         """Move what still runs to the parent and remove the cgroup; returns how many processes were moved."""
         moved: set[int] = set()

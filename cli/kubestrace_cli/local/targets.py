@@ -66,6 +66,31 @@ def process(pid: int, root: Path, proc: Path = PROC) -> Target:
     return Target(name=_shown(name), cgroup=root / path.lstrip("/"), by_process=True, host_pid=pid, pid=inside)
 
 
+def named(pid: int, proc: Path = PROC) -> str:
+    """Return a process's name with its number, safe to print: "redis-server (4711)"."""
+    try:
+        name = (proc / str(pid) / "comm").read_bytes().removesuffix(b"\n")
+    except OSError:  # gone meanwhile
+        return f"process {pid}"
+    return f"{_shown(name)} ({pid})"
+
+
+def descendants(pid: int, proc: Path = PROC) -> list[int]:
+    """Return the living children of a process, and theirs, as far as /proc has them at one look."""
+    children: dict[int, list[int]] = {}
+    for folder in proc.iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError, KeyError, ValueError):
+                status = procfs.fields((folder / "status").read_bytes())
+                if not _is_over(status):
+                    children.setdefault(int(status[b"PPid"]), []).append(int(folder.name))
+    found, waiting = [], list(children.get(pid, []))
+    while waiting:
+        found.append(waiting.pop())
+        waiting += children.get(found[-1], [])
+    return sorted(found)
+
+
 def _is_over(status: Mapping[bytes, bytes]) -> bool:
     return status[b"State"].startswith((b"Z", b"X"))
 

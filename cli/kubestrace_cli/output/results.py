@@ -39,10 +39,10 @@ def status(
     report: agent_pb2.Report,
     ending: Ending,
     mode: agent_pb2.CgroupMode,
-    remark: str,
+    remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the status, whole: no cap on its size. `remark` is added to the message of how it ended."""
-    message = " ".join(f"{text[0].upper()}{text[1:]}." for text in (ending.message, remark) if text)
+    """Return the status, whole: no cap on its size. `remarks` are added to the message of how it ended."""
+    message = " ".join(f"{text[0].upper()}{text[1:]}." for text in (ending.message, *remarks))
     if ending.by_person:
         outcome = conditions.Outcome(conditions.CANCELLED, "Cancelled", message)
     else:

@@ -6,6 +6,8 @@ import pty
 import re
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,7 @@ def test_the_names_are_those_that_strace_sees(tmp_path: Path) -> None:
     words = ["sh", "-c", "ls / | cat >/dev/null; true"]
     seen = tmp_path / "strace"
     subprocess.run(["strace", "-f", "-c", "-o", str(seen), *words], check=True, stderr=subprocess.DEVNULL, timeout=200)
-    by_strace = {line.split()[-1] for line in seen.read_text().splitlines()[2:] if re.match(r" +\d", line)} - {"total"}
+    by_strace = {line.split()[-1] for line in seen.read_text().splitlines()[2:] if re.match(r" *\d", line)} - {"total"}
 
     done = kubestrace("local", "-o", "json", "--", *words)
 
@@ -201,6 +203,115 @@ def test_what_the_command_leaves_running_is_told_and_moved() -> None:
     assert "1 process that COMMAND started still runs: no longer traced" in done.stderr
     assert "kubestrace-" not in cgroup
     assert [path for path in Path("/sys/fs/cgroup").glob("**/kubestrace-[0-9]*") if path.is_dir()] == []
+
+
+SERVICE = """
+import os, sys, time
+if os.fork():
+    sys.exit(3)
+os.setsid()
+if os.fork():
+    os._exit(0)
+null = os.open("/dev/null", os.O_RDWR)
+for fd in range(3):
+    os.dup2(null, fd)
+time.sleep(0.3)
+for _ in range(500):
+    os.getppid()
+time.sleep(float(sys.argv[1]))
+"""
+
+
+def test_until_the_last_process_that_the_command_left(tmp_path: Path) -> None:
+    """A service that goes to the background is counted to its end; the exit code is COMMAND's."""
+    to = tmp_path / "result.json"
+    words = ("local", "--until-empty", "-o", "json", "--to", str(to), "--", sys.executable, "-S", "-c", SERVICE, "0.2")
+
+    done = kubestrace(*words)
+
+    document = json.loads(to.read_text())
+    assert done.returncode == 3
+    assert counted(document)["getppid"] == 500
+    assert condition(document, "Finished")["message"].startswith("The last process of COMMAND ended after")
+    assert document["status"]["trust"]["complete"]
+    assert "still run" not in done.stderr
+
+
+def test_what_the_command_left_is_said_in_the_result(tmp_path: Path) -> None:
+    """With the way to count it."""
+    to = tmp_path / "result.json"
+
+    done = kubestrace("local", "-o", "json", "--to", str(to), "--", sys.executable, "-S", "-c", SERVICE, "2")
+
+    message = condition(json.loads(to.read_text()), "Finished")["message"]
+    assert done.returncode == 3
+    assert re.search(
+        r"A process that it left behind goes on uncounted: python\S* \(\d+\); --until-empty traces", message
+    )
+
+
+def test_a_trace_of_what_was_left_ends_by_a_signal_or_its_time(tmp_path: Path) -> None:
+    """While COMMAND runs the signal is its own; later it is the trace's."""
+    words = ("local", "--until-empty", "-o", "json")
+    process = subprocess.Popen(
+        [KUBESTRACE, *words, "--to", tmp_path / "a.json", "--", sys.executable, "-S", "-c", SERVICE, "60"],
+    )
+    cgroups = Path("/sys/fs/cgroup")
+    until(lambda: [*cgroups.glob(f"**/kubestrace-{process.pid}-*/cgroup.procs")])
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=200) == 3
+    ended = json.loads((tmp_path / "a.json").read_text())
+    assert condition(ended, "Finished")["message"].startswith("Ended by SIGINT after")
+    assert counted(ended)["getppid"] == 500
+
+    timed = kubestrace(
+        *words, "-d", "1", "--to", str(tmp_path / "b.json"), "--", sys.executable, "-S", "-c", SERVICE, "9"
+    )
+    assert timed.returncode == 3
+    message = condition(json.loads((tmp_path / "b.json").read_text()), "Finished")["message"]
+    assert message.startswith("The duration of 1 s is over. A process that it left behind goes on uncounted")
+
+
+FAMILY = """
+import os, sys, time
+def calls():
+    sys.stdin.readline() if os.getpid() == first else time.sleep(1.5)
+    for _ in range(100):
+        os.getppid()
+first = os.getpid()
+for _ in range(2):
+    if not os.fork():
+        if not os.fork():
+            calls()
+            os._exit(0)
+        calls()
+        os.wait()
+        os._exit(0)
+print("ready", flush=True)
+time.sleep(2.5)
+os.wait(), os.wait()
+"""
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_children_that_a_process_has_already(tmp_path: Path, asked: bool) -> None:
+    """They are counted where that is asked for, and theirs; otherwise the result says that they are not."""
+    to = tmp_path / "result.json"
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", FAMILY], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        flags = ["--with-children"] if asked else []
+        kubestrace("local", "-o", "json", "--to", str(to), "-d", "30", "--pid", str(process.pid), *flags)
+        process.wait(timeout=60)
+
+    document = json.loads(to.read_text())
+    message = condition(document, "Finished")["message"]
+    assert counted(document).get("getppid", 0) == (400 if asked else 0)
+    assert ("4 children, or children of those, that it had before are not counted: python" in message) == (not asked)
+    assert ("; --with-children counts them." in message) == (not asked)
 
 
 def test_only_the_wanted_system_calls_are_counted(known: Known) -> None:

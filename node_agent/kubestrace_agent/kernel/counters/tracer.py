@@ -185,6 +185,13 @@ class Tracer:
             bpf_syscall.update(self._maps.fd("slots_by_pid"), bpf_syscall.key_u32(entered.pid), target)
         self._change()
 
+    def follow(self, slot: int, pids: Iterable[int]) -> None:
+        """Count these processes in the slot of another one, too, and the children that they make from now on."""
+        target = layout.SLOT_REF.pack(slot, self._slots[slot].generation)
+        for pid in pids:
+            bpf_syscall.update(self._maps.fd("slots_by_pid"), bpf_syscall.key_u32(pid), target)
+        self._change()
+
     def _change(self) -> None:
         """Void the cgroup caches of all CPUs; once more at the next snapshot: a CPU may read a generation too early."""
         self._void_caches()

@@ -57,7 +57,11 @@ def test_signals_are_handed_on_and_the_trace_goes_on(signals: Signals) -> None:
     taken: list[Received] = []
     signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
 
-    ending = endings.wait(signals, endings.Watched("x"), duration_seconds=0.2, on_signal=taken.append, on_tick=nothing)
+    def take(received: Received) -> bool:
+        taken.append(received)
+        return True
+
+    ending = endings.wait(signals, endings.Watched("x"), duration_seconds=0.2, on_signal=take, on_tick=nothing)
 
     assert taken == [Received(signal.SIGUSR1, from_kernel=False)]
     assert ending.message == "the duration of 0.2 s is over"
@@ -102,3 +106,14 @@ def test_a_cgroup_that_waits_for_its_first_process_has_not_ended(signals: Signal
     )
 
     assert ending.message == "the duration of 0.7 s is over"
+
+
+def test_a_signal_that_is_not_taken_ends_it(signals: Signals) -> None:
+    """As when COMMAND, whose signals they were, has ended."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    ending = endings.wait(
+        signals, endings.Watched("x"), duration_seconds=30, on_signal=lambda _: False, on_tick=nothing
+    )
+
+    assert ending.by_person

@@ -57,7 +57,9 @@ def document(
     **trust: Any,
 ) -> dict[str, Any]:
     """Make the whole document of a trace."""
-    status = results.status(SESSION, report(*counts, **trust), ending, agent_pb2.CGROUP_MODE_UNIFIED, remark)
+    status = results.status(
+        SESSION, report(*counts, **trust), ending, agent_pb2.CGROUP_MODE_UNIFIED, [remark] * bool(remark)
+    )
     return SESSION.document(status)
 
 
@@ -148,7 +150,7 @@ def test_calls_that_have_not_returned_are_listed_with_their_threads() -> None:
         name="read", age_nanoseconds=10**9, pid=7, tid=9, host_pid=41, host_tid=43, thread="io", process="shop"
     )
 
-    status = results.status(SESSION, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    status = results.status(SESSION, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
     text = results.table(SESSION.document(status))
 
     assert text.startswith("No system call returned.\n1 call has not returned: read 1.0s\n")
@@ -278,7 +280,7 @@ def test_slow_calls_stand_below_the_table() -> None:
     )  # fmt: skip
     made.containers[0].views["slowCalls"].Pack(slow_calls_pb2.SlowCallsResult(calls=[slow]))
 
-    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
     text = results.table(session.document(status))
 
     assert "\n12:00:00.123456     21.500     7     9  wal-writer       fsync(3</data/wal>) = -1 EIO\n" in text
@@ -300,7 +302,7 @@ def test_stacks_stand_indented_below_their_call() -> None:
     )
     made.containers[0].views["slowCalls"].Pack(found)
 
-    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
     text = results.table(session.document(status))
     below = text.partition("fsync(")[2].splitlines()[1:5]
 
@@ -333,7 +335,7 @@ def test_slow_calls_say_how_much_of_them_was_on_a_cpu() -> None:
         )
     made.containers[0].views["slowCalls"].Pack(found)
 
-    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
     text = results.table(session.document(status))
 
     assert [row.get("cpuNanoseconds") for row in status["slowCalls"]] == [20_000_000, None]
@@ -352,7 +354,7 @@ def test_a_trace_without_a_slow_call_says_so() -> None:
         views={"slowCalls": {"thresholdMilliseconds": 5}},
     )
 
-    status = results.status(session, report(OPENAT), COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    status = results.status(session, report(OPENAT), COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
 
     assert "\nNo call was slow.\n" in results.table(session.document(status))
 
@@ -373,7 +375,7 @@ def test_processes_are_told_as_strace_would_sum_up_each() -> None:
     process.busiest_threads.add(tid=8, name="reader", sums=processes_pb2.CallSums(calls=3))
     made.containers[0].views["processes"].Pack(found)
 
-    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
     text = results.table(session.document(status))
 
     assert "\npid 7  ls [/bin/ls]  (parent 1, lived 5.0ms, exit code 2)\n  executed 6 before, /bin/ls\n" in text
