@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import arguments, name
+from kubestrace_agent.syscalls import words as constants
 from kubestrace_agent.syscalls.arguments import Kind
 from kubestrace_agent.text import safe
 
@@ -58,7 +59,9 @@ def _described(key: SyscallKey, values: tuple[int, ...], captures: tuple[tuple[i
     if called in _MAY_CREATE:
         mode_at = kinds.index(Kind.MODE)
         kinds = kinds if values[mode_at - 1] & _CREATES else kinds[:mode_at]
-    words = [_word(kind, values[at], contents.get(at)) for at, kind in enumerate(kinds)]
+    words = [
+        _named(key, called, at, values) or _word(kind, values[at], contents.get(at)) for at, kind in enumerate(kinds)
+    ]
     if arguments.has_folder(called, key.abi) and len(captures) > 1 and captures[1][1]:
         at = kinds.index(Kind.PATH)
         words[at] = f"<{path(captures[1][1], captures[1][0])}>/{words[at]}"
@@ -69,6 +72,13 @@ def _described(key: SyscallKey, values: tuple[int, ...], captures: tuple[tuple[i
 def names(call: RawCall) -> tuple[str, str]:
     """Thread and process, safe to print."""
     return safe(call.thread, _MAX_NAME), safe(call.process, _MAX_NAME)
+
+
+def _named(key: SyscallKey, called: str, at: int, values: tuple[int, ...]) -> str:
+    """An argument by the name of its number, where it has one."""
+    return constants.word(called, key.abi, at, values[at]) or (
+        constants.after(called, key.abi, at, values[at], values[at - 1]) if at else ""
+    )
 
 
 def _pointer(value: int) -> str:

@@ -78,7 +78,7 @@ def test_two_ways_in_which_one_call_fails(runs: Runs) -> None:
         assert abs(found[key].first_time_unix_nanoseconds - first) < ROUGHLY_NS
         assert abs(found[key].last_time_unix_nanoseconds - last) < ROUGHLY_NS
     (sample,) = found["openat", "ENOTDIR"].samples
-    assert sample.arguments == 'AT_FDCWD, "/proc/self/exe/below/a/file", 0'
+    assert sample.arguments == 'AT_FDCWD, "/proc/self/exe/below/a/file", O_RDONLY'
     assert (sample.pid, sample.host_pid, sample.tid) == (run.process.pid,) * 3
     assert (sample.process, sample.thread) == ("failing", "failing")
     assert first <= sample.time_unix_nanoseconds + ROUGHLY_NS
@@ -260,7 +260,7 @@ def test_the_one_file_among_thousands_below_a_long_folder(runs: Runs, tmp_path: 
     found = samples(runs, "long", str(tmp_path), count=3)["openat", "ENOENT"]
 
     assert len(found) == 3
-    assert [said for said in found if said.endswith('/license.key", 0')]
+    assert [said for said in found if said.endswith('/license.key", O_RDONLY')]
     assert [said for said in found if "/chunk-" in said]
 
 
@@ -268,7 +268,7 @@ def test_relative_paths_have_their_folder(runs: Runs, tmp_path: Path) -> None:
     """The working folder, or that of the descriptor."""
     found = samples(runs, "relative", str(tmp_path))
 
-    assert f'AT_FDCWD<{tmp_path}>, "app.yaml", 0' in found["openat", "ENOENT"]
+    assert f'AT_FDCWD<{tmp_path}>, "app.yaml", O_RDONLY' in found["openat", "ENOENT"]
     (made,) = found["mkdirat", "ENOENT"]
     assert made.endswith(f'<{tmp_path}>, "no/such", 0700')
     assert found["rmdir", "ENOENT"] == [f'<{tmp_path}>/"gone"']
