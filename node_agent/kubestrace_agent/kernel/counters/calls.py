@@ -52,7 +52,8 @@ def write_wait_rules(maps: Maps, abis: Sequence[str]) -> None:
 def wait_rule(rule: Rule) -> int:
     """A rule as waits.h has it."""
     number = _WAITS.number
-    bits = rule.values if rule.kind is Kind.FLAG else {1 << value for value in rule.values}
+    is_command = rule.kind is Kind.COMMAND
+    bits = {1 << value for value in rule.values} if is_command else rule.values
     return (
         number(rule.kind.value)
         | rule.arguments[0] << number("WAIT_FIRST_SHIFT")

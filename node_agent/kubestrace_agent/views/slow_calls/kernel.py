@@ -1,6 +1,6 @@
 """Speaks to slow_calls.bpf.c: which slots ask for slow calls, and what the kernel reported, read in one go.
 
-What a slot wants is two floors, one for calls that work and one for calls whose purpose is to wait;
+What a slot wants is two floors, one for calls that work and one for calls that waited;
 user space raises them once it holds enough slower ones. The room in the ring is dealt out among the slots, so that one
 that fills its own takes nothing from another.
 """
@@ -29,7 +29,7 @@ _RING = RingMaps(
     record_bytes=calls.RECORD_BYTES + stacks_kernel.RECORD_BYTES,
     slots="slow_slots",
     layout=_HEADER.struct("slow_slot"),
-    # For calls that work, and for calls whose purpose is to wait.
+    # For calls that work, and for calls that waited.
     room=("room[0]", "room[1]"),
     drain_part=16,
 )

@@ -158,6 +158,18 @@ def test_calls_that_have_not_returned_are_listed_with_their_threads() -> None:
     assert "Not returned when counting ended" not in text
 
 
+def test_a_call_that_waits_and_has_not_returned_says_so() -> None:
+    """In the words of the table, in its line and in the list."""
+    made = report(unreturned_calls=1)
+    made.containers[0].unreturned.add(name="read", abi="i386", wait=True, age_nanoseconds=10**9, pid=7, tid=9)
+
+    status = results.status(SESSION, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(SESSION.document(status))
+
+    assert "\n1 call has not returned: read (i386, waited) 1.0s\n" in text
+    assert " read()  (i386, waited)\n" in text
+
+
 def test_interrupted_calls_are_said_once() -> None:
     """EINTR is no error of the table, and must show all the same: the table that every status has says it."""
     read = agent_pb2.SyscallCounts(name="read", calls=6, interrupted=5)

@@ -174,7 +174,7 @@ def test_abis_are_kept_apart() -> None:
 
 
 def test_waits_are_summed_apart() -> None:
-    """Time in calls whose purpose is to wait is not time in calls that work."""
+    """Time in calls that waited is not time in calls that work."""
     work, wait = container(total_nanoseconds=7), container(total_nanoseconds=11)
     wait.syscalls[0].name, wait.syscalls[0].wait = "futex", True
 
