@@ -6,6 +6,7 @@ that is why arguments are read only where a session asks.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ _MAX_WORDS, _MAX_WORD, _MAX_ALL = 32, 200, 600
 
 # What names a secret, also at the end of a longer name: `--db-password`, `DB_PASSWORD`, `keyStorePassword`.
 _NAME = (
-    r"(?:pass(?:w(?:or)?d|phrase|code)?s?|pwd|secrets?|tokens?|(?:api|access|private|secret|signing|encryption)[-_]?key|"
+    r"(?:pass(?:w(?:or)?d|phrase|code)?s?|pwd|secrets?|tokens?|(?:api|access|account|private|secret|master|shared|signing|encryption|"
+    r"license)[-_]?key|secret[-_]?key[-_]?base|"
     r"credentials?|auth|authorization|bearer|cookies?|signature|sig|dsn|connection[-_]?string|psk|pin|otp|jwt|"
     r"session[-_]?id)(?:[_.-](?:value|string|b64|base64))?(?![a-z])"
 )
@@ -45,7 +47,7 @@ _HEADER = re.compile(
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 # user:pass@, with or without a scheme: up to the last @, as a password may have one.
-_USER = re.compile(r"((?:\w+://)?[^\s:@/\"'=]*:)(?!//)[^\s\"']+(?=@[\w\[])")
+_USER = re.compile(r"((?<![^\s:@/\"'=])[^\s:@/\"'=]*:)(?!//)[^\s\"']+(?=@[\w\[])")
 _KNOWN_TOKEN = re.compile(
     r"\beyJ[\w-]{8,}(?:\.[\w-]*){0,4}|\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk[-_]|pk[-_]|rk_|npm_|hf_|pypi-|dckr_pat_|"
     r"AKIA|ASIA|AIza|ya29\.|SG\.|hvs\.|dop_v1_|shpat_|whsec_)[\w.-]{8,}"
@@ -78,7 +80,8 @@ _SHORT_FOLLOWED = (
 )
 
 
-def arguments(words: Words) -> list[str]:
+@functools.lru_cache(maxsize=256)
+def arguments(words: Words) -> tuple[str, ...]:
     """Return the words behind argv[0], safe to print; CUT stands where there were more, or a word was longer."""
     text = words.text
     cut = len(text) < words.bytes
@@ -88,7 +91,7 @@ def arguments(words: Words) -> list[str]:
     name, *rest = text.decode("latin-1").split("\0")
     while rest and not rest[-1]:
         rest.pop()
-    return list(_bounded(_hidden(name, rest), cut=cut))
+    return tuple(_bounded(_hidden(name, rest), cut=cut))
 
 
 def redacted(text: bytes) -> bytes:
@@ -120,9 +123,9 @@ def _hidden(name: str, words: Sequence[str]) -> list[str]:
             found.append(HIDDEN)
             hide_next = False
             continue
-        hide_next = word in followed or bool(_OPTION.fullmatch(word))
         short = next((match for pattern in attached if (match := pattern.match(word))), None)
-        found.append(short[0] + HIDDEN if short and not word.startswith("--") else _word(word))
+        hide_next = word in followed or (not short and bool(_OPTION.fullmatch(word)))
+        found.append(short[0] + HIDDEN if short else _word(word))
     return found
 
 
@@ -139,8 +142,8 @@ def _word(word: str) -> str:
     word = _ASSIGNED.sub(rf"\1{HIDDEN}", word)
     word = _KNOWN_TOKEN.sub(HIDDEN, word)
     word = _UUID.sub(HIDDEN, word)
-    word = _RANDOM_URL.sub(lambda found: HIDDEN if _has_all(found[0]) else found[0], word)
-    word = _BASE64.sub(lambda found: HIDDEN if _has_all(found[0]) else found[0], word)
+    word = _RANDOM_URL.sub(lambda found: HIDDEN if _has_both_cases(found[0]) else found[0], word)
+    word = _BASE64.sub(lambda found: HIDDEN if _has_both_cases(found[0]) else found[0], word)
     return _RANDOM.sub(lambda found: HIDDEN if _is_mixed(found[0]) else found[0], word)
 
 
@@ -149,5 +152,5 @@ def _is_mixed(text: str) -> bool:
     return bool(letters) and len(_DIGIT.findall(text)) >= _LEAST_DIGITS
 
 
-def _has_all(text: str) -> bool:
-    return bool(_LOWER.search(text) and _UPPER.search(text)) and len(_DIGIT.findall(text)) >= _LEAST_DIGITS
+def _has_both_cases(text: str) -> bool:
+    return bool(_LOWER.search(text) and _UPPER.search(text) and _DIGIT.search(text))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views.loss import Loss
-from kubestrace_agent.views.processes.arguments import arguments
 from kubestrace_agent.views.processes.origins import Origins
 from kubestrace_agent.views.processes.programs import Programs
 from kubestrace_agent.views.processes.records import Process, Sums
@@ -117,7 +116,7 @@ class ProcessCalls(Collector):
             for words in reported.words:
                 process = self._kept.get(self._identity(words.pid, words.start_ns, words.image))
                 if process is not None:
-                    process.arguments = arguments(words.words)
+                    process.words = words.words
 
     def _know_held(self, reported: RawProcesses) -> None:
         """Find what the held process was before it was released."""
@@ -200,7 +199,7 @@ class ProcessCalls(Collector):
             return
         process.take_exec(reported)
         if self.settings.arguments and reported.words is not None:
-            process.arguments = arguments(reported.words)
+            process.words = reported.words
         before = self._kept.get((*of, reported.image - 1))
         if before is not None:
             before.become(process)

@@ -34,7 +34,7 @@ static __always_inline u64 executable_of(u64 memory) {
   return read_u64(read_u64(memory, PROCESS_EXE_OFFSET) + CALL_PATH_OFFSET, CALL_PATH_DENTRY_OFFSET);
 }
 
-static __always_inline u32 state_of(u64 dentry) {
+static __always_inline u32 file_state_of(u64 dentry) {
   if (!dentry) return 0;
   if (read_u64(dentry, CALL_PARENT_OFFSET) == dentry) return FILE_DETACHED;
   return read_u64(dentry, CALL_HASHED_OFFSET) ? 0 : FILE_DELETED;
@@ -86,7 +86,7 @@ static __always_inline void read_names_of(struct thread *thread, u64 task) {
   u64 leader = read_u64(task, CALL_LEADER_OFFSET), memory = read_u64(task, PROCESS_MM_OFFSET);
   bpf_probe_read_kernel(thread->name, sizeof(thread->name), (void *)(task + CALL_COMM_OFFSET));
   bpf_probe_read_kernel(thread->process, sizeof(thread->process), (void *)(leader + CALL_COMM_OFFSET));
-  if (memory) thread->file_state = state_of(executable_of(memory));
+  if (memory) thread->file_state = file_state_of(executable_of(memory));
 }
 
 static __always_inline void describe(struct thread *thread, u64 task) {
@@ -231,7 +231,7 @@ static __always_inline void describe_image(struct exec *exec, u64 task) {
   exec->parent = read_u32(parent, PID_OFFSET);
   exec->inner_parent = parent_number(parent, leader);
   exec->image = read_u32(task, PROCESS_IMAGE_OFFSET);
-  exec->file_state = state_of(dentry);
+  exec->file_state = file_state_of(dentry);
   exec->argument[0] = exec->file[0] = exec->path[0] = 0;
   bpf_probe_read_kernel_str(exec->file, sizeof(exec->file), (void *)read_u64(dentry, CALL_NAME_OFFSET));
   read_string(exec->argument, sizeof(exec->argument), (void *)read_u64(memory, PROCESS_ARGUMENTS_OFFSET));

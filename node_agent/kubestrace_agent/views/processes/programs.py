@@ -7,12 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.views.processes.arguments import arguments
 from kubestrace_agent.views.processes.records import Sums, syscalls
 from kubestrace_protos.v1.views import processes_pb2
 
 if TYPE_CHECKING:
     from kubestrace_agent.syscalls import SyscallKey
     from kubestrace_agent.views.processes.records import Process
+    from kubestrace_agent.views.processes.values import Words
 
 # Programs of one container that are kept apart.
 _MOST = 1000
@@ -39,7 +41,7 @@ class Program:
     by_call: dict[SyscallKey, list[int]] = field(default_factory=dict)
     ends: Counter[str] = field(default_factory=Counter)
     # None: they differ.
-    arguments: list[str] | None = None
+    words: Words | None = None
 
     def message(self, unix_minus_monotonic_ns: int) -> processes_pb2.Process:
         """Give it as the wire carries it: one process as itself."""
@@ -58,7 +60,7 @@ class Program:
         message.denied = sum(counts[3] for counts in self.by_call.values())
         del message.syscalls[:], message.arguments[:], message.execs[:]
         message.syscalls.extend(syscalls(self.by_call))
-        message.arguments.extend(self.arguments or [])
+        message.arguments.extend(arguments(self.words) if self.words else ())
         for of_one in ("lifetime_nanoseconds", "exit_code", "signal", "end", "title", "name", "first_name", "image"):
             message.ClearField(of_one)
         return message
@@ -79,15 +81,15 @@ class Programs:
             if len(self._programs) >= _MOST:
                 self.others.add(process.sums)
                 return
-            program = self._programs[key] = Program(process, outside, begun_ns, arguments=process.arguments)
+            program = self._programs[key] = Program(process, outside, begun_ns, words=process.words)
         program.processes += 1
         program.living += process.lives
         program.threads += process.threads_seen
         program.execs += process.executed
         program.sums.add(process.sums)
         program.begun_ns = min(program.begun_ns, begun_ns)
-        if program.arguments != process.arguments:
-            program.arguments = None
+        if program.words != process.words:
+            program.words = None
         if not process.lives:
             program.ends[process.end] += 1
         _add_calls(program.by_call, process.by_call)
@@ -99,9 +101,9 @@ class Programs:
             known = self._programs.get(key)
             if known is None:
                 known = self._programs[key] = Program(program.first, program.outside, program.begun_ns)
-                known.arguments = program.arguments
-            elif known.arguments != program.arguments:
-                known.arguments = None
+                known.words = program.words
+            elif known.words != program.words:
+                known.words = None
             known.processes += program.processes
             known.living += program.living
             known.threads += program.threads

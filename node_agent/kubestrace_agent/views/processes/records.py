@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import name
 from kubestrace_agent.text import safe
-from kubestrace_agent.views.processes.arguments import redacted
+from kubestrace_agent.views.processes.arguments import arguments, redacted
 from kubestrace_protos.v1.views import processes_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kubestrace_agent.syscalls import SyscallKey
-    from kubestrace_agent.views.processes.values import RawExec, RawThread, Used
+    from kubestrace_agent.views.processes.values import RawExec, RawThread, Used, Words
 
 # Of one process.
 _SYSCALLS = 5
@@ -134,7 +134,7 @@ class Process:
     name: bytes = b""
     title: bytes = b""
     title_ns: int = 0
-    arguments: list[str] | None = None
+    words: Words | None = None
     # When this image began, where that is known: by an exec.
     executed_ns: int = 0
     ended_ns: int = 0
@@ -261,7 +261,7 @@ class Process:
             name=safe(self.name, _MAX_NAME),
             first_name=safe(self.first_name, _MAX_NAME),
             executable=executable(self.path, self.file, deleted=self.deleted, detached=self.detached),
-            arguments=self.arguments or (),
+            arguments=arguments(self.words) if self.words else (),
             lifetime_nanoseconds=self.ended_ns and max(1, self.ended_ns - begun_ns),
             end=self.end,
             sums=self.sums.message(),
