@@ -179,7 +179,7 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
 def _add_flag(group: argparse._ArgumentGroup, view: str, flag: Flag) -> None:
     place = _place(view, flag)
     if not flag.metavar:
-        group.add_argument(flag.words, dest=place, action="store_true", default=None, help=flag.help)
+        group.add_argument(flag.words, dest=place, action="store_const", const=flag.value, help=flag.help)
         return
     optional: dict[str, Any] = {} if flag.default is None else {"nargs": "?", "const": flag.default}
     number = _number(*flag.bounds, flag.unit)

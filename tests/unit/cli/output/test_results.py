@@ -371,6 +371,46 @@ def test_a_trace_without_a_slow_call_says_so() -> None:
     assert "\nNo call was slow.\n" in results.table(session.document(status))
 
 
+def test_processes_say_what_they_were_and_what_they_became() -> None:
+    """Names that changed, words, how it ended, calls that seccomp denied, threads by their names, the others' sum."""
+    session = sessions.make(
+        None, {"command": ["x"]}, duration_seconds=None, syscalls=None, views={"processes": {"threads": 1}}
+    )
+    sums = processes_pb2.CallSums(calls=9, errors=2, total_nanoseconds=1_500_000)
+    found = processes_pb2.ProcessesResult(seen=601)
+    single = found.processes.add(
+        pid=7, command="python3", executable="memfd:app", arguments=["app.py", "a b"], title="app: worker",
+        name="new", first_name="old", end="killed for memory (SIGKILL)", signal="SIGKILL", from_outside=True, denied=2,
+        sums=sums, threads=3, other_threads=processes_pb2.CallSums(calls=6),
+    )  # fmt: skip
+    single.syscalls.add(name="mkdirat", calls=9, errors=2, denied=2, total_nanoseconds=1_500_000)
+    single.busiest_threads.add(tid=8, name="b", first_name="a", sums=processes_pb2.CallSums(calls=3))
+    found.processes.add(
+        command="leaf", executable="/bin/leaf", processes=600, living=2, sums=sums,
+        ends=[processes_pb2.ProcessEnds(end="exited with 0", count=598)],
+    )  # fmt: skip
+    made = report(OPENAT)
+    made.containers[0].views["processes"].Pack(found)
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert (
+        "\npid 7  python3 app.py 'a b' [memfd:app]  "
+        "(parent 0, from outside the container, killed for memory (SIGKILL))\n"
+        "  now app: worker\n"
+        "  renamed from old to new\n"
+        "  2 of the errors are calls that seccomp denied\n"
+    ) in text
+    assert " mkdirat, 2 denied by seccomp\n" in text
+    assert (
+        "\n  thread     8 b                3 calls, 0 errors, 0.000000 s (was a)\n"
+        "  2 other threads               6 calls, 0 errors, 0.000000 s\n"
+    ) in text
+    assert "\nleaf [/bin/leaf] x 600  (2 alive, 598 exited with 0)\n" in text
+    assert "other process" not in text
+
+
 def test_processes_are_told_as_strace_would_sum_up_each() -> None:
     """A head with who and how it ended, a line for each call, and the sum of all others."""
     session = sessions.make(
