@@ -334,11 +334,13 @@ def full_status() -> dict[str, Any]:
             },
             "ioUring": {
                 "used": True,
+                "rings": 2,
                 "processes": [
                     {
                         "process": "db",
                         "pid": 7,
                         "hostPid": 4711,
+                        "rings": 2,
                         "polled": True,
                         "pod": "p",
                         "container": "c",

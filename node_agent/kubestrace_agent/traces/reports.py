@@ -184,5 +184,7 @@ def total_trust(parts: Iterable[agent_pb2.Trust], *, agent_cpu_millicores: int, 
             total.losses[name] += lost
         total.io_uring = total.io_uring or part.io_uring
         total.ring_users.extend(part.ring_users)
+        total.other_ring_users += part.other_ring_users
+        total.rings += part.rings
         total.gaps.extend(part.gaps)
     return total

@@ -82,6 +82,41 @@ def test_a_ring_from_before_the_trace_is_said(runs: Runs, arguments: tuple[str, 
     assert not runs.since(other).trust.io_uring
 
 
+@pytest.mark.parametrize(("how", "rings"), [("forked", 1), ("passed", 1), ("registered", 1), ("two", 2)])
+def test_whoever_has_a_ring_is_found(runs: Runs, how: str, rings: int) -> None:
+    """Inherited or taken over, registered and closed, never used: by its context or descriptors, with how many."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "ring_holder", how)
+    run.hear()
+    slot = runs.trace(cgroup)
+    trust = runs.since(slot).trust
+    run.finish()
+
+    assert {(user.process, user.rings, user.polled) for user in trust.ring_users if user.rings} == {
+        ("ring_holder", rings, False)
+    }
+    assert trust.rings == rings
+
+
+def test_a_ring_that_is_gone_is_none(runs: Runs) -> None:
+    """A program that tried io_uring out as it started, and gave it up, has no work that is not seen."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "ring_holder", "closed")
+    run.hear()
+    slot = runs.trace(cgroup)
+    trust = runs.since(slot).trust
+    run.finish()
+
+    assert (trust.io_uring, list(trust.ring_users)) == (False, [])
+
+
+def test_who_makes_a_ring_and_ends_is_named(runs: Runs) -> None:
+    """Though nobody looks while it lives."""
+    _, difference = runs.whole("ring")
+
+    assert [(user.process, user.rings) for user in difference.trust.ring_users] == [("ring", 1)]
+
+
 def test_nothing_is_lost_with_all_cpus_saturated(runs: Runs) -> None:
     """Two threads on each CPU, as fast as they can, with snapshots being taken meanwhile."""
     cgroup = runs.cgroup()

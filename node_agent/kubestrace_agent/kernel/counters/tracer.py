@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from kubestrace_agent.kernel import bpf_syscall
-from kubestrace_agent.kernel.counters import calls, rings
+from kubestrace_agent.kernel.counters import calls
 from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
+from kubestrace_agent.kernel.counters.rings import Rings
 from kubestrace_agent.kernel.loader.kept import Folder
 from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.maps import index, layout, row_sizes
@@ -69,6 +70,7 @@ class Tracer:
         self._parts = registry.parts(programs, self._abis)
         calls.write_wait_rules(maps, self._abis)
         self._flights = Flights(programs, self._abis)
+        self._rings = Rings(programs)
         self._max_containers = max_containers
         self._slots: dict[int, Slot] = {}
         # The slot that was freed longest ago comes first: nobody in the kernel knows its last owner any more.
@@ -147,6 +149,7 @@ class Tracer:
         self._indexes[at + used_at : at + layout.INDEX.size] = bytes(layout.INDEX.size - used_at)
         try:
             self._programs.attach(self._programs.counting + (() if slot.pid is None else FOLLOWING))
+            self._rings.attach()
         except BaseException:
             self._free.appendleft(number)
             self._detach_unused()
@@ -362,6 +365,7 @@ class Tracer:
         if not any(slot.pid is not None for slot in self._slots.values()):
             self._programs.detach(FOLLOWING)
         if not self._slots:
+            self._rings.detach()
             self._programs.detach(self._programs.counting)
 
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
@@ -377,7 +381,7 @@ class Tracer:
             self._void_caches()
         epoch, now = self._reader.next_epoch()
         in_flight = self._flights.read(now)
-        ring_users = rings.read(self._programs)
+        ring_users = self._rings.read()
         self._reader.read(self._slots.values())
         self._make_room()
         return {

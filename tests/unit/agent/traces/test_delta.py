@@ -1,5 +1,7 @@
 """Two snapshots and what lies between them."""
 
+from dataclasses import replace
+
 from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, RingUser, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey
 from kubestrace_agent.traces.delta import Since, difference
@@ -81,14 +83,16 @@ def test_io_uring_is_said_whatever_is_wanted() -> None:
 
 def test_who_used_io_uring_stays_known() -> None:
     """As long as it lives by every snapshot; what it is called is made safe to print."""
-    user = RingUser(4711, 7, b"d\x1bb", polled=True)
+    user = RingUser(4711, 7, b"d\x1bb", polled=True, rings=frozenset({1, 2}))
     differences = Since(RawCounts(), wanted=frozenset({READ}), architecture="x86_64")
     differences.to(RawCounts(epoch=1, ring_users=(user,)))
+    differences.to(RawCounts(epoch=2, ring_users=(replace(user, rings=frozenset({3})),)))
 
-    trust = differences.to(RawCounts(epoch=2)).trust
+    trust = differences.to(RawCounts(epoch=3)).trust
 
     assert trust.io_uring
-    assert list(trust.ring_users) == [agent_pb2.RingUser(pid=7, host_pid=4711, process="d\\x1bb", polled=True)]
+    assert list(trust.ring_users) == [agent_pb2.RingUser(pid=7, host_pid=4711, process="d\\x1bb", polled=True, rings=2)]
+    assert trust.rings == 2
 
 
 def test_rows_come_by_falling_time() -> None:
