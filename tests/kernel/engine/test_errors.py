@@ -9,6 +9,7 @@ from view_messages import errors
 
 from kubestrace_agent.syscalls import name
 from kubestrace_agent.views.errors.collector import Failures
+from kubestrace_agent.views.processes.values import Wants
 from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import errors_pb2
@@ -233,7 +234,7 @@ def test_one_call_goes_through_all_views(runs: Runs) -> None:
     cgroup = runs.cgroup()
     watched = Watched(runs, cgroup)
     runs.tracer.enable("slow_calls", watched.slot, Floors(10_000_000, 10_000_000))
-    runs.tracer.enable("processes", watched.slot, True)
+    runs.tracer.enable("processes", watched.slot, Wants())
 
     runs.start(cgroup, "failing", "late").finish()
     slow = runs.tracer.read("slow_calls")[watched.slot]

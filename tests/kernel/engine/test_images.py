@@ -1,5 +1,6 @@
 """Calls belong to the program that made them: each image of a process has a row, with its names and its end."""
 
+import contextlib
 import json
 import os
 import time
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_runs import Run, Runs
+from engine_runs import Cgroup, Run, Runs
 from view_messages import processes
 from watched_processes import Watched, calls_of, summary, sums
 
@@ -219,36 +220,43 @@ def test_calls_that_seccomp_denies(runs: Runs) -> None:
     assert denied.items() <= {"mkdirat": 100, "swapoff": 5}.items()
 
 
-def limited_memory() -> tuple[Path, str] | None:
-    """Give the folder of the memory controller, and the name of its limit."""
-    for root, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
-        folder = Path(root) / f"kubestrace-memory-{os.getpid()}"
-        if Path(root).is_dir():
-            folder.mkdir()
-            if (folder / limit).exists():
-                return folder, limit
-            folder.rmdir()
-    return None
+MEMORY_V1 = Path("/sys/fs/cgroup/memory")
+MOST_MEMORY = str(8 << 20)
+
+
+def limit_in_own_cgroup(cgroup: Cgroup) -> bool:
+    """Limit a cgroup of version 2, where the controller can be had on the way to it."""
+    for folder in reversed(cgroup.path.relative_to("/sys/fs/cgroup").parents):
+        with contextlib.suppress(OSError):
+            (Path("/sys/fs/cgroup") / folder / "cgroup.subtree_control").write_text("+memory")
+    limit = cgroup.path / "memory.max"
+    if not limit.exists():
+        return False
+    limit.write_text(MOST_MEMORY)
+    return True
 
 
 @pytest.fixture
-def small_memory() -> Iterator[Path]:
-    """Give the file of the processes of a cgroup with 8 MiB of memory. Skipped where no controller can be had."""
-    found = limited_memory()
-    if found is None:
-        pytest.skip("no memory controller")
-    folder, limit = found
-    (folder / limit).write_text(str(8 << 20))
-    yield folder / "cgroup.procs"
-    folder.rmdir()
+def small(runs: Runs) -> Iterator[tuple[Cgroup, str]]:
+    """Give a cgroup, and the command by which a shell in it has no more than 8 MiB of memory."""
+    cgroup, other = runs.cgroup(), MEMORY_V1 / f"kubestrace-{os.getpid()}"
+    if not (MEMORY_V1 / "memory.limit_in_bytes").exists():
+        if not limit_in_own_cgroup(cgroup):
+            pytest.skip("no memory controller")
+        yield cgroup, ":"
+        return
+    other.mkdir()
+    (other / "memory.limit_in_bytes").write_text(MOST_MEMORY)
+    yield cgroup, f"echo $$ >{other}/cgroup.procs"
+    other.rmdir()
 
 
-def test_who_is_killed_for_memory(runs: Runs, small_memory: Path) -> None:
+def test_who_is_killed_for_memory(runs: Runs, small: tuple[Cgroup, str]) -> None:
     """Not just by SIGKILL."""
-    cgroup = runs.cgroup()
+    cgroup, command = small
     watched = Watched(runs, cgroup)
 
-    run = runs.start_shell(cgroup, f"echo $$ >{small_memory}; exec {runs.program('images')} memory")
+    run = runs.start_shell(cgroup, f"{command}; exec {runs.program('images')} memory")
     run.finish()
 
     (row,) = others_than(watched, run.process.pid)

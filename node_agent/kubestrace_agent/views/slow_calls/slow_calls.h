@@ -21,3 +21,10 @@ struct slow_call {
   u64 waits;
   u64 start_ns; /* as the task's entry had it */
 };
+
+/* Of a task: how it and its process were called before the call that began then. */
+struct names_before {
+  u64 start_ns;
+  char thread[16];
+  char process[16];
+};

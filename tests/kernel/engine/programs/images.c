@@ -8,6 +8,7 @@
  * memfd, deleted: executes a copy of itself from memory, or one that it deletes before; both as `leaf 6`.
  * killed: calls getppid 4 times, then mkdirat, for which its filter ends it.
  * memory: takes more than it may have.
+ * slow: executes `leaf 6` while 500 other threads wait, which are ended first.
  * words WORD...: 2 calls. */
 #include "counted.h"
 #include <linux/filter.h>
@@ -50,6 +51,11 @@ static void *named(void *number) {
   call(10 * (long)number);
   pthread_barrier_wait(&barrier);
   return NULL;
+}
+
+static void *rest(void *unused) {
+  pause();
+  return unused;
 }
 
 static void filter_mkdirat(void) {
@@ -117,6 +123,11 @@ int main(int count, char **words) {
       syscall(SYS_mkdirat, AT_FDCWD, "/nowhere/at/all", 0);
     }
     wait(NULL);
+  } else if (strcmp(what, "slow") == 0) {
+    pthread_t thread;
+    for (int i = 0; i < 500; i++) pthread_create(&thread, NULL, rest, NULL);
+    prctl(PR_SET_NAME, "before");
+    become_leaf(own);
   } else if (strcmp(what, "memory") == 0) {
     if (fork() == 0)
       for (;;) memset(mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 1 << 20);
