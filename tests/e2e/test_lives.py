@@ -152,7 +152,7 @@ def test_every_kind_of_container_from_its_first_call(namespace: Namespace) -> No
         ("app", "container"),
         ("greedy", "container"),
         ("prepare", "initContainer"),
-        ("sidecar", "initContainer"),
+        ("sidecar", "sidecar"),
         ("looking", "ephemeralContainer"),
     }
     assert getppids(found["all"]) == 5 + 21 + 7 + 9
