@@ -296,7 +296,6 @@ def full_status() -> dict[str, Any]:
                     "abi": "x32",
                     "errno": "ENOENT",
                     "count": 3,
-                    "expected": "nothing was ready",
                     "firstTime": time,
                     "lastTime": time,
                     "samples": [

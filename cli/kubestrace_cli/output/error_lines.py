@@ -18,10 +18,7 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield f"   errors errno            {'syscall':<19} {head}".rstrip()
     for row in rows[:_SHOWN]:
         said = "".join(view.error_text(row) for view in VIEWS)
-        why = f"expected: {row['expected']}" if "expected" in row and not said.strip() else ""
-        yield f"{row['count']:9} {row['errno']:<16} {_name(row):<19} {said}{why}".rstrip()
-        if "expected" in row and not why:
-            yield f"{'':10}expected: {row['expected']}"
+        yield f"{row['count']:9} {row['errno']:<16} {_name(row):<19} {said}".rstrip()
         yield from (f"{'':10}{line}" for view in VIEWS for line in view.error_lines(row))
     if len(rows) > _SHOWN:
         yield f"{sum(row['count'] for row in rows[_SHOWN:]):9} ({len(rows) - _SHOWN} more)"

@@ -6,7 +6,6 @@ from typing import Any
 
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.timestamps import precise, utc
-from kubestrace_operator.results import expected
 from kubestrace_operator.results.merge import Trust
 from kubestrace_operator.results.rows import ContainerRow, SyscallRow, UnreturnedRow
 from kubestrace_operator.status.progress import Failure
@@ -45,24 +44,15 @@ def syscall(row: SyscallRow, added: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def error_counts(rows: Sequence[SyscallRow]) -> list[dict[str, Any]]:
-    """Return summary.errorCounts, the most frequent first, those that are expected behind the others."""
+    """Return summary.errorCounts, the most frequent first."""
     counted: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
         for errno, count in row.errnos.items():
             counted[row.name, row.abi, errno] += count
-    found = [_error_count(*key, count) for key, count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
-    return sorted(found, key=lambda row: "expected" in row)
-
-
-def _error_count(name: str, abi: str, errno: str, count: int) -> dict[str, Any]:
-    why = expected.reason(name, errno)
-    return {
-        "syscall": name,
-        **({"abi": abi} if abi else {}),
-        "errno": errno,
-        "count": count,
-        **({"expected": why} if why else {}),
-    }
+    return [
+        {"syscall": name, **({"abi": abi} if abi else {}), "errno": errno, "count": count}
+        for (name, abi, errno), count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def ordered_containers(rows: Iterable[ContainerRow]) -> list[ContainerRow]:
