@@ -146,6 +146,7 @@ def _find_out(chosen: settings.Settings) -> _Ability:
 def _describe(chosen: settings.Settings, able: _Ability) -> agent_pb2.DescribeResponse:
     host = os.uname()
     return agent_pb2.DescribeResponse(
+        watches_pods=True,
         node=chosen.node_name,
         agent_id=uuid.uuid4().hex,
         agent_version=metadata.version("kubestrace"),

@@ -8,7 +8,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kubestrace_operator.agents.client import AgentUnavailableError, Endpoint, TraceNotFoundError
+from kubestrace_operator.agents.client import (
+    AgentUnavailableError,
+    Endpoint,
+    InvalidRequestError,
+    TraceNotFoundError,
+)
 from kubestrace_operator.api.spec import Selector, Workload
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError
 from kubestrace_operator.kube.session_rows import SessionRow
@@ -142,7 +147,9 @@ class FakeAgent:
         # Before it answers that it has started a trace.
         self.start_seconds = 0.0
         self.unknown: set[str] = set()
-        self.described = agent_pb2.DescribeResponse(can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED)
+        self.described = agent_pb2.DescribeResponse(
+            can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED, watches_pods=True
+        )
         self.described.views.extend(agent_pb2.ViewSupport(name=view.name, available=True) for view in VIEWS)
         self.traces: dict[str, FakeTrace] = {}
         self.sequence = 0
@@ -157,6 +164,10 @@ class FakeAgent:
     def become_older_than_views(self) -> None:
         """Be an agent that knows no views: it lists none, and drops the requests for them as unknown fields."""
         del self.described.views[:]
+
+    def become_older_than_pods(self) -> None:
+        """Be an agent that knows no pods to watch: it does not say that it does, and drops or refuses them."""
+        self.described.watches_pods = False
 
     def restart(self) -> None:
         """Forget everything and be another agent."""
@@ -261,6 +272,7 @@ class FakeAgents:
         """Know few syscalls."""
         answer = agent_pb2.DescribeResponse()
         answer.CopyFrom(self._agent(agent).described)
+        answer.agent_id = self._agent(agent).agent_id
         known = {"getppid", "openat", "%file"}
         answer.syscall_problems.extend(f"{each}: did you mean openat." for each in syscalls if each not in known)
         return answer
@@ -271,6 +283,8 @@ class FakeAgents:
         fake.requests.append(request)
         if fake.refuses:
             raise fake.refuses
+        if request.pods and not fake.described.watches_pods:
+            raise InvalidRequestError("the request has fields that this agent does not know (9)", "UnknownRequest")
         clock = asyncio.get_running_loop().time()
         created = request.session_uid not in fake.traces
         trace = fake.traces.setdefault(request.session_uid, FakeTrace(math.inf))

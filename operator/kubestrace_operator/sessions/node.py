@@ -96,6 +96,8 @@ class NodeTrace:
         # Pods whose containers the agent counts from their first call, by UID, and those that it was told.
         self._watched: dict[str, agent_pb2.Pod] = {}
         self._told: dict[str, agent_pb2.Pod] = {}
+        # The agent on this node knows what it is to watch; one of an earlier version drops that, or refuses it.
+        self._can_watch = False
         self._tried: Endpoint | None = None
         self._kick = asyncio.Event()
 
@@ -163,7 +165,10 @@ class NodeTrace:
             # The session is over: all that is left is the report that the agent kept.
             self._take(await self._calls.stop(agent, self._trace_request.session_uid))
             self._finish()
-        elif self._wanted or self._watched or self.active:
+            return
+        if self._wanted or self._watched:
+            await self._describe(agent)
+        if self._wanted or self._watchable or self.active:
             await self._follow(agent)
         else:
             # What was to be traced has gone before it could be, or the pods are not known yet.
@@ -171,8 +176,13 @@ class NodeTrace:
             self._settle()
             await self._pause(_RETRY_SECONDS[-1])
 
+    @property
+    def _watchable(self) -> Mapping[str, agent_pb2.Pod]:
+        """The pods that the agent is to watch, as far as it can."""
+        return self._watched if self._can_watch else {}
+
     async def _follow(self, agent: Endpoint) -> None:
-        if self._wanted or self._watched:
+        if self._wanted or self._watchable:
             await self._start(agent)
         adding = asyncio.create_task(self._add_later(agent))
         try:
@@ -187,7 +197,7 @@ class NodeTrace:
 
     async def _start(self, agent: Endpoint) -> None:
         self._kick.clear()
-        containers, watched = list(self._wanted.values()), dict(self._watched)
+        containers, watched = list(self._wanted.values()), dict(self._watchable)
         request = agent_pb2.StartTraceRequest(
             session_uid=self._trace_request.session_uid,
             session_name=self._trace_request.session_name,
@@ -210,10 +220,8 @@ class NodeTrace:
         sent = {container.container_id for container in containers}
         self._sent = sent if response.agent_id != self.state.agent_id else self._sent | sent
         self._told = watched
-        self.state.started(response)
+        self.state.started(response, counts_first_calls=self._can_watch)
         self._settle()
-        if response.agent_id not in self.state.described:
-            await self._describe(agent, response.agent_id)
 
     async def _add_later(self, agent: Endpoint) -> None:
         """Send containers that come while the trace runs."""
@@ -231,13 +239,14 @@ class NodeTrace:
 
     def _has_news(self) -> bool:
         """Tell whether there are pods that the agent does not know, or knows otherwise."""
-        return any(self._told.get(uid) != pod for uid, pod in self._watched.items())
+        return any(self._told.get(uid) != pod for uid, pod in self._watchable.items())
 
-    async def _describe(self, agent: Endpoint, agent_id: str) -> None:
-        """Ask an agent for its cgroup mode and its views."""
-        with suppress(AgentError):
-            described = self.state.described[agent_id] = await self._calls.describe(agent)
-            self.state.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")
+    async def _describe(self, agent: Endpoint) -> None:
+        """Ask an agent for its cgroup mode and for what it can do."""
+        described = await self._calls.describe(agent)
+        self._can_watch = described.watches_pods
+        self.state.described[described.agent_id] = described
+        self.state.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")
 
     def _take(self, report: agent_pb2.Report) -> None:
         request = self._trace_request

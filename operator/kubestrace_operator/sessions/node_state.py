@@ -96,9 +96,14 @@ class NodeState:
             return list(self._gaps)
         return [*self._gaps, self._gap(self.failure.reason, self.failure.message, self._counted_until, 0)]
 
-    def started(self, response: agent_pb2.StartTraceResponse) -> None:
-        """Take over an agent's answer; another agent than before knows nothing of the trace and begins anew."""
+    def started(self, response: agent_pb2.StartTraceResponse, *, counts_first_calls: bool = True) -> None:
+        """Take over an agent's answer; another agent than before knows nothing of the trace and begins anew.
+
+        `counts_first_calls`: it was told the pods, and counts their containers from the first call on.
+        """
         start = response.start_time_unix_nanoseconds
+        if not counts_first_calls and response.agent_id != self.agent_id:
+            self._gaps.append(self._gap("FirstCallsNotCounted", self._counts_late(), start, 0))
         if self.agent_id and response.agent_id != self.agent_id:
             message = f"the agent on node {self.node} was restarted; counts up to its last report are kept"
             self._gaps.append(self._gap("AgentRestarted", message, self._counted_until, start))
@@ -110,6 +115,12 @@ class NodeState:
         self.agent_id = response.agent_id
         self._counted_until = max(self._counted_until, start)
         self._absorb(response.containers)
+
+    def _counts_late(self) -> str:
+        return (
+            "containers that start are counted only from the moment when they are found: "
+            f"the agent on node {self.node} is of an earlier version than the operator; update it"
+        )
 
     def take(self, report: agent_pb2.Report) -> None:
         """Take over a report; an older one than is known changes nothing. Raises InvalidReportError."""

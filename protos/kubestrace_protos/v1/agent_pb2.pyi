@@ -39,7 +39,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, syscalls: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("node", "agent_id", "agent_version", "kernel_release", "architecture", "cgroup_mode", "can_trace", "reason", "message", "syscall_problems", "views")
+    __slots__ = ("node", "agent_id", "agent_version", "kernel_release", "architecture", "cgroup_mode", "can_trace", "reason", "message", "syscall_problems", "views", "watches_pods")
     NODE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class DescribeResponse(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     SYSCALL_PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
+    WATCHES_PODS_FIELD_NUMBER: _ClassVar[int]
     node: str
     agent_id: str
     agent_version: str
@@ -62,7 +63,8 @@ class DescribeResponse(_message.Message):
     message: str
     syscall_problems: _containers.RepeatedScalarFieldContainer[str]
     views: _containers.RepeatedCompositeFieldContainer[ViewSupport]
-    def __init__(self, node: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel_release: _Optional[str] = ..., architecture: _Optional[str] = ..., cgroup_mode: _Optional[_Union[CgroupMode, str]] = ..., can_trace: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., syscall_problems: _Optional[_Iterable[str]] = ..., views: _Optional[_Iterable[_Union[ViewSupport, _Mapping]]] = ...) -> None: ...
+    watches_pods: bool
+    def __init__(self, node: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel_release: _Optional[str] = ..., architecture: _Optional[str] = ..., cgroup_mode: _Optional[_Union[CgroupMode, str]] = ..., can_trace: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., syscall_problems: _Optional[_Iterable[str]] = ..., views: _Optional[_Iterable[_Union[ViewSupport, _Mapping]]] = ..., watches_pods: _Optional[bool] = ...) -> None: ...
 
 class ViewSupport(_message.Message):
     __slots__ = ("name", "available", "message")

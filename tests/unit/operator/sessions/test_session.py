@@ -131,6 +131,60 @@ async def test_a_container_that_agent_and_operator_name_differently_is_one_row()
     assert stage.message().startswith("Traced 1 container in 1 pod on 1 node for 10 s")
 
 
+def gap_reasons(status: Document) -> list[str]:
+    """Return why something was not counted."""
+    return [each["reason"] for each in status["trust"]["gaps"]]
+
+
+@in_no_time
+async def test_an_agent_of_an_earlier_version_traces_what_runs() -> None:
+    """It is told no pods, which it would refuse; that containers are counted late there is a gap of the node."""
+    stage = Stage(pod("a"), pod("b", "n2"))
+    stage.agents["n1"].become_older_than_pods()
+
+    status = await stage.run()
+
+    assert [len(each.pods) for each in stage.agents["n1"].requests] == [0]
+    assert [len(each.pods) for each in stage.agents["n2"].requests] == [1]
+    assert [(row["pod"], row["calls"]) for row in status["containers"]] == [("a", 100), ("b", 100)]
+    assert [(each["node"], each["reason"]) for each in status["trust"]["gaps"]] == [("n1", "FirstCallsNotCounted")]
+    assert "update it" in status["trust"]["gaps"][0]["message"]
+    assert status.get("failures", []) == []
+
+
+@in_no_time
+async def test_an_agent_of_an_earlier_version_is_asked_for_nothing_while_nothing_runs() -> None:
+    """Its trace would begin, and end, without containers."""
+    stage = Stage(pod("a", state={"waiting": {"reason": "ContainerCreating"}}))
+    stage.agents["n1"].become_older_than_pods()
+    running = asyncio.create_task(stage.session().run())
+    await asyncio.sleep(5)
+    before = list(stage.agents["n1"].requests)
+    stage.cluster.become(pod("a"))
+    await running
+
+    assert before == []
+    assert stage.cluster.status["summary"]["calls"] == 100
+    assert gap_reasons(stage.cluster.status) == ["FirstCallsNotCounted"]
+
+
+@in_no_time
+async def test_an_agent_is_updated_while_a_session_runs() -> None:
+    """The new one is told the pods."""
+    stage = Stage(pod("a"))
+    agent = stage.agents["n1"]
+    agent.become_older_than_pods()
+
+    def update() -> None:
+        agent.described.watches_pods = True
+        agent.restart()
+
+    await during(stage, update)
+
+    assert [len(each.pods) for each in agent.requests] == [0, 1]
+    assert gap_reasons(stage.cluster.status) == ["FirstCallsNotCounted", "AgentRestarted"]
+
+
 @in_no_time
 async def test_a_node_whose_pod_never_starts_does_not_delay_the_end() -> None:
     """Its agent waits for the pod's containers, and is told to end."""
