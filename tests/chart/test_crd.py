@@ -298,6 +298,9 @@ def full_status() -> dict[str, Any]:
                     "count": 3,
                     "firstTime": time,
                     "lastTime": time,
+                    "expected": False,
+                    "expectedCount": 2,
+                    "expectedReason": "a later call of the same process succeeded with the same file name",
                     "samples": [
                         {
                             "time": time,

@@ -282,3 +282,58 @@ def test_peers_of_messages(runs: Runs, tmp_path: Path) -> None:
     for called in ("sendmsg", "sendmmsg"):
         (said,) = found[called, "EPIPE"]
         assert said.split(", ")[1] == "{127.0.0.1:5353}"
+
+
+def test_errors_that_programs_expect(runs: Runs, tmp_path: Path) -> None:
+    """Non-blocking calls, searches, questions for a terminal, time limits; what fails alike is not marked."""
+    (tmp_path / "found").touch()
+    cgroup = runs.cgroup()
+    watched = Watched(runs, cgroup)
+
+    runs.start(cgroup, "harmless", str(tmp_path)).finish()
+    report = watched.report()
+    result = errors_pb2.ErrorsResult()
+    report.views["errors"].Unpack(result)
+    known = {
+        (kind.syscall, kind.errno, kind.wait): (kind.expected, errors_pb2.Harmless.Name(kind.harmless))
+        for kind in result.kinds
+    }
+
+    at = {(row.name, each.name, row.wait): each.count for row in report.syscalls for each in row.errnos}
+    assert known["openat", "ENOENT", False] == (5, "HARMLESS_FOUND_LATER")
+    assert known["newfstatat", "ENOENT", False] == (2, "HARMLESS_FOUND_LATER")
+    assert at["newfstatat", "ENOENT", False] == 3
+    assert known["access", "ENOENT", False] == (0, "HARMLESS_UNSPECIFIED")
+    assert known["ioctl", "ENOTTY", False] == (4, "HARMLESS_NO_TERMINAL")
+    assert at["ioctl", "ENOTTY", False] == 5
+    assert known["read", "EAGAIN", False] == (6, "HARMLESS_NOT_READY")
+    assert known["read", "EAGAIN", True] == (0, "HARMLESS_UNSPECIFIED")
+    assert known["connect", "EINPROGRESS", False] == (1, "HARMLESS_CONNECTING")
+    assert known["futex", "EAGAIN", False] == (1, "HARMLESS_FUTEX_CHANGED")
+    assert known["futex", "ETIMEDOUT", True] == (1, "HARMLESS_TIME_PASSED")
+    assert known["execve", "ENOENT", False] == (3, "HARMLESS_FOUND_LATER")
+    assert at["execve", "ENOENT", False] == 4
+
+
+def test_a_second_session_knows_only_its_own_expected_errors(runs: Runs, tmp_path: Path) -> None:
+    """The kernel counts anew for it, and the first goes on."""
+    (tmp_path / "found").touch()
+    cgroup = runs.cgroup()
+    first = Watched(runs, cgroup)
+    runs.start(cgroup, "harmless", str(tmp_path)).finish()
+    first.read()
+    second = Failures(MAX_SAMPLES, None)
+    second.begin(time.monotonic_ns(), 0)
+    runs.tracer.enable("errors", first.slot, Failures.union([first.collector.wanted, second.wanted]))
+
+    runs.start(cgroup, "harmless", str(tmp_path)).finish()
+    told = runs.tracer.read("errors")[first.slot]
+    report = agent_pb2.ContainerReport(syscalls=runs.since(first.slot).syscalls)
+    found = []
+    for collector in (first.collector, second):
+        collector.take(told, 0, 0)
+        report.views.clear()
+        collector.write(report)
+        found.append(errors(report)["newfstatat", "ENOENT"].expected)
+
+    assert found == [4, 2]

@@ -15,6 +15,8 @@ enum capture {
   CAPTURE_WRITTEN_MESSAGE,
   CAPTURE_FOLDER /* the working folder, as above, of a call that has only a path */
 };
+/* Beside them: a call after which the program that made it is no more. */
+#define SHAPE_EXEC (1 << 16)
 #define CAPTURES 2
 /* Strings of both captures, and room for one more after the last that still may begin. */
 #define TEXT_BYTES 512

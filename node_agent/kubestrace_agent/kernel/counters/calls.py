@@ -29,6 +29,7 @@ _CAPTURE = {
     arguments.Kind.MESSAGE: _HEADER.number("CAPTURE_MESSAGE"),
     arguments.Kind.WRITTEN_MESSAGE: _HEADER.number("CAPTURE_WRITTEN_MESSAGE"),
 }
+_EXECS = frozenset({"execve", "execveat"})
 _UNKNOWN = (1 << 64) - 1
 _WAITS = header("kernel/bpf/waits.h")
 
@@ -80,6 +81,8 @@ def shape(called: str, abi: str) -> int:
         value |= (_CAPTURE[kinds[at]] | at << 4) << 8 * position
     if arguments.has_folder(called, abi):
         value |= _HEADER.number("CAPTURE_FOLDER") << 8
+    if called in _EXECS:
+        value |= _HEADER.number("SHAPE_EXEC")
     return value
 
 
