@@ -334,6 +334,7 @@ def full_status() -> dict[str, Any]:
                 "execs": 2,
                 "cpuTime": 2**53 + 1,
                 "blockIO": 1,
+                "ioUring": 1,
             },
             "ioUring": {
                 "used": True,
@@ -351,6 +352,8 @@ def full_status() -> dict[str, Any]:
                     }
                 ],
                 "otherProcesses": 0,
+                "advice": "views.ioUring counts it.",
+                "operations": 2**53 + 1,
             },
             "cgroupMode": "hybrid",
             "agentCpuMillicores": 4,
@@ -470,6 +473,28 @@ def full_status() -> dict[str, Any]:
                 }
             ],
             "otherDevices": {"rows": 1, "count": 2, "bytes": 4096, "errors": 0},
+        },
+        "ioUring": {
+            "submitted": 2**53 + 1,
+            "completed": 3,
+            "errors": 1,
+            "furtherResults": 2,
+            "furtherErrors": 1,
+            "operations": [
+                {
+                    "operation": "read",
+                    "submitted": 2,
+                    "completed": 3,
+                    "errors": 1,
+                    "untimed": 1,
+                    "silent": 1,
+                    "bytes": 512,
+                    "errorCounts": [{"errno": "EIO", "count": 1}],
+                    "otherErrors": 0,
+                    **{f"{name}Nanoseconds": 5 for name in ("total", "p50", "p99", "max")},
+                }
+            ],
+            "otherOperations": {"rows": 1, "submitted": 2, "completed": 2, "errors": 0},
         },
         "truncated": False,
     }

@@ -174,17 +174,6 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
     for view in registry.VIEWS:
         yield from view.remarks(state)
         yield from _losses(view.known_losses, trust.get("losses", {}))
-    if trust["ioUring"]["used"]:
-        yield f"io_uring is in use{_by_whom(trust['ioUring'])}: what it reads and writes never shows as system calls."
-
-
-def _by_whom(io_uring: Mapping[str, Any]) -> str:
-    words = [
-        f"{each['process']} (process {each['pid']}{', polled by the kernel' if each['polled'] else ''})"
-        for each in io_uring["processes"]
-    ]
-    words += [f"{io_uring['otherProcesses']} more"] if io_uring["otherProcesses"] else []
-    return f" by {', '.join(words)}" if words else ""
 
 
 def _losses(known: Sequence[Loss], losses: Mapping[str, int]) -> Iterator[str]:

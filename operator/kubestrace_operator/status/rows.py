@@ -149,8 +149,8 @@ def gap(gap: agent_pb2.Gap) -> dict[str, str]:
     return document
 
 
-def io_uring(trust: Trust) -> dict[str, Any]:
-    """Return trust.ioUring: whether it was used, how many rings there were and whose, as far as that is known."""
+def io_uring(trust: Trust, *, counted: bool) -> dict[str, Any]:
+    """Return trust.ioUring: how many rings there were and whose; `counted`: a view counts what they did."""
     if not trust.io_uring:
         return {"used": False}
     ordered = sorted(trust.ring_users.items(), key=lambda item: (not item[1].polled, -item[1].rings, item[0]))
@@ -160,6 +160,7 @@ def io_uring(trust: Trust) -> dict[str, Any]:
         "rings": sum(trust.rings.values()),
         "processes": processes,
         "otherProcesses": len(ordered) - len(processes) + trust.other_ring_users,
+        **({} if counted else {"advice": "What was done by io_uring is not counted: views.ioUring counts it."}),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import block_io, cpu_time, errors, every_view, processes, slow_calls, timeline
+from view_messages import block_io, cpu_time, errors, every_view, io_uring, processes, slow_calls, timeline
 
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
@@ -162,6 +162,11 @@ def check_block_io(_: str, report: agent_pb2.ContainerReport) -> None:
     assert all(row.count and row.attribution != "process" for row in block_io(report))
 
 
+def check_io_uring(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The program has no ring."""
+    assert not io_uring(report).rows
+
+
 CHECKS = {
     "blockIO": check_block_io,
     "cpuTime": check_cpu_time,
@@ -169,6 +174,7 @@ CHECKS = {
     "processes": check_processes,
     "errors": check_errors,
     "timeline": check_timeline,
+    "ioUring": check_io_uring,
 }
 
 

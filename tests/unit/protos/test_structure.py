@@ -55,8 +55,9 @@ SOURCES = (
     "tools",
     "scripts",
 )
-# Words of the language: tests of the operator's and the agent's views look for these where they mean the view.
-PLAIN = {"errors", "processes"}
+# Words of the language and of the kernel: tests of the operator's and the agent's views look for these where they mean
+# the view.
+PLAIN = {"errors", "processes", "io_uring"}
 VIEWS = sorted(path.stem for path in (ROOT / "charts/kubestrace/schema/views").glob("*.yaml"))
 
 

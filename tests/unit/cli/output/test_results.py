@@ -126,18 +126,24 @@ def test_everything_that_is_missing_is_said_below_the_table() -> None:
     assert "NOT COMPLETE: 4 calls not counted" in text
     assert "In progress when counting began: 3," in text
     assert "Not returned when counting ended: 2," in text
-    assert "io_uring is in use: what it" in text
+    assert "io_uring is in use: what is done by it never shows as system calls, and is not counted here." in text
 
 
 def test_who_uses_io_uring_is_named() -> None:
     """Those that the kernel polls first; what is left out is counted."""
-    users = [agent_pb2.RingUser(pid=n, host_pid=n, process=f"db{n}", polled=n == 10) for n in range(1, 11)]
+    users = [
+        agent_pb2.RingUser(pid=n, host_pid=n, process=f"db{n}", polled=n == 10, rings=1 + (n == 1))
+        for n in range(1, 11)
+    ]
     traced = document(OPENAT, io_uring=True, ring_users=users[:10], other_ring_users=2, rings=11)
     ring = traced["status"]["trust"]["ioUring"]
 
     assert (ring["used"], len(ring["processes"]), ring["otherProcesses"]) == (True, 10, 2)
-    assert "by db10 (process 10, polled by the kernel), db1 (process 1), db2" in results.table(traced)
-    assert "2 more: what it reads" in results.table(traced)
+    assert "by db10 (process 10, polled by the kernel), db1 (process 1, 2 rings), db2 (process 2)" in results.table(
+        traced
+    )
+    assert "2 more: what is done by it never shows" in results.table(traced)
+    assert "views.ioUring" in ring["advice"]
     (complete,) = (each for each in traced["status"]["conditions"] if each["type"] == "DataComplete")
     assert complete["message"].endswith("io_uring was used, whose work is in no system call; see trust.ioUring.")
     assert document(OPENAT)["status"]["trust"]["ioUring"] == {"used": False}
