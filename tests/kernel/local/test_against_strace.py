@@ -43,7 +43,7 @@ _PROGRAMS = {
     "tar": ["tar", "czf", "{folder}/all.tar.gz", "/usr/include/linux"],
     "find": ["find", "/usr/share/doc", "-name", "*.gz", "-size", "+1k"],
     "curl": ["curl", "-s", "http://127.0.0.1:{port}/"],
-    "sqlite": ["sqlite3", "{folder}/db", "create table if not exists t(a); insert into t values (1), (2); select sum(a) from t"],
+    "sqlite": ["sqlite3", "{folder}/db", "create table if not exists t(a); insert into t values (1); select * from t"],
     "pipeline": ["sh", "-c", "cat /etc/services | sort | uniq -c | head -n 3; ls / | wc -l"],
     "daemon": ["sh", "-c", "setsid sh -c 'sleep 0.2; seq 100; (sleep 0.2; ls /) &' >/dev/null 2>&1 & exit 4"],
     "sort": ["sort", "-S", "1M", "--parallel=2", "-T", "{folder}", "{folder}/numbers"],
