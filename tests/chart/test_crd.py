@@ -275,7 +275,7 @@ def full_status() -> dict[str, Any]:
         "phase": "Succeeded",
         "suspensions": 1,
         "startTime": time,
-        "expectedCompletionTime": "2026-11-23T14:00:30.000000Z",
+        "expectedCompletionTime": "2026-11-23T14:00:30Z",
         "completionTime": "2026-11-23T14:00:30.123456Z",
         "conditions": [
             {"type": name, "status": "True", **condition} for name in ("Finished", "Succeeded", "DataComplete")
