@@ -43,7 +43,7 @@ class Watched:
         told = self.runs.tracer.read("io_uring").get(self.slot)
         self.collector.take(told, self.runs.tracer.lost("io_uring", self.slot), 0)
 
-    def result(self) -> io_uring_pb2.IOUringResult:
+    def told(self) -> io_uring_pb2.IOUringResult:
         """Give what was counted."""
         self.read()
         report = agent_pb2.ContainerReport()
@@ -53,7 +53,7 @@ class Watched:
 
     def rows(self) -> dict[str, io_uring_pb2.RingRow]:
         """Give the rows by operation."""
-        return {row.operation: row for row in self.result().rows}
+        return {row.operation: row for row in self.told().rows}
 
 
 @pytest.mark.parametrize("how", ["enter", "polled", "worker", "registered", "child"])
@@ -72,7 +72,7 @@ def test_every_operation_is_counted_with_what_came_of_it(runs: Runs, how: str) -
         timed = row.completed - row.untimed
         assert sum(row.counts) == timed, name
         assert 0 < row.max_nanoseconds <= row.total_nanoseconds, name
-    assert watched.result().further_results == 0
+    assert watched.told().further_results == 0
 
 
 def test_two_rings_and_two_containers_are_told_apart(runs: Runs) -> None:
