@@ -555,7 +555,7 @@ def test_kubectl_get_shows_how_a_session_stands(shown: dict[str, Any]) -> None:
         "Calls": 9_000_000_000,
         "Errors": 3,
         "Complete": False,
-        "Ends": "2026-11-23T14:00:30.000000Z",
+        "Ends": "2026-11-23T14:00:30Z",
     }
 
 

@@ -274,12 +274,13 @@ def test_a_trace_of_what_was_left_ends_by_a_signal_or_its_time(tmp_path: Path) -
 
 
 FAMILY = """
-import os, sys, time
+import os, sys
+go, give = os.pipe()
 def calls():
-    sys.stdin.readline() if os.getpid() == first else time.sleep(1.5)
+    os.close(give)
+    os.read(go, 1)
     for _ in range(100):
         os.getppid()
-first = os.getpid()
 for _ in range(2):
     if not os.fork():
         if not os.fork():
@@ -289,9 +290,18 @@ for _ in range(2):
         os.wait()
         os._exit(0)
 print("ready", flush=True)
-time.sleep(2.5)
+sys.stdin.readline()
+os.close(give)
 os.wait(), os.wait()
 """
+
+
+def attached(pid: int) -> bool:
+    """Whether a process holds programs that are attached."""
+    try:
+        return any("link_type" in info.read_text() for info in Path(f"/proc/{pid}/fdinfo").iterdir())
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -304,8 +314,12 @@ def test_children_that_a_process_has_already(tmp_path: Path, asked: bool) -> Non
         assert process.stdout
         process.stdout.readline()
         flags = ["--with-children"] if asked else []
-        kubestrace("local", "-o", "json", "--to", str(to), "-d", "30", "--pid", str(process.pid), *flags)
-        process.wait(timeout=60)
+        tracer = subprocess.Popen([KUBESTRACE, "local", "-o", "json", "--to", to, "-p", str(process.pid), *flags])
+        until(lambda: attached(tracer.pid))
+        # Children are looked for once the process is counted.
+        time.sleep(1)
+        process.communicate(b"\n", timeout=60)
+        assert tracer.wait(timeout=200) == 0
 
     document = json.loads(to.read_text())
     message = condition(document, "Finished")["message"]
