@@ -3,7 +3,15 @@
 import pytest
 from engine_runs import Runs, agree, counted, told
 
+from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.maps.rows import SPARE_ROWS
+
+
+@pytest.fixture(scope="module", params=["tracer", "kept_tracer"], ids=["compiled", "kept"])
+def tracer(request: pytest.FixtureRequest) -> Tracer:
+    """Count by programs that were just compiled, and by those of an earlier start."""
+    given: Tracer = request.getfixturevalue(request.param)
+    return given
 
 
 def errnos(difference, name: str) -> dict[str, int]:

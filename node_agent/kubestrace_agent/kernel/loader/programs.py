@@ -74,12 +74,14 @@ class Programs:
         keep = _key(folder, sizes, wanted)
         if folder is not None and keep and (known := _known(folder, keep)):
             programs, maps = known[1]
+            _log.info("programs that an earlier start compiled are loaded from %s", folder.path)
             return cls(Maps(maps), programs, known[0].problems, of)
         place = [str(folder.path), keep] if folder is not None and keep else []
         message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(wanted), *place)
         answer = json.loads(message)
         if "reason" in answer:
             raise UnsupportedKernelError(answer["reason"], answer["message"])
+        _log.info("programs are compiled and loaded")
         for fd in fds:
             os.set_inheritable(fd, False)
         of_programs, of_maps = fds[: len(answer["programs"])], fds[len(answer["programs"]) :]

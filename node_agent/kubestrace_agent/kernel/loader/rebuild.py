@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel import bpf_syscall
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 # struct bpf_insn: code, registers, offset, immediate. A 64-bit load of a map's file descriptor takes two.
 _INSTRUCTION = struct.Struct("=BBhi")
+_AT_A_TIME = 2
 _LOAD_64, _PSEUDO_MAP_FD = 0x18, 1
 
 
@@ -27,10 +29,7 @@ def rebuilt(kept: Kept) -> tuple[dict[str, int], dict[str, int]]:
             maps[each.name] = bpf_syscall.create_map(
                 each.name, each.shape, maps.get(each.inner, 0), (btf, each.key_type, each.value_type)
             )
-        for program in kept.programs:
-            programs[program.name] = bpf_syscall.load_program(
-                program.name, program.kind, kept.licence, _with_maps(program, maps)
-            )
+        _load(kept, maps, programs)
     except BaseException:
         _close([*programs.values(), *maps.values()])
         raise
@@ -39,6 +38,25 @@ def rebuilt(kept: Kept) -> tuple[dict[str, int], dict[str, int]]:
     # The programs hold those that they use; the others are patterns.
     _close([fd for name, fd in maps.items() if name not in kept.used_maps])
     return programs, {name: maps[name] for name in kept.used_maps}
+
+
+def _load(kept: Kept, maps: Mapping[str, int], programs: dict[str, int]) -> None:
+    """Load all into `programs`, two at a time: nearly all of the time is the kernel's, which checks each by itself."""
+
+    def load(program: KeptProgram) -> None:
+        code = _with_maps(program, maps)
+        programs[program.name] = bpf_syscall.load_program(program.name, program.kind, kept.licence, code)
+
+    # The longest first, so that none is left for the end.
+    longest_first = sorted(kept.programs, key=lambda each: len(each.code), reverse=True)
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        # The first that is refused raises; those that have not begun are left out.
+        for done in [pool.submit(load, program) for program in longest_first]:
+            try:
+                done.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
 def _close(fds: list[int]) -> None:
