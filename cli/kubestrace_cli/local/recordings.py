@@ -80,6 +80,7 @@ class Recording:
             # Who runs this may look behind the descriptors of any process.
             shows_paths=True,
             start_skipped_calls=tracer.skipped_calls,
+            start_walk_failures=tracer.walk_failures.count,
         )
         names = Names(Naming(Roots(others=[Path("/")])))
         asked = self._session.asks(_Place(tracer, target), names, Owner(held=held))

@@ -22,7 +22,7 @@ from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
 from kubestrace_agent.kernel.counters.rings import Rings
 from kubestrace_agent.kernel.loader.kept import Folder
-from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError
+from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError, WalkFailures
 from kubestrace_agent.kernel.maps import index, layout, row_sizes
 from kubestrace_agent.kernel.maps.pods import PodMaps
 from kubestrace_agent.kernel.maps.row_sizes import RowSizes
@@ -437,6 +437,11 @@ class Tracer:
         that CPU in the meantime go by uncounted. With a second pair of programs few do, and those are among lost_calls.
         """
         return 0 if self._programs.twice else self._programs.skipped("on_sys_exit")
+
+    @property
+    def walk_failures(self) -> WalkFailures:
+        """Reads of the kernel's lists of tasks that failed since the programs were loaded."""
+        return self._programs.walk_failures
 
     @property
     def attached(self) -> bool:
