@@ -105,6 +105,10 @@ class Recording:
             self._tracer.follow(self._counter.slot, new)
             known |= new
 
+    def followed(self) -> list[int]:
+        """Return the processes that are counted because of their number; none where a cgroup is."""
+        return self._tracer.followed(self._counter.slot)
+
     @property
     def elapsed_seconds(self) -> float:
         """Seconds since the counting began."""

@@ -37,6 +37,10 @@ class FakeTracer:
         self.did.append(("add", pid, wanted))
         return 3
 
+    def followed(self, _slot: int) -> list[int]:
+        """Return nobody."""
+        return []
+
     def begin(self, slot: int) -> None:
         """Note the beginning."""
         self.did.append(("begin", slot))
