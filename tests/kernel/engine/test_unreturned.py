@@ -81,11 +81,16 @@ def test_too_many_open_files_hide_them_for_now(runs: Runs, everything: Unreturne
     # The maps are mapped at the first use.
     assert told(runs, slot, everything)
 
+    before = runs.tracer.walk_failures.count
     with no_more_files():
         meanwhile = told(runs, slot, everything)
+    failures = runs.tracer.walk_failures
     afterwards = told(runs, slot, everything)
 
     assert meanwhile == {}
+    assert failures.count > before
+    assert failures.why.startswith("too many open files")
+    assert runs.tracer.walk_failures == failures
     assert threads.keys() <= afterwards.keys()
 
 

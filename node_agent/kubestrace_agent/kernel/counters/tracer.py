@@ -8,6 +8,7 @@ import ctypes
 import logging
 import os
 import platform
+import sys
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
@@ -22,7 +23,7 @@ from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
 from kubestrace_agent.kernel.counters.rings import Rings
 from kubestrace_agent.kernel.loader.kept import Folder
-from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError
+from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError, WalkFailures
 from kubestrace_agent.kernel.maps import index, layout, row_sizes
 from kubestrace_agent.kernel.maps.pods import PodMaps
 from kubestrace_agent.kernel.maps.row_sizes import RowSizes
@@ -195,6 +196,10 @@ class Tracer:
             bpf_syscall.update(self._maps.fd("slots_by_pid"), bpf_syscall.key_u32(pid), target)
         self._change()
 
+    def followed(self, slot: int) -> list[int]:
+        """Return the processes that are counted in a slot because they were named, or are children of such a one."""
+        return sorted(int.from_bytes(key, sys.byteorder) for key in self._followed(slot))
+
     def _change(self) -> None:
         """Void the cgroup caches of all CPUs; once more at the next snapshot: a CPU may read a generation too early."""
         self._void_caches()
@@ -349,12 +354,19 @@ class Tracer:
 
     def _forget_processes(self, slot: int) -> None:
         """Of a family: with the fork hook still at work, so once more for a child that came meanwhile."""
-        processes = self._maps.fd("slots_by_pid")
-        value = ctypes.create_string_buffer(layout.SLOT_REF.size)
         for _ in range(2):
-            for key in list(bpf_syscall.keys(processes, 4)):
-                if bpf_syscall.lookup(processes, key, value) and layout.SLOT_REF.unpack(value.raw)[0] == slot:
-                    bpf_syscall.delete(processes, key)
+            for key in self._followed(slot):
+                bpf_syscall.delete(self._maps.fd("slots_by_pid"), key)
+
+    def _followed(self, slot: int) -> list[bytes]:
+        """Return the keys of a slot's processes."""
+        processes, value = self._maps.fd("slots_by_pid"), ctypes.create_string_buffer(layout.SLOT_REF.size)
+        keys = list(bpf_syscall.keys(processes, 4))
+        return [
+            key
+            for key in keys
+            if bpf_syscall.lookup(processes, key, value) and layout.SLOT_REF.unpack(value.raw)[0] == slot
+        ]
 
     def _forget_odd_errnos(self, generation: int) -> None:
         for key in self._reader.odd_errnos():
@@ -437,6 +449,11 @@ class Tracer:
         that CPU in the meantime go by uncounted. With a second pair of programs few do, and those are among lost_calls.
         """
         return 0 if self._programs.twice else self._programs.skipped("on_sys_exit")
+
+    @property
+    def walk_failures(self) -> WalkFailures:
+        """Reads of the kernel's lists of tasks that failed since the programs were loaded."""
+        return self._programs.walk_failures
 
     @property
     def attached(self) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from kubestrace_agent import syscalls
 from kubestrace_agent.kernel.counters.counts import RawCounts, Row
 from kubestrace_agent.kernel.counters.tracer import UnsupportedKernelError
+from kubestrace_agent.kernel.loader.programs import WalkFailures
 from kubestrace_cli.local import options, targets
 from kubestrace_cli.local import run as local
 
@@ -29,11 +30,16 @@ class FakeTracer:
     def __init__(self) -> None:
         self.did: list[object] = []
         self.skipped_calls = 0
+        self.walk_failures = WalkFailures()
 
     def reserve_process(self, pid: int, *, wanted: frozenset[syscalls.SyscallKey] | None) -> int:
         """Note the process."""
         self.did.append(("add", pid, wanted))
         return 3
+
+    def followed(self, _slot: int) -> list[int]:
+        """Return nobody."""
+        return []
 
     def begin(self, slot: int) -> None:
         """Note the beginning."""
