@@ -45,7 +45,7 @@ static __always_inline struct ring_row *ring_row_of(struct ring_key *key) {
   return ring_rows.lookup(key); /* another CPU may have been first */
 }
 
-/* The kernel uses a request again whose result found no room in the ring. */
+/* The kernel uses a request again whose result found no room in the ring (on_ring_overflow). */
 static __always_inline void end_silently(u64 request) {
   struct ring_request *before = ring_requests.lookup(&request);
   if (!before) return;
@@ -132,6 +132,12 @@ static __always_inline void complete_unknown(u64 request, s32 result) {
   }
   __sync_fetch_and_add(&row->untimed, 1);
   count_ring_result(row, &key, result);
+}
+
+/* The completion ring is full: the program gets the result later. Of which request it is the kernel does not say. */
+int on_ring_overflow(struct bpf_raw_tracepoint_args *ctx) {
+  complete_unknown(0, ctx->args[2]);
+  return 0;
 }
 
 int on_ring_complete(struct bpf_raw_tracepoint_args *ctx) {
