@@ -9,6 +9,7 @@ from view_messages import io_uring
 from kubestrace_agent.kernel.loader.btf import Btf, BtfError
 from kubestrace_agent.views.io_uring import opcodes
 from kubestrace_agent.views.io_uring.collector import RingOperations
+from kubestrace_agent.views.processes.values import Wants
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import io_uring_pb2
 
@@ -120,7 +121,7 @@ def test_workers_of_the_kernel_are_no_threads_of_the_program(runs: Runs) -> None
     """Neither its workers nor the thread that takes its work, also when one of them is the last to end."""
     own = runs.cgroup()
     slot = runs.trace(own)
-    runs.tracer.enable("processes", slot, True)
+    runs.tracer.enable("processes", slot, Wants())
     for how in ("worker", "polled"):
         run = runs.start(own, "ring_work", how)
         run.hear()
@@ -139,7 +140,7 @@ def test_operations_that_are_not_plainly_begun_and_done(runs: Runs) -> None:
     run.hear()
     watched = Watched(runs, runs.trace(cgroup))
     run.say_and_finish()
-    result = watched.result()
+    result = watched.told()
     rows = {row.operation: row for row in result.rows}
 
     read = rows["read"]
