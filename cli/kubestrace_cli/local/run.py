@@ -273,5 +273,7 @@ def _why_nothing(report: agent_pb2.Report, session: sessions.Session, target: ta
         return f"nothing was counted: no call of {', '.join(session.syscalls)} was made"
     if not target.by_process and not procfs.first_process(targets.PROC, target.cgroup):
         return f"nothing was counted: no process was in {utf8(str(target.cgroup))}"
+    if any(container.trust.io_uring for container in report.containers):
+        return "no system call began or returned: the work goes by io_uring"
     inside = waits.described(target)
     return f"nothing was counted: no system call began or returned{inside and '; ' + inside}"

@@ -74,7 +74,8 @@ class Since:
         self._ring_users: dict[int, RingUser] = {}
         # The most at one time.
         self._ring_count = 0
-        self._note_rings(self._start.ring_users)
+        # Who made a ring before is of earlier sessions, unless it lives.
+        self._note_rings([user for user in self._start.ring_users if not user.noted])
 
     def to(self, now: RawCounts) -> Difference:
         """Everything counted from the start up to a snapshot of the same slot."""
@@ -89,7 +90,7 @@ class Since:
             if done.counts is not None:
                 grown.append(done)
                 trust.unmatched_calls += done.unmatched
-        self._note_rings(now.ring_users)
+        self._note_rings([user for user in now.ring_users if not user.noted or user.noted > self._start.epoch])
         trust.io_uring |= bool(self._ring_users)
         trust.rings = self._ring_count
         trust.other_ring_users = max(0, len(self._ring_users) - MAX_RING_USERS)
@@ -115,11 +116,13 @@ class Since:
     def _work_out(self, key: SyscallKey, then: Row, row: Row) -> _Done:
         if row is then:
             return _Done(row)
-        io_uring = name(key) in _IO_URING
-        if not is_wanted(key, self._wanted):
-            return _Done(row, io_uring)
+        rings, wanted = name(key) in _IO_URING, is_wanted(key, self._wanted)
+        if not (rings or wanted):
+            return _Done(row)
         counts = _counts(key, then, row, self._start.epoch, self._architecture)
-        if not counts.calls:
+        # Programs try it as they start, where it may be forbidden (seccomp, kernel.io_uring_disabled) or missing.
+        io_uring = rings and counts.calls > counts.errors
+        if not (wanted and counts.calls):
             return _Done(row, io_uring)
         counts.max_nanoseconds = max(counts.max_nanoseconds, self._longest.get(key, 0))
         order = (-counts.total_nanoseconds, counts.name, counts.abi, counts.wait)

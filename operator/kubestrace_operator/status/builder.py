@@ -240,7 +240,7 @@ def _trust(merged: Merged, progress: Progress, complete: Completeness) -> dict[s
         "runtimeCalls": trust.runtime_calls,
         "unmatchedCalls": trust.unmatched_calls,
         "unreturnedCalls": merged.unreturned_calls,
-        "ioUring": documents.io_uring(trust, counted="ioUring" in progress.views),
+        "ioUring": documents.io_uring(trust, counted="ioUring" in merged.views),
         "agentCpuMillicores": max(trust.agent_cpu_millicores.values(), default=0),
     }
     losses = {loss.name: trust.losses.get(loss.name, 0) for loss in registry.losses(progress.views)}

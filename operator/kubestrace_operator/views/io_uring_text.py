@@ -25,7 +25,7 @@ def lines(rows: Sequence[Mapping[str, Any]], further_results: int) -> Iterator[s
     if len(rows) > _MOST:
         yield f"and {len(rows) - _MOST} more in status.ioUring.operations"
     if further_results:
-        yield f"{further_results} further results of multishot operations, and messages"
+        yield f"{further_results} further results: of multishot operations, messages, or with the completion ring full"
 
 
 def remarks(io_uring: Mapping[str, Any]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from view_messages import io_uring
 from kubestrace_agent.kernel.loader.btf import Btf, BtfError
 from kubestrace_agent.views.io_uring import opcodes
 from kubestrace_agent.views.io_uring.collector import RingOperations
+from kubestrace_agent.views.processes.values import Wants
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import io_uring_pb2
 
@@ -92,7 +93,7 @@ def test_two_rings_and_two_containers_are_told_apart(runs: Runs) -> None:
 def test_a_session_counts_from_its_own_beginning(runs: Runs) -> None:
     """Of two sessions the one that begins later has the second half; what nobody asks for is not counted."""
     cgroup = runs.cgroup()
-    run = runs.start(cgroup, "ring_work", "again")
+    run = runs.start(cgroup, "ring_work", "enter", "again")
     run.hear()
     first = Watched(runs, runs.trace(cgroup))
     run.say()
@@ -120,7 +121,7 @@ def test_workers_of_the_kernel_are_no_threads_of_the_program(runs: Runs) -> None
     """Neither its workers nor the thread that takes its work, also when one of them is the last to end."""
     own = runs.cgroup()
     slot = runs.trace(own)
-    runs.tracer.enable("processes", slot, True)
+    runs.tracer.enable("processes", slot, Wants())
     for how in ("worker", "polled"):
         run = runs.start(own, "ring_work", how)
         run.hear()
@@ -130,6 +131,25 @@ def test_workers_of_the_kernel_are_no_threads_of_the_program(runs: Runs) -> None
     with_calls = {thread.tid: thread.pid for thread in told.threads if thread.used}
     assert len(with_calls) == 2
     assert all(tid == pid for tid, pid in with_calls.items())
+
+
+def test_operations_that_are_not_plainly_begun_and_done(runs: Runs) -> None:
+    """One from before the trace has no length, a multishot one has further results, and a full ring hides results."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "ring_odd")
+    run.hear()
+    watched = Watched(runs, runs.trace(cgroup))
+    run.say_and_finish()
+    result = watched.told()
+    rows = {row.operation: row for row in result.rows}
+
+    read = rows["read"]
+    assert (read.submitted, read.completed, read.untimed, read.bytes, sum(read.counts)) == (0, 1, 1, 1, 0)
+    assert (result.further_results, result.further_errors) == (3 + 4, 0)
+    assert counts(rows["poll_add"]) == (1, 1, 1, 0, 0, {"ECANCELED": 1})
+    assert counts(rows["poll_remove"]) == (1, 1, 0, 0, 0, {})
+    # The last one's request is not used again.
+    assert counts(rows["nop"]) == (20, 16, 0, 3, 0, {})
 
 
 def test_the_table_of_names_is_this_kernels() -> None:

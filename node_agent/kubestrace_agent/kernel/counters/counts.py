@@ -62,6 +62,8 @@ class RingUser:
     polled: bool
     # Its rings' addresses in the kernel. None: no descriptor of one is left.
     rings: frozenset[int] = frozenset()
+    # 0: it was found living; else the epoch before which it made a ring, and it may have ended.
+    noted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class RawCounts:
     attach_first: int = 0
     # When a trace that begins with these counts joined its slot, CLOCK_MONOTONIC; 0: it is the slot's first.
     joined_ns: int = 0
-    # Who uses io_uring now, or did since the snapshot before.
+    # Who uses io_uring now, and who made a ring since the slot was made.
     ring_users: tuple[RingUser, ...] = ()
 
     @property

@@ -393,7 +393,7 @@ class Tracer:
             self._void_caches()
         epoch, now = self._reader.next_epoch()
         in_flight = self._flights.read(now)
-        ring_users = self._rings.read()
+        ring_users = self._rings.read(epoch, {slot.generation for slot in self._slots.values()})
         self._reader.read(self._slots.values())
         self._make_room()
         return {

@@ -45,7 +45,7 @@ static __always_inline struct ring_row *ring_row_of(struct ring_key *key) {
   return ring_rows.lookup(key); /* another CPU may have been first */
 }
 
-/* The kernel uses a request again whose result found no room in the ring. */
+/* The kernel uses a request again whose result found no room in the ring (on_ring_overflow). */
 static __always_inline void end_silently(u64 request) {
   struct ring_request *before = ring_requests.lookup(&request);
   if (!before) return;
@@ -55,11 +55,12 @@ static __always_inline void end_silently(u64 request) {
   ring_requests.delete(&request);
 }
 
-static __always_inline void submit_to_ring(u64 request, u32 opcode) {
-  struct ring_key key = {.opcode = opcode};
+static __always_inline void submit_to_ring(u64 request, u64 names_opcode) {
+  struct ring_key key = {};
   end_silently(request);
   struct ring_slot *slot = ring_slot_of_current(&key.generation);
   if (!slot) return;
+  key.opcode = byte_at(names_opcode, 0);
   struct ring_row *row = ring_row_of(&key);
   if (!row) {
     __sync_fetch_and_add(&slot->lost, 1);
@@ -76,18 +77,18 @@ static __always_inline void submit_to_ring(u64 request, u32 opcode) {
 
 /* Linux 6.4 and later. */
 int on_ring_submit(struct bpf_raw_tracepoint_args *ctx) {
-  submit_to_ring(ctx->args[0], byte_at(ctx->args[0], RING_OPCODE_OFFSET));
+  submit_to_ring(ctx->args[0], ctx->args[0] + RING_OPCODE_OFFSET);
   return 0;
 }
 
 int on_ring_submit_sqe(struct bpf_raw_tracepoint_args *ctx) {
-  submit_to_ring(ctx->args[0], byte_at(ctx->args[0], RING_OPCODE_OFFSET));
+  submit_to_ring(ctx->args[0], ctx->args[0] + RING_OPCODE_OFFSET);
   return 0;
 }
 
 /* Refused before it began: the kernel reports no submission, but a result. An opcode that it does not know it has replaced. */
 int on_ring_refused(struct bpf_raw_tracepoint_args *ctx) {
-  submit_to_ring(ctx->args[1], byte_at(ctx->args[0], RING_SQE_OPCODE_OFFSET));
+  submit_to_ring(ctx->args[1], ctx->args[0] + RING_SQE_OPCODE_OFFSET);
   return 0;
 }
 
@@ -121,25 +122,31 @@ static __always_inline s32 result_of(struct bpf_raw_tracepoint_args *ctx) {
 }
 
 /* Its beginning was not noted: whose it is says the task that tells the result. */
-static __always_inline void complete_unknown(u64 request, s32 result) {
-  struct ring_key key = {.opcode = request ? byte_at(request, RING_OPCODE_OFFSET) : FURTHER_RESULTS};
+static __always_inline void complete_unknown(struct bpf_raw_tracepoint_args *ctx, u64 request, bool overflows) {
+  struct ring_key key = {};
   struct ring_slot *slot = ring_slot_of_current(&key.generation);
   if (!slot) return;
+  key.opcode = request ? byte_at(request, RING_OPCODE_OFFSET) : FURTHER_RESULTS;
   struct ring_row *row = ring_row_of(&key);
   if (!row) {
     __sync_fetch_and_add(&slot->lost, 1);
     return;
   }
   __sync_fetch_and_add(&row->untimed, 1);
-  count_ring_result(row, &key, result);
+  count_ring_result(row, &key, overflows ? (s32)ctx->args[2] : result_of(ctx));
+}
+
+/* The completion ring is full: the program gets the result later. Of which request it is the kernel does not say. */
+int on_ring_overflow(struct bpf_raw_tracepoint_args *ctx) {
+  complete_unknown(ctx, 0, true);
+  return 0;
 }
 
 int on_ring_complete(struct bpf_raw_tracepoint_args *ctx) {
   u64 request = ctx->args[1];
-  s32 result = result_of(ctx);
   struct ring_request *begun = request ? ring_requests.lookup(&request) : NULL;
   if (!begun) {
-    complete_unknown(request, result);
+    complete_unknown(ctx, request, false);
     return 0;
   }
   struct ring_key key = begun->key;
@@ -148,6 +155,6 @@ int on_ring_complete(struct bpf_raw_tracepoint_args *ctx) {
   struct ring_row *row = ring_rows.lookup(&key);
   if (!row) return 0; /* the slot wants the view no longer */
   count_length(row->buckets, &row->total_ns, &row->max_ns, now > start ? now - start : 0);
-  count_ring_result(row, &key, result);
+  count_ring_result(row, &key, result_of(ctx));
   return 0;
 }

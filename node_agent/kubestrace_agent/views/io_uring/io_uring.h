@@ -8,7 +8,7 @@
 /* Kinds of operations of all slots, each of 1.4 KiB once it is used, and ways in which they fail. */
 #define MAX_RING_ROWS 8192
 #define MAX_RING_ERRNOS 16384
-/* In place of an opcode: results that belong to no request, as those of multishot operations before the last. */
+/* In place of an opcode: results of which the kernel does not say to what request they belong. */
 #define FURTHER_RESULTS 256
 /* Linux include/uapi/linux/io_uring.h: IOSQE_CQE_SKIP_SUCCESS, which is REQ_F_CQE_SKIP of a request. */
 #define RING_SKIPS_SUCCESS 64

@@ -19,7 +19,7 @@ _SLOT = _HEADER.struct("ring_slot")
 _SLOT_WORDS = _SLOT.size // 8
 _GENERATION, _LOST = (_SLOT.offset(name) // 8 for name in ("generation", "lost"))
 # Results first: what both see is then an operation that began after both were there.
-_RESULTS = ("on_ring_complete", "on_ring_refused")
+_RESULTS = ("on_ring_complete", "on_ring_overflow", "on_ring_refused")
 # As the kernel calls the event: Linux 6.4 and later, and before.
 _SUBMISSIONS = ("on_ring_submit", "on_ring_submit_sqe")
 _HOOKS = (*_RESULTS, *_SUBMISSIONS)

@@ -15,7 +15,8 @@ _BY_STRUCT, _BY_VALUE = 3, 5
 def definitions(_machine: str, btf: Btf) -> dict[str, int]:
     """Everything that the command line gives to io_uring.bpf.c. Raises BtfError."""
     found = {name: btf.offset(path) for name, path in _FIELDS.items()}
-    if not (_takes(btf, "submit_req", 1) or _takes(btf, "submit_sqe", 2)) or not _takes(btf, "req_failed", 3):
+    submitted = _takes(btf, "submit_req", 1) or _takes(btf, "submit_sqe", 2)
+    if not (submitted and _takes(btf, "req_failed", 3) and _takes(btf, "cqe_overflow", 5)):
         raise BtfError("this kernel does not report operations with their requests (Linux does since 6.0)")
     told = btf.parameters("btf_trace_io_uring_complete") - 1
     if told == _BY_STRUCT:

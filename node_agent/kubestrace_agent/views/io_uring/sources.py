@@ -9,6 +9,7 @@ SOURCES = (
         file="views/io_uring/io_uring.bpf.c",
         hooks={
             "on_ring_complete": "io_uring_complete",
+            "on_ring_overflow": "io_uring_cqe_overflow",
             "on_ring_refused": "io_uring_req_failed",
             # One of the two.
             "on_ring_submit": "io_uring_submit_req",

@@ -1,6 +1,9 @@
 """Two snapshots and what lies between them."""
 
+import errno
 from dataclasses import replace
+
+import pytest
 
 from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, RingUser, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey
@@ -79,6 +82,28 @@ def test_io_uring_is_said_whatever_is_wanted() -> None:
 
     found = between(None, ring, frozenset({READ}))
     assert (found.syscalls, found.trust.io_uring) == ([], True)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
+def test_io_uring_that_was_refused_was_not_used(number: int) -> None:
+    """Programs try it as they start: where seccomp or kernel.io_uring_disabled forbids it, or the kernel has none."""
+    setup = SyscallKey("x86_64", 425)
+    refused = RawCounts(epoch=1, rows={setup: Row(30, 0, 0, {number: 3}, {10: 3}, ((1, 10),))})
+    allowed = RawCounts(epoch=2, rows={setup: Row(40, 0, 0, {number: 3}, {10: 4}, ((1, 10),))})
+
+    assert not between(None, refused).trust.io_uring
+    assert between(None, allowed).trust.io_uring
+
+
+def test_who_made_a_ring_before_the_session_and_has_ended_is_not_named() -> None:
+    """Whoever made one within it is, also where another session looked first."""
+    before = RingUser(1, 1, b"old", polled=False, noted=4)
+    start = RawCounts(epoch=5, ring_users=(before,))
+    within = RingUser(2, 2, b"new", polled=False, noted=6)
+
+    trust = Since(start, wanted=None, architecture="x86_64").to(RawCounts(epoch=9, ring_users=(before, within))).trust
+
+    assert [user.process for user in trust.ring_users] == ["new"]
 
 
 def test_who_used_io_uring_stays_known() -> None:

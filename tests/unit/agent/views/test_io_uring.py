@@ -108,9 +108,9 @@ class Kernel:
 @pytest.mark.parametrize(
     ("kernel", "by_struct"),
     [
-        (Kernel(submit_req=2, req_failed=4, complete=4), True),  # 6.18
-        (Kernel(submit_req=2, req_failed=4, complete=8), False),  # 6.6
-        (Kernel(submit_sqe=3, req_failed=4, complete=8), False),  # 6.1
+        (Kernel(submit_req=2, req_failed=4, cqe_overflow=6, complete=4), True),  # 6.18
+        (Kernel(submit_req=2, req_failed=4, cqe_overflow=6, complete=8), False),  # 6.6
+        (Kernel(submit_sqe=3, req_failed=4, cqe_overflow=6, complete=8), False),  # 6.1
     ],
 )
 def test_each_kernels_way_to_tell_a_result_is_known(kernel: Kernel, by_struct: bool) -> None:
@@ -123,7 +123,7 @@ def test_each_kernels_way_to_tell_a_result_is_known(kernel: Kernel, by_struct: b
     [
         Kernel(submit_sqe=8, req_failed=5, complete=8),  # 5.19
         Kernel(submit_sqe=7, complete=5),  # 5.15
-        Kernel(submit_req=2, req_failed=4, complete=5),
+        Kernel(submit_req=2, req_failed=4, cqe_overflow=6, complete=5),
         Kernel(),  # built without io_uring
     ],
 )

@@ -98,7 +98,7 @@ def test_the_text_says_what_failed_how() -> None:
     assert head.split() == ["submitted", "completed", "errors", "bytes", "p50", "p99", "max", "by", "io_uring"]
     assert read.split() == ["2048", "2048", "0", "1.0MiB", "4.9us", "4.9us", "5.0us", "read"]
     assert opened.endswith(" 5.0us openat (ENOENT 50)")
-    assert further == "7 further results of multishot operations, and messages"
+    assert further == "7 further results: of multishot operations, messages, or with the completion ring full"
     assert list(lines([], 0)) == ["Nothing was done by io_uring."]
 
 
