@@ -59,8 +59,11 @@ def _described(key: SyscallKey, values: tuple[int, ...], captures: tuple[tuple[i
     if called in _MAY_CREATE:
         mode_at = kinds.index(Kind.MODE)
         kinds = kinds if values[mode_at - 1] & _CREATES else kinds[:mode_at]
+    if constants.is_alone(called, key.abi, values[1]):
+        kinds = kinds[:2]
     words = [
-        _named(key, called, at, values) or _word(kind, values[at], contents.get(at)) for at, kind in enumerate(kinds)
+        _named(key, called, at, values) or _word(key.abi, kind, values[at], contents.get(at))
+        for at, kind in enumerate(kinds)
     ]
     if arguments.has_folder(called, key.abi) and len(captures) > 1 and captures[1][1]:
         at = kinds.index(Kind.PATH)
@@ -76,16 +79,14 @@ def names(call: RawCall) -> tuple[str, str]:
 
 def _named(key: SyscallKey, called: str, at: int, values: tuple[int, ...]) -> str:
     """An argument by the name of its number, where it has one."""
-    return constants.word(called, key.abi, at, values[at]) or (
-        constants.after(called, key.abi, at, values[at], values[at - 1]) if at else ""
-    )
+    return constants.word(called, key.abi, at, values[at]) or (constants.after(called, key.abi, at, values))
 
 
 def _pointer(value: int) -> str:
     return f"{value:#x}" if value else "NULL"
 
 
-def _word(kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
+def _word(abi: str, kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
     mode, text = captured or (0, b"")
     match kind:
         case Kind.PATH:
@@ -94,6 +95,8 @@ def _word(kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
             return address(text) or _pointer(value)
         case Kind.MESSAGE | Kind.WRITTEN_MESSAGE:
             return f"{{{address(text)}}}" if address(text) else _PLAIN[Kind.HIDDEN](value)
+        case Kind.LOCK:
+            return constants.lock(abi, text) if text else _PLAIN[kind](value)
         case Kind.FILE | Kind.DIRECTORY:
             return _file(_signed(value, 32), mode, text)
         case _:
@@ -107,6 +110,7 @@ _PLAIN: dict[Kind, Callable[[int], str]] = {
     Kind.MODE: lambda value: f"0{value & 0o7777:o}",
     Kind.FLAGS: lambda value: f"{value & 0xFFFFFFFF:#x}" if value else "0",
     Kind.POINTER: _pointer,
+    Kind.LOCK: lambda value: f"{value:#x}" if value >> 16 else str(value),
     Kind.HIDDEN: lambda value: "..." if value else "NULL",
 }
 _NUL = b"\0"

@@ -337,3 +337,14 @@ def test_a_second_session_knows_only_its_own_expected_errors(runs: Runs, tmp_pat
         found.append(errors(report)["newfstatat", "ENOENT"].expected)
 
     assert found == [4, 2]
+
+
+def test_the_lock_that_is_refused_is_told(runs: Runs) -> None:
+    """The command and the members of its struct flock."""
+    cgroup = runs.cgroup()
+    watched = Watched(runs, cgroup)
+
+    runs.start(cgroup, "spoken").finish()
+    said_of_locks = [sample.arguments for sample in watched.kinds()["fcntl", "EBADF"].samples]
+
+    assert said_of_locks[0] == "-1, F_SETLKW, {l_type=F_WRLCK, l_whence=SEEK_END, l_start=7, l_len=9}"

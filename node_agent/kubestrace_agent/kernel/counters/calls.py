@@ -26,6 +26,7 @@ _CAPTURE = {
     arguments.Kind.DIRECTORY: _HEADER.number("CAPTURE_FILE"),
     arguments.Kind.ADDRESS: _HEADER.number("CAPTURE_ADDRESS"),
     arguments.Kind.WRITTEN_ADDRESS: _HEADER.number("CAPTURE_WRITTEN_ADDRESS"),
+    arguments.Kind.LOCK: _HEADER.number("CAPTURE_LOCK"),
     arguments.Kind.MESSAGE: _HEADER.number("CAPTURE_MESSAGE"),
     arguments.Kind.WRITTEN_MESSAGE: _HEADER.number("CAPTURE_WRITTEN_MESSAGE"),
 }

@@ -29,7 +29,13 @@ from kubestrace_agent.syscalls.arguments import Kind
         ("clock_nanosleep", 0, 1, "CLOCK_MONOTONIC"),
         ("clock_nanosleep", 1, 1, "TIMER_ABSTIME"),
         ("kill", 1, 9, "SIGKILL"),
-        ("kill", 1, 40, ""),
+        ("kill", 1, 40, "SIGRT_8"),
+        ("kill", 1, 65, ""),
+        ("prctl", 0, 15, "PR_SET_NAME"),
+        ("statx", 3, 0x7FF, "STATX_BASIC_STATS"),
+        ("statx", 2, 0x2000, "AT_STATX_FORCE_SYNC"),
+        ("mknodat", 2, 0o10600, "S_IFIFO|0600"),
+        ("ioctl", 1, 0x80081272, "BLKGETSIZE64"),
         ("mmap", 2, 0, "PROT_NONE"),
         ("mmap", 2, 5, "PROT_READ|PROT_EXEC"),
         ("mmap", 3, 0x22, "MAP_PRIVATE|MAP_ANONYMOUS"),
@@ -51,12 +57,26 @@ def test_numbers_have_names(call: str, at: int, value: int, said: str) -> None:
 
 def test_what_one_argument_means_another_one_says() -> None:
     """The command before it, the level before it."""
-    assert words.after("fcntl", "x86_64", 2, 1, 2) == "FD_CLOEXEC"
-    assert words.after("fcntl", "x86_64", 2, 0o4002, 4) == "O_RDWR|O_NONBLOCK"
-    assert words.after("fcntl", "x86_64", 2, 0x7FFF, 7) == ""
-    assert words.after("setsockopt", "x86_64", 2, 2, 1) == "SO_REUSEADDR"
-    assert words.after("setsockopt", "x86_64", 2, 1, 6) == "TCP_NODELAY"
-    assert words.after("setsockopt", "x86_64", 2, 1, 41) == ""
+    assert words.after("fcntl", "x86_64", 2, (3, 2, 1)) == "FD_CLOEXEC"
+    assert words.after("fcntl", "x86_64", 2, (3, 4, 0o4002)) == "O_RDWR|O_NONBLOCK"
+    assert words.after("fcntl", "x86_64", 2, (3, 7, 0x7FFF)) == ""
+    assert words.after("setsockopt", "x86_64", 2, (3, 1, 2)) == "SO_REUSEADDR"
+    assert words.after("setsockopt", "x86_64", 2, (3, 6, 1)) == "TCP_NODELAY"
+    assert words.after("setsockopt", "x86_64", 2, (3, 41, 26)) == "IPV6_V6ONLY"
+    assert words.after("setsockopt", "x86_64", 2, (3, 99, 1)) == ""
+    assert words.after("socket", "x86_64", 2, (2, 1, 6)) == "IPPROTO_TCP"
+    assert words.after("socket", "x86_64", 2, (16, 3, 6)) == ""
+    assert words.after("fcntl", "x86_64", 2, (3, 1033, 8)) == "F_SEAL_WRITE"
+    assert words.after("futex", "x86_64", 5, (1, 137, 2, 0, 0, 0xFFFFFFFF)) == "FUTEX_BITSET_MATCH_ANY"
+    assert words.after("futex", "x86_64", 5, (1, 128, 2, 0, 0, 0xFFFFFFFF)) == ""
+
+
+def test_a_lock_is_told_by_its_members() -> None:
+    """Of a 32-bit program those that stand in the same place."""
+    text = b"\x01\0\x02\0" + bytes(4) + (100).to_bytes(8, "little") + (-5).to_bytes(8, "little", signed=True) + bytes(8)
+
+    assert words.lock("x86_64", text) == "{l_type=F_WRLCK, l_whence=SEEK_END, l_start=100, l_len=-5}"
+    assert words.lock("i386", text) == "{l_type=F_WRLCK, l_whence=SEEK_END}"
 
 
 def test_aarch64_numbers_some_otherwise() -> None:
