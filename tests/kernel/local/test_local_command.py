@@ -1,12 +1,15 @@
 """`kubestrace local -- COMMAND`: exact counts from the first call to the last, and COMMAND left as it is."""
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,6 +160,23 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once() -> None:
     assert b"done\r\n" in said
     assert b"total" in said
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_fits_the_terminal(columns: int) -> None:
+    """Whatever its width: no line of the table or of the sentences is longer."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        os.execv(KUBESTRACE, [KUBESTRACE, "local", "--cpu-time", "--", "sh", "-c", "sleep 0.1; ls /etc >/dev/null"])  # noqa: S606 (the child of a fork)
+    said = _read_all(terminal).decode()
+    os.waitpid(pid, 0)
+    lines = said.splitlines()
+
+    head = next(line for line in lines if line.endswith("syscall"))
+    assert ("usecs/call" in head) == (columns == 120)
+    assert any("clock_nanosleep (waited)" in line for line in lines)
+    assert max(map(len, lines)) <= columns, said
 
 
 def _read_all(terminal: int) -> bytes:
