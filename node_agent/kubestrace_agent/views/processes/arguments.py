@@ -94,6 +94,7 @@ def arguments(words: Words) -> tuple[str, ...]:
     return tuple(_bounded(_hidden(name, rest), cut=cut))
 
 
+@functools.lru_cache(maxsize=1024)
 def redacted(text: bytes) -> bytes:
     """Return a text of one line, as a title, without what looks like a secret."""
     return _word(text.decode("latin-1")).encode("latin-1")

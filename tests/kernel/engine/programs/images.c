@@ -75,7 +75,7 @@ int main(int count, char **words) {
   long times = count > 2 ? atol(words[2]) : 0;
   if (readlink("/proc/self/exe", own, sizeof(own) - 1) < 0) return 9;
   if (strcmp(what, "shim") == 0) {
-    char name[16], next[16];
+    char name[32], next[24];
     call(times);
     if (times == 0) return 5;
     snprintf(name, sizeof(name), "shim%ld", times - 10);
