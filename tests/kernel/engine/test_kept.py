@@ -38,7 +38,7 @@ def maps_of(fd: int) -> list[tuple[str, tuple[int, ...]]]:
         assert own >= 0
         described, length = ctypes.create_string_buffer(256), ctypes.c_uint32(256)
         assert libbpf.bpf_obj_get_info_by_fd(own, described, ctypes.byref(length)) == 0
-        found.append((described.raw[24:40].rstrip(b"\0").decode(), bpf_syscall.map_shape(own)[0]))
+        found.append((described.raw[24:40].rstrip(b"\0").decode(), bpf_syscall.map_info(own)))
         os.close(own)
     return found
 
@@ -46,7 +46,7 @@ def maps_of(fd: int) -> list[tuple[str, tuple[int, ...]]]:
 def shapes(loaded: Programs) -> dict[str, tuple[int, ...]]:
     """The shapes of all maps."""
     names = loaded.maps._fds
-    return {name: bpf_syscall.map_shape(fd)[0] for name, fd in names.items()}
+    return {name: bpf_syscall.map_info(fd) for name, fd in names.items()}
 
 
 def test_the_kernel_has_the_same_programs_and_maps(tracer: Tracer, kept_tracer: Tracer) -> None:

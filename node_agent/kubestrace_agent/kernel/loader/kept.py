@@ -57,9 +57,6 @@ class KeptMap:
     name: str
     # type, key_size, value_size, max_entries, map_flags of the kernel's union bpf_attr.
     shape: tuple[int, int, int, int, int]
-    # Its types in the BTF, where the kernel wants them; 0: it does not.
-    key_type: int = 0
-    value_type: int = 0
     # Of a map of maps: the one whose shape all of them have.
     inner: str = ""
 
@@ -86,7 +83,6 @@ class Kept:
     maps: list[KeptMap]
     # Those that the agent uses.
     used_maps: list[str]
-    btf: bytes
     problems: dict[str, str]
     # Files of the compiler: path -> size and time of change in nanoseconds.
     compiler: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -94,7 +90,6 @@ class Kept:
     def packed(self, name: str) -> bytes:
         """Return it as the file of that name holds it."""
         document = asdict(self)
-        document["btf"] = _text(self.btf)
         for program in document["programs"]:
             program["code"] = _text(program["code"])
         contents = zlib.compress(json.dumps(document).encode(), 1)
@@ -107,7 +102,6 @@ class Kept:
         if not data.startswith(_FORMAT) or _digest(name, contents) != digest:
             raise KeptError("it is damaged, cut short, of another version, or had another name")
         document = json.loads(zlib.decompress(contents))
-        document["btf"] = base64.b64decode(document["btf"])
         document["programs"] = [_program(each) for each in document["programs"]]
         document["maps"] = [KeptMap(**each | {"shape": tuple(each["shape"])}) for each in document["maps"]]
         document["compiler"] = {path: tuple(known) for path, known in document["compiler"].items()}

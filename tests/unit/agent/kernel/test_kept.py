@@ -17,7 +17,6 @@ PROGRAMS = Kept(
     programs=[KeptProgram("on_exit", (17, 0, 0), bytes(range(16)), {0: "rows"})],
     maps=[KeptMap("rows", (1, 4, 8, 16, 0)), KeptMap("all_rows", (12, 4, 4, 2, 0), inner="rows")],
     used_maps=["rows"],
-    btf=b"\x9f\xeb",
     problems={"on_other": "This kernel lacks it."},
 )
 
