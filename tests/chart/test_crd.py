@@ -116,6 +116,11 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
         ),
         ({"target": {"podName": "x"}, "views": {"slowCalls": {"limit": 201}}}, "less than or equal to 200"),
         ({"target": {"podName": "x"}, "views": {"processes": {"top": 101}}}, "less than or equal to 100"),
+        ({"target": {"podName": "x"}, "views": {"processes": {"threads": 101}}}, "less than or equal to 100"),
+        (
+            {"target": {"podName": "x"}, "views": {"processes": {"groupBy": "name"}}},
+            'supported values: "process", "program"',
+        ),
         ({"target": {"podName": "x"}, "views": {"errors": {"samples": 11}}}, "less than or equal to 10"),
         ({"target": {"podName": "x"}, "views": {"cpuTime": {"each": 1}}}, 'unknown field "spec.views.cpuTime.each"'),
         ({"target": {"podName": "x"}, "views": {"weather": {}}}, 'unknown field "spec.views.weather"'),
@@ -270,7 +275,7 @@ def full_status() -> dict[str, Any]:
         "phase": "Succeeded",
         "suspensions": 1,
         "startTime": time,
-        "expectedCompletionTime": "2026-11-23T14:00:30.000000Z",
+        "expectedCompletionTime": "2026-11-23T14:00:30Z",
         "completionTime": "2026-11-23T14:00:30.123456Z",
         "conditions": [
             {"type": name, "status": "True", **condition} for name in ("Finished", "Succeeded", "DataComplete")
@@ -293,6 +298,9 @@ def full_status() -> dict[str, Any]:
                     "count": 3,
                     "firstTime": time,
                     "lastTime": time,
+                    "expected": False,
+                    "expectedCount": 2,
+                    "expectedReason": "a later call of the same process succeeded with the same file name",
                     "samples": [
                         {
                             "time": time,
@@ -326,14 +334,17 @@ def full_status() -> dict[str, Any]:
                 "execs": 2,
                 "cpuTime": 2**53 + 1,
                 "blockIO": 1,
+                "ioUring": 1,
             },
             "ioUring": {
                 "used": True,
+                "rings": 2,
                 "processes": [
                     {
                         "process": "db",
                         "pid": 7,
                         "hostPid": 4711,
+                        "rings": 2,
                         "polled": True,
                         "pod": "p",
                         "container": "c",
@@ -341,6 +352,8 @@ def full_status() -> dict[str, Any]:
                     }
                 ],
                 "otherProcesses": 0,
+                "advice": "views.ioUring counts it.",
+                "operations": 2**53 + 1,
             },
             "cgroupMode": "hybrid",
             "agentCpuMillicores": 4,
@@ -350,18 +363,38 @@ def full_status() -> dict[str, Any]:
                 "pid": 7,
                 "parentPid": 1,
                 "hostPid": 48213,
+                "image": 1,
                 "command": "./app",
+                "title": "app: idle",
+                "name": "worker",
+                "firstName": "app",
+                "arguments": ["--port", "80"],
                 "executable": "/srv/app",
+                "fromOutside": True,
                 "startTime": "2026-11-23T14:00:01.123456Z",
                 "lifetimeNanoseconds": 2**53 + 1,
                 "exitCode": 3,
                 "signal": "SIGKILL",
+                "end": "killed for memory (SIGKILL)",
+                "processes": 3,
+                "living": 1,
+                "ends": [{"end": "exited with 3", "count": 2}],
+                "denied": 1,
                 **totals,
                 "threads": 2,
                 "syscalls": [
-                    {"name": "read", "abi": "i386", "calls": 3, "errors": 1, "totalNanoseconds": 7, "wait": False}
+                    {
+                        "name": "read",
+                        "abi": "i386",
+                        "calls": 3,
+                        "errors": 1,
+                        "totalNanoseconds": 7,
+                        "wait": False,
+                        "denied": 1,
+                    }
                 ],
-                "busiestThreads": [{"tid": 8, "hostTid": 48214, "name": "io", **totals}],
+                "busiestThreads": [{"tid": 8, "hostTid": 48214, "name": "io", "firstName": "app", **totals}],
+                "otherThreads": {"threads": 1, **totals},
                 "execs": [{"time": "2026-11-23T14:00:01.123456Z", "command": "app", "executable": "/srv/app"}],
                 "execsSeen": 1,
                 **place,
@@ -441,6 +474,28 @@ def full_status() -> dict[str, Any]:
             ],
             "otherDevices": {"rows": 1, "count": 2, "bytes": 4096, "errors": 0},
         },
+        "ioUring": {
+            "submitted": 2**53 + 1,
+            "completed": 3,
+            "errors": 1,
+            "furtherResults": 2,
+            "furtherErrors": 1,
+            "operations": [
+                {
+                    "operation": "read",
+                    "submitted": 2,
+                    "completed": 3,
+                    "errors": 1,
+                    "untimed": 1,
+                    "silent": 1,
+                    "bytes": 512,
+                    "errorCounts": [{"errno": "EIO", "count": 1}],
+                    "otherErrors": 0,
+                    **{f"{name}Nanoseconds": 5 for name in ("total", "p50", "p99", "max")},
+                }
+            ],
+            "otherOperations": {"rows": 1, "submitted": 2, "completed": 2, "errors": 0},
+        },
         "truncated": False,
     }
 
@@ -500,7 +555,7 @@ def test_kubectl_get_shows_how_a_session_stands(shown: dict[str, Any]) -> None:
         "Calls": 9_000_000_000,
         "Errors": 3,
         "Complete": False,
-        "Ends": "2026-11-23T14:00:30.000000Z",
+        "Ends": "2026-11-23T14:00:30Z",
     }
 
 

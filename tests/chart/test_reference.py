@@ -25,6 +25,7 @@ WITH_REASONS = (
     *(f"node_agent/kubestrace_agent/containers/{name}.py" for name in ("cgroups", "resolver")),
     *(f"node_agent/kubestrace_agent/traces/{name}.py" for name in ("attach", "registry", "reports", "session")),
     "node_agent/kubestrace_agent/service/limits.py",
+    "cli/kubestrace_cli/local/moves.py",
     "node_agent/kubestrace_agent/views/view.py",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("node_agent/kubestrace_agent/views/*/[!v]*.py"))),
     *(f"node_agent/kubestrace_agent/kernel/loader/{name}.py" for name in ("probe", "programs")),

@@ -134,6 +134,11 @@ class Run:
         tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
         return [(task / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] for task in tasks]
 
+    def say_and_finish(self) -> str:
+        """Send the byte that it waits for, wait for its end, give its output."""
+        self.stdin.write(b"x")
+        return self.finish()
+
     def finish(self) -> str:
         """Close its input, wait for its end, give the rest of its output."""
         return self.finish_with(0)

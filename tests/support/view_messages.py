@@ -9,6 +9,7 @@ from kubestrace_protos.v1.views import (
     block_io_pb2,
     cpu_time_pb2,
     errors_pb2,
+    io_uring_pb2,
     processes_pb2,
     slow_calls_pb2,
     timeline_pb2,
@@ -33,6 +34,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         errors=errors_pb2.ErrorsRequest(samples=10),
         timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
         blockIO=block_io_pb2.BlockIORequest(),
+        ioUring=io_uring_pb2.IOUringRequest(),
     )
 
 
@@ -60,6 +62,11 @@ def processes(report: agent_pb2.ContainerReport) -> processes_pb2.ProcessesResul
 def block_io(report: agent_pb2.ContainerReport) -> list[block_io_pb2.BlockRow]:
     """The block I/O of a report."""
     return list(_result(report, "blockIO", block_io_pb2.BlockIOResult()).rows)
+
+
+def io_uring(report: agent_pb2.ContainerReport) -> io_uring_pb2.IOUringResult:
+    """The operations of io_uring of a report."""
+    return _result(report, "ioUring", io_uring_pb2.IOUringResult())
 
 
 def cpu_time(report: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import secrets
 import signal
 import sys
@@ -14,7 +15,9 @@ from typing import Self
 from kubestrace_agent.containers import procfs
 from kubestrace_agent.symbols.roots import Held
 from kubestrace_cli.local import launch, scopes, targets
+from kubestrace_cli.local.moves import Moves
 from kubestrace_cli.local.signals import Received, Signals
+from kubestrace_protos.v1 import agent_pb2
 
 # What ends a trace of anything but COMMAND.
 ENDING_SIGNALS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
@@ -36,6 +39,8 @@ class Command:
             undo.callback(self.child.kill)
             self._scope.add(self.child.pid)
             self.held = Held(self.child.pid)
+            scope = procfs.cgroup_path(targets.PROC, self.child.pid) or "/"
+            self.moves = Moves(self._scope.processes, scope, self.child.pid)
             undo.pop_all()
 
     @property
@@ -56,6 +61,11 @@ class Command:
         if not received.from_kernel:
             self.child.send(received.number)
         return True
+
+    def gaps(self) -> list[agent_pb2.Gap]:
+        """Return what is missing because processes were moved to other cgroups."""
+        self.moves.look()
+        return list(self.moves.gaps(platform.node()))
 
     def left(self) -> list[str]:
         """Return the processes that COMMAND has left behind, each with its number: "redis-server (4711)"."""

@@ -15,11 +15,13 @@ from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 _EPILOG = """\
 What to trace (exactly one):
   -p, --pid P       a running process: its threads, and the children that it starts from now on; with
-                    --with-children also those that it has, and theirs
+                    --with-children also those that it has, and theirs; not those whose parent has ended (/proc no
+                    longer says whose they were), nor what it and they did before
   --cgroup PATH     every process in a cgroup and below; absolute, or relative to the cgroup root
   --container ID    a container of this machine by its id or the beginning of it (crictl ps, docker ps)
   -- COMMAND ...    a program, from its first call to its last, with all that it starts; it runs in a cgroup of
-                    its own, keeps its input and output, and gets the signals that are sent to kubestrace
+                    its own, keeps its input and output, and gets the signals that are sent to kubestrace. What is
+                    moved to another cgroup (systemd-run, docker run) is not counted there: the result names it
 
 The trace ends when the duration is over, with COMMAND or the process of --pid, or by Ctrl-C, which prints what was
 counted until then. A COMMAND that is still running when a given duration is over continues; kubestrace then prints,
@@ -179,7 +181,7 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
 def _add_flag(group: argparse._ArgumentGroup, view: str, flag: Flag) -> None:
     place = _place(view, flag)
     if not flag.metavar:
-        group.add_argument(flag.words, dest=place, action="store_true", default=None, help=flag.help)
+        group.add_argument(flag.words, dest=place, action="store_const", const=flag.value, help=flag.help)
         return
     optional: dict[str, Any] = {} if flag.default is None else {"nargs": "?", "const": flag.default}
     number = _number(*flag.bounds, flag.unit)

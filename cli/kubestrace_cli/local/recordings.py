@@ -81,6 +81,7 @@ class Recording:
             # Who runs this may look behind the descriptors of any process.
             shows_paths=True,
             start_skipped_calls=tracer.skipped_calls,
+            start_walk_failures=tracer.walk_failures.count,
         )
         names = Names(Naming(Roots(others=[Path("/")])))
         asked = self._session.asks(_Place(tracer, target), names, Owner(held=held))
@@ -104,6 +105,10 @@ class Recording:
                 return
             self._tracer.follow(self._counter.slot, new)
             known |= new
+
+    def followed(self) -> list[int]:
+        """Return the processes that are counted because of their number; none where a cgroup is."""
+        return self._tracer.followed(self._counter.slot)
 
     @property
     def elapsed_seconds(self) -> float:

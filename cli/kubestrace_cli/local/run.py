@@ -147,52 +147,76 @@ class _Local:
     ) -> dict[str, object]:
         """Count until the end and return the whole TraceSession."""
         with _watched(target, command, until_empty=self._options.until_empty) as watched:
+            before = targets.descendants(target.host_pid) if target.by_process else []
+            there = {pid: targets.named(pid) for pid in before}
             recording = Recording(tracer, target, self._wanted, self._requests, command.held if command else None)
-            children = self._children(recording, target)
+            children = self._children(recording, target, there)
             if command:
                 command.release()
             progress = Progress(sys.stderr, duration_seconds=self._session.duration_seconds, wanted=command is None)
+
+            def on_tick() -> None:
+                progress.show(recording.elapsed_seconds, recording.read())
+                if command:
+                    command.moves.look_now_and_then()
+
             try:
                 ending = endings.wait(
                     signals,
                     watched,
                     duration_seconds=self._session.duration_seconds,
                     on_signal=command.pass_on if command else None,
-                    on_tick=lambda: progress.show(recording.elapsed_seconds, recording.read()),
+                    on_tick=on_tick,
                     tick_seconds=lambda: recording.tick_seconds,
                 )
             finally:
                 progress.clear()
-        left = command.left() if command and command.child.ended() else []
+        gaps = command.gaps() if command else []
+        left = _left_by(command, recording, target)
         report = recording.finish(agent_pb2.END_REASON_STOPPED if ending.by_person else agent_pb2.END_REASON_COMPLETED)
+        report.trust.gaps.extend(gaps)
         if command and command.child.ended():
             command.child.raise_if_not_executed()
-        remarks = (_why_nothing(report, self._session, target), _left_behind(left), children)
+        remarks = (_why_nothing(report, self._session, target), left, children)
         status = results.status(self._session, report, ending, self._hierarchy.mode, [each for each in remarks if each])
         return self._session.document(status)
 
-    def _children(self, recording: Recording, target: targets.Target) -> str:
-        """Count the children that a process has, where that is asked for; otherwise return what is to be said."""
+    def _children(self, recording: Recording, target: targets.Target, before: dict[int, str]) -> str:
+        """Count the children that a process has, where that is asked for; otherwise return what is to be said.
+
+        `before` are those that it had before counting began, with their names: it may be gone by now.
+        """
         if not target.by_process:
             return ""
         if self._options.with_children:
             recording.follow(lambda: targets.descendants(target.host_pid))
             return ""
-        there = [targets.named(pid) for pid in targets.descendants(target.host_pid)]
+        now = {pid: targets.named(pid) for pid in targets.descendants(target.host_pid)}
+        counted = recording.followed()
+        there = [name for pid, name in sorted((now | before).items()) if pid not in counted]
         if not there:
             return ""
         many = f"{len(there)} children, or children of those, that it had before are" if there[1:] else "its child is"
         return f"{many} not counted: {_listed(there)}; --with-children counts them"
 
 
-def _left_behind(left: Sequence[str]) -> str:
-    """Return what is to be said of processes that COMMAND left behind."""
+def _left_by(command: Command | None, recording: Recording, target: targets.Target) -> str:
+    """Return what is to be said of processes that COMMAND, or the process of --pid, left behind."""
+    if command:
+        hint = "; --until-empty traces until the last one has ended"
+        return _left_behind(command.left(), hint) if command.child.ended() else ""
+    if not target.by_process or targets.lives(target.host_pid):
+        return ""
+    return _left_behind([targets.named(pid) for pid in recording.followed() if targets.lives(pid)], "")
+
+
+def _left_behind(left: Sequence[str], hint: str) -> str:
     if not left:
         return ""
     subject = (
         f"{len(left)} processes that it left behind go on" if left[1:] else "a process that it left behind goes on"
     )
-    return f"{subject} uncounted: {_listed(left)}; --until-empty traces until the last one has ended"
+    return f"{subject} uncounted: {_listed(left)}{hint}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -249,5 +273,7 @@ def _why_nothing(report: agent_pb2.Report, session: sessions.Session, target: ta
         return f"nothing was counted: no call of {', '.join(session.syscalls)} was made"
     if not target.by_process and not procfs.first_process(targets.PROC, target.cgroup):
         return f"nothing was counted: no process was in {utf8(str(target.cgroup))}"
+    if any(container.trust.io_uring for container in report.containers):
+        return "no system call began or returned: the work goes by io_uring"
     inside = waits.described(target)
     return f"nothing was counted: no system call began or returned{inside and '; ' + inside}"

@@ -57,7 +57,7 @@ def process(pid: int, root: Path, proc: Path = PROC) -> Target:
     if leader != pid:
         raise TargetError(f"{pid} is a thread of process {leader}; name the process")
     # Of its first thread, which may end long before the others.
-    if _is_over(status) and not any(map(_lives, (proc / str(pid) / "task").glob("*"))):
+    if _is_over(status) and not lives(pid, proc):
         raise TargetError(f"process {pid} has ended; its parent has not asked for its exit code yet")
     if procfs.is_of_kernel(proc / str(pid)):
         raise TargetError(f"process {pid} is a thread of the kernel, which makes no system calls")
@@ -75,6 +75,11 @@ def named(pid: int, proc: Path = PROC) -> str:
     return f"{_shown(name)} ({pid})"
 
 
+def lives(pid: int, proc: Path = PROC) -> bool:
+    """Tell whether a process is there and has not ended."""
+    return any(map(_lives, (proc / str(pid) / "task").glob("*")))
+
+
 def descendants(pid: int, proc: Path = PROC) -> list[int]:
     """Return the living children of a process, and theirs, as far as /proc has them at one look."""
     children: dict[int, list[int]] = {}
@@ -89,6 +94,21 @@ def descendants(pid: int, proc: Path = PROC) -> list[int]:
         found.append(waiting.pop())
         waiting += children.get(found[-1], [])
     return sorted(found)
+
+
+def family(pid: int, proc: Path = PROC) -> list[int]:
+    """Return a process with its living children and theirs, by their parents alone: quick, but who forks may be missed.
+
+    Without /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN) it is the process alone.
+    """
+    found: dict[int, None] = {}
+    waiting = [pid]
+    while waiting:
+        found[each := waiting.pop()] = None
+        for file in (proc / str(each) / "task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                waiting += [child for child in map(int, file.read_text().split()) if child not in found]
+    return list(found)
 
 
 def _is_over(status: Mapping[bytes, bytes]) -> bool:

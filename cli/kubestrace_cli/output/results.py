@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import yaml
 
 from kubestrace_cli.local.endings import Ending
-from kubestrace_cli.output import error_lines
+from kubestrace_cli.output import error_lines, narrow
 from kubestrace_cli.session_file.sessions import Session
 from kubestrace_operator.api import conditions
 from kubestrace_operator.results import merge
@@ -101,7 +101,11 @@ def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = 
     # locales) is written as an escape: A document has its format's own escapes.
     encoding = to.encoding or "utf-8"
     as_utf_8 = codecs.lookup(encoding).name == "utf-8"
-    text = table(document) if output == "table" else {"yaml": _yaml, "json": _json}[output](document, as_utf_8)
+    text = (
+        table(document, _columns(to))
+        if output == "table"
+        else {"yaml": _yaml, "json": _json}[output](document, as_utf_8)
+    )
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         if anew:
@@ -130,17 +134,30 @@ def _leads_to(fd: int, place: os.stat_result) -> bool:
         return False
 
 
-def table(document: Mapping[str, Any]) -> str:
-    """Return the table of the status with the lists below it, and what to know before trusting it."""
+def _columns(to: TextIO) -> int | None:
+    """Return how wide a terminal is; None: this is none, or one that does not say."""
+    try:
+        return os.get_terminal_size(to.fileno()).columns or None
+    except OSError:
+        return None
+
+
+def table(document: Mapping[str, Any], columns: int | None = None) -> str:
+    """Return the table of the status with the lists below it, and what to know before trusting it.
+
+    It fits into a terminal with so many columns, but for lines of lists, which may hold paths of any length.
+    """
     state = document["status"]
-    lines = [state["table"].rstrip("\n")]
+    text = state["table"].rstrip("\n")
+    lines = [narrow.fitted(text, columns) if columns else text]
     for view in registry.VIEWS:
         lines += view.overview(state)
     lines += error_lines.lines(state["summary"]["errorCounts"])
     for view in registry.VIEWS:
         lines += view.details(state)
     lines += _unreturned(state["unreturned"])
-    lines += ["", *_remarks(state)]
+    remarks = list(_remarks(state))
+    lines += ["", *(narrow.wrapped(remarks, columns) if columns else remarks)]
     return "\n".join(lines) + "\n"
 
 
@@ -174,17 +191,6 @@ def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
     for view in registry.VIEWS:
         yield from view.remarks(state)
         yield from _losses(view.known_losses, trust.get("losses", {}))
-    if trust["ioUring"]["used"]:
-        yield f"io_uring is in use{_by_whom(trust['ioUring'])}: what it reads and writes never shows as system calls."
-
-
-def _by_whom(io_uring: Mapping[str, Any]) -> str:
-    words = [
-        f"{each['process']} (process {each['pid']}{', polled by the kernel' if each['polled'] else ''})"
-        for each in io_uring["processes"]
-    ]
-    words += [f"{io_uring['otherProcesses']} more"] if io_uring["otherProcesses"] else []
-    return f" by {', '.join(words)}" if words else ""
 
 
 def _losses(known: Sequence[Loss], losses: Mapping[str, int]) -> Iterator[str]:

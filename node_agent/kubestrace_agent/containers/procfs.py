@@ -55,12 +55,19 @@ def pid_in_container(proc: Path, pid: int) -> int:
 
 def start_time_unix_ns(proc: Path, pid: int) -> int:
     """Give when a process started, to 10 ms (the clock tick of /proc); 0 when it is gone."""
-    ticks = _start_ticks(proc, pid)
+    ticks = start_ticks(proc, pid)
     lines = (_read(proc / "stat") or b"").split(b"\n")
     boot = next((line for line in lines if line.startswith(b"btime ")), None)
     if ticks is None or boot is None:
         return 0
     return int(boot.split()[1]) * 10**9 + ticks * 10**9 // os.sysconf("SC_CLK_TCK")
+
+
+def start_ticks(proc: Path, pid: int) -> int | None:
+    """Give when a process started, in clock ticks since boot: with its pid, who it is; None when it is gone."""
+    text = _read(proc / str(pid) / "stat")
+    # Field 22, starttime.
+    return int(_behind_name(text)[19]) if text else None
 
 
 def is_of_kernel(task: Path) -> bool:
@@ -75,7 +82,7 @@ def first_process(proc: Path, cgroup: Path) -> int:
     pids = _pids_below(cgroup)
     return next(
         (pid for pid in pids if pid_in_container(proc, pid) == 1),
-        min(pids, key=lambda pid: (_start_ticks(proc, pid) or 2**63, pid), default=0),
+        min(pids, key=lambda pid: (start_ticks(proc, pid) or 2**63, pid), default=0),
     )
 
 
@@ -88,12 +95,6 @@ def _pids_below(cgroup: Path) -> list[int]:
         if len(pids) >= _MAX_PROCESSES:
             break
     return pids
-
-
-def _start_ticks(proc: Path, pid: int) -> int | None:
-    text = _read(proc / str(pid) / "stat")
-    # Field 22, starttime.
-    return int(_behind_name(text)[19]) if text else None
 
 
 def _behind_name(stat: bytes) -> list[bytes]:

@@ -18,8 +18,6 @@ _BATCH = 512
 _KEY_U32 = struct.Struct("=I")
 # struct bpf_map_info up to map_flags: type, id, key_size, value_size, max_entries, map_flags.
 _MAP_INFO = struct.Struct("=6I")
-# And up to btf_value_type_id: flags, name, ..., btf_id, btf_key_type_id, btf_value_type_id.
-_MAP_TYPES = struct.Struct("=I4x4I40xIII")
 # struct bpf_map_create_opts (libbpf's bpf.h) up to map_flags: sz, btf_fd, types of key and value, and of the kernel's
 # BTF, inner_map_fd, map_flags.
 _CREATE_OPTIONS = struct.Struct("=Q6I")
@@ -28,8 +26,6 @@ _CREATE_OPTIONS = struct.Struct("=Q6I")
 _LOAD_OPTIONS = struct.Struct("=Q7I12x")
 _LOAD_ATTEMPTS = 5
 _INSTRUCTION_BYTES = 8
-# struct bpf_btf_info: btf, btf_size, id.
-_BTF_INFO = struct.Struct("=QII")
 # struct bpf_prog_info (Linux include/uapi/linux/bpf.h): recursion_misses.
 _PROG_INFO_SIZE = 256
 _MISSES_AT = 208
@@ -182,22 +178,12 @@ def create_ring(name: str, size: int) -> int:
     return _check(fd, "BPF_MAP_CREATE")
 
 
-def map_shape(fd: int) -> tuple[tuple[int, int, int, int, int], int, int, int]:
-    """A map's type, sizes of key and value, entries and flags; then the ID of its BTF and its types there (0: none)."""
-    info = ctypes.create_string_buffer(256)
-    size = ctypes.c_uint32(256)
-    _check(_lib().bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)), "BPF_OBJ_GET_INFO_BY_FD")
-    *shape, btf_id, key_type, value_type = _MAP_TYPES.unpack_from(info)
-    kind, key_size, value_size, entries, flags = shape
-    return (kind, key_size, value_size, entries, flags), btf_id, key_type, value_type
-
-
 def create_map(
-    name: str, shape: tuple[int, int, int, int, int], inner: int = 0, types: tuple[int, int, int] = (0, 0, 0)
+    name: str, shape: tuple[int, int, int, int, int], *, inner: int = 0, types: tuple[int, int, int] = (0, 0, 0)
 ) -> int:
-    """A new map of such a shape, with the pattern of a map of maps, and BTF, key and value types; its descriptor."""
+    """A new map of such a shape (map_info), with the pattern of a map of maps, or with BTF, key and value types."""
     kind, key_size, value_size, entries, flags = shape
-    btf, key_type, value_type = types if types[1] or types[2] else (0, 0, 0)
+    btf, key_type, value_type = types
     options = _CREATE_OPTIONS.pack(_CREATE_OPTIONS.size, btf, key_type, value_type, 0, inner, flags)
     fd = _lib().bpf_map_create(kind, name.encode()[:15], key_size, value_size, entries, options)
     return _check(fd, f"BPF_MAP_CREATE {name}")
@@ -206,21 +192,6 @@ def create_map(
 def load_btf(data: bytes) -> int:
     """Give the kernel types; the file descriptor."""
     return _check(_lib().bpf_btf_load(data, ctypes.c_size_t(len(data)), None), "BPF_BTF_LOAD")
-
-
-def btf_of(btf_id: int) -> bytes:
-    """The types of an ID, as they were given to the kernel."""
-    fd = _check(_lib().bpf_btf_get_fd_by_id(btf_id), "BPF_BTF_GET_FD_BY_ID")
-    try:
-        info = ctypes.create_string_buffer(_BTF_INFO.size)
-        size = ctypes.c_uint32(_BTF_INFO.size)
-        _check(_lib().bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)), "BPF_OBJ_GET_INFO_BY_FD")
-        data = ctypes.create_string_buffer(_BTF_INFO.unpack_from(info)[1])
-        info = ctypes.create_string_buffer(_BTF_INFO.pack(ctypes.addressof(data), len(data), 0), _BTF_INFO.size)
-        _check(_lib().bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)), "BPF_OBJ_GET_INFO_BY_FD")
-        return data.raw
-    finally:
-        os.close(fd)
 
 
 def iterator_target(kind: str) -> int:

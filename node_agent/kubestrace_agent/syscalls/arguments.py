@@ -33,6 +33,8 @@ class Kind(StrEnum):
     MODE = "m"
     # An address whose value itself says something (a futex, a mapping).
     POINTER = "*"
+    # What fcntl gets: a struct flock, or a number, as its command says.
+    LOCK = "l"
     # An address of something that is not read.
     HIDDEN = "."
 
@@ -95,7 +97,8 @@ _BY_WORDS = {
     "f.n": "readv writev",
     "f.no": "preadv pwritev preadv2 pwritev2",
     "fon": "lseek",
-    "fx*": "ioctl fcntl fcntl64",
+    "fx*": "ioctl",
+    "fxl": "fcntl fcntl64",
     "fxoo": "fallocate",
     "foux": "sync_file_range",
     "fou": "readahead",
@@ -115,8 +118,6 @@ _BY_WORDS = {
     "f.ux": "send recv",
     "fnn.u": "setsockopt",
     "fnn..": "getsockopt",
-    "nnn": "socket",
-    "nnn.": "socketpair",
     "f.nn": "epoll_wait",
     "f.nn.u": "epoll_pwait",
     "f.n..u": "epoll_pwait2",
@@ -142,11 +143,23 @@ _BY_WORDS = {
     ".ux": "getrandom",
     "n": "epoll_create",
     "nn": "kill tkill",
+    "nnn": "socket tgkill",
+    "n*": "prctl",
+    "n..u": "rt_sigaction rt_sigprocmask",
+    "nx": "eventfd2 timerfd_create pidfd_open",
+    "nx.": "seccomp",
+    "n.": "getrusage getrlimit setrlimit clock_gettime clock_gettime64 clock_settime clock_settime64 clock_getres",
+    "nn..": "prlimit64",
+    "nn.": "sched_setscheduler rt_sigqueueinfo",
+    "nnn.": "socketpair rt_tgsigqueueinfo",
+    "fn.x": "pidfd_send_signal",
+    "fx..": "timerfd_settime timerfd_settime64",
+    "foun": "fadvise64",
     "pppx.": "mount",
     "fuux.u": "io_uring_enter",
     ".x": "memfd_create pipe2",
     "d.x": "open_by_handle_at",
-    "x": "unshare epoll_create1",
+    "x": "unshare epoll_create1 inotify_init1 mlockall",
     "fx": "setns",
 }  # fmt: skip
 KINDS = {
@@ -177,7 +190,7 @@ def kinds(name: str, abi: str) -> tuple[Kind, ...]:
 
 def captured(name: str, abi: str) -> tuple[int, ...]:
     """Which arguments need a string of the program or the kernel: paths first, then addresses, then files."""
-    order = {Kind.PATH: 0, Kind.FILE: 2, Kind.DIRECTORY: 2} | dict.fromkeys(ADDRESSES, 1)
+    order = {Kind.PATH: 0, Kind.FILE: 2, Kind.DIRECTORY: 2, Kind.LOCK: 3} | dict.fromkeys(ADDRESSES, 1)
     wanted = [(order[kind], at) for at, kind in enumerate(kinds(name, abi)) if kind in order]
     return tuple(at for _, at in sorted(wanted)[:CAPTURES])
 

@@ -36,14 +36,24 @@ class Rule(NamedTuple):
     kind: Kind
     # Places of the arguments that decide, from 0.
     arguments: tuple[int, ...] = (0,)
-    # Where flags are that may have MSG_DONTWAIT.
-    flags_at: int | None = None
+    # Of a command; or bits, of a flag that is needed, or of those at `flags_at`, each of which rules out a wait.
     values: frozenset[int] = frozenset()
+    flags_at: int | None = None
 
 
 _ALWAYS = Rule(Kind.ALWAYS)
 _DESCRIPTOR = Rule(Kind.DESCRIPTORS)
 _OPENED = Rule(Kind.OPENED)
+# Linux include/linux/socket.h: MSG_DONTWAIT.
+_MESSAGE = frozenset({0x40})
+# Linux include/linux/splice.h: SPLICE_F_NONBLOCK. Not for splice, which waits for a socket all the same.
+_PIPE = frozenset({2})
+# Linux include/uapi/linux/fs.h: RWF_NOWAIT.
+_NOWAIT = frozenset({8})
+# Linux include/uapi/linux/ipc.h: IPC_NOWAIT.
+_QUEUE = frozenset({0o4000})
+# Linux include/uapi/linux/wait.h: WNOHANG; include/uapi/asm-generic/fcntl.h: LOCK_NB.
+_CHILD, _FLOCK = frozenset({1}), frozenset({4})
 # Linux include/uapi/linux/futex.h: FUTEX_WAIT, LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI, LOCK_PI2.
 _FUTEX = Rule(Kind.COMMAND, (1,), values=frozenset({0, 6, 9, 11, 13}))
 # Linux include/uapi/asm-generic/fcntl.h: F_SETLKW, F_SETLKW64 (of 32-bit programs), F_OFD_SETLKW.
@@ -58,29 +68,30 @@ _VFORK = Rule(Kind.FLAG, values=frozenset({0x4000}))
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(
         (
-            "clock_nanosleep", "clock_nanosleep_time64", "epoll_pwait", "epoll_pwait2", "epoll_wait", "epoll_wait_old",
-            "flock", "futex_wait", "futex_waitv", "io_getevents", "io_pgetevents", "io_pgetevents_time64",
-            "mq_timedreceive", "mq_timedreceive_time64", "mq_timedsend", "mq_timedsend_time64",
-            "msgrcv", "msgsnd", "nanosleep", "_newselect", "pause", "poll", "ppoll", "ppoll_time64", "pselect6",
-            "pselect6_time64", "ptrace", "restart_syscall", "rt_sigsuspend", "rt_sigtimedwait",
-            "rt_sigtimedwait_time64", "select", "semop", "semtimedop", "semtimedop_time64", "sigsuspend", "vfork",
-            "wait4", "waitid", "waitpid",
+            "clock_nanosleep", "clock_nanosleep_time64", "epoll_pwait", "epoll_pwait2", "epoll_wait",
+            "epoll_wait_old", "futex_wait", "futex_waitv", "io_getevents", "io_pgetevents", "io_pgetevents_time64",
+            "mq_timedreceive", "mq_timedreceive_time64", "mq_timedsend", "mq_timedsend_time64", "nanosleep",
+            "_newselect", "pause", "poll", "ppoll", "ppoll_time64", "pselect6", "pselect6_time64", "ptrace",
+            "restart_syscall", "rt_sigsuspend", "rt_sigtimedwait", "rt_sigtimedwait_time64", "select", "semop",
+            "semtimedop", "semtimedop_time64", "sigsuspend", "vfork",
         ),
         _ALWAYS,
     ),
     **dict.fromkeys(
         (
-            "accept", "accept4", "connect", "pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2", "read",
-            "readv", "vmsplice", "write", "writev",
+            "accept", "accept4", "connect", "pread64", "preadv", "pwrite64", "pwritev", "read", "readv", "write",
+            "writev",
         ),
         _DESCRIPTOR,
     ),
     **dict.fromkeys(
         ("recv", "recvfrom", "recvmmsg", "recvmmsg_time64", "send", "sendmmsg", "sendto"),
-        Rule(Kind.DESCRIPTORS, flags_at=3),
+        Rule(Kind.DESCRIPTORS, values=_MESSAGE, flags_at=3),
     ),
-    **dict.fromkeys(("recvmsg", "sendmsg"), Rule(Kind.DESCRIPTORS, flags_at=2)),
-    **dict.fromkeys(("sendfile", "sendfile64", "tee"), Rule(Kind.DESCRIPTORS, (0, 1))),
+    **dict.fromkeys(("recvmsg", "sendmsg"), Rule(Kind.DESCRIPTORS, values=_MESSAGE, flags_at=2)),
+    **dict.fromkeys(("preadv2", "pwritev2"), Rule(Kind.DESCRIPTORS, values=_NOWAIT, flags_at=5)),
+    **dict.fromkeys(("sendfile", "sendfile64"), Rule(Kind.DESCRIPTORS, (0, 1))),
+    **dict.fromkeys(("wait4", "waitpid"), Rule(Kind.ALWAYS, values=_CHILD, flags_at=2)),
     **dict.fromkeys(("creat", "open", "open_by_handle_at", "openat", "openat2"), _OPENED),
     **dict.fromkeys(("futex", "futex_time64"), _FUTEX),
     **dict.fromkeys(("fcntl", "fcntl64"), _LOCK),
@@ -91,6 +102,12 @@ RULES: Mapping[str, Rule] = {
     "ioctl": Rule(Kind.DEVICE),
     "ipc": _IPC,
     "socketcall": Rule(Kind.SOCKETCALL),
+    "flock": Rule(Kind.ALWAYS, values=_FLOCK, flags_at=1),
+    "msgrcv": Rule(Kind.ALWAYS, values=_QUEUE, flags_at=4),
+    "msgsnd": Rule(Kind.ALWAYS, values=_QUEUE, flags_at=3),
     "splice": Rule(Kind.DESCRIPTORS, (0, 2)),
     "syslog": _SYSLOG,
+    "tee": Rule(Kind.DESCRIPTORS, (0, 1), values=_PIPE, flags_at=3),
+    "vmsplice": Rule(Kind.DESCRIPTORS, values=_PIPE, flags_at=3),
+    "waitid": Rule(Kind.ALWAYS, values=_CHILD, flags_at=3),
 }  # fmt: skip

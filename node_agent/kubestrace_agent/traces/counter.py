@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kubestrace_agent.kernel.counters.counts import RawCounts
+    from kubestrace_agent.kernel.loader.programs import WalkFailures
     from kubestrace_agent.syscalls import SyscallKey, Wanted
     from kubestrace_agent.traces.sharing import Share
     from kubestrace_agent.views.view import Collector
@@ -44,6 +45,10 @@ class Tracer(Protocol):
     @property
     def skipped_calls(self) -> int:
         """Count what the kernel skipped, since the tracer is there."""
+
+    @property
+    def walk_failures(self) -> WalkFailures:
+        """Count the reads of the kernel's lists of tasks that failed, since the tracer is there."""
 
     def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
         """Read the counters that further traces of some slots begin with."""

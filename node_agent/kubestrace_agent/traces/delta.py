@@ -71,7 +71,11 @@ class Since:
         self._rows = self._start.rows
         self._longest: dict[SyscallKey, int] = {}
         # By process: they may end, and stay known.
-        self._ring_users: dict[int, RingUser] = {user.pid: user for user in self._start.ring_users}
+        self._ring_users: dict[int, RingUser] = {}
+        # The most at one time.
+        self._ring_count = 0
+        # Who made a ring before is of earlier sessions, unless it lives.
+        self._note_rings([user for user in self._start.ring_users if not user.noted])
 
     def to(self, now: RawCounts) -> Difference:
         """Everything counted from the start up to a snapshot of the same slot."""
@@ -86,12 +90,21 @@ class Since:
             if done.counts is not None:
                 grown.append(done)
                 trust.unmatched_calls += done.unmatched
-        self._ring_users |= {user.pid: user for user in now.ring_users}
+        self._note_rings([user for user in now.ring_users if not user.noted or user.noted > self._start.epoch])
         trust.io_uring |= bool(self._ring_users)
-        trust.ring_users.extend(map(_ring_user, islice(self._ring_users.values(), MAX_RING_USERS)))
+        trust.rings = self._ring_count
+        trust.other_ring_users = max(0, len(self._ring_users) - MAX_RING_USERS)
+        trust.ring_users.extend(map(_ring_user, islice(sorted(self._ring_users.values(), key=_worth), MAX_RING_USERS)))
         trust.unreturned_calls = sum(is_wanted(call.key, self._wanted) for call in now.in_flight)
         grown.sort(key=_order)
         return Difference([done.counts for done in grown if done.counts is not None], trust)
+
+    def _note_rings(self, users: Sequence[RingUser]) -> None:
+        for user in users:
+            known = self._ring_users.get(user.pid)
+            rings = max(user.rings, known.rings if known else frozenset(), key=len)
+            self._ring_users[user.pid] = replace(user, rings=rings)
+        self._ring_count = max(self._ring_count, len({ring for user in users for ring in user.rings}))
 
     def _take_attach_calls(self, calls: Sequence[CallAtAttach]) -> None:
         self._attach_calls += len(calls)
@@ -103,11 +116,13 @@ class Since:
     def _work_out(self, key: SyscallKey, then: Row, row: Row) -> _Done:
         if row is then:
             return _Done(row)
-        io_uring = name(key) in _IO_URING
-        if not is_wanted(key, self._wanted):
-            return _Done(row, io_uring)
+        rings, wanted = name(key) in _IO_URING, is_wanted(key, self._wanted)
+        if not (rings or wanted):
+            return _Done(row)
         counts = _counts(key, then, row, self._start.epoch, self._architecture)
-        if not counts.calls:
+        # Programs try it as they start, where it may be forbidden (seccomp, kernel.io_uring_disabled) or missing.
+        io_uring = rings and counts.calls > counts.errors
+        if not (wanted and counts.calls):
             return _Done(row, io_uring)
         counts.max_nanoseconds = max(counts.max_nanoseconds, self._longest.get(key, 0))
         order = (-counts.total_nanoseconds, counts.name, counts.abi, counts.wait)
@@ -117,9 +132,16 @@ class Since:
 _NOTHING = Row()
 
 
+def _worth(user: RingUser) -> tuple[bool, int, int]:
+    """Return the order of those that are named: whose work needs no call first."""
+    return not user.polled, -len(user.rings), user.pid
+
+
 def _ring_user(user: RingUser) -> agent_pb2.RingUser:
     process = safe(user.process, len(user.process))
-    return agent_pb2.RingUser(pid=user.inner_pid, host_pid=user.pid, process=process, polled=user.polled)
+    return agent_pb2.RingUser(
+        pid=user.inner_pid, host_pid=user.pid, process=process, polled=user.polled, rings=len(user.rings)
+    )
 
 
 def began_before(start: RawCounts, then: RawCounts, now: RawCounts) -> list[CallAtAttach]:

@@ -185,6 +185,7 @@ class Traces:
             start_ns=(start_ns := self._clock_ns()),
             session_start_ns=start_ns - 1_000_000 * request.elapsed_milliseconds,
             start_skipped_calls=self._counters.skipped_calls,
+            start_walk_failures=self._counters.walk_failures.count,
             pods=self._pods.counters if self._pods else None,
             shows_paths=views.shows_paths,
         )

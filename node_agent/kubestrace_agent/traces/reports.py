@@ -151,6 +151,17 @@ def unmarked(node: str, processes: int, start_ns: int) -> agent_pb2.Gap:
     )
 
 
+def tasks_not_read(node: str, times: int, why: str, start_ns: int) -> agent_pb2.Gap:
+    """Give the gap of a session while the kernel's lists of tasks could not be read; its calls were counted."""
+    return agent_pb2.Gap(
+        node=node,
+        reason="TasksNotRead",
+        message=f"the kernel's lists of tasks could not be read {times} time{'s' * (times > 1)}, so that calls that "
+        f"have not returned, users of io_uring, threads or names in stacks may be missing: {why}",
+        start_time_unix_nanoseconds=start_ns,
+    )
+
+
 def not_counted(node: str, state: agent_pb2.ContainerState) -> TracedContainer:
     """Give a container of a watched pod that has come and gone uncounted, as the node had no slot ready for it."""
     state.phase = _Phase.PHASE_ENDED
@@ -224,5 +235,7 @@ def total_trust(parts: Iterable[agent_pb2.Trust], *, agent_cpu_millicores: int, 
             total.losses[name] += lost
         total.io_uring = total.io_uring or part.io_uring
         total.ring_users.extend(part.ring_users)
+        total.other_ring_users += part.other_ring_users
+        total.rings += part.rings
         total.gaps.extend(part.gaps)
     return total

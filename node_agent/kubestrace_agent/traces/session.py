@@ -55,6 +55,7 @@ class Session:
     shows_paths: bool = False
     start_cpu_ns: int = field(default_factory=time.process_time_ns)
     start_skipped_calls: int = 0
+    start_walk_failures: int = 0
     start_monotonic: float = field(default_factory=time.monotonic)
     containers: dict[str, reports.TracedContainer] = field(default_factory=dict)
     # When that was read which the last report holds, Unix time.
@@ -101,6 +102,9 @@ class Session:
             )
         )
         report.trust.gaps.extend(self.gaps)
+        failures = self.counters.walk_failures
+        if unread := failures.count - self.start_walk_failures:
+            report.trust.gaps.append(reports.tasks_not_read(self.node.name, unread, failures.why, self.start_ns))
         if self.pods is not None:
             report.trust.runtime_calls = self.pods.runtime_calls(self.session_uid)
             if unmarked := self.pods.unmarked(self.session_uid):

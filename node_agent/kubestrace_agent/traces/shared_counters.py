@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from kubestrace_agent.kernel.counters.counts import RawCounts
+    from kubestrace_agent.kernel.loader.programs import WalkFailures
     from kubestrace_agent.traces.counter import Counter, Tracer
     from kubestrace_agent.views.view import Moment
 
@@ -149,6 +150,11 @@ class Counters:
     def skipped_calls(self) -> int:
         """Calls of any process of the node that the kernel did not have counted, since the agent started."""
         return self._tracer.skipped_calls
+
+    @property
+    def walk_failures(self) -> WalkFailures:
+        """Reads of the kernel's lists of tasks that failed since the agent started."""
+        return self._tracer.walk_failures
 
     def drain(self) -> bool:
         """Read the parts that cannot wait for the next refresh, again while they fill as fast, but not for ever.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import arguments, name
+from kubestrace_agent.syscalls import words as constants
 from kubestrace_agent.syscalls.arguments import Kind
 from kubestrace_agent.text import safe
 
@@ -58,7 +59,12 @@ def _described(key: SyscallKey, values: tuple[int, ...], captures: tuple[tuple[i
     if called in _MAY_CREATE:
         mode_at = kinds.index(Kind.MODE)
         kinds = kinds if values[mode_at - 1] & _CREATES else kinds[:mode_at]
-    words = [_word(kind, values[at], contents.get(at)) for at, kind in enumerate(kinds)]
+    if constants.is_alone(called, key.abi, values[1]):
+        kinds = kinds[:2]
+    words = [
+        _named(key, called, at, values) or _word(key.abi, kind, values[at], contents.get(at))
+        for at, kind in enumerate(kinds)
+    ]
     if arguments.has_folder(called, key.abi) and len(captures) > 1 and captures[1][1]:
         at = kinds.index(Kind.PATH)
         words[at] = f"<{path(captures[1][1], captures[1][0])}>/{words[at]}"
@@ -71,11 +77,16 @@ def names(call: RawCall) -> tuple[str, str]:
     return safe(call.thread, _MAX_NAME), safe(call.process, _MAX_NAME)
 
 
+def _named(key: SyscallKey, called: str, at: int, values: tuple[int, ...]) -> str:
+    """An argument by the name of its number, where it has one."""
+    return constants.word(called, key.abi, at, values[at]) or (constants.after(called, key.abi, at, values))
+
+
 def _pointer(value: int) -> str:
     return f"{value:#x}" if value else "NULL"
 
 
-def _word(kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
+def _word(abi: str, kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
     mode, text = captured or (0, b"")
     match kind:
         case Kind.PATH:
@@ -84,6 +95,8 @@ def _word(kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
             return address(text) or _pointer(value)
         case Kind.MESSAGE | Kind.WRITTEN_MESSAGE:
             return f"{{{address(text)}}}" if address(text) else _PLAIN[Kind.HIDDEN](value)
+        case Kind.LOCK:
+            return constants.lock(abi, text) if text else _PLAIN[kind](value)
         case Kind.FILE | Kind.DIRECTORY:
             return _file(_signed(value, 32), mode, text)
         case _:
@@ -97,6 +110,7 @@ _PLAIN: dict[Kind, Callable[[int], str]] = {
     Kind.MODE: lambda value: f"0{value & 0o7777:o}",
     Kind.FLAGS: lambda value: f"{value & 0xFFFFFFFF:#x}" if value else "0",
     Kind.POINTER: _pointer,
+    Kind.LOCK: lambda value: f"{value:#x}" if value >> 16 else str(value),
     Kind.HIDDEN: lambda value: "..." if value else "NULL",
 }
 _NUL = b"\0"

@@ -34,6 +34,7 @@ _FOLDERS = (
     "errors",
     "timeline",
     "block_io",
+    "io_uring",
 )
 
 

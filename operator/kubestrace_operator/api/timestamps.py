@@ -1,6 +1,6 @@
 """Times of the wire, as the API writes them, and lengths for people. Pure."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def utc(unix_nanoseconds: int) -> datetime:
@@ -12,6 +12,11 @@ def utc(unix_nanoseconds: int) -> datetime:
 def precise(when: datetime) -> str:
     """Return a time in the API's notation, to the microsecond."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def whole_seconds(when: datetime) -> str:
+    """Return a time in the API's notation, rounded to the second."""
+    return (when + timedelta(seconds=0.5)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def duration(nanoseconds: int) -> str:

@@ -32,6 +32,9 @@ class Trust:
     io_uring: bool = False
     # By node, process ID there, and name: agents of one node may tell of one process one after the other.
     ring_users: dict[RingKey, agent_pb2.RingUser] = field(default_factory=dict)
+    other_ring_users: int = 0
+    # By node.
+    rings: dict[str, int] = field(default_factory=dict)
     gaps: list[agent_pb2.Gap] = field(default_factory=list)
     # By node: the agents of one node ran one after the other, their use is no sum.
     agent_cpu_millicores: dict[str, int] = field(default_factory=dict)
@@ -244,6 +247,8 @@ def _trust(node: str, trust: agent_pb2.Trust) -> Trust:
         losses=dict(trust.losses),
         io_uring=trust.io_uring,
         ring_users={(node, user.host_pid, user.process): user for user in trust.ring_users},
+        other_ring_users=trust.other_ring_users,
+        rings={node: trust.rings} if trust.rings else {},
         gaps=list(trust.gaps),
         agent_cpu_millicores={node: trust.agent_cpu_millicores},
     )
@@ -259,9 +264,18 @@ def _add_trust(parts: Iterable[Trust]) -> Trust:
         histograms.add_into(total.losses, part.losses)
         total.io_uring = total.io_uring or part.io_uring
         for key, user in part.ring_users.items():
-            if key not in total.ring_users or user.polled:
+            known = total.ring_users.get(key)
+            if known is None or _ring_worth(user) > _ring_worth(known):
                 total.ring_users[key] = user
+        total.other_ring_users += part.other_ring_users
+        for node, rings in part.rings.items():
+            total.rings[node] = max(total.rings.get(node, 0), rings)
         total.gaps.extend(part.gaps)
         for node, millicores in part.agent_cpu_millicores.items():
             total.agent_cpu_millicores[node] = max(total.agent_cpu_millicores.get(node, 0), millicores)
     return total
+
+
+def _ring_worth(user: agent_pb2.RingUser) -> tuple[bool, int, bytes]:
+    # The bytes decide between equals, so that the order of adding does not.
+    return user.polled, user.rings, user.SerializeToString(deterministic=True)

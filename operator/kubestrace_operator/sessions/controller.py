@@ -16,7 +16,8 @@ from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.watches import Changes
 from kubestrace_operator.sessions.expiry import Expiry
 from kubestrace_operator.sessions.interfaces import Dependencies
-from kubestrace_operator.sessions.session import Session, stop_traces
+from kubestrace_operator.sessions.session import Session, give_up, stop_traces
+from kubestrace_operator.sessions.session_state import SessionState
 from kubestrace_operator.sessions.trace_index import TraceIndex
 
 _log = logging.getLogger(__name__)
@@ -139,18 +140,25 @@ class Sessions:
             error = await self._failure(running)
             if error is not None:
                 failures += 1
+                if failures == _ATTEMPTS:
+                    await self._give_up(running, error)
                 await asyncio.sleep(_RETRY_SECONDS)
             elif running.session is not None and running.session.suspended:
                 await running.changed.wait()
             else:
                 break
-        else:
-            if running.session is not None and error is not None:
-                await running.session.give_up(error)
         _log.info("%s: ended", running.row.path)
         self._ended.add(uid)
         self._running.pop(uid, None)
         await self._release(running.row)
+
+    async def _give_up(self, running: _Running, error: Exception) -> None:
+        """Write an end: no session stays running for ever, not even one that could never be made."""
+        if running.session is not None:
+            await running.session.give_up(error)
+        else:
+            state = SessionState(running.row.generation, {}, self._dependencies.now)
+            await give_up(state, running.row, self._cluster, error)
 
     async def _failure(self, running: _Running) -> Exception | None:
         """Run a session; return what it failed with unexpectedly, after which it can be taken up again."""

@@ -23,7 +23,7 @@ from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.status_writer import StatusWriter, growing, write_last
 from kubestrace_operator.sessions import outcomes, targets
 from kubestrace_operator.sessions.clock import Schedule
-from kubestrace_operator.sessions.interfaces import AgentCalls, Dependencies
+from kubestrace_operator.sessions.interfaces import AgentCalls, ClusterCalls, Dependencies
 from kubestrace_operator.sessions.node import NodeTrace, TraceRequest
 from kubestrace_operator.sessions.pod_watcher import PodWatcher
 from kubestrace_operator.sessions.session_state import SessionState
@@ -115,10 +115,8 @@ class Session:
             await self._stop_tasks()
 
     async def give_up(self, error: BaseException) -> None:
-        """Write an end for a session that cannot be served: no session stays running for ever."""
-        self._state.outcome = outcomes.broken(error)
-        self._state.completion = self._now()
-        await write_last(self.row.path, self._endings(None))
+        """Write an end for a session that cannot be served; what an earlier operator wrote of its counts stays."""
+        await give_up(self._state, self.row, self._cluster, error)
 
     async def stop_traces(self) -> None:
         """End the session's traces: on the nodes that were asked for one, and wherever an earlier operator may have."""
@@ -323,7 +321,7 @@ class Session:
         if self._gone:
             await self.stop_traces()
             return
-        if await write_last(self.row.path, self._endings(await self._document())):
+        if await write_last(self.row.path, _endings(state, self.row, self._cluster, await self._document())):
             normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
             self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
         else:
@@ -334,18 +332,6 @@ class Session:
         write = partial(self._cluster.write_status, self.row, self._state.suspended(outcome))
         if not self._known_as_suspended and await write_last(self.row.path, [write]):
             self._notify("Normal", outcome.reason, outcome.message)
-
-    def _endings(self, document: Mapping[str, Any] | None) -> list[Callable[[], Awaitable[None]]]:
-        """Return the writes of the end, the one that says most first.
-
-        Without a document the counts are unknown: what an earlier operator wrote of them stays.
-        """
-        minimal = self._state.minimal()
-        bare = {name: minimal[name] for name in ("observedGeneration", "phase", "conditions")}
-        whole = [partial(self._cluster.write_status, self.row, each) for each in (minimal, bare)]
-        if document is None:
-            return [partial(self._cluster.amend_status, self.row, minimal), *whole]
-        return [partial(self._cluster.write_status, self.row, document), *whole]
 
     def _say(self, outcome: Outcome) -> None:
         if outcome != self._state.outcome:
@@ -402,3 +388,25 @@ async def stop_traces(session_uid: str, calls: AgentCalls, agents: Iterable[Endp
             await calls.stop(agent, session_uid)
 
     await asyncio.gather(*map(stop, agents))
+
+
+async def give_up(state: SessionState, row: SessionRow, cluster: ClusterCalls, error: BaseException) -> None:
+    """Write an end for a session that cannot be served."""
+    state.outcome = outcomes.broken(error)
+    state.completion = state.now()
+    await write_last(row.path, _endings(state, row, cluster, None))
+
+
+def _endings(
+    state: SessionState, row: SessionRow, cluster: ClusterCalls, document: Mapping[str, Any] | None
+) -> list[Callable[[], Awaitable[None]]]:
+    """Return the writes of the end, the one that says most first.
+
+    Without a document the counts are unknown: what an earlier operator wrote of them stays.
+    """
+    minimal = state.minimal()
+    bare = {name: minimal[name] for name in ("observedGeneration", "phase", "conditions")}
+    whole = [partial(cluster.write_status, row, each) for each in (minimal, bare)]
+    if document is None:
+        return [partial(cluster.amend_status, row, minimal), *whole]
+    return [partial(cluster.write_status, row, document), *whole]

@@ -45,7 +45,7 @@ class SessionState:
         self.generation = generation
         # Whether the spec chose some system calls.
         self.filtered = False
-        self._now = now
+        self.now = now
         self.start = _moment(known_status.get("startTime"))
         self.completion: datetime | None = None
         self.outcome = Outcome(conditions.PENDING, "Pending", "Seen by the operator.")
@@ -132,7 +132,7 @@ class SessionState:
         What is returned may run beside the event loop.
         """
         reports, beside, progress = self.reports(), self._beside_reports(), self._progress()
-        previous, now, suspensions = list(self._conditions), self._now(), self._suspensions()
+        previous, now, suspensions = list(self._conditions), self.now(), self._suspensions()
 
         def build() -> dict[str, Any]:
             final = progress.outcome.finished
@@ -150,7 +150,7 @@ class SessionState:
 
     def minimal(self) -> dict[str, Any]:
         """Return a status that only says where the session stands."""
-        document = builder.minimal(self._progress(), now=self._now(), previous_conditions=self._conditions)
+        document = builder.minimal(self._progress(), now=self.now(), previous_conditions=self._conditions)
         return document | self._suspensions()
 
     def suspended(self, outcome: Outcome) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class SessionState:
             self.suspensions += 1
         self.outcome, self.start = outcome, None
         progress = Progress(outcome=outcome, generation=self.generation)
-        document = builder.status(Merged(), progress, now=self._now(), previous_conditions=self._conditions)
+        document = builder.status(Merged(), progress, now=self.now(), previous_conditions=self._conditions)
         return document | self._suspensions()
 
     def _suspensions(self) -> dict[str, int]:

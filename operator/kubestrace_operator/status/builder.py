@@ -68,12 +68,12 @@ def _head(
 ) -> dict[str, Any]:
     """Return where the session stands."""
     document: dict[str, Any] = {"observedGeneration": progress.generation, "phase": progress.outcome.phase}
-    times = {
-        "startTime": progress.start,
-        "expectedCompletionTime": progress.expected_completion,
-        "completionTime": progress.completion,
-    }
-    document |= {name: timestamps.precise(when) for name, when in times.items() if when is not None}
+    if progress.start is not None:
+        document["startTime"] = timestamps.precise(progress.start)
+    if progress.expected_completion is not None:
+        document["expectedCompletionTime"] = timestamps.whole_seconds(progress.expected_completion)
+    if progress.completion is not None:
+        document["completionTime"] = timestamps.precise(progress.completion)
     document["conditions"] = conditions.conditions(
         documents.shortened(progress.outcome),
         complete,
@@ -201,7 +201,10 @@ class _Builder:
 def _shown(
     merged: Merged, progress: Progress, error_counts: Sequence[Mapping[str, Any]], now: datetime
 ) -> list[tuple[View[Any, Any, Any], Shown[Any, Any]]]:
-    """Return each view that is on, with what its parts are made of; nothing before the start."""
+    """Return each view that is on, with what its parts are made of; nothing before the start.
+
+    A view that no agent serves has no part: a gap says so, and zeros beside it would be no count.
+    """
     if progress.start is None:
         return []
     containers = documents.ordered_containers(merged.containers.values())
@@ -222,6 +225,7 @@ def _shown(
             ),
         )
         for view, settings in registry.chosen(progress.views)
+        if view.name in merged.views or not merged.containers
     ]
 
 
@@ -236,7 +240,7 @@ def _trust(merged: Merged, progress: Progress, complete: Completeness) -> dict[s
         "runtimeCalls": trust.runtime_calls,
         "unmatchedCalls": trust.unmatched_calls,
         "unreturnedCalls": merged.unreturned_calls,
-        "ioUring": documents.io_uring(trust.io_uring, trust.ring_users),
+        "ioUring": documents.io_uring(trust, counted="ioUring" in merged.views),
         "agentCpuMillicores": max(trust.agent_cpu_millicores.values(), default=0),
     }
     losses = {loss.name: trust.losses.get(loss.name, 0) for loss in registry.losses(progress.views)}

@@ -6,6 +6,7 @@ from typing import Any
 
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.timestamps import precise, utc
+from kubestrace_operator.results.merge import Trust
 from kubestrace_operator.results.rows import ContainerRow, SyscallRow, UnreturnedRow
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
@@ -148,13 +149,19 @@ def gap(gap: agent_pb2.Gap) -> dict[str, str]:
     return document
 
 
-def io_uring(used: bool, users: Mapping[tuple[str, int, str], agent_pb2.RingUser]) -> dict[str, Any]:
-    """Return trust.ioUring: whether it was used, and by whom, as far as that is known."""
-    if not used:
+def io_uring(trust: Trust, *, counted: bool) -> dict[str, Any]:
+    """Return trust.ioUring: how many rings there were and whose; `counted`: a view counts what they did."""
+    if not trust.io_uring:
         return {"used": False}
-    ordered = sorted(users.items(), key=lambda item: (not item[1].polled, item[0]))
+    ordered = sorted(trust.ring_users.items(), key=lambda item: (not item[1].polled, -item[1].rings, item[0]))
     processes = [_ring_user(node, user) for (node, *_), user in ordered[:MAX_RING_USERS]]
-    return {"used": True, "processes": processes, "otherProcesses": len(ordered) - len(processes)}
+    return {
+        "used": True,
+        "rings": sum(trust.rings.values()),
+        "processes": processes,
+        "otherProcesses": len(ordered) - len(processes) + trust.other_ring_users,
+        **({} if counted else {"advice": "What was done by io_uring is not counted: views.ioUring counts it."}),
+    }
 
 
 def _ring_user(node: str, user: agent_pb2.RingUser) -> dict[str, Any]:
@@ -162,6 +169,7 @@ def _ring_user(node: str, user: agent_pb2.RingUser) -> dict[str, Any]:
         "process": user.process,
         "pid": user.pid,
         "hostPid": user.host_pid,
+        "rings": user.rings,
         "polled": user.polled,
         "pod": user.pod_name,
         "container": user.container_name,

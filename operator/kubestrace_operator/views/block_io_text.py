@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
 
 _MOST = 10
@@ -12,7 +13,6 @@ _WHOSE = {
     "process": "",
     "shared": "of the whole node: journals, flushes",
 }
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -43,11 +43,3 @@ def _name(row: Mapping[str, Any]) -> str:
     whose = [f"({_WHOSE[row['attribution']]})"] if _WHOSE[row["attribution"]] else []
     failed = [f"{row['errors']} failed"] if row["errors"] else []
     return " ".join([*words, *whose, *failed])
-
-
-def size(count: int) -> str:
-    """Return a number of bytes for people: 812B, 4.0KiB, 1.5MiB."""
-    value, unit = float(count), 0
-    while value >= 999.95 and unit + 1 < len(_UNITS):
-        value, unit = value / 1024, unit + 1
-    return f"{count}B" if not unit else f"{value:.1f}{_UNITS[unit]}"

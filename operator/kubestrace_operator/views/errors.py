@@ -11,11 +11,20 @@ from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import errors_limits as limits
+from kubestrace_protos.v1.views import errors_pb2
 from kubestrace_protos.v1.views.errors_pb2 import ErrorKind, ErrorSample, ErrorsRequest, ErrorsResult
 
 DEFAULT_SAMPLES = 3
 # Samples may take a quarter of the room.
 _SHARE = 4
+_WHY: Mapping[int, str] = {
+    errors_pb2.HARMLESS_NOT_READY: "nothing was ready, and the call does not wait",
+    errors_pb2.HARMLESS_CONNECTING: "the connection is being made, and the call does not wait for it",
+    errors_pb2.HARMLESS_FOUND_LATER: "a later call of the same process succeeded with the same file name",
+    errors_pb2.HARMLESS_NO_TERMINAL: "it asked whether the file is a terminal",
+    errors_pb2.HARMLESS_TIME_PASSED: "the caller's time limit passed",
+    errors_pb2.HARMLESS_FUTEX_CHANGED: "the futex had changed before the wait began",
+}
 _LOST = Loss(
     "errorSamples",
     "failed call",
@@ -56,6 +65,9 @@ class Detail:
     first_ns: int
     last_ns: int
     samples: list[SampleRow] = field(default_factory=list)
+    # How many of the calls are known to do no harm, and why.
+    expected: int = 0
+    harmless: int = 0
 
 
 Details = dict[Kind, Detail]
@@ -114,7 +126,11 @@ class Errors(View[Settings, ErrorsResult, Details]):
         detail = shown.part.get(_kind(row))
         if detail is None:
             return {}
-        return {"firstTime": precise(utc(detail.first_ns)), "lastTime": precise(utc(detail.last_ns))}
+        times = {"firstTime": precise(utc(detail.first_ns)), "lastTime": precise(utc(detail.last_ns))}
+        if not detail.expected or detail.harmless not in _WHY:
+            return times
+        known = {"expected": detail.expected >= row["count"], "expectedCount": detail.expected}
+        return {**times, **known, "expectedReason": _WHY[detail.harmless]}
 
     def error_head(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Return the head of the times."""
@@ -128,7 +144,10 @@ class Errors(View[Settings, ErrorsResult, Details]):
         return first if row["count"] == 1 else f"{first} {last}"
 
     def error_lines(self, row: Mapping[str, Any]) -> Iterator[str]:
-        """Yield the samples of a row."""
+        """Yield why a row does no harm, and its samples."""
+        if "expectedReason" in row:
+            some = "" if row["expected"] else f"{row['expectedCount']} of {row['count']} "
+            yield f"{some}expected: {row['expectedReason']}"
         for sample in row.get("samples", ()):
             who = f"{sample['process']}[{sample['pid']}]"
             yield f"{row['syscall']}({sample['arguments']})  {who} {_clock(sample['time'])}"
@@ -136,7 +155,8 @@ class Errors(View[Settings, ErrorsResult, Details]):
 
 def _detail(result: ContainerResult[ErrorsResult], kind: ErrorKind) -> tuple[Kind, Detail]:
     samples = [SampleRow(sample, result.container, result.key.node) for sample in kind.samples]
-    detail = Detail(kind.first_time_unix_nanoseconds, kind.last_time_unix_nanoseconds, samples)
+    times = kind.first_time_unix_nanoseconds, kind.last_time_unix_nanoseconds
+    detail = Detail(*times, samples, kind.expected, kind.harmless)
     return Kind(kind.syscall, kind.abi, kind.errno), detail
 
 
@@ -147,6 +167,8 @@ def _added(each: Iterable[tuple[Kind, Detail]]) -> Details:
         known = total.setdefault(kind, Detail(detail.first_ns, detail.last_ns))
         known.first_ns = min(known.first_ns, detail.first_ns)
         known.last_ns = max(known.last_ns, detail.last_ns)
+        known.expected += detail.expected
+        known.harmless = known.harmless or detail.harmless
         samples.setdefault(kind, []).extend(detail.samples)
     for kind, detail in total.items():
         detail.samples = _best(samples[kind])

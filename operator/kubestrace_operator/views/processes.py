@@ -22,6 +22,9 @@ from kubestrace_protos.v1.views.processes_pb2 import (
 )
 
 DEFAULT_TOP = 20
+DEFAULT_THREADS = 3
+# What a row sums up: a process between two execs, or all processes of one program.
+GROUPS = ("process", "program")
 # Processes may take a quarter of the room.
 _SHARE = 4
 _LOSSES = (
@@ -34,9 +37,12 @@ _LOSSES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """How many processes are shown."""
+    """How many processes are shown, how many threads of each, and what of them."""
 
     top: int = DEFAULT_TOP
+    threads: int = DEFAULT_THREADS
+    arguments: bool = False
+    group_by: str = GROUPS[0]
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ class Processes(View[Settings, ProcessesResult, Busiest]):
     """The slice."""
 
     name = "processes"
-    fields = ("top",)
+    fields = ("top", "threads", "arguments", "groupBy")
     result_type = ProcessesResult
     known_losses = _LOSSES
     flags = (
@@ -119,19 +125,56 @@ class Processes(View[Settings, ProcessesResult, Busiest]):
             bounds=(1, limits.MAX_TOP),
             default=DEFAULT_TOP,
         ),
+        Flag(
+            "--process-threads",
+            f"show the N threads of each process with the most time, 1 to {limits.MAX_THREADS} ({DEFAULT_THREADS} when "
+            "left out)",
+            field="threads",
+            metavar="N",
+            bounds=(1, limits.MAX_THREADS),
+        ),
+        Flag(
+            "--process-arguments",
+            "show the command lines of processes; what looks like a secret is replaced by ***, by rules that cannot "
+            "know every secret",
+            field="arguments",
+        ),
+        Flag(
+            "--by-program",
+            "show all processes of one program as one row, those of kubectl exec and of exec probes apart",
+            field="groupBy",
+            value="program",
+        ),
     )
 
     def parse(self, fields: Fields, duration_seconds: int) -> Settings:
         """Return the settings."""
-        return Settings(fields.integer("top", DEFAULT_TOP, 1, limits.MAX_TOP))
+        return Settings(
+            top=fields.integer("top", DEFAULT_TOP, 1, limits.MAX_TOP),
+            threads=fields.integer("threads", DEFAULT_THREADS, 1, limits.MAX_THREADS),
+            arguments=fields.boolean("arguments"),
+            group_by=fields.choice("groupBy", GROUPS) if fields.has("groupBy") else GROUPS[0],
+        )
 
     def spec(self, settings: Settings) -> dict[str, Any]:
-        """Return them as a spec has them."""
-        return {"top": settings.top}
+        """Return them as a spec has them: of what has a default, what differs from it."""
+        spec: dict[str, Any] = {"top": settings.top}
+        if settings.threads != DEFAULT_THREADS:
+            spec["threads"] = settings.threads
+        if settings.arguments:
+            spec["arguments"] = True
+        if settings.group_by != GROUPS[0]:
+            spec["groupBy"] = settings.group_by
+        return spec
 
     def request(self, settings: Settings, span: Span) -> ProcessesRequest:
         """Return what agents are asked for."""
-        return ProcessesRequest(top=settings.top)
+        return ProcessesRequest(
+            top=settings.top,
+            threads=settings.threads,
+            arguments=settings.arguments,
+            by_program=settings.group_by == "program",
+        )
 
     def merge(self, results: Iterable[ContainerResult[ProcessesResult]]) -> Busiest:
         """Return the busiest processes of a report."""
@@ -184,22 +227,28 @@ def document(row: ProcessRow) -> dict[str, Any]:
         "pid": process.pid,
         "parentPid": process.parent_pid,
         "hostPid": process.host_pid,
+        "image": process.image,
         "command": process.command,
         "executable": process.executable,
+        **_names(process),
         "startTime": precise(utc(process.start_time_unix_nanoseconds)),
-    }
-    if process.lifetime_nanoseconds:
-        found["lifetimeNanoseconds"] = process.lifetime_nanoseconds
-    if process.HasField("exit_code"):
-        found["exitCode"] = process.exit_code
-    if process.signal:
-        found["signal"] = process.signal
-    return found | {
+        **_end(process),
         **Sums.of(process.sums).document(),
+    }
+    if process.denied:
+        found["denied"] = process.denied
+    if process.from_outside:
+        found["fromOutside"] = True
+    if process.processes:
+        found["processes"] = process.processes
+        found["living"] = process.living
+        found["ends"] = [{"end": each.end, "count": each.count} for each in process.ends]
+    return found | {
         "threads": process.threads,
         "syscalls": [_syscall(each) for each in process.syscalls],
         # Of a process with one thread they would repeat the process.
         "busiestThreads": [_thread(each) for each in process.busiest_threads] if process.threads > 1 else [],
+        **_other_threads(process),
         "execs": [_exec(each) for each in process.execs],
         "execsSeen": process.execs_seen,
         "pod": row.container.pod_name,
@@ -208,9 +257,45 @@ def document(row: ProcessRow) -> dict[str, Any]:
     }
 
 
+def _names(process: Process) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if process.title:
+        found["title"] = process.title
+    if process.name:
+        found["name"] = process.name
+    if process.first_name not in {"", process.name}:
+        found["firstName"] = process.first_name
+    if process.arguments:
+        found["arguments"] = list(process.arguments)
+    return found
+
+
+def _end(process: Process) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if process.lifetime_nanoseconds:
+        found["lifetimeNanoseconds"] = process.lifetime_nanoseconds
+    if process.HasField("exit_code"):
+        found["exitCode"] = process.exit_code
+    if process.signal:
+        found["signal"] = process.signal
+    if process.end:
+        found["end"] = process.end
+    return found
+
+
+def _other_threads(process: Process) -> dict[str, Any]:
+    """Return the sums of the threads that are not shown, where there are any."""
+    left_out = process.threads - len(process.busiest_threads)
+    # Agents of an earlier version do not sum them up.
+    if not process.busiest_threads or left_out <= 0 or not process.HasField("other_threads"):
+        return {}
+    return {"otherThreads": {"threads": left_out, **Sums.of(process.other_threads).document()}}
+
+
 def others(busiest: Busiest) -> dict[str, int]:
     """Return otherProcesses: the sums of those that are not among the rows."""
-    return {"processes": busiest.seen - len(busiest.rows), **busiest.others.document()}
+    shown = sum(max(1, row.process.processes) for row in busiest.rows)
+    return {"processes": busiest.seen - shown, **busiest.others.document()}
 
 
 def _syscall(each: ProcessSyscall) -> dict[str, Any]:
@@ -221,11 +306,13 @@ def _syscall(each: ProcessSyscall) -> dict[str, Any]:
         "errors": each.errors,
         "totalNanoseconds": each.total_nanoseconds,
         "wait": each.wait,
+        **({"denied": each.denied} if each.denied else {}),
     }
 
 
 def _thread(each: ProcessThread) -> dict[str, Any]:
-    return {"tid": each.tid, "hostTid": each.host_tid, "name": each.name, **Sums.of(each.sums).document()}
+    first = {"firstName": each.first_name} if each.first_name not in {"", each.name} else {}
+    return {"tid": each.tid, "hostTid": each.host_tid, "name": each.name, **first, **Sums.of(each.sums).document()}
 
 
 def _exec(each: Exec) -> dict[str, str]:

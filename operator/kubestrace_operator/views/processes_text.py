@@ -23,11 +23,17 @@ def lines(rows: Sequence[Mapping[str, Any]], others: Mapping[str, Any]) -> Itera
 
 
 def _process(row: Mapping[str, Any]) -> Iterator[str]:
-    yield f"pid {row['pid']}  {row['command']}{_executable(row)}  (parent {row['parentPid']}{_end(row)})"
-    if row["execsSeen"] > 1:
+    yield _program_head(row) if row.get("processes", 0) > 1 else _head(row)
+    if "title" in row:
+        yield f"  now {row['title']}"
+    if "firstName" in row:
+        yield f"  renamed from {row['firstName']} to {row['name']}"
+    if row["execsSeen"] > 1 and row["execs"]:
         names = ", ".join(each["executable"] for each in row["execs"])
         left_out = row["execsSeen"] - len(row["execs"])
         yield f"  executed {f'{left_out} before, ' if left_out else ''}{names}"
+    if "denied" in row:
+        yield f"  {row['denied']} of the errors are calls that seccomp denied"
     yield "       seconds     calls    errors syscall"
     shown = row["syscalls"]
     yield from (_line(each["totalNanoseconds"], each, _name(each)) for each in shown)
@@ -41,8 +47,13 @@ def _process(row: Mapping[str, Any]) -> Iterator[str]:
         yield _line(row["totalNanoseconds"] - _sum_ns(shown, wait=False), rest, f"(others){_waited(rest)}")
     yield _line(row["totalNanoseconds"], row, f"total{_waited(row)}")
     for each in row["busiestThreads"]:
-        yield f"  thread {each['tid']:5} {each['name']:<16} {_sums(each)}"
-    if row["threads"] > len(row["busiestThreads"]) and row["busiestThreads"]:
+        was = f" (was {each['firstName']})" if "firstName" in each else ""
+        yield f"  thread {each['tid']:5} {each['name']:<16} {_sums(each)}{was}"
+    if "otherThreads" in row:
+        left_out = row["otherThreads"]["threads"]
+        many = "1 other thread" if left_out == 1 else f"{left_out} other threads"
+        yield f"  {many:<29} {_sums(row['otherThreads'])}"
+    elif row["threads"] > len(row["busiestThreads"]) and row["busiestThreads"]:
         yield f"  {row['threads']} threads in all"
 
 
@@ -50,23 +61,43 @@ def _sum_ns(shown: Sequence[Mapping[str, Any]], *, wait: bool) -> int:
     return sum(each["totalNanoseconds"] for each in shown if each["wait"] == wait)
 
 
-def _executable(row: Mapping[str, Any]) -> str:
-    return f" [{row['executable']}]" if row["executable"] not in {"", row["command"]} else ""
+def _head(row: Mapping[str, Any]) -> str:
+    words = [f"parent {row['parentPid']}"]
+    words += ["from outside the container"] if row.get("fromOutside") else []
+    words += _end(row)
+    return f"pid {row['pid']}  {_program(row)}  ({', '.join(words)})"
 
 
-def _end(row: Mapping[str, Any]) -> str:
-    words = ""
-    if "lifetimeNanoseconds" in row:
-        words = f", lived {duration(row['lifetimeNanoseconds'])}"
+def _program_head(row: Mapping[str, Any]) -> str:
+    words = ["from outside the container"] if row.get("fromOutside") else []
+    words += [f"{row['living']} alive"] if row["living"] else []
+    words += [f"{each['count']} {each['end']}" for each in row["ends"]]
+    said = f"  ({', '.join(words)})" if words else ""
+    return f"{_program(row)} x {row['processes']}{said}"
+
+
+def _program(row: Mapping[str, Any]) -> str:
+    found = [row["command"], *(f"'{word}'" if " " in word else word for word in row.get("arguments", ()))]
+    if row["executable"] not in {"", row["command"]}:
+        found.append(f"[{row['executable']}]")
+    return " ".join(found)
+
+
+def _end(row: Mapping[str, Any]) -> list[str]:
+    """How long it lived, and how it ended; older agents do not tell that in words."""
+    words = [f"lived {duration(row['lifetimeNanoseconds'])}"] if "lifetimeNanoseconds" in row else []
     if "exitCode" in row:
-        words += f", exit code {row['exitCode']}"
-    if "signal" in row:
-        words += f", ended by {row['signal']}"
+        words.append(f"exit code {row['exitCode']}")
+    elif "end" in row:
+        words.append(row["end"])
+    elif "signal" in row:
+        words.append(f"ended by {row['signal']}")
     return words
 
 
 def _name(each: Mapping[str, Any]) -> str:
-    return shown_name(each["name"], each.get("abi", ""), wait=each["wait"])
+    name = shown_name(each["name"], each.get("abi", ""), wait=each["wait"])
+    return f"{name}, {each['denied']} denied by seccomp" if "denied" in each else name
 
 
 def _line(nanoseconds: int, counts: Mapping[str, Any], name: str) -> str:

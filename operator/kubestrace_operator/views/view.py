@@ -90,8 +90,9 @@ class Flag:
     help: str
     # The field of the view's spec that the value is for; empty: the flag only turns the view on.
     field: str = ""
-    # Empty: the flag takes no value, and the field becomes true.
+    # Empty: the flag takes no value, and the field becomes `value`.
     metavar: str = ""
+    value: bool | str = True
     # The value is a whole number within these bounds, in this unit.
     bounds: tuple[int, int] = (0, 0)
     unit: str = "a whole number"

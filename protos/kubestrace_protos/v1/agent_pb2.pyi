@@ -356,23 +356,25 @@ class Histogram(_message.Message):
     def __init__(self, buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class RingUser(_message.Message):
-    __slots__ = ("pid", "host_pid", "process", "polled", "pod_name", "container_name")
+    __slots__ = ("pid", "host_pid", "process", "polled", "pod_name", "container_name", "rings")
     PID_FIELD_NUMBER: _ClassVar[int]
     HOST_PID_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     POLLED_FIELD_NUMBER: _ClassVar[int]
     POD_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_NAME_FIELD_NUMBER: _ClassVar[int]
+    RINGS_FIELD_NUMBER: _ClassVar[int]
     pid: int
     host_pid: int
     process: str
     polled: bool
     pod_name: str
     container_name: str
-    def __init__(self, pid: _Optional[int] = ..., host_pid: _Optional[int] = ..., process: _Optional[str] = ..., polled: _Optional[bool] = ..., pod_name: _Optional[str] = ..., container_name: _Optional[str] = ...) -> None: ...
+    rings: int
+    def __init__(self, pid: _Optional[int] = ..., host_pid: _Optional[int] = ..., process: _Optional[str] = ..., polled: _Optional[bool] = ..., pod_name: _Optional[str] = ..., container_name: _Optional[str] = ..., rings: _Optional[int] = ...) -> None: ...
 
 class Trust(_message.Message):
-    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "ring_users", "gaps", "agent_cpu_millicores", "skipped_calls", "losses", "runtime_calls")
+    __slots__ = ("unmatched_calls", "unreturned_calls", "lost_calls", "io_uring", "ring_users", "other_ring_users", "rings", "gaps", "agent_cpu_millicores", "skipped_calls", "losses", "runtime_calls")
     class LossesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -385,6 +387,8 @@ class Trust(_message.Message):
     LOST_CALLS_FIELD_NUMBER: _ClassVar[int]
     IO_URING_FIELD_NUMBER: _ClassVar[int]
     RING_USERS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_RING_USERS_FIELD_NUMBER: _ClassVar[int]
+    RINGS_FIELD_NUMBER: _ClassVar[int]
     GAPS_FIELD_NUMBER: _ClassVar[int]
     AGENT_CPU_MILLICORES_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_CALLS_FIELD_NUMBER: _ClassVar[int]
@@ -395,12 +399,14 @@ class Trust(_message.Message):
     lost_calls: int
     io_uring: bool
     ring_users: _containers.RepeatedCompositeFieldContainer[RingUser]
+    other_ring_users: int
+    rings: int
     gaps: _containers.RepeatedCompositeFieldContainer[Gap]
     agent_cpu_millicores: int
     skipped_calls: int
     losses: _containers.ScalarMap[str, int]
     runtime_calls: int
-    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., ring_users: _Optional[_Iterable[_Union[RingUser, _Mapping]]] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., losses: _Optional[_Mapping[str, int]] = ..., runtime_calls: _Optional[int] = ...) -> None: ...
+    def __init__(self, unmatched_calls: _Optional[int] = ..., unreturned_calls: _Optional[int] = ..., lost_calls: _Optional[int] = ..., io_uring: _Optional[bool] = ..., ring_users: _Optional[_Iterable[_Union[RingUser, _Mapping]]] = ..., other_ring_users: _Optional[int] = ..., rings: _Optional[int] = ..., gaps: _Optional[_Iterable[_Union[Gap, _Mapping]]] = ..., agent_cpu_millicores: _Optional[int] = ..., skipped_calls: _Optional[int] = ..., losses: _Optional[_Mapping[str, int]] = ..., runtime_calls: _Optional[int] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("node", "reason", "message", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "container")

@@ -126,10 +126,15 @@ async def test_a_container_that_is_not_there_is_named(agent: Agent, tree: Tree) 
     assert agent.attached_programs() == 0
 
 
-async def test_the_charts_capabilities_are_enough(start_agent: Callable[..., Agent], tree: Tree) -> None:
-    """Root without any other power counts exactly, and still sees the container's process."""
-    capabilities = "--bounding-set=-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search"
-    agent = start_agent(within=["setpriv", capabilities, "--inh-caps=-all", "--no-new-privs"])
+async def test_the_charts_capabilities_are_enough(
+    start_agent: Callable[..., Agent], tree: Tree, tmp_path: Path
+) -> None:
+    """Root without any other power counts exactly, and sees the container's process; compiled or kept programs."""
+    within = ["setpriv", "--bounding-set=-all,+bpf,+perfmon", "--inh-caps=-all", "--no-new-privs"]
+    programs = tmp_path / "programs"
+    start_agent(within=within, KUBESTRACE_PROGRAMS_DIR=str(programs)).end()
+    agent = start_agent(within=within, KUBESTRACE_PROGRAMS_DIR=str(programs))
+    assert f"programs that an earlier start compiled are loaded from {programs}" in agent.log
     container = tree.container(calls=CALLS)
 
     async with agent.connect() as connection:

@@ -7,12 +7,38 @@ import pytest
 from engine_runs import PROGRAMS, Cgroup, Runs, cgroup_root, compiled
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
+from kubestrace_agent.kernel.loader import programs as loader
 
 
 @pytest.fixture(scope="session")
 def tracer() -> Iterator[Tracer]:
     """Give one Tracer for all tests, as a node has; a kernel that cannot load it fails the tests."""
     loaded = Tracer.load()
+    yield loaded
+    assert not loaded.attached
+    loaded.close()
+
+
+@pytest.fixture(scope="session")
+def kept_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder in which all programs are kept."""
+    path = tmp_path_factory.mktemp("kept")
+    path.chmod(0o700)
+    Tracer.load(folder=path).close()
+    assert len(list(path.iterdir())) == 1
+    return path
+
+
+@pytest.fixture(scope="session")
+def kept_tracer(kept_folder: Path) -> Iterator[Tracer]:
+    """Give a Tracer of programs that were kept: nothing is compiled."""
+
+    def ask(*words: object) -> None:
+        raise AssertionError(f"compiled: {words}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "_ask_probe", ask)
+        loaded = Tracer.load(folder=kept_folder)
     yield loaded
     assert not loaded.attached
     loaded.close()

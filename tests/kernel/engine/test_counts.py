@@ -3,7 +3,15 @@
 import pytest
 from engine_runs import Runs, agree, counted, told
 
+from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.maps.rows import SPARE_ROWS
+
+
+@pytest.fixture(scope="module", params=["tracer", "kept_tracer"], ids=["compiled", "kept"])
+def tracer(request: pytest.FixtureRequest) -> Tracer:
+    """Count by programs that were just compiled, and by those of an earlier start."""
+    given: Tracer = request.getfixturevalue(request.param)
+    return given
 
 
 def errnos(difference, name: str) -> dict[str, int]:
@@ -80,6 +88,41 @@ def test_a_ring_from_before_the_trace_is_said(runs: Runs, arguments: tuple[str, 
     assert (user.process, user.host_pid, user.pid) == ("polled", run.process.pid, run.process.pid)
     assert user.polled == (not arguments)
     assert not runs.since(other).trust.io_uring
+
+
+@pytest.mark.parametrize(("how", "rings"), [("forked", 1), ("passed", 1), ("registered", 1), ("two", 2)])
+def test_whoever_has_a_ring_is_found(runs: Runs, how: str, rings: int) -> None:
+    """Inherited or taken over, registered and closed, never used: by its context or descriptors, with how many."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "ring_holder", how)
+    run.hear()
+    slot = runs.trace(cgroup)
+    trust = runs.since(slot).trust
+    run.finish()
+
+    assert {(user.process, user.rings, user.polled) for user in trust.ring_users if user.rings} == {
+        ("ring_holder", rings, False)
+    }
+    assert trust.rings == rings
+
+
+def test_a_ring_that_is_gone_is_none(runs: Runs) -> None:
+    """A program that tried io_uring out as it started, and gave it up, has no work that is not seen."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "ring_holder", "closed")
+    run.hear()
+    slot = runs.trace(cgroup)
+    trust = runs.since(slot).trust
+    run.finish()
+
+    assert (trust.io_uring, list(trust.ring_users)) == (False, [])
+
+
+def test_who_makes_a_ring_and_ends_is_named(runs: Runs) -> None:
+    """Though nobody looks while it lives."""
+    _, difference = runs.whole("ring")
+
+    assert [(user.process, user.rings) for user in difference.trust.ring_users] == [("ring", 1)]
 
 
 def test_nothing_is_lost_with_all_cpus_saturated(runs: Runs) -> None:

@@ -9,6 +9,7 @@ from view_messages import errors
 
 from kubestrace_agent.syscalls import name
 from kubestrace_agent.views.errors.collector import Failures
+from kubestrace_agent.views.processes.values import Wants
 from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import errors_pb2
@@ -78,7 +79,7 @@ def test_two_ways_in_which_one_call_fails(runs: Runs) -> None:
         assert abs(found[key].first_time_unix_nanoseconds - first) < ROUGHLY_NS
         assert abs(found[key].last_time_unix_nanoseconds - last) < ROUGHLY_NS
     (sample,) = found["openat", "ENOTDIR"].samples
-    assert sample.arguments == 'AT_FDCWD, "/proc/self/exe/below/a/file", 0'
+    assert sample.arguments == 'AT_FDCWD, "/proc/self/exe/below/a/file", O_RDONLY'
     assert (sample.pid, sample.host_pid, sample.tid) == (run.process.pid,) * 3
     assert (sample.process, sample.thread) == ("failing", "failing")
     assert first <= sample.time_unix_nanoseconds + ROUGHLY_NS
@@ -233,7 +234,7 @@ def test_one_call_goes_through_all_views(runs: Runs) -> None:
     cgroup = runs.cgroup()
     watched = Watched(runs, cgroup)
     runs.tracer.enable("slow_calls", watched.slot, Floors(10_000_000, 10_000_000))
-    runs.tracer.enable("processes", watched.slot, True)
+    runs.tracer.enable("processes", watched.slot, Wants())
 
     runs.start(cgroup, "failing", "late").finish()
     slow = runs.tracer.read("slow_calls")[watched.slot]
@@ -260,7 +261,7 @@ def test_the_one_file_among_thousands_below_a_long_folder(runs: Runs, tmp_path: 
     found = samples(runs, "long", str(tmp_path), count=3)["openat", "ENOENT"]
 
     assert len(found) == 3
-    assert [said for said in found if said.endswith('/license.key", 0')]
+    assert [said for said in found if said.endswith('/license.key", O_RDONLY')]
     assert [said for said in found if "/chunk-" in said]
 
 
@@ -268,7 +269,7 @@ def test_relative_paths_have_their_folder(runs: Runs, tmp_path: Path) -> None:
     """The working folder, or that of the descriptor."""
     found = samples(runs, "relative", str(tmp_path))
 
-    assert f'AT_FDCWD<{tmp_path}>, "app.yaml", 0' in found["openat", "ENOENT"]
+    assert f'AT_FDCWD<{tmp_path}>, "app.yaml", O_RDONLY' in found["openat", "ENOENT"]
     (made,) = found["mkdirat", "ENOENT"]
     assert made.endswith(f'<{tmp_path}>, "no/such", 0700')
     assert found["rmdir", "ENOENT"] == [f'<{tmp_path}>/"gone"']
@@ -281,3 +282,69 @@ def test_peers_of_messages(runs: Runs, tmp_path: Path) -> None:
     for called in ("sendmsg", "sendmmsg"):
         (said,) = found[called, "EPIPE"]
         assert said.split(", ")[1] == "{127.0.0.1:5353}"
+
+
+def test_errors_that_programs_expect(runs: Runs, tmp_path: Path) -> None:
+    """Non-blocking calls, searches, questions for a terminal, time limits; what fails alike is not marked."""
+    (tmp_path / "found").touch()
+    cgroup = runs.cgroup()
+    watched = Watched(runs, cgroup)
+
+    runs.start(cgroup, "harmless", str(tmp_path)).finish()
+    report = watched.report()
+    result = errors_pb2.ErrorsResult()
+    report.views["errors"].Unpack(result)
+    known = {
+        (kind.syscall, kind.errno, kind.wait): (kind.expected, errors_pb2.Harmless.Name(kind.harmless))
+        for kind in result.kinds
+    }
+
+    at = {(row.name, each.name, row.wait): each.count for row in report.syscalls for each in row.errnos}
+    assert known["openat", "ENOENT", False] == (5, "HARMLESS_FOUND_LATER")
+    assert known["newfstatat", "ENOENT", False] == (2, "HARMLESS_FOUND_LATER")
+    assert at["newfstatat", "ENOENT", False] == 3
+    assert known["access", "ENOENT", False] == (0, "HARMLESS_UNSPECIFIED")
+    assert known["ioctl", "ENOTTY", False] == (4, "HARMLESS_NO_TERMINAL")
+    assert at["ioctl", "ENOTTY", False] == 5
+    assert known["read", "EAGAIN", False] == (6, "HARMLESS_NOT_READY")
+    assert known["read", "EAGAIN", True] == (0, "HARMLESS_UNSPECIFIED")
+    assert known["connect", "EINPROGRESS", False] == (1, "HARMLESS_CONNECTING")
+    assert known["futex", "EAGAIN", False] == (1, "HARMLESS_FUTEX_CHANGED")
+    assert known["futex", "ETIMEDOUT", True] == (1, "HARMLESS_TIME_PASSED")
+    assert known["execve", "ENOENT", False] == (3, "HARMLESS_FOUND_LATER")
+    assert at["execve", "ENOENT", False] == 4
+
+
+def test_a_second_session_knows_only_its_own_expected_errors(runs: Runs, tmp_path: Path) -> None:
+    """The kernel counts anew for it, and the first goes on."""
+    (tmp_path / "found").touch()
+    cgroup = runs.cgroup()
+    first = Watched(runs, cgroup)
+    runs.start(cgroup, "harmless", str(tmp_path)).finish()
+    first.read()
+    second = Failures(MAX_SAMPLES, None)
+    second.begin(time.monotonic_ns(), 0)
+    runs.tracer.enable("errors", first.slot, Failures.union([first.collector.wanted, second.wanted]))
+
+    runs.start(cgroup, "harmless", str(tmp_path)).finish()
+    told = runs.tracer.read("errors")[first.slot]
+    report = agent_pb2.ContainerReport(syscalls=runs.since(first.slot).syscalls)
+    found = []
+    for collector in (first.collector, second):
+        collector.take(told, 0, 0)
+        report.views.clear()
+        collector.write(report)
+        found.append(errors(report)["newfstatat", "ENOENT"].expected)
+
+    assert found == [4, 2]
+
+
+def test_the_lock_that_is_refused_is_told(runs: Runs) -> None:
+    """The command and the members of its struct flock."""
+    cgroup = runs.cgroup()
+    watched = Watched(runs, cgroup)
+
+    runs.start(cgroup, "spoken").finish()
+    said_of_locks = [sample.arguments for sample in watched.kinds()["fcntl", "EBADF"].samples]
+
+    assert said_of_locks[0] == "-1, F_SETLKW, {l_type=F_WRLCK, l_whence=SEEK_END, l_start=7, l_len=9}"

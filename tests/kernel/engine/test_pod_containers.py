@@ -120,7 +120,7 @@ def pods(tracer: Tracer, program: Callable[[str], Path]) -> Iterator[Pods]:
     assert links() == []
 
 
-@pytest.mark.parametrize("how", ["w", "s", "c", "wh", "sh", "ch", "we", "ce", "weh"])
+@pytest.mark.parametrize("how", ["w", "s", "c", "wh", "sh", "ch", "we", "ce", "se", "weh"])
 def test_a_life_is_counted_from_its_first_call_to_its_last(pods: Pods, how: str) -> None:
     """However the runtime brings it into its cgroup, and whatever the runtime and its hooks do there before."""
     uid = pods.watch()

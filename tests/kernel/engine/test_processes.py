@@ -1,18 +1,17 @@
 """Processes as the kernel tells them: that all together are what was counted, who they are, and how they end."""
 
 import os
-import platform
 import time
 from pathlib import Path
 
 import pytest
-from engine_runs import Cgroup, Runs, counted, links, told
+from engine_runs import Runs, counted, links, told
 from view_messages import processes
+from watched_processes import Watched, calls_of, summary, sums
 
-from kubestrace_agent.syscalls import parse_patterns
-from kubestrace_agent.views.processes.collector import ProcessCalls
+from kubestrace_agent.views.processes.collector import ProcessCalls, Settings
+from kubestrace_agent.views.processes.values import Wants
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.views import processes_pb2
 from kubestrace_protos.v1.views.processes_limits import MAX_TOP
 
 # What the programs of family.c count: of a few kinds of calls all are shown.
@@ -21,64 +20,10 @@ OWN = ["getppid", "execve"]
 Family = dict[int, tuple[int, int]]
 
 
-class Watched:
-    """A cgroup whose processes are told, collected as a session does."""
-
-    def __init__(self, runs: Runs, cgroup: Cgroup, only: list[str] | None = None) -> None:
-        self.tracer = runs.tracer
-        self.slot = runs.trace(cgroup)
-        self.collector = ProcessCalls(MAX_TOP, parse_patterns(only or [], platform.machine()).keys())
-        self.collector.begin(time.monotonic_ns(), 0)
-        self.tracer.enable("processes", self.slot, self.collector.wanted)
-
-    def read(self) -> None:
-        """Take what there is."""
-        told = self.tracer.read("processes").get(self.slot)
-        offset = time.time_ns() - time.monotonic_ns()
-        self.collector.take(told, self.tracer.lost("processes", self.slot), offset)
-
-    def report(self) -> agent_pb2.ContainerReport:
-        """Read, and give what a session would report."""
-        self.read()
-        report = agent_pb2.ContainerReport()
-        self.collector.write(report)
-        return report
-
-    def processes(self) -> dict[int, processes_pb2.Process]:
-        """By PID of the host."""
-        return {each.host_pid: each for each in processes(self.report()).processes}
-
-
 def family(output: str) -> Family:
     """What the members said of themselves."""
     lines = [line.split() for line in output.splitlines() if line.count(" ") == 2]
     return {int(pid): (int(calls), int(end)) for pid, calls, end in lines}
-
-
-def calls_of(process: processes_pb2.Process, name: str = "getppid") -> int:
-    """How often a process made a call, which is among its longest."""
-    return next((each.calls for each in process.syscalls if each.name == name), 0)
-
-
-def sums(report: agent_pb2.ContainerReport) -> tuple[int, int, int]:
-    """Calls, errors and nanoseconds of all processes, and the calls that are lost."""
-    result = processes(report)
-    parts = [*(each.sums for each in result.processes), result.others]
-    return (
-        sum(each.calls for each in parts) + report.trust.losses["processCalls"],
-        sum(each.errors for each in parts),
-        sum(each.total_nanoseconds + each.wait_nanoseconds for each in parts),
-    )
-
-
-def summary(runs: Runs, slot: int) -> tuple[int, int, int]:
-    """The same of the container as a whole."""
-    syscalls = runs.since(slot).syscalls
-    return (
-        sum(each.calls for each in syscalls),
-        sum(each.errors for each in syscalls),
-        sum(each.total_nanoseconds for each in syscalls),
-    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +58,7 @@ def test_a_storm_of_short_processes(runs: Runs) -> None:
     assert told(output)[("getppid", "")] == counted(runs.since(watched.slot).syscalls)[("getppid", "")]
     assert sums(report)[0] == summary(runs, watched.slot)[0]
     if not report.trust.losses["processCalls"]:
-        assert processes(report).seen == 20001
+        assert processes(report).seen == 20002  # with the program that executed it
         assert processes(report).others.calls >= 19000 * 4
 
 
@@ -194,15 +139,20 @@ def test_threads_are_told_apart(runs: Runs) -> None:
 
 
 def test_a_thread_that_executes_takes_the_process_over(runs: Runs) -> None:
-    """One process with the calls of before and after, and argv[0] alone of its arguments."""
+    """One process with a row for each program, and argv[0] alone of its arguments."""
     cgroup = runs.cgroup()
     watched = Watched(runs, cgroup, OWN)
 
     ((pid, (calls, end)),) = family(runs.start(cgroup, "family", "exec").finish()).items()
 
     report = watched.report()
-    process = {each.host_pid: each for each in processes(report).processes}[pid]
-    assert (calls_of(process), process.exit_code, process.command) == (calls, end, "after")
+    before, process = sorted(
+        (each for each in processes(report).processes if each.host_pid == pid), key=lambda each: each.image
+    )
+    assert (before.command, calls_of(before)) == (str(runs.program("family")), 3)
+    assert (calls_of(process), process.exit_code, process.command) == (calls - 3, end, "after")
+    assert calls_of(before, "execve") == 1
+    assert [each.sums.calls for each in before.busiest_threads] == [4]
     assert process.executable == str(runs.program("family"))
     assert [each.command for each in process.execs] == ["after"]
     assert "a secret" not in str(report)
@@ -279,7 +229,7 @@ def test_a_session_that_joins_sees_what_comes_after(runs: Runs) -> None:
     stays = runs.start(cgroup, "family", "stay")
     stays.hear()
     first.read()
-    second = ProcessCalls(MAX_TOP, first.collector.syscalls)
+    second = ProcessCalls(Settings(MAX_TOP), first.collector.syscalls)
     second.begin(time.monotonic_ns(), runs.tracer.lost("processes", first.slot))
 
     stays.say()
@@ -291,7 +241,7 @@ def test_a_session_that_joins_sees_what_comes_after(runs: Runs) -> None:
     first.collector.write(reports[0])
     second.write(reports[1])
 
-    assert [calls_of(processes(each).processes[0]) for each in reports] == [10, 5]
+    assert [sum(calls_of(row) for row in processes(each).processes) for each in reports] == [10, 5]
     stays.stdin.write(b"x")
     stays.finish()
 
@@ -301,13 +251,13 @@ def test_nothing_is_there_while_nobody_asks(runs: Runs) -> None:
     first, second = runs.trace(runs.cgroup()), runs.trace(runs.cgroup())
     counting = len(links())
 
-    runs.tracer.enable("processes", first, True)
+    runs.tracer.enable("processes", first, Wants())
     assert len(links()) == counting + 2
     silent = runs.cgroup()
     slot = runs.trace(silent)
     runs.start(silent, "family", "work", "5").finish()
     assert slot not in runs.tracer.read("processes")
-    runs.tracer.enable("processes", second, True)
+    runs.tracer.enable("processes", second, Wants())
     runs.tracer.enable("processes", first, None)
     assert len(links()) == counting + 2
     assert "on_process_call" in runs.tracer.active

@@ -36,6 +36,8 @@ def fitting(kind: str, parameter: str) -> set[Kind]:
     """What may describe a parameter of this type and name."""
     if "sockaddr" in kind:
         return {Kind.ADDRESS, Kind.WRITTEN_ADDRESS}
+    if "msghdr *" in kind:
+        return {Kind.MESSAGE, Kind.WRITTEN_MESSAGE}
     if kind in {"const char *", "char *"}:
         return {Kind.PATH} if _PATH.fullmatch(parameter) else {Kind.PATH, Kind.HIDDEN}
     if kind.endswith("*"):

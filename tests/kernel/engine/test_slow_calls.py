@@ -68,8 +68,10 @@ def test_arguments_in_straces_words(whole: tuple[str, dict[str, slow_calls_pb2.S
     output, calls = whole
     expected = own(output)
 
-    assert calls["fcntl"].arguments.startswith(f"{expected['fcntl'][2]}<{tmp_path}/file>, 0x7, 0x")
-    assert calls["openat"].arguments == f'AT_FDCWD<{tmp_path}>, "a \\x1b[31m\\"fifo", 0'
+    assert calls["fcntl"].arguments == (
+        f"{expected['fcntl'][2]}<{tmp_path}/file>, F_SETLKW, {{l_type=F_WRLCK, l_whence=SEEK_SET, l_start=0, l_len=0}}"
+    )
+    assert calls["openat"].arguments == f'AT_FDCWD<{tmp_path}>, "a \\x1b[31m\\"fifo", O_RDONLY'
     assert calls["openat"].result == expected["openat"][2]
     assert calls["recvfrom"].arguments.partition(", ")[0].endswith(f"<127.0.0.1:{expected['recvfrom'][2]}>")
     assert calls["recvfrom"].arguments.partition(", ")[2] == "..., 32, 0, NULL, NULL"
@@ -110,7 +112,7 @@ def test_only_calls_over_the_floor_come(runs: Runs) -> None:
 
 
 def test_the_program_runs_only_while_asked_for(runs: Runs) -> None:
-    """The counting goes on with it from the first that asks to the last; it takes no tracepoint of its own."""
+    """The counting goes on with it from the first that asks to the last; beside it, names that change are seen."""
     first, second = runs.trace(runs.cgroup()), runs.trace(runs.cgroup())
     counting, attached = runs.tracer.active, links()
     assert "on_slow_exit" not in counting
@@ -118,10 +120,10 @@ def test_the_program_runs_only_while_asked_for(runs: Runs) -> None:
 
     runs.tracer.enable("slow_calls", first, floors)
     runs.tracer.enable("slow_calls", second, floors)
-    assert runs.tracer.active == counting | {"on_slow_exit"}
-    assert links() == attached
+    assert runs.tracer.active == counting | {"on_slow_exit", "on_slow_rename"}
+    assert len(links()) == len(attached) + 1
     runs.tracer.enable("slow_calls", first, None)
-    assert runs.tracer.active == counting | {"on_slow_exit"}
+    assert runs.tracer.active == counting | {"on_slow_exit", "on_slow_rename"}
     runs.tracer.remove(second)
     runs.slots.remove(second)
     assert runs.tracer.active == counting
@@ -177,3 +179,14 @@ def test_once_enough_are_held_only_slower_ones_are_told(runs: Runs) -> None:
 
     assert [round(call.nanoseconds / 10 / MS) for call in slowest.calls() if call.name == "clock_nanosleep"] != []
     assert after == []
+
+
+def test_a_slow_exec_is_the_program_befores(runs: Runs) -> None:
+    """Its name is that of the time of the call, and what the new program calls has the new name."""
+    cgroup = runs.cgroup()
+    slot = slow(runs, cgroup, 1)
+
+    runs.start(cgroup, "images", "slow").finish()
+
+    (executed,) = [call for call in told(runs, slot) if call.name == "execve" and call.process == "before"]
+    assert (executed.thread, executed.result) == ("before", 0)

@@ -6,6 +6,7 @@ from engine_runs import Runs, threads_calls
 
 from kubestrace_agent.syscalls import parse_patterns
 from kubestrace_agent.traces.delta import difference
+from kubestrace_agent.views.processes.values import Wants
 
 
 def test_counters_and_views_have_the_same_calls_after_a_stop(runs: Runs) -> None:
@@ -13,7 +14,7 @@ def test_counters_and_views_have_the_same_calls_after_a_stop(runs: Runs) -> None
     cgroup = runs.cgroup()
     slot = runs.tracer.reserve_container(cgroup.path, wanted=None)
     runs.slots.append(slot)
-    runs.tracer.enable("processes", slot, True)
+    runs.tracer.enable("processes", slot, Wants())
     runs.tracer.begin(slot)
     run = runs.start(cgroup, "noisy", "200")
     while runs.calls(slot) < 2000:

@@ -81,11 +81,16 @@ def test_too_many_open_files_hide_them_for_now(runs: Runs, everything: Unreturne
     # The maps are mapped at the first use.
     assert told(runs, slot, everything)
 
+    before = runs.tracer.walk_failures.count
     with no_more_files():
         meanwhile = told(runs, slot, everything)
+    failures = runs.tracer.walk_failures
     afterwards = told(runs, slot, everything)
 
     assert meanwhile == {}
+    assert failures.count > before
+    assert failures.why.startswith("too many open files")
+    assert runs.tracer.walk_failures == failures
     assert threads.keys() <= afterwards.keys()
 
 
@@ -107,7 +112,7 @@ def test_what_hung_before_the_trace(runs: Runs, everything: Unreturned, tmp_path
         assert (call.tid, call.pid, call.process) == (tid, run.process.pid, "hung")
     by_name = {call.name: call for call in calls.values()}
     assert by_name["read"].arguments == "0<pipe>, ..., 1"
-    assert by_name["fcntl"].arguments.startswith(f"7<{tmp_path}/file>, 0x7, 0x")
+    assert by_name["fcntl"].arguments.startswith(f"7<{tmp_path}/file>, F_SETLKW, 0x")
     assert runs.since(slot).trust.unreturned_calls == len(now.in_flight) == len(threads) + 1  # the holder of the lock
     assert all(call.wait for call in calls.values())
 
@@ -197,7 +202,7 @@ def test_files_behind_descriptors_are_told_where_they_are_asked_for(runs: Runs, 
 
     assert not any(str(tmp_path) in call.arguments for call in calls)
     by_name = {call.name: call.arguments for call in calls}
-    assert by_name["flock"] in {"8, 2", "9, 2", "10, 2"}
+    assert by_name["flock"] in {"8, LOCK_EX", "9, LOCK_EX", "10, LOCK_EX"}
     assert by_name["recvfrom"].startswith("5<socket>, ..., 1, 0")
 
 

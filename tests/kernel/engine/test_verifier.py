@@ -22,8 +22,11 @@ LARGER = {
     "bpf_iter__task": Sizes(45_000, 24_576),
     "walk_clocks": Sizes(8_000, 16_384),
     "on_slow_exit": Sizes(30_000, 20_480),
-    "on_error": Sizes(40_000, 28_672),
+    "on_error": Sizes(58_000, 32_768),
+    "on_found": Sizes(24_000, 16_384),
     "on_block_complete": Sizes(20_000, 16_384),
+    "on_process_call": Sizes(10_000, 45_056),
+    "on_process_end": Sizes(12_000, 61_440),
     "on_block_issue": Sizes(15_000, 16_384),
     "on_cgroup_mkdir": Sizes(35_000, 16_384),
 }

@@ -1,8 +1,10 @@
 /* Makes a known number of system calls, from its first to its last, without a C library to add its own.
  * One word is read from standard input where it begins with "w": those runs wait for it, to be attached to.
+ * "stop PROGRAM ..." makes three others: getpid, a kill that stops itself until a SIGCONT, and the execve of PROGRAM.
  */
 #if defined(__x86_64__)
-enum { READ = 0, WRITE = 1, CLOSE = 3, FORK = 57, EXIT_GROUP = 231, WAIT4 = 61, GETPPID = 110, OPENAT = 257 };
+enum { READ = 0, WRITE = 1, CLOSE = 3, FORK = 57, EXIT_GROUP = 231, WAIT4 = 61, GETPPID = 110, OPENAT = 257,
+       GETPID = 39, KILL = 62, EXECVE = 59 };
 
 static long call(long number, long a, long b, long c, long d)
 {
@@ -18,7 +20,8 @@ static long call(long number, long a, long b, long c, long d)
 
 __asm__(".globl _start\n_start:\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall run\n");
 #elif defined(__aarch64__)
-enum { READ = 63, WRITE = 64, CLOSE = 57, FORK = 220, EXIT_GROUP = 94, WAIT4 = 260, GETPPID = 173, OPENAT = 56 };
+enum { READ = 63, WRITE = 64, CLOSE = 57, FORK = 220, EXIT_GROUP = 94, WAIT4 = 260, GETPPID = 173, OPENAT = 56,
+       GETPID = 172, KILL = 129, EXECVE = 221 };
 
 static long call(long number, long a, long b, long c, long d)
 {
@@ -36,7 +39,7 @@ static long call(long number, long a, long b, long c, long d)
 __asm__(".globl _start\n_start:\n\tmov x0, sp\n\tbl run\n");
 #endif
 
-enum { AT_FDCWD = -100, SIGCHLD = 17 };
+enum { AT_FDCWD = -100, SIGCHLD = 17, SIGSTOP = 19 };
 
 static void make_known_calls(void)
 {
@@ -54,6 +57,10 @@ void run(long *stack)
 	char **arguments = (char **)(stack + 1);
 	char word;
 
+	if (stack[0] > 2 && arguments[1][0] == 's') {
+		call(KILL, call(GETPID, 0, 0, 0, 0), SIGSTOP, 0, 0);
+		call(EXECVE, (long)arguments[2], (long)(arguments + 2), (long)(arguments + stack[0] + 1), 0);
+	}
 	if (stack[0] > 1 && arguments[1][0] == 'w')
 		call(READ, 0, (long)&word, 1, 0);
 	make_known_calls();

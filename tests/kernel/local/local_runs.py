@@ -97,19 +97,19 @@ class Running:
         return document
 
 
-def counts(pid: int) -> bool:
-    """Tell whether a process counts: its map of containers or processes (keys to struct slot_ref) holds one."""
+def counts(pid: int) -> int:
+    """Return how many containers and processes a process counts: keys of its maps of them (to struct slot_ref)."""
+    found = 0
     for file in Path(f"/proc/{pid}/fdinfo").glob("*"):
         try:
             fields = dict(line.split(":\t") for line in file.read_text().splitlines() if ":\t" in line)
             if fields.get("map_type") == "1" and fields["key_size"] in {"4", "8"} and fields["value_size"] == "8":
                 fd = ctypes.CDLL("libbpf.so.1").bpf_map_get_fd_by_id(int(fields["map_id"]))
                 with os.fdopen(fd):
-                    if any(bpf_syscall.keys(fd, int(fields["key_size"]))):
-                        return True
+                    found += sum(1 for _ in bpf_syscall.keys(fd, int(fields["key_size"])))
         except OSError:
             continue
-    return False
+    return found
 
 
 def until(done: Callable[[], Any], seconds: float = 200) -> None:

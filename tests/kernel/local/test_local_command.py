@@ -1,17 +1,20 @@
 """`kubestrace local -- COMMAND`: exact counts from the first call to the last, and COMMAND left as it is."""
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
-import time
+import termios
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from local_runs import KUBESTRACE, Known, condition, counted, kubestrace, until
+from local_runs import KUBESTRACE, Group, Known, condition, counted, counts, kubestrace, until
 
 
 def test_a_command_is_counted_exactly_from_its_execve_to_its_exit(known: Known) -> None:
@@ -159,6 +162,23 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once() -> None:
     assert os.waitstatus_to_exitcode(status) == 0
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_fits_the_terminal(columns: int) -> None:
+    """Whatever its width: no line of the table or of the sentences is longer."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        os.execv(KUBESTRACE, [KUBESTRACE, "local", "--cpu-time", "--", "sh", "-c", "sleep 0.1; ls /etc >/dev/null"])  # noqa: S606 (the child of a fork)
+    said = _read_all(terminal).decode()
+    os.waitpid(pid, 0)
+    lines = said.splitlines()
+
+    head = next(line for line in lines if line.endswith("syscall"))
+    assert ("usecs/call" in head) == (columns == 120)
+    assert any("clock_nanosleep (waited)" in line for line in lines)
+    assert max(map(len, lines)) <= columns, said
+
+
 def _read_all(terminal: int) -> bytes:
     said = b""
     while True:
@@ -218,6 +238,8 @@ for fd in range(3):
 time.sleep(0.3)
 for _ in range(500):
     os.getppid()
+for done in sys.argv[2:]:
+    open(done, "w").close()
 time.sleep(float(sys.argv[1]))
 """
 
@@ -253,12 +275,10 @@ def test_what_the_command_left_is_said_in_the_result(tmp_path: Path) -> None:
 def test_a_trace_of_what_was_left_ends_by_a_signal_or_its_time(tmp_path: Path) -> None:
     """While COMMAND runs the signal is its own; later it is the trace's."""
     words = ("local", "--until-empty", "-o", "json")
-    process = subprocess.Popen(
-        [KUBESTRACE, *words, "--to", tmp_path / "a.json", "--", sys.executable, "-S", "-c", SERVICE, "60"],
-    )
-    cgroups = Path("/sys/fs/cgroup")
-    until(lambda: [*cgroups.glob(f"**/kubestrace-{process.pid}-*/cgroup.procs")])
-    time.sleep(1)
+    calls_made = tmp_path / "made"
+    service = [sys.executable, "-S", "-c", SERVICE, "60", str(calls_made)]
+    process = subprocess.Popen([KUBESTRACE, *words, "--to", tmp_path / "a.json", "--", *service])
+    until(calls_made.exists)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=200) == 3
     ended = json.loads((tmp_path / "a.json").read_text())
@@ -273,23 +293,98 @@ def test_a_trace_of_what_was_left_ends_by_a_signal_or_its_time(tmp_path: Path) -
     assert message.startswith("The duration of 1 s is over. A process that it left behind goes on uncounted")
 
 
-FAMILY = """
+MOVES = """
 import os, sys, time
+def move(pid, folder):
+    os.makedirs(folder, exist_ok=True)
+    open(folder + "/cgroup.procs", "w").write(str(pid))
+def calls(count):
+    for _ in range(count):
+        os.getppid()
+who, elsewhere = sys.argv[1:]
+own = "/sys/fs/cgroup" + ("/unified" if os.path.exists("/sys/fs/cgroup/unified") else "")
+own += next(line for line in open("/proc/self/cgroup") if line.startswith("0::"))[3:].strip()
+if who == "below":
+    move(os.getpid(), own + "/inner")
+    calls(300)
+elif who == "child":
+    child = os.fork()
+    if not child:
+        time.sleep(0.8)
+        calls(200)
+        time.sleep(0.8)
+        os._exit(0)
+    time.sleep(0.1)
+    move(child, elsewhere)
+    calls(300)
+    os.wait()
+else:
+    calls(300)
+    move(os.getpid(), elsewhere)
+    calls(200)
+    time.sleep(0.3)
+"""
+
+
+@pytest.mark.parametrize("until_empty", [False, True])
+@pytest.mark.parametrize("who", ["child", "itself", "below"])
+def test_processes_in_other_cgroups(
+    tmp_path: Path, group: Callable[[str], Group], name: str, who: str, until_empty: bool
+) -> None:
+    """Below COMMAND's own cgroup they are counted, elsewhere not: a gap names them."""
+    other, to = group(name), tmp_path / "result.json"
+    flags = ["--until-empty"] if until_empty else []
+
+    done = kubestrace(
+        "local", *flags, "-o", "json", "--to", str(to), "--", sys.executable, "-S", "-c", MOVES, who, str(other.path)
+    )
+
+    document = json.loads(to.read_text())
+    gaps = document["status"]["trust"]["gaps"]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert counted(document)["getppid"] == 300
+    if who == "below":
+        assert gaps == []
+        return
+    (gap,) = gaps
+    assert gap["reason"] == "ProcessMoved"
+    assert re.fullmatch(
+        rf"python\S* \(\d+\) was moved to the cgroup \S*/{name}: not counted from then on", gap["message"]
+    )
+    assert not document["status"]["trust"]["complete"]
+
+
+def test_what_a_process_leaves_behind_is_said(tmp_path: Path) -> None:
+    """A trace of --pid ends with the process; a child that goes on is named."""
+    to = tmp_path / "result.json"
+    script = "read word; sleep 3 & exit"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        ours = subprocess.Popen([KUBESTRACE, "local", "-o", "json", "--to", to, "--pid", str(process.pid)])
+        until(lambda: counts(ours.pid))
+        assert process.stdin
+        process.stdin.write(b"x\n")
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+        assert ours.wait(timeout=60) == 0
+
+    message = condition(json.loads(to.read_text()), "Finished")["message"]
+    assert re.search(r"A process that it left behind goes on uncounted: sleep \(\d+\)\.", message), message
+
+
+FAMILY = """
+import os
 def calls():
-    sys.stdin.readline() if os.getpid() == first else time.sleep(1.5)
+    os.read(0, 1)
     for _ in range(100):
         os.getppid()
-first = os.getpid()
 for _ in range(2):
     if not os.fork():
-        if not os.fork():
-            calls()
-            os._exit(0)
+        child = os.fork()
         calls()
-        os.wait()
+        if child:
+            os.wait()
         os._exit(0)
-print("ready", flush=True)
-time.sleep(2.5)
+os.write(1, b"ready\\n")
 os.wait(), os.wait()
 """
 
@@ -301,11 +396,16 @@ def test_children_that_a_process_has_already(tmp_path: Path, asked: bool) -> Non
     with subprocess.Popen(
         [sys.executable, "-S", "-c", FAMILY], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
+        assert process.stdin
         assert process.stdout
         process.stdout.readline()
         flags = ["--with-children"] if asked else []
-        kubestrace("local", "-o", "json", "--to", str(to), "-d", "30", "--pid", str(process.pid), *flags)
-        process.wait(timeout=60)
+        ours = subprocess.Popen([KUBESTRACE, "local", "-o", "json", "--to", to, "--pid", str(process.pid), *flags])
+        until(lambda: counts(ours.pid) == (5 if asked else 1))
+        process.stdin.write(b"1234")
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+        assert ours.wait(timeout=60) == 0
 
     document = json.loads(to.read_text())
     message = condition(document, "Finished")["message"]

@@ -55,5 +55,5 @@ def test_the_table_has_the_column_and_the_budget() -> None:
 
     assert "     seconds      on cpu  usecs/call" in done.stdout
     assert "\nwhere the time of " in done.stdout
-    assert re.search(r"waiting  \|#+ *\| clock_nanosleep \d", done.stdout)
+    assert re.search(r"waiting  \|#+ *\| clock_nanosleep \(waited\) \d", done.stdout)
     assert done.stdout.index("waiting  |") > done.stdout.index("total")

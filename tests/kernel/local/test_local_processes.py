@@ -24,16 +24,29 @@ def traced(to: Path, *words: str) -> dict[str, Any]:
     return status
 
 
+def image(process: dict[str, Any]) -> int:
+    """Return which program of its process this is."""
+    return int(process["image"])
+
+
+def shell_parent(processes: list[dict[str, Any]]) -> int:
+    """Return the parent of the process that is no other's child."""
+    pids = {each["pid"] for each in processes}
+    return next(int(each["parentPid"]) for each in processes if each["parentPid"] not in pids)
+
+
 def test_processes_and_their_errors(known: Known, tmp_path: Path) -> None:
     """Each process has its own calls, and all together are the summary; a missing file has its name."""
     words = ["--processes", "--errors", "10", "--", "/bin/sh", "-c", SCRIPT, "sh", known.path]
     status = traced(tmp_path / "result.json", *words)
     processes, summary = status["processes"], status["summary"]
     own = [each for each in processes if each["executable"] == known.path]
-    shell = next(each for each in processes if each["execsSeen"] == 2)
+    shell, cat = sorted((each for each in processes if each["parentPid"] == shell_parent(processes)), key=image)
     missing = {(row["syscall"], row["errno"]): row for row in summary["errorCounts"]}
 
-    assert len(processes) == 4
+    # Three children of the shell were its own program before they executed another.
+    assert len(processes) == 8
+    assert (shell["command"], shell["image"], shell["end"]) == ("/bin/sh", 0, f"executed {cat['executable']}")
     assert {name: sum(each[name] for each in processes) for name in ("calls", "errors", "totalNanoseconds")} == {
         name: summary[name] for name in ("calls", "errors", "totalNanoseconds")
     }
@@ -42,7 +55,7 @@ def test_processes_and_their_errors(known: Known, tmp_path: Path) -> None:
     for each in own:
         assert {row["name"]: row["calls"] for row in each["syscalls"]}["getppid"] == 1000
         assert (each["command"], each["parentPid"]) == (known.path, shell["pid"])
-    assert (shell["command"], shell["exitCode"]) == ("cat", 1)
+    assert (cat["command"], cat["image"], cat["exitCode"], cat["execsSeen"]) == ("cat", 1, 1, 2)
     samples = missing["openat", "ENOENT"]["samples"]
     assert any('"/nowhere/at/all"' in sample["arguments"] and sample["process"] == "cat" for sample in samples)
     assert status["trust"]["losses"]["processCalls"] == status["trust"]["losses"]["errorSamples"] == 0
@@ -67,7 +80,7 @@ def test_the_table_says_both(known: Known) -> None:
     ).stdout
 
     assert "processes, by time in calls that work\n\npid " in text
-    assert "3 other processes: " in text
+    assert "7 other processes: " in text
     assert "first and last (UTC)\n" in text
     assert text.count("openat(AT_FDCWD, ") == 1
 
@@ -82,10 +95,11 @@ def test_a_process_by_its_pid(known: Known, tmp_path: Path) -> None:
         time.sleep(0.5)
         shell.stdin.write(b"\n\n")
     document = running.ended()
-    processes = {each["hostPid"]: each for each in document["status"]["processes"]}
+    rows = document["status"]["processes"]
 
-    old = processes.pop(shell.pid)
-    (child,) = processes.values()
+    (old,) = [each for each in rows if each["hostPid"] == shell.pid]
+    before, child = sorted((each for each in rows if each["hostPid"] != shell.pid), key=image)
+    assert (before["command"], before["end"]) == ("/bin/sh", f"executed {known.path}")
     assert (old["command"], old["execsSeen"], old["exitCode"]) == ("/bin/sh", 0, 3)
     assert (child["command"], child["exitCode"], child["parentPid"]) == (known.path, Known.exit_code, shell.pid)
     assert {row["name"]: row["calls"] for row in child["syscalls"]}["getppid"] == 1000
@@ -123,3 +137,16 @@ def test_a_busy_process_has_the_calls_of_the_summary(tmp_path: Path) -> None:
     # Three threads sleep all the time, and no longer than the trace lasted; each may be in a last call as it ends.
     most = 3 * ((end - begin).total_seconds() * 1e9 + sleeps["maxNanoseconds"])
     assert sleeps["totalNanoseconds"] <= most
+
+
+def test_programs_as_one_row_with_their_words(tmp_path: Path) -> None:
+    """With what the flags ask for: one row for each program, and which script an interpreter ran."""
+    script = 'for i in 1 2 3; do "$0" -c "pass" --token=secret; done'
+    words = ["--by-program", "--process-arguments", "--process-threads", "5", "--", "/bin/sh", "-c", script]
+    status = traced(tmp_path / "result.json", *words, sys.executable)
+
+    python = next(each for each in status["processes"] if each.get("arguments", [""])[0:2] == ["-c", "pass"])
+    assert (python["processes"], python["living"]) == (3, 0)
+    assert python["arguments"] == ["-c", "pass", "--token=***"]
+    assert python["ends"] == [{"end": "exited with 0", "count": 3}]
+    assert "secret" not in str(status).replace("--token=***", "")

@@ -164,7 +164,9 @@ def test_what_hangs_is_told_although_nothing_was_counted(start: Start, group: Ma
     assert (hung["syscall"], hung["beganEarlier"], hung["hostPid"]) == ("read", True, process.pid)
     assert hung["arguments"].startswith("0<pipe>, ")
     assert document["status"]["trust"]["unreturnedCalls"] == 1
-    assert document["status"]["table"].startswith("No system call returned.\n1 call has not returned: read over ")
+    assert document["status"]["table"].startswith(
+        "No system call returned.\n1 call has not returned: read (waited) over "
+    )
 
 
 def test_progress_shows_on_a_terminal_and_is_gone_at_the_end(group: MakeGroup, name: str) -> None:

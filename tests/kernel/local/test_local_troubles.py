@@ -172,7 +172,8 @@ def test_interrupted_calls_show_below_the_table(tmp_path: Path) -> None:
 
     done = kubestrace("local", "--", str(program))
 
-    assert re.search(r"^5 (pause|ppoll), 5 read were interrupted by a signal", done.stdout, re.MULTILINE)
+    line = r"^5 (pause|ppoll) \(waited\), 5 read \(waited\) were interrupted by a signal"
+    assert re.search(line, done.stdout, re.MULTILINE)
 
 
 def test_a_session_from_standard_input_and_its_result_to_standard_output(known: Known, tmp_path: Path) -> None:

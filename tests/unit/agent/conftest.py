@@ -11,6 +11,7 @@ import pytest
 
 from kubestrace_agent.containers import resolver
 from kubestrace_agent.kernel.counters.tracer import NodeFullError, RawCounts, Row, UnsupportedKernelError
+from kubestrace_agent.kernel.loader.programs import WalkFailures
 from kubestrace_agent.service import limits as admission
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.traces import registry
@@ -36,6 +37,7 @@ class FakeTracer:
         self.broken = False
         self.closed = False
         self.skipped_calls = 0
+        self.walk_failures = WalkFailures()
         # How often counters and views were read.
         self.snapshots = 0
         self.reads = 0

@@ -37,6 +37,8 @@ def test_the_versions_agree() -> None:
 
 # Files that may name views that are not theirs: the registries, and what tools/crd.py makes.
 LISTS = {
+    # Names of the kernel's constants, some of which are clocks.
+    "node_agent/kubestrace_agent/syscalls/constants.py",
     "node_agent/kubestrace_agent/views/registry.py",
     "operator/kubestrace_operator/views/registry.py",
     "charts/kubestrace/templates/crd.yaml",
@@ -53,8 +55,9 @@ SOURCES = (
     "tools",
     "scripts",
 )
-# Words of the language: tests of the operator's and the agent's views look for these where they mean the view.
-PLAIN = {"errors", "processes"}
+# Words of the language and of the kernel: tests of the operator's and the agent's views look for these where they mean
+# the view.
+PLAIN = {"errors", "processes", "io_uring"}
 VIEWS = sorted(path.stem for path in (ROOT / "charts/kubestrace/schema/views").glob("*.yaml"))
 
 

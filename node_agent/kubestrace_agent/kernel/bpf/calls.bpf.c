@@ -202,6 +202,12 @@ static __always_inline void read_file(struct call *call, u64 number, u64 task, u
   if (path) *mode |= read_names(call, path);
 }
 
+static __always_inline void read_lock(struct call *call, u64 at) {
+  u32 command = argument(call, at - 1);
+  if (command >= 64 || !(LOCK_COMMANDS >> command & 1)) return;
+  if (!read_memory(text_of(call), LOCK_BYTES, (void *)argument(call, at))) call->used += LOCK_BYTES;
+}
+
 static __always_inline void read_capture(struct call *call, u32 which, u32 shape, u64 task) {
   u64 at = shape >> 4 & 7;
   u32 kind = shape & 15, before = call->used;
@@ -217,6 +223,8 @@ static __always_inline void read_capture(struct call *call, u32 which, u32 shape
       read_file(call, kind == CAPTURE_FOLDER ? AT_FDCWD : argument(call, at), task, &call->modes[which]);
     } else if (kind == CAPTURE_MESSAGE || kind == CAPTURE_WRITTEN_MESSAGE) {
       read_message(call, at, kind == CAPTURE_WRITTEN_MESSAGE);
+    } else if (kind == CAPTURE_LOCK) {
+      read_lock(call, at);
     }
   }
   call->text_bytes[which] = *(volatile u32 *)&call->used - before;

@@ -13,8 +13,11 @@ enum capture {
   CAPTURE_WRITTEN_ADDRESS,
   CAPTURE_MESSAGE, /* a struct msghdr, or an array of struct mmsghdr, which begin with one: the address in it */
   CAPTURE_WRITTEN_MESSAGE,
-  CAPTURE_FOLDER /* the working folder, as above, of a call that has only a path */
+  CAPTURE_FOLDER, /* the working folder, as above, of a call that has only a path */
+  CAPTURE_LOCK /* a struct flock, where the command before it takes one */
 };
+/* Beside them: a call after which the program that made it is no more. */
+#define SHAPE_EXEC (1 << 16)
 #define CAPTURES 2
 /* Strings of both captures, and room for one more after the last that still may begin. */
 #define TEXT_BYTES 512
@@ -30,6 +33,10 @@ enum capture {
 #define UNIX_BYTES 110
 #define LEAST_ROOM_BYTES 16
 #define MAX_ADDRESS_BYTES 128
+/* A struct flock of 64-bit programs; the commands with one, as bits: F_GETLK, F_SETLK, F_SETLKW, the same with 64 behind it
+ * of 32-bit programs, and F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW. */
+#define LOCK_BYTES 32
+#define LOCK_COMMANDS (0xe0ULL | 0x7000ULL | 0x7000000000ULL)
 enum family { FAMILY_UNIX = 1, FAMILY_IPV4 = 2, FAMILY_IPV6 = 10 };
 /* Beside a file's mode: what is to be said of its names. */
 enum named { NAMES_CUT = 1 << 16, NAMES_DETACHED = 1 << 17, NAMES_DELETED = 1 << 18 };

@@ -271,12 +271,12 @@ int on_pod_fork(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
-/* A runtime executes itself anew in the container's cgroup (runc's copy of itself, some 10 ms after it has begun): it has
- * its parent's mounts then. The program of a container has others. */
-static __always_inline bool has_mounts_of_parent(u64 task) {
-  u64 own = read_u64(task, POD_NSPROXY_OFFSET);
-  u64 parents = read_u64(read_u64(task, POD_REAL_PARENT_OFFSET), POD_NSPROXY_OFFSET);
-  return own && parents && read_u64(own, POD_MOUNTS_OFFSET) == read_u64(parents, POD_MOUNTS_OFFSET);
+static __always_inline u64 mounts_of(u64 task) { return read_u64(read_u64(task, POD_PROXY_OFFSET), POD_MOUNTS_OFFSET); }
+
+/* A runtime may execute itself once more (runc does, as a copy that nobody can write) when it is in the cgroup already. It is
+ * then among the mounts of its parent, which is outside; what it executes in the container has mounts of its own. */
+static __always_inline bool is_runtime_still(u64 task) {
+  return mounts_of(task) == mounts_of(read_u64(task, POD_REAL_PARENT_OFFSET));
 }
 
 /* Whether this is the container's program, and not a hook that the runtime runs before it: the first process of its PID
@@ -284,8 +284,7 @@ static __always_inline bool has_mounts_of_parent(u64 task) {
 static __always_inline bool is_program(u64 task, u64 container) {
   u64 pid = read_u64(task, POD_PID_OFFSET), level = read_u32(pid, POD_PID_LEVEL_OFFSET);
   if (level && read_u32(pid, POD_PID_NUMBERS_OFFSET + UPID_BYTES * level) == 1) return true;
-  if (has_mounts_of_parent(task)) return false;
-  return !is_below(cgroup_of_task(read_u64(task, POD_REAL_PARENT_OFFSET)), container);
+  return !is_below(cgroup_of_task(read_u64(task, POD_REAL_PARENT_OFFSET)), container) && !is_runtime_still(task);
 }
 
 static __always_inline void start_container(struct pod_container *container, u64 id, u32 pid) {
@@ -307,7 +306,7 @@ int on_pod_exec(struct bpf_raw_tracepoint_args *ctx) {
   u32 pid = bpf_get_current_pid_tgid() >> 32;
   if (joiners.lookup(&pid)) {
     u32 parent = read_u32(read_u64(task, POD_REAL_PARENT_OFFSET), PID_OFFSET);
-    if (!joiners.lookup(&parent) && !has_mounts_of_parent(task)) remove_joiner(pid);
+    if (!joiners.lookup(&parent) && !is_runtime_still(task)) remove_joiner(pid);
     return 0;
   }
   struct pod_container *container = container_above(cgroup_of_task(task), &id);

@@ -214,6 +214,10 @@ static __always_inline u32 todo_at_exit(struct config *cfg, struct entry *entry,
   todo |= cfg->chains[COUNTED];
   if (has_failed(result) && !(row & NEVER_RETURNS)) todo |= cfg->chains[FAILED];
   if (entry->last_ns >= LEAST_SLOW_NS) todo |= cfg->chains[SLOW];
+  if (__builtin_expect(entry->searching, 0)) {
+    entry->searching -= 1;
+    if (result >= 0) todo |= cfg->chains[SEARCHED];
+  }
   return todo;
 }
 

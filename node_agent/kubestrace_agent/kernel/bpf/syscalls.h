@@ -39,6 +39,7 @@ enum chain {
   COUNTED,     /* a call was counted, or one that never returns has begun */
   FAILED,      /* it returned an error */
   SLOW,        /* it took LEAST_SLOW_NS or longer */
+  SEARCHED,    /* it succeeded, soon after one of the same task that looked for something in vain */
   CHAINS
 };
 /* Programs of all views together. */
@@ -99,6 +100,8 @@ struct entry {
   u64 used_start_ns; /* when that call began; 0: of none */
   u64 used_on_ns;
   u64 used_runnable_ns;
+  u32 searching; /* exits of this task that SEARCHED is still to see */
+  u32 unused;
 #ifdef PREEMPTIBLE
   u32 handled[AT_ENTRY + 1]; /* exits and entries that were counted, */
   u32 checked[AT_ENTRY + 1]; /* and how many of these the second programs know */

@@ -115,7 +115,9 @@ static __always_inline u64 rule_of(u32 abi, s32 nr) {
 static __always_inline bool has_waited(struct task_struct *task, bool has_read, u64 regs, u32 abi, s32 nr, s64 result, u32 state) {
   u64 rule = rule_of(abi, nr), values = rule >> WAIT_VALUES_SHIFT;
   u32 kind = rule & WAIT_KIND_MASK, flags_at = rule >> WAIT_FLAGS_SHIFT & WAIT_PLACE_MASK;
-  if (kind <= WAIT_ALWAYS) return kind == WAIT_ALWAYS;
+  if (kind == WAIT_NEVER) return false;
+  if (flags_at != WAIT_NO_FLAGS && wait_argument(regs, abi, flags_at) & values) return false;
+  if (kind == WAIT_ALWAYS) return true;
   u32 first_at = rule >> WAIT_FIRST_SHIFT & WAIT_PLACE_MASK, second_at = rule >> WAIT_SECOND_SHIFT & WAIT_PLACE_MASK;
   if (kind == WAIT_OPENED) return has_opened_pipe(task, result, state);
   u64 first = wait_argument(regs, abi, first_at);
@@ -132,7 +134,6 @@ static __always_inline bool has_waited(struct task_struct *task, bool has_read, 
     if (number < 0) return false;
     first = second = number;
   } else {
-    if (flags_at != WAIT_NO_FLAGS && wait_argument(regs, abi, flags_at) & MSG_DONTWAIT_BIT) return false;
     if (second_at != first_at) second = wait_argument(regs, abi, second_at);
   }
   u32 ends = 0;

@@ -4,7 +4,8 @@
 #include <linux/types.h>
 
 /* A rule is one word: its kind, the places of two descriptors among the arguments (the same one twice: there is only
- * one), the place of flags that may have MSG_DONTWAIT, and values. All 0: the call works, however long it sleeps. */
+ * one), the place of flags that tell the call not to wait, and values: of a command, or of these flags, as bits. All 0:
+ * the call works, however long it sleeps. */
 enum wait_kind {
   WAIT_NEVER,
   WAIT_ALWAYS,      /* nothing else puts it to sleep: timers, children, events */

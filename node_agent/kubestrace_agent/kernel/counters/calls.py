@@ -26,9 +26,11 @@ _CAPTURE = {
     arguments.Kind.DIRECTORY: _HEADER.number("CAPTURE_FILE"),
     arguments.Kind.ADDRESS: _HEADER.number("CAPTURE_ADDRESS"),
     arguments.Kind.WRITTEN_ADDRESS: _HEADER.number("CAPTURE_WRITTEN_ADDRESS"),
+    arguments.Kind.LOCK: _HEADER.number("CAPTURE_LOCK"),
     arguments.Kind.MESSAGE: _HEADER.number("CAPTURE_MESSAGE"),
     arguments.Kind.WRITTEN_MESSAGE: _HEADER.number("CAPTURE_WRITTEN_MESSAGE"),
 }
+_EXECS = frozenset({"execve", "execveat"})
 _UNKNOWN = (1 << 64) - 1
 _WAITS = header("kernel/bpf/waits.h")
 
@@ -52,7 +54,8 @@ def write_wait_rules(maps: Maps, abis: Sequence[str]) -> None:
 def wait_rule(rule: Rule) -> int:
     """A rule as waits.h has it."""
     number = _WAITS.number
-    bits = rule.values if rule.kind is Kind.FLAG else {1 << value for value in rule.values}
+    is_command = rule.kind is Kind.COMMAND
+    bits = {1 << value for value in rule.values} if is_command else rule.values
     return (
         number(rule.kind.value)
         | rule.arguments[0] << number("WAIT_FIRST_SHIFT")
@@ -79,6 +82,8 @@ def shape(called: str, abi: str) -> int:
         value |= (_CAPTURE[kinds[at]] | at << 4) << 8 * position
     if arguments.has_folder(called, abi):
         value |= _HEADER.number("CAPTURE_FOLDER") << 8
+    if called in _EXECS:
+        value |= _HEADER.number("SHAPE_EXEC")
     return value
 
 

@@ -52,7 +52,7 @@ class CallAtAttach:
 
 @dataclass(frozen=True, slots=True)
 class RingUser:
-    """A living process that uses io_uring."""
+    """A process that has or had a ring of io_uring."""
 
     # As the host numbers it, then as its own pid namespace does.
     pid: int
@@ -60,6 +60,10 @@ class RingUser:
     process: bytes
     # A thread of the kernel takes its work: it needs no system call.
     polled: bool
+    # Its rings' addresses in the kernel. None: no descriptor of one is left.
+    rings: frozenset[int] = frozenset()
+    # 0: it was found living; else the epoch before which it made a ring, and it may have ended.
+    noted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class RawCounts:
     attach_first: int = 0
     # When a trace that begins with these counts joined its slot, CLOCK_MONOTONIC; 0: it is the slot's first.
     joined_ns: int = 0
-    # Who uses io_uring now.
+    # Who uses io_uring now, and who made a ring since the slot was made.
     ring_users: tuple[RingUser, ...] = ()
 
     @property

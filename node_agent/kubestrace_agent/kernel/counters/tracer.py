@@ -8,6 +8,7 @@ import ctypes
 import logging
 import os
 import platform
+import sys
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
@@ -16,12 +17,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from kubestrace_agent.kernel import bpf_syscall
-from kubestrace_agent.kernel.counters import calls, rings
+from kubestrace_agent.kernel.counters import calls
 from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, Row
 from kubestrace_agent.kernel.counters.flights import Flights
 from kubestrace_agent.kernel.counters.readers import Reader
+from kubestrace_agent.kernel.counters.rings import Rings
 from kubestrace_agent.kernel.loader.kept import Folder
-from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError
+from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError, WalkFailures
 from kubestrace_agent.kernel.maps import index, layout, row_sizes
 from kubestrace_agent.kernel.maps.pods import PodMaps
 from kubestrace_agent.kernel.maps.row_sizes import RowSizes
@@ -69,6 +71,7 @@ class Tracer:
         self._parts = registry.parts(programs, self._abis)
         calls.write_wait_rules(maps, self._abis)
         self._flights = Flights(programs, self._abis)
+        self._rings = Rings(programs)
         self._max_containers = max_containers
         self._slots: dict[int, Slot] = {}
         # The slot that was freed longest ago comes first: nobody in the kernel knows its last owner any more.
@@ -147,6 +150,7 @@ class Tracer:
         self._indexes[at + used_at : at + layout.INDEX.size] = bytes(layout.INDEX.size - used_at)
         try:
             self._programs.attach(self._programs.counting + (() if slot.pid is None else FOLLOWING))
+            self._rings.attach()
         except BaseException:
             self._free.appendleft(number)
             self._detach_unused()
@@ -191,6 +195,10 @@ class Tracer:
         for pid in pids:
             bpf_syscall.update(self._maps.fd("slots_by_pid"), bpf_syscall.key_u32(pid), target)
         self._change()
+
+    def followed(self, slot: int) -> list[int]:
+        """Return the processes that are counted in a slot because they were named, or are children of such a one."""
+        return sorted(int.from_bytes(key, sys.byteorder) for key in self._followed(slot))
 
     def _change(self) -> None:
         """Void the cgroup caches of all CPUs; once more at the next snapshot: a CPU may read a generation too early."""
@@ -345,12 +353,19 @@ class Tracer:
 
     def _forget_processes(self, slot: int) -> None:
         """Of a family: with the fork hook still at work, so once more for a child that came meanwhile."""
-        processes = self._maps.fd("slots_by_pid")
-        value = ctypes.create_string_buffer(layout.SLOT_REF.size)
         for _ in range(2):
-            for key in list(bpf_syscall.keys(processes, 4)):
-                if bpf_syscall.lookup(processes, key, value) and layout.SLOT_REF.unpack(value.raw)[0] == slot:
-                    bpf_syscall.delete(processes, key)
+            for key in self._followed(slot):
+                bpf_syscall.delete(self._maps.fd("slots_by_pid"), key)
+
+    def _followed(self, slot: int) -> list[bytes]:
+        """Return the keys of a slot's processes."""
+        processes, value = self._maps.fd("slots_by_pid"), ctypes.create_string_buffer(layout.SLOT_REF.size)
+        keys = list(bpf_syscall.keys(processes, 4))
+        return [
+            key
+            for key in keys
+            if bpf_syscall.lookup(processes, key, value) and layout.SLOT_REF.unpack(value.raw)[0] == slot
+        ]
 
     def _forget_odd_errnos(self, generation: int) -> None:
         for key in self._reader.odd_errnos():
@@ -361,6 +376,7 @@ class Tracer:
         if not any(slot.pid is not None for slot in self._slots.values()):
             self._programs.detach(FOLLOWING)
         if not self._slots:
+            self._rings.detach()
             self._programs.detach(self._programs.counting)
 
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
@@ -376,7 +392,7 @@ class Tracer:
             self._void_caches()
         epoch, now = self._reader.next_epoch()
         in_flight = self._flights.read(now)
-        ring_users = rings.read(self._programs)
+        ring_users = self._rings.read(epoch, {slot.generation for slot in self._slots.values()})
         self._reader.read(self._slots.values())
         self._make_room()
         return {
@@ -432,6 +448,11 @@ class Tracer:
         that CPU in the meantime go by uncounted. With a second pair of programs few do, and those are among lost_calls.
         """
         return 0 if self._programs.twice else self._programs.skipped("on_sys_exit")
+
+    @property
+    def walk_failures(self) -> WalkFailures:
+        """Reads of the kernel's lists of tasks that failed since the programs were loaded."""
+        return self._programs.walk_failures
 
     @property
     def attached(self) -> bool:

@@ -15,7 +15,7 @@ _MAX_BYTES = 64 << 20
 _MAX_DEPTH = 16
 
 _STRUCTS = frozenset({4, 5})  # struct, union
-_ENUM = 6
+_POINTER, _ENUM, _TYPEDEF, _PROTOTYPE = 2, 6, 8, 13
 # Kinds that only lead to another type: typedef, volatile, const, restrict, type tag.
 _ALIASES = frozenset({8, 9, 10, 11, 18})
 # Words (of 4 bytes) that follow a type's own 3, by kind: always, and for each of its elements. -1: no such kind.
@@ -74,6 +74,18 @@ class Btf:
                 if words[at] == name_at:
                     return int(words[at + 1])
         raise BtfError(f"this kernel's BTF has no enum with {name}")
+
+    def parameters(self, name: str) -> int:
+        """Return how many parameters a type of functions has that a typedef names. Raises BtfError."""
+        name_at, words = self._strings.find(b"\0" + name.encode() + b"\0") + 1, self._words
+        for type_id, position in enumerate(self._at if name_at else ()):
+            if type_id and words[position] == name_at and words[position + 1] >> 24 & 0x1F == _TYPEDEF:
+                target = words[position + 2]
+                if 0 < target < len(self._at) and words[self._at[target] + 1] >> 24 & 0x1F == _POINTER:
+                    target = words[self._at[target] + 2]
+                if 0 < target < len(self._at) and words[self._at[target] + 1] >> 24 & 0x1F == _PROTOTYPE:
+                    return words[self._at[target] + 1] & 0xFFFF
+        raise BtfError(f"this kernel's BTF has no type of functions {name}")
 
     def names(self, name: str) -> bool:
         """Whether anything (a type, a field, a value of an enum, a function) has this name."""

@@ -6,11 +6,16 @@ them.
 """
 
 import base64
+import contextlib
+import errno
 import hashlib
+import itertools
 import json
 import os
 import platform
 import stat
+import tempfile
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,12 +25,17 @@ from typing import Any, Self
 from kubestrace_agent.kernel.maps.headers import PACKAGE
 
 # Changes with what a file holds.
-_FORMAT = b"kubestrace programs 1\n"
+_FORMAT = b"kubestrace programs 2\n"
 _DIGEST_BYTES = 32
-_MOST_BYTES = 32 << 20
+# All programs take 0.14 MB. What the agent's volume holds (the chart's daemonset.yaml) is more than all files together.
+_MOST_BYTES = 4 << 20
+_MOST_FOLDER_BYTES = 8 << 20
 # Of each kernel, version and set of views one; the oldest go.
 _MOST_FILES = 16
+# What a start that was ended left of its writing; none takes so long.
+_LEFT_AFTER_SECONDS = 600
 _SUFFIX = ".programs"
+_PASSING_PREFIX = ".passing-"
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _PRIVATE = 0o700
 
@@ -47,9 +57,6 @@ class KeptMap:
     name: str
     # type, key_size, value_size, max_entries, map_flags of the kernel's union bpf_attr.
     shape: tuple[int, int, int, int, int]
-    # Its types in the BTF, where the kernel wants them; 0: it does not.
-    key_type: int = 0
-    value_type: int = 0
     # Of a map of maps: the one whose shape all of them have.
     inner: str = ""
 
@@ -76,28 +83,25 @@ class Kept:
     maps: list[KeptMap]
     # Those that the agent uses.
     used_maps: list[str]
-    btf: bytes
     problems: dict[str, str]
     # Files of the compiler: path -> size and time of change in nanoseconds.
     compiler: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def packed(self) -> bytes:
-        """Return it as a file holds it."""
+    def packed(self, name: str) -> bytes:
+        """Return it as the file of that name holds it."""
         document = asdict(self)
-        document["btf"] = _text(self.btf)
         for program in document["programs"]:
             program["code"] = _text(program["code"])
         contents = zlib.compress(json.dumps(document).encode(), 1)
-        return _FORMAT + hashlib.sha256(contents).digest() + contents
+        return _FORMAT + _digest(name, contents) + contents
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Self:
-        """Read what a file holds. Raises KeptError."""
+    def unpacked(cls, name: str, data: bytes) -> Self:
+        """Read what the file of that name holds. Raises KeptError."""
         digest, contents = data[len(_FORMAT) :][:_DIGEST_BYTES], data[len(_FORMAT) + _DIGEST_BYTES :]
-        if not data.startswith(_FORMAT) or hashlib.sha256(contents).digest() != digest:
-            raise KeptError("it is damaged, cut short, or of another version")
+        if not data.startswith(_FORMAT) or _digest(name, contents) != digest:
+            raise KeptError("it is damaged, cut short, of another version, or had another name")
         document = json.loads(zlib.decompress(contents))
-        document["btf"] = base64.b64decode(document["btf"])
         document["programs"] = [_program(each) for each in document["programs"]]
         document["maps"] = [KeptMap(**each | {"shape": tuple(each["shape"])}) for each in document["maps"]]
         document["compiler"] = {path: tuple(known) for path, known in document["compiler"].items()}
@@ -106,7 +110,13 @@ class Kept:
 
 def folder_named(name: str) -> Path | None:
     """Return the folder that a setting names: the usual one without a name, None for "none"."""
-    return None if name == NOWHERE else Path(name or DEFAULT_FOLDER)
+    # The compiler's process has another working folder.
+    return None if name == NOWHERE else Path(name or DEFAULT_FOLDER).absolute()
+
+
+def _digest(name: str, contents: bytes) -> bytes:
+    """Of the name too: programs for another kernel are not taken for those of this one."""
+    return hashlib.sha256(name.encode() + b"\n" + contents).digest()
 
 
 def _text(data: bytes) -> str:
@@ -192,7 +202,7 @@ class Folder:
         except OSError as error:
             raise KeptError(f"{path} cannot be read: {error}") from error
         try:
-            kept = Kept.unpacked(data)
+            kept = Kept.unpacked(name, data)
         except (KeptError, ValueError, KeyError, TypeError, zlib.error) as error:
             raise KeptError(f"{path} cannot be used: {error}") from error
         # Another compiler may be better, or may have mended a fault.
@@ -200,21 +210,40 @@ class Folder:
 
     def write(self, name: str, kept: Kept) -> None:
         """Keep under a name, in the place of what was there. Raises OSError."""
-        path = self.path / f"{name}{_SUFFIX}"
-        passing = self.path / f".{name}.{os.getpid()}"
+        data = kept.packed(name)
+        if len(data) > _MOST_BYTES:
+            raise OSError(errno.EFBIG, f"{len(data)} bytes are more than the {_MOST_BYTES} that are kept")
+        fd, passing = tempfile.mkstemp(prefix=_PASSING_PREFIX, dir=self.path)
         try:
-            fd = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(fd, "wb") as file:
-                file.write(kept.packed())
-            passing.rename(path)
-        finally:
-            passing.unlink(missing_ok=True)
+                file.write(data)
+            Path(passing).rename(self.path / f"{name}{_SUFFIX}")
+        except BaseException:
+            Path(passing).unlink(missing_ok=True)
+            raise
         self._prune()
 
     def _prune(self) -> None:
-        files = sorted(self.path.glob(f"*{_SUFFIX}"), key=lambda each: each.stat().st_mtime_ns, reverse=True)
-        for old in files[_MOST_FILES:]:
-            old.unlink(missing_ok=True)
+        """Remove the oldest files, and what ended starts have left; another start may do so at the same time."""
+        left = _states(self.path.glob(f"{_PASSING_PREFIX}*"))
+        gone = [path for path, found in left if time.time() - found.st_mtime > _LEFT_AFTER_SECONDS]
+        files = sorted(_states(self.path.glob(f"*{_SUFFIX}")), key=lambda each: each[1].st_mtime_ns, reverse=True)
+        sums = itertools.accumulate(found.st_size for _, found in files)
+        gone += [
+            path
+            for number, ((path, _), bytes_so_far) in enumerate(zip(files, sums, strict=True))
+            if number >= _MOST_FILES or bytes_so_far > _MOST_FOLDER_BYTES
+        ]
+        for path in gone:
+            path.unlink(missing_ok=True)
+
+
+def _states(paths: Iterable[Path]) -> list[tuple[Path, os.stat_result]]:
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            found.append((path, path.lstat()))
+    return found
 
 
 def _read_own(path: Path) -> bytes:

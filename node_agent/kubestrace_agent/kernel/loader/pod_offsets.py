@@ -20,9 +20,9 @@ _FIELDS = {
     "POD_HIERARCHY_OFFSET": "cgroup_root.hierarchy_id",
     "POD_NAME_OFFSET": "kernfs_node.name",
     "POD_PID_OFFSET": "task_struct.thread_pid",
-    "POD_NSPROXY_OFFSET": "task_struct.nsproxy",
-    "POD_MOUNTS_OFFSET": "nsproxy.mnt_ns",
     "POD_REAL_PARENT_OFFSET": "task_struct.real_parent",
+    "POD_PROXY_OFFSET": "task_struct.nsproxy",
+    "POD_MOUNTS_OFFSET": "nsproxy.mnt_ns",
     "POD_PID_LEVEL_OFFSET": "pid.level",
     "POD_PID_NUMBERS_OFFSET": "pid.numbers",
 }

@@ -267,19 +267,17 @@ def _kept(program: Any, chosen: list[Source], loaded: Iterable[str], used: Colle
         lib.bpf_table_name(program.module, each).decode(): lib.bpf_table_fd_id(program.module, each) for each in numbers
     }
     inner = dict(_PATTERN.findall(text_of(chosen)))
-    found = {name: rebuild.of_map(name, fd, inner.get(name, "")) for name, fd in fds.items()}
+    maps = [kept.KeptMap(name, bpf_syscall.map_info(fd), inner.get(name, "")) for name, fd in fds.items()]
     names = {fd: name for name, fd in fds.items()}
     iterators = {name for source in chosen for name in source.iterators}
     programs = [
         rebuild.program(name, _kind(program, name, iterators), program.dump_func(name), names) for name in loaded
     ]
-    types = {btf_id for _, btf_id in found.values() if btf_id}
     return kept.Kept(
         licence=lib.bpf_module_license(program.module).decode(),
         programs=programs,
-        maps=sorted((each for each, _ in found.values()), key=lambda each: bool(each.inner)),
+        maps=sorted(maps, key=lambda each: bool(each.inner)),
         used_maps=list(used),
-        btf=bpf_syscall.btf_of(types.pop()) if types else b"",
         problems=missing,
         compiler=kept.compiler_files(),
     )

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Self
 
 from kubestrace_agent.kernel import bpf_syscall
@@ -43,6 +44,14 @@ class UnsupportedKernelError(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class WalkFailures:
+    """Iterators that could not be run, for lack of files or memory: how often, and why at last."""
+
+    count: int = 0
+    why: str = ""
+
+
 class Programs:
     """What the kernel holds for us. Links are the file descriptors whose closing detaches."""
 
@@ -50,6 +59,8 @@ class Programs:
         self.maps = maps
         # Why a program that is not needed by all could not be loaded.
         self.problems = problems
+        # Since the programs were loaded.
+        self.walk_failures = WalkFailures()
         self._programs = programs
         self._sources = of
         self._tracepoints = {name: tracepoint for source in of for name, tracepoint in source.hooks.items()}
@@ -74,12 +85,14 @@ class Programs:
         keep = _key(folder, sizes, wanted)
         if folder is not None and keep and (known := _known(folder, keep)):
             programs, maps = known[1]
+            _log.info("programs that an earlier start compiled are loaded from %s", folder.path)
             return cls(Maps(maps), programs, known[0].problems, of)
         place = [str(folder.path), keep] if folder is not None and keep else []
         message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(wanted), *place)
         answer = json.loads(message)
         if "reason" in answer:
             raise UnsupportedKernelError(answer["reason"], answer["message"])
+        _log.info("programs are compiled and loaded")
         for fd in fds:
             os.set_inheritable(fd, False)
         of_programs, of_maps = fds[: len(answer["programs"])], fds[len(answer["programs"]) :]
@@ -204,7 +217,7 @@ class Programs:
         try:
             return self._iterate(iterator)
         except OSError as error:
-            if error.errno in _PASSING:
+            if self._fails_for_now(error):
                 return None
             self.problems[iterator] = f"The iterator over tasks cannot be run: {error}"
             os.close(self._programs.pop(iterator))
@@ -214,8 +227,17 @@ class Programs:
         """What an iterator says, of one task where the kernel can tell it apart; nothing where it cannot be run."""
         try:
             return self._iterate(name, tid, most)
-        except OSError:
+        except OSError as error:
+            self._fails_for_now(error)
             return b""
+
+    def _fails_for_now(self, error: OSError) -> bool:
+        """Tell whether the next run may succeed, and count it then: what this one would have said is missing."""
+        if error.errno not in _PASSING:
+            return False
+        why = TOO_MANY_FILES if error.errno == errno.EMFILE else os.strerror(error.errno or 0)
+        self.walk_failures = WalkFailures(self.walk_failures.count + 1, why)
+        return True
 
     def _iterate(self, name: str, tid: int = 0, most: int = bpf_syscall.MOST_BYTES) -> bytes:
         link = bpf_syscall.iterator_link(self._programs[name], tid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel import bpf_syscall
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 # struct bpf_insn: code, registers, offset, immediate. A 64-bit load of a map's file descriptor takes two.
 _INSTRUCTION = struct.Struct("=BBhi")
+_AT_A_TIME = 2
+_BTF_HEADER_BYTES, _BTF_INT, _BTF_ARRAY = 24, 1, 3
+# Positions in _types().
+_KEY_TYPE, _VALUE_TYPE = 1, 3
 _LOAD_64, _PSEUDO_MAP_FD = 0x18, 1
 
 
@@ -21,24 +26,61 @@ def rebuilt(kept: Kept) -> tuple[dict[str, int], dict[str, int]]:
     """Return the file descriptors of programs and maps, the caller's from now on. Raises OSError; then none is left."""
     programs: dict[str, int] = {}
     maps: dict[str, int] = {}
-    btf = bpf_syscall.load_btf(kept.btf) if kept.btf else -1
     try:
         for each in kept.maps:
-            maps[each.name] = bpf_syscall.create_map(
-                each.name, each.shape, maps.get(each.inner, 0), (btf, each.key_type, each.value_type)
-            )
-        for program in kept.programs:
-            programs[program.name] = bpf_syscall.load_program(
-                program.name, program.kind, kept.licence, _with_maps(program, maps)
-            )
+            maps[each.name] = _map(each, maps.get(each.inner, 0))
+        _load(kept, maps, programs)
     except BaseException:
         _close([*programs.values(), *maps.values()])
         raise
-    finally:
-        _close([btf] if btf >= 0 else [])
     # The programs hold those that they use; the others are patterns.
     _close([fd for name, fd in maps.items() if name not in kept.used_maps])
     return programs, {name: maps[name] for name in kept.used_maps}
+
+
+def _map(each: KeptMap, inner: int) -> int:
+    kind, key_size, value_size, _, _ = each.shape
+    if kind != bpf_syscall.MAP_TYPE_TASK_STORAGE:
+        return bpf_syscall.create_map(each.name, each.shape, inner=inner)
+    types = bpf_syscall.load_btf(_types(key_size, value_size))
+    try:
+        return bpf_syscall.create_map(each.name, each.shape, types=(types, _KEY_TYPE, _VALUE_TYPE))
+    finally:
+        os.close(types)
+
+
+def _types(key_size: int, value_size: int) -> bytes:
+    """Types of a task storage, which the kernel demands: an integer as the key, and as the value so many bytes.
+
+    Those of the compiler only CAP_SYS_ADMIN can read back. BTF: Linux, Documentation/bpf/btf.rst.
+    """
+    names = b"\0int\0char\0"
+    types = (
+        struct.pack("=4I", 1, _BTF_INT << 24, key_size, 8 * key_size)
+        + struct.pack("=4I", 5, _BTF_INT << 24, 1, 8)
+        + struct.pack("=6I", 0, _BTF_ARRAY << 24, 0, _KEY_TYPE + 1, _KEY_TYPE, value_size)
+    )
+    header = struct.pack("=HBBIIIII", 0xEB9F, 1, 0, _BTF_HEADER_BYTES, 0, len(types), len(types), len(names))
+    return header + types + names
+
+
+def _load(kept: Kept, maps: Mapping[str, int], programs: dict[str, int]) -> None:
+    """Load all into `programs`, two at a time: nearly all of the time is the kernel's, which checks each by itself."""
+
+    def load(program: KeptProgram) -> None:
+        code = _with_maps(program, maps)
+        programs[program.name] = bpf_syscall.load_program(program.name, program.kind, kept.licence, code)
+
+    # The longest first, so that none is left for the end.
+    longest_first = sorted(kept.programs, key=lambda each: len(each.code), reverse=True)
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        # The first that is refused raises; those that have not begun are left out.
+        for done in [pool.submit(load, program) for program in longest_first]:
+            try:
+                done.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
 def _close(fds: list[int]) -> None:
@@ -64,11 +106,3 @@ def program(name: str, kind: tuple[int, int, int], code: bytes, names: Mapping[i
             maps[at] = names[value]
             _INSTRUCTION.pack_into(plain, at * _INSTRUCTION.size, operation, registers, offset, 0)
     return KeptProgram(name, kind, bytes(plain), maps)
-
-
-def of_map(name: str, fd: int, inner: str) -> tuple[KeptMap, int]:
-    """Take down a map, and the ID of the BTF that it needs; 0: none."""
-    shape, btf_id, key_type, value_type = bpf_syscall.map_shape(fd)
-    if shape[0] != bpf_syscall.MAP_TYPE_TASK_STORAGE:
-        return KeptMap(name, shape, inner=inner), 0
-    return KeptMap(name, shape, key_type, value_type, inner), btf_id

@@ -22,7 +22,7 @@ class Source:
     chain: Mapping[str, str] = field(default_factory=dict)
     # Function -> the source's own program array, at whose head it stands.
     tails: Mapping[str, str] = field(default_factory=dict)
-    # Iterators over tasks: functions of the context that BPF_ITER(task) has.
+    # Iterators: over KIND where they are called bpf_iter__KIND, else over tasks.
     iterators: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
     # Constant -> the maps that there are only where it is defined.
@@ -117,7 +117,9 @@ PODS = Source(
 # Who uses io_uring, whose work is in no system call.
 RINGS = Source(
     file="kernel/bpf/rings.bpf.c",
-    iterators=("tell_rings",),
+    hooks={"on_ring_create": "io_uring_create"},
+    iterators=("tell_rings", "bpf_iter__task_file"),
+    maps=("ring_makers", "ring_scratch"),
     definitions=ring_offsets.definitions,
     uses="kernel/bpf/calls.bpf.c",
     what="Users of io_uring",

@@ -7,6 +7,7 @@
  * which of them belong to a slot is learnt from its tasks. */
 #pragma once
 #include "kernel/bpf/chain.bpf.c"
+#include "kernel/bpf/lengths.bpf.c"
 #include "kernel/bpf/rows.bpf.c"
 #include "views/block_io/block_io.h"
 
@@ -231,22 +232,6 @@ static __always_inline struct block_row *row_of_block(struct block_request *requ
   u64 disk = read_u64(read_u64(rq, BLOCK_QUEUE_OFFSET), BLOCK_DISK_OFFSET);
   if (row) bpf_probe_read_kernel_str(row->disk, sizeof(row->disk), (void *)(disk + BLOCK_NAME_OFFSET));
   return row;
-}
-
-/* Two CPUs may find a new maximum at once: who wrote the smaller one last would be seen by the other. */
-static __always_inline void raise_max(u64 *max, u64 ns) {
-  for (u32 i = 0; i < 4; i++) {
-    if (ns <= *(volatile u64 *)max) break;
-    *(volatile u64 *)max = ns;
-  }
-}
-
-static __always_inline void count_length(u32 *buckets, u64 *total, u64 *max, u64 ns) {
-  u64 bucket = bucket_of(ns);
-  BOUND(bucket, 511);
-  if (bucket < BUCKETS) __sync_fetch_and_add(&buckets[bucket], 1);
-  __sync_fetch_and_add(total, ns);
-  raise_max(max, ns);
 }
 
 static __always_inline void count_done(struct block_row *row, struct block_request *request, u64 now) {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from kubestrace_agent.syscalls import errno_name, name
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views.call_arguments import described, names
+from kubestrace_agent.views.errors import harmless
 from kubestrace_agent.views.errors.sources import PART
 from kubestrace_agent.views.errors.values import ErrorsWanted
 from kubestrace_agent.views.loss import Loss
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.kernel.counters.counts import RawCall
     from kubestrace_agent.syscalls import SyscallKey
-    from kubestrace_agent.views.errors.values import RawErrors
+    from kubestrace_agent.views.errors.values import ErrorTimes, RawErrors
     from kubestrace_protos.v1 import agent_pb2
 
 NAME = "errors"
@@ -49,12 +50,21 @@ class _Failure:
 
     first_ns: int = 0
     last_ns: int = 0
+    # Those that the kernel's program knows to do no harm; what it had counted for each key, since which first failure.
+    expected: int = 0
+    counted: dict[SyscallKey, tuple[int, int]] = field(default_factory=dict)
     # By their arguments.
     samples: dict[str, errors_pb2.ErrorSample] = field(default_factory=dict)
 
     def note(self, first_ns: int, last_ns: int) -> None:
         self.first_ns = min(self.first_ns or first_ns, first_ns)
         self.last_ns = max(self.last_ns, last_ns)
+
+    def expect(self, times: ErrorTimes) -> None:
+        """The kernel begins anew with a first failure when another session does."""
+        since, before = self.counted.get(times.key, (0, 0))
+        self.expected += times.expected - (before if since == times.first_ns else 0)
+        self.counted[times.key] = times.first_ns, times.expected
 
 
 @dataclass(eq=False)
@@ -93,7 +103,9 @@ class Failures(Collector):
         for times in reported.times if reported else ():
             if times.last_ns >= self._since_ns and is_wanted(times.key, self.syscalls):
                 first = max(times.first_ns, self._since_ns) + unix_minus_monotonic_ns
-                self._kind(times.key, times.number).note(first, times.last_ns + unix_minus_monotonic_ns)
+                kind = self._kind(times.key, times.number)
+                kind.note(first, times.last_ns + unix_minus_monotonic_ns)
+                kind.expect(times)
         for call in reported.calls if reported else ():
             if call.start_ns + call.length_ns >= self._since_ns and is_wanted(call.key, self.syscalls):
                 self._keep(call, unix_minus_monotonic_ns)
@@ -132,13 +144,20 @@ class Failures(Collector):
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Tell of each errno that a report has what is known of it."""
-        rows = ((each.name, each.abi, each.wait, errno.name) for each in report.syscalls for errno in each.errnos)
-        put(report, NAME, errors_pb2.ErrorsResult(kinds=[self._message(row) for row in rows if row in self._kinds]))
+        rows = [
+            ((each.name, each.abi, each.wait, errno.name), errno.count)
+            for each in report.syscalls
+            for errno in each.errnos
+        ]
+        kinds = [self._message(row, count) for row, count in rows if row in self._kinds]
+        put(report, NAME, errors_pb2.ErrorsResult(kinds=kinds))
         put_lost(report, "errorSamples", self._loss.own)
 
-    def _message(self, row: _Row) -> errors_pb2.ErrorKind:
+    def _message(self, row: _Row, count: int) -> errors_pb2.ErrorKind:
         kind = self._kinds[row]
         syscall, abi, wait, errno = row
+        always = harmless.by_name(syscall, errno, wait=wait)
+        expected = count if always else min(kind.expected, count)
         return errors_pb2.ErrorKind(
             syscall=syscall,
             abi=abi,
@@ -147,6 +166,8 @@ class Failures(Collector):
             first_time_unix_nanoseconds=kind.first_ns,
             last_time_unix_nanoseconds=kind.last_ns,
             samples=_chosen(kind.samples.values(), self.samples),
+            expected=expected,
+            harmless=(always or harmless.as_seen(errno)) if expected else errors_pb2.HARMLESS_UNSPECIFIED,
         )
 
 

@@ -9,6 +9,7 @@
 
 BPF_F_TABLE("array", u32, struct error_slot, error_slots, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("hash", struct error_key, struct error_times, error_times, 32768, BPF_F_NO_PREALLOC);
+BPF_TABLE("lru_hash", struct error_search, u32, error_searches, SEARCHES);
 /* Of each program that may lead here. */
 BPF_PERCPU_ARRAY(error_scratch, struct call, AT_EXIT_AGAIN + 1);
 BPF_PERCPU_ARRAY(error_paths, struct error_path, AT_EXIT_AGAIN + 1);
@@ -126,6 +127,77 @@ static __always_inline bool is_told(struct error_times *times, struct head *head
   return (calls & (calls - 1)) == 0 && calls & TOLD_BITS;
 }
 
+static __always_inline u64 hash_of_last_name(struct error_path *path, u64 end, u64 most) {
+  volatile u64 *length = &path->name_bytes;
+  u64 hash = 0, at = end > LONGEST_NAME_BYTES ? end - LONGEST_NAME_BYTES : 0;
+  *length = 0;
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < LONGEST_NAME_BYTES; i++, at++) {
+    if (at >= end) break;
+    BOUND(at, 4095);
+    u8 byte = ((u8 *)path->words)[at];
+    if (byte == '/') {
+      hash = *length = 0;
+    } else if ((*length)++ < most) {
+      hash = (hash ^ byte) * 0x9e3779b97f4a7c15ULL;
+      hash ^= hash >> 29;
+    }
+  }
+  return hash;
+}
+
+/* What the call looked for, which has failed or not; false: nothing is known of that. */
+static __always_inline bool is_search(struct error_search *search, struct task_struct *task, struct head *head, u32 row,
+                                      u64 regs, u32 shape, bool failed, u32 program) {
+  struct error_path *path = error_paths.lookup(&program);
+  if ((shape & 15) != CAPTURE_PATH || !path) return false;
+  bool is_exec = shape & SHAPE_EXEC;
+  long size;
+  if (is_exec && !failed) { /* the memory in which the path stood is no more */
+    size = bpf_probe_read_kernel_str(path->words, TASK_NAME_BYTES + 1, (void *)((u64)task + CALL_COMM_OFFSET));
+  } else {
+    size = read_string(path->words, sizeof(u64) * PATH_WORDS, (void *)argument_of(head, regs, shape >> 4 & 7));
+  }
+  if (size <= 1) return false;
+  search->name = hash_of_last_name(path, size - 1, is_exec ? TASK_NAME_BYTES : LONGEST_NAME_BYTES);
+  search->generation = head->generation;
+  search->row = row;
+  search->pid = read_u32((u64)task, PID_OFFSET);
+  return search->name;
+}
+
+/* Whether the call does no harm is known at once, or when a later one finds what it looked for. */
+static __always_inline void note_expected(struct error_times *times, struct task_struct *task, struct head *head,
+                                          struct entry *entry, u64 number, u64 regs, u32 shape) {
+  if (number == ERR_NO_TERMINAL) {
+    u32 request = argument_of(head, regs, 1);
+    if (request == ASKS_TERMINAL || request == ASKS_TERMINAL_2 || request == ASKS_WINDOW)
+      __sync_fetch_and_add(&times->expected, 1);
+  }
+  if (number != ERR_NOT_FOUND || times->calls >= ALL_HASHED) return;
+  struct error_search search = {};
+  if (!is_search(&search, task, head, entry->last_row, regs, shape, true, entry->program)) return;
+  u32 zero = 0, *places = error_searches.lookup_or_try_init(&search, &zero);
+  if (!places) return;
+  __sync_fetch_and_add(places, 1);
+  entry->searching = SEARCH_CALLS;
+}
+
+static __always_inline void note_found(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task, struct entry *entry) {
+  u32 row = entry->last_row;
+  if (row == NO_ROW || row & NEVER_RETURNS) return;
+  struct head *head = heads.lookup(&row);
+  if (!head || head->generation != entry->generation) return;
+  struct error_search search = {};
+  u32 shape = shape_of(head->abi & ABI_MASK, head->nr);
+  if (!is_search(&search, task, head, row, ctx->args[0], shape, false, entry->program)) return;
+  u32 *known = error_searches.lookup(&search), places = known ? *known : 0;
+  struct error_key key = {.generation = head->generation, .row = row, .number = ERR_NOT_FOUND};
+  struct error_times *times = error_times.lookup(&key);
+  /* Two threads may find it at once: one of them takes it out. */
+  if (places && times && error_searches.delete(&search) == 0) __sync_fetch_and_add(&times->expected, places);
+}
+
 static __always_inline void note_error(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task,
                                        struct entry *entry) {
   u32 row = entry->last_row;
@@ -143,11 +215,12 @@ static __always_inline void note_error(struct bpf_raw_tracepoint_args *ctx, stru
   }
   if (times->first_ns < slot->since_ns) {
     times->first_ns = now;
-    times->calls = times->names_told = 0;
+    times->calls = times->names_told = times->expected = 0;
     forget_names(times);
   }
   times->last_ns = now;
   u32 shape = shape_of(head->abi & ABI_MASK, head->nr);
+  note_expected(times, task, head, entry, -(s64)ctx->args[1], ctx->args[0], shape);
   if (is_told(times, head, ctx->args[0], shape, entry->program)) tell_error(ctx, slot, head, entry, shape, (u64)task);
 }
 
@@ -156,6 +229,15 @@ int on_error(struct bpf_raw_tracepoint_args *ctx) {
   struct entry *entry = entry_of(task);
   if (!entry) return 0;
   note_error(ctx, task, entry);
+  go_on(ctx, entry);
+  return 0;
+}
+
+int on_found(struct bpf_raw_tracepoint_args *ctx) {
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct entry *entry = entry_of(task);
+  if (!entry) return 0;
+  note_found(ctx, task, entry);
   go_on(ctx, entry);
   return 0;
 }

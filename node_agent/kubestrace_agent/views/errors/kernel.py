@@ -14,7 +14,7 @@ from kubestrace_agent.views.errors.values import ErrorsWanted, ErrorTimes, RawEr
 
 _HEADER = header("views/errors/errors.h")
 _KEY = _HEADER.struct("error_key").fields("generation", "row", "number")
-_TIMES = _HEADER.struct("error_times").fields("first_ns", "last_ns", "abi", "nr")
+_TIMES = _HEADER.struct("error_times").fields("first_ns", "last_ns", "expected", "abi", "nr")
 _RING = RingMaps(
     name="ks_errors",
     array="error_rings",
@@ -23,7 +23,7 @@ _RING = RingMaps(
     slots="error_slots",
     layout=_HEADER.struct("error_slot"),
 )
-_PROGRAM = "on_error"
+_PROGRAMS = ("on_error", "on_found")
 
 
 class Errors:
@@ -37,13 +37,14 @@ class Errors:
     def enable(self, slot: int, generation: int, wanted: ErrorsWanted) -> None:
         """Tell a slot's failures. Raises UnsupportedKernelError where that cannot be."""
         if slot not in self._shared:
-            self._programs.need(_PROGRAM)
+            for program in _PROGRAMS:
+                self._programs.need(program)
             self._prepare()
             self._shared.add(slot, generation)
             self._shared.write(slot, "kinds", 0)
         self._shared.write(slot, "since_ns", wanted.since_ns)
         self._shared.write(slot, "generation", generation)
-        self._programs.attach((_PROGRAM,))
+        self._programs.attach(_PROGRAMS)
 
     def _prepare(self) -> None:
         if self._shared:
@@ -60,7 +61,7 @@ class Errors:
             return
         self._shared.write(slot, "generation", 0)
         if not self._shared:
-            self._programs.detach((_PROGRAM,))
+            self._programs.detach(_PROGRAMS)
             self._shared.give_back()
         for key in self._keys():
             if _KEY.unpack(key)[0] == generation:
@@ -86,9 +87,9 @@ class Errors:
             generation, _, number = _KEY.unpack(key)
             slot = self._shared.slot_of.get(generation)
             if slot is not None and bpf_syscall.lookup(self._programs.maps.fd("error_times"), key, value):
-                first, last, abi, nr = _TIMES.unpack(value.raw)
+                first, last, expected, abi, nr = _TIMES.unpack(value.raw)
                 called = layout.syscall_key(self._abis, abi, nr)
-                found[slot].times.append(ErrorTimes(called, number, first, last))
+                found[slot].times.append(ErrorTimes(called, number, first, last, expected))
         return found
 
     @property

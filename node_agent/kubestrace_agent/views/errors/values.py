@@ -15,12 +15,16 @@ class ErrorsWanted:
 
 
 class ErrorTimes(NamedTuple):
-    """When calls of one kind failed in one way: for the first time since it is wanted, and for the last; as above."""
+    """When calls of one kind failed in one way: for the first time since it is wanted, and for the last; as above.
+
+    Of how many of them the kernel knows that they do no harm, since the first.
+    """
 
     key: SyscallKey
     number: int
     first_ns: int
     last_ns: int
+    expected: int = 0
 
 
 @dataclass(slots=True)

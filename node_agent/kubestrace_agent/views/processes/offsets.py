@@ -1,6 +1,8 @@
 """Where the running kernel keeps what the view of processes reads. Used by sources."""
 
-from kubestrace_agent.kernel.loader.btf import Btf
+from contextlib import suppress
+
+from kubestrace_agent.kernel.loader.btf import Btf, BtfError
 
 _FIELDS = {
     "PROCESS_MM_OFFSET": "task_struct.mm",
@@ -11,10 +13,21 @@ _FIELDS = {
     "PROCESS_GROUP_CODE_OFFSET": "signal_struct.group_exit_code",
     "PROCESS_EXE_OFFSET": "mm_struct.exe_file",
     "PROCESS_ARGUMENTS_OFFSET": "mm_struct.arg_start",
+    "PROCESS_ARGUMENTS_END_OFFSET": "mm_struct.arg_end",
+    # How often a task has executed a program, with those that it was forked from.
+    "PROCESS_IMAGE_OFFSET": "task_struct.self_exec_id",
+    "PROCESS_OOM_OFFSET": "signal_struct.oom_mm",
+    "PROCESS_REAPER_OFFSET": "pid_namespace.child_reaper",
+    "PROCESS_CGROUP_PARENT_OFFSET": "cgroup.self.parent",
+    "PROCESS_CSS_CGROUP_OFFSET": "cgroup_subsys_state.cgroup",
     "PROCESS_FILENAME_OFFSET": "linux_binprm.filename",
 }
 
 
 def definitions(_machine: str, btf: Btf) -> dict[str, int]:
     """Everything that the command line gives to processes.bpf.c beside call_offsets. Raises BtfError."""
-    return {name: btf.offset(path) for name, path in _FIELDS.items()}
+    found = {name: btf.offset(path) for name, path in _FIELDS.items()}
+    # A kernel may be built without seccomp.
+    with suppress(BtfError):
+        found["PROCESS_SECCOMP_OFFSET"] = btf.offset("task_struct.seccomp.mode")
+    return found

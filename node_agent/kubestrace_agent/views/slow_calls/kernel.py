@@ -1,6 +1,6 @@
 """Speaks to slow_calls.bpf.c: which slots ask for slow calls, and what the kernel reported, read in one go.
 
-What a slot wants is two floors, one for calls that work and one for calls whose purpose is to wait;
+What a slot wants is two floors, one for calls that work and one for calls that waited;
 user space raises them once it holds enough slower ones. The room in the ring is dealt out among the slots, so that one
 that fills its own takes nothing from another.
 """
@@ -29,11 +29,11 @@ _RING = RingMaps(
     record_bytes=calls.RECORD_BYTES + stacks_kernel.RECORD_BYTES,
     slots="slow_slots",
     layout=_HEADER.struct("slow_slot"),
-    # For calls that work, and for calls whose purpose is to wait.
+    # For calls that work, and for calls that waited.
     room=("room[0]", "room[1]"),
     drain_part=16,
 )
-_PROGRAM = "on_slow_exit"
+_PROGRAMS = ("on_slow_exit", "on_slow_rename")
 # Length, a number, the record, its stack or nothing.
 _Record = tuple[int, int, bytes, bytes]
 _NEVER = (1 << 64) - 1
@@ -52,12 +52,13 @@ class SlowCalls:
     def enable(self, slot: int, generation: int, floors: Floors) -> None:
         """Tell a slot's calls over the floors. Raises UnsupportedKernelError where that cannot be."""
         if slot not in self._shared:
-            self._programs.need(_PROGRAM)
+            for program in _PROGRAMS:
+                self._programs.need(program)
             self._prepare()
             self._shared.add(slot, generation)
         self._floors[slot] = floors
         self._write_floors(slot, floors)
-        self._programs.attach((_PROGRAM,))
+        self._programs.attach(_PROGRAMS)
 
     def _prepare(self) -> None:
         """At the first use: a node that is never asked has no shapes in its programs."""
@@ -68,12 +69,12 @@ class SlowCalls:
         calls.write_shapes(maps, self._abis)
 
     def disable(self, slot: int) -> None:
-        """Tell nothing of a slot any more; the last one's end detaches the program. Idempotent."""
+        """Tell nothing of a slot any more; the last one's end detaches the programs. Idempotent."""
         if self._shared.remove(slot) is None:
             return
         self._write_floors(slot, Floors(_NEVER, _NEVER))
         if not self._shared:
-            self._programs.detach((_PROGRAM,))
+            self._programs.detach(_PROGRAMS)
             self._shared.give_back()
 
     def _write_floors(self, slot: int, floors: Floors) -> None:

@@ -14,6 +14,9 @@ BPF_PERCPU_ARRAY(slow_scratch, struct slow_call, AT_EXIT_AGAIN + 1);
 BPF_RINGBUF_OUTPUT(first_slow_ring, 1);
 BPF_ARRAY_OF_MAPS(slow_rings, "first_slow_ring", 1);
 
+/* Names that a call has changed: those that it was made under are its own. */
+BPF_TASK_STORAGE(names_before, struct names_before);
+
 /* What takes the stacks of a call and then tells it; empty while no slot asks for stacks. */
 BPF_PROG_ARRAY(after_slow_call, 1);
 
@@ -31,6 +34,27 @@ static __always_inline void send(struct slow_call *slow, struct slow_slot *slot,
   if (bytes > sizeof(slow->call)) bytes = sizeof(slow->call);
   __sync_fetch_and_add(&slot->room[waits], -(s64)(bytes + more) - 16); /* with the ring's own words */
   if (!put_slow(&slow->call, bytes)) __sync_fetch_and_add(&slot->lost[waits], 1);
+}
+
+/* A task is about to have another name: it executes a program, or asks for that. */
+int on_slow_rename(struct bpf_raw_tracepoint_args *ctx) {
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct entry *entry = entry_of(task);
+  if (!entry || !entry->start_ns || ctx->args[0] != (u64)task) return 0;
+  struct names_before *before = names_before.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (!before || before->start_ns == entry->start_ns) return 0;
+  u64 leader = read_u64((u64)task, CALL_LEADER_OFFSET);
+  before->start_ns = entry->start_ns;
+  bpf_probe_read_kernel(before->thread, sizeof(before->thread), (void *)((u64)task + CALL_COMM_OFFSET));
+  bpf_probe_read_kernel(before->process, sizeof(before->process), (void *)(leader + CALL_COMM_OFFSET));
+  return 0;
+}
+
+static __always_inline void name_as_before(struct call *call, struct task_struct *task, u64 start_ns) {
+  struct names_before *before = names_before.task_storage_get(task, 0, 0);
+  if (!before || !start_ns || before->start_ns != start_ns) return;
+  __builtin_memcpy(call->thread, before->thread, sizeof(call->thread));
+  __builtin_memcpy(call->process, before->process, sizeof(call->process));
 }
 
 static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task, struct entry *entry) {
@@ -55,6 +79,7 @@ static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx, struc
   slow->start_ns = entry->slow_start_ns;
   slow->waits = waits;
   slow->bytes = read_call(&slow->call, ctx, head, shape, (u64)task, ns);
+  name_as_before(&slow->call, task, slow->start_ns);
   slow->call.slot = number | waits << SLOT_WAITS_BIT;
   read_used(&slow->call, entry, slow->start_ns);
   if (slot->stacks) after_slow_call.call(ctx, 0);

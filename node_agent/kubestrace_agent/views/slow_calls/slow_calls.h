@@ -4,7 +4,7 @@
 #include "kernel/bpf/calls.h"
 #include <linux/types.h>
 
-/* Of a slot, written by both sides: 0 calls that work, 1 calls whose purpose is to wait. */
+/* Of a slot, written by both sides: 0 calls that work, 1 calls that waited. */
 #define SLOT_WAITS_BIT 31 /* in the slot of a call that is reported */
 struct slow_slot {
   u64 floor_ns[2]; /* shorter ones are not asked for; all bits: none is */
@@ -20,4 +20,11 @@ struct slow_call {
   u64 bytes;
   u64 waits;
   u64 start_ns; /* as the task's entry had it */
+};
+
+/* Of a task: how it and its process were called before the call that began then. */
+struct names_before {
+  u64 start_ns;
+  char thread[16];
+  char process[16];
 };

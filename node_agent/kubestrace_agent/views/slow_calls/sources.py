@@ -8,8 +8,9 @@ PART, STACKS = "slow_calls", "slow_stacks"
 SOURCES = (
     Source(
         file="views/slow_calls/slow_calls.bpf.c",
+        hooks={"on_slow_rename": "task_rename"},
         chain={"on_slow_exit": "SLOW"},
-        maps=("slow_slots", "slow_rings", "first_slow_ring", "slow_scratch", "after_slow_call"),
+        maps=("slow_slots", "slow_rings", "first_slow_ring", "slow_scratch", "names_before", "after_slow_call"),
         definitions=lambda _machine, _btf: {"LEAST_SLOW_NS": 1_000_000 * MIN_THRESHOLD_MILLISECONDS},
         uses="kernel/bpf/calls.bpf.c",
         part=PART,

@@ -10,7 +10,7 @@ from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """The shortest calls to report, in nanoseconds: of those that work, of those whose purpose is to wait."""
+    """The shortest calls to report, in nanoseconds: of those that work, of those that waited."""
 
     working_ns: int
     waiting_ns: int

@@ -24,19 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kubestrace_protos/v1/views/errors.proto\x12\rkubestrace.v1\" \n\rErrorsRequest\x12\x0f\n\x07samples\x18\x01 \x01(\r\"7\n\x0c\x45rrorsResult\x12\'\n\x05kinds\x18\x01 \x03(\x0b\x32\x18.kubestrace.v1.ErrorKind\"\xbc\x01\n\tErrorKind\x12\x0f\n\x07syscall\x18\x01 \x01(\t\x12\x0b\n\x03\x61\x62i\x18\x02 \x01(\t\x12\x0c\n\x04wait\x18\x03 \x01(\x08\x12\r\n\x05\x65rrno\x18\x04 \x01(\t\x12#\n\x1b\x66irst_time_unix_nanoseconds\x18\x05 \x01(\x06\x12\"\n\x1alast_time_unix_nanoseconds\x18\x06 \x01(\x06\x12+\n\x07samples\x18\x07 \x03(\x0b\x32\x1a.kubestrace.v1.ErrorSample\"\xad\x01\n\x0b\x45rrorSample\x12\x1d\n\x15time_unix_nanoseconds\x18\x01 \x01(\x06\x12\x11\n\targuments\x18\x02 \x01(\t\x12\x0b\n\x03tid\x18\x03 \x01(\r\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\x10\n\x08host_tid\x18\x05 \x01(\r\x12\x10\n\x08host_pid\x18\x06 \x01(\r\x12\x0e\n\x06thread\x18\x07 \x01(\t\x12\x0f\n\x07process\x18\x08 \x01(\t\x12\r\n\x05\x61like\x18\t \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kubestrace_protos/v1/views/errors.proto\x12\rkubestrace.v1\" \n\rErrorsRequest\x12\x0f\n\x07samples\x18\x01 \x01(\r\"7\n\x0c\x45rrorsResult\x12\'\n\x05kinds\x18\x01 \x03(\x0b\x32\x18.kubestrace.v1.ErrorKind\"\xf9\x01\n\tErrorKind\x12\x0f\n\x07syscall\x18\x01 \x01(\t\x12\x0b\n\x03\x61\x62i\x18\x02 \x01(\t\x12\x0c\n\x04wait\x18\x03 \x01(\x08\x12\r\n\x05\x65rrno\x18\x04 \x01(\t\x12#\n\x1b\x66irst_time_unix_nanoseconds\x18\x05 \x01(\x06\x12\"\n\x1alast_time_unix_nanoseconds\x18\x06 \x01(\x06\x12+\n\x07samples\x18\x07 \x03(\x0b\x32\x1a.kubestrace.v1.ErrorSample\x12\x10\n\x08\x65xpected\x18\x08 \x01(\x04\x12)\n\x08harmless\x18\t \x01(\x0e\x32\x17.kubestrace.v1.Harmless\"\xad\x01\n\x0b\x45rrorSample\x12\x1d\n\x15time_unix_nanoseconds\x18\x01 \x01(\x06\x12\x11\n\targuments\x18\x02 \x01(\t\x12\x0b\n\x03tid\x18\x03 \x01(\r\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\x10\n\x08host_tid\x18\x05 \x01(\r\x12\x10\n\x08host_pid\x18\x06 \x01(\r\x12\x0e\n\x06thread\x18\x07 \x01(\t\x12\x0f\n\x07process\x18\x08 \x01(\t\x12\r\n\x05\x61like\x18\t \x01(\r*\xbf\x01\n\x08Harmless\x12\x18\n\x14HARMLESS_UNSPECIFIED\x10\x00\x12\x16\n\x12HARMLESS_NOT_READY\x10\x01\x12\x17\n\x13HARMLESS_CONNECTING\x10\x02\x12\x18\n\x14HARMLESS_FOUND_LATER\x10\x03\x12\x18\n\x14HARMLESS_NO_TERMINAL\x10\x04\x12\x18\n\x14HARMLESS_TIME_PASSED\x10\x05\x12\x1a\n\x16HARMLESS_FUTEX_CHANGED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kubestrace_protos.v1.views.errors_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_HARMLESS']._serialized_start=578
+  _globals['_HARMLESS']._serialized_end=769
   _globals['_ERRORSREQUEST']._serialized_start=58
   _globals['_ERRORSREQUEST']._serialized_end=90
   _globals['_ERRORSRESULT']._serialized_start=92
   _globals['_ERRORSRESULT']._serialized_end=147
   _globals['_ERRORKIND']._serialized_start=150
-  _globals['_ERRORKIND']._serialized_end=338
-  _globals['_ERRORSAMPLE']._serialized_start=341
-  _globals['_ERRORSAMPLE']._serialized_end=514
+  _globals['_ERRORKIND']._serialized_end=399
+  _globals['_ERRORSAMPLE']._serialized_start=402
+  _globals['_ERRORSAMPLE']._serialized_end=575
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
 """Bounds of ProcessesRequest."""
 
 MAX_TOP = 100
+MAX_THREADS = 100

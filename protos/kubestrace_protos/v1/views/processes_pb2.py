@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*kubestrace_protos/v1/views/processes.proto\x12\rkubestrace.v1\"\x1f\n\x10ProcessesRequest\x12\x0b\n\x03top\x18\x01 \x01(\r\"s\n\x0fProcessesResult\x12)\n\tprocesses\x18\x01 \x03(\x0b\x32\x16.kubestrace.v1.Process\x12\x0c\n\x04seen\x18\x02 \x01(\x04\x12\'\n\x06others\x18\x03 \x01(\x0b\x32\x17.kubestrace.v1.CallSums\"^\n\x08\x43\x61llSums\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x02 \x01(\x04\x12\x19\n\x11total_nanoseconds\x18\x03 \x01(\x04\x12\x18\n\x10wait_nanoseconds\x18\x04 \x01(\x04\"\xb2\x03\n\x07Process\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x12\n\nparent_pid\x18\x02 \x01(\r\x12\x10\n\x08host_pid\x18\x03 \x01(\r\x12#\n\x1bstart_time_unix_nanoseconds\x18\x04 \x01(\x06\x12\x0f\n\x07\x63ommand\x18\x05 \x01(\t\x12\x12\n\nexecutable\x18\x06 \x01(\t\x12\x1c\n\x14lifetime_nanoseconds\x18\x07 \x01(\x04\x12\x16\n\texit_code\x18\x08 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06signal\x18\t \x01(\t\x12%\n\x04sums\x18\n \x01(\x0b\x32\x17.kubestrace.v1.CallSums\x12\x0f\n\x07threads\x18\x0b \x01(\r\x12\"\n\x05\x65xecs\x18\x0c \x03(\x0b\x32\x13.kubestrace.v1.Exec\x12\x12\n\nexecs_seen\x18\r \x01(\x04\x12/\n\x08syscalls\x18\x0e \x03(\x0b\x32\x1d.kubestrace.v1.ProcessSyscall\x12\x35\n\x0f\x62usiest_threads\x18\x0f \x03(\x0b\x32\x1c.kubestrace.v1.ProcessThreadB\x0c\n\n_exit_code\"J\n\x04\x45xec\x12\x1d\n\x15time_unix_nanoseconds\x18\x01 \x01(\x06\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\t\x12\x12\n\nexecutable\x18\x03 \x01(\t\"s\n\x0eProcessSyscall\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x61\x62i\x18\x02 \x01(\t\x12\x0c\n\x04wait\x18\x03 \x01(\x08\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x05 \x01(\x04\x12\x19\n\x11total_nanoseconds\x18\x06 \x01(\x04\"c\n\rProcessThread\x12\x0b\n\x03tid\x18\x01 \x01(\r\x12\x10\n\x08host_tid\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12%\n\x04sums\x18\x04 \x01(\x0b\x32\x17.kubestrace.v1.CallSumsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*kubestrace_protos/v1/views/processes.proto\x12\rkubestrace.v1\"W\n\x10ProcessesRequest\x12\x0b\n\x03top\x18\x01 \x01(\r\x12\x0f\n\x07threads\x18\x02 \x01(\r\x12\x11\n\targuments\x18\x03 \x01(\x08\x12\x12\n\nby_program\x18\x04 \x01(\x08\"s\n\x0fProcessesResult\x12)\n\tprocesses\x18\x01 \x03(\x0b\x32\x16.kubestrace.v1.Process\x12\x0c\n\x04seen\x18\x02 \x01(\x04\x12\'\n\x06others\x18\x03 \x01(\x0b\x32\x17.kubestrace.v1.CallSums\"^\n\x08\x43\x61llSums\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x02 \x01(\x04\x12\x19\n\x11total_nanoseconds\x18\x03 \x01(\x04\x12\x18\n\x10wait_nanoseconds\x18\x04 \x01(\x04\"\xb5\x05\n\x07Process\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x12\n\nparent_pid\x18\x02 \x01(\r\x12\x10\n\x08host_pid\x18\x03 \x01(\r\x12#\n\x1bstart_time_unix_nanoseconds\x18\x04 \x01(\x06\x12\x0f\n\x07\x63ommand\x18\x05 \x01(\t\x12\x12\n\nexecutable\x18\x06 \x01(\t\x12\x1c\n\x14lifetime_nanoseconds\x18\x07 \x01(\x04\x12\x16\n\texit_code\x18\x08 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06signal\x18\t \x01(\t\x12%\n\x04sums\x18\n \x01(\x0b\x32\x17.kubestrace.v1.CallSums\x12\x0f\n\x07threads\x18\x0b \x01(\r\x12\"\n\x05\x65xecs\x18\x0c \x03(\x0b\x32\x13.kubestrace.v1.Exec\x12\x12\n\nexecs_seen\x18\r \x01(\x04\x12/\n\x08syscalls\x18\x0e \x03(\x0b\x32\x1d.kubestrace.v1.ProcessSyscall\x12\x35\n\x0f\x62usiest_threads\x18\x0f \x03(\x0b\x32\x1c.kubestrace.v1.ProcessThread\x12\r\n\x05image\x18\x10 \x01(\r\x12\r\n\x05title\x18\x11 \x01(\t\x12\x0c\n\x04name\x18\x12 \x01(\t\x12\x12\n\nfirst_name\x18\x13 \x01(\t\x12\x11\n\targuments\x18\x14 \x03(\t\x12\x14\n\x0c\x66rom_outside\x18\x15 \x01(\x08\x12\x0e\n\x06\x64\x65nied\x18\x16 \x01(\x04\x12\x0b\n\x03\x65nd\x18\x17 \x01(\t\x12\x11\n\tprocesses\x18\x18 \x01(\x04\x12\x0e\n\x06living\x18\x19 \x01(\x04\x12(\n\x04\x65nds\x18\x1a \x03(\x0b\x32\x1a.kubestrace.v1.ProcessEnds\x12.\n\rother_threads\x18\x1b \x01(\x0b\x32\x17.kubestrace.v1.CallSumsB\x0c\n\n_exit_code\")\n\x0bProcessEnds\x12\x0b\n\x03\x65nd\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"J\n\x04\x45xec\x12\x1d\n\x15time_unix_nanoseconds\x18\x01 \x01(\x06\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\t\x12\x12\n\nexecutable\x18\x03 \x01(\t\"\x83\x01\n\x0eProcessSyscall\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x61\x62i\x18\x02 \x01(\t\x12\x0c\n\x04wait\x18\x03 \x01(\x08\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x05 \x01(\x04\x12\x19\n\x11total_nanoseconds\x18\x06 \x01(\x04\x12\x0e\n\x06\x64\x65nied\x18\x07 \x01(\x04\"w\n\rProcessThread\x12\x0b\n\x03tid\x18\x01 \x01(\r\x12\x10\n\x08host_tid\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12%\n\x04sums\x18\x04 \x01(\x0b\x32\x17.kubestrace.v1.CallSums\x12\x12\n\nfirst_name\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,17 +32,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kubestrace_protos.v1.views.
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROCESSESREQUEST']._serialized_start=61
-  _globals['_PROCESSESREQUEST']._serialized_end=92
-  _globals['_PROCESSESRESULT']._serialized_start=94
-  _globals['_PROCESSESRESULT']._serialized_end=209
-  _globals['_CALLSUMS']._serialized_start=211
-  _globals['_CALLSUMS']._serialized_end=305
-  _globals['_PROCESS']._serialized_start=308
-  _globals['_PROCESS']._serialized_end=742
-  _globals['_EXEC']._serialized_start=744
-  _globals['_EXEC']._serialized_end=818
-  _globals['_PROCESSSYSCALL']._serialized_start=820
-  _globals['_PROCESSSYSCALL']._serialized_end=935
-  _globals['_PROCESSTHREAD']._serialized_start=937
-  _globals['_PROCESSTHREAD']._serialized_end=1036
+  _globals['_PROCESSESREQUEST']._serialized_end=148
+  _globals['_PROCESSESRESULT']._serialized_start=150
+  _globals['_PROCESSESRESULT']._serialized_end=265
+  _globals['_CALLSUMS']._serialized_start=267
+  _globals['_CALLSUMS']._serialized_end=361
+  _globals['_PROCESS']._serialized_start=364
+  _globals['_PROCESS']._serialized_end=1057
+  _globals['_PROCESSENDS']._serialized_start=1059
+  _globals['_PROCESSENDS']._serialized_end=1100
+  _globals['_EXEC']._serialized_start=1102
+  _globals['_EXEC']._serialized_end=1176
+  _globals['_PROCESSSYSCALL']._serialized_start=1179
+  _globals['_PROCESSSYSCALL']._serialized_end=1310
+  _globals['_PROCESSTHREAD']._serialized_start=1312
+  _globals['_PROCESSTHREAD']._serialized_end=1431
 # @@protoc_insertion_point(module_scope)

@@ -107,11 +107,12 @@ static void by_descriptors(void) {
   take_pipe();
   int file = open(path, O_RDWR);
   CHECK(file >= 0);
-  fill_pair();
-  later(drain);
-  CHECK(sendfile(pair[0], file, &start, 4096) == 4096);
+  /* To a pipe: sockets of kernels up to 6.4 may take a page although they are full. */
+  fill_pipe();
+  later(take_pipe);
+  CHECK(sendfile(full[1], file, &start, 4096) == 4096);
   settle();
-  drain();
+  take_pipe();
   start = 0;
   CHECK(sendfile(pair[0], file, &start, 4096) == 4096); /* there is room */
   drain();
@@ -598,7 +599,7 @@ static void in_preadv2(void) { preadv2(ends[0], &(struct iovec){big, 1}, 1, -1, 
 static void in_splice(void) { splice(ends[0], NULL, other[1], NULL, 1, 0); }
 static void in_tee(void) { tee(ends[0], other[1], 1, 0); }
 static void in_pwritev2(void) { pwritev2(full[1], &(struct iovec){big, 4096}, 1, -1, 0); }
-static void in_sendfile(void) { sendfile(pair[0], open(path, O_RDWR), NULL, 4096); }
+static void in_sendfile(void) { sendfile(full[1], open(path, O_RDWR), NULL, 4096); }
 static void in_msgrcv(void) { msgrcv(queue, big, 8, 0, 0); }
 static void in_semtimedop(void) { syscall(SYS_semtimedop, semaphores, &(struct sembuf){0, -1, 0}, 1, NULL); }
 static void in_futex(void) { syscall(SYS_futex, &nothing, FUTEX_WAIT, nothing, NULL, NULL, 0); }

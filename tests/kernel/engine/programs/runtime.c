@@ -1,10 +1,11 @@
 /* Brings a program into a cgroup as a container runtime does: `runtime HOW CGROUP PROGRAM [ARGUMENT]...`, with HOW of letters:
  * w: a child waits while its PID is written to cgroup.procs, s: the child writes it itself, c: it is created in the
- * cgroup; e: the child executes this program anew, as runc does; h: before the program it runs /bin/true as a hook; z: it
- * waits for ever instead. The child makes calls of its own, and gets mounts of its own. Ends as the program. */
+ * cgroup; e: it executes the runtime once more, as runc does; h: before the program it runs /bin/true as a hook; z: it waits for
+ * ever instead. The child makes calls of its own, and has mounts of its own. Ends as the program. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,10 +37,9 @@ static void run_hook(void) {
   waitpid(hook, NULL, 0);
 }
 
-/* What the runtime does in the container's cgroup. */
-static void run_program(const char *how, char **program) {
+static void become(const char *how, char **program) {
   for (int i = 0; i < 100; i++) syscall(SYS_getppid);
-  if (syscall(SYS_unshare, CLONE_NEWNS)) _exit(103);
+  if (unshare(CLONE_NEWNS)) _exit(103);
   if (strchr(how, 'h')) run_hook();
   if (strchr(how, 'z')) pause();
   execv(program[0], program);
@@ -50,17 +50,15 @@ int main(int count, char **arguments) {
   const char *how = arguments[1], *cgroup = arguments[2];
   int status;
   if (count < 4) return 100;
-  if (strchr(how, 'i')) run_program(how, arguments + 3);
+  if (!strcmp(arguments[0], "runtime, once more")) become(how, arguments + 3);
   pid_t child = child_of(how, cgroup);
   if (child == 0) {
     /* A runtime's child waits, too: what it did while it is moved would be the container's. */
     if (strchr(how, 'w')) raise(SIGSTOP);
     if (strchr(how, 's')) join(cgroup, getpid());
-    if (strchr(how, 'e')) {
-      arguments[1] = strchr(how, 'h') ? "ih" : "i";
-      execv("/proc/self/exe", arguments);
-    }
-    run_program(how, arguments + 3);
+    arguments[0] = "runtime, once more";
+    if (strchr(how, 'e')) execv("/proc/self/exe", arguments);
+    become(how, arguments + 3);
   }
   if (child < 0) return 105;
   if (strchr(how, 'w')) {

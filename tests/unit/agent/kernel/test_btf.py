@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubestrace_agent.kernel.loader.btf import VMLINUX, Btf, BtfError
 
-STRINGS = b"\0int\0inner\0value\0outer\0hidden\0flag\0alias\0"
+STRINGS = b"\0int\0inner\0value\0outer\0hidden\0flag\0alias\0event\0number\0"
 
 
 def at(word: str) -> int:
@@ -36,6 +36,10 @@ TYPES = b"".join(
         type_words("alias", 8, 0, 2),  # 3: typedef struct inner alias
         type_words("", 5, 1, 4, at("hidden"), 1, 0),  # 4: union { int hidden; }
         type_words("outer", 4, 3, 32, at("inner"), 3, 64, 0, 4, 128, at("flag"), 1, 3 << 24 | 165, flag=1),  # 5
+        type_words("", 13, 2, 0, 0, 7, 0, 1),  # 6: void (void *, int)
+        type_words("", 2, 0, 6),  # 7: a pointer to that
+        type_words("event", 8, 0, 7),  # 8: typedef void (*event)(void *, int)
+        type_words("number", 8, 0, 1),  # 9: typedef int number
     ]
 )
 
@@ -51,6 +55,14 @@ def test_what_is_not_there_is_said(path: str) -> None:
     """A missing struct, a missing field, a bit field, something that is no struct."""
     with pytest.raises(BtfError):
         Btf(blob(TYPES)).offset(path)
+
+
+def test_a_type_of_functions_has_parameters() -> None:
+    """As the kernel's tracepoints have them; anything else that has the name, or nothing, has none."""
+    assert Btf(blob(TYPES)).parameters("event") == 2
+    for name in ("number", "nothing", "inner"):
+        with pytest.raises(BtfError):
+            Btf(blob(TYPES)).parameters(name)
 
 
 @given(st.data())

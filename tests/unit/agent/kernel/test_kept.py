@@ -1,6 +1,8 @@
 """The folder of compiled programs: only what its owner alone can have written is used."""
 
 import os
+import platform
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,6 @@ PROGRAMS = Kept(
     programs=[KeptProgram("on_exit", (17, 0, 0), bytes(range(16)), {0: "rows"})],
     maps=[KeptMap("rows", (1, 4, 8, 16, 0)), KeptMap("all_rows", (12, 4, 4, 2, 0), inner="rows")],
     used_maps=["rows"],
-    btf=b"\x9f\xeb",
     problems={"on_other": "This kernel lacks it."},
 )
 
@@ -46,6 +47,7 @@ def test_what_is_kept_is_what_is_read(folder: Folder) -> None:
         lambda data: data[:0],
         lambda data: data[:-1] + bytes([data[-1] ^ 1]),
         lambda data: b"kubestrace programs 0\n" + data[22:],
+        lambda _: PROGRAMS.packed("other"),
     ],
 )
 def test_a_damaged_file_is_told_and_can_be_replaced(folder: Folder, damage: Callable[[bytes], bytes]) -> None:
@@ -143,6 +145,63 @@ def test_the_oldest_files_go(folder: Folder) -> None:
     assert "n0" not in names
 
 
+def test_the_folder_stays_small(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By bytes too; a file that is too large is not written."""
+    monkeypatch.setattr(kept, "_MOST_FOLDER_BYTES", 3 * len(PROGRAMS.packed("n0")))
+    for number in range(5):
+        folder.write(f"n{number}", PROGRAMS)
+        os.utime(folder.path / f"n{number}.programs", ns=(number, number))
+    folder.write("last", PROGRAMS)
+    assert {path.stem for path in folder.path.iterdir()} == {"last", "n4", "n3"}
+
+    monkeypatch.setattr(kept, "_MOST_BYTES", 10)
+    with pytest.raises(OSError, match="more than the 10"):
+        folder.write("large", PROGRAMS)
+
+
+def test_what_an_ended_start_left_goes(folder: Folder) -> None:
+    """Not what another start writes now."""
+    for name, changed in ((".passing-old", 1), (".passing-new", time.time())):
+        (folder.path / name).write_bytes(b"half")
+        os.utime(folder.path / name, (changed, changed))
+
+    folder.write("one", PROGRAMS)
+
+    assert {path.name for path in folder.path.iterdir()} == {".passing-new", "one.programs"}
+
+
+def test_nothing_is_left_of_what_cannot_be_written(folder: Folder) -> None:
+    """The place of the file is taken by a folder."""
+    (folder.path / "one.programs").mkdir()
+
+    with pytest.raises(OSError, match="Is a directory"):
+        folder.write("one", PROGRAMS)
+
+    assert [path.name for path in folder.path.iterdir()] == ["one.programs"]
+
+
+@pytest.mark.parametrize("other", ["release", "version", "machine"])
+def test_another_kernel_has_another_name(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By each of what uname says of it."""
+    name, real = kept.key({}, []), platform.uname()
+    monkeypatch.setattr(kept.platform, "uname", lambda: real._replace(**{other: "another"}))
+
+    assert kept.key({}, []) != name
+
+
+def test_other_types_and_sources_have_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel of the same name may be built anew; a source is never that of an earlier start."""
+    (tmp_path / "one.bpf.c").write_text("int one;")
+    monkeypatch.setattr(kept, "PACKAGE", tmp_path)
+    monkeypatch.setattr(kept, "_BTF", tmp_path / "btf")
+    names = set()
+    for file, text in (("btf", "first"), ("btf", "second"), ("one.bpf.c", "int two;"), ("two.h", ""), ("two.h", "1")):
+        (tmp_path / file).write_text(text)
+        names.add(kept.key({}, []))
+
+    assert len(names) == 5
+
+
 def test_the_name_changes_with_all_that_programs_depend_on() -> None:
     """The order of parts does not matter."""
     name = kept.key({"MAX_SLOTS": 3}, ["a", "b"])
@@ -156,4 +215,5 @@ def test_the_setting() -> None:
     """The usual folder, one of one's own, or none."""
     assert kept.folder_named("") == kept.DEFAULT_FOLDER
     assert kept.folder_named("/x") == Path("/x")
+    assert kept.folder_named("x") == Path.cwd() / "x"
     assert kept.folder_named("none") is None

@@ -1,5 +1,10 @@
 """Two snapshots and what lies between them."""
 
+import errno
+from dataclasses import replace
+
+import pytest
+
 from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, RingUser, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey
 from kubestrace_agent.traces.delta import Since, difference
@@ -79,16 +84,40 @@ def test_io_uring_is_said_whatever_is_wanted() -> None:
     assert (found.syscalls, found.trust.io_uring) == ([], True)
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
+def test_io_uring_that_was_refused_was_not_used(number: int) -> None:
+    """Programs try it as they start: where seccomp or kernel.io_uring_disabled forbids it, or the kernel has none."""
+    setup = SyscallKey("x86_64", 425)
+    refused = RawCounts(epoch=1, rows={setup: Row(30, 0, 0, {number: 3}, {10: 3}, ((1, 10),))})
+    allowed = RawCounts(epoch=2, rows={setup: Row(40, 0, 0, {number: 3}, {10: 4}, ((1, 10),))})
+
+    assert not between(None, refused).trust.io_uring
+    assert between(None, allowed).trust.io_uring
+
+
+def test_who_made_a_ring_before_the_session_and_has_ended_is_not_named() -> None:
+    """Whoever made one within it is, also where another session looked first."""
+    before = RingUser(1, 1, b"old", polled=False, noted=4)
+    start = RawCounts(epoch=5, ring_users=(before,))
+    within = RingUser(2, 2, b"new", polled=False, noted=6)
+
+    trust = Since(start, wanted=None, architecture="x86_64").to(RawCounts(epoch=9, ring_users=(before, within))).trust
+
+    assert [user.process for user in trust.ring_users] == ["new"]
+
+
 def test_who_used_io_uring_stays_known() -> None:
     """As long as it lives by every snapshot; what it is called is made safe to print."""
-    user = RingUser(4711, 7, b"d\x1bb", polled=True)
+    user = RingUser(4711, 7, b"d\x1bb", polled=True, rings=frozenset({1, 2}))
     differences = Since(RawCounts(), wanted=frozenset({READ}), architecture="x86_64")
     differences.to(RawCounts(epoch=1, ring_users=(user,)))
+    differences.to(RawCounts(epoch=2, ring_users=(replace(user, rings=frozenset({3})),)))
 
-    trust = differences.to(RawCounts(epoch=2)).trust
+    trust = differences.to(RawCounts(epoch=3)).trust
 
     assert trust.io_uring
-    assert list(trust.ring_users) == [agent_pb2.RingUser(pid=7, host_pid=4711, process="d\\x1bb", polled=True)]
+    assert list(trust.ring_users) == [agent_pb2.RingUser(pid=7, host_pid=4711, process="d\\x1bb", polled=True, rings=2)]
+    assert trust.rings == 2
 
 
 def test_rows_come_by_falling_time() -> None:

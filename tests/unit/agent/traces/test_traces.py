@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubestrace_agent.containers import cgroups, resolver
+from kubestrace_agent.kernel.loader.programs import WalkFailures
 from kubestrace_agent.service import limits
 from kubestrace_protos.v1 import agent_pb2
 
@@ -70,6 +71,22 @@ async def test_what_the_kernel_skipped_on_the_node_is_told_once(make_traces, nod
 
     assert report.trust.skipped_calls == 5
     assert [each.trust.skipped_calls for each in report.containers] == [0, 0]
+
+
+async def test_lists_of_tasks_that_could_not_be_read_are_a_gap(make_traces, node, tracer) -> None:
+    """Since the trace began: what is missing, how often and why."""
+    node.run("app")
+    traces = make_traces()
+    tracer.walk_failures = WalkFailures(3, "before")
+
+    await traces.start(request("app"))
+    tracer.walk_failures = WalkFailures(5, "too many open files")
+    report = await traces.stop("s1")
+
+    (gap,) = report.trust.gaps
+    assert (gap.node, gap.reason) == ("n1", "TasksNotRead")
+    assert gap.message.startswith("the kernel's lists of tasks could not be read 2 times, so that calls")
+    assert gap.message.endswith("may be missing: too many open files")
 
 
 async def test_starting_twice_is_one_trace(make_traces, node, tracer) -> None:

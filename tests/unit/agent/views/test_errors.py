@@ -9,6 +9,7 @@ from view_messages import asking, errors
 from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.service import limits
 from kubestrace_agent.syscalls import SyscallKey, parse_patterns
+from kubestrace_agent.views.errors import harmless
 from kubestrace_agent.views.errors.collector import Failures
 from kubestrace_agent.views.errors.values import ErrorTimes, RawErrors
 from kubestrace_protos.v1 import agent_pb2
@@ -133,3 +134,36 @@ async def test_the_bound_of_a_request(make_traces, samples: int) -> None:  # typ
 
     with pytest.raises(limits.InvalidRequestError, match="from 1 to 10"):
         await make_traces().start(request)
+
+
+def test_what_a_call_and_its_error_mean_makes_it_harmless() -> None:
+    """All calls of the row; not where the call waited, as then a time limit passed, nor another error or call."""
+    not_ready, connecting = errors_pb2.HARMLESS_NOT_READY, errors_pb2.HARMLESS_CONNECTING
+
+    assert harmless.by_name("recvmsg", "EAGAIN", wait=False) == not_ready
+    assert harmless.by_name("recvmsg", "EAGAIN", wait=True) == 0
+    assert harmless.by_name("clone", "EAGAIN", wait=False) == 0
+    assert harmless.by_name("connect", "EINPROGRESS", wait=False) == connecting
+    assert harmless.by_name("connect", "EINPROGRESS", wait=True) == 0
+    assert harmless.by_name("futex", "ETIMEDOUT", wait=True) == errors_pb2.HARMLESS_TIME_PASSED
+    assert harmless.by_name("connect", "ETIMEDOUT", wait=True) == 0
+
+
+def test_expected_errors_of_a_kind_are_summed_over_readings() -> None:
+    """What the kernel counted is a sum; it begins anew with a first failure when another session does."""
+    failures = Failures(3, None)
+    values = [(100, 1), (100, 4), (300, 2), (300, 3)]
+    readings = [RawErrors([ErrorTimes(RMDIR, errno.ENOENT, first, 400, count)]) for first, count in values]
+
+    found = errors(reported(failures, *readings))["rmdir", "ENOENT"]
+
+    assert (found.expected, found.harmless) == (7, errors_pb2.HARMLESS_FOUND_LATER)
+
+
+def test_no_more_are_expected_than_were_counted() -> None:
+    """Of a row with 9 errors."""
+    failures = Failures(3, None)
+
+    found = errors(reported(failures, RawErrors([ErrorTimes(RMDIR, errno.ENOENT, 1, 2, 12)])))
+
+    assert found["rmdir", "ENOENT"].expected == 9

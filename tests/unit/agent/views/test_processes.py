@@ -9,7 +9,7 @@ from view_messages import processes as processes_of
 from kubestrace_agent.service import limits
 from kubestrace_agent.symbols.roots import Held
 from kubestrace_agent.syscalls import SyscallKey, parse_patterns
-from kubestrace_agent.views.processes.collector import ProcessCalls
+from kubestrace_agent.views.processes.collector import ProcessCalls, Settings
 from kubestrace_agent.views.processes.values import RawExec, RawProcesses, RawThread, Used
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import processes_pb2
@@ -58,7 +58,7 @@ def test_calls_of_a_process_are_the_sum_of_its_threads() -> None:
         ]
     )
 
-    (process,) = processes_of(collected(ProcessCalls(20, None), told)).processes
+    (process,) = processes_of(collected(ProcessCalls(Settings(20), None), told)).processes
 
     assert process.sums == processes_pb2.CallSums(calls=10, errors=1, total_nanoseconds=90, wait_nanoseconds=900)
     assert [(each.name, each.calls, each.total_nanoseconds) for each in process.syscalls] == [
@@ -71,7 +71,7 @@ def test_calls_of_a_process_are_the_sum_of_its_threads() -> None:
 
 def test_the_others_are_one_sum() -> None:
     """However many there are, all together are what was counted, and those with the most time are told."""
-    processes = ProcessCalls(2, None)
+    processes = ProcessCalls(Settings(2), None)
     readings = [RawProcesses([ended(1000 * n + pid, Used(READ, 1, 0, pid)) for pid in range(1, 301)]) for n in range(5)]
 
     report = collected(processes, *readings)
@@ -85,7 +85,7 @@ def test_the_others_are_one_sum() -> None:
 
 def test_one_process_of_many_threads_is_bounded() -> None:
     """Threads that have ended are forgotten but for the busiest; their calls stay in the process's."""
-    processes = ProcessCalls(2, None)
+    processes = ProcessCalls(Settings(2), None)
     told = [thread(7, Used(READ, 1, 0, tid), tid=tid, ended=True) for tid in range(10, 2010)]
 
     (process,) = processes_of(collected(processes, RawProcesses(told))).processes
@@ -109,7 +109,9 @@ def test_one_process_of_many_threads_is_bounded() -> None:
 )
 def test_how_a_process_ends(status: int, code: int | None, signal: str) -> None:
     """As wait(2) has it: an exit code, or the name that strace gives to the signal."""
-    (process,) = processes_of(collected(ProcessCalls(2, None), RawProcesses([ended(7, status=status)]))).processes
+    (process,) = processes_of(
+        collected(ProcessCalls(Settings(2), None), RawProcesses([ended(7, status=status)]))
+    ).processes
 
     assert (process.exit_code if process.HasField("exit_code") else None, process.signal) == (code, signal)
     assert process.lifetime_nanoseconds == 1000
@@ -121,11 +123,11 @@ def test_what_was_cut_says_so() -> None:
     told = [
         thread(7, used, argument=b"a" * 63, file=b"f" * 31),
         thread(8, used, argument=b"a" * 62, file=b"f" * 30),
-        thread(9, used),
+        thread(9, used, image=1),
     ]
     execs = [RawExec(2000, 9, 1000, 9, 1, b"a" * 63, b"p" * 255)]
 
-    report = processes_of(collected(ProcessCalls(20, None), RawProcesses(told, execs))).processes
+    report = processes_of(collected(ProcessCalls(Settings(20), None), RawProcesses(told, execs))).processes
     shown = {each.pid: (each.command, each.executable) for each in report}
 
     assert shown[7] == ("a" * 62 + "...", "f" * 30 + "...")
@@ -137,24 +139,30 @@ def test_what_was_cut_says_so() -> None:
 
 def test_what_was_executed() -> None:
     """The last five, with time, argv[0] and path; what was executed before the session is another's."""
-    processes = ProcessCalls(2, None)
+    processes = ProcessCalls(Settings(20), None)
     processes.begin(100, 0)
-    execs = [RawExec(50 + 100 * n, 7, 1000, 7, 1, b"sh", b"/bin/sh%d" % n) for n in range(8)]
+    execs = [RawExec(50 + 100 * n, 7, 1000, 7, 1, b"sh%d" % n, b"/bin/sh%d" % n, image=10 + n) for n in range(8)]
+    told = RawProcesses([thread(7, Used(READ, 1, 0, 1), image=17)], execs)
 
-    (process,) = processes_of(collected(processes, RawProcesses([thread(7, Used(READ, 1, 0, 1))], execs))).processes
+    rows = {each.image: each for each in processes_of(collected(processes, told)).processes}
+    process, before = rows[7], rows[6]
 
     assert process.execs_seen == 7
     assert [each.executable for each in process.execs] == [f"/bin/sh{n}" for n in range(3, 8)]
     assert process.execs[0].time_unix_nanoseconds == 850
-    assert (process.command, process.executable) == ("./app", "/bin/sh7")  # threads know the newest name
+    assert (process.command, process.executable, process.image) == ("sh7", "/bin/sh7", 7)
+    assert (before.command, before.image, before.end, before.lifetime_nanoseconds) == (
+        *("sh6", 6, "executed /bin/sh7", 100),
+    )
 
 
 def test_a_program_without_arguments_has_the_name_of_its_file() -> None:
     """What was executed before has another one."""
-    execs = [RawExec(150, 7, 1000, 7, 1, b"./first", b"./first"), RawExec(160, 7, 1000, 7, 1, b"", b"./second")]
-    told = RawProcesses([thread(7, Used(READ, 1, 0, 1), argument=b"", process=b"second")], execs)
+    first = RawExec(150, 7, 1000, 7, 1, b"./first", b"./first", image=1)
+    second = RawExec(160, 7, 1000, 7, 1, b"", b"./second", image=2)
+    told = RawProcesses([thread(7, Used(READ, 1, 0, 1), argument=b"", process=b"second", image=2)], [first, second])
 
-    (process,) = processes_of(collected(ProcessCalls(2, None), told)).processes
+    process, _ = processes_of(collected(ProcessCalls(Settings(2), None), told)).processes
 
     assert (process.command, process.executable) == ("second", "./second")
 
@@ -164,19 +172,19 @@ def test_names_are_made_safe_and_have_a_bound() -> None:
     told = RawProcesses([thread(7, Used(READ, 1, 0, 1), argument=b"\x1b[31m", file=b"x" * 300, name=b"\n")])
     nameless = RawProcesses([thread(8, Used(READ, 1, 0, 1), argument=b"")])
 
-    process = processes_of(collected(ProcessCalls(2, None), told)).processes[0]
+    process = processes_of(collected(ProcessCalls(Settings(2), None), told)).processes[0]
 
     assert process.command == "\\x1b[31m"
     assert process.executable == "x" * 30 + "..."
     assert process.busiest_threads[0].name == "\\x0a"
-    assert processes_of(collected(ProcessCalls(2, None), nameless)).processes[0].command == "app"
+    assert processes_of(collected(ProcessCalls(Settings(2), None), nameless)).processes[0].command == "app"
 
 
 def test_only_the_sessions_own_calls_count() -> None:
     """A shared container may be counted for others too: a process that made none of these calls is not seen."""
     told = RawProcesses([thread(7, Used(READ, 1, 0, 1), Used(OPENAT, 1, 1, 1)), thread(8, Used(OPENAT, 2, 0, 5))])
 
-    report = collected(ProcessCalls(2, frozenset({READ})), told)
+    report = collected(ProcessCalls(Settings(2), frozenset({READ})), told)
 
     assert [(each.host_pid, each.sums.calls) for each in processes_of(report).processes] == [(7, 1)]
     assert processes_of(report).seen == 1
@@ -184,7 +192,7 @@ def test_only_the_sessions_own_calls_count() -> None:
 
 def test_what_was_lost_before_the_session_is_not_its_own() -> None:
     """Calls in no process, and programs that are not told."""
-    processes = ProcessCalls(2, None)
+    processes = ProcessCalls(Settings(2), None)
     processes.begin(0, 10)
 
     report = collected(processes, RawProcesses(lost_execs=4), RawProcesses(lost_execs=6), lost=13)
@@ -198,7 +206,7 @@ def test_many_that_live_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubestrace_agent.views.processes.collector._MOST", 10)
     told = RawProcesses([thread(pid, Used(READ, 1, 0, 1)) for pid in range(1, 31)])
 
-    report = collected(ProcessCalls(100, None), told)
+    report = collected(ProcessCalls(Settings(100), None), told)
 
     assert len(processes_of(report).processes) == 10
     assert processes_of(report).others.calls == 20
@@ -218,7 +226,7 @@ async def test_the_bound_of_a_request(make_traces, top: int) -> None:  # type: i
 def test_a_held_process_begins_with_its_release(pid: int, since_ns: int, start_ns: int) -> None:
     """Its wait is not part of its life; any other process, and a later one of the same PID, keeps its own start."""
     held = Held(7)
-    processes = ProcessCalls(20, None, held)
+    processes = ProcessCalls(Settings(20), None, held)
     processes.begin(since_ns, 0)
     held.released_ns = 1800
 

@@ -151,7 +151,7 @@ def test_each_flag_of_a_view_sets_a_field_of_its_spec(
 ) -> None:
     """The value that it has by default, or its largest; --help names it."""
     values = [str(flag.bounds[1])] if flag.metavar and flag.default is None else []
-    expected = {flag.field: (flag.default or flag.bounds[1]) if flag.metavar else True} if flag.field else {}
+    expected = {flag.field: (flag.default or flag.bounds[1]) if flag.metavar else flag.value} if flag.field else {}
 
     assert options.parse(["local", flag.words, *values, "-p", "1"]).views == {view.name: expected}
     assert set(expected) <= set(view.fields)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from kubestrace_agent import syscalls
-from kubestrace_agent.kernel.counters.counts import RawCounts, Row
+from kubestrace_agent.kernel.counters.counts import RawCounts, RingUser, Row
 from kubestrace_agent.kernel.counters.tracer import UnsupportedKernelError
+from kubestrace_agent.kernel.loader.programs import WalkFailures
 from kubestrace_cli.local import options, targets
 from kubestrace_cli.local import run as local
 
@@ -29,11 +30,16 @@ class FakeTracer:
     def __init__(self) -> None:
         self.did: list[object] = []
         self.skipped_calls = 0
+        self.walk_failures = WalkFailures()
 
     def reserve_process(self, pid: int, *, wanted: frozenset[syscalls.SyscallKey] | None) -> int:
         """Note the process."""
         self.did.append(("add", pid, wanted))
         return 3
+
+    def followed(self, _slot: int) -> list[int]:
+        """Return nobody."""
+        return []
 
     def begin(self, slot: int) -> None:
         """Note the beginning."""
@@ -130,6 +136,17 @@ def test_what_its_threads_are_inside_of_explains_an_empty_table(
     run("--pid", str(os.getpid()), "-d", "1")
 
     assert "Nothing was counted: no system call began or returned; its " in capsys.readouterr().out
+
+
+def test_work_that_goes_by_io_uring_is_not_nothing(tracer: FakeTracer, capsys: pytest.CaptureFixture[str]) -> None:
+    """No call, and yet something was done: by whom is said below."""
+    tracer.counts = RawCounts(ring_users=(RingUser(7, 7, b"db", polled=True, rings=frozenset({1})),))
+
+    run("--pid", str(os.getpid()), "-d", "1")
+
+    said = capsys.readouterr().out
+    assert "No system call began or returned: the work goes by io_uring." in said
+    assert "io_uring is in use by db (process 7, polled by the kernel): " in said
 
 
 def test_a_kernel_that_cannot_trace_is_told_in_one_line(

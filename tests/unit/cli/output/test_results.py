@@ -126,18 +126,24 @@ def test_everything_that_is_missing_is_said_below_the_table() -> None:
     assert "NOT COMPLETE: 4 calls not counted" in text
     assert "In progress when counting began: 3," in text
     assert "Not returned when counting ended: 2," in text
-    assert "io_uring is in use: what it" in text
+    assert "io_uring is in use: what is done by it never shows as system calls, and is not counted here." in text
 
 
 def test_who_uses_io_uring_is_named() -> None:
     """Those that the kernel polls first; what is left out is counted."""
-    users = [agent_pb2.RingUser(pid=n, host_pid=n, process=f"db{n}", polled=n == 12) for n in range(1, 13)]
-    traced = document(OPENAT, io_uring=True, ring_users=users)
+    users = [
+        agent_pb2.RingUser(pid=n, host_pid=n, process=f"db{n}", polled=n == 10, rings=1 + (n == 1))
+        for n in range(1, 11)
+    ]
+    traced = document(OPENAT, io_uring=True, ring_users=users[:10], other_ring_users=2, rings=11)
     ring = traced["status"]["trust"]["ioUring"]
 
     assert (ring["used"], len(ring["processes"]), ring["otherProcesses"]) == (True, 10, 2)
-    assert "by db12 (process 12, polled by the kernel), db1 (process 1), db2" in results.table(traced)
-    assert "2 more: what it reads" in results.table(traced)
+    assert "by db10 (process 10, polled by the kernel), db1 (process 1, 2 rings), db2 (process 2)" in results.table(
+        traced
+    )
+    assert "2 more: what is done by it never shows" in results.table(traced)
+    assert "views.ioUring" in ring["advice"]
     (complete,) = (each for each in traced["status"]["conditions"] if each["type"] == "DataComplete")
     assert complete["message"].endswith("io_uring was used, whose work is in no system call; see trust.ioUring.")
     assert document(OPENAT)["status"]["trust"]["ioUring"] == {"used": False}
@@ -156,6 +162,18 @@ def test_calls_that_have_not_returned_are_listed_with_their_threads() -> None:
     assert text.startswith("No system call returned.\n1 call has not returned: read 1.0s\n")
     assert "\n      1.000     7     9  io               read()\n" in text
     assert "Not returned when counting ended" not in text
+
+
+def test_a_call_that_waits_and_has_not_returned_says_so() -> None:
+    """In the words of the table, in its line and in the list."""
+    made = report(unreturned_calls=1)
+    made.containers[0].unreturned.add(name="read", abi="i386", wait=True, age_nanoseconds=10**9, pid=7, tid=9)
+
+    status = results.status(SESSION, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(SESSION.document(status))
+
+    assert "\n1 call has not returned: read (i386, waited) 1.0s\n" in text
+    assert " read()  (i386, waited)\n" in text
 
 
 def test_interrupted_calls_are_said_once() -> None:
@@ -354,9 +372,51 @@ def test_a_trace_without_a_slow_call_says_so() -> None:
         views={"slowCalls": {"thresholdMilliseconds": 5}},
     )
 
-    status = results.status(session, report(OPENAT), COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
+    made = report(OPENAT)
+    made.containers[0].views["slowCalls"].Pack(slow_calls_pb2.SlowCallsResult())
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
 
     assert "\nNo call was slow.\n" in results.table(session.document(status))
+
+
+def test_processes_say_what_they_were_and_what_they_became() -> None:
+    """Names that changed, words, how it ended, calls that seccomp denied, threads by their names, the others' sum."""
+    session = sessions.make(
+        None, {"command": ["x"]}, duration_seconds=None, syscalls=None, views={"processes": {"threads": 1}}
+    )
+    sums = processes_pb2.CallSums(calls=9, errors=2, total_nanoseconds=1_500_000)
+    found = processes_pb2.ProcessesResult(seen=601)
+    single = found.processes.add(
+        pid=7, command="python3", executable="memfd:app", arguments=["app.py", "a b"], title="app: worker",
+        name="new", first_name="old", end="killed for memory (SIGKILL)", signal="SIGKILL", from_outside=True, denied=2,
+        sums=sums, threads=3, other_threads=processes_pb2.CallSums(calls=6),
+    )  # fmt: skip
+    single.syscalls.add(name="mkdirat", calls=9, errors=2, denied=2, total_nanoseconds=1_500_000)
+    single.busiest_threads.add(tid=8, name="b", first_name="a", sums=processes_pb2.CallSums(calls=3))
+    found.processes.add(
+        command="leaf", executable="/bin/leaf", processes=600, living=2, sums=sums,
+        ends=[processes_pb2.ProcessEnds(end="exited with 0", count=598)],
+    )  # fmt: skip
+    made = report(OPENAT)
+    made.containers[0].views["processes"].Pack(found)
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED, "")
+    text = results.table(session.document(status))
+
+    assert (
+        "\npid 7  python3 app.py 'a b' [memfd:app]  "
+        "(parent 0, from outside the container, killed for memory (SIGKILL))\n"
+        "  now app: worker\n"
+        "  renamed from old to new\n"
+        "  2 of the errors are calls that seccomp denied\n"
+    ) in text
+    assert " mkdirat, 2 denied by seccomp\n" in text
+    assert (
+        "\n  thread     8 b                3 calls, 0 errors, 0.000000 s (was a)\n"
+        "  2 other threads               6 calls, 0 errors, 0.000000 s\n"
+    ) in text
+    assert "\nleaf [/bin/leaf] x 600  (2 alive, 598 exited with 0)\n" in text
+    assert "other process" not in text
 
 
 def test_processes_are_told_as_strace_would_sum_up_each() -> None:

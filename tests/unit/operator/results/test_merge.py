@@ -21,6 +21,7 @@ from kubestrace_protos.v1.views import (
 
 PHASES = agent_pb2.ContainerState.Phase.values()
 COUNTS = st.integers(min_value=0, max_value=2**40)
+SMALL = st.integers(0, 2**20)
 
 
 @st.composite
@@ -79,7 +80,9 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
     report.trust.skipped_calls = draw(COUNTS)
     report.trust.io_uring = draw(st.booleans())
     for pid in draw(st.lists(st.integers(1, 3), max_size=2)):
-        report.trust.ring_users.add(host_pid=pid, process=f"p{pid}", polled=draw(st.booleans()))
+        report.trust.ring_users.add(host_pid=pid, process=f"p{pid}", polled=draw(st.booleans()), rings=draw(SMALL))
+    report.trust.other_ring_users = draw(SMALL)
+    report.trust.rings = draw(SMALL)
     report.trust.agent_cpu_millicores = draw(st.integers(0, 1000))
     return report
 
@@ -174,7 +177,7 @@ def test_abis_are_kept_apart() -> None:
 
 
 def test_waits_are_summed_apart() -> None:
-    """Time in calls whose purpose is to wait is not time in calls that work."""
+    """Time in calls that waited is not time in calls that work."""
     work, wait = container(total_nanoseconds=7), container(total_nanoseconds=11)
     wait.syscalls[0].name, wait.syscalls[0].wait = "futex", True
 

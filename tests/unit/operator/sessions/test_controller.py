@@ -226,6 +226,20 @@ async def test_an_error_of_ours_ends_in_a_status(monkeypatch: pytest.MonkeyPatch
 
 
 @in_no_time
+async def test_a_session_that_cannot_be_made_ends_in_a_status() -> None:
+    """Its object is not what the schema says: tried some times, then ended with a reason, and let go."""
+    harness = Harness(pod("a"))
+    harness.cluster.status = {"suspensions": "many"}
+    harness.see()
+    await asyncio.sleep(30)
+
+    assert harness.stage.condition("Finished") == ("True", "OperatorFailed")
+    assert "ValueError" in harness.stage.message()
+    assert harness.cluster.held == set()
+    assert harness.sessions.running == 0
+
+
+@in_no_time
 async def test_an_operator_that_ends_leaves_the_traces() -> None:
     """Closing stops the tasks, not the traces, and keeps the finalizer."""
     harness = Harness(pod("a"))

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from operator_fakes import Stage, in_no_time, pod
 
+from kubestrace_operator.views import registry
 from kubestrace_protos.v1 import agent_pb2
 
 UNSUPPORTED_VIEWS = {"slowCalls": None, "processes": {"top": 2}}
@@ -69,6 +71,24 @@ async def test_a_result_that_is_missing_in_a_report_is_noticed() -> None:
     assert unsupported(status) == [("n1", "a", "the agent on node n1 reported nothing for the view slowCalls")]
 
 
+@pytest.mark.parametrize("view", [view.name for view in registry.VIEWS])
+@in_no_time
+async def test_a_view_without_any_result_has_no_part_in_the_status(view: str) -> None:
+    """No totals of zero stand beside the gap; the rest of the status is that of a session without the view."""
+    stage = Stage(pod("a"))
+    stage.agents["n1"].become_older_than_views()
+    without = await stage.run()
+    stage = Stage(pod("a"))
+    stage.agents["n1"].become_older_than_views()
+
+    status = await stage.run(views={view: {}})
+
+    assert unsupported(status)
+    assert status.keys() == without.keys()
+    assert status["summary"] == without["summary"]
+    assert status["table"] == without["table"]
+
+
 @in_no_time
 async def test_an_agents_own_word_about_a_view_is_not_repeated() -> None:
     """Agents that know why they do not serve a view report the gap themselves."""
@@ -102,5 +122,9 @@ async def test_a_session_says_when_its_counting_ends() -> None:
     await running
 
     start, expected = (datetime.fromisoformat(before[name]) for name in ("startTime", "expectedCompletionTime"))
-    assert expected - start == timedelta(seconds=10)
-    assert stage.cluster.status["expectedCompletionTime"] == stage.cluster.status["completionTime"]
+    assert abs(expected - start - timedelta(seconds=10)) <= timedelta(seconds=0.5)
+    assert before["expectedCompletionTime"].endswith(f"{expected:%S}Z")
+    ended, completion = (
+        datetime.fromisoformat(stage.cluster.status[name]) for name in ("expectedCompletionTime", "completionTime")
+    )
+    assert abs(ended - completion) <= timedelta(seconds=0.5)

@@ -142,6 +142,15 @@ def test_many_calls_that_were_interrupted() -> None:
 def test_a_foreign_abi_is_shown() -> None:
     """The same call of a 32-bit program is told apart."""
     assert "getpid (i386)" in table([row("getpid", 100, 1, abi="i386")])
+    assert "read (i386, waited)" in table([row("read", 100, 1, abi="i386", wait=True)])
+
+
+def test_two_rows_of_one_name_are_told_apart() -> None:
+    """The one that waited says so, also among those that a signal interrupted."""
+    lines = table([row("read", 2_000, 1), row("read", 9_000, 2, wait=True, interrupted=2)]).splitlines()
+
+    assert [line.partition("us read")[2] for line in lines if "us read" in line] == ["", " (waited)"]
+    assert lines[-1].startswith("2 read (waited) were interrupted")
 
 
 @pytest.mark.parametrize(

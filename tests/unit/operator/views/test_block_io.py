@@ -1,8 +1,9 @@
 """What disks did: added up over containers and nodes, as a document and as text."""
 
+from kubestrace_operator.api.sizes import size
 from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.views.block_io import BlockIO, Kind, Part, Requests, Times
-from kubestrace_operator.views.block_io_text import lines, size
+from kubestrace_operator.views.block_io_text import lines
 from kubestrace_operator.views.view import ContainerResult
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import bucket_index

@@ -151,3 +151,34 @@ def test_errors_are_told_with_their_times_and_calls() -> None:
     assert (complete["reason"], "4 failed calls had no room" in complete["message"]) == ("ErrorSamplesLost", True)
     plain = builder.status(failing(1), STARTED, now=NOW)["summary"]["errorCounts"]
     assert not any("first and last" in line for line in error_lines.lines(plain))
+
+
+def expecting(*expected: int) -> dict[str, object]:
+    """The row of as many containers, each with two errors, of which so many are expected."""
+    reports = []
+    for number, known in enumerate(expected):
+        report = agent_pb2.Report(node=f"n{number}", agent_id=f"n{number}")
+        container = report.containers.add()
+        container.syscalls.add(name="openat").errnos.add(name="ENOENT", count=2)
+        found = errors_pb2.ErrorsResult()
+        kind = found.kinds.add(syscall="openat", errno="ENOENT", expected=known)
+        kind.first_time_unix_nanoseconds = kind.last_time_unix_nanoseconds = 1_767_268_800_000_000_000
+        kind.harmless = errors_pb2.HARMLESS_FOUND_LATER if known else errors_pb2.HARMLESS_UNSPECIFIED
+        container.views["errors"].Pack(found)
+        reports.append(report)
+    state = builder.status(merge.merge(reports), replace(STARTED, views={"errors": errors.Settings(3)}), now=NOW)
+    (row,) = state["summary"]["errorCounts"]
+    return dict(row)
+
+
+def test_errors_that_are_expected_say_so() -> None:
+    """All of a row, some of it, or none; they stay counted as errors."""
+    reason = "a later call of the same process succeeded with the same file name"
+
+    every, some, none = expecting(2, 2), expecting(2, 0), expecting(0, 0)
+
+    assert (every["expected"], every["expectedCount"], every["count"]) == (True, 4, 4)
+    assert (some["expected"], some["expectedCount"], some["count"]) == (False, 2, 4)
+    assert "expected" not in none
+    assert list(error_lines.lines([every]))[-1].strip() == f"expected: {reason}"
+    assert list(error_lines.lines([some]))[-1].strip() == f"2 of 4 expected: {reason}"

@@ -1,0 +1,109 @@
+"""What a container's rings did in one session, as the wire carries it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.syscalls import errno_name
+from kubestrace_agent.views.io_uring import opcodes
+from kubestrace_agent.views.io_uring.sources import PART
+from kubestrace_agent.views.io_uring.values import RawRings, RingCounts
+from kubestrace_agent.views.loss import Loss
+from kubestrace_agent.views.view import Collector, put, put_lost
+from kubestrace_protos.v1.histograms import bucket_bounds
+from kubestrace_protos.v1.views import io_uring_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kubestrace_protos.v1 import agent_pb2
+
+NAME = "ioUring"
+_FURTHER = header("views/io_uring/io_uring.h").number("FURTHER_RESULTS")
+_NOTHING = RingCounts()
+
+
+@dataclass(eq=False)
+class RingOperations(Collector):
+    """The operations of a container: two readings of the kernel's counts, the first of them the start."""
+
+    name: ClassVar[str] = NAME
+    part: ClassVar[str] = PART
+
+    start: RawRings | None = None
+    now: RawRings | None = None
+    loss: Loss = field(default_factory=Loss)
+
+    def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
+        """Begin with what is reported next."""
+        self.loss.begin(lost)
+
+    def take(self, reported: RawRings | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
+        """Take the newest reading."""
+        self.loss.now = lost
+        if reported is not None:
+            self.start = reported if self.start is None else self.start
+            self.now = reported
+
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Tell what was done since the start."""
+        if self.start is None or self.now is None:
+            return
+        grown = {opcode: _grown(self.start.get(opcode, _NOTHING), counts) for opcode, counts in self.now.items()}
+        further = grown.pop(_FURTHER, _NOTHING)
+        rows = [
+            _row(opcode, counts) for opcode, counts in sorted(grown.items()) if counts.submitted or counts.completed
+        ]
+        result = io_uring_pb2.IOUringResult(rows=rows, further_results=further.completed, further_errors=further.errors)
+        put(report, NAME, result)
+        put_lost(report, NAME, self.loss.own)
+
+
+def _row(opcode: int, counts: RingCounts) -> io_uring_pb2.RingRow:
+    indexes = sorted(counts.buckets)
+    return io_uring_pb2.RingRow(
+        operation=opcodes.name(opcode),
+        submitted=counts.submitted,
+        completed=counts.completed,
+        errors=counts.errors,
+        untimed=counts.untimed,
+        silent=counts.silent,
+        bytes=counts.bytes if opcodes.moves_bytes(opcode) else 0,
+        buckets=indexes,
+        counts=[counts.buckets[index] for index in indexes],
+        total_nanoseconds=counts.total_ns,
+        max_nanoseconds=counts.max_ns,
+        errnos=[
+            io_uring_pb2.RingErrno(name=errno_name(number), count=count)
+            for number, count in sorted(counts.errnos.items())
+        ],
+    )
+
+
+def _grown(then: RingCounts, now: RingCounts) -> RingCounts:
+    """What came between; the longest is known where it is longer than all before, and by its bucket otherwise."""
+    # The kernel's counters are 32 bits wide.
+    buckets = _more(then.buckets, now.buckets)
+    longest = now.max_ns if now.max_ns > then.max_ns else min(now.max_ns, bucket_bounds(max(buckets, default=0))[1])
+    errors, errnos = now.errors - then.errors, _more(then.errnos, now.errnos)
+    # Those for which the kernel's table had no room.
+    others = errors - sum(errnos.values())
+    return RingCounts(
+        submitted=now.submitted - then.submitted,
+        completed=now.completed - then.completed,
+        errors=errors,
+        untimed=now.untimed - then.untimed,
+        silent=now.silent - then.silent,
+        bytes=now.bytes - then.bytes,
+        total_ns=now.total_ns - then.total_ns,
+        max_ns=longest if buckets else 0,
+        buckets=buckets,
+        errnos=errnos | ({0: others} if others > 0 else {}),
+    )
+
+
+def _more(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
+    grown = {index: count - then.get(index, 0) & 0xFFFFFFFF for index, count in now.items()}
+    return {index: count for index, count in grown.items() if count}

@@ -1,0 +1,68 @@
+"""Tables on terminals that have fewer columns."""
+
+from kubestrace_cli.output import narrow
+
+TABLE = """\
+% time     seconds  usecs/call     calls    errors       p50       p99       max syscall
+------ ----------- ----------- --------- --------- --------- --------- --------- ----------------
+ 80.00    0.004447        1111         4             753.7us     1.9ms     1.9ms execve
+ 20.00    0.001940           1      1217      1217     1.6us     1.9us    20.3us lgetxattr
+------ ----------- ----------- --------- --------- --------- --------- --------- ----------------
+100.00    0.006387           2      1221      1217                         1.9ms total
+------ ----------- ----------- --------- --------- --------- --------- --------- ----------------
+  wait    0.100077      100077         1             100.1ms   100.1ms   100.1ms {waited}
+------ ----------- ----------- --------- --------- --------- --------- --------- ----------------
+  wait    0.100077      100077         1                                 100.1ms total
+1 wait4 was interrupted by a signal: restarted, ended with EINTR, or the program was killed\
+"""
+
+
+def test_a_terminal_that_is_wide_enough_changes_nothing() -> None:
+    """As it stands in the status."""
+    text = TABLE.format(waited="wait4 (waited)")
+
+    assert narrow.fitted(text, 120) == text
+    assert narrow.fitted("No system call was made.", 10) == "No system call was made."
+
+
+def test_cells_are_as_wide_as_they_need_to_be() -> None:
+    """All columns are there in 80; the sentence below goes on in the next line."""
+    assert narrow.fitted(TABLE.format(waited="wait4 (waited)"), 80).splitlines() == [
+        "% time  seconds usecs/call calls errors     p50     p99     max syscall",
+        "------ -------- ---------- ----- ------ ------- ------- ------- --------------",
+        " 80.00 0.004447       1111     4        753.7us   1.9ms   1.9ms execve",
+        " 20.00 0.001940          1  1217   1217   1.6us   1.9us  20.3us lgetxattr",
+        "------ -------- ---------- ----- ------ ------- ------- ------- --------------",
+        "100.00 0.006387          2  1221   1217                   1.9ms total",
+        "------ -------- ---------- ----- ------ ------- ------- ------- --------------",
+        "  wait 0.100077     100077     1        100.1ms 100.1ms 100.1ms wait4 (waited)",
+        "------ -------- ---------- ----- ------ ------- ------- ------- --------------",
+        "  wait 0.100077     100077     1                        100.1ms total",
+        "1 wait4 was interrupted by a signal: restarted, ended with EINTR, or the program",
+        "was killed",
+    ]
+
+
+def test_a_column_that_has_no_room_is_left_out_and_named() -> None:
+    """The others say as much."""
+    lines = narrow.fitted(TABLE.format(waited="clock_nanosleep (waited)"), 80).splitlines()
+
+    assert lines[0] == "% time  seconds calls errors     p50     p99     max syscall"
+    assert lines[7] == "  wait 0.100077     1        100.1ms 100.1ms 100.1ms clock_nanosleep (waited)"
+    assert lines[10] == "(not shown, as the terminal is narrow: usecs/call)"
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_terminal_of_a_few_columns_gets_what_must_be_shown() -> None:
+    """Seconds, calls, errors, the longest and the name."""
+    lines = narrow.fitted(TABLE.format(waited="clock_nanosleep (waited)"), 20).splitlines()
+
+    assert lines[0] == " seconds calls errors     max syscall"
+    assert lines[2] == "0.004447     4          1.9ms execve"
+
+
+def test_words_are_not_broken() -> None:
+    """A path stays whole."""
+    assert list(narrow.wrapped(["one /a/path/of/some-length two", ""], 10)) == [
+        "one", "/a/path/of/some-length", "two", ""
+    ]  # fmt: skip
