@@ -25,7 +25,7 @@ from kubestrace_agent.service.health import Health
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Roots
-from kubestrace_agent.traces.pods import PodHost
+from kubestrace_agent.traces.claims import PodHost
 from kubestrace_agent.traces.registry import Traces
 from kubestrace_agent.traces.session import Node
 from kubestrace_agent.views import registry

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kubestrace_agent.kernel.counters.pod_slots import PodSlots
+from kubestrace_agent.kernel.counters.pod_slots import NewPod, PodSlots
 from kubestrace_agent.kernel.counters.tracer import Tracer
 
 _UID = "5e" * 16
@@ -60,14 +60,14 @@ def main() -> None:
         "spawn of /bin/true": (_execs, 100),
         "getppid from Python": (_calls, 100_000),
     }
-    tracer = Tracer.load(max_containers=32, views=["pods"])
+    tracer = Tracer.load(max_containers=32, parts=["pods"])
     slot = tracer.reserve_slot(wanted=None)
     pods = PodSlots(tracer, [4])
     found: dict[tuple[str, bool], list[float]] = {}
     for number in range(2 * rounds):
         watched = number % 2 == 1
         if watched:
-            pods.add(_UID, wanted=None)
+            pods.add([NewPod(_UID, None)])
         for name, (function, count) in kinds.items():
             found.setdefault((name, watched), []).append(_microseconds(function, count))
         if watched:

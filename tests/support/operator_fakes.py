@@ -187,7 +187,7 @@ class FakeAgent:
         """Have a container of the only watched pod live for a moment, seen by this agent alone."""
         trace, clock = self.traces[uid], asyncio.get_running_loop().time()
         if not trace.containers:
-            trace.end = clock + trace.duration
+            trace.begin_ns, trace.end = now_ns(), clock + trace.duration
         (pod,) = trace.pods.values()
         found = f"{pod.name}-{name}-{restarts}"
         trace.exit_codes[found] = exit_code
@@ -330,7 +330,7 @@ class FakeAgents:
             yield report
             if report.final:
                 return
-            await asyncio.sleep(min(interval_seconds, max(0.0, trace.end - asyncio.get_running_loop().time())))
+            await asyncio.sleep(min(interval_seconds, max(0.001, trace.end - asyncio.get_running_loop().time())))
 
     def _agent(self, agent: Endpoint) -> FakeAgent:
         fake = self.by_node[agent.node]

@@ -40,6 +40,7 @@ class _Place:
     tracer: Tracer
     target: Target
     key: int = 0
+    is_there = True
 
     def reserve(self, _: object, wanted: frozenset[SyscallKey] | None) -> int:
         """Make ready to count it."""

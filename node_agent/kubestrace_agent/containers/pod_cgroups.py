@@ -1,4 +1,4 @@
-"""Where pods stand in the cgroup tree: a pod's own cgroup, the containers in it, and how deep those of any pod are.
+"""Where pods stand in the cgroup tree: a pod's own cgroup, and how deep containers of any pod are.
 
 Used by traces for pods whose containers are counted from their first call (kernel.counters.pod_slots). Reads the tree.
 """
@@ -6,13 +6,13 @@ Used by traces for pods whose containers are counted from their first call (kern
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.containers import cgroups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from kubestrace_agent.containers.cgroups import Hierarchy
@@ -25,15 +25,6 @@ _MAX_DEPTH = 8
 _TO_CONTAINERS = (2, 3)
 
 
-@dataclass(frozen=True)
-class PodCgroup:
-    """A pod's cgroup; `containers`: directory by container ID of those that are there already."""
-
-    path: Path
-    cgroup_id: int
-    containers: dict[str, Path]
-
-
 def container_levels(hierarchy: Hierarchy) -> frozenset[int | None]:
     """Return the depths in the whole tree at which containers of pods stand; None: that cannot be told here."""
     if not hierarchy.whole:
@@ -43,23 +34,17 @@ def container_levels(hierarchy: Hierarchy) -> frozenset[int | None]:
     return frozenset(levels) if levels else frozenset({None})
 
 
-def find_pod(root: Path, uid: str) -> PodCgroup | None:
-    """Find a pod's cgroup by its UID (32 hex digits); None: it has none now."""
+def find_pods(root: Path, uids: Collection[str]) -> dict[str, int]:
+    """Find the cgroups of pods by their UIDs (32 hex digits): the ID of each that has one now."""
+    found = {}
     for kubepods in _kubepods(root):
         for folder in (kubepods, *_folders(kubepods)):
             for path in _folders(folder):
-                if cgroups.pod_of(path.name) == uid:
-                    return _pod(path)
-    return None
-
-
-def _pod(path: Path) -> PodCgroup | None:
-    try:
-        cgroup_id = cgroups.cgroup_id(path)
-    except OSError:  # it has ended meanwhile
-        return None
-    places = ((cgroups.parse(each.name), each) for each in _folders(path))
-    return PodCgroup(path, cgroup_id, {place.container_id: each for place, each in places if place})
+                uid = cgroups.pod_of(path.name)
+                if uid is not None and uid in uids:
+                    with suppress(OSError):  # it has ended meanwhile
+                        found[uid] = cgroups.cgroup_id(path)
+    return found
 
 
 def _kubepods(root: Path) -> Iterator[Path]:

@@ -122,10 +122,12 @@ class Acquiring:
         joined = [counter for counter in counters if counter not in self._new]
         for counter in joined:
             self._tracer.set_wanted(counter.slot, counter.wanted)
-        if joined:
+        starts |= dict.fromkeys(joined)
+        there = [counter for counter in joined if counter.place.is_there]
+        if there:
             # Also their newest counts: a report may come before the next refresh, and must not be older than its start.
-            counts = self._tracer.join([counter.slot for counter in joined])
-            for counter in joined:
+            counts = self._tracer.join([counter.slot for counter in there])
+            for counter in there:
                 starts[counter] = counter.counts = counts[counter.slot]
         return starts
 

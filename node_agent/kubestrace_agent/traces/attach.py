@@ -114,7 +114,7 @@ class Attacher:
     async def _attach(self, trace: Trace, looked_up: Iterable[_Found], *, late: bool) -> None:
         async with trace.lock:
             # It may have ended, or another call have added the container, during the search.
-            new = [each for each in looked_up if trace.final is None and is_new(trace, each[0])]
+            new = [each for each in looked_up if not trace.frozen and is_new(trace, each[0])]
             asked = [
                 trace.asks(CgroupPlace(found.cgroup, found.cgroup_id), self.names, _owner(found))
                 for _, found in new

@@ -88,6 +88,10 @@ class Place(Protocol):
     def key(self) -> int:
         """Tell it from all others that are counted."""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it exists, so that something may have been counted of it."""
+
     def reserve(self, tracer: Tracer, wanted: Wanted) -> int:
         """Make ready to count it: its slot. Raises OSError where it has gone, and NodeFullError."""
 
@@ -102,6 +106,7 @@ class CgroupPlace:
     cgroup: Path
     cgroup_id: int
     _was_populated: bool = False
+    is_there = True
 
     @property
     def key(self) -> int:

@@ -10,14 +10,14 @@ import platform
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kubestrace_agent.kernel.counters.pod_slots import PodSlots
+from kubestrace_agent.kernel.counters.pod_slots import NewPod, PodSlots
 from kubestrace_agent.kernel.counters.tracer import NodeFullError
 from kubestrace_agent.symbols.roots import Owner
 from kubestrace_agent.traces.counter import union
 from kubestrace_agent.traces.delta import difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from kubestrace_agent.kernel.counters.tracer import Tracer
     from kubestrace_agent.kernel.maps.pods import PodContainer
@@ -43,6 +43,11 @@ class PodPlace:
     def key(self) -> int:
         """Its cgroup's id, once it has one."""
         return self.container.cgroup_id if self.container else self.number
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it exists, as far as the kernel's records were read."""
+        return self.container is not None
 
     def reserve(self, tracer: counter.Tracer, wanted: Wanted) -> int:
         """Make ready to count whatever container gets the slot."""
@@ -95,6 +100,9 @@ class _Watched:
     seen: bool = False
 
 
+_NOBODY = _Watched()
+
+
 class PodCounters:
     """All watched pods of the node, and the counters of their containers."""
 
@@ -119,50 +127,61 @@ class PodCounters:
         """A file descriptor that is readable when `update` has something to do."""
         return self._slots.events_fd
 
-    def watch(self, uid: str, user: str, ask: Ask, wanted: Wanted) -> None:
-        """Count for a user the containers that a pod (32 hex digits) gets from now on. Idempotent.
+    def watch(self, user: str, ask: Ask, wanted: Wanted, pods: Iterable[NewPod]) -> dict[str, Exception]:
+        """Count for a user the containers that pods get from now on; gives by UID why one cannot be watched.
 
-        Raises UnsupportedKernelError, NodeFullError, TooManyPodsError and OSError; then nothing has changed.
+        Idempotent.
         """
-        watched = self._watched.setdefault(uid, _Watched())
-        if user in watched.asks:
-            return
-        watched.asks[user], watched.wants[user] = ask, wanted
-        watched.runtime_before[user] = self._runtime_calls(uid)
+        new = {pod.uid: pod for pod in pods if user not in self._watched.get(pod.uid, _NOBODY).asks}
+        for uid in new:
+            watched = self._watched.setdefault(uid, _Watched())
+            watched.asks[user], watched.wants[user] = ask, wanted
+            watched.runtime_before[user] = self._runtime_calls(uid)
+        shared = [uid for uid in new if uid in self._slots]
         try:
-            if uid in self._slots:
-                self._slots.set_wanted(uid, union(watched.wants.values()))
-                self._join(uid, user, ask)
-            else:
-                self._slots.add(uid, wanted=wanted)
-                self._counters.beside_slots.add(self._slots.runtime_slot(uid))
+            problems = self._join(shared, user, ask)
+            problems |= self._slots.add(pod for uid, pod in new.items() if uid not in shared)
         except BaseException:
-            self.unwatch([user], [uid])
+            self.unwatch([user], new)
             raise
+        self.unwatch([user], problems)
+        self._counters.beside_slots |= {self._slots.runtime_slot(uid) for uid in new if uid in self._slots}
+        return problems
 
     def found(self, uid: str, cgroup_id: int) -> None:
         """Say where a pod's cgroup is that was there before `watch`."""
         if uid in self._slots:
             self._slots.found(uid, cgroup_id)
 
-    def _join(self, uid: str, user: str, ask: Ask) -> None:
+    def _join(self, uids: Collection[str], user: str, ask: Ask) -> dict[str, Exception]:
         """Have a further user's views collected of the containers that are still to come."""
-        ready = [self._ready[slot] for slot in self._slots.ready(uid)]
-        results = self._counters.acquire([ask(each.place, each.place.owner) for each in ready])
-        for each, result in zip(ready, results, strict=True):
+        problems: dict[str, Exception] = {}
+        for uid in uids:
+            self._slots.set_wanted(uid, union(self._watched[uid].wants.values()))
+        ready = [(uid, self._ready[slot]) for uid in uids for slot in self._slots.ready(uid)]
+        results = self._counters.acquire([ask(each.place, each.place.owner) for _, each in ready])
+        for (uid, each), result in zip(ready, results, strict=True):
             if isinstance(result, Exception):
-                raise result
-            each.acquired[user] = result
+                problems[uid] = result
+            else:
+                each.acquired[user] = result
+        return problems
 
-    def _reserve(self, uid: str, _wanted: Wanted) -> int:
-        asks = self._watched[uid].asks
-        place = PodPlace(next(self._numbers))
-        results = self._counters.acquire([ask(place, place.owner) for ask in asks.values()])
-        acquired: dict[str, Acquired] = {}
-        for user, result in zip(asks, results, strict=True):
-            if isinstance(result, Exception):
-                raise NodeFullError(str(result)) from result
-            acquired[user] = result
+    def _reserve(self, uids: Sequence[str]) -> list[int | NodeFullError]:
+        """Make counters that wait for containers, all at once: it takes as long as for one."""
+        places = [(PodPlace(next(self._numbers)), self._watched[uid].asks) for uid in uids]
+        asked = [(place, user, ask) for place, asks in places for user, ask in asks.items()]
+        results = self._counters.acquire([ask(place, place.owner) for place, _, ask in asked])
+        by_place: dict[int, dict[str, Acquired | Exception]] = {}
+        for (place, user, _), result in zip(asked, results, strict=True):
+            by_place.setdefault(place.number, {})[user] = result
+        return [self._made_ready(place, by_place[place.number]) for place, _ in places]
+
+    def _made_ready(self, place: PodPlace, results: Mapping[str, Acquired | Exception]) -> int | NodeFullError:
+        acquired = {user: result for user, result in results.items() if not isinstance(result, Exception)}
+        error = next((result for result in results.values() if isinstance(result, Exception)), None)
+        if error is not None:
+            return error if isinstance(error, NodeFullError) else NodeFullError(str(error))
         made = next(iter(acquired.values())).counter
         self._ready[made.slot] = _Ready(place, made, acquired)
         return made.slot

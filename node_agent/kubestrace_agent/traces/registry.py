@@ -24,9 +24,11 @@ from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.traces import reports
 from kubestrace_agent.traces.attach import Attacher, TracerThread, bare, is_new
 from kubestrace_agent.traces.batches import Batches
+from kubestrace_agent.traces.claims import Running
+from kubestrace_agent.traces.endings import Endings
 from kubestrace_agent.traces.pace import Pace
 from kubestrace_agent.traces.pod_counters import PodCounters
-from kubestrace_agent.traces.pods import PodHost, Pods
+from kubestrace_agent.traces.pods import Pods
 from kubestrace_agent.traces.session import stop_counting
 from kubestrace_agent.traces.shared_counters import Counters
 from kubestrace_agent.traces.trace import Trace
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
     from kubestrace_agent.containers.resolver import Resolver
+    from kubestrace_agent.traces.claims import PodHost
     from kubestrace_agent.traces.counter import Tracer
     from kubestrace_agent.traces.session import Node
     from kubestrace_agent.views.registry import ViewRequests
@@ -57,6 +60,8 @@ _FEW_TRACES = 8
 _GATHER_SECONDS, _MOST_GATHER_SECONDS = 0.05, 1.0
 # Whoever waits for a report gets the last one again after this, so that it is clear that the agent is there.
 _ALIVE_SECONDS = 2.0
+# A final report waits so long for how the last containers ended.
+_SETTLE_SECONDS = 1.0
 # Reports that are made one after the other, before other work has its turn.
 _BUILD_SECONDS = 0.05
 # And while reports are made: a million events a second fill a ring of 8 MiB in twice that time.
@@ -93,7 +98,7 @@ class Traces:
         self._ticker: asyncio.Task[None] | None = None
         self._closing = False
         self._sequence = itertools.count(1)
-        self._ending: Batches[_ReportAsked, Sequence[agent_pb2.Report]] = Batches(self._stop_counting)
+        self._ending: Batches[Trace, None] = Batches(self._stop_counting)
         self._noting: Batches[tuple[Trace, Moment], None] = Batches(self._note_counts)
         self._reporting: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
         # Apart, so that final reports do not wait for all others.
@@ -102,6 +107,7 @@ class Traces:
         # Why no pod can be watched; empty: they can.
         self._no_pods = "this agent does not look at pods"
         self._pods = self._watcher(tracer, host)
+        self._endings = Endings(host.runtime if host else None, self._thread)
 
     def _watcher(self, tracer: Tracer | None, host: PodHost | None) -> Pods | None:
         if self._counters is None or host is None or not isinstance(tracer, KernelTracer):
@@ -113,7 +119,8 @@ class Traces:
             _log.warning("containers are counted from the moment when they are found: %s", error)
             return None
         self._attacher.before_acquiring = counters.update
-        return Pods(counters, host, self._attacher, self._running, clock_ns=self._clock_ns, begin=self._begin)
+        running = Running(self._running, self._limits.max_containers, self._clock_ns, self._begin)
+        return Pods(counters, host, self._attacher, running)
 
     def syscall_problems(self, patterns: Sequence[str]) -> list[str]:
         """Say what is wrong with some syscall patterns, a sentence each."""
@@ -139,15 +146,18 @@ class Traces:
         if trace is None:
             trace = self._create(request, views)
         trace.last_call = time.monotonic()
+        # Meanwhile: the first containers of a pod may come before those that run are found.
+        watching = self._spawn(self._watch_pods(trace, request.pods))
         try:
-            # Containers that run first: they need slots more than those that may never come.
             await self._add(trace, request.containers, late=not created or request.elapsed_milliseconds > 0)
-            await self._watch_pods(trace, request.pods)
         finally:
+            await watching
             if created:
-                self._run_until(trace, request.duration_milliseconds / 1000)
+                self._run_until(trace, request)
+            elif request.elapsed_milliseconds:
+                self._join(trace, request)
             elif any(each.counter for each in trace.containers.values()):
-                self._begin(trace)
+                self._begin(trace, self._clock_ns())
         return self._started(trace, created=created)
 
     def _create(self, request: agent_pb2.StartTraceRequest, views: ViewRequests) -> Trace:
@@ -187,13 +197,14 @@ class Traces:
         """Give how long a trace waits for others that begin with it: those cost less later, where there are many."""
         return min(max(0, len(self._running) - _FEW_TRACES) * _GATHER_SECONDS, _MOST_GATHER_SECONDS)
 
-    def _run_until(self, trace: Trace, duration_seconds: float) -> None:
+    def _run_until(self, trace: Trace, request: agent_pb2.StartTraceRequest) -> None:
         """Let time run: from here on, when the first containers are counted. A trace may have been stopped before."""
         if trace.final is not None:
             return
         loop = asyncio.get_running_loop()
-        trace.duration_seconds, trace.waits = duration_seconds, bool(trace.watched and not trace.containers)
-        self._end_after(trace, duration_seconds)
+        trace.duration_seconds = request.duration_milliseconds / 1000
+        trace.waits = bool(trace.watched and not trace.containers and not request.elapsed_milliseconds)
+        self._end_after(trace, trace.duration_seconds)
         if self._ticker is None:
             self._ticker = loop.create_task(self._tick(trace.counters))
         self._spawn(self._keep_time(trace))
@@ -211,15 +222,28 @@ class Traces:
             trace.deadline.cancel()
         trace.deadline = asyncio.get_running_loop().call_later(seconds, end)
 
-    def _begin(self, trace: Trace) -> None:
-        """Let the time of a trace run that has waited for its first container."""
+    def _begin(self, trace: Trace, since_ns: int) -> None:
+        """Let the time of a trace run that has waited for its first container, which was there since then (Unix)."""
         if not trace.waits or trace.final is not None:
             return
+        now_ns = self._clock_ns()
+        trace.start_ns = trace.session_start_ns = min(since_ns, now_ns)
+        self._let_run(trace, trace.duration_seconds - (now_ns - trace.start_ns) / 1e9)
+
+    def _join(self, trace: Trace, request: agent_pb2.StartTraceRequest) -> None:
+        """Let the time of a trace run that waits for its first container: that of the session does, on other nodes."""
+        if trace.waits and trace.final is None:
+            trace.ask_views = lambda: views_registry.requests(request.views)
+            trace.start_ns = self._clock_ns()
+            trace.session_start_ns = trace.start_ns - 1_000_000 * request.elapsed_milliseconds
+            self._let_run(trace, request.duration_milliseconds / 1000)
+
+    def _let_run(self, trace: Trace, seconds: float) -> None:
         trace.waits = False
-        trace.start_ns = trace.session_start_ns = self._clock_ns()
         trace.views = trace.ask_views()
-        self._end_after(trace, trace.duration_seconds)
+        self._end_after(trace, max(0.0, seconds))
         self._spawn(self._keep_time(trace))
+        trace.begun.set()
 
     async def _add(self, trace: Trace, containers: Iterable[agent_pb2.Container], *, late: bool) -> None:
         counted = await self._pods.counted(trace) if self._pods else frozenset()
@@ -232,7 +256,7 @@ class Traces:
                 new[bare(each.container_id)] = each
             elif traced is not None and traced.state.container != each:
                 await self._thread.call(_name, traced, each)
-        if len(trace.containers.keys() | new.keys()) > self._limits.max_containers:
+        if new and len(trace.containers.keys() | new.keys()) > self._limits.max_containers:
             raise admission.LimitReachedError(
                 "TooManyContainers", f"one trace follows at most {self._limits.max_containers} containers on a node"
             )
@@ -278,7 +302,7 @@ class Traces:
                 if report.final:
                     return
                 watchers = sum(each.watchers for each in self._running.values())
-                await _wait(trace.ended, self._pace.interval_seconds(interval, watchers))
+                await _wait(trace, self._pace.interval_seconds(interval, watchers))
         finally:
             ended.cancel()
             trace.watchers -= 1
@@ -311,6 +335,7 @@ class Traces:
             await asyncio.gather(
                 *(self._end(trace, agent_pb2.END_REASON_AGENT_SHUTDOWN) for trace in self._running.values())
             )
+        await self._endings.close()
         if self._pods is not None:
             await self._pods.close()
         if self._counters is not None:
@@ -337,33 +362,53 @@ class Traces:
         return built
 
     async def _end(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
-        if self._pods is not None:
-            await self._pods.settle(trace)
+        await self._freeze(trace)
+        await self._settle(trace)
         async with trace.lock:
             if trace.final is not None:
                 return trace.final
-            try:
-                built = await self._ending.ask((trace, reason))
-                trace.final = built[0] if built else await self._finishing.ask((trace, reason))
-            except Exception as error:  # noqa: BLE001 - a trace must end, whatever is wrong with its counts
-                _log.exception("trace %s: no counts in its final report", trace.session_uid)
-                trace.final = trace.empty_report(reason, self._clock_ns(), f"the counts could not be read: {error!r}")
+            trace.final = await self._final(trace, reason)
             trace.containers.clear()
-        if self._pods is not None and trace.watched:
-            await self._pods.unwatch([trace.session_uid])
         if trace.deadline is not None:
             trace.deadline.cancel()
         self._keep(trace)
+        trace.begun.set()
         trace.ended.set()
+        if self._pods is not None and trace.watched:
+            self._spawn(self._pods.unwatch(trace))
         _log.info("trace %s ends: %s", trace.session_uid, agent_pb2.EndReason.Name(reason))
         return trace.final
 
-    async def _stop_counting(self, asked: Sequence[_ReportAsked]) -> Sequence[Sequence[agent_pb2.Report] | Exception]:
-        """Read the counters of traces that end for the last time, all at once.
+    async def _freeze(self, trace: Trace) -> None:
+        """Count nothing more, and read what was counted."""
+        async with trace.lock:
+            if not trace.frozen and trace.final is None:
+                try:
+                    await self._ending.ask(trace)
+                except Exception as error:  # noqa: BLE001 - the final report says so
+                    _log.exception("trace %s: the counts cannot be read", trace.session_uid)
+                    trace.unreadable = f"the counts could not be read: {error!r}"
 
-        Gives the final reports of those for which there was time, the first at least; an empty list for the others.
-        """
-        return await self._thread.call(_read_and_release, asked, self._clock_ns)
+    async def _final(self, trace: Trace, reason: agent_pb2.EndReason) -> agent_pb2.Report:
+        """Make the final report: a trace must end, whatever is wrong with its counts."""
+        if not trace.unreadable:
+            try:
+                return await self._finishing.ask((trace, reason))
+            except Exception as error:  # noqa: BLE001 - the final report says so
+                _log.exception("trace %s: no counts in its final report", trace.session_uid)
+                trace.unreadable = f"the report could not be made: {error!r}"
+        return trace.empty_report(reason, self._clock_ns(), trace.unreadable)
+
+    async def _settle(self, trace: Trace) -> None:
+        """Wait until it is known which containers were counted and how those ended, but not for long."""
+        self._endings.look(trace.containers.values())
+        ended = self._endings.settle(trace.containers.values(), _SETTLE_SECONDS)
+        await asyncio.gather(ended, *([self._pods.settle(trace, _SETTLE_SECONDS)] if self._pods else ()))
+
+    async def _stop_counting(self, traces: Sequence[Trace]) -> Sequence[None]:
+        """Read the counters of traces that end for the last time, all at once."""
+        await self._thread.call(stop_counting, traces)
+        return [None] * len(traces)
 
     async def _note_counts(self, noted: Sequence[tuple[Trace, Moment]]) -> Sequence[None]:
         """Take one snapshot for the moments at which many views want one."""
@@ -395,6 +440,8 @@ class Traces:
                 await self._thread.call(counters.refresh)
             except Exception:  # noqa: BLE001 - whatever is wrong with the counts, leases must be seen to
                 _log.exception("cannot read the counters")
+            for trace in self._running.values():
+                self._endings.look(trace.containers.values())
             for trace in [each for each in self._running.values() if each.deadline and each.lease_is_over()]:
                 self._spawn(self._end(trace, agent_pb2.END_REASON_LEASE_EXPIRED))
 
@@ -454,23 +501,15 @@ def _built(asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]) -> list[a
     return built
 
 
-def _read_and_release(
-    asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]
-) -> list[list[agent_pb2.Report] | Exception]:
-    """Belongs to the thread that owns the counters, which all traces share."""
-    stop_counting([trace for trace, _ in asked])
-    built = [each if isinstance(each, Exception) else [each] for each in _built(asked, clock_ns)]
-    return built + [[] for _ in asked[len(built) :]]
-
-
 def _until_next(period_seconds: float) -> float:
     """Give the time to the next multiple of a period, so that all who wait for one wake together; never too short."""
     rest = period_seconds - time.monotonic() % period_seconds
     return rest if rest > period_seconds / 4 else rest + period_seconds
 
 
-async def _wait(event: asyncio.Event, interval_seconds: float) -> None:
-    await _happens(event, _until_next(interval_seconds))
+async def _wait(trace: Trace, interval_seconds: float) -> None:
+    """Wait for the next report's time; that a trace begins, or ends, is reported at once."""
+    await _happens(trace.begun if trace.waits else trace.ended, _until_next(interval_seconds))
 
 
 async def _any_done(within_seconds: float, *tasks: asyncio.Task[Any]) -> bool:

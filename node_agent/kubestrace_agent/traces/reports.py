@@ -11,6 +11,7 @@ from kubestrace_protos.v1 import agent_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kubestrace_agent.containers.lives import Life
     from kubestrace_agent.containers.resolver import Resolved
     from kubestrace_agent.traces.counter import Counter, Unknown
     from kubestrace_agent.traces.sharing import Share
@@ -32,11 +33,20 @@ class TracedContainer:
     # What was collected when the trace ended, where others go on.
     collected: agent_pb2.ContainerReport | None = None
     settled: agent_pb2.ContainerReport | None = None
+    # Somebody asks the runtime how it ended, or has asked.
+    end_asked: bool = False
 
     @property
     def states(self) -> list[agent_pb2.ContainerState]:
         """Its state, and that of its last report once nothing can be added to the counts."""
         return [self.state, self.settled.state] if self.settled is not None else [self.state]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its last process has ended, as far as the counters were read."""
+        if self.counter is not None and self.counter.ended_ns:
+            return True
+        return self.settled is not None and self.settled.state.phase == _Phase.PHASE_ENDED
 
     def freeze(self) -> None:
         """Keep what was read last, whatever is counted later for others; called when this session has let go."""
@@ -51,6 +61,15 @@ class TracedContainer:
         if self.counter is not None and self.counter.counts is not None:
             for collector in self.own:
                 collector.count(self.counter.counts)
+
+
+def write_end(rows: Iterable[TracedContainer], known: Life) -> None:
+    """Write into a container's rows how it has ended, where that is known."""
+    for traced in rows:
+        for state in traced.states if known.ended else ():
+            state.exit_code = known.exit_code
+            state.exit_reason = known.reason
+            state.finish_time_unix_nanoseconds = known.finish_time_unix_ns
 
 
 def failed(container: agent_pb2.Container, reason: str, message: str) -> TracedContainer:
@@ -98,6 +117,27 @@ def first_calls_not_counted(node: str, why: object, start_ns: int) -> agent_pb2.
         reason="FirstCallsNotCounted",
         message=f"containers that start are counted only from the moment when they are found: {why}",
         start_time_unix_nanoseconds=start_ns,
+    )
+
+
+def too_many(node: str, most: int, start_ns: int) -> agent_pb2.Gap:
+    """Give the gap of a session that has as many containers on this node as it may; further ones have no row."""
+    return agent_pb2.Gap(
+        node=node,
+        reason="TooManyContainers",
+        message=f"one trace follows at most {most} containers on a node; those that started later are not counted",
+        start_time_unix_nanoseconds=start_ns,
+    )
+
+
+def life_lost(node: str, cgroup: str, error: Exception, time_ns: int) -> agent_pb2.Gap:
+    """Give the gap of a session that has no row for a container, by an error of ours."""
+    return agent_pb2.Gap(
+        node=node,
+        reason="ContainerNotCounted",
+        message=f"the container in cgroup {cgroup[:200]} has no row: {error!r}",
+        start_time_unix_nanoseconds=time_ns,
+        end_time_unix_nanoseconds=time_ns,
     )
 
 

@@ -60,8 +60,8 @@ class Session:
     containers: dict[str, reports.TracedContainer] = field(default_factory=dict)
     # When that was read which the last report holds, Unix time.
     reported_ns: int = 0
-    # Nothing more is counted: its final report is being made.
-    frozen: bool = False
+    # Since when nothing more is counted, as its final report is being made (CLOCK_MONOTONIC); 0: it is counted.
+    frozen_ns: int = 0
 
     def asks(self, place: Place, names: Names, owner: Owner) -> Asked:
         """Give what it asks of a container; `names` names the functions of stacks, by the files of `owner`."""
@@ -113,9 +113,18 @@ class Session:
 
     def freeze(self) -> None:
         """Keep what was read last for the final report; called when the session has let go of its counters."""
-        self.frozen = True
+        self.frozen_ns = time.monotonic_ns()
         for traced in self.containers.values():
             traced.freeze()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing more is counted."""
+        return bool(self.frozen_ns)
+
+    def ended_before(self, monotonic_ns: int) -> bool:
+        """Tell whether nothing was counted any more at a time of CLOCK_MONOTONIC."""
+        return 0 < self.frozen_ns < monotonic_ns
 
     def note_counts(self) -> None:
         """Show the newest snapshot to the session's own collectors."""

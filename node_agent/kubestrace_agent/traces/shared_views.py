@@ -49,8 +49,9 @@ class SharedViews:
     ) -> dict[Counter, Exception]:
         """Begin one part for some; by counter why it cannot be had."""
         try:
-            # What was reported until now belongs to others.
-            self.read(part, counters)
+            # What was reported until now belongs to others; of a container that does not exist that is nothing.
+            if any(counter.place.is_there for counter, _, _ in asking):
+                self.read(part, counters)
         except _UNAVAILABLE as error:
             return dict.fromkeys((counter for counter, _, _ in asking), error)
         now_ns = time.monotonic_ns()

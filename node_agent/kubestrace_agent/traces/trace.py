@@ -35,10 +35,14 @@ class Trace(Session):
     duration_seconds: float = 0.0
     # Its pods have no container yet: its time has not begun.
     waits: bool = False
+    # It has begun after it waited, or has ended.
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     watchers: int = 0
     last_call: float = field(default_factory=time.monotonic)
     deadline: asyncio.TimerHandle | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    # Why there are no counts for the final report.
+    unreadable: str = ""
     final: agent_pb2.Report | None = None
 
     def lease_is_over(self) -> bool:

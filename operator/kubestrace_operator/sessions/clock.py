@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kubestrace_operator.sessions.interfaces import Timing
 from kubestrace_operator.sessions.session_state import SessionState
@@ -56,10 +56,10 @@ class Schedule:
         """Whether the slower nodes have had their time to start."""
         return self._clock() >= self._announce_at
 
-    def started(self) -> datetime:
-        """Return now as the start; the slower nodes' time runs from here."""
+    def started(self, seconds_ago: float = 0.0) -> datetime:
+        """Return the start, now or some time ago; the slower nodes' time runs from here."""
         self._announce_at = self._clock() + self._timing.settle
-        return self._now()
+        return self._now() - timedelta(seconds=seconds_ago)
 
     def until_due(self) -> float:
         """Return the seconds until something is due."""

@@ -98,6 +98,9 @@ class NodeTrace:
         self._told: dict[str, agent_pb2.Pod] = {}
         # The agent on this node knows what it is to watch; one of an earlier version drops that, or refuses it.
         self._can_watch = False
+        # It was told pods before the session's time began, and waits for their first container.
+        self._waits_since_before = False
+        self._hurried = False
         self._tried: Endpoint | None = None
         self._kick = asyncio.Event()
 
@@ -116,6 +119,17 @@ class NodeTrace:
         if wanted.keys() - self._wanted.keys() or any(self._watched.get(uid) != pod for uid, pod in watched.items()):
             self._kick.set()
         self._wanted, self._watched = wanted, watched
+
+    def session_runs(self) -> None:
+        """Have an agent know that waits for the first container here: the session's time runs, on other nodes."""
+        # Once: later attempts have their pauses.
+        if self._waits and not self._hurried:
+            self._hurried = True
+            self._kick.set()
+
+    @property
+    def _waits(self) -> bool:
+        return self._waits_since_before and not self.state.traced
 
     def look(self) -> None:
         """Try again at once when another agent has become ready here."""
@@ -207,7 +221,7 @@ class NodeTrace:
             duration_milliseconds=max(1, self._trace_request.remaining()),
             lease_seconds=LEASE_SECONDS,
             views=self._trace_request.views(),
-            elapsed_milliseconds=0 if self.state.has_counted else self._trace_request.elapsed(),
+            elapsed_milliseconds=(elapsed := 0 if self.state.has_counted else self._trace_request.elapsed()),
         )
         self.asked = True
         response = await self._calls.start(agent, request)
@@ -221,6 +235,7 @@ class NodeTrace:
         self._sent = sent if response.agent_id != self.state.agent_id else self._sent | sent
         self._told = watched
         self.state.started(response, counts_first_calls=self._can_watch)
+        self._waits_since_before = bool(watched) and not elapsed
         self._settle()
 
     async def _add_later(self, agent: Endpoint) -> None:
@@ -230,7 +245,8 @@ class NodeTrace:
             await self._pause(_AGAIN_SECONDS)
             self._kick.clear()
             failed = {state.container.container_id for state in self.state.states() if not is_traced(state)}
-            if not self._wanted.keys() - (self._sent - failed) and not self._has_news():
+            runs = self._waits and self._trace_request.elapsed() > 0
+            if not self._wanted.keys() - (self._sent - failed) and not self._has_news() and not runs:
                 continue
             try:
                 await self._start(agent)

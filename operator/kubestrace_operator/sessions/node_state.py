@@ -12,6 +12,8 @@ from kubestrace_protos.v1 import agent_pb2
 
 # Agents that served one node in one session; more would mean that one makes itself new again and again.
 _MAX_AGENTS = 100
+# A report that says that a trace has begun comes at once; no more than so much is believed of its way to us.
+MOST_SECONDS_BEFORE = 10.0
 _TRACED = frozenset({agent_pb2.ContainerState.PHASE_TRACING, agent_pb2.ContainerState.PHASE_ENDED})
 
 
@@ -37,6 +39,8 @@ class NodeState:
         # has lost counts since then (nanoseconds).
         self.traced_since: int | None = None
         self.agent_id = ""
+        # How long anything had been counted here when a report first said so: the agent had waited for a container.
+        self.counted_before_seconds = 0.0
         # Reports that were refused, and what was wrong with the first of them.
         self.refused = 0
         self._first_refusal = ""
@@ -53,8 +57,8 @@ class NodeState:
 
     @property
     def has_counted(self) -> bool:
-        """Whether an agent has begun to count here, as far as is known: what is missing since has gaps of its own."""
-        return bool(self.agent_id) or self.traced_since is not None
+        """Whether an agent has counted here, as far as is known: what is missing since has gaps of its own."""
+        return self.traced or self.traced_since is not None
 
     @property
     def heard(self) -> tuple[str, int]:
@@ -126,10 +130,14 @@ class NodeState:
         """Take over a report; an older one than is known changes nothing. Raises InvalidReportError."""
         if report.agent_id not in self.reports and len(self.reports) >= _MAX_AGENTS:
             raise InvalidReportError(f"it is of one more agent after {_MAX_AGENTS} on this node")
-        known = self.reports.get(report.agent_id)
+        known, traced = self.reports.get(report.agent_id), self.traced
         if known is None or known.sequence <= report.sequence:
             self.reports[report.agent_id] = report
             self._absorb(each.state for each in report.containers)
+        if self.traced and not traced:
+            # In the agent's time: its clock may differ from ours.
+            spent_ns = report.time_unix_nanoseconds - report.start_time_unix_nanoseconds
+            self.counted_before_seconds = min(max(0.0, spent_ns / 1e9), MOST_SECONDS_BEFORE)
         self.agent_id = report.agent_id
         self.failure = None
         self._counted_until = report.time_unix_nanoseconds

@@ -240,6 +240,8 @@ class Session:
             self._begin_node(name)
         for name, node in self._nodes.items():
             node.trace(by_node.get(name, ()), watched.get(name, ()))
+            if self._state.start is not None and self._schedule.settled:
+                node.session_runs()
             node.look()
 
     def _begin_node(self, name: str) -> NodeTrace:
@@ -259,8 +261,8 @@ class Session:
 
     def _note_start(self) -> None:
         state = self._state
-        if state.start is None and any(node.traced for node in state.nodes.values()):
-            state.start = self._schedule.started()
+        if state.start is None and (traced := [node for node in state.nodes.values() if node.traced]):
+            state.start = self._schedule.started(max(node.counted_before_seconds for node in traced))
         if state.start is None or state.outcome.phase == conditions.TRACING:
             return
         nodes = self._nodes.values()

@@ -10,14 +10,15 @@ What the runtime does in a container before the container's program, and to brin
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kubestrace_agent.kernel.counters.tracer import NodeFullError
+from kubestrace_agent.kernel.counters.tracer import NodeFullError, UnsupportedKernelError
 from kubestrace_agent.kernel.maps.pods import SlotRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from kubestrace_agent.kernel.counters.tracer import Tracer
     from kubestrace_agent.kernel.maps.pods import PodContainer
@@ -25,15 +26,33 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Ready for each pod. The runtime makes its containers one after the other and takes some 100 ms for each; the first one
-# may be the sandbox, which the kernel cannot tell apart.
+# Ready for a pod of one container: for its sandbox, which the kernel cannot tell apart, for the container, and for the
+# next one. One more for each further container, up to the most: the runtime makes them one after the other in some
+# 100 ms each, and what is taken is replaced meanwhile.
 READY_SLOTS = 3
+_MOST_READY_SLOTS = 10
 # Where half of the node's slots are in use.
 _FEW_READY_SLOTS = 1
 
 
 class TooManyPodsError(Exception):
     """This node watches as many pods as it can."""
+
+
+# Why a pod cannot be watched; all others can.
+_CANNOT = (UnsupportedKernelError, NodeFullError, TooManyPodsError, OSError)
+
+
+@dataclass(frozen=True)
+class NewPod:
+    """A pod that is to be watched; `uid`: 32 hex digits."""
+
+    uid: str
+    wanted: Wanted
+    # How many its spec has.
+    containers: int = 1
+    # Of the pod, where it has a cgroup.
+    cgroup_id: int = 0
 
 
 @dataclass
@@ -44,10 +63,16 @@ class WatchedPod:
     uid: str
     runtime_slot: int
     wanted: Wanted
+    # How many are to be ready, where the node has many.
+    ready_slots: int
     # Given to the kernel and not yet taken, the oldest first.
     ready: list[int] = field(default_factory=list)
     # Containers that found no slot; the next one may find one again.
     missed: int = 0
+
+
+# Makes a slot for each container that pods do not have yet, by the pods' UIDs, one of which may stand there many times.
+Reserve = Callable[[Sequence[str]], Sequence[int | NodeFullError]]
 
 
 class PodSlots:
@@ -58,15 +83,15 @@ class PodSlots:
         tracer: Tracer,
         levels: Iterable[int | None],
         *,
-        reserve: Callable[[str, Wanted], int] | None = None,
+        reserve: Reserve | None = None,
         release: Callable[[int], None] | None = None,
     ) -> None:
         """`levels`: depths in the cgroup tree at which containers of pods stand; None where that is not known.
 
-        `reserve` makes a slot for a container that a pod (its UID) does not have yet, or raises NodeFullError;
-        `release` takes it back. Raises UnsupportedKernelError where the kernel does not take the programs.
+        `release` takes back what `reserve` made. Raises UnsupportedKernelError where the kernel does not take the
+        programs.
         """
-        self._reserve = reserve or (lambda _, wanted: tracer.reserve_slot(wanted=wanted))
+        self._reserve = reserve or self._reserve_slots
         self._release = release or tracer.remove
         self._tracer = tracer
         self._levels = frozenset(levels)
@@ -81,31 +106,49 @@ class PodSlots:
         """A file descriptor that is readable when `changes` has something to tell."""
         return self._maps.events_fd
 
-    def add(self, uid: str, *, wanted: Wanted, cgroup_id: int = 0) -> WatchedPod:
-        """Count the containers that this pod (32 hex digits) gets from now on; `cgroup_id` where it has a cgroup.
+    def add(self, new: Iterable[NewPod]) -> dict[str, Exception]:
+        """Count the containers that these pods get from now on; gives by UID why one is not watched.
 
-        Whoever knows no cgroup looks for one afterwards, and calls `found`: it may have come before.
-        Raises UnsupportedKernelError, NodeFullError, TooManyPodsError and OSError; then it is not watched.
+        Whoever knows no cgroup of a pod looks for one afterwards, and calls `found`: it may have come before.
         """
-        if uid in self._pods:
-            raise ValueError(f"pod {uid} is watched already")
+        problems: dict[str, Exception] = {}
+        added = []
+        for each in new:
+            if each.uid in self._pods:
+                raise ValueError(f"pod {each.uid} is watched already")
+            try:
+                self._pods[each.uid] = self._numbered(each)
+                self._tracer.watch_pods(self._levels)
+                added.append(each)
+            except _CANNOT as error:
+                problems[each.uid] = error
+                self._drop(each.uid)
+        self._make_ready([self._pods[each.uid] for each in added])
+        for each in added:
+            try:
+                self._await(each, self._pods[each.uid])
+            except OSError as error:
+                problems[each.uid] = error
+                self._drop(each.uid)
+        return problems
+
+    def _numbered(self, new: NewPod) -> WatchedPod:
         taken = {pod.number for pod in self._pods.values()}
         number = next((n for n in range(self._maps.capacity) if n not in taken), None)
         if number is None:
             raise TooManyPodsError(f"This node watches {len(self._pods)} pods for new containers, its limit.")
-        pod = WatchedPod(number, uid, self._tracer.reserve_slot(wanted=wanted), wanted)
-        self._pods[uid] = pod
-        try:
-            self._tracer.watch_pods(self._levels)
-            self._maps.clear(number)
-            self._make_ready(pod)
-            self._maps.await_pod(number, uid)
-            if cgroup_id:
-                self._maps.watch(number, cgroup_id)
-        except BaseException:
+        ready_slots = min(READY_SLOTS + max(0, new.containers - 1), _MOST_READY_SLOTS)
+        self._maps.clear(number)
+        return WatchedPod(number, new.uid, self._tracer.reserve_slot(wanted=new.wanted), new.wanted, ready_slots)
+
+    def _await(self, new: NewPod, pod: WatchedPod) -> None:
+        self._maps.await_pod(pod.number, new.uid)
+        if new.cgroup_id:
+            self._maps.watch(pod.number, new.cgroup_id)
+
+    def _drop(self, uid: str) -> None:
+        if uid in self._pods:
             self.remove(uid)
-            raise
-        return pod
 
     def found(self, uid: str, cgroup_id: int) -> None:
         """Tell where a pod's cgroup is, for one that was there before `add`. Idempotent."""
@@ -140,7 +183,7 @@ class PodSlots:
                     self._tracer.adopt(container.slot, container.cgroup_id, container.level)
         for pod in self._pods.values():
             self._take_stock(pod)
-            self._make_ready(pod)
+        self._make_ready(self._pods.values())
         return changed
 
     def pod_of(self, container: PodContainer) -> str:
@@ -208,16 +251,27 @@ class PodSlots:
         pod.missed = state.missed
         del pod.ready[: len(pod.ready) - (state.given - state.taken)]
 
-    def _make_ready(self, pod: WatchedPod) -> None:
+    def _make_ready(self, pods: Iterable[WatchedPod]) -> None:
         """Give slots, as long as the node has any. What then finds none is told as missed."""
-        while len(pod.ready) < (READY_SLOTS if self._tracer.has_many_free else _FEW_READY_SLOTS):
-            try:
-                slot = self._reserve(pod.uid, pod.wanted)
-            except NodeFullError as error:
-                _log.warning("no slot for further containers of pod %s: %s", pod.uid, error)
-                return
+        lacking: list[WatchedPod] = []
+        for pod in pods:
+            wanted = pod.ready_slots if self._tracer.has_many_free(len(lacking)) else _FEW_READY_SLOTS
+            lacking += [pod] * (wanted - len(pod.ready))
+        for pod, slot in zip(lacking, self._reserve([pod.uid for pod in lacking]) if lacking else (), strict=True):
+            if isinstance(slot, NodeFullError):
+                _log.warning("no slot for further containers of pod %s: %s", pod.uid, slot)
+                continue
             pod.ready.append(slot)
             self._maps.give(pod.number, self._ref(slot), self._ref(pod.runtime_slot))
+
+    def _reserve_slots(self, uids: Sequence[str]) -> list[int | NodeFullError]:
+        made: list[int | NodeFullError] = []
+        for uid in uids:
+            try:
+                made.append(self._tracer.reserve_slot(wanted=self._pods[uid].wanted))
+            except NodeFullError as error:
+                made.append(error)
+        return made
 
     def _ref(self, slot: int) -> SlotRef:
         return SlotRef(slot, self._tracer.generation(slot))

@@ -222,10 +222,9 @@ class Tracer:
         followed = sum(slot.pid is not None for slot in self._slots.values())
         self._config_halves[layout.CONFIG_PROCESSES_HALF] = followed
 
-    @property
-    def has_many_free(self) -> bool:
-        """Whether fewer than half of the slots are in use."""
-        return 2 * len(self._slots) < self._max_containers
+    def has_many_free(self, but: int = 0) -> bool:
+        """Whether fewer than half of the slots are in use, with so many more."""
+        return 2 * (len(self._slots) + but) < self._max_containers
 
     def reserve_slot(self, *, wanted: frozenset[SyscallKey] | None) -> int:
         """A slot for a cgroup that does not exist yet: the programs of pods enter it. Raises NodeFullError.

@@ -80,6 +80,8 @@ class Layout:
         self.size = size
         self.alignment = alignment
         self._members = members
+        # What was looked for before: the same few paths, again and again.
+        self._places: dict[str, _Place] = {}
 
     def offset(self, path: str) -> int:
         """Return where a field begins, in bytes."""
@@ -109,6 +111,11 @@ class Layout:
         return self.fields(*self._members)
 
     def _find(self, path: str) -> _Place:
+        if path not in self._places:
+            self._places[path] = self._walk(path)
+        return self._places[path]
+
+    def _walk(self, path: str) -> _Place:
         layout, offset, place = self, 0, None
         for step in path.split("."):
             found = _STEP.fullmatch(step)

@@ -36,23 +36,19 @@ def hierarchy(root: Path, *, whole: bool = True) -> Hierarchy:
     ],
 )
 def test_a_pod_is_found_by_its_uid(tmp_path: Path, pod: str) -> None:
-    """With the containers that it has: of other folders, such as conmon's, it has none."""
+    """Among others, whatever it holds."""
     names = (f"cri-containerd-{ID}.scope", f"crio-conmon-{ID}.scope", "other")
     root = tree(tmp_path, f"kubepods/burstable/pod{uuid.uuid4()}", *(f"{pod}/{name}" for name in names))
-    found = pod_cgroups.find_pod(root, BARE)
 
-    assert found is not None
-    assert found.path == root / pod
-    assert found.cgroup_id == found.path.stat().st_ino
-    assert found.containers == {ID: root / pod / names[0]}
+    assert pod_cgroups.find_pods(root, {BARE, uuid.uuid4().hex}) == {BARE: (root / pod).stat().st_ino}
 
 
 def test_a_pod_that_is_not_there(tmp_path: Path) -> None:
     """Neither by another UID, nor outside of kubelet's tree, nor without any tree."""
     root = tree(tmp_path, f"kubepods/pod{uuid.uuid4()}", f"user.slice/pod{UID}")
 
-    assert pod_cgroups.find_pod(root, BARE) is None
-    assert pod_cgroups.find_pod(root / "gone", BARE) is None
+    assert pod_cgroups.find_pods(root, {BARE}) == {}
+    assert pod_cgroups.find_pods(root / "gone", {BARE}) == {}
 
 
 def test_levels_of_containers(tmp_path: Path) -> None:

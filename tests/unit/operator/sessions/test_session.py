@@ -117,6 +117,36 @@ async def test_lives_of_a_crash_loop_that_only_the_agent_sees() -> None:
 
 
 @in_no_time
+async def test_the_session_begins_with_the_first_container_that_an_agent_saw() -> None:
+    """However late its report comes: so both end at the same time."""
+    stage = Stage(pod("a", state={"waiting": {"reason": "CrashLoopBackOff"}}))
+    running = asyncio.create_task(stage.session(durationSeconds=60).run())
+    await asyncio.sleep(8.5)
+    stage.agents["n1"].live("u1", 5)
+    await running
+    status = stage.cluster.status
+
+    assert status["startTime"] == "2026-01-01T00:00:08.500000Z"
+    assert asyncio.get_running_loop().time() < 68.6
+    assert status["containers"][0]["calls"] == 600
+
+
+@in_no_time
+async def test_an_agent_that_waits_hears_that_the_session_runs() -> None:
+    """Its first container comes later than another node's: it ends with the session, not after its whole duration."""
+    stage = Stage(pod("a"), pod("b", "n2", state={"waiting": {"reason": "ContainerCreating"}}))
+    running = asyncio.create_task(stage.session(durationSeconds=20).run())
+    await asyncio.sleep(10)
+    requests = stage.agents["n2"].requests
+    asked = [(each.elapsed_milliseconds > 0, len(each.pods)) for each in requests]
+    first, again = requests
+    await running
+
+    assert asked == [(False, 1), (True, 1)]
+    assert again.elapsed_milliseconds + again.duration_milliseconds == first.duration_milliseconds == 20_000
+
+
+@in_no_time
 async def test_a_container_that_agent_and_operator_name_differently_is_one_row() -> None:
     """The agent may not know the name of the runtime."""
     stage = Stage(pod("a", restarts=1, state={"waiting": {"reason": "ContainerCreating"}}))
