@@ -81,6 +81,8 @@ class PodLife:
     counter: Counter | None = None
     place: PodPlace | None = None
     acquired: dict[str, Acquired] = field(default_factory=dict)
+    # Its program was executed, and its views know it.
+    begun: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -202,12 +204,20 @@ class PodCounters:
             life = self._lives.get(container.cgroup_id)
             if life is None:
                 life = self._lives[container.cgroup_id] = self._born(container)
-            life.container = container
-            if life.place is not None:
-                life.place.container = container
+            self._take(life, container)
             self._news[container.cgroup_id] = life
         self._sweep()
         self._end_removed()
+
+    @staticmethod
+    def _take(life: PodLife, container: PodContainer) -> None:
+        life.container = container
+        if life.place is not None:
+            life.place.container = container
+        if life.counter is not None and container.started_ns and not life.begun:
+            life.begun = True
+            for collector in {each for share in life.counter.shares for each in share.collectors}:
+                collector.began(container.started_ns)
 
     def _end_removed(self) -> None:
         """Watch pods no longer whose cgroups were removed: their slots are for others."""

@@ -92,6 +92,9 @@ class Collector:
         The first time comes at once after the beginning: what grows has its start there.
         """
 
+    def began(self, monotonic_ns: int) -> None:
+        """The container that was waited for has begun then; before that there was nothing of it."""
+
     def begin_counts(self, start: RawCounts | None, begin_ns: int) -> None:
         """Begin with these counts; None: the container is counted since `begin_ns` (CLOCK_MONOTONIC)."""
 

@@ -25,6 +25,8 @@ MAX_STATUS_BYTES = 64 * 1024
 _WAIT_SHARE = 4
 # Unreturned calls may take a quarter of the room.
 _UNRETURNED_SHARE = 4
+# Containers may take half of it: of a Job or of crash loops there are hundreds, and the table is not to go for them.
+_CONTAINERS_SHARE = 2
 
 
 def status(
@@ -160,7 +162,7 @@ class _Builder:
         return [
             failures,
             listed(self._error_counts(), "summary", "errorCounts", no_more_than_table=True),
-            listed([documents.container(row) for row in containers], "containers", weight=4),
+            listed([documents.container(row) for row in containers], "containers", share=_CONTAINERS_SHARE, weight=4),
             listed(unreturned, "unreturned", share=_UNRETURNED_SHARE),
             *(section for view, shown in self._views for section in view.sections(shown)),
             listed([documents.gap(gap) for gap in gaps], "trust", "gaps"),

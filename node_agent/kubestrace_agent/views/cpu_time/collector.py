@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.syscalls import name
@@ -40,6 +40,11 @@ class TimeBudget(Collector):
     def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
         """Begin with what is reported next."""
         self.loss.begin(lost)
+
+    def began(self, monotonic_ns: int) -> None:
+        """Its time runs from there, not from when it was waited for."""
+        if self.start is not None:
+            self.start = replace(self.start, time_ns=monotonic_ns)
 
     def take(self, reported: CpuTimes | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
         """Take the newest reading."""

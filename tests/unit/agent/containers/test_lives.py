@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import pytest
+
 from kubestrace_agent.containers import cri, lives
 
 ID = "4d3a" * 16
@@ -39,6 +41,28 @@ async def test_a_cgroup_is_named() -> None:
 
     assert await lives.identify(runtime, SCOPE) == lives.Life(ID, "app", 1, 5)
     assert runtime.asked == [ID]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ID,
+        SCOPE,
+        f"crio-{ID}",
+        f"crio-{ID}.scope",
+        f"docker-{ID}.scope",
+        f"kubepods-burstable-pod0a1b2c3d_0000_4000_8000_0123456789ab.slice:cri-containerd:{ID}",
+    ],
+)
+def test_the_id_in_a_cgroups_name(name: str) -> None:
+    """Of containerd and CRI-O, under both cgroup drivers, and where kubelet and runtime disagree about them."""
+    assert lives.container_id(name) == ID
+
+
+@pytest.mark.parametrize("name", [f"crio-conmon-{ID}.scope", "init.scope", "inner", "container", ID[:-1], f"{ID}0"])
+def test_cgroups_without_an_id(name: str) -> None:
+    """Conmon's, and those that a container makes for itself."""
+    assert lives.container_id(name) is None
 
 
 async def test_what_is_no_container_of_the_spec() -> None:

@@ -66,6 +66,15 @@ def test_the_budget_is_what_was_added() -> None:
     assert budget.other_nanoseconds == 10
 
 
+def test_the_wall_of_a_container_that_was_waited_for() -> None:
+    """Begins with the container, not with the waiting."""
+    budget = taken(CpuTimes(time_ns=1_000))
+    budget.began(1_800)
+    budget.take(NOW, 3, 0)
+
+    assert budget.message().wall_nanoseconds == 200
+
+
 def test_calls_that_the_session_left_out_are_not_named() -> None:
     """A slot may be shared with one that counts all: the sum stays whole."""
     every, some = (

@@ -62,6 +62,21 @@ def test_20_pods_with_300_calls_fit() -> None:
     assert {row["wait"] for row in shown} == {False, True}
 
 
+def test_many_lives_leave_room_for_the_calls() -> None:
+    """Of a crash loop of many pods the table is whole; the lives that find no room are missed by the row."""
+    lives = containers(300)
+    for row in lives.values():
+        row.state.exit_code, row.state.exit_reason = 3, "Error"
+        row.state.finish_time_unix_nanoseconds = 1_800_000_000_123_456_789
+
+    document = builder.status(Merged(rows(20), lives), STARTED, now=NOW)
+
+    assert len(document["summary"]["syscalls"]) == 20
+    assert "more, in the total" not in document["table"]
+    assert 80 < len(document["containers"]) < 300
+    assert document["truncated"] is True
+
+
 def test_the_longest_calls_are_kept() -> None:
     """What is cut is what took the least time."""
     document = builder.status(Merged(rows(300)), STARTED, now=NOW)
