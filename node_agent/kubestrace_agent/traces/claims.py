@@ -42,6 +42,8 @@ class Followed:
     """A container from its creation until all is known of it."""
 
     life: PodLife
+    # Its program was executed, or it has ended without.
+    started: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     # It has its rows in the sessions that want it, or is none of the pod's containers.
     claimed: bool = False
@@ -127,6 +129,8 @@ class Claims:
 
     async def _claim_uncounted(self, followed: Followed, trace: Trace, pod: agent_pb2.Pod, known: Life) -> None:
         """Attach to it as to one that was there before; one that has ended is told as not counted."""
+        # What the runtime does before is not the container's.
+        await followed.started.wait()
         state = await self._state(followed.life, pod, known)
         if not followed.life.has_ended:
             await self._attacher.add(trace, [state.container], late=True)

@@ -116,6 +116,8 @@ class Pods:
             if followed is None:
                 followed = self._followed[life] = Followed(life)
                 followed.task = self._spawn(self._follow(followed))
+            if life.container.started_ns or life.has_ended:
+                followed.started.set()
             if life.has_ended:
                 followed.ended.set()
 

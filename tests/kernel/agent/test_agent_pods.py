@@ -154,7 +154,9 @@ async def test_lives_that_come_faster_than_slots_are_told(pods: tuple[Agent, Cal
     assert {name: calls(found[name]) for name in lives if name not in missed} == {
         name: SEVEN for name in lives if name not in missed
     }
-    assert all(calls(found[name]).items() <= SEVEN.items() for name in missed)
+    # Those that were attached to have a part of their calls, and none of the runtime's.
+    parts = [calls(found[name]) for name in missed]
+    assert [part for part in parts if any(counts > SEVEN.get(name, (0, 0)) for name, counts in part.items())] == []
     assert len(missed) <= 9
 
 
