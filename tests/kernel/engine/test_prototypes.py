@@ -22,14 +22,14 @@ _CALLED = {
     "umount": "umount2",
 }
 # Their last arguments are left out: a half of an offset stands before them.
-_LEFT_OUT = {"preadv", "pwritev", "preadv2", "pwritev2"}
+_LEFT_OUT = {"prctl", "preadv", "pwritev", "preadv2", "pwritev2"}
 # Strings that name a file, by the name of the parameter; others name an attribute, a module or a key.
 _PATH = re.compile(
     r"(path|file)name|path|oldname|newname|u_name|specialfile|special|new_root|put_old|(from|to)_pathname"
 )
 _DESCRIPTOR = re.compile(r"\w*fd|fildes|fd_?(in|out)|(in|out)_fd")
 _PLAIN = {Kind.NUMBER, Kind.SIZE, Kind.OFFSET, Kind.FLAGS, Kind.MODE, Kind.POINTER}
-_BY_TYPE = {"umode_t": {Kind.MODE}, "size_t": {Kind.SIZE}, "unsigned long": {*_PLAIN, Kind.HIDDEN}}
+_BY_TYPE = {"umode_t": {Kind.MODE}, "size_t": {Kind.SIZE}, "unsigned long": {*_PLAIN, Kind.HIDDEN, Kind.LOCK}}
 
 
 def fitting(kind: str, parameter: str) -> set[Kind]:
