@@ -146,6 +146,8 @@ class FakeAgent:
         self.refuses: Exception | None = None
         # Before it answers that it has started a trace.
         self.start_seconds = 0.0
+        # Before its first report.
+        self.report_seconds = 0.0
         self.unknown: set[str] = set()
         self.described = agent_pb2.DescribeResponse(
             can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED, watches_pods=True
@@ -323,6 +325,7 @@ class FakeAgents:
         self, agent: Endpoint, session_uid: str, interval_seconds: float = 1.0
     ) -> AsyncIterator[agent_pb2.Report]:
         """Report once an interval."""
+        await asyncio.sleep(self._agent(agent).report_seconds)
         while True:
             fake = self._agent(agent)
             trace = self._trace(fake, session_uid)

@@ -180,7 +180,7 @@ class NodeTrace:
             self._take(await self._calls.stop(agent, self._trace_request.session_uid))
             self._finish()
             return
-        if self._wanted or self._watched:
+        if self._wanted or self._watched or self.active:
             await self._describe(agent)
         if self._wanted or self._watchable or self.active:
             await self._follow(agent)

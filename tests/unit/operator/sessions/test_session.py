@@ -756,6 +756,21 @@ async def test_a_new_operator_takes_a_session_up() -> None:
 
 
 @in_no_time
+async def test_a_new_operator_finds_the_agents_before_the_pods() -> None:
+    """It knows what they can do all the same: nothing is said to be missing."""
+    stage = Stage(pod("a"), pod("b", "n2"))
+    await interrupted(stage, 4.0)
+    stage.cluster.slow = 0.5
+    for agent in stage.agents.by_node.values():
+        agent.report_seconds = 1.0
+
+    await stage.session(stage.cluster.status).run()
+
+    assert stage.cluster.status["trust"]["gaps"] == []
+    assert stage.condition("Finished") == ("True", "Completed")
+
+
+@in_no_time
 async def test_a_new_operator_comes_after_the_end() -> None:
     """The agents kept their final reports, even of pods that have gone."""
     stage = Stage(pod("a"), pod("b", "n2"))
