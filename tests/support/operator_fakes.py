@@ -270,7 +270,9 @@ class FakeAgents:
         """Stop setting it."""
         self.listeners.discard(event)
 
-    async def describe(self, agent: Endpoint, syscalls: Sequence[str] = ()) -> agent_pb2.DescribeResponse:
+    async def describe(
+        self, agent: Endpoint, syscalls: Sequence[str] = (), *, within_seconds: float = 0
+    ) -> agent_pb2.DescribeResponse:
         """Know few syscalls."""
         answer = agent_pb2.DescribeResponse()
         answer.CopyFrom(self._agent(agent).described)

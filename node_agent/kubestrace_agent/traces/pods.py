@@ -51,6 +51,7 @@ class Pods:
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
         self._listening = False
+        self._closed = False
 
     async def watch(self, trace: Trace, pods: Iterable[agent_pb2.Pod]) -> None:
         """Count the containers that these pods get from now on; those that cannot be watched are gaps of the trace."""
@@ -153,9 +154,10 @@ class Pods:
         """Watch no pod any more for a session that has ended."""
         users = [trace.session_uid]
         # One after the other, so that other sessions have their turn.
-        for uid in trace.watched:
-            await self._thread.call(self.counters.unwatch, users, [uid])
-        await self._thread.call(self.counters.unwatch, users)
+        for uids in (*([uid] for uid in trace.watched), None):
+            if self._closed:
+                return
+            await self._thread.call(self.counters.unwatch, users, uids)
         for life, followed in list(self._followed.items()):
             if followed.task is not None and not life.users & self._running.keys():
                 followed.task.cancel()
@@ -208,6 +210,7 @@ class Pods:
 
     async def close(self) -> None:
         """Watch nothing any more."""
+        self._closed = True
         if self._listening:
             asyncio.get_running_loop().remove_reader(self.counters.events_fd)
         for task in list(self._tasks):
