@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from local_runs import KUBESTRACE, Group, Known, condition, counted, counts, kubestrace, until
 
+from kubestrace_agent.containers import cgroups
+
 
 def test_a_command_is_counted_exactly_from_its_execve_to_its_exit(known: Known) -> None:
     """Every call is there with its errors, nothing of the launcher is, and the exit code is COMMAND's."""
@@ -213,16 +215,17 @@ def test_a_given_duration_ends_the_trace_and_not_the_command(tmp_path: Path) -> 
 
 def test_what_the_command_leaves_running_is_told_and_moved() -> None:
     """The trace ends with COMMAND; a daemon that it left goes to the caller's cgroup, and ours is removed."""
-    script = "setsid sleep 30 >/dev/null 2>&1 </dev/null & echo $!"
+    script = "setsid sleep 30 >/dev/null 2>&1 </dev/null & echo $!; grep ^0:: /proc/self/cgroup"
 
     done = kubestrace("local", "--to", "/dev/null", "--", "sh", "-c", script)
-    daemon = int(done.stdout)
+    daemon, own = int(done.stdout.split()[0]), done.stdout.split()[1].removeprefix("0::/")
     cgroup = Path(f"/proc/{daemon}/cgroup").read_text()
     os.kill(daemon, signal.SIGKILL)
 
     assert "1 process that COMMAND started still runs: no longer traced" in done.stderr
     assert "kubestrace-" not in cgroup
-    assert [path for path in Path("/sys/fs/cgroup").glob("**/kubestrace-[0-9]*") if path.is_dir()] == []
+    assert re.search(r"kubestrace-\d+-\w+$", own)
+    assert not (cgroups.detect(Path("/sys/fs/cgroup")).root / own).exists()
 
 
 SERVICE = """
