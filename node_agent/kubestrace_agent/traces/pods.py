@@ -46,7 +46,7 @@ class Pods:
         self._running = running.traces
         self._clock_ns = running.clock_ns
         self._node = attacher.node.name
-        self._claims = Claims(counters, host, attacher, running, self.update)
+        self._claims = Claims(counters, attacher, running, self.update)
         self._followed: dict[PodLife, Followed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
@@ -170,6 +170,8 @@ class Pods:
                 return
             await self._claims.claim(followed, known)
             await self._note(followed, claimed=True)
+            await followed.started.wait()
+            await self._claims.write_start(followed)
             await followed.ended.wait()
             await self._claims.write_end(followed, await lives.ending(self._host.runtime, known))
         except Exception as error:  # noqa: BLE001 - the sessions say so, and all others go on

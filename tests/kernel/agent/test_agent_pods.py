@@ -124,6 +124,9 @@ async def test_a_crash_loop_gives_each_life_a_row(pods: tuple[Agent, Callable[[]
     assert {name: calls(each) for name, each in found.items()} == dict.fromkeys(lives, SEVEN)
     assert {each.state.phase for each in found.values()} == {agent_pb2.ContainerState.PHASE_ENDED}
     assert {each.state.container.pod_uid for each in found.values()} == {pod.uid}
+    assert all(
+        each.state.host_pid > each.state.pid > 0 or each.state.host_pid == each.state.pid > 0 for each in found.values()
+    )
     assert report.trust.runtime_calls >= 6 * 100
     assert (report.trust.lost_calls, list(report.trust.gaps)) == (0, [])
     for each in found.values():

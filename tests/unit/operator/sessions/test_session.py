@@ -132,6 +132,20 @@ async def test_the_session_begins_with_the_first_container_that_an_agent_saw() -
 
 
 @in_no_time
+async def test_the_session_begins_then_also_where_the_pod_is_seen_first() -> None:
+    """The operator sends the running container before it has a report: that has the time."""
+    stage = Stage(pod("a", state={"waiting": {"reason": "ContainerCreating"}}))
+    running = asyncio.create_task(stage.session(durationSeconds=60).run())
+    await asyncio.sleep(8.5)
+    stage.agents["n1"].live("u1", 0)
+    await asyncio.sleep(0.2)
+    stage.cluster.become(pod("a"))
+    await running
+
+    assert stage.cluster.status["startTime"] == "2026-01-01T00:00:08.500000Z"
+
+
+@in_no_time
 async def test_an_agent_that_waits_hears_that_the_session_runs() -> None:
     """Its first container comes later than another node's: it ends with the session, not after its whole duration."""
     stage = Stage(pod("a"), pod("b", "n2", state={"waiting": {"reason": "ContainerCreating"}}))
