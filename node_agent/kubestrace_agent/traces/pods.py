@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.containers import cgroups, lives, pod_cgroups
@@ -88,6 +89,10 @@ class Pods:
         if problems.keys() != pods.keys():
             self._listen()
 
+    def _is_current(self) -> bool:
+        """Tell whether all is known that the kernel has seen: the tracer's thread need not be waited for."""
+        return self._listening and not select.select([self.counters.events_fd], [], [], 0)[0]
+
     def _listen(self) -> None:
         if not self._listening:
             self._listening = True
@@ -138,7 +143,8 @@ class Pods:
         """Wait until it is known which containers a trace has counted and how those ended, but not for long."""
         if not trace.watched:
             return
-        await self.update()
+        if not self._is_current():
+            await self.update()
         mine = [
             each
             for life, each in self._followed.items()
