@@ -102,7 +102,7 @@ async def _serve(
             SharedLookups(NodeResolver(able.hierarchy, chosen.proc_root, runtime)),
             node=Node(chosen.node_name, description.agent_id, cannot),
             limits=limits.Limits(max_traces=chosen.max_traces),
-            host=PodHost(able.hierarchy, chosen.proc_root, runtime),
+            host=PodHost(able.hierarchy, runtime),
             names=Names(Naming(Roots(chosen.proc_root, _runtime_roots(chosen.cri_sockets)))),
         )
         certificates = Certificates(chosen.tls_folder)

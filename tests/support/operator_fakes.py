@@ -146,6 +146,8 @@ class FakeAgent:
         self.refuses: Exception | None = None
         # Before it answers that it has started a trace.
         self.start_seconds = 0.0
+        # Before its first report.
+        self.report_seconds = 0.0
         self.unknown: set[str] = set()
         self.described = agent_pb2.DescribeResponse(
             can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED, watches_pods=True
@@ -268,7 +270,9 @@ class FakeAgents:
         """Stop setting it."""
         self.listeners.discard(event)
 
-    async def describe(self, agent: Endpoint, syscalls: Sequence[str] = ()) -> agent_pb2.DescribeResponse:
+    async def describe(
+        self, agent: Endpoint, syscalls: Sequence[str] = (), *, within_seconds: float = 0
+    ) -> agent_pb2.DescribeResponse:
         """Know few syscalls."""
         answer = agent_pb2.DescribeResponse()
         answer.CopyFrom(self._agent(agent).described)
@@ -323,6 +327,7 @@ class FakeAgents:
         self, agent: Endpoint, session_uid: str, interval_seconds: float = 1.0
     ) -> AsyncIterator[agent_pb2.Report]:
         """Report once an interval."""
+        await asyncio.sleep(self._agent(agent).report_seconds)
         while True:
             fake = self._agent(agent)
             trace = self._trace(fake, session_uid)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # The runtime notices an end some 10 ms after the last process has ended; a busy one takes longer.
 _ENDING_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.05
+# A runtime that is busy may answer the next time; where there is none each attempt fails at once.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,19 @@ async def identify(runtime: Runtime, cgroup_name: str) -> Life | None:
     if found is None:
         return None
     try:
-        status = await runtime.container_status(found)
+        status = await _status(runtime, found)
     except cri.RuntimeUnavailableError:
         return Life(found)
     return _life(found, status) if status else None
+
+
+async def _status(runtime: Runtime, found: str) -> cri.Status | None:
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await runtime.container_status(found)
+        except cri.RuntimeUnavailableError:
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+    return await runtime.container_status(found)
 
 
 async def ending(runtime: Runtime, life: Life, within_seconds: float = _ENDING_SECONDS) -> Life:
@@ -65,7 +76,7 @@ async def ending(runtime: Runtime, life: Life, within_seconds: float = _ENDING_S
     deadline, pause = time.monotonic() + within_seconds, _FIRST_PAUSE_SECONDS
     while True:
         try:
-            status = await runtime.container_status(life.container_id)
+            status = await _status(runtime, life.container_id)
         except cri.RuntimeUnavailableError:
             status = None
         if status is not None:

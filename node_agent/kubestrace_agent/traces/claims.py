@@ -10,13 +10,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kubestrace_agent.containers import procfs
 from kubestrace_agent.traces import reports
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
 
     from kubestrace_agent.containers import cgroups
     from kubestrace_agent.containers.lives import Life
@@ -33,7 +31,6 @@ class PodHost:
     """Where the pods of this node are found."""
 
     hierarchy: cgroups.Hierarchy
-    proc: Path
     runtime: Runtime
 
 
@@ -42,6 +39,8 @@ class Followed:
     """A container from its creation until all is known of it."""
 
     life: PodLife
+    # Its program was executed, or it has ended without.
+    started: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     # It has its rows in the sessions that want it, or is none of the pod's containers.
     claimed: bool = False
@@ -73,14 +72,12 @@ class Claims:
     def __init__(
         self,
         counters: PodCounters,
-        host: PodHost,
         attacher: Attacher,
         running: Running,
         update: Callable[[], Awaitable[None]],
     ) -> None:
         """`update` takes over what the kernel has seen."""
         self._counters = counters
-        self._host = host
         self._attacher = attacher
         self._thread = attacher.thread
         self._running = running.traces
@@ -111,7 +108,7 @@ class Claims:
                 await self._claim_counted(followed, trace, pod, known)
 
     async def _claim_counted(self, followed: Followed, trace: Trace, pod: agent_pb2.Pod, known: Life) -> None:
-        state = await self._state(followed.life, pod, known)
+        state = self._state(followed.life, pod, known)
         acquired = followed.life.acquired.get(trace.session_uid)
         async with trace.lock:
             found = trace.containers.get(known.container_id)
@@ -127,7 +124,9 @@ class Claims:
 
     async def _claim_uncounted(self, followed: Followed, trace: Trace, pod: agent_pb2.Pod, known: Life) -> None:
         """Attach to it as to one that was there before; one that has ended is told as not counted."""
-        state = await self._state(followed.life, pod, known)
+        # What the runtime does before is not the container's.
+        await followed.started.wait()
+        state = self._state(followed.life, pod, known)
         if not followed.life.has_ended:
             await self._attacher.add(trace, [state.container], late=True)
         async with trace.lock:
@@ -148,7 +147,7 @@ class Claims:
         trace.containers[container_id] = traced
         followed.traced.append(traced)
 
-    async def _state(self, life: PodLife, pod: agent_pb2.Pod, known: Life) -> agent_pb2.ContainerState:
+    def _state(self, life: PodLife, pod: agent_pb2.Pod, known: Life) -> agent_pb2.ContainerState:
         container = agent_pb2.Container(
             pod_uid=pod.uid,
             pod_namespace=pod.namespace,
@@ -158,17 +157,21 @@ class Claims:
             restart_count=known.restart_count,
             kind=pod.kinds.get(known.name, ""),
         )
-        pid = life.container.pid
         return agent_pb2.ContainerState(
             container=container,
             phase=agent_pb2.ContainerState.PHASE_TRACING,
-            host_pid=pid,
-            pid=await asyncio.to_thread(procfs.pid_in_container, self._host.proc, pid) if pid else 0,
             start_time_unix_nanoseconds=self._unix_ns(life.container.started_ns or life.container.created_ns),
         )
 
     def _unix_ns(self, monotonic_ns: int) -> int:
         return self._clock_ns() - time.monotonic_ns() + monotonic_ns
+
+    async def write_start(self, followed: Followed) -> None:
+        """Write into its rows when a life's program was executed, and by which process."""
+        life = followed.life.container
+        if life.started_ns and followed.life.counter is not None:
+            start_ns = self._unix_ns(life.started_ns)
+            await self._thread.call(reports.write_start, followed.traced, life.pid, life.inner_pid, start_ns)
 
     async def write_end(self, followed: Followed, known: Life) -> None:
         """Write into its rows how a life has ended."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.containers import cgroups, lives, pod_cgroups
@@ -46,11 +47,12 @@ class Pods:
         self._running = running.traces
         self._clock_ns = running.clock_ns
         self._node = attacher.node.name
-        self._claims = Claims(counters, host, attacher, running, self.update)
+        self._claims = Claims(counters, attacher, running, self.update)
         self._followed: dict[PodLife, Followed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
         self._listening = False
+        self._closed = False
 
     async def watch(self, trace: Trace, pods: Iterable[agent_pb2.Pod]) -> None:
         """Count the containers that these pods get from now on; those that cannot be watched are gaps of the trace."""
@@ -87,6 +89,10 @@ class Pods:
         if problems.keys() != pods.keys():
             self._listen()
 
+    def _is_current(self) -> bool:
+        """Tell whether all is known that the kernel has seen: the tracer's thread need not be waited for."""
+        return self._listening and not select.select([self.counters.events_fd], [], [], 0)[0]
+
     def _listen(self) -> None:
         if not self._listening:
             self._listening = True
@@ -116,6 +122,8 @@ class Pods:
             if followed is None:
                 followed = self._followed[life] = Followed(life)
                 followed.task = self._spawn(self._follow(followed))
+            if life.container.started_ns or life.has_ended:
+                followed.started.set()
             if life.has_ended:
                 followed.ended.set()
 
@@ -135,7 +143,8 @@ class Pods:
         """Wait until it is known which containers a trace has counted and how those ended, but not for long."""
         if not trace.watched:
             return
-        await self.update()
+        if not self._is_current():
+            await self.update()
         mine = [
             each
             for life, each in self._followed.items()
@@ -151,9 +160,10 @@ class Pods:
         """Watch no pod any more for a session that has ended."""
         users = [trace.session_uid]
         # One after the other, so that other sessions have their turn.
-        for uid in trace.watched:
-            await self._thread.call(self.counters.unwatch, users, [uid])
-        await self._thread.call(self.counters.unwatch, users)
+        for uids in (*([uid] for uid in trace.watched), None):
+            if self._closed:
+                return
+            await self._thread.call(self.counters.unwatch, users, uids)
         for life, followed in list(self._followed.items()):
             if followed.task is not None and not life.users & self._running.keys():
                 followed.task.cancel()
@@ -166,6 +176,8 @@ class Pods:
                 return
             await self._claims.claim(followed, known)
             await self._note(followed, claimed=True)
+            await followed.started.wait()
+            await self._claims.write_start(followed)
             await followed.ended.wait()
             await self._claims.write_end(followed, await lives.ending(self._host.runtime, known))
         except Exception as error:  # noqa: BLE001 - the sessions say so, and all others go on
@@ -206,6 +218,7 @@ class Pods:
 
     async def close(self) -> None:
         """Watch nothing any more."""
+        self._closed = True
         if self._listening:
             asyncio.get_running_loop().remove_reader(self.counters.events_fd)
         for task in list(self._tasks):

@@ -63,6 +63,13 @@ class TracedContainer:
                 collector.count(self.counter.counts)
 
 
+def write_start(rows: Iterable[TracedContainer], host_pid: int, pid: int, start_ns: int) -> None:
+    """Write into a container's rows when its program was executed (Unix time), and by which process."""
+    for traced in rows:
+        for state in traced.states:
+            state.host_pid, state.pid, state.start_time_unix_nanoseconds = host_pid, pid, start_ns
+
+
 def write_end(rows: Iterable[TracedContainer], known: Life) -> None:
     """Write into a container's rows how it has ended, where that is known."""
     for traced in rows:

@@ -141,11 +141,13 @@ class Agents:
         self._retired.add(task)
         task.add_done_callback(self._retired.discard)
 
-    async def describe(self, agent: Endpoint, syscalls: Sequence[str] = ()) -> agent_pb2.DescribeResponse:
+    async def describe(
+        self, agent: Endpoint, syscalls: Sequence[str] = (), *, within_seconds: float = DESCRIBE_SECONDS
+    ) -> agent_pb2.DescribeResponse:
         """Return what a node can do, and what is wrong with these syscall patterns."""
         request = agent_pb2.DescribeRequest(syscalls=syscalls)
         with self._channel(agent).call() as stub:
-            return await _answer("describe itself", agent, stub.Describe(request, timeout=DESCRIBE_SECONDS))
+            return await _answer("describe itself", agent, stub.Describe(request, timeout=within_seconds))
 
     async def start(self, agent: Endpoint, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
         """Start a trace, or add containers to it."""

@@ -100,6 +100,11 @@ class ContainerRow:
         """The row's key."""
         return container_key(self.node, self.state.container)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended, and not with exit code 0."""
+        return self.state.HasField("exit_code") and self.state.exit_code != 0
+
 
 @dataclass(frozen=True)
 class UnreturnedRow:

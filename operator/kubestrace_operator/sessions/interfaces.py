@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
-from kubestrace_operator.agents.client import Endpoint
+from kubestrace_operator.agents.client import DESCRIBE_SECONDS, Endpoint
 from kubestrace_operator.api.spec import Selector, Workload
 from kubestrace_operator.kube.errors import Listener
 from kubestrace_operator.kube.pods import PodChanges
@@ -55,7 +55,9 @@ class ClusterCalls(Protocol):
 class AgentCalls(Protocol):
     """What is asked of agents; agents.client.Agents does it."""
 
-    async def describe(self, agent: Endpoint, syscalls: Sequence[str] = ()) -> agent_pb2.DescribeResponse:
+    async def describe(
+        self, agent: Endpoint, syscalls: Sequence[str] = (), *, within_seconds: float = DESCRIBE_SECONDS
+    ) -> agent_pb2.DescribeResponse:
         """Return what a node can do and what is wrong with patterns."""
         ...
 

@@ -10,6 +10,7 @@ from google.protobuf.any_pb2 import Any as Packed
 
 from kubestrace_operator.agents import reports
 from kubestrace_operator.agents.client import (
+    START_SECONDS,
     AgentError,
     AgentFullError,
     AgentUnavailableError,
@@ -180,7 +181,7 @@ class NodeTrace:
             self._take(await self._calls.stop(agent, self._trace_request.session_uid))
             self._finish()
             return
-        if self._wanted or self._watched:
+        if self._wanted or self._watched or self.active:
             await self._describe(agent)
         if self._wanted or self._watchable or self.active:
             await self._follow(agent)
@@ -259,7 +260,8 @@ class NodeTrace:
 
     async def _describe(self, agent: Endpoint) -> None:
         """Ask an agent for its cgroup mode and for what it can do."""
-        described = await self._calls.describe(agent)
+        # As patient as with the start of a trace: a node with many sessions answers late.
+        described = await self._calls.describe(agent, within_seconds=START_SECONDS)
         self._can_watch = described.watches_pods
         self.state.described[described.agent_id] = described
         self.state.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")

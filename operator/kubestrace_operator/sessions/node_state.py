@@ -39,7 +39,9 @@ class NodeState:
         # has lost counts since then (nanoseconds).
         self.traced_since: int | None = None
         self.agent_id = ""
-        # How long anything had been counted here when a report first said so: the agent had waited for a container.
+        # Something is counted, and it is known since when.
+        self.began = False
+        # How long that had been so when a report first said it: the agent had waited for a container.
         self.counted_before_seconds = 0.0
         # Reports that were refused, and what was wrong with the first of them.
         self.refused = 0
@@ -119,6 +121,8 @@ class NodeState:
         self.agent_id = response.agent_id
         self._counted_until = max(self._counted_until, start)
         self._absorb(response.containers)
+        # Of a trace that was there the next report, which comes at once, says when it began.
+        self.began = self.began or (self.traced and response.created)
 
     def _counts_late(self) -> str:
         return (
@@ -130,11 +134,12 @@ class NodeState:
         """Take over a report; an older one than is known changes nothing. Raises InvalidReportError."""
         if report.agent_id not in self.reports and len(self.reports) >= _MAX_AGENTS:
             raise InvalidReportError(f"it is of one more agent after {_MAX_AGENTS} on this node")
-        known, traced = self.reports.get(report.agent_id), self.traced
+        known = self.reports.get(report.agent_id)
         if known is None or known.sequence <= report.sequence:
             self.reports[report.agent_id] = report
             self._absorb(each.state for each in report.containers)
-        if self.traced and not traced:
+        if self.traced and not self.began:
+            self.began = True
             # In the agent's time: its clock may differ from ours.
             spent_ns = report.time_unix_nanoseconds - report.start_time_unix_nanoseconds
             self.counted_before_seconds = min(max(0.0, spent_ns / 1e9), MOST_SECONDS_BEFORE)

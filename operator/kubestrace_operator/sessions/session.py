@@ -261,8 +261,8 @@ class Session:
 
     def _note_start(self) -> None:
         state = self._state
-        if state.start is None and (traced := [node for node in state.nodes.values() if node.traced]):
-            state.start = self._schedule.started(max(node.counted_before_seconds for node in traced))
+        if state.start is None and (begun := [node for node in state.nodes.values() if node.began]):
+            state.start = self._schedule.started(max(node.counted_before_seconds for node in begun))
         if state.start is None or state.outcome.phase == conditions.TRACING:
             return
         nodes = self._nodes.values()

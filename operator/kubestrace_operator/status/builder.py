@@ -187,6 +187,7 @@ class _Builder:
             unreturned_calls=self._merged.unreturned_calls,
         )
         text += table.unreturned(self._merged.unreturned, self._merged.unreturned_calls)
+        text += table.endings(documents.ordered_containers(self._merged.containers.values()))
         return text + "".join(view.table_text(each) for view, each in self._views)
 
     def _summary(self, shown: Sequence[SyscallRow]) -> dict[str, Any]:

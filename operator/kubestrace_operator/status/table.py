@@ -1,11 +1,11 @@
 """The summary as text: strace -c's columns, with p50, p99 and max beside them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from kubestrace_operator.api.timestamps import duration
-from kubestrace_operator.results.rows import SyscallRow, UnreturnedRow, shown_name
+from kubestrace_operator.results.rows import ContainerRow, SyscallRow, UnreturnedRow, shown_name
 from kubestrace_operator.views.view import Column
 from kubestrace_protos.v1 import agent_pb2
 
@@ -19,6 +19,7 @@ _NOTHING = "No system call {was_made}.\n"
 _NOTHING_CHOSEN = "None of the chosen system calls {was_made}.\n"
 _MOST_INTERRUPTED = 5
 _MOST_UNRETURNED = 5
+_MOST_ENDINGS = 5
 # The cells of a line, the name last.
 _Line = Sequence[str]
 _Cell = TypeVar("_Cell")
@@ -118,6 +119,24 @@ def unreturned(rows: Sequence[UnreturnedRow], count: int) -> str:
     words += [f"{others} more"] if others > 0 else []
     have = "call has" if count == 1 else "calls have"
     return f"{count} {have} not returned: {', '.join(words)}\n"
+
+
+def endings(containers: Iterable[ContainerRow]) -> str:
+    """Return lines about the containers that have ended with an error, or nothing."""
+    lives: Counter[tuple[str, str, int, str]] = Counter()
+    for row in containers:
+        if row.has_failed:
+            named = row.state.container
+            lives[named.pod_name, named.container_name, row.state.exit_code, row.state.exit_reason] += 1
+    if not lives:
+        return ""
+    lines = ["ended with an error:"]
+    for (pod, container, code, reason), count in lives.most_common(_MOST_ENDINGS):
+        times = f", {count} times" if count > 1 else ""
+        lines.append(f"  {container} of pod {pod}: exit code {code}{f' ({reason})' if reason else ''}{times}")
+    others = sum(count for _, count in lives.most_common()[_MOST_ENDINGS:])
+    lines += [f"  {others} more"] if others else []
+    return "\n".join(lines) + "\n"
 
 
 def _of_one_name(name: str, calls: Sequence[agent_pb2.UnreturnedCall]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import precise, utc
+from kubestrace_operator.results.rows import container_key
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
@@ -17,6 +18,8 @@ from kubestrace_protos.v1.views.errors_pb2 import ErrorKind, ErrorSample, Errors
 DEFAULT_SAMPLES = 3
 # Samples may take a quarter of the room.
 _SHARE = 4
+# Of containers that ended with an error.
+_MOST_LAST = 5
 _WHY: Mapping[int, str] = {
     errors_pb2.HARMLESS_NOT_READY: "nothing was ready, and the call does not wait",
     errors_pb2.HARMLESS_CONNECTING: "the connection is being made, and the call does not wait for it",
@@ -120,6 +123,23 @@ class Errors(View[Settings, ErrorsResult, Details]):
             return {"summary": {"errorCounts": [{"samples": each} if each else {} for each in rows[:kept]]}}
 
         return (Section(rows, documents, share=_SHARE),)
+
+    def table_text(self, shown: Shown[Settings, Details]) -> str:
+        """Return the last failed calls of containers that ended with an error: they say why, more often than not."""
+        failed = {row.key for row in shown.containers if row.has_failed}
+        expected = {_kind(row) for row in shown.error_counts if _is_expected(shown.part.get(_kind(row)), row)}
+        samples = {
+            (kind.syscall, kind.errno, each.sample.arguments): each
+            for kind, detail in shown.part.items()
+            for each in sorted(detail.samples, key=_time)
+            if kind not in expected and container_key(each.node, each.container) in failed
+        }
+        last = sorted(samples.items(), key=lambda item: _time(item[1]), reverse=True)[:_MOST_LAST]
+        lines = [
+            f"  {syscall}({arguments}) {errno}  {row.sample.process}[{row.sample.pid}]"
+            for (syscall, errno, arguments), row in last
+        ]
+        return "\n".join(["their last failed calls, the latest first:", *lines]) + "\n" if lines else ""
 
     def error_fields(self, shown: Shown[Settings, Details], row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return first and last time of a row, where they are known."""
@@ -237,6 +257,10 @@ def _sample(row: SampleRow) -> dict[str, Any]:
         "container": row.container.container_name,
         "node": row.node,
     }
+
+
+def _is_expected(detail: Detail | None, row: Mapping[str, Any]) -> bool:
+    return detail is not None and detail.harmless in _WHY and detail.expected >= row["count"]
 
 
 def _clock(time: str) -> str:

@@ -229,6 +229,28 @@ def test_nested_cgroups_are_the_containers(pods: Pods) -> None:
     assert pods.runtime(uid)["getppid", ""] == (200, 0)
 
 
+@pytest.mark.parametrize("unshared", [(), ("unshare", "--pid", "--fork")])
+def test_which_process_is_the_program(pods: Pods, unshared: tuple[str, ...]) -> None:
+    """As the host numbers it and as it numbers itself: in a PID namespace of its own it is the first."""
+    uid = pods.watch()
+    cgroup = pods.container(pods.pod(uid))
+    command = (*unshared, pods.program("runtime"), "w", cgroup, pods.program("life"), "5", "t")
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    pods.running.append(process)
+    deadline = time.monotonic() + 30
+    while ID not in pods.containers():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    pods.wait_for_start(ID)
+    (host_pid,) = map(int, (cgroup / "cgroup.procs").read_text(encoding="ascii").split())
+    life = pods.containers()[ID]
+    process.communicate(b"x", timeout=60)
+
+    assert life.pid == host_pid
+    assert (life.inner_pid == host_pid) == (not unshared)
+    assert life.inner_pid in {2, host_pid}
+
+
 def test_a_container_that_the_runtime_nests(pods: Pods) -> None:
     """Processes in a cgroup below the container's, as crun has them, are the container's."""
     uid = pods.watch()

@@ -93,7 +93,7 @@ static __always_inline int add_container(u32 index, u64 cgroup) {
   made->started_ns = made->emptied_ns = made->removed_ns = 0;
   made->pod = index;
   made->level = read_u32(cgroup, POD_LEVEL_OFFSET);
-  made->pid = made->unused = 0;
+  made->pid = made->inner_pid = 0;
   bpf_probe_read_kernel_str(made->name, sizeof(made->name),
                             (void *)read_u64(read_u64(cgroup, KN_OFFSET), POD_NAME_OFFSET));
   take_slot(pod, made);
@@ -279,19 +279,28 @@ static __always_inline bool is_runtime_still(u64 task) {
   return mounts_of(task) == mounts_of(read_u64(task, POD_REAL_PARENT_OFFSET));
 }
 
+static __always_inline bool is_in_pid_namespace(u64 task) {
+  return read_u32(read_u64(task, POD_PID_OFFSET), POD_PID_LEVEL_OFFSET) > 0;
+}
+
+static __always_inline u32 inner_pid(u64 task) {
+  u64 pid = read_u64(task, POD_PID_OFFSET), level = read_u32(pid, POD_PID_LEVEL_OFFSET);
+  return read_u32(pid, POD_PID_NUMBERS_OFFSET + UPID_BYTES * level);
+}
+
 /* Whether this is the container's program, and not a hook that the runtime runs before it: the first process of its PID
  * namespace, or one that comes from outside. Hooks are children of the runtime's process in the container. */
 static __always_inline bool is_program(u64 task, u64 container) {
-  u64 pid = read_u64(task, POD_PID_OFFSET), level = read_u32(pid, POD_PID_LEVEL_OFFSET);
-  if (level && read_u32(pid, POD_PID_NUMBERS_OFFSET + UPID_BYTES * level) == 1) return true;
+  if (is_in_pid_namespace(task) && inner_pid(task) == 1) return true;
   return !is_below(cgroup_of_task(read_u64(task, POD_REAL_PARENT_OFFSET)), container) && !is_runtime_still(task);
 }
 
-static __always_inline void start_container(struct pod_container *container, u64 id, u32 pid) {
+static __always_inline void start_container(struct pod_container *container, u64 id, u64 task) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
   struct slot_ref ref = container->slots.container;
-  container->pid = pid;
+  container->pid = read_u32(task, PID_OFFSET);
+  container->inner_pid = inner_pid(task);
   container->started_ns = bpf_ktime_get_ns();
   if (ref.slot && cfg) {
     if (containers.update(&id, &ref)) count_lost(ref.slot);
@@ -310,7 +319,7 @@ int on_pod_exec(struct bpf_raw_tracepoint_args *ctx) {
     return 0;
   }
   struct pod_container *container = container_above(cgroup_of_task(task), &id);
-  if (container && !container->started_ns && is_program(task, id)) start_container(container, id, pid);
+  if (container && !container->started_ns && is_program(task, id)) start_container(container, id, task);
   return 0;
 }
 

@@ -46,7 +46,7 @@ struct pod_container {
   u32 pod;
   u32 level;
   u32 pid; /* of its program, as the host numbers it */
-  u32 unused;
+  u32 inner_pid; /* and as it numbers itself */
   char name[CGROUP_NAME_BYTES];
 };
 

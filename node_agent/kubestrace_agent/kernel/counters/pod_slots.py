@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 # 100 ms each, and what is taken is replaced meanwhile.
 READY_SLOTS = 3
 _MOST_READY_SLOTS = 10
+# For a pod that has its sandbox, and most often its containers: for two that come at a time.
+_LATER_READY_SLOTS = 2
 # Where half of the node's slots are in use.
 _FEW_READY_SLOTS = 1
 
@@ -138,6 +140,8 @@ class PodSlots:
         if number is None:
             raise TooManyPodsError(f"This node watches {len(self._pods)} pods for new containers, its limit.")
         ready_slots = min(READY_SLOTS + max(0, new.containers - 1), _MOST_READY_SLOTS)
+        if new.cgroup_id:
+            ready_slots = _LATER_READY_SLOTS
         self._maps.clear(number)
         return WatchedPod(number, new.uid, self._tracer.reserve_slot(wanted=new.wanted), new.wanted, ready_slots)
 

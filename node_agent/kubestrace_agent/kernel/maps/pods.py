@@ -68,9 +68,10 @@ class PodContainer:
     slot: int
     runtime_slot: int
     created_ns: int
-    # When its program was executed, and by which process (host PID).
+    # When its program was executed, and by which process: as the host numbers it, and as it numbers itself.
     started_ns: int
     pid: int
+    inner_pid: int
     # When its last process ended, and when its cgroup was removed.
     emptied_ns: int
     removed_ns: int
@@ -161,7 +162,9 @@ def _uid_key(uid: str) -> bytes:
 
 
 def _container(cgroup_id: int, value: bytes) -> PodContainer:
-    (slot, _, runtime, _, created, started, emptied, removed, pod, level, pid, _, name) = _CONTAINER.unpack(value)
+    (slot, _, runtime, _, created, started, emptied, removed, pod, level, pid, inner_pid, name) = _CONTAINER.unpack(
+        value
+    )
     return PodContainer(
         cgroup_id=cgroup_id,
         pod=pod,
@@ -172,6 +175,7 @@ def _container(cgroup_id: int, value: bytes) -> PodContainer:
         created_ns=created,
         started_ns=started,
         pid=pid,
+        inner_pid=inner_pid,
         emptied_ns=emptied,
         removed_ns=removed,
     )

@@ -84,6 +84,16 @@ async def test_a_runtime_that_does_not_answer_names_nothing() -> None:
     assert await lives.ending(runtime, life) == lives.Life(ID)
 
 
+async def test_a_runtime_that_is_busy_is_asked_again() -> None:
+    """So that a container has its name and its end, and its sandbox no row."""
+    busy = cri.RuntimeUnavailableError("the container runtime answered DEADLINE_EXCEEDED")
+
+    assert await lives.identify(Runtime([busy, busy, status()]), SCOPE) == lives.Life(ID, "app", 1, 5)
+    assert await lives.identify(Runtime([busy, None]), SCOPE) is None
+    life = await lives.ending(Runtime([busy, status(**EXITED)]), lives.Life(ID, "app", 1, 5))
+    assert life == lives.Life(ID, "app", 1, 5, True, 3, "Error", 9)
+
+
 async def test_an_end_is_awaited() -> None:
     """The runtime notices it later than the kernel."""
     runtime = Runtime([status(), status(), status(**EXITED)])

@@ -132,6 +132,20 @@ async def test_the_session_begins_with_the_first_container_that_an_agent_saw() -
 
 
 @in_no_time
+async def test_the_session_begins_then_also_where_the_pod_is_seen_first() -> None:
+    """The operator sends the running container before it has a report: that has the time."""
+    stage = Stage(pod("a", state={"waiting": {"reason": "ContainerCreating"}}))
+    running = asyncio.create_task(stage.session(durationSeconds=60).run())
+    await asyncio.sleep(8.5)
+    stage.agents["n1"].live("u1", 0)
+    await asyncio.sleep(0.2)
+    stage.cluster.become(pod("a"))
+    await running
+
+    assert stage.cluster.status["startTime"] == "2026-01-01T00:00:08.500000Z"
+
+
+@in_no_time
 async def test_an_agent_that_waits_hears_that_the_session_runs() -> None:
     """Its first container comes later than another node's: it ends with the session, not after its whole duration."""
     stage = Stage(pod("a"), pod("b", "n2", state={"waiting": {"reason": "ContainerCreating"}}))
@@ -753,6 +767,21 @@ async def test_a_new_operator_takes_a_session_up() -> None:
     assert status["trust"]["gaps"] == []
     assert stage.condition("Finished") == ("True", "Completed")
     assert asyncio.get_running_loop().time() < 10.5
+
+
+@in_no_time
+async def test_a_new_operator_finds_the_agents_before_the_pods() -> None:
+    """It knows what they can do all the same: nothing is said to be missing."""
+    stage = Stage(pod("a"), pod("b", "n2"))
+    await interrupted(stage, 4.0)
+    stage.cluster.slow = 0.5
+    for agent in stage.agents.by_node.values():
+        agent.report_seconds = 1.0
+
+    await stage.session(stage.cluster.status).run()
+
+    assert stage.cluster.status["trust"]["gaps"] == []
+    assert stage.condition("Finished") == ("True", "Completed")
 
 
 @in_no_time

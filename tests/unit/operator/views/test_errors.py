@@ -182,3 +182,35 @@ def test_errors_that_are_expected_say_so() -> None:
     assert "expected" not in none
     assert list(error_lines.lines([every]))[-1].strip() == f"expected: {reason}"
     assert list(error_lines.lines([some]))[-1].strip() == f"2 of 4 expected: {reason}"
+
+
+def test_the_table_shows_what_failed_last_before_a_container_ended() -> None:
+    """The missing file and the exit code stand together; a container that ended well has no such line."""
+    report = agent_pb2.Report(node="n1", agent_id="n1")
+    for number, code in enumerate((3, 3, 0)):
+        container = report.containers.add()
+        state = container.state
+        state.phase = agent_pb2.ContainerState.PHASE_ENDED
+        state.container.pod_name, state.container.container_name = "crash", "app"
+        state.container.container_id, state.container.restart_count = f"id-{number}", number
+        state.exit_code, state.exit_reason = code, "Error" if code else "Completed"
+        container.syscalls.add(name="openat", calls=1, errors=1).errnos.add(name="ENOENT", count=1)
+        found = errors_pb2.ErrorsResult()
+        kind = found.kinds.add(syscall="openat", errno="ENOENT")
+        kind.samples.add(
+            time_unix_nanoseconds=1_767_268_800_000_000_000 + number,
+            arguments=f'AT_FDCWD, "/config/{code}.yaml", O_RDONLY',
+            process="cat",
+            pid=7,
+        )
+        container.views["errors"].Pack(found)
+    progress = replace(STARTED, views={"errors": errors.Settings(3)})
+
+    table = builder.status(merge.merge([report]), progress, now=NOW)["table"]
+
+    assert table.endswith(
+        "ended with an error:\n"
+        "  app of pod crash: exit code 3 (Error), 2 times\n"
+        "their last failed calls, the latest first:\n"
+        '  openat(AT_FDCWD, "/config/3.yaml", O_RDONLY) ENOENT  cat[7]\n'
+    )
