@@ -28,7 +28,7 @@ from kubestrace_agent.symbols.roots import Roots
 from kubestrace_agent.traces.claims import PodHost
 from kubestrace_agent.traces.registry import Traces
 from kubestrace_agent.traces.session import Node
-from kubestrace_agent.views import registry
+from kubestrace_agent.views import loading, registry
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _find_out(chosen: settings.Settings) -> _Ability:
         _log.error("cannot trace: %s", error)
         return _Ability(cgroups.Hierarchy(error.mode, chosen.cgroup_root), None, error.reason, str(error))
     try:
-        tracer = Tracer.load(max_containers=chosen.max_containers, folder=kept.folder_named(chosen.programs_folder))
+        tracer = loading.load(max_containers=chosen.max_containers, folder=kept.folder_named(chosen.programs_folder))
     except UnsupportedKernelError as error:
         _log.error("cannot trace: %s", error)
         return _Ability(hierarchy, None, error.reason, str(error))

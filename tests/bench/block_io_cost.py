@@ -20,6 +20,7 @@ from statistics import median
 from engine_runs import Cgroup, cgroup_root
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
+from kubestrace_agent.views import loading
 
 _READS = 4000
 _SCRIPT = f"""
@@ -72,7 +73,7 @@ def main() -> None:
     """Print medians of the rounds."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     file = Path.home() / f"kubestrace-bench-{os.getpid()}"
-    target, neighbour, tracer = Place(), Place(), Tracer.load()
+    target, neighbour, tracer = Place(), Place(), loading.load()
     reads: dict[str, list[float]] = {}
     programs: dict[str, list[float]] = {}
     attribute = ctypes.create_string_buffer(struct.pack("I", 0), 128)

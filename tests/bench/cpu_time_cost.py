@@ -17,6 +17,7 @@ from pathlib import Path
 from engine_runs import Cgroup, cgroup_root
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
+from kubestrace_agent.views import loading
 
 _SOURCE = r"""
 #include <stdio.h>
@@ -92,7 +93,7 @@ def main() -> None:
     """Print the fastest rounds in nanoseconds, and as multiples of those without a tracer and with counting."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     target, neighbour = Cgroup(cgroup_root()), Cgroup(cgroup_root())
-    tracer = Tracer.load()
+    tracer = loading.load()
     found: dict[tuple[str, str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder, "work")

@@ -18,6 +18,7 @@ from statistics import median
 from engine_runs import Cgroup, cgroup_root, compiled
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
+from kubestrace_agent.views import loading
 
 _NOPS = 40_000
 # So many processes with so many open files each.
@@ -65,7 +66,7 @@ def snapshots(tracer: Tracer, slot: int, rounds: int) -> None:
 def main() -> None:
     """Print medians of the rounds."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    target, neighbour, tracer = Cgroup(cgroup_root()), Cgroup(cgroup_root()), Tracer.load()
+    target, neighbour, tracer = Cgroup(cgroup_root()), Cgroup(cgroup_root()), loading.load()
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         program = compiled(Path(__file__).parent / "ring_nops.c", Path(folder) / "ring_nops")

@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from engine_runs import Cgroup, cgroup_root
 from memory_cgroup import Memory
 
-from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.memory import collect_rarely
 from kubestrace_agent.traces.delta import Since
+from kubestrace_agent.views import loading
 
 PROGRAM = "import os\nfor i in range(200):\n os.getppid(); os.stat('/')"
 
@@ -51,7 +51,7 @@ def main() -> None:
     memory = Memory()
     memory.enter()
     sizes = [(memory.kernel(), percpu())]
-    tracer = Tracer.load()
+    tracer = loading.load()
     sizes.append((memory.kernel(), percpu()))
     collect_rarely()  # as the agent does
     cgroups = [Cgroup(cgroup_root()) for _ in range(count)]

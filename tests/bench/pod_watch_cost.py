@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kubestrace_agent.kernel.counters.pod_slots import NewPod, PodSlots
-from kubestrace_agent.kernel.counters.tracer import Tracer
+from kubestrace_agent.views import loading
 
 _UID = "5e" * 16
 
@@ -60,7 +60,7 @@ def main() -> None:
         "spawn of /bin/true": (_execs, 100),
         "getppid from Python": (_calls, 100_000),
     }
-    tracer = Tracer.load(max_containers=32, parts=["pods"])
+    tracer = loading.load(max_containers=32, parts=["pods"])
     slot = tracer.reserve_slot(wanted=None)
     pods = PodSlots(tracer, [4])
     found: dict[tuple[str, bool], list[float]] = {}

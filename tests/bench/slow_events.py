@@ -26,8 +26,8 @@ from machine import favoured
 
 from kubestrace_agent.containers.resolver import Resolved
 from kubestrace_agent.kernel.counters.tracer import Tracer
-from kubestrace_agent.kernel.loader import programs
 from kubestrace_agent.traces.shared_counters import Asked, Counters
+from kubestrace_agent.views import loading
 from kubestrace_agent.views.slow_calls.collector import Slowest
 from kubestrace_agent.views.slow_calls.values import Floors
 
@@ -36,9 +36,10 @@ LOOP = Path(__file__).parent / "overhead/programs/loop.c"
 PROBE = """
 import platform
 from kubestrace_agent.kernel.loader import probe
+from kubestrace_agent.views import registry
 from kubestrace_agent.views.slow_calls import sources
 sources.MIN_THRESHOLD_MILLISECONDS = 0
-probe.main()
+probe.main(registry.all_sources())
 """
 LIMIT = 50
 
@@ -134,8 +135,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--producers", type=int, default=1)
     arguments = parser.parse_args()
-    programs.PROBE = ("-c", PROBE)
-    tracer = Tracer.load()
+    loading.PROBE = ("-c", PROBE)
+    tracer = loading.load()
     with tempfile.TemporaryDirectory() as folder, favoured():
         producers = Producers(Path(folder), arguments.producers)
         slot = tracer.add_container(producers.cgroup.path, wanted=None)

@@ -19,6 +19,7 @@ from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer, Unsup
 from kubestrace_agent.kernel.loader import kept
 from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
 from kubestrace_agent.text import utf8
+from kubestrace_agent.views import loading
 from kubestrace_agent.views import registry as agent_views
 from kubestrace_cli.local import endings, launch, scopes, targets, waits
 from kubestrace_cli.local.commands import ENDING_SIGNALS, Command
@@ -132,7 +133,7 @@ class _Local:
         """Load what this session needs: the programs of all views take seconds to compile."""
         # Who is not root has no folder that nobody else may write, as one of his other processes could.
         folder = kept.folder_named(os.environ.get("KUBESTRACE_PROGRAMS_DIR", "")) if os.geteuid() == 0 else None
-        return Tracer.load(max_containers=1, parts=agent_views.requests(self._requests).parts, folder=folder)
+        return loading.load(max_containers=1, parts=agent_views.requests(self._requests).parts, folder=folder)
 
     def _write(self, document: Mapping[str, Any], to: TextIO) -> int:
         """Return 0, or say that the result could not be written: COMMAND has an exit code of its own."""

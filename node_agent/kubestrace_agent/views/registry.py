@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.kernel.loader.sources import CORE
 from kubestrace_agent.views.view import RequestError, View
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ _FOLDERS = (
 def sources() -> tuple[Source, ...]:
     """Return what the loader compiles for all views."""
     return tuple(source for folder in _FOLDERS for source in import_module(f"{__package__}.{folder}.sources").SOURCES)
+
+
+def all_sources() -> tuple[Source, ...]:
+    """Return the counting's sources and those of all views, in the order in which they are compiled."""
+    return (*CORE, *sources())
 
 
 @functools.cache
@@ -123,4 +129,4 @@ def requests(wanted: Mapping[str, any_pb2.Any], now_ns: int | None = None) -> Vi
     return ViewRequests(asked, key, tuple(sorted(wanted.keys() - known.keys())))
 
 
-__all__ = ["RequestError", "Support", "ViewRequests", "parts", "requests", "sources", "support", "views"]
+__all__ = ["RequestError", "Support", "ViewRequests", "all_sources", "parts", "requests", "sources", "support", "views"]

@@ -10,8 +10,8 @@ import sys
 from engine_runs import Cgroup, cgroup_root
 
 from kubestrace_agent.kernel import bpf_syscall
-from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.loader import probe
+from kubestrace_agent.views import loading
 
 EMPTY = """
 int empty_enter(struct bpf_raw_tracepoint_args *ctx) { return 0; }
@@ -42,7 +42,7 @@ def empty() -> None:
 
 def idle() -> None:
     """Trace something, end that, and stay."""
-    tracer = Tracer.load()
+    tracer = loading.load()
     cgroup = Cgroup(cgroup_root())
     tracer.remove(tracer.add_container(cgroup.path, wanted=None))
     cgroup.remove()

@@ -8,12 +8,13 @@ from engine_runs import PROGRAMS, Cgroup, Runs, cgroup_root, compiled
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.loader import programs as loader
+from kubestrace_agent.views import loading
 
 
 @pytest.fixture(scope="session")
 def tracer() -> Iterator[Tracer]:
     """Give one Tracer for all tests, as a node has; a kernel that cannot load it fails the tests."""
-    loaded = Tracer.load()
+    loaded = loading.load()
     yield loaded
     assert not loaded.attached
     loaded.close()
@@ -24,7 +25,7 @@ def kept_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder in which all programs are kept."""
     path = tmp_path_factory.mktemp("kept")
     path.chmod(0o700)
-    Tracer.load(folder=path).close()
+    loading.load(folder=path).close()
     assert len(list(path.iterdir())) == 1
     return path
 
@@ -38,7 +39,7 @@ def kept_tracer(kept_folder: Path) -> Iterator[Tracer]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loader, "_ask_probe", ask)
-        loaded = Tracer.load(folder=kept_folder)
+        loaded = loading.load(folder=kept_folder)
     yield loaded
     assert not loaded.attached
     loaded.close()

@@ -12,10 +12,11 @@ import pytest
 from engine_runs import SMALL, Runs, links
 
 from kubestrace_agent.kernel import bpf_syscall
-from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer
+from kubestrace_agent.kernel.counters.tracer import NodeFullError
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps import rows
-from kubestrace_agent.views import registry
+from kubestrace_agent.views import loading, registry
+from kubestrace_agent.views.registry import all_sources
 
 
 def test_nothing_is_attached_while_nothing_is_traced(runs: Runs) -> None:
@@ -75,7 +76,7 @@ def test_what_cannot_be_traced_is_refused(runs: Runs, tmp_path: Path) -> None:
 
 def test_the_cap_of_a_node_is_kept(runs: Runs) -> None:
     """One more than the cap is refused, and fits after another has ended."""
-    tracer = Tracer.load(max_containers=2)
+    tracer = loading.load(max_containers=2)
     try:
         slots = [tracer.add_container(runs.cgroup().path, wanted=None) for _ in range(2)]
         with pytest.raises(NodeFullError, match="2 containers"):
@@ -122,10 +123,11 @@ def _files() -> int:
 
 LOAD_WITHOUT_RIGHTS = """
 import json, os
-from kubestrace_agent.kernel.counters.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.kernel.counters.tracer import UnsupportedKernelError
+from kubestrace_agent.views import loading
 os.setgid(65534), os.setuid(65534)
 try:
-    Tracer.load()
+    loading.load()
 except UnsupportedKernelError as error:
     print(json.dumps([error.reason, str(error)]))
 """
@@ -156,7 +158,7 @@ PARTS = [source.part for source in registry.sources()]
 def test_each_part_of_a_view_can_be_loaded_without_the_others(part: str) -> None:
     """As local mode does, for which all of them take too long; what is not loaded says so."""
     asked = {part, *(["slow_calls"] if part == "slow_stacks" else [])}
-    loaded = Programs.load(SMALL, parts=asked)
+    loaded = Programs.load(SMALL, all_sources(), loading.PROBE, parts=asked)
     try:
         for source in registry.sources():
             there = source.part in asked

@@ -15,8 +15,10 @@ from view_messages import cpu_time
 
 from kubestrace_agent.kernel.loader.programs import Programs, UnsupportedKernelError
 from kubestrace_agent.syscalls import SyscallKey, name, names
+from kubestrace_agent.views import loading
 from kubestrace_agent.views.cpu_time.collector import TimeBudget
 from kubestrace_agent.views.cpu_time.values import CpuTimes
+from kubestrace_agent.views.registry import all_sources
 from kubestrace_agent.views.slow_calls.values import Floors
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import cpu_time_pb2
@@ -398,7 +400,7 @@ def test_a_kernel_without_sched_info_loses_only_this_view(monkeypatch: pytest.Mo
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
 
-    loaded = Programs.load(SMALL)
+    loaded = Programs.load(SMALL, all_sources(), loading.PROBE)
 
     try:
         assert {"on_sys_enter", "on_sys_exit", "on_slow_exit"} <= set(loaded.fds)

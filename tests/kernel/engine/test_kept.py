@@ -16,6 +16,8 @@ from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.loader import programs as loader
 from kubestrace_agent.kernel.loader.kept import Folder
 from kubestrace_agent.kernel.loader.programs import Programs
+from kubestrace_agent.views import loading
+from kubestrace_agent.views.registry import all_sources
 
 
 def tag(fd: int) -> bytes:
@@ -71,11 +73,11 @@ def test_what_is_damaged_is_compiled_anew(
     (own / kept.name).write_bytes(kept.read_bytes()[:-7])
 
     with caplog.at_level(logging.WARNING):
-        Tracer.load(folder=own).close()
+        loading.load(folder=own).close()
 
     assert [record.getMessage() for record in caplog.records if "compiled anew" in record.getMessage()]
     monkeypatch.setattr(loader, "_ask_probe", None)
-    Tracer.load(folder=own).close()
+    loading.load(folder=own).close()
 
 
 def test_what_the_kernel_refuses_is_compiled_anew(kept_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -90,7 +92,7 @@ def test_what_the_kernel_refuses_is_compiled_anew(kept_folder: Path, caplog: pyt
     )]}))  # fmt: skip
 
     with caplog.at_level(logging.WARNING):
-        Tracer.load(folder=kept_folder).close()
+        loading.load(folder=kept_folder).close()
 
     assert "BPF_PROG_LOAD" in caplog.text
     assert place.read(path.stem) == kept
@@ -103,7 +105,7 @@ def test_two_starts_at_once(tmp_path: Path) -> None:
 
     def start() -> None:
         try:
-            Programs.load(SMALL, parts=[], folder=Folder(tmp_path)).close()
+            Programs.load(SMALL, all_sources(), loading.PROBE, parts=[], folder=Folder(tmp_path)).close()
         except BaseException as error:  # noqa: BLE001 - told by the test
             failed.append(error)
 
@@ -122,7 +124,7 @@ def test_a_full_disk_keeps_nothing_and_harms_nobody(tmp_path: Path, caplog: pyte
     """The programs are loaded all the same; why the next start is slow is logged."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=700", "none", tmp_path], check=True, timeout=60)
     try:
-        loaded = Programs.load(SMALL, parts=[], folder=Folder(tmp_path))
+        loaded = Programs.load(SMALL, all_sources(), loading.PROBE, parts=[], folder=Folder(tmp_path))
         assert {"on_sys_enter", "on_sys_exit"} <= loaded.fds.keys()
         loaded.close()
         assert list(tmp_path.iterdir()) == []

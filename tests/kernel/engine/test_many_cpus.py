@@ -15,12 +15,13 @@ from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.maps import rows
 from kubestrace_agent.kernel.maps.row_sizes import RowSizes
+from kubestrace_agent.views import loading
 
 
 @pytest.fixture(scope="module", params=[1, 4], ids=["one copy", "four copies"])
 def sharing(request: pytest.FixtureRequest) -> Iterator[Tracer]:
     """Give a Tracer as a machine with many CPUs has it; all CPUs of this one share a copy, or none do."""
-    tracer = Tracer.load(parts=(), sizes=RowSizes(256, copies=request.param))
+    tracer = loading.load(parts=(), sizes=RowSizes(256, copies=request.param))
     yield tracer
     tracer.close()
 
@@ -72,8 +73,9 @@ import json, os, sys
 from pathlib import Path
 procs, container = map(Path, sys.argv[1:])
 procs.write_text(str(os.getpid()))
-from kubestrace_agent.kernel.counters.tracer import NodeFullError, Tracer
-tracer = Tracer.load(max_containers=2, parts=())
+from kubestrace_agent.kernel.counters.tracer import NodeFullError
+from kubestrace_agent.views import loading
+tracer = loading.load(max_containers=2, parts=())
 for _ in range(2):
     print("ready", flush=True)
     sys.stdin.readline()

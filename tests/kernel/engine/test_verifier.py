@@ -11,7 +11,8 @@ from engine_runs import SMALL
 from program_sizes import Sizes, machine_code, sizes_of
 
 from kubestrace_agent.kernel.loader.programs import Programs
-from kubestrace_agent.kernel.loader.sources import sources
+from kubestrace_agent.views import loading
+from kubestrace_agent.views.registry import all_sources
 
 # Bounds on the instructions that a verifier walks through (a kernel allows a million) and on the bytes of the program
 # after it: a third more than the largest of Linux 6.1 to 7.3 by LLVM 14. A new program has the first bound.
@@ -36,7 +37,7 @@ LARGER = {
 @pytest.fixture(scope="module")
 def loaded() -> Iterator[Programs]:
     """Load the programs once more, with small tables."""
-    programs = Programs.load(SMALL)
+    programs = Programs.load(SMALL, all_sources(), loading.PROBE)
     yield programs
     programs.close()
 
@@ -61,7 +62,7 @@ STACK_OF_THE_CPU = bytes.fromhex("654c030c25")
 
 def test_what_is_tail_called_has_the_stack_of_its_task(loaded: Programs) -> None:
     """Where it is preempted, another task's call would write into the same one: kernel/bpf/chain.bpf.c."""
-    called = {name for source in sources() for name in (*source.chain, *source.tails)}
+    called = {name for source in all_sources() for name in (*source.chain, *source.tails)}
     codes = {name: machine_code(loaded.fds[name]) for name in called & loaded.fds.keys()}
 
     assert "on_cpu_exit" in codes

@@ -296,6 +296,27 @@ def test_a_trace_of_what_was_left_ends_by_a_signal_or_its_time(tmp_path: Path) -
     assert message.startswith("The duration of 1 s is over. A process that it left behind goes on uncounted")
 
 
+def test_a_command_that_never_ends_is_ended_by_a_signal(tmp_path: Path) -> None:
+    """It is COMMAND's while that runs; what COMMAND started ends the trace later, or the next signal does."""
+    to = tmp_path / "result.json"
+    script = "sleep 60 & echo ready; while :; do sleep 0.05; done"
+    process = subprocess.Popen(
+        [KUBESTRACE, "local", "--until-empty", "-o", "json", "--to", to, "--", "sh", "-c", script],
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    message = condition(json.loads(to.read_text()), "Finished")["message"]
+    assert re.match(r"Ended by SIGTERM .* A process that it left behind goes on uncounted: sleep", message), message
+
+
 MOVES = """
 import os, sys, time
 def move(pid, folder):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kubestrace_agent.kernel.counters.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.kernel.counters.tracer import UnsupportedKernelError
+from kubestrace_agent.views import loading
 
 
 def test_a_locked_down_kernel_is_named() -> None:
@@ -12,5 +13,5 @@ def test_a_locked_down_kernel_is_named() -> None:
     Path("/sys/kernel/security/lockdown").write_text("confidentiality", encoding="ascii")
 
     with pytest.raises(UnsupportedKernelError, match=r"locked down \(confidentiality\)") as refused:
-        Tracer.load()
+        loading.load()
     assert refused.value.reason == "LockedDown"

@@ -4,13 +4,14 @@ import platform
 
 import pytest
 
-from kubestrace_agent.kernel.counters.tracer import Tracer, UnsupportedKernelError
+from kubestrace_agent.kernel.counters.tracer import UnsupportedKernelError
+from kubestrace_agent.views import loading
 
 
 def test_what_the_kernel_lacks_is_said() -> None:
     """No bare error of the verifier: a reason for programs, and a sentence that names kernel and feature."""
     with pytest.raises(UnsupportedKernelError) as refused:
-        Tracer.load()
+        loading.load()
 
     print(f"\nrefused {refused.value.reason}: {refused.value}")
     assert refused.value.reason == "UnsupportedKernel"

@@ -11,10 +11,10 @@ import platform
 import sys
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.counters import calls
@@ -24,13 +24,16 @@ from kubestrace_agent.kernel.counters.readers import Reader
 from kubestrace_agent.kernel.counters.rings import Rings
 from kubestrace_agent.kernel.loader.kept import Folder
 from kubestrace_agent.kernel.loader.programs import FOLLOWING, WATCHING, Programs, UnsupportedKernelError, WalkFailures
+from kubestrace_agent.kernel.loader.sources import Source
 from kubestrace_agent.kernel.maps import index, layout, row_sizes
 from kubestrace_agent.kernel.maps.pods import PodMaps
 from kubestrace_agent.kernel.maps.row_sizes import RowSizes
 from kubestrace_agent.kernel.maps.rows import ROWS_A_CONTAINER, NoMemoryError, NoRowsError, Rows
 from kubestrace_agent.kernel.maps.slots import Slot, depth, in_hosts_pid_namespace, leader
 from kubestrace_agent.syscalls import SyscallKey, abi_names
-from kubestrace_agent.views import registry
+
+if TYPE_CHECKING:
+    from kubestrace_agent.views.view import Part
 
 __all__ = ["InFlight", "NodeFullError", "RawCounts", "Row", "Tracer", "UnsupportedKernelError"]
 
@@ -47,6 +50,18 @@ class NodeFullError(Exception):
     """A limit of this node is reached: no further slot. The message says which, and what to do."""
 
 
+@dataclass(frozen=True)
+class Views:
+    """What a tracer is told of views: views.registry has them."""
+
+    # Those of the counting among them.
+    sources: tuple[Source, ...]
+    # Python's arguments for the process that compiles them.
+    probe: tuple[str, ...]
+    # Makes the modules that speak to the views' programs, by the names of parts; gets the ABIs as abi_names gives them.
+    parts: Callable[[Programs, Sequence[str]], Mapping[str, "Part"]]
+
+
 class Tracer:
     """One per node: the loaded programs. One owner, no locks: call it from one thread at a time.
 
@@ -54,7 +69,7 @@ class Tracer:
     last one's removal detaches them.
     """
 
-    def __init__(self, programs: Programs, max_containers: int, sizes: RowSizes) -> None:
+    def __init__(self, programs: Programs, max_containers: int, sizes: RowSizes, views: Views) -> None:
         self._programs = programs
         self._maps = maps = programs.maps
         maps.check_size("config", layout.CONFIG.size)
@@ -68,7 +83,7 @@ class Tracer:
         self._rows = Rows(maps, sizes)
         self._abis = abi_names(platform.machine())
         self._reader = Reader(maps, self._rows, self._abis)
-        self._parts = registry.parts(programs, self._abis)
+        self._parts = views.parts(programs, self._abis)
         calls.write_wait_rules(maps, self._abis)
         self._flights = Flights(programs, self._abis)
         self._rings = Rings(programs)
@@ -87,6 +102,7 @@ class Tracer:
     @classmethod
     def load(
         cls,
+        views: Views,
         *,
         max_containers: int = 512,
         parts: Iterable[str] | None = None,
@@ -102,8 +118,9 @@ class Tracer:
         # Twice as many slots as may be used at once: each rests for a while before it is used again.
         tables = {"MAX_SLOTS": 2 * max_containers + 1, "MAX_ROWS": _MAX_ROWS, "SLOT_ROWS": _SLOT_ROWS}
         keep = Folder(folder) if folder is not None else None
-        programs = Programs.load(tables | sizes.definitions(), parts=parts, folder=keep)
-        return cls(programs, max_containers, sizes)
+        constants = tables | sizes.definitions()
+        programs = Programs.load(constants, views.sources, views.probe, parts=parts, folder=keep)
+        return cls(programs, max_containers, sizes, views)
 
     def add_container(self, cgroup_path: Path, *, wanted: frozenset[SyscallKey] | None) -> int:
         """Count the calls of this cgroup (a directory of the cgroup2 tree) and those nested below it: a slot.

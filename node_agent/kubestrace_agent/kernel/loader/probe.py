@@ -1,7 +1,7 @@
 """Compiles and loads the programs with bcc, hands their file descriptors to the agent, and exits.
 
-A child process of programs.py (`python -m kubestrace_agent.kernel.loader.probe FD SIZES PARTS [FOLDER KEY]`): LLVM's
-60 MB and more stay out of the agent. SIZES are constants of the sources as a JSON object, PARTS parts of views
+A child process of programs.py (`python -m kubestrace_agent.views.compiling FD SIZES PARTS [FOLDER KEY]`): LLVM's 60 MB
+and more stay out of the agent. SIZES are constants of the sources as a JSON object, PARTS parts of views
 (Source.part), with commas. FD is a unix socket: one JSON message, {"programs": {name: position}, "maps": ...,
 "problems": {program: why}} with the descriptors attached, or {"reason": ..., "message": ...}. What was compiled is then
 kept in FOLDER under KEY, where both are given and the kernel took all of it.
@@ -18,7 +18,7 @@ import re
 import socket
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from kubestrace_agent.containers import procfs
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader import kept, rebuild
 from kubestrace_agent.kernel.loader.btf import Btf, BtfError
-from kubestrace_agent.kernel.loader.sources import Source, sources
+from kubestrace_agent.kernel.loader.sources import Source
 from kubestrace_agent.kernel.maps.headers import PACKAGE
 
 _INCLUDE = re.compile(r'^#include "([^"]+\.bpf\.c)"\n', re.MULTILINE)
@@ -74,7 +74,7 @@ class ProbeError(Exception):
 
 
 def _definitions(
-    machine: str, sizes: dict[str, int], parts: Collection[str]
+    of: Iterable[Source], machine: str, sizes: dict[str, int], parts: Collection[str]
 ) -> tuple[dict[str, int], list[Source], dict[str, str]]:
     """What the command line gives to the sources, those that this kernel can have, and why programs are missing."""
     if machine not in _NUMBERS:
@@ -91,7 +91,7 @@ def _definitions(
     chosen: list[Source] = []
     problems: dict[str, str] = {}
     lacking: dict[str, str] = {}
-    for source in (each for each in sources() if each.useful(btf)):
+    for source in (each for each in of if each.useful(btf)):
         if source.part and source.part not in parts:
             problems |= dict.fromkeys(source.programs, f"{source.what}: not asked for at the start.")
             continue  # nor must its constants be there: other sources look for them
@@ -290,12 +290,12 @@ def _kind(program: Any, name: str, iterators: Collection[str]) -> tuple[int, int
     return program.TRACING, bpf_syscall.TRACE_ITER, bpf_syscall.iterator_target(kind)
 
 
-def main() -> None:
-    """Load, send, keep, exit."""
+def main(of: Sequence[Source]) -> None:
+    """Load these sources, as the parent's arguments say; send, keep, exit."""
     fd, sizes, parts, *keep = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3].split(","), *sys.argv[4:]
     with socket.socket(fileno=fd) as parent:
         try:
-            definitions, chosen, missing = _definitions(platform.machine(), sizes, parts)
+            definitions, chosen, missing = _definitions(of, platform.machine(), sizes, parts)
             program = _compile(definitions, chosen)
             programs, problems = _load(program, chosen)
             maps = _map_fds(program, chosen, definitions)
@@ -319,7 +319,3 @@ def main() -> None:
 
 def _refuse(parent: socket.socket, error: ProbeError) -> None:
     parent.sendall(json.dumps({"reason": error.reason, "message": str(error)}).encode())
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,7 @@ from typing import Self
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader import kept, rebuild
 from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
-from kubestrace_agent.kernel.loader.sources import PODS, Source, places, sources
+from kubestrace_agent.kernel.loader.sources import PODS, Source, places
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.maps import Maps
 
@@ -24,8 +24,6 @@ _log = logging.getLogger(__name__)
 _LOAD_TIMEOUT_SECONDS = 180
 _MESSAGE_BYTES = 1 << 16
 _MAX_FDS = 128
-# Python's arguments; a benchmark has others.
-PROBE: tuple[str, ...] = ("-m", "kubestrace_agent.kernel.loader.probe")
 
 # Counting first at the exit: a call that both hooks see is then one that began after both were there.
 _COUNTING = ("on_sys_exit", "on_sys_enter", "on_sys_exit_again", "on_sys_enter_again")
@@ -74,13 +72,19 @@ class Programs:
 
     @classmethod
     def load(
-        cls, sizes: Mapping[str, int], *, parts: Iterable[str] | None = None, folder: kept.Folder | None = None
+        cls,
+        sizes: Mapping[str, int],
+        of: tuple[Source, ...],
+        probe: tuple[str, ...],
+        *,
+        parts: Iterable[str] | None = None,
+        folder: kept.Folder | None = None,
     ) -> Self:
         """Take what is kept in a folder, or start the probe and take what it made. Raises UnsupportedKernelError.
 
-        `sizes` are constants of the sources, `parts` those of views (None: all).
+        `sizes` are constants of the sources `of`, `parts` those of views (None: all). `probe` are Python's
+        arguments that run probe.main with the same sources.
         """
-        of = sources()
         wanted = sorted({source.part for source in of} if parts is None else parts)
         keep = _key(folder, sizes, wanted)
         if folder is not None and keep and (known := _known(folder, keep)):
@@ -88,7 +92,7 @@ class Programs:
             _log.info("programs that an earlier start compiled are loaded from %s", folder.path)
             return cls(Maps(maps), programs, known[0].problems, of)
         place = [str(folder.path), keep] if folder is not None and keep else []
-        message, fds = _ask_probe(json.dumps(dict(sizes)), ",".join(wanted), *place)
+        message, fds = _ask_probe(probe, json.dumps(dict(sizes)), ",".join(wanted), *place)
         answer = json.loads(message)
         if "reason" in answer:
             raise UnsupportedKernelError(answer["reason"], answer["message"])
@@ -283,7 +287,7 @@ def _known(folder: kept.Folder, name: str) -> tuple[kept.Kept, tuple[dict[str, i
     return None
 
 
-def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
+def _ask_probe(probe: tuple[str, ...], *arguments: str) -> tuple[bytes, list[int]]:
     """Runs the probe in a child process: what it says, and the file descriptors that it hands over."""
     ours, childs = socket.socketpair()
     with ours:
@@ -291,7 +295,7 @@ def _ask_probe(*arguments: int | str) -> tuple[bytes, list[int]]:
         with childs:
             child = subprocess.Popen(
                 # -P: nothing is imported from the folder that we happen to run in.
-                [sys.executable, "-P", *PROBE, *map(str, (childs.fileno(), *arguments))],
+                [sys.executable, "-P", *probe, str(childs.fileno()), *arguments],
                 pass_fds=[childs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -1,4 +1,7 @@
-"""What probe compiles: the counting, and the views behind it, each by programs and maps of its own. Pure."""
+"""What probe compiles: the counting here, and views by the sources in their folders. Pure.
+
+Each has programs and maps of its own.
+"""
 
 import mmap
 from collections.abc import Callable, Iterable, Mapping
@@ -7,7 +10,6 @@ from dataclasses import dataclass, field
 from kubestrace_agent.kernel.loader import call_offsets, pod_offsets, ring_offsets, wait_offsets, walk_offsets
 from kubestrace_agent.kernel.loader.btf import Btf
 from kubestrace_agent.kernel.maps import layout
-from kubestrace_agent.views import registry
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,6 @@ RINGS = Source(
     what="Users of io_uring",
 )
 CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, TASKS, RINGS, PODS)
-
-
-def sources() -> tuple[Source, ...]:
-    """Return the counting's sources and those of all views, in the order in which they are compiled."""
-    return (*CORE, *registry.sources())
 
 
 def places(of: Iterable[Source]) -> dict[str, int]:

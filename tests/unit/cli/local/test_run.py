@@ -68,7 +68,7 @@ def tracer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTracer:
     (tmp_path / "cgroup.controllers").touch()
     fake = FakeTracer()
     monkeypatch.setattr(targets, "CGROUP_MOUNT", tmp_path)
-    monkeypatch.setattr(local.Tracer, "load", lambda **_: fake)
+    monkeypatch.setattr(local.loading, "load", lambda **_: fake)
     return fake
 
 
@@ -157,7 +157,7 @@ def test_a_kernel_that_cannot_trace_is_told_in_one_line(
     def refuse(**_: object) -> None:
         raise UnsupportedKernelError("NotPermitted", "loading programs takes root: use sudo")
 
-    monkeypatch.setattr(local.Tracer, "load", refuse)
+    monkeypatch.setattr(local.loading, "load", refuse)
 
     exit_code = run("--pid", str(os.getpid()))
 
