@@ -111,8 +111,9 @@ class Tracer:
     ) -> Self:
         """Compile and load in a short-lived child process, or take what is kept. Raises UnsupportedKernelError.
 
-        It takes 0.7 s, and 1.7 s with all parts of views (None); those that are not loaded cannot be enabled
-        later. `sizes`: those of this machine. `folder`: where compiled programs are kept; None: nowhere.
+        Compiling takes a second, and three with all parts of views (None), loading what is kept a quarter and half of
+        one. Parts that are not loaded cannot be enabled later. `sizes`: those of this machine. `folder`: where
+        compiled programs are kept; None: nowhere.
         """
         sizes = sizes or row_sizes.of_machine()
         # Twice as many slots as may be used at once: each rests for a while before it is used again.
