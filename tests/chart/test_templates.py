@@ -372,6 +372,14 @@ def test_no_address_is_of_ipv4_alone(operator: dict[str, Any], agent: dict[str, 
     assert environment(operator)["KUBESTRACE_LIVENESS"] == ":8080"
 
 
+def test_a_new_agent_serves_soon_and_a_busy_one_stays(agent: dict[str, Any]) -> None:
+    """What nobody counts meanwhile is a gap; one that is slow to answer for less than half a minute is not given up."""
+    probe = container(agent)["readinessProbe"]
+
+    assert probe["periodSeconds"] <= 2
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 30
+
+
 def test_waiting_is_no_reason_to_restart(operator: dict[str, Any], agent: dict[str, Any]) -> None:
     """Probes that restart a container ask whether it is alive, which both are while they wait for certificates."""
     for each, alive, ready in ((operator, "/healthz", "/readyz"), (agent, "/livez", "/healthz")):

@@ -52,11 +52,12 @@ def _installed() -> Namespace:
         *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "3m"),
         timeout_seconds=200,
     )
+    both = ("deployment/kubestrace-operator", "daemonset/kubestrace-agent")
     if was_there:
         # The images keep their tags while they are being worked on: what runs may be older.
-        made.kubectl("rollout", "restart", "deployment/kubestrace-operator", "daemonset/kubestrace-agent")
-        for name in ("deployment/kubestrace-operator", "daemonset/kubestrace-agent"):
-            made.kubectl("rollout", "status", name, "--timeout=90s")
+        made.kubectl("rollout", "restart", *both)
+    for each in both:  # Helm does not wait for the last agent: one may be unavailable in an update
+        made.kubectl("rollout", "status", each, "--timeout=90s")
     return made
 
 

@@ -12,6 +12,9 @@ _log = logging.getLogger(__name__)
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 # Between two attempts with a status that nothing can be left out of: the CRD or a policy has to change first.
 _REFUSED_SECONDS = 30.0
+# What is worth a write of its own waits so long for others of its kind, and there are no more than so many of them.
+_SOON_SECONDS = 1.0
+_MOST_SOON = 3
 
 Document = Mapping[str, Any]
 
@@ -37,10 +40,18 @@ class StatusWriter:
         self._gone = gone
         self._urgent = asyncio.Event()
         self._closed = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
+        self._soon_left = _MOST_SOON
 
     def urgent(self) -> None:
         """Write as soon as possible: a person waits for this."""
         self._urgent.set()
+
+    def soon(self) -> None:
+        """Write within a second, together with what comes meanwhile; without effect after a few times."""
+        if self._later is None and self._soon_left:
+            self._soon_left -= 1
+            self._later = asyncio.get_running_loop().call_later(_SOON_SECONDS, self.urgent)
 
     async def run(self) -> None:
         """Write at once what is urgent, and otherwise at the intervals after the first write; until `close`."""
@@ -52,6 +63,7 @@ class StatusWriter:
             except TimeoutError:
                 pass
             self._urgent.clear()
+            self._let_go_of_later()
             if self._closed.is_set():
                 return
             attempt = await self._attempt(attempt)
@@ -61,6 +73,11 @@ class StatusWriter:
         """Let `run` return after the write that is under way: one that is late must not undo the last."""
         self._closed.set()
         self._urgent.set()
+
+    def _let_go_of_later(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
 
     async def _attempt(self, attempt: int) -> int:
         document = await self._build()

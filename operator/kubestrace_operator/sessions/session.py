@@ -84,6 +84,8 @@ class Session:
             conditions.SUSPENDED,
             generation,
         )
+        # Nodes that count, as of the last look.
+        self._counting = 0
         self._asked = False
         self._idle_asked = False
         self._crash: BaseException | None = None
@@ -263,6 +265,11 @@ class Session:
         state = self._state
         if state.start is None and (begun := [node for node in state.nodes.values() if node.began]):
             state.start = self._schedule.started(max(node.counted_before_seconds for node in begun))
+        counting = sum(node.began for node in state.nodes.values())
+        if state.outcome.phase == conditions.TRACING and counting > self._counting:
+            # A node was slow to start: who waits for its pods sees them.
+            self._writer.soon()
+        self._counting = counting
         if state.start is None or state.outcome.phase == conditions.TRACING:
             return
         nodes = self._nodes.values()

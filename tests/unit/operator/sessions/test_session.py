@@ -412,6 +412,29 @@ async def test_an_agent_that_becomes_ready_late() -> None:
 
 
 @in_no_time
+async def test_a_node_that_starts_late_is_seen_soon() -> None:
+    """Who waits for its pods does not wait for the next totals; many late nodes do not make as many writes."""
+    late = [f"late{number}" for number in range(6)]
+    stage = Stage(pod("a"), *(pod(f"b-{name}", name) for name in late), nodes=("n1", *late))
+    seen: list[int] = []
+    for name in late:
+        stage.agents[name].ready = False
+    running = asyncio.create_task(stage.session(durationSeconds=60).run())
+    await asyncio.sleep(10)
+    for name in late:
+        stage.agents[name].ready = True
+        stage.agents.changed()
+        await asyncio.sleep(1.5)
+        seen.append(stage.cluster.status["targets"]["tracing"])
+    writes = len(stage.cluster.written)
+    await running
+
+    assert seen[:3] == [2, 3, 4]
+    assert stage.cluster.status["targets"]["finished"] == 7
+    assert writes <= 7
+
+
+@in_no_time
 async def test_a_node_that_cannot_trace() -> None:
     """Its failure carries the agent's reason and words; other nodes go on."""
     stage = Stage(pod("a"), pod("b", "n2"))
