@@ -83,6 +83,6 @@ def test_the_table_is_a_readable_answer(counted: tuple[Document, list[Document]]
     table = namespace.kubectl("get", "tsess", "counts", "-o", "jsonpath={.status.table}")
     print(table)
 
-    assert re.search(r"% time +seconds +usecs/call +calls +errors +p50 +p99 +max +syscall", table)
+    assert re.search(r"% time +seconds +usecs/call +calls +errors( +bytes)? +p50 +p99 +max +syscall", table)
     assert re.search(r"40000 +\S+ +\S+ +\S+ +getppid", table)
     assert re.search(r" 40 +1\d\.\dms +\S+ +\S+ +nanosleep", table)

@@ -162,6 +162,12 @@ def told(output: str) -> Counts:
     return {(name, "" if abi == "-" else abi): tuple(map(int, numbers)) for name, abi, *numbers in lines}
 
 
+def moved(syscalls: list[agent_pb2.SyscallCounts]) -> Counts:
+    """As told: bytes and zero results of those that worked, then of those that waited."""
+    rows = {(row.name, row.abi, row.wait): (row.bytes, row.zero_results) for row in syscalls}
+    return {key[:2]: (*rows.get((*key[:2], False), (0, 0)), *rows.get((*key[:2], True), (0, 0))) for key in rows}
+
+
 def counted(syscalls: list[agent_pb2.SyscallCounts]) -> Counts:
     """What was traced, in the same shape."""
     found: Counts = {}

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 _RULE = re.compile(r"-+(?: -+)+")
 # What goes first where a line still has no room: the others say as much.
-_LESS_NEEDED = ("usecs/call", "p50", "p99", "% time")
+_LESS_NEEDED = ("usecs/call", "p50", "bytes", "p99", "% time")
 
 
 def fitted(text: str, columns: int) -> str:

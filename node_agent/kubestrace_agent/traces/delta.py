@@ -185,6 +185,8 @@ def _counts(key: SyscallKey, then: Row, row: Row, since_epoch: int, architecture
         timed=timed,
         total_nanoseconds=row.total_ns - then.total_ns,
         max_nanoseconds=_longest(row, since_epoch, indexes[-1]) if indexes else 0,
+        bytes=row.bytes - then.bytes,
+        zero_results=row.nothings - then.nothings,
     )
     # Twice as quick as a Histogram made for it, which would be copied.
     counts.latency.buckets.extend(indexes)

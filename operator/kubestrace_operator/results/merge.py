@@ -167,6 +167,8 @@ def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
         sum_row.timed += row.timed
         sum_row.total_ns += row.total_ns
         sum_row.max_ns = max(sum_row.max_ns, row.max_ns)
+        sum_row.bytes += row.bytes
+        sum_row.zero_results += row.zero_results
         histograms.add_into(sum_row.errnos, row.errnos)
         histograms.add_into(sum_row.latency, row.latency)
     return total
@@ -184,6 +186,8 @@ def _count(rows: dict[SyscallKey, SyscallRow], counts: agent_pb2.SyscallCounts) 
     row.timed += counts.timed
     row.total_ns += counts.total_nanoseconds
     row.max_ns = max(row.max_ns, counts.max_nanoseconds)
+    row.bytes += counts.bytes
+    row.zero_results += counts.zero_results
     for errno in counts.errnos:
         row.errnos[errno.name] = row.errnos.get(errno.name, 0) + errno.count
     known = row.latency

@@ -63,6 +63,9 @@ class SyscallRow:
     timed: int = 0
     total_ns: int = 0
     max_ns: int = 0
+    # Moved, where the call's result says so, and how many calls returned 0.
+    bytes: int = 0
+    zero_results: int = 0
     errnos: dict[str, int] = field(default_factory=dict)
     latency: dict[int, int] = field(default_factory=dict)
 

@@ -39,6 +39,8 @@ def syscall(row: SyscallRow, added: Mapping[str, Any]) -> dict[str, Any]:
             "p99Nanoseconds": row.percentile(99),
             "maxNanoseconds": row.max_ns,
         }
+    if row.bytes or row.zero_results:
+        document |= {"bytes": row.bytes, "zeroResults": row.zero_results}
     document["wait"] = row.wait
     return document
 

@@ -1,9 +1,10 @@
-"""The summary as text: strace -c's columns, with p50, p99 and max beside them."""
+"""The summary as text: strace -c's columns, with bytes, p50, p99 and max beside them."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
 from kubestrace_operator.results.rows import ContainerRow, SyscallRow, UnreturnedRow, shown_name
 from kubestrace_operator.views.view import Column
@@ -14,6 +15,9 @@ _HEADS = ("% time", "seconds", "usecs/call", "calls", "errors", "p50", "p99", "m
 # Where columns of views stand, and how wide they are.
 _COLUMNS_AT = 2
 _COLUMN_WIDTH = 11
+# Where the bytes stand that calls moved, before columns of views are there, and how wide they are.
+_BYTES_AT = 5
+_BYTES_WIDTH = 9
 _NAME_RULE = "-" * 16
 _NOTHING = "No system call {was_made}.\n"
 _NOTHING_CHOSEN = "None of the chosen system calls {was_made}.\n"
@@ -39,25 +43,28 @@ def table(
     with `wait` in the place of the share and `(waited)` behind their names. Rows in `left_out` are not shown but are in
     the totals.
     Calls that a signal interrupted are named below: they are not errors, though a program may have got EINTR.
+    The column `bytes` is there where a call moved some.
     `filtered` says that only some calls were counted at all; `columns` are those of views. With `unreturned_calls` some
     were made, though none is in the rows.
     """
     if not rows and not left_out:
         sentence = _NOTHING_CHOSEN if filtered else _NOTHING
         return sentence.format(was_made="returned" if unreturned_calls else "was made")
-    return _Table(columns).text(rows, left_out)
+    moved = any(row.bytes for row in (*rows, *left_out))
+    return _Table(columns, moved=moved).text(rows, left_out)
 
 
 class _Table:
-    """Lines of cells, with the columns that views add."""
+    """Lines of cells, with the columns that views add, and with the bytes that calls moved."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], *, moved: bool) -> None:
         self._columns = columns
-        self._widths = _inserted(_WIDTHS, [_COLUMN_WIDTH] * len(columns))
+        self._moved = moved
+        self._widths = self._inserted(_WIDTHS, [_COLUMN_WIDTH] * len(columns), _BYTES_WIDTH)
 
     def text(self, rows: Sequence[SyscallRow], left_out: Sequence[SyscallRow]) -> str:
         everything = [*rows, *left_out]
-        heads = _inserted(_HEADS, [column.head for column in self._columns])
+        heads = self._inserted(_HEADS, [column.head for column in self._columns], "bytes")
         lines: list[_Line] = [(*heads, "syscall")]
         for wait in (False, True):
             if any(row.wait == wait for row in everything):
@@ -95,7 +102,14 @@ class _Table:
         each_us = total_ns // timed // 1000 if timed else 0
         added = [sum(column.nanoseconds.get(row.key, 0) for row in rows) for column in self._columns]
         seconds = [f"{nanoseconds / 1e9:.6f}" for nanoseconds in (total_ns, *added)]
-        return [*seconds, str(each_us), str(calls), str(errors) if errors else ""]
+        moved = sum(row.bytes for row in rows)
+        words = [*seconds, str(each_us), str(calls), str(errors) if errors else ""]
+        return [*words, size(moved) if moved else ""] if self._moved else words
+
+    def _inserted(self, cells: Sequence[_Cell], of_views: Sequence[_Cell], moved: _Cell) -> list[_Cell]:
+        """Return the cells of a line with those that not every table has."""
+        with_bytes = [*cells[:_BYTES_AT], moved, *cells[_BYTES_AT:]] if self._moved else cells
+        return [*with_bytes[:_COLUMNS_AT], *of_views, *with_bytes[_COLUMNS_AT:]]
 
     def _line(self, line: _Line) -> str:
         *numbers, name = line
@@ -170,8 +184,3 @@ def _interrupted(rows: Sequence[SyscallRow]) -> list[str]:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f}" if whole else "0.00"
-
-
-def _inserted(cells: Sequence[_Cell], more: Sequence[_Cell]) -> list[_Cell]:
-    """Return the cells of a line with those of views in their place."""
-    return [*cells[:_COLUMNS_AT], *more, *cells[_COLUMNS_AT:]]

@@ -314,7 +314,7 @@ class UnreturnedCall(_message.Message):
     def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., age_nanoseconds: _Optional[int] = ..., began_earlier: _Optional[bool] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ...) -> None: ...
 
 class SyscallCounts(_message.Message):
-    __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency")
+    __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency", "bytes", "zero_results")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ABI_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
@@ -326,6 +326,8 @@ class SyscallCounts(_message.Message):
     MAX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     ERRNOS_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    ZERO_RESULTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     abi: str
     wait: bool
@@ -337,7 +339,9 @@ class SyscallCounts(_message.Message):
     max_nanoseconds: int
     errnos: _containers.RepeatedCompositeFieldContainer[ErrnoCount]
     latency: Histogram
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., interrupted: _Optional[int] = ..., timed: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., max_nanoseconds: _Optional[int] = ..., errnos: _Optional[_Iterable[_Union[ErrnoCount, _Mapping]]] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ...) -> None: ...
+    bytes: int
+    zero_results: int
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., interrupted: _Optional[int] = ..., timed: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., max_nanoseconds: _Optional[int] = ..., errnos: _Optional[_Iterable[_Union[ErrnoCount, _Mapping]]] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., bytes: _Optional[int] = ..., zero_results: _Optional[int] = ...) -> None: ...
 
 class ErrnoCount(_message.Message):
     __slots__ = ("name", "count")

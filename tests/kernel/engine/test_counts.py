@@ -1,7 +1,9 @@
 """Programs that know their own counts, traced from execve to exit: every number must agree."""
 
+from pathlib import Path
+
 import pytest
-from engine_runs import Runs, agree, counted, told
+from engine_runs import Runs, agree, counted, moved, told
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.kernel.maps.rows import SPARE_ROWS
@@ -45,6 +47,18 @@ def test_a_programs_own_counts_are_ours(runs: Runs, name: str, arguments: tuple[
 
     agree(told(output), counted(difference.syscalls), runs.may_lose(difference))
     assert difference.trust.unreturned_calls == 0
+
+
+def test_what_calls_moved_is_what_the_program_knows(runs: Runs, tmp_path: Path) -> None:
+    """By every call whose result is a number of bytes, beyond 32 bits; nothing by errors, and 0 is counted apart."""
+    output, difference = runs.whole("moves", str(tmp_path / "one"), str(tmp_path / "two"))
+
+    found = moved(difference.syscalls)
+    expected = told(output)
+    assert {key: found.pop(key) for key in expected} == expected
+    # Its own words, and nothing by calls that return something else.
+    assert found.pop(("write", "")) == (len(output) + 1, 0, 0, 0)
+    assert set(found.values()) == {(0, 0, 0, 0)}
 
 
 def test_errnos_are_counted_by_name(runs: Runs) -> None:

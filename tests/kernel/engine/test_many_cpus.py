@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_runs import Cgroup, Runs, agree, counted, told
+from engine_runs import Cgroup, Runs, agree, counted, moved, told
 from memory_cgroup import Memory
 
 from kubestrace_agent.kernel import bpf_syscall
@@ -45,9 +45,18 @@ def test_shared_counters_are_exact(shared_runs: Runs, name: str, arguments: tupl
     agree(told(output), counted(difference.syscalls), shared_runs.may_lose(difference))
 
 
-def test_rows_that_come_back_begin_at_zero(shared_runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_calls_moved_is_exact(shared_runs: Runs, tmp_path: Path) -> None:
+    """It stands among the counters that CPUs share."""
+    output, difference = shared_runs.whole("moves", str(tmp_path / "one"), str(tmp_path / "two"))
+
+    found = moved(difference.syscalls)
+    assert {key: found[key] for key in told(output)} == told(output)
+
+
+def test_rows_that_come_back_begin_at_zero(shared_runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ended slots give their rows back, with all copies of the counters."""
     monkeypatch.setattr(rows, "GRACE_SECONDS", 0)
+    shared_runs.whole("moves", str(tmp_path / "one"), str(tmp_path / "two"))
     shared_runs.whole("plain")
     # So that only the rows that come back are free.
     free = shared_runs.tracer._maps.fd("free_rows")
@@ -58,6 +67,10 @@ def test_rows_that_come_back_begin_at_zero(shared_runs: Runs, monkeypatch: pytes
 
     agree(told(output), counted(difference.syscalls), shared_runs.may_lose(difference))
     assert difference.trust.lost_calls == 0
+    assert {each.name: each.bytes for each in difference.syscalls if each.bytes} == {
+        "read": 4,
+        "write": len(output) + 1,
+    }
 
 
 @pytest.fixture

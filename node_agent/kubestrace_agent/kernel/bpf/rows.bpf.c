@@ -6,11 +6,14 @@
  * stays on the CPU. */
 #pragma once
 #include "kernel/bpf/cgroup_filter.bpf.c"
+#include "kernel/bpf/waits.h"
 
 BPF_F_TABLE("array", u32, struct index, indexes, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct head, heads, MAX_ROWS, BPF_F_MMAPABLE);
 BPF_HASH(rows_by_key, struct row_key, u32, MAX_ROWS);
 BPF_QUEUE(free_rows, u32, MAX_ROWS);
+/* What is known of system calls by their numbers: waits.h. */
+BPF_F_TABLE("array", u32, u64, call_rules, INDEX_ENTRIES, BPF_F_MMAPABLE);
 /* The pattern of all chunks and the first of them. Without type information: the agent's chunks have none, and kernels
  * before 6.3 require them to be alike. */
 #pragma push_macro("BPF_ANNOTATE_KV_PAIR")
@@ -33,10 +36,10 @@ static __always_inline struct counters *counters_of(struct row *row, u32 id) {
   void *map = counter_chunks.lookup(&chunk);
   return map ? bpf_map_lookup_elem(map, &at) : NULL;
 }
-#define COUNT(where) __sync_fetch_and_add(&(where), 1)
+#define COUNT(where, number) __sync_fetch_and_add(&(where), number)
 #else
 static __always_inline struct counters *counters_of(struct row *row, u32 id) { return &row->counters; }
-#define COUNT(where) ADD(where, 1)
+#define COUNT(where, number) ADD(where, number)
 #endif
 
 /* Where the kernel may preempt a program (Linux 7), it does not run that one for other tasks of this CPU until the
@@ -44,11 +47,18 @@ static __always_inline struct counters *counters_of(struct row *row, u32 id) { r
  * the middle of one row. */
 #ifdef PREEMPTIBLE
 #define ADD(where, number) __sync_fetch_and_add(&(where), number)
-#define USE(row, group) (row)->used = (1ULL << (ERRNOS + BUCKETS) / GROUP) - 1
+#define USE(row, group) (row)->used = (2ULL << MOVED_GROUP) - 1
 #else
 #define ADD(where, number) (where) += (number)
 #define USE(row, group) (row)->used |= 1ULL << (group)
 #endif
+
+static __always_inline u64 rule_of(u32 abi, s32 nr) {
+  u32 at = abi * ABI_NUMBERS + (u32)nr;
+  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+  u64 *rule = call_rules.lookup(&at);
+  return rule ? *rule : 0;
+}
 
 /* The first call of this kind: takes a free row. Two CPUs may try at once: the key's insertion decides. */
 static __always_inline u32 take_row(struct index *index, struct slot_ref *ref, struct row_key *key) {
@@ -60,6 +70,7 @@ static __always_inline u32 take_row(struct index *index, struct slot_ref *ref, s
   head->abi = key->abi;
   head->nr = key->nr;
   head->touched = head->stopped = head->wait_row = 0;
+  head->moves = rule_of(key->abi & ABI_MASK, key->nr) & MOVES_BYTES;
   head->generation = key->generation;
   if (rows_by_key.insert(key, &row) == 0) {
     __sync_fetch_and_add(&index->used, 1);
@@ -148,10 +159,18 @@ static __always_inline void count_errno(struct row *row, u32 id, u32 generation,
   struct counters *counters = counters_of(row, id);
   BOUND(at, 255);
   if (!counters || at >= ERRNOS) return;
-  COUNT(counters->errnos[at]);
+  COUNT(counters->errnos[at], 1);
   USE(row, at / GROUP);
 }
 
-static __always_inline void count_result(struct row *row, u32 id, u32 generation, s64 result) {
-  if (result < 0 && result >= -4095) count_errno(row, id, generation, -result);
+static __always_inline void count_result(struct head *head, struct row *row, u32 id, u32 generation, s64 result) {
+  if (result < 0 && result >= -4095) {
+    count_errno(row, id, generation, -result);
+  } else if (head->moves) {
+    struct counters *counters = counters_of(row, id);
+    if (!counters) return;
+    COUNT(counters->bytes, result);
+    if (!result) COUNT(counters->nothings, 1);
+    USE(row, MOVED_GROUP);
+  }
 }

@@ -133,7 +133,7 @@ static __always_inline struct entry *count_unpaired(struct config *cfg, struct t
   ADD(row->untimed, 1);
   if (!seen) ADD(row->unmatched, 1);
   touch(cfg, head, row, 0);
-  count_result(row, id, generation, result);
+  count_result(head, row, id, generation, result);
   if (entry) entry->last_row = id;
   return entry;
 }
@@ -157,7 +157,7 @@ static __always_inline struct entry *count_without_length(struct config *cfg, st
   ADD(row->untimed, 1);
   ADD(row->unmatched, 1);
   touch(cfg, head, row, 0);
-  count_result(row, id, entry->generation, result);
+  count_result(head, row, id, entry->generation, result);
   entry->last_ns = 0;
   entry->last_row = id;
   return entry;
@@ -189,12 +189,12 @@ static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *
       struct counters *counters = counters_of(row, id);
       BOUND(bucket, 511);
       if (counters && bucket < BUCKETS) {
-        COUNT(counters->buckets[bucket]);
+        COUNT(counters->buckets[bucket], 1);
         USE(row, (ERRNOS + bucket) / GROUP);
       }
       ADD(row->total_ns, ns);
       touch(cfg, head, row, longest);
-      count_result(row, id, generation, ctx->args[1]);
+      count_result(head, row, id, generation, ctx->args[1]);
       entry->last_row = id;
       if (ns >= LEAST_SLOW_NS) entry->slow_start_ns = start;
       return entry;

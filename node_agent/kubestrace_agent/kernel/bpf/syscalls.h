@@ -23,8 +23,9 @@ enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
 #define ERRNOS 144
 #define LOW_ERRNOS 136
 #define RESTART_ERRNO 512
-/* Of the counters of a row, errnos and buckets in a row: at most 64 groups. */
+/* Of the counters of a row, errnos and buckets in a row, and what calls moved: at most 64 groups. */
 #define GROUP 8
+#define MOVED_GROUP ((ERRNOS + BUCKETS) / GROUP)
 
 /* Calls of at least this length are slow. The view that asks for them defines it; without one no call is slow. */
 #ifndef LEAST_SLOW_NS
@@ -132,12 +133,17 @@ struct head {
   s32 nr;
   u32 stopped;  /* the owner counts nothing more */
   u32 wait_row; /* of those of these calls that waited; 0: not known */
+  u32 moves;    /* a result is how many bytes were moved, if it is no error */
 };
 
-/* How calls ended and how long they took. Wraps at 32 bits. */
+/* How calls ended and how long they took. Wraps at 32 bits, all but the bytes. */
 struct counters {
   u32 errnos[ERRNOS];
   u32 buckets[BUCKETS];
+  /* A group: the sum of results, and how many of them were 0, where the row's head says that its calls move bytes. */
+  u64 bytes;
+  u32 nothings;
+  u32 unused[5];
 };
 
 /* One system call of one slot on one CPU. Everything but the maxima only grows, 32-bit counters wrap. */

@@ -5,9 +5,6 @@
  * slept. */
 #pragma once
 #include "kernel/bpf/rows.bpf.c"
-#include "kernel/bpf/waits.h"
-
-BPF_F_TABLE("array", u32, u64, wait_rules, INDEX_ENTRIES, BPF_F_MMAPABLE);
 
 #ifdef WAIT_SWITCHES_OFFSET
 #define TYPE_OF_MODE 0170000
@@ -101,13 +98,6 @@ static __always_inline s64 socketcall_descriptor(u32 number, u64 address) {
   if (number >= 9) read_memory(&arguments[3], sizeof(u32), (void *)(address + sizeof(u32) * 3));
   u32 flags = number == 16 || number == 17 ? arguments[2] : number == 18 ? 0 : arguments[3];
   return flags & MSG_DONTWAIT_BIT ? -1 : arguments[0];
-}
-
-static __always_inline u64 rule_of(u32 abi, s32 nr) {
-  u32 at = abi * ABI_NUMBERS + (u32)nr;
-  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
-  u64 *rule = wait_rules.lookup(&at);
-  return rule ? *rule : 0;
 }
 
 /* Whether a call in which the task slept was a wait. `has_read`: it also read from a disk. `state` is 0, or UNDER_WAY with

@@ -4,8 +4,8 @@
 #include <linux/types.h>
 
 /* A rule is one word: its kind, the places of two descriptors among the arguments (the same one twice: there is only
- * one), the place of flags that tell the call not to wait, and values: of a command, or of these flags, as bits. All 0:
- * the call works, however long it sleeps. */
+ * one), the place of flags that tell the call not to wait, and values: of a command, or of these flags, as bits. The kind
+ * WAIT_NEVER: the call works, however long it sleeps. Beside it: what the call's result is. */
 enum wait_kind {
   WAIT_NEVER,
   WAIT_ALWAYS,      /* nothing else puts it to sleep: timers, children, events */
@@ -23,5 +23,6 @@ enum wait_kind {
 #define WAIT_FLAGS_SHIFT 12
 #define WAIT_PLACE_MASK 7
 #define WAIT_NO_FLAGS 7
+#define MOVES_BYTES (1 << 15)
 #define WAIT_VALUES_SHIFT 16
 #define WAIT_VALUES 48

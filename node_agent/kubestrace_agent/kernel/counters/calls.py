@@ -8,6 +8,7 @@ from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.maps import Maps
 from kubestrace_agent.syscalls import arguments, names
+from kubestrace_agent.syscalls.moving import MOVING
 from kubestrace_agent.syscalls.waiting import RULES, Kind, Rule
 
 _HEADER = header("kernel/bpf/calls.h")
@@ -44,11 +45,12 @@ def write_shapes(maps: Maps, abis: Sequence[str]) -> None:
             shapes[at] = shape(called, abi)
 
 
-def write_wait_rules(maps: Maps, abis: Sequence[str]) -> None:
-    """Tell the programs which calls are waits when their task slept."""
-    with maps.view("wait_rules", "Q") as rules:
+def write_rules(maps: Maps, abis: Sequence[str]) -> None:
+    """Tell the programs which calls are waits when their task slept, and which return how many bytes they moved."""
+    moves = _WAITS.number("MOVES_BYTES")
+    with maps.view("call_rules", "Q") as rules:
         for at, _, called in _indexed(abis):
-            rules[at] = wait_rule(RULES[called]) if called in RULES else 0
+            rules[at] = (wait_rule(RULES[called]) if called in RULES else 0) | (moves if called in MOVING else 0)
 
 
 def wait_rule(rule: Rule) -> int:

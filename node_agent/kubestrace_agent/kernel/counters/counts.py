@@ -22,6 +22,9 @@ class Row:
     # (epoch, longest call that ended in it or later): epochs ascend, lengths fall. The longest call after the
     # snapshot of epoch E is the first pair with an epoch greater than E; no pair: no call since.
     maxima: tuple[tuple[int, int], ...] = ()
+    # Of calls that return how many bytes they moved (syscalls/moving.py): the sum, and how many moved none.
+    bytes: int = 0
+    nothings: int = 0
 
 
 @dataclass(frozen=True, slots=True)

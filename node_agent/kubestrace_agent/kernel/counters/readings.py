@@ -16,6 +16,9 @@ from kubestrace_agent.syscalls import SyscallKey
 
 # Few of the 464 counters are ever used: the row tells in which groups those are.
 _GROUP = struct.Struct(f"={layout.GROUP}I")
+_MOVED_BIT = 1 << layout.MOVED_GROUP
+# The 64 bits are read at once, as the kernel writes them.
+_MOVED = struct.Struct("@QI")
 _32_BITS = 0xFFFFFFFF
 _ERRNOS = layout.ERRNOS
 
@@ -35,8 +38,9 @@ class Reading:
         totals, even_max, odd_max, even_epoch, odd_epoch, all_untimed, all_unmatched, used = values.by_field()
         untimed, unmatched = sum(all_untimed), sum(all_unmatched)
         maxima = {*self.row.maxima, *zip(even_epoch, even_max, strict=True), *zip(odd_epoch, odd_max, strict=True)}
-        sums = _sums(values, reduce(or_, used))
-        self._grow(sums)
+        in_use = reduce(or_, used)
+        moved, nothings = _moved(values) if in_use & _MOVED_BIT else (0, 0)
+        self._grow(_sums(values, in_use & ~_MOVED_BIT))
         newer = Row(
             total_ns=sum(totals),
             untimed=_grown(self.row.untimed, untimed),
@@ -44,6 +48,8 @@ class Reading:
             errnos={**{layout.errno_at(index): calls for index, calls in self._errnos.items()}, **odd_errnos},
             buckets=self._buckets.copy(),
             maxima=_staircase(maxima),
+            bytes=moved,
+            nothings=_grown(self.row.nothings, nothings),
         )
         # The same object while nothing changes: who keeps it sees that at once.
         if newer != self.row:
@@ -77,6 +83,13 @@ def _sums(values: RowValues, used: int) -> dict[int, int]:
                 if count:
                     sums[index] = sums.get(index, 0) + count
     return sums
+
+
+def _moved(values: RowValues) -> tuple[int, int]:
+    """Bytes that calls moved, and calls that moved none."""
+    at = 4 * layout.GROUP * layout.MOVED_GROUP
+    pairs = [_MOVED.unpack_from(values.counters, start + at) for start in values.copies]
+    return sum(moved for moved, _ in pairs), sum(nothings for _, nothings in pairs)
 
 
 def _grown(before: int, now: int) -> int:

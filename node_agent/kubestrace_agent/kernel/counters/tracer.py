@@ -84,7 +84,7 @@ class Tracer:
         self._abis = abi_names(platform.machine())
         self._reader = Reader(maps, self._rows, self._abis)
         self._parts = views.parts(programs, self._abis)
-        calls.write_wait_rules(maps, self._abis)
+        calls.write_rules(maps, self._abis)
         self._flights = Flights(programs, self._abis)
         self._rings = Rings(programs)
         self._max_containers = max_containers

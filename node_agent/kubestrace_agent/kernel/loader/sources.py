@@ -55,7 +55,7 @@ CGROUP_FILTER = Source(
 )
 ROWS = Source(
     file="kernel/bpf/rows.bpf.c",
-    maps=("indexes", "heads", "rows_by_key", "free_rows", "first_chunk", "chunks", "odd_errnos"),
+    maps=("indexes", "heads", "rows_by_key", "free_rows", "call_rules", "first_chunk", "chunks", "odd_errnos"),
     maps_with={"COPIES": ("first_counters", "counter_chunks")},
 )
 CHAIN = Source(
@@ -71,7 +71,6 @@ COUNTING = Source(
 # No program of its own: the second rows of calls that waited.
 WAITS = Source(
     file="kernel/bpf/waits.bpf.c",
-    maps=("wait_rules",),
     definitions=wait_offsets.definitions,
 )
 # Linux 7 runs programs at the tracepoints of system calls with preemption. This function came with it.

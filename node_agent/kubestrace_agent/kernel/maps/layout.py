@@ -29,7 +29,10 @@ _ROW = _SYSCALLS.struct("row")
 # A row without its counters, which stand behind it or in a map of their own (row_sizes.py).
 ROW_START = _ROW.fields("total_ns", "max_ns", "epochs", "untimed", "unmatched", "used", size=_ROW.offset("counters"))
 # Errnos and buckets as u32.
-COUNTERS_SIZE = _SYSCALLS.struct("counters").size
+_COUNTERS = _SYSCALLS.struct("counters")
+COUNTERS_SIZE = _COUNTERS.size
+# A group behind them begins with the bytes that were moved, as u64, and the calls that moved none, as u32.
+MOVED_GROUP = _SYSCALLS.number("MOVED_GROUP")
 
 ABI_NUMBERS = _SYSCALLS.number("ABI_NUMBERS")
 INDEX_ENTRIES = _SYSCALLS.number("INDEX_ENTRIES")

@@ -17,15 +17,19 @@ ABIS = abi_names("x86_64")
 KEY = SyscallKey("x86_64", 110)
 
 
-def raw(total: int = 0, maxima=((0, 0), (0, 0)), untimed: int = 0, unmatched: int = 0, counters=None) -> bytes:
-    """One CPU's row: maxima are (epoch, ns) of the even and the odd epoch."""
+def raw(
+    total: int = 0, maxima=((0, 0), (0, 0)), untimed: int = 0, unmatched: int = 0, counters=None, moved=None
+) -> bytes:
+    """One CPU's row: maxima are (epoch, ns) of the even and the odd epoch, moved is (bytes, calls that moved none)."""
     (even, even_ns), (odd, odd_ns) = maxima
     words = [0] * (layout.ERRNOS + layout.BUCKETS)
     for position, count in (counters or {}).items():
         words[position] = count & 0xFFFFFFFF
     used = sum({1 << position // layout.GROUP for position in counters or {}})
+    used |= (moved is not None) << layout.MOVED_GROUP
     start = layout.ROW_START.pack(total, even_ns, odd_ns, even, odd, untimed, unmatched, used)
-    return start + struct.pack(f"={len(words)}I", *words)
+    tail = struct.pack("=QI20x", *(moved or (0, 0)))
+    return start + struct.pack(f"={len(words)}I", *words) + tail
 
 
 STRIDE = layout.ROW_START.size + layout.COUNTERS_SIZE
@@ -44,10 +48,11 @@ def values(cpus: bytes) -> RowValues:
 
 def shared(cpus: bytes) -> RowValues:
     """The same values where the counters are apart, behind those of another row: CPUs that share a copy added to it."""
-    words, size = layout.COUNTERS_SIZE // 4, layout.COUNTERS_SIZE
-    counters = [struct.unpack_from(f"={words}I", cpus, at) for at in range(layout.ROW_START.size, len(cpus), STRIDE)]
-    copies = [[sum(column) & 0xFFFFFFFF for column in zip(*counters[n::2], strict=True)] for n in range(2)]
-    memory = b"\x01" * 2 * size + b"".join(struct.pack(f"={words}I", *copy) for copy in copies)
+    words, size = layout.ERRNOS + layout.BUCKETS, layout.COUNTERS_SIZE
+    form = f"={words}IQI20x"
+    counters = [struct.unpack_from(form, cpus, at) for at in range(layout.ROW_START.size, len(cpus), STRIDE)]
+    copies = [[sum(column) for column in zip(*counters[n::2], strict=True)] for n in range(2)]
+    memory = b"\x01" * 2 * size + b"".join(struct.pack(form, *copy) for copy in copies)
     return RowValues(starts(cpus), memoryview(memory), range(2 * size, 4 * size, size))
 
 
@@ -65,6 +70,24 @@ def test_cpus_are_added_up(place: Callable[[bytes], RowValues]) -> None:
     assert row.errnos == {2: 8, 514: 1, 1000: 5}
     assert row.buckets == {0: 3, 319: 4}
     assert row.maxima == ((1, 90), (2, 70))
+
+
+@both
+def test_what_calls_moved_is_added_up(place: Callable[[bytes], RowValues]) -> None:
+    """Beyond 32 bits, and no errno or bucket of it."""
+    cpus = raw(counters={layout.ERRNOS: 2}, moved=(5 << 32, 3)) + raw(moved=(0xFFFFFFFF, 0)) + raw(counters={2: 1})
+
+    row = Reading(KEY).take(place(cpus), {})
+    assert (row.bytes, row.nothings) == ((5 << 32) + 0xFFFFFFFF, 3)
+    assert (row.errnos, row.buckets) == ({2: 1}, {0: 2})
+
+
+def test_calls_that_moved_nothing_are_made_whole_when_they_wrap() -> None:
+    """32 bits in the kernel."""
+    reading = Reading(KEY)
+    reading.take(values(raw(moved=(1, 2**32 - 2))), {})
+
+    assert reading.take(values(raw(moved=(1, 5))), {}).nothings == 2**32 + 5
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=8))

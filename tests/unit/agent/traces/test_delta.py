@@ -34,6 +34,17 @@ def test_a_trace_is_what_was_added() -> None:
     assert found.trust.unmatched_calls == 1
 
 
+def test_what_calls_moved_is_what_was_added() -> None:
+    """In each of a call's two rows."""
+    start = RawCounts(epoch=1, rows={READ: Row(10, 0, 0, {}, {10: 2}, ((1, 10),), bytes=700, nothings=1)})
+    waited = Row(9, 0, 0, {}, {10: 1}, ((2, 9),), bytes=2**40)
+    worked = Row(30, 0, 0, {}, {10: 6}, ((2, 10),), bytes=1500, nothings=3)
+    now = RawCounts(epoch=2, rows={READ: worked, READ._replace(waited=True): waited})
+
+    found = [(each.wait, each.bytes, each.zero_results) for each in between(start, now).syscalls]
+    assert sorted(found) == [(False, 800, 2), (True, 2**40, 0)]
+
+
 def test_nothing_since_the_start_is_no_row() -> None:
     """A call that was made only before is not in the trace."""
     row = Row(100, 0, 0, {}, {40: 1}, ((1, 100),))

@@ -61,6 +61,19 @@ def test_a_terminal_of_a_few_columns_gets_what_must_be_shown() -> None:
     assert lines[2] == "0.004447     4          1.9ms execve"
 
 
+def test_bytes_stay_where_the_average_and_the_median_have_no_room() -> None:
+    """What calls moved says more."""
+    lines = TABLE.format(waited="clock_nanosleep (waited)").splitlines()[:-1]
+    cells = {lines[0]: "     bytes", lines[1]: " ---------"}
+    wider = [
+        line[:50] + cells.get(line, "    1.0GiB" if line[0] != "-" else " ---------") + line[50:] for line in lines
+    ]
+    shown = narrow.fitted("\n".join(wider), 80).splitlines()
+
+    assert shown[0] == "% time  seconds calls errors  bytes     p99     max syscall"
+    assert shown[-1] == "(not shown, as the terminal is narrow: usecs/call, p50)"
+
+
 def test_words_are_not_broken() -> None:
     """A path stays whole."""
     assert list(narrow.wrapped(["one /a/path/of/some-length two", ""], 10)) == [

@@ -68,6 +68,7 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
             counts.calls = counts.timed = counts.total_nanoseconds = counts.max_nanoseconds = draw(COUNTS)
             counts.latency.buckets.append(draw(st.integers(0, 319)))
             counts.latency.counts.append(counts.calls)
+            counts.bytes, counts.zero_results = draw(COUNTS), draw(COUNTS)
             counts.errnos.add(name=draw(st.sampled_from(["ENOENT", "EINTR"])), count=draw(COUNTS))
         for name, message in draw(views()).items():
             container.views[name].Pack(message)
@@ -116,6 +117,9 @@ def test_nothing_is_lost_in_a_sum(some: list[agent_pb2.Report]) -> None:
     assert merged.calls == sum(row.calls for r in latest for c in r.containers for row in c.syscalls)
     assert sum(sum(row.latency.values()) for row in merged.syscalls.values()) == merged.calls
     assert merged.total_ns + merged.wait_ns == merged.calls
+    counts = [counts for report in latest for container in report.containers for counts in container.syscalls]
+    assert sum(row.bytes for row in merged.syscalls.values()) == sum(each.bytes for each in counts)
+    assert sum(row.zero_results for row in merged.syscalls.values()) == sum(each.zero_results for each in counts)
     rows = [row for report in latest for container in report.containers for row in cpu_time_of(container).calls]
     part = merged.views.get("cpuTime", cpu_time.Part())
     assert sum(part.cpu_ns.values()) == sum(row.cpu_nanoseconds for row in rows)

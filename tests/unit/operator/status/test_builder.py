@@ -46,6 +46,18 @@ def containers(count: int) -> dict[merge.ContainerKey, merge.ContainerRow]:
     return made
 
 
+def test_only_what_moved_bytes_says_how_many() -> None:
+    """Calls that moved nothing, such as a read at the end of a file, did so too."""
+    made = {"read": (0, 7), "write": (2**40, 0), "getppid": (0, 0)}
+    summed = [SyscallRow(name, calls=9, bytes=moved, zero_results=none) for name, (moved, none) in made.items()]
+    merged = Merged({row.key: row for row in summed})
+
+    shown = {row["name"]: row for row in builder.status(merged, STARTED, now=NOW)["summary"]["syscalls"]}
+    assert (shown["read"]["bytes"], shown["read"]["zeroResults"]) == (0, 7)
+    assert (shown["write"]["bytes"], shown["write"]["zeroResults"]) == (2**40, 0)
+    assert shown["getppid"].keys().isdisjoint({"bytes", "zeroResults"})
+
+
 def test_20_pods_with_300_calls_fit() -> None:
     """The status stays below 64 KiB: rows are cut, totals never, and truncated says so."""
     merged = Merged(rows(300), containers(20))

@@ -47,6 +47,48 @@ def test_the_table() -> None:
     )
 
 
+def test_what_calls_moved() -> None:
+    """A column of its own, where any call moved something; in units people read, and in the totals."""
+    moved = [
+        row("read", 2_000, 1000, errors=3, bytes=1_536_000),
+        row("write", 2_000, 4, bytes=4_000),
+        row("getppid", 100, 1),
+        row("recvfrom", 1_000_000, 1, wait=True, bytes=812),
+    ]
+    rule = (
+        "------ ----------- ----------- --------- --------- --------- --------- --------- --------- ----------------\n"
+    )
+    assert table(ordered(moved)) == (
+        "% time     seconds  usecs/call     calls    errors     bytes       p50       p99       max syscall\n"
+        f"{rule}"
+        " 99.60    0.002000           2      1000         3    1.5MiB     2.0us     2.0us     2.0us read\n"
+        "  0.40    0.000008           2         4              3.9KiB     2.0us     2.0us     2.0us write\n"
+        "  0.00    0.000000           0         1                         100ns     100ns     100ns getppid\n"
+        f"{rule}"
+        "100.00    0.002008           1      1005         3    1.5MiB                         2.0us total\n"
+        f"{rule}"
+        "  wait    0.001000        1000         1                812B     1.0ms     1.0ms     1.0ms recvfrom (waited)\n"
+        f"{rule}"
+        "  wait    0.001000        1000         1                812B                         1.0ms total\n"
+    )
+    head = table(moved, columns=[Column("cpu", {})]).splitlines()[0]
+    assert head.split() == [
+        "%",
+        "time",
+        "seconds",
+        "cpu",
+        "usecs/call",
+        "calls",
+        "errors",
+        "bytes",
+        "p50",
+        "p99",
+        "max",
+        "syscall",
+    ]
+    assert "bytes" in table(moved[2:3], left_out=moved[:1])
+
+
 def test_rows_that_are_left_out_stay_in_the_totals() -> None:
     """A cut table says how many rows are missing, and its totals are whole."""
     shown = table(ROWS[:1], left_out=ROWS[1:])
