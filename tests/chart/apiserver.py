@@ -3,6 +3,7 @@
 import json
 import secrets
 import subprocess
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,13 @@ class Cluster:
         done = self.run(*arguments, document=document)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
+
+    def ask_until(self, *arguments: str, timeout_seconds: float) -> str:
+        """As ask, again and again while it fails."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.run(*arguments).returncode and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return self.ask(*arguments)
 
     def refusal(self, *arguments: str, document: object = None) -> str:
         """Run kubectl and return its complaint; the test fails when there is none."""

@@ -32,7 +32,8 @@ def api_server(chart: Chart) -> Iterator[None]:
     kubectl = Cluster("default")
     there_before = kubectl.run("get", "crd", crd["metadata"]["name"]).returncode == 0
     kubectl.ask("apply", "--server-side", "--force-conflicts", "--field-manager=chart-tests", "-f", "-", document=crd)
-    kubectl.ask("wait", "--for=condition=Established", "--timeout=30s", f"crd/{crd['metadata']['name']}")
+    # `kubectl wait` fails on a definition so new that it has no conditions.
+    kubectl.ask_until("get", crd["metadata"]["name"], "--request-timeout=5s", timeout_seconds=60)
     yield
     if not there_before:
         # Waited for, so that what comes next does not meet a definition that is going away.
