@@ -23,6 +23,11 @@ class Kind(StrEnum):
     # A struct msghdr, or an array of struct mmsghdr, with the address that the program gives or gets.
     MESSAGE = "M"
     WRITTEN_MESSAGE = "W"
+    # An array of struct pollfd; the first of three sets of descriptors, which is told with the others; these; an epoll.
+    POLLED = "P"
+    SETS = "S"
+    SET = "s"
+    EPOLL = "e"
     NUMBER = "n"
     # Unsigned, as wide as a pointer.
     SIZE = "u"
@@ -118,14 +123,14 @@ _BY_WORDS = {
     "f.ux": "send recv",
     "fnn.u": "setsockopt",
     "fnn..": "getsockopt",
-    "f.nn": "epoll_wait",
-    "f.nn.u": "epoll_pwait",
-    "f.n..u": "epoll_pwait2",
+    "e.nn": "epoll_wait",
+    "e.nn.u": "epoll_pwait",
+    "e.n..u": "epoll_pwait2",
     "fnf.": "epoll_ctl",
-    ".un": "poll",
-    ".u..u": "ppoll ppoll_time64",
-    "n....": "select _newselect",
-    "n.....": "pselect6 pselect6_time64",
+    "Pun": "poll",
+    "Pu..u": "ppoll ppoll_time64",
+    "nSss.": "select _newselect",
+    "nSss..": "pselect6 pselect6_time64",
     "*xn.*n": "futex futex_time64",
     "*uxxfo": "mmap mmap2",
     "*u": "munmap",
@@ -190,7 +195,8 @@ def kinds(name: str, abi: str) -> tuple[Kind, ...]:
 
 def captured(name: str, abi: str) -> tuple[int, ...]:
     """Which arguments need a string of the program or the kernel: paths first, then addresses, then files."""
-    order = {Kind.PATH: 0, Kind.FILE: 2, Kind.DIRECTORY: 2, Kind.LOCK: 3} | dict.fromkeys(ADDRESSES, 1)
+    files = (Kind.FILE, Kind.DIRECTORY, Kind.POLLED, Kind.SETS, Kind.EPOLL)
+    order = {Kind.PATH: 0, Kind.LOCK: 3} | dict.fromkeys(ADDRESSES, 1) | dict.fromkeys(files, 2)
     wanted = [(order[kind], at) for at, kind in enumerate(kinds(name, abi)) if kind in order]
     return tuple(at for _, at in sorted(wanted)[:CAPTURES])
 

@@ -15,7 +15,7 @@ from kubestrace_agent.kernel.counters import calls as single_calls
 from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.syscalls import abi_names, name
 from kubestrace_agent.traces.delta import is_wanted
-from kubestrace_agent.views import call_arguments
+from kubestrace_agent.views import call_arguments, polled
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -75,5 +75,13 @@ def _message(call: InFlight, *, paths: bool) -> agent_pb2.UnreturnedCall:
 
 def _without_paths(call: RawCall) -> RawCall:
     """Of what is behind descriptors no more than that it is a socket or a pipe."""
-    kinds = (mode if stat.S_IFMT(mode) in _TELLING_MODES else 0 for mode, _ in call.captures)
-    return replace(call, captures=tuple((mode, b"") for mode in kinds))
+    polls = single_calls.polled_captures(call.key)
+    captures = (
+        (_told_mode(mode), polled.without_names(text, _told_mode) if position in polls else b"")
+        for position, (mode, text) in enumerate(call.captures)
+    )
+    return replace(call, captures=tuple(captures))
+
+
+def _told_mode(mode: int) -> int:
+    return mode if stat.S_IFMT(mode) in _TELLING_MODES else 0

@@ -17,6 +17,7 @@ from kubestrace_agent.syscalls import arguments, name
 from kubestrace_agent.syscalls import words as constants
 from kubestrace_agent.syscalls.arguments import Kind
 from kubestrace_agent.text import safe
+from kubestrace_agent.views import polled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,8 +62,12 @@ def _described(key: SyscallKey, values: tuple[int, ...], captures: tuple[tuple[i
         kinds = kinds if values[mode_at - 1] & _CREATES else kinds[:mode_at]
     if constants.is_alone(called, key.abi, values[1]):
         kinds = kinds[:2]
+    if Kind.SETS in kinds:
+        # One capture tells all three.
+        first = kinds.index(Kind.SETS)
+        contents |= {at: contents[first] for at, kind in enumerate(kinds) if kind is Kind.SET and first in contents}
     words = [
-        _named(key, called, at, values) or _word(key.abi, kind, values[at], contents.get(at))
+        _named(key, called, at, values) or _word(key.abi, kind, values[at], contents.get(at), at)
         for at, kind in enumerate(kinds)
     ]
     if arguments.has_folder(called, key.abi) and len(captures) > 1 and captures[1][1]:
@@ -86,23 +91,34 @@ def _pointer(value: int) -> str:
     return f"{value:#x}" if value else "NULL"
 
 
-def _word(abi: str, kind: Kind, value: int, captured: tuple[int, bytes] | None) -> str:
+def _word(abi: str, kind: Kind, value: int, captured: tuple[int, bytes] | None, at: int) -> str:
     mode, text = captured or (0, b"")
     match kind:
-        case Kind.PATH:
-            return _string(text) if text else _pointer(value)
-        case Kind.ADDRESS | Kind.WRITTEN_ADDRESS:
-            return address(text) or _pointer(value)
-        case Kind.MESSAGE | Kind.WRITTEN_MESSAGE:
-            return f"{{{address(text)}}}" if address(text) else _PLAIN[Kind.HIDDEN](value)
-        case Kind.LOCK:
-            return constants.lock(abi, text) if text else _PLAIN[kind](value)
+        case Kind.PATH if text:
+            return _string(text)
+        case Kind.ADDRESS | Kind.WRITTEN_ADDRESS | Kind.MESSAGE | Kind.WRITTEN_MESSAGE if address(text):
+            return f"{{{address(text)}}}" if kind in _MESSAGES else address(text)
+        case Kind.LOCK if text:
+            return constants.lock(abi, text)
         case Kind.FILE | Kind.DIRECTORY:
             return _file(_signed(value, 32), mode, text)
-        case _:
-            return _PLAIN[kind](value)
+        case Kind.POLLED | Kind.SETS | Kind.SET | Kind.EPOLL if text:
+            return _polled(kind, value, text, at)
+    return _PLAIN[kind](value)
 
 
+def _polled(kind: Kind, value: int, text: bytes, at: int) -> str:
+    """The descriptors that are polled, where they are known."""
+    if kind is Kind.POLLED:
+        return polled.array(text, _file)
+    if kind is Kind.EPOLL:
+        return f"{_signed(value, 32)}<epoll {polled.epoll(text, _file)}>"
+    # They are the arguments 1, 2 and 3.
+    return polled.of_set(text, at - 1, _file) if value else "NULL"
+
+
+_MESSAGES = (Kind.MESSAGE, Kind.WRITTEN_MESSAGE)
+_HIDDEN = (Kind.HIDDEN, *_MESSAGES, Kind.POLLED, Kind.SETS, Kind.SET)
 _PLAIN: dict[Kind, Callable[[int], str]] = {
     Kind.NUMBER: lambda value: str(_signed(value, 32)),
     Kind.OFFSET: lambda value: str(_signed(value, 64)),
@@ -111,7 +127,9 @@ _PLAIN: dict[Kind, Callable[[int], str]] = {
     Kind.FLAGS: lambda value: f"{value & 0xFFFFFFFF:#x}" if value else "0",
     Kind.POINTER: _pointer,
     Kind.LOCK: lambda value: f"{value:#x}" if value >> 16 else str(value),
-    Kind.HIDDEN: lambda value: "..." if value else "NULL",
+    Kind.EPOLL: lambda value: str(_signed(value, 32)),
+    **dict.fromkeys((Kind.PATH, Kind.ADDRESS, Kind.WRITTEN_ADDRESS), _pointer),
+    **dict.fromkeys(_HIDDEN, lambda value: "..." if value else "NULL"),
 }
 _NUL = b"\0"
 

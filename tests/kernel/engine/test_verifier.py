@@ -18,12 +18,12 @@ from kubestrace_agent.views.registry import all_sources
 # after it: a third more than the largest of Linux 6.1 to 7.3 by LLVM 14. A new program has the first bound.
 BOUND = Sizes(verified_instructions=5_000, translated_bytes=16_384)
 LARGER = {
-    "on_sys_exit": Sizes(60_000, 34_816),
-    "on_sys_exit_again": Sizes(60_000, 34_816),
-    "bpf_iter__task": Sizes(45_000, 24_576),
+    "on_sys_exit": Sizes(95_000, 34_816),
+    "on_sys_exit_again": Sizes(95_000, 34_816),
+    "bpf_iter__task": Sizes(250_000, 32_768),
     "walk_clocks": Sizes(8_000, 16_384),
-    "on_slow_exit": Sizes(30_000, 20_480),
-    "on_error": Sizes(58_000, 32_768),
+    "on_slow_exit": Sizes(100_000, 36_864),
+    "on_error": Sizes(190_000, 45_056),
     "on_found": Sizes(45_000, 16_384),
     "on_block_complete": Sizes(20_000, 16_384),
     "on_ring_complete": Sizes(10_000, 16_384),

@@ -2,7 +2,7 @@
 /* For the views that tell single calls: a call's task, its arguments and what they point at, read as it ends. */
 #pragma once
 #include "kernel/bpf/calls.h"
-#include "kernel/bpf/cgroup_filter.bpf.c"
+#include "kernel/bpf/polls.bpf.c"
 
 BPF_F_TABLE("array", u32, u64, call_shapes, INDEX_ENTRIES, BPF_F_MMAPABLE);
 
@@ -39,15 +39,6 @@ static __always_inline void read_arguments(struct call *call, u64 regs) {
   call->arguments[4] = read_u64(regs, CALL_NATIVE_4);
   call->arguments[5] = read_u64(regs, CALL_NATIVE_5);
 }
-
-/* Where the text goes on: below TEXT_BYTES, and a string of STRING_BYTES has room behind it. */
-static __always_inline u8 *text_of(struct call *call) {
-  u64 at = *(volatile u32 *)&call->used;
-  BOUND(at, TEXT_BYTES - 1);
-  return &call->text[at];
-}
-
-static __always_inline bool is_full(struct call *call) { return *(volatile u32 *)&call->used >= TEXT_BYTES; }
 
 /* Where a path is read to learn its length: what is in it is of no use, whoever writes there, too. */
 struct path_room {
@@ -113,28 +104,6 @@ static __always_inline void read_written_address(struct call *call, u64 at) {
   call->used += copy_address(text_of(call), argument(call, at), bytes, LEAST_ROOM_BYTES);
 }
 
-/* The peer of an internet socket, as the sockaddr of its family. */
-static __always_inline void read_peer(struct call *call, u64 file) {
-  u64 sock = read_u64(read_u64(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
-  u8 *text = text_of(call);
-  u16 family = read_u32(sock, CALL_FAMILY_OFFSET), port = read_u32(sock, CALL_PORT_OFFSET);
-  if (!port || (family != FAMILY_IPV4 && family != FAMILY_IPV6)) return;
-  __builtin_memset(text, 0, ADDRESS_BYTES);
-  bpf_probe_read_kernel(text, 2, (void *)(sock + CALL_FAMILY_OFFSET));
-  bpf_probe_read_kernel(text + 2, 2, (void *)(sock + CALL_PORT_OFFSET));
-  if (family == FAMILY_IPV4) {
-    bpf_probe_read_kernel(text + 4, 4, (void *)(sock + CALL_IPV4_OFFSET));
-  } else {
-    bpf_probe_read_kernel(text + 8, 16, (void *)(sock + CALL_IPV6_OFFSET));
-  }
-  call->used += ADDRESS_BYTES;
-}
-
-static __always_inline void read_name(struct call *call, u64 dentry) {
-  long size = bpf_probe_read_kernel_str(text_of(call), STRING_BYTES, (void *)read_u64(dentry, CALL_NAME_OFFSET));
-  if (size > 0) call->used += size;
-}
-
 /* The address in a struct msghdr: its pointer and length come first. What the kernel wrote there as above. */
 static __always_inline void read_message(struct call *call, u64 at, bool written) {
   u64 header = argument(call, at), address = 0;
@@ -151,54 +120,9 @@ static __always_inline void read_message(struct call *call, u64 at, bool written
   if (address) call->used += copy_address(text_of(call), address, bytes, written ? LEAST_ROOM_BYTES : UNIX_BYTES);
 }
 
-/* A file's path as its names from the last to the first; at a mount's root it goes on where that is mounted. What is in no
- * folder, as an eventfd, has one name. Bits of enum named. `path` is the address of a struct path. */
-static __always_inline u32 read_names(struct call *call, u64 path) {
-  u64 mount = read_u64(path, CALL_PATH_MNT_OFFSET) - CALL_MOUNT_OFFSET, dentry = read_u64(path, CALL_PATH_DENTRY_OFFSET);
-  u64 parent = read_u64(dentry, CALL_PARENT_OFFSET), root = read_u64(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET);
-  if (dentry == parent && dentry != root) {
-    read_name(call, dentry);
-    return NAMES_DETACHED;
-  }
-  u32 deleted = dentry == parent || read_u64(dentry, CALL_HASHED_OFFSET) ? 0 : NAMES_DELETED;
-  for (u32 i = 0; i < NAME_STEPS; i++) {
-    parent = read_u64(dentry, CALL_PARENT_OFFSET);
-    if (dentry == parent || dentry == read_u64(mount, CALL_MOUNT_OFFSET + CALL_ROOT_OFFSET)) {
-      u64 above = read_u64(mount, CALL_ABOVE_OFFSET);
-      if (!above || above == mount) return deleted;
-      dentry = read_u64(mount, CALL_MOUNTPOINT_OFFSET);
-      mount = above;
-    } else {
-      if (is_full(call)) break;
-      read_name(call, dentry);
-      dentry = parent;
-    }
-  }
-  return NAMES_CUT | deleted;
-}
-
-/* The struct path of the folder that a relative path begins in; 0: there is none, or the path is not relative. */
-static __always_inline u64 path_of_folder(struct call *call, u64 task, u32 *mode) {
-  u64 fs = read_u64(task, CALL_FS_OFFSET);
-  if (!fs || !call->relative) return 0;
-  *mode = TYPE_FOLDER;
-  return fs + CALL_PWD_OFFSET;
-}
-
-/* The struct path of a file; 0: none is behind this descriptor, or none that has a path. */
-static __always_inline u64 path_of_file(struct call *call, u64 number, u64 task, u32 *mode) {
-  u64 table = read_u64(read_u64(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET);
-  if ((u32)number >= read_u32(table, CALL_MAX_FDS_OFFSET)) return 0;
-  u64 file = read_u64(read_u64(table, CALL_FD_OFFSET) + 8 * (u64)(u32)number, 0);
-  if (!file) return 0;
-  *mode = (u16)read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET);
-  u32 type = *mode & 0170000;
-  if (type == TYPE_SOCKET) read_peer(call, file);
-  return type == TYPE_SOCKET || type == TYPE_PIPE ? 0 : file + CALL_PATH_OFFSET;
-}
-
 static __always_inline void read_file(struct call *call, u64 number, u64 task, u32 *mode) {
-  u64 path = (s32)number == AT_FDCWD ? path_of_folder(call, task, mode) : path_of_file(call, number, task, mode);
+  bool is_folder = (s32)number == AT_FDCWD;
+  u64 path = is_folder ? path_of_folder(call, task, mode) : path_of_file(call, file_of(number, task), mode);
   if (path) *mode |= read_names(call, path);
 }
 
@@ -208,7 +132,7 @@ static __always_inline void read_lock(struct call *call, u64 at) {
   if (!read_memory(text_of(call), LOCK_BYTES, (void *)argument(call, at))) call->used += LOCK_BYTES;
 }
 
-static __always_inline void read_capture(struct call *call, u32 which, u32 shape, u64 task) {
+static __always_inline void read_capture(struct call *call, u32 which, u32 shape, struct task_struct *task) {
   u64 at = shape >> 4 & 7;
   u32 kind = shape & 15, before = call->used;
   call->modes[which] = 0;
@@ -220,11 +144,13 @@ static __always_inline void read_capture(struct call *call, u32 which, u32 shape
     } else if (kind == CAPTURE_WRITTEN_ADDRESS) {
       read_written_address(call, at);
     } else if (kind == CAPTURE_FILE || kind == CAPTURE_FOLDER) {
-      read_file(call, kind == CAPTURE_FOLDER ? AT_FDCWD : argument(call, at), task, &call->modes[which]);
+      read_file(call, kind == CAPTURE_FOLDER ? AT_FDCWD : argument(call, at), (u64)task, &call->modes[which]);
     } else if (kind == CAPTURE_MESSAGE || kind == CAPTURE_WRITTEN_MESSAGE) {
       read_message(call, at, kind == CAPTURE_WRITTEN_MESSAGE);
     } else if (kind == CAPTURE_LOCK) {
       read_lock(call, at);
+    } else if (which == 0 && is_polled(kind)) {
+      read_polled(call, kind, argument(call, at), task, &call->modes[which]);
     }
   }
   call->text_bytes[which] = *(volatile u32 *)&call->used - before;
@@ -254,7 +180,7 @@ static __always_inline void read_used(struct call *call, struct entry *entry, u6
 
 /* Everything of a call that has just ended. How many bytes of the record are used. */
 static __always_inline u64 read_call(struct call *call, struct bpf_raw_tracepoint_args *ctx, struct head *head, u32 shape,
-                                     u64 task, u64 ns) {
+                                     struct task_struct *task, u64 ns) {
   call->end_ns = bpf_ktime_get_ns();
   call->length_ns = ns;
   call->on_ns = call->runnable_ns = ~0ULL;
@@ -264,7 +190,7 @@ static __always_inline u64 read_call(struct call *call, struct bpf_raw_tracepoin
   call->abi = head->abi;
   call->nr = head->nr;
   call->used = call->relative = 0;
-  read_task(call, task);
+  read_task(call, (u64)task);
   read_arguments(call, ctx->args[0]);
   read_capture(call, 0, shape, task);
   read_capture(call, 1, shape >> 8, task);

@@ -14,7 +14,9 @@ enum capture {
   CAPTURE_MESSAGE, /* a struct msghdr, or an array of struct mmsghdr, which begin with one: the address in it */
   CAPTURE_WRITTEN_MESSAGE,
   CAPTURE_FOLDER, /* the working folder, as above, of a call that has only a path */
-  CAPTURE_LOCK /* a struct flock, where the command before it takes one */
+  CAPTURE_LOCK, /* a struct flock, where the command before it takes one */
+  CAPTURE_POLLED, /* the descriptors that a poll is told, or (from the first set on) a select */
+  CAPTURE_EPOLL   /* a descriptor of an epoll, and those that are in it */
 };
 /* Beside them: a call after which the program that made it is no more. */
 #define SHAPE_EXEC (1 << 16)
@@ -43,6 +45,29 @@ enum named { NAMES_CUT = 1 << 16, NAMES_DETACHED = 1 << 17, NAMES_DELETED = 1 <<
 enum type { TYPE_PIPE = 0010000, TYPE_FOLDER = 0040000, TYPE_SOCKET = 0140000 };
 #define AT_FDCWD -100
 
+/* What a call polls: so many of its descriptors are told, each as a struct told_descriptor with the text of what is behind
+ * it, after a u32 that says whether there are more. */
+#define MAX_POLLED 8
+struct told_descriptor {
+  s32 fd;
+  u32 events; /* as poll and epoll have them; of a select bits of enum polled_set */
+  u32 mode;   /* as of a capture */
+  u32 text_bytes;
+};
+enum polled_set { SET_READ = 1, SET_WRITE = 2, SET_EXCEPT = 4 };
+/* Sets of select are looked at up to this descriptor, which is as far as fd_set goes. */
+#define MAX_SET_BITS 1024
+#define SET_WORDS (MAX_SET_BITS / 64)
+#define SETS 3
+/* Of a tree of an epoll. */
+#define TREE_STEPS 40
+
+struct polled_file {
+  u64 file;
+  s32 fd;
+  u32 events;
+};
+
 struct call {
   u64 end_ns; /* CLOCK_MONOTONIC */
   u64 length_ns;
@@ -66,4 +91,11 @@ struct call {
   char thread[16];
   char process[16];
   u8 text[TEXT_BYTES + STRING_BYTES];
+  /* Not told: what is polled, while that is read; here, where the verifier does not follow its every value. */
+  struct polled_file polled[MAX_POLLED];
+  u32 polled_count;
+  u32 polled_more;
+  u64 polled_bits;
+  u32 polled_word;
+  u32 polled_state;
 };

@@ -103,7 +103,7 @@ static __always_inline u32 find_row(struct slot_ref *ref, u32 generation, u32 ab
     count_lost(slot);
     return 0;
   }
-  if (never_returns(abi, nr)) row |= NEVER_RETURNS;
+  if (never_returns(abi, nr) || rule_of(abi, nr) & (POLLS_ARRAY | POLLS_SETS)) row |= ODD_AT_ENTRY;
   if (indexed) index->rows[at] = row;
   return row;
 }

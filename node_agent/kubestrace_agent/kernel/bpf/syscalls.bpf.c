@@ -35,7 +35,7 @@ static __always_inline struct entry *count_enter(struct config *cfg, struct task
   u32 found = find_row(ref, generation, abi, nr);
   if (found == NOT_WANTED) return NULL;
   u32 id = found & ROW_MASK;
-  if (found & NEVER_RETURNS) {
+  if (found & ODD_AT_ENTRY && never_returns(abi, nr)) {
     struct head *head = heads.lookup(&id);
     struct row *row = row_at(id);
     if (!head || !row || head->generation != generation) return NULL;
@@ -64,6 +64,7 @@ static __always_inline struct entry *count_enter(struct config *cfg, struct task
     entry->followed = cfg->followed;
     *todo |= cfg->chains[FIRST_ENTER];
   }
+  if (found & ODD_AT_ENTRY) *todo |= cfg->chains[POLLS];
   return entry;
 }
 

@@ -11,9 +11,11 @@ enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
 #define WAITED 0x100
 #define ABI_MASK 0xff
 
-/* Values of the index beside row ids (1..0x7ffe): no row yet, not wanted, and a flag for calls that never return. */
+/* Values of the index beside row ids (1..0x7ffe): no row yet, not wanted, and a flag for calls that need more than a note
+ * of the time as they begin: those that never return, and those whose sets of descriptors do not last. */
 #define NO_ROW 0
 #define NOT_WANTED 0xffff
+#define ODD_AT_ENTRY 0x8000
 #define NEVER_RETURNS 0x8000
 #define ROW_MASK 0x7fff
 
@@ -36,6 +38,7 @@ enum abi { ABI_NATIVE, ABI_COMPAT, ABI_X32 };
 enum chain {
   FIRST_ENTER, /* the first counted entry of a task since config.followed changed */
   EACH_ENTER,  /* each entry of a traced task */
+  POLLS,       /* the counted entry of a call that waits for descriptors which it is told as it begins */
   EACH_EXIT,   /* each exit of a task that is or was traced; what it writes into struct entry, the following see */
   COUNTED,     /* a call was counted, or one that never returns has begun */
   FAILED,      /* it returned an error */
@@ -44,7 +47,7 @@ enum chain {
   CHAINS
 };
 /* Programs of all views together. */
-#define CHAIN_PLACES 12
+#define CHAIN_PLACES 16
 
 struct config {
   u32 generation; /* changes with every change of containers: caches filled under another one are void. The agent writes

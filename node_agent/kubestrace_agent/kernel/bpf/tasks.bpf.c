@@ -126,11 +126,17 @@ static __always_inline bool find_flight(struct config *cfg, struct task_struct *
 BPF_PERCPU_ARRAY(walk_scratch, struct call, 1);
 
 /* The memory of another task is out of reach here: of what arguments name, only files behind descriptors are read. */
-static __always_inline void read_descriptor(struct call *call, u32 which, u32 shape, u64 task) {
-  u32 before = call->used;
+static __always_inline void read_descriptor(struct call *call, u32 which, u32 shape, struct task_struct *task) {
+  u32 before = call->used, kind = shape & 15;
+  u64 value = argument(call, shape >> 4 & 7);
   call->modes[which] = 0;
-  if ((shape & 15) == CAPTURE_FILE && !is_full(call))
-    read_file(call, argument(call, shape >> 4 & 7), task, &call->modes[which]);
+  if (!is_full(call)) {
+    if (kind == CAPTURE_FILE) {
+      read_file(call, value, (u64)task, &call->modes[which]);
+    } else if (which == 0 && is_polled(kind)) {
+      read_polled(call, kind, value, task, &call->modes[which]);
+    }
+  }
   call->text_bytes[which] = *(volatile u32 *)&call->used - before;
 }
 
@@ -148,8 +154,8 @@ static __always_inline void tell_flight(void *seq, struct in_flight *record, str
   call->relative = 0;
   read_task(call, (u64)task);
   read_arguments(call, (u64)task_regs(task));
-  read_descriptor(call, 0, shape, (u64)task);
-  read_descriptor(call, 1, shape >> 8, (u64)task);
+  read_descriptor(call, 0, shape, task);
+  read_descriptor(call, 1, shape >> 8, task);
   u64 size = size_of(call);
   record->details = size;
   bpf_seq_write(seq, record, sizeof(*record));

@@ -5,7 +5,8 @@
 
 /* A rule is one word: its kind, the places of two descriptors among the arguments (the same one twice: there is only
  * one), the place of flags that tell the call not to wait, and values: of a command, or of these flags, as bits. The kind
- * WAIT_NEVER: the call works, however long it sleeps. Beside it: what the call's result is. */
+ * WAIT_NEVER: the call works, however long it sleeps. Beside it: what the call's result is, and how it is told for which
+ * descriptors it is to wait (polls.h). */
 enum wait_kind {
   WAIT_NEVER,
   WAIT_ALWAYS,      /* nothing else puts it to sleep: timers, children, events */
@@ -19,7 +20,9 @@ enum wait_kind {
 };
 #define WAIT_KIND_MASK 15
 #define WAIT_FIRST_SHIFT 4
+#define POLLS_ARRAY (1 << 7)
 #define WAIT_SECOND_SHIFT 8
+#define POLLS_SETS (1 << 11)
 #define WAIT_FLAGS_SHIFT 12
 #define WAIT_PLACE_MASK 7
 #define WAIT_NO_FLAGS 7

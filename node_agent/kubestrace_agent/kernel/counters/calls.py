@@ -7,7 +7,7 @@ from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.maps import Maps
-from kubestrace_agent.syscalls import arguments, names
+from kubestrace_agent.syscalls import SyscallKey, arguments, name, names
 from kubestrace_agent.syscalls.moving import MOVING
 from kubestrace_agent.syscalls.waiting import RULES, Kind, Rule
 
@@ -30,7 +30,11 @@ _CAPTURE = {
     arguments.Kind.LOCK: _HEADER.number("CAPTURE_LOCK"),
     arguments.Kind.MESSAGE: _HEADER.number("CAPTURE_MESSAGE"),
     arguments.Kind.WRITTEN_MESSAGE: _HEADER.number("CAPTURE_WRITTEN_MESSAGE"),
+    arguments.Kind.POLLED: _HEADER.number("CAPTURE_POLLED"),
+    arguments.Kind.SETS: _HEADER.number("CAPTURE_POLLED"),
+    arguments.Kind.EPOLL: _HEADER.number("CAPTURE_EPOLL"),
 }
+_POLLED = frozenset({arguments.Kind.POLLED, arguments.Kind.SETS, arguments.Kind.EPOLL})
 _EXECS = frozenset({"execve", "execveat"})
 _UNKNOWN = (1 << 64) - 1
 _WAITS = header("kernel/bpf/waits.h")
@@ -46,11 +50,23 @@ def write_shapes(maps: Maps, abis: Sequence[str]) -> None:
 
 
 def write_rules(maps: Maps, abis: Sequence[str]) -> None:
-    """Tell the programs which calls are waits when their task slept, and which return how many bytes they moved."""
-    moves = _WAITS.number("MOVES_BYTES")
+    """Tell the programs which calls are waits when their task slept, what they return, and what they are told."""
     with maps.view("call_rules", "Q") as rules:
-        for at, _, called in _indexed(abis):
-            rules[at] = (wait_rule(RULES[called]) if called in RULES else 0) | (moves if called in MOVING else 0)
+        for at, abi, called in _indexed(abis):
+            rules[at] = rule_of(called, abi)
+
+
+def rule_of(called: str, abi: str) -> int:
+    """What waits.h says of a call, in one word."""
+    value = wait_rule(RULES[called]) if called in RULES else 0
+    if called in MOVING:
+        value |= _WAITS.number("MOVES_BYTES")
+    known = arguments.kinds(called, abi)
+    if arguments.Kind.POLLED in known:
+        value |= _WAITS.number("POLLS_ARRAY")
+    if arguments.Kind.SETS in known:
+        value |= _WAITS.number("POLLS_SETS")
+    return value
 
 
 def wait_rule(rule: Rule) -> int:
@@ -115,3 +131,11 @@ def parsed(record: bytes, abis: Sequence[str], make: Callable[..., _Call]) -> tu
         captures=((modes[0], text[:first]), (modes[1], text[first : first + second])),
     )
     return generation, call
+
+
+def polled_captures(key: SyscallKey) -> frozenset[int]:
+    """Which of a call's captures hold the descriptors that it polls."""
+    called = name(key)
+    kinds = arguments.kinds(called, key.abi)
+    places = enumerate(arguments.captured(called, key.abi))
+    return frozenset(position for position, at in places if kinds[at] in _POLLED)

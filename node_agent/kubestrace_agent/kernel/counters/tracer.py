@@ -168,6 +168,7 @@ class Tracer:
         self._indexes[at + used_at : at + layout.INDEX.size] = bytes(layout.INDEX.size - used_at)
         try:
             self._programs.attach(self._programs.counting + (() if slot.pid is None else FOLLOWING))
+            self._programs.attach(self._programs.beside)
             self._rings.attach()
         except BaseException:
             self._free.appendleft(number)
@@ -395,7 +396,7 @@ class Tracer:
             self._programs.detach(FOLLOWING)
         if not self._slots:
             self._rings.detach()
-            self._programs.detach(self._programs.counting)
+            self._programs.detach(self._programs.counting + self._programs.beside)
 
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Counters since each slot was made, exact, with the calls that living tasks are inside of now.

@@ -14,7 +14,7 @@ from typing import Self
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader import kept, rebuild
 from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
-from kubestrace_agent.kernel.loader.sources import PODS, Source, places
+from kubestrace_agent.kernel.loader.sources import PODS, POLLS, Source, places
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.maps import Maps
 
@@ -27,6 +27,7 @@ _MAX_FDS = 128
 
 # Counting first at the exit: a call that both hooks see is then one that began after both were there.
 _COUNTING = ("on_sys_exit", "on_sys_enter", "on_sys_exit_again", "on_sys_enter_again")
+_BESIDE = tuple(POLLS.chain)
 FOLLOWING = ("on_sched_process_fork", "on_sched_process_exit")
 WATCHING = tuple(PODS.hooks)
 _ITERATOR = "bpf_iter__task"
@@ -126,6 +127,11 @@ class Programs:
     def counting(self) -> tuple[str, ...]:
         """The hooks that count, in the order in which they are to be attached."""
         return tuple(hook for hook in _COUNTING if hook in self._programs)
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """What the counting calls for all, where the kernel took it."""
+        return tuple(name for name in _BESIDE if name in self._programs)
 
     @property
     def twice(self) -> bool:

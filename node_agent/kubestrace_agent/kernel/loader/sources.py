@@ -7,7 +7,14 @@ import mmap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kubestrace_agent.kernel.loader import call_offsets, pod_offsets, ring_offsets, wait_offsets, walk_offsets
+from kubestrace_agent.kernel.loader import (
+    call_offsets,
+    pod_offsets,
+    poll_offsets,
+    ring_offsets,
+    wait_offsets,
+    walk_offsets,
+)
 from kubestrace_agent.kernel.loader.btf import Btf
 from kubestrace_agent.kernel.maps import layout
 
@@ -98,6 +105,15 @@ CALLS = Source(
         call_offsets.definitions(machine, btf) | {"DETAILS": 1, "PAGE_SIZE": mmap.PAGESIZE}
     ),
 )
+# The descriptors of polls and selects, as they begin.
+POLLS = Source(
+    file="kernel/bpf/polls.bpf.c",
+    chain={"on_poll_enter": "POLLS"},
+    maps=("polled",),
+    definitions=poll_offsets.definitions,
+    uses="kernel/bpf/calls.bpf.c",
+    what="The descriptors of polls and selects",
+)
 # Containers of watched pods, from the creation of their cgroups on.
 PODS = Source(
     file="kernel/bpf/pods.bpf.c",
@@ -125,7 +141,7 @@ RINGS = Source(
     uses="kernel/bpf/calls.bpf.c",
     what="Users of io_uring",
 )
-CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, TASKS, RINGS, PODS)
+CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, POLLS, TASKS, RINGS, PODS)
 
 
 def places(of: Iterable[Source]) -> dict[str, int]:

@@ -31,7 +31,7 @@ static __always_inline struct error_times *times_of(struct error_slot *slot, str
 }
 
 static __always_inline void tell_error(struct bpf_raw_tracepoint_args *ctx, struct error_slot *slot, struct head *head,
-                                       struct entry *entry, u32 shape, u64 task) {
+                                       struct entry *entry, u32 shape, struct task_struct *task) {
   u32 zero = 0, program = entry->program;
   struct call *call = error_scratch.lookup(&program);
   void *ring = error_rings.lookup(&zero);

@@ -78,7 +78,7 @@ static __always_inline void tell_slow(struct bpf_raw_tracepoint_args *ctx, struc
   if (!slow) return;
   slow->start_ns = entry->slow_start_ns;
   slow->waits = waits;
-  slow->bytes = read_call(&slow->call, ctx, head, shape, (u64)task, ns);
+  slow->bytes = read_call(&slow->call, ctx, head, shape, task, ns);
   name_as_before(&slow->call, task, slow->start_ns);
   slow->call.slot = number | waits << SLOT_WAITS_BIT;
   read_used(&slow->call, entry, slow->start_ns);

@@ -2,6 +2,7 @@
 
 import platform
 import socket
+import struct
 import time
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from kubestrace_agent.text import safe
 from kubestrace_agent.traces.counter import CgroupPlace
 from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
 from kubestrace_agent.views.call_arguments import address, described, path
+from kubestrace_agent.views.polled import descriptors, without_names
 from kubestrace_agent.views.slow_calls.collector import Slowest, message
 from kubestrace_agent.views.slow_calls.values import Floors, SlowCall
 from kubestrace_protos.v1 import agent_pb2
@@ -28,6 +30,12 @@ REGULAR, PIPE, SOCKET, DIRECTORY = 0o100644, 0o010600, 0o140777, 0o040755
 # enum named of calls.h.
 CUT, DETACHED, DELETED = 1 << 16, 1 << 17, 1 << 18
 PEER = socket.AF_INET.to_bytes(2, "little") + (443).to_bytes(2, "big") + bytes([10, 0, 0, 7])
+
+
+def polled(more: int, *told: tuple[int, int, int, bytes]) -> bytes:
+    """A capture of descriptors: each is number, events, mode and text."""
+    words = (struct.pack("=iIII", fd, events, mode, len(text)) + text for fd, events, mode, text in told)
+    return struct.pack("=I", more) + b"".join(words)
 
 
 def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), **changes: object) -> SlowCall:
@@ -50,6 +58,17 @@ def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), 
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
+def test_descriptors_without_names() -> None:
+    """Numbers, events and kinds stay; text that is cut off is no descriptor more."""
+    known = polled(1, (7, 1, SOCKET, PEER), (8, 4, REGULAR, b"x\0"))
+    bare, more = descriptors(without_names(known, lambda mode: mode if mode == SOCKET else 0))
+
+    assert more
+    assert [(each.fd, each.events, each.mode, each.text) for each in bare] == [(7, 1, SOCKET, b""), (8, 4, 0, b"")]
+    assert descriptors(b"") == ([], False)
+    assert len(descriptors(known[:30])[0]) == 1
+
+
 @pytest.mark.parametrize(
     ("made", "words"),
     [
@@ -66,6 +85,22 @@ def call(name: str, *values: int, captures: tuple[tuple[int, bytes], ...] = (), 
         (call("openat", AT_FDCWD, 0x7F01, 0, captures=((0, b""), (0, b""))), "AT_FDCWD, 0x7f01, O_RDONLY"),
         (call("connect", 4, 1, 16, captures=((0, PEER), (SOCKET, b""))), "4<socket>, 10.0.0.7:443, 16"),
         (call("rename", 1, 2, captures=((0, b"a\0"), (0, b"b\0"))), '"a", "b"'),
+        (
+            call("poll", 1, 3, 5000, captures=((0, polled(1, (7, 1, SOCKET, PEER), (8, 0x8006, PIPE, b""))),)),
+            "[{fd=7<10.0.0.7:443>, events=POLLIN}, {fd=8<pipe>, events=POLLPRI|POLLOUT|0x8000}, ...], 3, 5000",
+        ),
+        (call("poll", 1, 0, 5, captures=((0, polled(0)),)), "[], 0, 5"),
+        (call("poll", 1, 1, 5, captures=((0, b""),)), "..., 1, 5"),
+        (
+            call("select", 9, 1, 0, 3, 4, captures=((0, polled(0, (7, 1, SOCKET, PEER), (8, 5, PIPE, b""))),)),
+            "9, [7<10.0.0.7:443> 8<pipe>], NULL, [8<pipe>], ...",
+        ),
+        (call("select", 9, 0, 2, 3, 0, captures=((0, polled(1, (7, 2, 0, b""))),)), "9, NULL, [7 ...], [...], NULL"),
+        (
+            call("epoll_wait", 3, 1, 8, -1, captures=((0, polled(0, (7, 1 << 31 | 0x19, SOCKET, PEER))),)),
+            "3<epoll [{fd=7<10.0.0.7:443>, events=EPOLLIN|EPOLLET}]>, ..., 8, -1",
+        ),
+        (call("epoll_wait", 3, 1, 8, 0, captures=((0, b""),)), "3, ..., 8, 0"),
         (call("futex", 0x7F10, 0x80, 2), "0x7f10, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0"),
         (call("wait4", (1 << 32) - 1, 0x7F, 0, 0), "-1, ..., 0, NULL"),
         (call("pread64", 3, 1, 8, 1 << 40, captures=((REGULAR, b"f\0"),)), f"3</f>, ..., 8, {1 << 40}"),
@@ -212,12 +247,16 @@ def test_arguments_that_an_abi_has_otherwise() -> None:
 def test_what_the_kernel_is_to_read() -> None:
     """The path before the directory; nothing for calls that are not described."""
     path_kind, file_kind, address_kind, written_kind = 1, 2, 3, 4
+    polled_kind, epoll_kind = 9, 10
 
     assert shape("openat", "x86_64") == (path_kind | 1 << 4) | (file_kind | 0 << 4) << 8
     assert shape("renameat", "x86_64") == (path_kind | 1 << 4) | (path_kind | 3 << 4) << 8
     assert shape("sendto", "x86_64") == (address_kind | 4 << 4) | (file_kind | 0 << 4) << 8
     assert shape("recvfrom", "x86_64") & 0xFF == written_kind | 4 << 4
-    assert shape("epoll_wait", "x86_64") == file_kind
+    assert shape("epoll_wait", "x86_64") == epoll_kind
+    assert shape("ppoll", "x86_64") == polled_kind
+    assert shape("pselect6", "i386") == polled_kind | 1 << 4
+    assert shape("select", "i386") == 0  # one pointer to all of its arguments
     assert shape("getppid", "x86_64") == 0
 
 
