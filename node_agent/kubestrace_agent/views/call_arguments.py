@@ -109,12 +109,12 @@ def _word(abi: str, kind: Kind, value: int, captured: tuple[int, bytes] | None, 
 
 def _polled(kind: Kind, value: int, text: bytes, at: int) -> str:
     """The descriptors that are polled, where they are known."""
-    if kind is Kind.POLLED:
-        return polled.array(text, _file)
     if kind is Kind.EPOLL:
         return f"{_signed(value, 32)}<epoll {polled.epoll(text, _file)}>"
-    # They are the arguments 1, 2 and 3.
-    return polled.of_set(text, at - 1, _file) if value else "NULL"
+    if not value:
+        return "NULL"
+    # The sets are the arguments 1, 2 and 3.
+    return polled.array(text, _file) if kind is Kind.POLLED else polled.of_set(text, at - 1, _file)
 
 
 _MESSAGES = (Kind.MESSAGE, Kind.WRITTEN_MESSAGE)

@@ -31,19 +31,25 @@ _DESCRIPTOR = re.compile(r"\w*fd|fildes|fd_?(in|out)|(in|out)_fd")
 _PLAIN = {Kind.NUMBER, Kind.SIZE, Kind.OFFSET, Kind.FLAGS, Kind.MODE, Kind.POINTER}
 _BY_TYPE = {"umode_t": {Kind.MODE}, "size_t": {Kind.SIZE}, "unsigned long": {*_PLAIN, Kind.HIDDEN, Kind.LOCK}}
 
+_STRUCTURES = {
+    "sockaddr": {Kind.ADDRESS, Kind.WRITTEN_ADDRESS},
+    "msghdr *": {Kind.MESSAGE, Kind.WRITTEN_MESSAGE},
+    "pollfd *": {Kind.POLLED},
+    "fd_set *": {Kind.SETS, Kind.SET},
+}
+
 
 def fitting(kind: str, parameter: str) -> set[Kind]:
     """What may describe a parameter of this type and name."""
-    if "sockaddr" in kind:
-        return {Kind.ADDRESS, Kind.WRITTEN_ADDRESS}
-    if "msghdr *" in kind:
-        return {Kind.MESSAGE, Kind.WRITTEN_MESSAGE}
+    for structure, kinds in _STRUCTURES.items():
+        if structure in kind:
+            return kinds
     if kind in {"const char *", "char *"}:
         return {Kind.PATH} if _PATH.fullmatch(parameter) else {Kind.PATH, Kind.HIDDEN}
     if kind.endswith("*"):
         return {Kind.HIDDEN, Kind.POINTER}
     if _DESCRIPTOR.fullmatch(parameter):
-        return {Kind.FILE, Kind.DIRECTORY}
+        return {Kind.FILE, Kind.EPOLL if parameter == "epfd" else Kind.DIRECTORY}
     return _BY_TYPE.get(kind, _PLAIN)
 
 
