@@ -200,7 +200,9 @@ def _compile(definitions: dict[str, int], chosen: list[Source]) -> Any:
         raise ProbeError(
             "NoBcc", f"bcc cannot be loaded: {error}. Install the distribution's python3-bpfcc."
         ) from error
-    flags = [f"-D{name}={value}" for name, value in definitions.items()] + [f"-I{PACKAGE}"]
+    # A newer compiler than that of the tests takes these for errors.
+    strict = ("-Werror=int-conversion", "-Werror=incompatible-pointer-types", "-Werror=implicit-function-declaration")
+    flags = [*(f"-D{name}={value}" for name, value in definitions.items()), f"-I{PACKAGE}", *strict]
     with _standard_error_kept() as complaints:
         try:
             return bcc.BPF(text=text_of(chosen), cflags=flags)

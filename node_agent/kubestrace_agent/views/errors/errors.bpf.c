@@ -221,7 +221,7 @@ static __always_inline void note_error(struct bpf_raw_tracepoint_args *ctx, stru
   times->last_ns = now;
   u32 shape = shape_of(head->abi & ABI_MASK, head->nr);
   note_expected(times, task, head, entry, -(s64)ctx->args[1], ctx->args[0], shape);
-  if (is_told(times, head, ctx->args[0], shape, entry->program)) tell_error(ctx, slot, head, entry, shape, (u64)task);
+  if (is_told(times, head, ctx->args[0], shape, entry->program)) tell_error(ctx, slot, head, entry, shape, task);
 }
 
 int on_error(struct bpf_raw_tracepoint_args *ctx) {
