@@ -97,8 +97,13 @@ static __always_inline void find_in_array(struct call *call, struct noted *noted
   call->polled_more = count > MAX_POLLED;
 }
 
-/* Which bit is the lowest that is set: those below it are counted, without a branch that the verifier would follow. */
-static __always_inline u32 lowest_of(u64 bits) { return __builtin_popcountll((bits & -bits) - 1); }
+/* Which bit is the lowest that is set: those below it are counted, without a branch that the verifier would follow. A
+ * compiler that saw what is counted would look it up in a table, which no program here has. */
+static __always_inline u32 lowest_of(u64 bits) {
+  u64 below = (bits & -bits) - 1;
+  asm volatile("" : "+r"(below));
+  return __builtin_popcountll(below);
+}
 
 static __always_inline u64 word_of(struct noted *noted, u32 set, u64 word) {
   BOUND(word, SET_WORDS - 1);
