@@ -9,6 +9,7 @@ from kubestrace_protos.v1.views import (
     block_io_pb2,
     cpu_time_pb2,
     errors_pb2,
+    files_pb2,
     io_uring_pb2,
     processes_pb2,
     slow_calls_pb2,
@@ -35,6 +36,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
         blockIO=block_io_pb2.BlockIORequest(),
         ioUring=io_uring_pb2.IOUringRequest(),
+        files=files_pb2.FilesRequest(),
     )
 
 
@@ -82,3 +84,8 @@ def slow_calls(report: agent_pb2.ContainerReport) -> list[slow_calls_pb2.SlowCal
 def timeline(report: agent_pb2.ContainerReport) -> timeline_pb2.TimelineResult:
     """The timeline of a report."""
     return _result(report, "timeline", timeline_pb2.TimelineResult())
+
+
+def files(report: agent_pb2.ContainerReport) -> files_pb2.FilesResult:
+    """The files of a report."""
+    return _result(report, "files", files_pb2.FilesResult())

@@ -31,6 +31,9 @@ LARGER = {
     "on_process_end": Sizes(12_000, 61_440),
     "on_block_issue": Sizes(15_000, 16_384),
     "on_cgroup_mkdir": Sizes(35_000, 16_384),
+    "on_file_call": Sizes(46_000, 16_384),
+    "on_file_side": Sizes(46_000, 16_384),
+    "on_file_name": Sizes(25_000, 16_384),
 }
 
 

@@ -40,6 +40,23 @@ static __always_inline void read_arguments(struct call *call, u64 regs) {
   call->arguments[5] = read_u64(regs, CALL_NATIVE_5);
 }
 
+/* One argument, of a call whose arguments were not read. */
+static __always_inline u64 argument_of(struct head *head, u64 regs, u32 at) {
+  if ((head->abi & ABI_MASK) == ABI_COMPAT)
+    return (u32)read_u64(regs, at == 0   ? CALL_COMPAT_0
+                              : at == 1 ? CALL_COMPAT_1
+                              : at == 2 ? CALL_COMPAT_2
+                              : at == 3 ? CALL_COMPAT_3
+                              : at == 4 ? CALL_COMPAT_4
+                                        : CALL_COMPAT_5);
+  return read_u64(regs, at == 0   ? CALL_NATIVE_0
+                       : at == 1 ? CALL_NATIVE_1
+                       : at == 2 ? CALL_NATIVE_2
+                       : at == 3 ? CALL_NATIVE_3
+                       : at == 4 ? CALL_NATIVE_4
+                                 : CALL_NATIVE_5);
+}
+
 /* Where a path is read to learn its length: what is in it is of no use, whoever writes there, too. */
 struct path_room {
   u8 bytes[LONGEST_PATH_BYTES];

@@ -45,14 +45,14 @@ _Call = TypeVar("_Call", bound=RawCall)
 def write_shapes(maps: Maps, abis: Sequence[str]) -> None:
     """Tell the programs what to read of which call; `abis` as abi_names gives them. Idempotent."""
     with maps.view("call_shapes", "Q") as shapes:
-        for at, abi, called in _indexed(abis):
+        for at, abi, called in indexed(abis):
             shapes[at] = shape(called, abi)
 
 
 def write_rules(maps: Maps, abis: Sequence[str]) -> None:
     """Tell the programs which calls are waits when their task slept, what they return, and what they are told."""
     with maps.view("call_rules", "Q") as rules:
-        for at, abi, called in _indexed(abis):
+        for at, abi, called in indexed(abis):
             rules[at] = rule_of(called, abi)
 
 
@@ -83,7 +83,7 @@ def wait_rule(rule: Rule) -> int:
     )
 
 
-def _indexed(abis: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+def indexed(abis: Sequence[str]) -> Iterator[tuple[int, str, str]]:
     """Place in the programs' tables, ABI and name of all calls that have one."""
     for position, abi in enumerate(abis):
         for number, called in names(abi).items():

@@ -45,22 +45,6 @@ static __always_inline void tell_error(struct bpf_raw_tracepoint_args *ctx, stru
   if (bpf_ringbuf_output(ring, call, size, BPF_RB_NO_WAKEUP)) count_lost_error(slot);
 }
 
-static __always_inline u64 argument_of(struct head *head, u64 regs, u32 at) {
-  if ((head->abi & ABI_MASK) == ABI_COMPAT)
-    return (u32)read_u64(regs, at == 0   ? CALL_COMPAT_0
-                              : at == 1 ? CALL_COMPAT_1
-                              : at == 2 ? CALL_COMPAT_2
-                              : at == 3 ? CALL_COMPAT_3
-                              : at == 4 ? CALL_COMPAT_4
-                                        : CALL_COMPAT_5);
-  return read_u64(regs, at == 0   ? CALL_NATIVE_0
-                       : at == 1 ? CALL_NATIVE_1
-                       : at == 2 ? CALL_NATIVE_2
-                       : at == 3 ? CALL_NATIVE_3
-                       : at == 4 ? CALL_NATIVE_4
-                                 : CALL_NATIVE_5);
-}
-
 /* The hash of a whole path or address; 0: it cannot be read. Both stand in a call's first capture. */
 static __always_inline u64 hash_of_name(struct error_path *path, struct head *head, u64 regs, u32 shape) {
   u64 address = argument_of(head, regs, shape >> 4 & 7), hash = 0;
