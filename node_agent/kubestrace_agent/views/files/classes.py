@@ -44,7 +44,8 @@ _BY_CLASS = {
     FileClass.OTHER: (
         "execve execveat chdir fchdir chroot mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat "
         "symlink symlinkat mknod mknodat chmod fchmod fchmodat fchmodat2 chown lchown fchown chown32 lchown32 fchown32 "
-        "fchownat truncate truncate64 ftruncate ftruncate64 fallocate utime utimes futimesat utimensat utimensat_time64 "
+        "fchownat truncate truncate64 ftruncate ftruncate64 fallocate utime utimes futimesat utimensat "
+        "utimensat_time64 "
         "getdents getdents64 lseek readahead fadvise64 flock setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr "
         "listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr inotify_add_watch name_to_handle_at"
     ),

@@ -145,9 +145,7 @@ class FileUse(Collector):
             errnos = Counter(self._now.failures.get(key, {}))
             errnos.subtract(self._start.failures.get(key, {}))
             longest = counts.max_ns if counts.since_ns >= self._since_ns else 0
-            file = FileKey(
-                key.generation, FileKind.FILE, 0, counts.file_inode, counts.file_number, counts.file_version
-            )
+            file = FileKey(key.generation, FileKind.FILE, 0, counts.file_inode, counts.file_number, counts.file_version)
             yield (
                 key,
                 Use(sums, max(longest, self._longest.get(key, 0)), +errnos, self._link(key, file)),
@@ -176,12 +174,14 @@ def _began_anew(before: FileCounts, now: FileCounts) -> bool:
 
 def _result(named: dict[bytes, Use], nameless: Use, others: dict[str, Use]) -> files_pb2.FilesResult:
     chosen = _chosen(named)
-    rest = [use for path, use in named.items() if path not in chosen]
-    for use in rest:
-        nameless.add(use)
+    rest, left_out = [use for path, use in named.items() if path not in chosen], Use()
+    for use in (nameless, *rest):
+        left_out.add(use)
     return files_pb2.FilesResult(
-        paths=[named[path].message(paths.shown(path), paths.shown(named[path].file)) for path in named if path in chosen],
-        other_paths=nameless.message("") if nameless.calls else None,
+        paths=[
+            named[path].message(paths.shown(path), paths.shown(named[path].file)) for path in named if path in chosen
+        ],
+        other_paths=left_out.message("") if left_out.calls else None,
         other_path_count=len(rest),
         others=[use.message(kind) for kind, use in others.items()],
     )
