@@ -10,6 +10,7 @@ from rendering import Chart
 
 from kubestrace_operator.api import applied
 from kubestrace_operator.api.spec import parse
+from kubestrace_operator.views.files import Use
 from kubestrace_operator.views.registry import VIEWS
 from kubestrace_operator.views.view import View
 
@@ -267,6 +268,8 @@ def full_status() -> dict[str, Any]:
         "blocked": [call],
     }
     request_times = {f"{name}Nanoseconds": 2**53 + 1 for name in ("total", "p50", "p99", "max")}
+    failed = [{"errno": "ENOENT", "count": 2**53 + 1}]
+    file_use = {name: value for name, value in Use(opens=2**53 + 1).document().items() if name != "failed"}
     life = {"kind": "container", "exitCode": 3, "reason": "Error", "finishTime": "2026-01-01T00:00:05Z"}
     place = {"node": "n1", "pod": "checkout-0", "container": "app"}
     why = {"reason": "AgentRestarted", "message": "The agent was restarted."}
@@ -335,6 +338,8 @@ def full_status() -> dict[str, Any]:
                 "cpuTime": 2**53 + 1,
                 "blockIO": 1,
                 "ioUring": 1,
+                "filePaths": 1,
+                "fileCalls": 1,
             },
             "ioUring": {
                 "used": True,
@@ -473,6 +478,12 @@ def full_status() -> dict[str, Any]:
                 }
             ],
             "otherDevices": {"rows": 1, "count": 2, "bytes": 4096, "errors": 0},
+        },
+        "files": {
+            **file_use,
+            "paths": [{"path": "/data/x\\xff", "file": "/data/y", "failed": failed, **file_use}],
+            "otherPaths": {"paths": 1, "failed": failed, **file_use},
+            "withoutPath": [{"kind": "socket", "failed": failed, **file_use}],
         },
         "ioUring": {
             "submitted": 2**53 + 1,

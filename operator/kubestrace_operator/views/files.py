@@ -10,6 +10,7 @@ from kubestrace_operator.results.histograms import add_into
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import files_text
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
+from kubestrace_protos.v1.views.files_limits import MAX_PATTERN_CHARACTERS, MAX_PATTERNS
 from kubestrace_protos.v1.views.files_pb2 import FileRow, FilesRequest, FilesResult
 
 DEFAULT_TOP = 30
@@ -126,16 +127,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Settings:
-    """How many paths are shown."""
+    """How many paths are shown, and which are not."""
 
     top: int = DEFAULT_TOP
+    redact: tuple[str, ...] = ()
 
 
 class Files(View[Settings, FilesResult, Part]):
     """The slice."""
 
     name = "files"
-    fields = ("top",)
+    fields = ("top", "redact")
     result_type = FilesResult
     known_losses = _LOSSES
     flags = (
@@ -152,15 +154,24 @@ class Files(View[Settings, FilesResult, Part]):
 
     def parse(self, fields: Fields, duration_seconds: int) -> Settings:
         """Return the settings."""
-        return Settings(fields.integer("top", DEFAULT_TOP, 1, MAX_TOP))
+        redact = fields.strings("redact")
+        if len(redact) > MAX_PATTERNS:
+            fields.problem("redact", f"has {len(redact)} patterns; it may have {MAX_PATTERNS}")
+        for number, pattern in enumerate(redact):
+            if len(pattern) > MAX_PATTERN_CHARACTERS or not pattern.isascii() or not pattern.isprintable():
+                fields.problem(
+                    f"redact[{number}]",
+                    f"is {pattern!a}; it must be printable ASCII of at most {MAX_PATTERN_CHARACTERS} characters",
+                )
+        return Settings(fields.integer("top", DEFAULT_TOP, 1, MAX_TOP), redact)
 
     def spec(self, settings: Settings) -> dict[str, Any]:
         """Return them as a spec has them."""
-        return {"top": settings.top}
+        return {"top": settings.top} | ({"redact": list(settings.redact)} if settings.redact else {})
 
     def request(self, settings: Settings, span: Span) -> FilesRequest:
         """Return what agents are asked for."""
-        return FilesRequest()
+        return FilesRequest(redact=settings.redact)
 
     def merge(self, results: Iterable[ContainerResult[FilesResult]]) -> Part:
         """Return the files of a report: containers' paths of one name are one row."""

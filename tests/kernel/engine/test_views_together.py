@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import block_io, cpu_time, errors, every_view, io_uring, processes, slow_calls, timeline
+from view_messages import block_io, cpu_time, errors, every_view, files, io_uring, processes, slow_calls, timeline
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
@@ -174,7 +174,14 @@ def check_io_uring(_: str, report: agent_pb2.ContainerReport) -> None:
     assert not io_uring(report).rows
 
 
+def check_files(_: str, report: agent_pb2.ContainerReport) -> None:
+    """Calls of both ways to name a file are there; whether all are says the report."""
+    assert not report.trust.losses.get("filePaths")
+    assert all(row.path.startswith(("/", "anon_inode")) for row in files(report).paths)
+
+
 CHECKS = {
+    "files": check_files,
     "blockIO": check_block_io,
     "cpuTime": check_cpu_time,
     "slowCalls": check_slow_calls,

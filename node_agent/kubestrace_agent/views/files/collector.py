@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.syscalls import errno_name
 from kubestrace_agent.views.files import classes, paths
+from kubestrace_agent.views.files.redaction import hiding
 from kubestrace_agent.views.files.sources import PART
 from kubestrace_agent.views.files.values import FileCounts, FileKey, FileKind, FileName, FilesWanted, RawFiles
 from kubestrace_agent.views.view import Collector, put, put_lost
@@ -86,7 +87,7 @@ class FileUse(Collector):
     part: ClassVar[str] = PART
 
     # What is shown of a path.
-    hide: Callable[[bytes], bytes] = lambda path: path
+    hide: Callable[[bytes], bytes] = field(default_factory=lambda: hiding(()))
     _since_ns: int = 0
     _start: RawFiles | None = None
     _now: RawFiles | None = None

@@ -11,29 +11,22 @@ import re
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.text import safe
+from kubestrace_agent.views.secret_words import HIDDEN, KNOWN_TOKEN, NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kubestrace_agent.views.processes.values import Words
 
-HIDDEN = "***"
 CUT = "..."
 # Of one command line, as it is told.
 _MAX_WORDS, _MAX_WORD, _MAX_ALL = 32, 200, 600
 
-# What names a secret, also at the end of a longer name: `--db-password`, `DB_PASSWORD`, `keyStorePassword`.
-_NAME = (
-    r"(?:pass(?:w(?:or)?d|phrase|code)?s?|pwd|secrets?|tokens?|(?:api|access|account|private|secret|master|shared|signing|encryption|"
-    r"license)[-_]?key|secret[-_]?key[-_]?base|"
-    r"credentials?|auth|authorization|bearer|cookies?|signature|sig|dsn|connection[-_]?string|psk|pin|otp|jwt|"
-    r"session[-_]?id)(?:[_.-](?:value|string|b64|base64))?(?![a-z])"
-)
-_OWN_NAME = rf"[\w.-]*{_NAME}"
+_OWN_NAME = rf"[\w.-]*{NAME}"
 _QUOTED = r"\"[^\"]*\"?|'[^']*'?"
 # NAME=VALUE and NAME: VALUE within a word, as in a URL's query, a script or JSON.
 _ASSIGNED = re.compile(
-    rf"({_NAME}[\"']?\s*(?:=|:(?!//))\s*)(?!\s)(?:{_QUOTED}|(?:bearer|basic|digest)\s+\S+|[^\s&;\"']+)",
+    rf"({NAME}[\"']?\s*(?:=|:(?!//))\s*)(?!\s)(?:{_QUOTED}|(?:bearer|basic|digest)\s+\S+|[^\s&;\"']+)",
     re.IGNORECASE,
 )
 # A word that is all of one option or variable: its value may have spaces.
@@ -48,10 +41,6 @@ _HEADER = re.compile(
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 # user:pass@, with or without a scheme: up to the last @, as a password may have one.
 _USER = re.compile(r"((?<![^\s:@/\"'=])[^\s:@/\"'=]*:)(?!//)[^\s\"']+(?=@[\w\[])")
-_KNOWN_TOKEN = re.compile(
-    r"\beyJ[\w-]{8,}(?:\.[\w-]*){0,4}|\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk[-_]|pk[-_]|rk_|npm_|hf_|pypi-|dckr_pat_|"
-    r"AKIA|ASIA|AIza|ya29\.|SG\.|hvs\.|dop_v1_|shpat_|whsec_)[\w.-]{8,}"
-)
 _KEY_BLOCK = re.compile(r"-----BEGIN.*?(?:-----END[^-]*-----|$)", re.DOTALL)
 # Letters and digits mixed for so long are no words; with both cases also where _ and - are among them.
 _RANDOM = re.compile(r"[A-Za-z0-9+]{20,}={0,2}")
@@ -141,7 +130,7 @@ def _word(word: str) -> str:
     word = _BEARER.sub(rf"\1 {HIDDEN}", word)
     word = _FOLLOWED.sub(rf"\1{HIDDEN}", word)
     word = _ASSIGNED.sub(rf"\1{HIDDEN}", word)
-    word = _KNOWN_TOKEN.sub(HIDDEN, word)
+    word = KNOWN_TOKEN.sub(HIDDEN, word)
     word = _UUID.sub(HIDDEN, word)
     word = _RANDOM_URL.sub(lambda found: HIDDEN if _has_both_cases(found[0]) else found[0], word)
     word = _BASE64.sub(lambda found: HIDDEN if _has_both_cases(found[0]) else found[0], word)

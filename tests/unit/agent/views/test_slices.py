@@ -55,7 +55,7 @@ def named(path: Path) -> set[str]:
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"at", "fields"}:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"at", "fields", "offset"}:
             left_out |= {each for argument in node.args for each in ast.walk(argument) if isinstance(each, ast.expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
