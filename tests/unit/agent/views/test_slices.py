@@ -54,8 +54,9 @@ def named(path: Path) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
     }
+    of_structs = {"at", "fields", "offset"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"at", "fields", "offset"}:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in of_structs:
             left_out |= {each for argument in node.args for each in ast.walk(argument) if isinstance(each, ast.expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
