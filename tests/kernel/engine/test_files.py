@@ -35,16 +35,18 @@ def in_memory() -> Iterator[Path]:
 
 @contextmanager
 def on_overlay() -> Iterator[Path]:
-    """Give a folder as containers have it: layers over each other."""
-    with contextmanager(on_disk)() as disk:
+    """Give a folder as containers have it: layers over each other, on a disk where that is no overlay itself."""
+    of_root = Path("/proc/self/mounts").read_text(encoding="utf-8")
+    layers_on = in_memory if " / overlay " in of_root else on_disk
+    with contextmanager(layers_on)() as below:
         for name in ("lower", "upper", "work", "merged"):
-            (disk / name).mkdir()
-        layers = f"lowerdir={disk}/lower,upperdir={disk}/upper,workdir={disk}/work"
-        subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", disk / "merged"], check=True, timeout=60)
+            (below / name).mkdir()
+        layers = f"lowerdir={below}/lower,upperdir={below}/upper,workdir={below}/work"
+        subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", below / "merged"], check=True, timeout=60)
         try:
-            yield disk / "merged"
+            yield below / "merged"
         finally:
-            subprocess.run(["umount", "-l", disk / "merged"], check=True, timeout=60)
+            subprocess.run(["umount", "-l", below / "merged"], check=True, timeout=60)
 
 
 PLACES = {"disk": contextmanager(on_disk), "tmpfs": contextmanager(in_memory), "overlay": on_overlay}
