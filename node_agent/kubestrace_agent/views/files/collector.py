@@ -146,7 +146,7 @@ class FileUse(Collector):
             errnos = Counter(self._now.failures.get(key, {}))
             errnos.subtract(self._start.failures.get(key, {}))
             longest = counts.max_ns if counts.since_ns >= self._since_ns else 0
-            file = FileKey(key.generation, FileKind.FILE, 0, counts.file_inode, counts.file_number, counts.file_version)
+            file = FileKey(key.generation, FileKind.FILE, counts.file_inode, counts.file_number, counts.file_version)
             yield (
                 key,
                 Use(sums, max(longest, self._longest.get(key, 0)), +errnos, self._link(key, file)),

@@ -105,7 +105,7 @@ static __always_inline struct file_row *row_of_file(struct file_slot *slot, stru
     if (row) return row;
   }
   key->kind = FILE_OTHERS;
-  key->hash = key->inode = key->number = key->version = 0;
+  key->inode = key->number = key->version = 0;
   return file_rows.lookup(key);
 }
 
@@ -146,7 +146,6 @@ static __always_inline void count_file_call(struct file_call *call, struct file_
 
 static __always_inline void set_file_key(struct file_key *key, u32 kind, u64 inode, u64 number, u64 version) {
   key->kind = kind;
-  key->hash = 0;
   key->inode = inode;
   key->number = number;
   key->version = version;
@@ -233,8 +232,9 @@ static __always_inline void find_path(struct file_call *call, struct file_scratc
       call->file_waits = 0;
     }
     name->key.kind = FILE_PATH;
+    name->key.version += name->key.number * 0x9e3779b97f4a7c15ULL;
   }
-  name->key.hash = hash;
+  name->key.number = hash;
 }
 
 /* Where a new program's memory has the path by which it was executed: behind its environment, where the kernel wrote it

@@ -45,15 +45,14 @@ enum file_kind {
 #define FIRST_SHARED_FILE_KIND FILE_SOCKET
 #define FILE_KINDS 7
 
-/* A path: its hash and the inode of the folder, zeros for absolute ones. A file: zero and its inode. The address alone says
- * nothing once the inode is gone, and its number neither; together with the generation they do. */
+/* A file: its inode. The address alone says nothing once the inode is gone, and its number neither; together with the
+ * generation they do. A path: its hash in the place of the number, and the inode of the folder; zeros for absolute ones. */
 struct file_key {
   u32 generation; /* of the slot */
   u32 kind;
-  u64 hash;
   u64 inode; /* its address */
   u64 number;
-  u64 version;
+  u64 version; /* of a folder with its number */
 };
 
 /* Everything only grows but the maximum, which begins anew, and what is behind it. */

@@ -23,7 +23,6 @@ class FileKey(NamedTuple):
 
     generation: int
     kind: int
-    hash: int = 0
     inode: int = 0
     number: int = 0
     version: int = 0

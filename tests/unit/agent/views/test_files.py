@@ -35,12 +35,12 @@ def counts(*, since_ns: int = 10, file: int = 0, **fields: int) -> FileCounts:
 
 def path_key(number: int) -> FileKey:
     """Return the key of a path."""
-    return FileKey(1, FileKind.PATH, number)
+    return FileKey(1, FileKind.PATH, 0, number)
 
 
 def file_key(number: int) -> FileKey:
     """Return the key of a file."""
-    return FileKey(1, FileKind.FILE, 0, number, number, number)
+    return FileKey(1, FileKind.FILE, number, number, number)
 
 
 NAMES = {
