@@ -87,6 +87,8 @@ class Acquiring:
             start = starts[counter]
             if not isinstance(start, Exception):
                 share.begin(start)
+                for collector in share.collectors:
+                    collector.begin_counts(start, begin_ns)
         # What grows has its start here.
         for part in dict.fromkeys(each.part for share in self._shares.values() for each in share.collectors):
             self._views.read(part, self._counters.values())

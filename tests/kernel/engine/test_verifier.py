@@ -33,7 +33,7 @@ LARGER = {
     "on_cgroup_mkdir": Sizes(35_000, 16_384),
     "on_file_call": Sizes(46_000, 16_384),
     "on_file_side": Sizes(46_000, 16_384),
-    "on_file_name": Sizes(25_000, 16_384),
+    "on_file_name": Sizes(49_000, 16_384),
 }
 
 

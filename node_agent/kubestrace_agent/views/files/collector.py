@@ -18,6 +18,7 @@ from kubestrace_protos.v1.views import files_pb2
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from kubestrace_agent.kernel.counters.counts import RawCounts
     from kubestrace_protos.v1 import agent_pb2
 
 NAME = "files"
@@ -107,6 +108,11 @@ class FileUse(Collector):
     def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the rows say what found no room
         """Begin with what is reported next."""
         self._since_ns = monotonic_ns
+
+    def begin_counts(self, start: RawCounts | None, begin_ns: int) -> None:  # noqa: ARG002 - the start alone says it
+        """Take all that is reported where nothing was counted before: some calls may have been made already."""
+        if start is None:
+            self._start = RawFiles()
 
     def take(self, reported: RawFiles | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
         """Take the newest reading."""

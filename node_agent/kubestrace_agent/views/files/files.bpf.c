@@ -261,7 +261,11 @@ static __always_inline void find_side(struct file_call *call, struct file_scratc
   u64 address = executed ? executed_path(call->task) : argument_of(call->head, regs, at);
   s32 folder = kind == SIDE_PATH_AT && !executed ? (s32)argument_of(call->head, regs, at - 1) : AT_FDCWD;
   long size = read_string(scratch->name.text, LONGEST_PATH_BYTES, (void *)address);
-  if (size <= 1 && (size == 1 || !address) && folder != AT_FDCWD) {
+  if (size == 0) { /* an empty one, before Linux 6.13 */
+    scratch->name.text[0] = 0;
+    size = 1;
+  }
+  if ((size == 1 || !address) && folder != AT_FDCWD) {
     find_file(call, scratch, folder); /* fstat is newfstatat with an empty path */
   } else if (size <= 0) {
     set_file_key(&scratch->name.key, FILE_UNREADABLE, 0, 0, 0);

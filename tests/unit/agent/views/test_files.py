@@ -87,6 +87,20 @@ def test_calls_by_path_and_by_descriptor_are_one_row_where_the_path_is_one() -> 
     assert [(each.name, each.count) for each in row.errnos] == [("ENOENT", 1)]
 
 
+def test_of_a_new_container_every_call_is_the_sessions() -> None:
+    """Those among them that were made before the first reading: the session's counts have them too."""
+    first = RawFiles({path_key(1): counts(opens=3)}, {}, NAMES)
+    collector = FileUse()
+    collector.begin(10, 0)
+    collector.begin_counts(None, 10)
+    collector.take(first, 0, 0)
+    into = agent_pb2.ContainerReport(syscalls=[agent_pb2.SyscallCounts(name="open", calls=3)])
+    collector.write(into)
+
+    assert rows(into)["/data/log"].opens == 3
+    assert not into.trust.losses
+
+
 def test_a_path_says_where_it_leads() -> None:
     """The file has a row of its own."""
     now = RawFiles({path_key(2): counts(opens=1, file=3), file_key(3): counts(reads=1)}, {}, NAMES)
