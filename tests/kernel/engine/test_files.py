@@ -201,6 +201,38 @@ def test_paths_are_whole_up_to_the_longest(runs: Runs, folder: Path) -> None:
     assert not watched.losses
 
 
+def test_threads_lose_no_call_of_each_other(runs: Runs, folder: Path) -> None:
+    """Rows are shared by all CPUs, those of errnos too."""
+    watched = Watched(runs, str(folder), "threads")
+
+    rows = watched.rows()
+
+    assert facts(rows[f"{folder}/shared"]) == {
+        "opens": 1,
+        "writes": 1,
+        "write_bytes": 1,
+        "reads": 160_000,
+        "read_bytes": 160_000,
+        "stats": 160_000,
+    }
+    assert facts(rows[f"{folder}/absent"]) == {"opens": 160_000, "failed": 160_000, "ENOENT": 160_000}
+
+
+def test_containers_have_files_of_their_own(runs: Runs, folder: Path) -> None:
+    """Also of one path; one that ends leaves the other's as they are."""
+    (folder / "one").mkdir()
+    first, second = Watched(runs, str(folder), "moves"), Watched(runs, str(folder / "one"), "names")
+
+    of_first = {row.path for row in first.finish().paths}
+    runs.tracer.enable("files", first.slot, None)
+    of_second = second.rows()
+
+    assert f"{folder}/source" in of_first
+    assert not any(path.startswith(f"{folder}/one") for path in of_first)
+    assert of_second[f"{folder}/one/missing"].opens == 9
+    assert f"{folder}/source" not in of_second
+
+
 def test_sums_stay_exact_beyond_the_bound(runs: Runs, folder: Path) -> None:
     """Of 100,000 names 4,096 have rows of their own."""
     watched = Watched(runs, str(folder), "many", "100000")

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,28 @@ static void long_paths(void) {
   must_fail(syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0), ENAMETOOLONG, "longer than PATH_MAX");
 }
 
+static int shared_file;
+
+static void *use_one_file(void *unused) {
+  struct stat status;
+  char byte;
+  for (int i = 0; i < 20000; i++) {
+    must(pread(shared_file, &byte, 1, 0), "pread");
+    must(syscall(SYS_newfstatat, AT_FDCWD, "shared", &status, 0), "stat");
+    must_fail(syscall(SYS_openat, AT_FDCWD, "absent", O_RDONLY), ENOENT, "open absent");
+  }
+  return unused;
+}
+
+// As many at once as there may be: all use one file and one path.
+static void threads(void) {
+  pthread_t all[8];
+  shared_file = made("shared", O_RDWR);
+  must(write(shared_file, "x", 1), "write");
+  for (int i = 0; i < 8; i++) must(-pthread_create(&all[i], NULL, use_one_file, NULL), "pthread_create");
+  for (int i = 0; i < 8; i++) must(-pthread_join(all[i], NULL), "pthread_join");
+}
+
 static void many(int count) {
   struct stat status;
   char name[32];
@@ -152,6 +175,7 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "names")) names(argv[1]);
   if (!strcmp(mode, "reused")) reused(atoi(argv[3]));
   if (!strcmp(mode, "long")) long_paths();
+  if (!strcmp(mode, "threads")) threads();
   if (!strcmp(mode, "many")) many(atoi(argv[3]));
   must(write(1, "done\n", 5), "write");
   must(read(0, &word, 1), "read a word");
