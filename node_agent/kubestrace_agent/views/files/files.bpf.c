@@ -152,7 +152,7 @@ static __always_inline void set_file_key(struct file_key *key, u32 kind, u64 ino
 }
 
 /* The address of a descriptor's struct file; 0: none is behind it. */
-static __always_inline u64 file_of(struct task_struct *task, u32 number) {
+static __always_inline u64 open_file_of(struct task_struct *task, u32 number) {
   u64 files, table, most, slots;
   LOAD(u64, files, task, CALL_FILES_OFFSET);
   LOAD(u64, table, files, CALL_FDT_OFFSET);
@@ -215,7 +215,7 @@ static __always_inline u64 hash_of_path(struct file_name *name, u64 size) {
 
 /* The key of what is behind a descriptor. */
 static __always_inline void find_file(struct file_call *call, struct file_scratch *scratch, u32 number) {
-  scratch->path = key_of_file(call, scratch, &scratch->name.key, file_of(call->task, number));
+  scratch->path = key_of_file(call, scratch, &scratch->name.key, open_file_of(call->task, number));
 }
 
 /* The key of a path that was read into the text. */
