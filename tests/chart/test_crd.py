@@ -10,6 +10,7 @@ from rendering import Chart
 
 from kubestrace_operator.api import applied
 from kubestrace_operator.api.spec import parse
+from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
 from kubestrace_operator.views.registry import VIEWS
 from kubestrace_operator.views.view import View
 
@@ -335,6 +336,7 @@ def full_status() -> dict[str, Any]:
                 "cpuTime": 2**53 + 1,
                 "blockIO": 1,
                 "ioUring": 1,
+                "network": 1,
             },
             "ioUring": {
                 "used": True,
@@ -496,7 +498,28 @@ def full_status() -> dict[str, Any]:
             ],
             "otherOperations": {"rows": 1, "submitted": 2, "completed": 2, "errors": 0},
         },
+        "network": full_network(),
         "truncated": False,
+    }
+
+
+def full_network() -> dict[str, Any]:
+    """Return the view network with every field set."""
+    times = {f"{name}Nanoseconds": 2**53 + 1 for name in ("p50", "p99", "max")}
+    counts = dict.fromkeys(("attempts", "established", "abandoned", "bytesSent", "bytesReceived"), 2**53 + 1)
+    more = dict.fromkeys(("closed", "open", "retransmits"), 1)
+    calls = ("connectAttempts", "connectAgain", "connectOtherSockets", "accepted", "acceptFailed", "acceptOtherSockets")
+    peer = PeerKey("client", "10.0.0.7", 5432)
+    rows = Peer(failed={"ECONNREFUSED": 3}, abandoned=1, rtt_count=1).document(peer)
+    return {
+        **counts,
+        "failed": 3,
+        "passedSockets": 1,
+        "calls": dict.fromkeys(calls, 7) | {"attemptsWithoutCall": -1},
+        "peers": [rows | {"connect": times, "lifetime": times}],
+        "otherPeers": {**counts, **more, "rows": 1, "failed": 1},
+        "listeners": [Listener().document(ListenerKey("n1", "checkout-0", "::", 8080)) | {"acceptDelay": times}],
+        "pods": [dict(Pod().document(PodKey("n1", "checkout-0")))],
     }
 
 

@@ -14,6 +14,7 @@ from kubestrace_operator.views.block_io import BlockIO
 from kubestrace_operator.views.cpu_time import CpuTime
 from kubestrace_operator.views.errors import Errors
 from kubestrace_operator.views.io_uring import IOUring
+from kubestrace_operator.views.network import Network
 from kubestrace_operator.views.processes import Processes
 from kubestrace_operator.views.slow_calls import SlowCalls
 from kubestrace_operator.views.timeline import Timeline
@@ -28,6 +29,7 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     Timeline(),
     BlockIO(),
     IOUring(),
+    Network(),
 )
 
 # The settings of each view that is on, by its name.

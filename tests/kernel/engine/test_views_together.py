@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import block_io, cpu_time, errors, every_view, io_uring, processes, slow_calls, timeline
+from view_messages import block_io, cpu_time, errors, every_view, io_uring, network, processes, slow_calls, timeline
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
@@ -174,12 +174,20 @@ def check_io_uring(_: str, report: agent_pb2.ContainerReport) -> None:
     assert not io_uring(report).rows
 
 
+def check_network(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The program talks to nobody."""
+    result = network(report)
+    assert not result.peers
+    assert not result.passed_sockets
+
+
 CHECKS = {
     "blockIO": check_block_io,
     "cpuTime": check_cpu_time,
     "slowCalls": check_slow_calls,
     "processes": check_processes,
     "errors": check_errors,
+    "network": check_network,
     "timeline": check_timeline,
     "ioUring": check_io_uring,
 }
