@@ -23,7 +23,7 @@ _SLOT_WORDS = _SLOT.size // 8
 _CALLS = ("connect_attempts", "connect_again", "connect_other", "accepted", "accept_failed", "accept_other")
 _KINDS = {"connect": "NET_CONNECT", "accept": "NET_ACCEPT", "accept4": "NET_ACCEPT"}
 _HOOKS = ("on_sock_state", "on_net_call")
-_FILES, _PROCESSES = "bpf_iter__task_file", "tell_net_processes"
+_FILES, _PROCESSES = "walk_sockets__task_file", "tell_net_processes"
 # The walk over all open files takes at most a part of the time: then open connections are as old as that.
 _WALK_SHARE = 20
 
@@ -147,9 +147,9 @@ class Sockets:
             return
         for slot in self._wanting:
             self._write(slot, "foreign", 0)
+        began_ns = time.thread_time_ns()
         self._programs.walk(_FILES)
-        after_ns = time.monotonic_ns()
-        self._next_walk_ns = after_ns + (after_ns - now_ns) * _WALK_SHARE
+        self._next_walk_ns = time.monotonic_ns() + (time.thread_time_ns() - began_ns) * _WALK_SHARE
 
     def _of_slot(self, slot: int, found: Read | None, pods: Mapping[int, PodCounters]) -> RawNetwork:
         counts: dict[Peer, Counts] = {}

@@ -56,7 +56,7 @@ static __always_inline void look_at_socket(struct config *cfg, struct task_struc
 }
 
 struct bpf_iter__task_file;
-BPF_ITER(task_file) {
+int walk_sockets__task_file(struct bpf_iter__task_file *ctx) {
   struct task_struct *task;
   u32 zero = 0;
   u64 file;

@@ -36,7 +36,7 @@ SOURCES = (
     ),
     Source(
         file="views/network/network_walk.bpf.c",
-        iterators=("bpf_iter__task_file", "tell_net_processes"),
+        iterators=("walk_sockets__task_file", "tell_net_processes"),
         uses=_ROWS,
         part=PART,
         what=_WHAT,
