@@ -21,6 +21,7 @@ from statistics import median
 from engine_runs import Cgroup, cgroup_root
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
+from kubestrace_agent.views.loading import load
 
 _CYCLES, _CALLS = 8000, 400_000
 _SCRIPT = f"""
@@ -93,7 +94,7 @@ def in_programs(tracer: Tracer, target: Cgroup, neighbour: Cgroup) -> dict[str, 
 def main() -> None:
     """Print medians of the rounds."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    target, neighbour, tracer = Cgroup(cgroup_root()), Cgroup(cgroup_root()), Tracer.load()
+    target, neighbour, tracer = Cgroup(cgroup_root()), Cgroup(cgroup_root()), load()
     modes: dict[str, list[tuple[float, float]]] = {}
     programs: dict[str, list[float]] = {}
     try:
