@@ -11,6 +11,7 @@ from rendering import Chart
 from kubestrace_operator.api import applied
 from kubestrace_operator.api.spec import parse
 from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
+from kubestrace_operator.views.network_sockets import Socket, SocketKey, others
 from kubestrace_operator.views.registry import VIEWS
 from kubestrace_operator.views.view import View
 
@@ -509,6 +510,8 @@ def full_network() -> dict[str, Any]:
     counts = dict.fromkeys(("attempts", "established", "abandoned", "bytesSent", "bytesReceived"), 2**53 + 1)
     more = dict.fromkeys(("closed", "open", "retransmits"), 1)
     calls = ("connectAttempts", "connectAgain", "connectOtherSockets", "accepted", "acceptFailed", "acceptOtherSockets")
+    calls += ("messageCalls", "tcpMessageCalls", "otherMessageCalls", "readWriteCalls")
+    udp, unix = SocketKey("udp", "server", "10.0.0.8", 53, ""), SocketKey("unix", "client", "", 0, "/run/a.sock")
     peer = PeerKey("client", "10.0.0.7", 5432)
     rows = Peer(failed={"ECONNREFUSED": 3}, abandoned=1, rtt_count=1).document(peer)
     return {
@@ -517,6 +520,8 @@ def full_network() -> dict[str, Any]:
         "passedSockets": 1,
         "calls": dict.fromkeys(calls, 7) | {"attemptsWithoutCall": -1},
         "peers": [rows | {"connect": times, "lifetime": times}],
+        "sockets": [Socket(failed={"ECONNREFUSED": 3}).document(each) for each in (udp, unix)],
+        "otherSockets": others([(udp, Socket(failed={"EPERM": 1}))]),
         "otherPeers": {**counts, **more, "rows": 1, "failed": 1},
         "listeners": [Listener().document(ListenerKey("n1", "checkout-0", "::", 8080)) | {"acceptDelay": times}],
         "pods": [dict(Pod().document(PodKey("n1", "checkout-0")))],

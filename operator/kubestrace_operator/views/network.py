@@ -1,4 +1,4 @@
-"""The view network: TCP connections by peer, listeners, and what the kernel counts for the pods. Pure."""
+"""The view network: connections and other sockets by peer, listeners, and what the kernel counts for the pods. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from kubestrace_operator.results.histograms import add_into
 from kubestrace_operator.status.sections import Section, listed
 from kubestrace_operator.views import network_text
 from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
+from kubestrace_operator.views.network_sockets import Socket, SocketKey, ordered, others
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.network_limits import MAX_TOP
 from kubestrace_protos.v1.views.network_pb2 import NetworkRequest, NetworkResult
@@ -33,6 +34,10 @@ _CALLS = {
     "accepted": "accepted",
     "acceptFailed": "accept_failed",
     "acceptOtherSockets": "accept_other",
+    "messageCalls": "talk_calls",
+    "tcpMessageCalls": "tcp_calls",
+    "otherMessageCalls": "other_calls",
+    "readWriteCalls": "write_calls",
 }
 
 
@@ -50,6 +55,7 @@ class Part:
     peers: dict[PeerKey, Peer] = field(default_factory=dict)
     listeners: dict[ListenerKey, Listener] = field(default_factory=dict)
     pods: dict[PodKey, Pod] = field(default_factory=dict)
+    sockets: dict[SocketKey, Socket] = field(default_factory=dict)
     # By the names of the status.
     calls: dict[str, int] = field(default_factory=dict)
     passed: int = 0
@@ -62,6 +68,8 @@ class Part:
             self.listeners.setdefault(where, Listener()).add(listener)
         for which, pod in more.pods.items():
             self.pods.setdefault(which, Pod()).add(pod)
+        for talker, socket in more.sockets.items():
+            self.sockets.setdefault(talker, Socket()).add(socket)
         add_into(self.calls, more.calls)
         self.passed += more.passed
 
@@ -76,7 +84,8 @@ class Network(View[Settings, NetworkResult, Part]):
     flags = (
         Flag(
             "--network",
-            "also show TCP connections by peer: attempts, failures, bytes both ways and times, and what listeners do: "
+            "also show TCP connections by peer: attempts, failures, bytes both ways and times, UDP and unix sockets by "
+            "peer, and what listeners do: "
             f"the N peers with the most failures and bytes, 1 to {MAX_TOP} ({DEFAULT_TOP} without N)",
             field="top",
             metavar="N",
@@ -107,6 +116,8 @@ class Network(View[Settings, NetworkResult, Part]):
             for asked in message.listeners:
                 where = ListenerKey(each.key.node, each.container.pod_name, asked.address, asked.port, asked.other)
                 whole.listeners.setdefault(where, Listener()).add(Listener.of(asked))
+            for talk in message.talks:
+                whole.sockets.setdefault(SocketKey.of(talk), Socket()).add(Socket.of(talk))
             if message.HasField("pod"):
                 whole.pods.setdefault(PodKey(each.key.node, each.container.pod_name), Pod()).raise_to(
                     Pod.of(message.pod)
@@ -155,6 +166,7 @@ class Network(View[Settings, NetworkResult, Part]):
         pods = [pod.document(key) for key, pod in sorted(shown.part.pods.items())]
         return (
             Section(rows, peers, share=_SHARE),
+            _sockets(shown),
             listed(listeners[:MAX_LISTENERS], "network", "listeners", share=_SHARE_OF_OTHERS),
             listed(pods[:MAX_PODS], "network", "pods", share=_SHARE_OF_OTHERS),
         )
@@ -165,8 +177,23 @@ class Network(View[Settings, NetworkResult, Part]):
         peers = [peer.document(key) for key, peer in _ordered(part) if not key.other]
         listeners = [row.document(key) for key, row in sorted(part.listeners.items(), key=_busiest)]
         pods = [pod.document(key) for key, pod in sorted(part.pods.items())]
-        found = network_text.lines(peers, listeners, pods, part.passed)
+        sockets = [socket.document(of) for of, socket in ordered(part.sockets) if not of.other]
+        found = network_text.lines(peers, listeners, sockets, pods, part.passed)
         return "\n" + "".join(f"{line}\n" for line in found)
+
+
+def _sockets(shown: Shown[Settings, Part]) -> Section:
+    """Return UDP and unix sockets, the worst first, and the sums of the others."""
+    rows = ordered(shown.part.sockets)
+    own = [(key, socket) for key, socket in rows if not key.other][: shown.settings.top]
+    documents = [socket.document(key) for key, socket in own]
+
+    def document(kept: int) -> Mapping[str, Any]:
+        kept_keys = {key for key, _ in own[:kept]}
+        rest = others([row for row in rows if row[0] not in kept_keys])
+        return {"network": {"sockets": documents[:kept], "otherSockets": rest}}
+
+    return Section(documents, document, share=_SHARE_OF_OTHERS)
 
 
 def _sum(peers: Iterable[Peer]) -> Peer:

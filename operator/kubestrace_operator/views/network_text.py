@@ -19,15 +19,19 @@ _LOST = {
 def lines(
     peers: Sequence[Mapping[str, Any]],
     listeners: Sequence[Mapping[str, Any]],
+    sockets: Sequence[Mapping[str, Any]],
     pods: Sequence[Mapping[str, Any]],
     passed: int,
 ) -> Iterator[str]:
-    """Yield the peers, the worst first, then listeners, then what pods lost; in the units that people read."""
+    """Yield the peers, the worst first, listeners, other sockets, what pods lost; in the units that people read."""
     yield from _peers(peers)
     asked = [row for row in listeners if row["accepted"] or row["backlogPeak"]]
     if asked:
         yield ""
         yield from _listeners(asked)
+    if sockets:
+        yield ""
+        yield from _sockets(sockets)
     for pod in pods:
         yield from _lost(pod)
     if passed:
@@ -64,6 +68,31 @@ def _listeners(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
     if len(rows) > _MOST:
         yield f"and {len(rows) - _MOST} more in status.network.listeners"
+
+
+def _sockets(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield f"{'calls':>8} {'failed':>7} {'sent':>9} {'received':>9} socket"
+    for row in rows[:_MOST]:
+        failed = row.get("failed", ())
+        calls = row["connects"] + row["accepts"] + row["sends"] + row["receives"]
+        words = [_socket(row), *(f"{each['count']} {each['errno']}" for each in failed)]
+        if row["again"]:
+            words.append(f"{row['again']} had to wait")
+        yield (
+            f"{calls:>8} {sum(each['count'] for each in failed):>7} {size(row['bytesSent']):>9} "
+            f"{size(row['bytesReceived']):>9} {', '.join(words)}"
+        )
+    if len(rows) > _MOST:
+        yield f"and {len(rows) - _MOST} more in status.network.sockets"
+
+
+def _socket(row: Mapping[str, Any]) -> str:
+    if row["protocol"] == "unix":
+        path = row["path"] or "(no name)"
+        return f"unix to {path}" if row["role"] == "client" else f"unix at {path}"
+    if row["role"] == "client":
+        return f"udp to {_place(row)}" if row["address"] else "udp to nobody told"
+    return f"udp from {row['address'] or 'nobody told'} at port {row['port']}"
 
 
 def _lost(pod: Mapping[str, Any]) -> Iterator[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from kubestrace_agent.syscalls import errno_name
 from kubestrace_agent.views.loss import Loss
 from kubestrace_agent.views.network.sources import PART
+from kubestrace_agent.views.network.talks import address, failures, talks
 from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, PodCounters, RawNetwork, Role
 from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.histograms import bucket_bounds
@@ -67,6 +66,7 @@ class Connections(Collector):
         grown = _grown(self.start, self.now)
         result.peers.extend(_peers(grown, self.now.levels))
         result.listeners.extend(_listeners(grown, self.now.levels))
+        result.talks.extend(talks(self.start.talks, self.now.talks))
         for name, count in self.now.calls.items():
             setattr(result.calls, name, count - self.start.calls.get(name, 0))
         if self.pod_start and self.pod_now:
@@ -176,7 +176,7 @@ def _peer(peer: Peer, counts: Counts, level: Level) -> network_pb2.NetworkPeer:
         other=peer.other,
         attempts=number("attempts"),
         established=number("established"),
-        failed=_failures(counts),
+        failed=failures(counts.errors, number("failed")),
         abandoned=number("abandoned"),
         longest_abandoned_nanoseconds=counts.abandoned_max_ns,
         closed=number("closed"),
@@ -191,15 +191,6 @@ def _peer(peer: Peer, counts: Counts, level: Level) -> network_pb2.NetworkPeer:
         connect=_times(counts.opening),
         lifetime=_times(counts.lifetime),
     )
-
-
-def _failures(counts: Counts) -> list[network_pb2.NetworkFailure]:
-    """Return the failures by errno; those for which the table of errnos had no room have none."""
-    found = {errno_name(number): count for number, count in sorted(counts.errors.items())}
-    rest = counts.numbers.get("failed", 0) - sum(found.values())
-    if rest > 0:
-        found[""] = rest
-    return [network_pb2.NetworkFailure(errno=name, count=count) for name, count in found.items()]
 
 
 def _listeners(grown: Mapping[Peer, Counts], levels: Mapping[Peer, Level]) -> Iterable[network_pb2.NetworkListener]:
@@ -233,9 +224,3 @@ def _times(lengths: Lengths) -> network_pb2.NetworkTimes | None:
 def _pod(start: PodCounters, now: PodCounters) -> network_pb2.NetworkPod:
     grown = {name: max(0, value - start.numbers.get(name, 0)) for name, value in now.numbers.items()}
     return network_pb2.NetworkPod(host_network=now.host_network, counters=grown, levels=now.levels)
-
-
-def address(packed: bytes) -> str:
-    """Return an address as text; a mapped one as the IPv4 address that it is."""
-    found = ipaddress.IPv6Address(packed)
-    return str(found.ipv4_mapped or found)

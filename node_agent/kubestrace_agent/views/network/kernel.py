@@ -15,13 +15,32 @@ from kubestrace_agent.views.network.values import Counts, Level, Peer, PodCounte
 
 _HEADER = header("views/network/network.h")
 _KEY = _HEADER.struct("net_key").whole()
+_TALK = _HEADER.struct("net_talk")
 _ROW, _SOCKET, _ERROR, _PORT, _OWNER, _SLOT = map(
     _HEADER.struct, ("net_row", "net_socket", "net_error", "net_port", "net_owner", "net_slot")
 )
 _PROCESS = _HEADER.struct("net_process").whole()
 _SLOT_WORDS = _SLOT.size // 8
 _CALLS = ("connect_attempts", "connect_again", "connect_other", "accepted", "accept_failed", "accept_other")
-_KINDS = {"connect": "NET_CONNECT", "accept": "NET_ACCEPT", "accept4": "NET_ACCEPT"}
+_TALK_CALLS = ("talk_calls", "tcp_calls", "other_calls", "write_calls")
+_KINDS = {
+    "connect": "NET_CONNECT",
+    "accept": "NET_ACCEPT",
+    "accept4": "NET_ACCEPT",
+    "write": "NET_WRITE",
+    "writev": "NET_WRITE",
+    "sendfile": "NET_WRITE",
+    "sendfile64": "NET_WRITE",
+    "read": "NET_READ",
+    "readv": "NET_READ",
+    "sendto": "NET_SENDTO",
+    "recvfrom": "NET_RECVFROM",
+    "sendmsg": "NET_SENDMSG",
+    "recvmsg": "NET_RECVMSG",
+    "sendmmsg": "NET_SENDMMSG",
+    "recvmmsg": "NET_RECVMMSG",
+    "recvmmsg_time64": "NET_RECVMMSG",
+}
 _HOOKS = ("on_sock_state", "on_net_call")
 _FILES, _PROCESSES = "walk_sockets__task_file", "tell_net_processes"
 # The walk over all open files takes at most a part of the time: then open connections are as old as that.
@@ -49,7 +68,7 @@ class Sockets:
             self._programs.need(program)
         self._open()
         self._write(slot, "generation", 0)
-        for name in ("rows", "foreign", *_CALLS):
+        for name in ("rows", "talks", "foreign", *_CALLS, *_TALK_CALLS):
             self._write(slot, name, 0)
         self._make_other_rows(generation)
         self._write(slot, "generation", generation)
@@ -82,6 +101,10 @@ class Sockets:
             key = _KEY.pack(generation, _HEADER.number(role) | _HEADER.number("NET_OTHER"), 0, bytes(16))
             bpf_syscall.update(self._programs.maps.fd("net_rows"), key, bytes(_ROW.size))
 
+        for role in ("ROLE_UDP_CLIENT", "ROLE_UDP_SERVER", "ROLE_UNIX_CLIENT", "ROLE_UNIX_SERVER"):
+            key = _KEY.pack(generation, _HEADER.number(role) | _HEADER.number("NET_OTHER"), 0, bytes(16))
+            bpf_syscall.update(self._programs.maps.fd("net_talks"), key, bytes(_TALK.size))
+
     def _find_sockets(self) -> None:
         """Have the connections that are there known: those that came to a listener by its port, so listeners first."""
         self._write(0, "generation", 1)
@@ -103,8 +126,8 @@ class Sockets:
     def _forget(self, generation: int) -> None:
         """Take away what there is of a slot; with the last one everything."""
         of_all, maps = not self._wanting, self._programs.maps
-        for name in ("net_rows", "net_errors"):
-            size = _KEY.size if name == "net_rows" else _ERROR.size
+        for name in ("net_rows", "net_errors", "net_talks", "net_names"):
+            size = _ERROR.size if name == "net_errors" else _KEY.size
             for key in list(bpf_syscall.keys(maps.fd(name), size)):
                 if of_all or _KEY.unpack(key[: _KEY.size])[0] == generation:
                     bpf_syscall.delete(maps.fd(name), key)
@@ -156,8 +179,9 @@ class Sockets:
         levels: dict[Peer, Level] = {}
         if found:
             counts, levels = add_living(found)
-        calls = {name: self._word(slot, name) for name in _CALLS}
-        return RawNetwork(counts, levels, calls, self._word(slot, "foreign"), pods.get(self._wanting[slot]))
+        calls = {name: self._word(slot, name) for name in (*_CALLS, *_TALK_CALLS)}
+        talks = found.talks if found else {}
+        return RawNetwork(counts, levels, calls, self._word(slot, "foreign"), pods.get(self._wanting[slot]), talks)
 
     def _pods(self) -> dict[int, PodCounters]:
         """Return the counters of each slot's network namespace, by generation."""

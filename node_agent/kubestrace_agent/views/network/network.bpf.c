@@ -59,7 +59,7 @@ static __always_inline void on_net_no_connection(struct net_row *row, struct net
   if (!error && read_u32(sk, NET_SEGMENTS_OFFSET) == socket->segments_before) error = NET_NO_PORT;
   if (error) {
     u32 tid = socket->state & NET_BEGUN ? socket->tid : 0;
-    count_net_failure(row, &socket->key, error);
+    count_net_failure(&row->failed, &socket->key, error);
     net_failed.update(&sk, &tid);
     return;
   }

@@ -16,6 +16,14 @@
 #define MAX_NET_PORTS 4096
 /* Cgroups nested in a container's that are searched for it. */
 #define NET_LEVELS 12
+/* Rows of UDP and unix sockets, of all slots and of one of them. */
+#define MAX_NET_TALKS 8192
+#define MAX_NET_SLOT_TALKS 2048
+/* Of one call that sends or receives several messages, so many are asked for their bytes. */
+#define NET_MESSAGES 128
+/* What an address of a unix socket has room for. */
+#define NET_NAME_BYTES 108
+#define NET_NAME_ROOM 128
 /* Two buckets of agent.proto in one, from 1 us on. */
 #define NET_BUCKETS 128
 #define NET_FIRST_BUCKET 32
@@ -24,7 +32,7 @@
 #define NET_HEAD_ROOM 112
 #define NET_TCP_ROOM 1024
 
-enum net_role { ROLE_CLIENT = 1, ROLE_SERVER, ROLE_LISTENER };
+enum net_role { ROLE_CLIENT = 1, ROLE_SERVER, ROLE_LISTENER, ROLE_UDP_CLIENT, ROLE_UDP_SERVER, ROLE_UNIX_CLIENT, ROLE_UNIX_SERVER };
 /* Beside the role: all for which there was no row. */
 #define NET_OTHER 0x100
 
@@ -36,13 +44,24 @@ enum net_state {
 };
 
 /* What a counted call is to this view, by its number (table net_calls). */
-enum net_call { NET_CONNECT = 1, NET_ACCEPT };
+enum net_call {
+  NET_CONNECT = 1,
+  NET_ACCEPT,
+  NET_WRITE, /* sends and receives from here on; these two are not of sockets alone */
+  NET_READ,
+  NET_SENDTO,
+  NET_RECVFROM,
+  NET_SENDMSG,
+  NET_RECVMSG,
+  NET_SENDMMSG,
+  NET_RECVMMSG
+};
 
 struct net_key {
   u32 generation; /* of the slot */
   u16 role;
   u16 port;       /* in network order: of the peer for a client, of the own side for a server and a listener */
-  u8 address[16]; /* of the peer, of a listener its own; IPv4 is mapped */
+  u8 address[16]; /* of the peer, of a listener its own; IPv4 is mapped; of a unix socket a hash of its name */
 };
 
 struct net_error {
@@ -129,6 +148,23 @@ struct net_row {
   u32 lifetime[NET_BUCKETS];
 };
 
+/* Calls of UDP and unix sockets with one peer. All only grows. */
+struct net_talk {
+  u64 connects;
+  u64 accepts;
+  u64 sends;
+  u64 receives;
+  u64 failed; /* but those that only had to wait */
+  u64 again;  /* EAGAIN */
+  u64 sent;   /* bytes */
+  u64 received;
+};
+
+/* The name of a unix socket, by the address of its key. */
+struct net_name {
+  u8 text[NET_NAME_ROOM]; /* an abstract one begins with NUL */
+};
+
 /* Of a slot, written by both sides. Slot 0 has what concerns no slot: in generation, that only listeners are looked for. */
 struct net_slot {
   u64 generation; /* of the slot that wants the view; 0: none does */
@@ -142,6 +178,11 @@ struct net_slot {
   u64 accepted;
   u64 accept_failed;
   u64 accept_other;
+  u64 talks;      /* rows */
+  u64 talk_calls; /* send*, recv*: of UDP and unix sockets, of TCP sockets, of others and of none */
+  u64 tcp_calls;
+  u64 other_calls;
+  u64 write_calls; /* read, write and their like of UDP and unix sockets */
 };
 
 /* What the iterator tells of a process: in which network namespace it is. */

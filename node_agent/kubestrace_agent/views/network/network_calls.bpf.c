@@ -3,18 +3,9 @@
 #pragma once
 #include "kernel/bpf/chain.bpf.c"
 #include "kernel/bpf/rows.bpf.c"
-#include "views/network/network_rows.bpf.c"
+#include "views/network/network_talks.bpf.c"
 
 BPF_F_TABLE("array", u32, u64, net_calls, INDEX_ENTRIES, BPF_F_MMAPABLE);
-
-/* The socket behind a descriptor; 0: there is none. */
-static __always_inline u64 net_socket_of(u64 task, u64 number) {
-  u64 table = read_u64(read_u64(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET);
-  if ((u32)number >= read_u32(table, CALL_MAX_FDS_OFFSET)) return 0;
-  u64 file = read_u64(read_u64(table, CALL_FD_OFFSET) + 8 * (u64)(u32)number, 0);
-  if (!file || (read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET) & 0170000) != TYPE_SOCKET) return 0;
-  return read_u64(read_u64(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
-}
 
 /* The errors that connect(2) gives for what it found, not for what it tried. */
 static __always_inline bool is_no_net_attempt(s64 result) {
@@ -24,22 +15,12 @@ static __always_inline bool is_no_net_attempt(s64 result) {
 
 /* It failed before there was an attempt: no route, no permission. The socket does not know the address. */
 static __always_inline void count_net_refused(struct net_slot *slot, u32 generation, u64 address, s64 result) {
-  u8 sockaddr[ADDRESS_BYTES] = {};
   struct net_key key = {.generation = generation, .role = ROLE_CLIENT};
-  u32 *words = (u32 *)key.address;
-  if (read_memory(sockaddr, 16, (void *)address)) return;
-  u16 family = *(u16 *)sockaddr;
-  key.port = *(u16 *)(sockaddr + 2);
-  if (family == FAMILY_IPV6) {
-    if (read_memory(key.address, 16, (void *)(address + 8))) return;
-  } else {
-    words[2] = 0xffff0000;
-    words[3] = *(u32 *)(sockaddr + 4);
-  }
+  if (!read_net_address(&key, address)) return;
   struct net_row *row = net_row_of(slot, &key);
   if (!row) return;
   __sync_fetch_and_add(&row->attempts, 1);
-  count_net_failure(row, &key, -result);
+  count_net_failure(&row->failed, &key, -result);
 }
 
 static __always_inline void count_net_connect(struct net_slot *slot, u32 generation, u64 sk, u64 address, s64 result) {
@@ -110,12 +91,20 @@ static __always_inline void count_net_call(struct bpf_raw_tracepoint_args *ctx, 
   }
   bool is_compat = abi == ABI_COMPAT;
   u64 sk = net_socket_of(task, (u32)read_u64(regs, is_compat ? CALL_COMPAT_0 : CALL_NATIVE_0));
-  if (kind == NET_ACCEPT) {
+  if (kind == NET_ACCEPT && sk && net_talks_of(sk) != NET_TALK_UNIX) {
     count_net_accept(slot, generation, sk, net_socket_of(task, result));
-  } else {
+    return;
+  }
+  if (kind == NET_CONNECT && !(sk && net_talks_of(sk))) {
     u64 address = is_compat ? (u32)read_u64(regs, CALL_COMPAT_1) : read_u64(regs, CALL_NATIVE_1);
     count_net_connect(slot, generation, sk, address, result);
+    return;
   }
+  struct net_message message = {
+      .regs = regs, .sk = sk, .result = result, .generation = generation, .kind = kind,
+      .is_compat = is_compat, .is_narrow = is_compat || abi == ABI_X32,
+  };
+  count_net_talk(slot, &message);
 }
 
 int on_net_call(struct bpf_raw_tracepoint_args *ctx) {

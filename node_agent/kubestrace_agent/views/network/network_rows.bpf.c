@@ -147,10 +147,10 @@ static __always_inline void count_net_length(u32 *buckets, u64 *total, u64 *max,
   net_raise(max, ns);
 }
 
-static __always_inline void count_net_failure(struct net_row *row, struct net_key *key, u32 number) {
+static __always_inline void count_net_failure(u64 *failed, struct net_key *key, u32 number) {
   struct net_error error = {.key = *key, .number = number};
   u64 zero = 0, *count = net_errors.lookup_or_try_init(&error, &zero);
-  __sync_fetch_and_add(&row->failed, 1);
+  __sync_fetch_and_add(failed, 1);
   if (count) __sync_fetch_and_add(count, 1);
 }
 

@@ -39,11 +39,19 @@ _FIELDS = {
     "NET_STATE_CGROUP_OFFSET": "cgroup_subsys_state.cgroup",
     "NET_SPACES_OFFSET": "task_struct.nsproxy",
     "NET_SPACE_OF_TASK_OFFSET": "nsproxy.net_ns",
+    "NET_UNIX_NAME_OFFSET": "unix_sock.addr",
+    "NET_UNIX_PEER_OFFSET": "unix_sock.peer",
+    "NET_NAME_LENGTH_OFFSET": "unix_address.len",
+    "NET_NAME_TEXT_OFFSET": "unix_address.name",
 }
 # Until Linux 5.15 a word that may hold something else.
 _CGROUPS = ("sock.sk_cgrp_data.cgroup", "sock.sk_cgrp_data.val")
 _NUMBERS = {
     "NET_TCP": socket.IPPROTO_TCP,
+    "NET_UDP": socket.IPPROTO_UDP,
+    "NET_UNIX": socket.AF_UNIX,
+    "NET_PEEK": socket.MSG_PEEK,
+    "NET_AGAIN": errno.EAGAIN,
     "NET_NO_PORT": errno.EADDRNOTAVAIL,
     "NET_IN_PROGRESS": errno.EINPROGRESS,
     "NET_ALREADY": errno.EALREADY,
@@ -63,8 +71,10 @@ def definitions(_machine: str, btf: Btf) -> dict[str, int]:
     tcp_from = min(tcp.values()) & ~7
     _check("sock", head_end, "NET_HEAD_ROOM")
     _check("tcp_sock", tcp_end - tcp_from, "NET_TCP_ROOM")
+    locks = btf.bits("sock.sk_userlocks")
     return (
         found
+        | {"NET_LOCKS_OFFSET": locks // 8, "NET_LOCKS_SHIFT": locks % 8}
         | head
         | tcp
         | {"NET_HEAD_BYTES": head_end, "NET_TCP_FROM": tcp_from, "NET_TCP_BYTES": tcp_end - tcp_from}

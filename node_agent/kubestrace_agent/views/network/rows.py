@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.maps import Maps
-from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, Role
+from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, Role, Talk, Talker
 
 _HEADER = header("views/network/network.h")
 _KEY = _HEADER.struct("net_key").whole()
@@ -24,6 +24,10 @@ _BUCKETS, _FIRST_BUCKET = _HEADER.number("NET_BUCKETS"), _HEADER.number("NET_FIR
 _OPENING, _LIFETIME = _ROW.offset("opening"), _ROW.offset("lifetime")
 _NUMBER = _ERROR.fields("number", size=_ERROR.size)
 _MOVED = _SOCKET.fields("established_ns", "sent", "received", "retransmits", "rtt_us", "state", size=_SOCKET.size)
+_TALK, _NAME = _HEADER.struct("net_talk"), _HEADER.struct("net_name")
+_NAME_BYTES = _HEADER.number("NET_NAME_BYTES")
+TALK_NUMBERS = ("connects", "accepts", "sends", "receives", "failed", "again", "sent", "received")
+_TALK_WORDS = _TALK.fields(*TALK_NUMBERS, size=_TALK.size)
 _KEY_AT = _SOCKET.offset("key")
 _OTHER, _ADOPTED, _HALF = map(_HEADER.number, ("NET_OTHER", "NET_ADOPTED", "NET_HALF"))
 # How often rows are read anew because connections closed meanwhile.
@@ -58,6 +62,7 @@ class Read:
 
     rows: dict[Peer, Row] = field(default_factory=dict)
     living: dict[Peer, Living] = field(default_factory=dict)
+    talks: dict[Talker, Talk] = field(default_factory=dict)
 
 
 def reader(maps: Maps) -> "Reader":
@@ -88,7 +93,20 @@ class Reader:
             found.setdefault(generation, Read()).rows[peer] = _row(value, errors.get((generation, peer), {}))
         for (generation, peer), each in living.items():
             found.setdefault(generation, Read()).living[peer] = each
+        names = self._names()
+        for (generation, peer), numbers in self._talks().items():
+            name = names.get((generation, peer), b"")
+            talker = Talker(peer.role, peer.address, peer.port, name, peer.other)
+            found.setdefault(generation, Read()).talks[talker] = Talk(numbers, errors.get((generation, peer), {}))
         return found
+
+    def _talks(self) -> dict[tuple[int, Peer], dict[str, int]]:
+        found = bpf_syscall.lookup_all(self.maps.fd("net_talks"), _KEY.size, _TALK.size)
+        return {_peer(key): dict(zip(TALK_NUMBERS, _TALK_WORDS.unpack(value), strict=True)) for key, value in found}
+
+    def _names(self) -> dict[tuple[int, Peer], bytes]:
+        found = bpf_syscall.lookup_all(self.maps.fd("net_names"), _KEY.size, _NAME.size)
+        return {_peer(key): value[:_NAME_BYTES].rstrip(b"\0") for key, value in found}
 
     def _rows(self) -> dict[tuple[int, Peer], bytes]:
         found = bpf_syscall.lookup_all(self.maps.fd("net_rows"), _KEY.size, _ROW.size)

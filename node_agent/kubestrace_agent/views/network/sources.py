@@ -5,6 +5,7 @@ from kubestrace_agent.views.network import offsets
 
 PART = "sockets"
 _ROWS = "views/network/network_rows.bpf.c"
+_TALKS = "views/network/network_talks.bpf.c"
 _WHAT = "The network"
 SOURCES = (
     # No program of its own.
@@ -26,11 +27,19 @@ SOURCES = (
         part=PART,
         what=_WHAT,
     ),
+    # No program of its own.
+    Source(
+        file=_TALKS,
+        maps=("net_talks", "net_names"),
+        uses=_ROWS,
+        part=PART,
+        what=_WHAT,
+    ),
     Source(
         file="views/network/network_calls.bpf.c",
         chain={"on_net_call": "COUNTED"},
         maps=("net_calls",),
-        uses=_ROWS,
+        uses=_TALKS,
         part=PART,
         what=_WHAT,
     ),

@@ -12,6 +12,10 @@ class Role(IntEnum):
     CLIENT = 1
     SERVER = 2
     LISTENER = 3
+    UDP_CLIENT = 4
+    UDP_SERVER = 5
+    UNIX_CLIENT = 6
+    UNIX_SERVER = 7
 
 
 class Peer(NamedTuple):
@@ -24,6 +28,28 @@ class Peer(NamedTuple):
     port: int
     # All for which there was no row.
     other: bool = False
+
+
+class Talker(NamedTuple):
+    """Calls of UDP and unix sockets that are counted together."""
+
+    role: Role
+    # As Peer has it; of a unix socket a hash of its name.
+    address: bytes
+    port: int
+    # Of a unix socket; an abstract one begins with NUL.
+    name: bytes = b""
+    # All for which there was no row.
+    other: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What calls came to, by the names of struct net_talk; it only grows."""
+
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    # errno -> how many calls.
+    errors: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +112,4 @@ class RawNetwork:
     foreign: int = 0
     # None: no process of the slot could be asked.
     pod: PodCounters | None = None
+    talks: Mapping[Talker, Talk] = field(default_factory=dict)

@@ -11,18 +11,52 @@ class NetworkRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class NetworkResult(_message.Message):
-    __slots__ = ("peers", "listeners", "pod", "calls", "passed_sockets")
+    __slots__ = ("peers", "listeners", "pod", "calls", "passed_sockets", "talks")
     PEERS_FIELD_NUMBER: _ClassVar[int]
     LISTENERS_FIELD_NUMBER: _ClassVar[int]
     POD_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     PASSED_SOCKETS_FIELD_NUMBER: _ClassVar[int]
+    TALKS_FIELD_NUMBER: _ClassVar[int]
     peers: _containers.RepeatedCompositeFieldContainer[NetworkPeer]
     listeners: _containers.RepeatedCompositeFieldContainer[NetworkListener]
     pod: NetworkPod
     calls: NetworkCalls
     passed_sockets: int
-    def __init__(self, peers: _Optional[_Iterable[_Union[NetworkPeer, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[NetworkListener, _Mapping]]] = ..., pod: _Optional[_Union[NetworkPod, _Mapping]] = ..., calls: _Optional[_Union[NetworkCalls, _Mapping]] = ..., passed_sockets: _Optional[int] = ...) -> None: ...
+    talks: _containers.RepeatedCompositeFieldContainer[NetworkTalk]
+    def __init__(self, peers: _Optional[_Iterable[_Union[NetworkPeer, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[NetworkListener, _Mapping]]] = ..., pod: _Optional[_Union[NetworkPod, _Mapping]] = ..., calls: _Optional[_Union[NetworkCalls, _Mapping]] = ..., passed_sockets: _Optional[int] = ..., talks: _Optional[_Iterable[_Union[NetworkTalk, _Mapping]]] = ...) -> None: ...
+
+class NetworkTalk(_message.Message):
+    __slots__ = ("protocol", "role", "address", "port", "path", "other", "connects", "accepts", "sends", "receives", "again", "failed", "bytes_sent", "bytes_received")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    CONNECTS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTS_FIELD_NUMBER: _ClassVar[int]
+    SENDS_FIELD_NUMBER: _ClassVar[int]
+    RECEIVES_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    BYTES_SENT_FIELD_NUMBER: _ClassVar[int]
+    BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    protocol: str
+    role: str
+    address: str
+    port: int
+    path: str
+    other: bool
+    connects: int
+    accepts: int
+    sends: int
+    receives: int
+    again: int
+    failed: _containers.RepeatedCompositeFieldContainer[NetworkFailure]
+    bytes_sent: int
+    bytes_received: int
+    def __init__(self, protocol: _Optional[str] = ..., role: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., path: _Optional[str] = ..., other: _Optional[bool] = ..., connects: _Optional[int] = ..., accepts: _Optional[int] = ..., sends: _Optional[int] = ..., receives: _Optional[int] = ..., again: _Optional[int] = ..., failed: _Optional[_Iterable[_Union[NetworkFailure, _Mapping]]] = ..., bytes_sent: _Optional[int] = ..., bytes_received: _Optional[int] = ...) -> None: ...
 
 class NetworkPeer(_message.Message):
     __slots__ = ("role", "address", "port", "other", "attempts", "established", "failed", "abandoned", "longest_abandoned_nanoseconds", "closed", "reset", "open", "half_closed", "bytes_sent", "bytes_received", "retransmits", "rtt_total_nanoseconds", "rtt_count", "connect", "lifetime")
@@ -119,20 +153,28 @@ class NetworkPod(_message.Message):
     def __init__(self, host_network: _Optional[bool] = ..., counters: _Optional[_Mapping[str, int]] = ..., levels: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class NetworkCalls(_message.Message):
-    __slots__ = ("connect_attempts", "connect_again", "connect_other", "accepted", "accept_failed", "accept_other")
+    __slots__ = ("connect_attempts", "connect_again", "connect_other", "accepted", "accept_failed", "accept_other", "talk_calls", "tcp_calls", "other_calls", "write_calls")
     CONNECT_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     CONNECT_AGAIN_FIELD_NUMBER: _ClassVar[int]
     CONNECT_OTHER_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FAILED_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_OTHER_FIELD_NUMBER: _ClassVar[int]
+    TALK_CALLS_FIELD_NUMBER: _ClassVar[int]
+    TCP_CALLS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_CALLS_FIELD_NUMBER: _ClassVar[int]
+    WRITE_CALLS_FIELD_NUMBER: _ClassVar[int]
     connect_attempts: int
     connect_again: int
     connect_other: int
     accepted: int
     accept_failed: int
     accept_other: int
-    def __init__(self, connect_attempts: _Optional[int] = ..., connect_again: _Optional[int] = ..., connect_other: _Optional[int] = ..., accepted: _Optional[int] = ..., accept_failed: _Optional[int] = ..., accept_other: _Optional[int] = ...) -> None: ...
+    talk_calls: int
+    tcp_calls: int
+    other_calls: int
+    write_calls: int
+    def __init__(self, connect_attempts: _Optional[int] = ..., connect_again: _Optional[int] = ..., connect_other: _Optional[int] = ..., accepted: _Optional[int] = ..., accept_failed: _Optional[int] = ..., accept_other: _Optional[int] = ..., talk_calls: _Optional[int] = ..., tcp_calls: _Optional[int] = ..., other_calls: _Optional[int] = ..., write_calls: _Optional[int] = ...) -> None: ...
 
 class NetworkTimes(_message.Message):
     __slots__ = ("buckets", "counts", "total_nanoseconds", "max_nanoseconds")

@@ -7,8 +7,19 @@ import pytest
 from view_messages import network
 
 from kubestrace_agent.views.network import pod_counters
-from kubestrace_agent.views.network.collector import MAX_PEERS, Connections, address
-from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, PodCounters, RawNetwork, Role
+from kubestrace_agent.views.network.collector import MAX_PEERS, Connections
+from kubestrace_agent.views.network.talks import MAX_TALKS, address
+from kubestrace_agent.views.network.values import (
+    Counts,
+    Lengths,
+    Level,
+    Peer,
+    PodCounters,
+    RawNetwork,
+    Role,
+    Talk,
+    Talker,
+)
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import bucket_bounds, bucket_index
 from kubestrace_protos.v1.views import network_pb2
@@ -146,3 +157,42 @@ def test_addresses() -> None:
     """A mapped one is the IPv4 address that it is."""
     assert address(MAPPED + bytes((127, 0, 0, 1))) == "127.0.0.1"
     assert address(bytes(15) + b"\1") == "::1"
+
+
+def test_udp_and_unix_sockets_by_peer() -> None:
+    """What came between the readings, by peer; names as plain text, failures by errno."""
+    dns = Talker(Role.UDP_CLIENT, MAPPED + bytes((10, 0, 0, 53)), 53)
+    docker = Talker(Role.UNIX_CLIENT, b"x" * 16, 0, b"/run/a\n.sock")
+    abstract = Talker(Role.UNIX_SERVER, b"y" * 16, 0, b"\0bus")
+    before = RawNetwork(talks={dns: Talk({"sends": 5, "sent": 100}), abstract: Talk({"sends": 1})})
+    numbers = {"connects": 3, "failed": 3}
+    after = {
+        dns: Talk({"sends": 7, "sent": 160, "receives": 1, "again": 1}),
+        docker: Talk(numbers, {111: 2}),
+        abstract: Talk({"sends": 1, "accepts": 1}),
+    }
+
+    found = result(before, RawNetwork(talks=after)).talks
+
+    assert [(row.protocol, row.role, row.address, row.port, row.path) for row in found] == [
+        ("unix", "client", "", 0, "/run/a\\x0a.sock"),
+        ("udp", "client", "10.0.0.53", 53, ""),
+        ("unix", "server", "", 0, "@bus"),
+    ]
+    assert {each.errno: each.count for each in found[0].failed} == {"ECONNREFUSED": 2, "": 1}
+    assert (found[1].sends, found[1].bytes_sent, found[1].receives, found[1].again) == (2, 60, 1, 1)
+    assert (found[2].sends, found[2].accepts) == (0, 1)
+
+
+def test_udp_peers_beyond_the_report_are_sums() -> None:
+    """No call is missing from the sums."""
+    many = {
+        Talker(Role.UDP_SERVER, MAPPED + bytes((10, 0, number >> 8, number & 255)), 53): Talk({"receives": 2}, {})
+        for number in range(MAX_TALKS + 10)
+    }
+    many[Talker(Role.UDP_SERVER, bytes(16), 0, other=True)] = Talk({"receives": 5})
+
+    found = result(RawNetwork(), RawNetwork(talks=many)).talks
+
+    assert sum(row.receives for row in found) == 2 * (MAX_TALKS + 10) + 5
+    assert [row.receives for row in found if row.other] == [25]

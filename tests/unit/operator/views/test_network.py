@@ -71,7 +71,7 @@ def test_a_pods_counters_are_not_those_of_each_container() -> None:
     part = merged(*(of(pod=pod) for pod in pods))
 
     assert part.pods[PodKey("n1", "checkout")].counters == {"Tcp.RetransSegs": 7}
-    (found,) = VIEW.sections(shown(part))[2].rows
+    (found,) = VIEW.sections(shown(part))[3].rows
     assert (found["pod"], found["node"], found["retransmittedSegments"], found["timeWait"]) == ("checkout", "n1", 7, 4)
     assert not found["hostNetwork"]
 
@@ -105,6 +105,7 @@ def test_calls_stand_beside_the_rows() -> None:
     assert found["calls"] == {
         "connectAttempts": 4, "connectAgain": 1, "connectOtherSockets": 0,
         "accepted": 2, "acceptFailed": 0, "acceptOtherSockets": 0, "attemptsWithoutCall": 1,
+        "messageCalls": 0, "tcpMessageCalls": 0, "otherMessageCalls": 0, "readWriteCalls": 0,
     }  # fmt: skip
     assert found["passedSockets"] == 3
 
@@ -125,10 +126,10 @@ def test_the_text_is_a_table_for_people() -> None:
     listener = Listener(9, 129, 128).document(ListenerKey("n1", "checkout", "::", 8080))
     pod = VIEW.sections(
         shown(merged(of(pod=network_pb2.NetworkPod(counters={"TcpExt.ListenOverflows": 3}))))
-    )[2].rows[0]  # fmt: skip
+    )[3].rows[0]  # fmt: skip
 
     head, first, second, _, listeners, asked, dropped, passed = lines(
-        [peer.document(DB), incoming], [listener], [pod], 2
+        [peer.document(DB), incoming], [listener], [], [pod], 2
     )
 
     assert head.split()[:5] == ["conns", "failed", "open", "sent", "received"]
@@ -141,7 +142,7 @@ def test_the_text_is_a_table_for_people() -> None:
     assert asked.split() == ["9", "129", "128", "-", "-", "[::]:8080"]
     assert dropped == "pod checkout: 3 connections dropped as a listener's queue was full"
     assert passed.startswith("2 descriptors")
-    assert list(lines([], [], [], 0)) == ["No TCP connection was seen."]
+    assert list(lines([], [], [], [], 0)) == ["No TCP connection was seen."]
 
 
 def test_sizes() -> None:
@@ -155,3 +156,29 @@ def test_how_many_peers_are_shown() -> None:
     wrong = Fields({"top": 101}, "spec.views.network", VIEW.fields)
     VIEW.parse(wrong, 60)
     assert wrong.problems == ["spec.views.network.top is 101; it must be from 1 to 100"]
+
+
+def test_udp_and_unix_sockets_are_rows_of_their_own() -> None:
+    """Added up by peer, the worst first; beyond `top` they are sums, and nothing is missing from these."""
+    failed = [network_pb2.NetworkFailure(errno="ENOENT", count=2)]
+    docker = network_pb2.NetworkTalk(protocol="unix", role="client", path="/run/a.sock", connects=2, failed=failed)
+    dns = network_pb2.NetworkTalk(
+        protocol="udp", role="client", address="10.0.0.53", port=53, sends=4, receives=4, bytes_sent=2048, again=1
+    )
+    server = network_pb2.NetworkTalk(protocol="udp", role="server", address="10.0.0.9", port=53, receives=1)
+    rest = network_pb2.NetworkTalk(protocol="udp", role="server", other=True, receives=7)
+    part = VIEW.add([merged(of(talks=[dns, docker])), merged(of(talks=[docker, server, rest]), node="n2")])
+
+    section = VIEW.sections(shown(part, top=2))[1]
+    found = section.document(2)["network"]
+    text = VIEW.table_text(shown(part))
+
+    assert [row["protocol"] for row in found["sockets"]] == ["unix", "udp"]
+    assert found["sockets"][0]["failed"] == [{"errno": "ENOENT", "count": 4}]
+    assert found["otherSockets"] == {
+        "rows": 1, "connects": 0, "accepts": 0, "sends": 0, "receives": 8, "again": 0,
+        "bytesSent": 0, "bytesReceived": 0, "failed": 0,
+    }  # fmt: skip
+    assert "       4       4        0B        0B unix to /run/a.sock, 4 ENOENT\n" in text
+    assert "       8       0    2.0KiB        0B udp to 10.0.0.53:53, 1 had to wait\n" in text
+    assert "udp from 10.0.0.9 at port 53\n" in text
