@@ -13,7 +13,7 @@ from kubestrace_operator.api.spec import parse
 from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
 from kubestrace_operator.views.network_sockets import Socket, SocketKey, others
 from kubestrace_operator.views.registry import VIEWS
-from kubestrace_operator.views.view import View
+from kubestrace_operator.views.view import PeerName, View
 
 TARGET_KINDS: list[dict[str, Any]] = [
     {"podName": "checkout-0"},
@@ -504,6 +504,9 @@ def full_status() -> dict[str, Any]:
     }
 
 
+NAMES = {address: PeerName("db-0", "StatefulSet/db") for address in ("10.0.0.7", "10.0.0.8")}
+
+
 def full_network() -> dict[str, Any]:
     """Return the view network with every field set."""
     times = {f"{name}Nanoseconds": 2**53 + 1 for name in ("p50", "p99", "max")}
@@ -513,14 +516,14 @@ def full_network() -> dict[str, Any]:
     calls += ("messageCalls", "tcpMessageCalls", "otherMessageCalls", "readWriteCalls")
     udp, unix = SocketKey("udp", "server", "10.0.0.8", 53, ""), SocketKey("unix", "client", "", 0, "/run/a.sock")
     peer = PeerKey("client", "10.0.0.7", 5432)
-    rows = Peer(failed={"ECONNREFUSED": 3}, abandoned=1, rtt_count=1).document(peer)
+    rows = Peer(failed={"ECONNREFUSED": 3}, abandoned=1, rtt_count=1).document(peer, NAMES)
     return {
         **counts,
         "failed": 3,
         "passedSockets": 1,
         "calls": dict.fromkeys(calls, 7) | {"attemptsWithoutCall": -1},
         "peers": [rows | {"connect": times, "lifetime": times}],
-        "sockets": [Socket(failed={"ECONNREFUSED": 3}).document(each) for each in (udp, unix)],
+        "sockets": [Socket(failed={"ECONNREFUSED": 3}).document(each, NAMES) for each in (udp, unix)],
         "otherSockets": others([(udp, Socket(failed={"EPERM": 1}))]),
         "otherPeers": {**counts, **more, "rows": 1, "failed": 1},
         "listeners": [Listener().document(ListenerKey("n1", "checkout-0", "::", 8080)) | {"acceptDelay": times}],

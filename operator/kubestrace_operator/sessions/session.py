@@ -91,7 +91,8 @@ class Session:
         self._crash: BaseException | None = None
         # None: not checked yet.
         self._problems: tuple[str, ...] | None = None
-        self._pods = PodWatcher(dependencies.cluster, row.namespace, dependencies.timing.retry)
+        seen = self._state.peers.update
+        self._pods = PodWatcher(dependencies.cluster, row.namespace, dependencies.timing.retry, seen)
 
     def change(self, spec: Mapping[str, Any], generation: int) -> None:
         """Take over a changed spec: of a session that runs a person may set cancel or suspend."""

@@ -225,6 +225,7 @@ def _shown(
                 start=progress.start,
                 end=end,
                 duration_ns=duration_ns,
+                peer_names=progress.peer_names,
             ),
         )
         for view, settings in registry.chosen(progress.views)

@@ -9,7 +9,7 @@ from kubestrace_operator.results.histograms import add_into
 from kubestrace_operator.status.sections import Section, listed
 from kubestrace_operator.views import network_text
 from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
-from kubestrace_operator.views.network_sockets import Socket, SocketKey, ordered, others
+from kubestrace_operator.views.network_sockets import Socket, SocketKey, key_of, ordered, others
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.network_limits import MAX_TOP
 from kubestrace_protos.v1.views.network_pb2 import NetworkRequest, NetworkResult
@@ -117,7 +117,7 @@ class Network(View[Settings, NetworkResult, Part]):
                 where = ListenerKey(each.key.node, each.container.pod_name, asked.address, asked.port, asked.other)
                 whole.listeners.setdefault(where, Listener()).add(Listener.of(asked))
             for talk in message.talks:
-                whole.sockets.setdefault(SocketKey.of(talk), Socket()).add(Socket.of(talk))
+                whole.sockets.setdefault(key_of(talk), Socket()).add(Socket.of(talk))
             if message.HasField("pod"):
                 whole.pods.setdefault(PodKey(each.key.node, each.container.pod_name), Pod()).raise_to(
                     Pod.of(message.pod)
@@ -155,7 +155,7 @@ class Network(View[Settings, NetworkResult, Part]):
         """Return the peers, the worst first, and the sums of the others; listeners; pods."""
         ordered = _ordered(shown.part)
         own = [(key, peer) for key, peer in ordered if not key.other][: shown.settings.top]
-        rows = [peer.document(key) for key, peer in own]
+        rows = [peer.document(key, shown.peer_names) for key, peer in own]
 
         def peers(kept: int) -> Mapping[str, Any]:
             kept_keys = {key for key, _ in own[:kept]}
@@ -173,11 +173,11 @@ class Network(View[Settings, NetworkResult, Part]):
 
     def table_text(self, shown: Shown[Settings, Part]) -> str:
         """Return the peers and listeners for people."""
-        part = shown.part
-        peers = [peer.document(key) for key, peer in _ordered(part) if not key.other]
+        part, names = shown.part, shown.peer_names
+        peers = [peer.document(key, names) for key, peer in _ordered(part) if not key.other]
         listeners = [row.document(key) for key, row in sorted(part.listeners.items(), key=_busiest)]
         pods = [pod.document(key) for key, pod in sorted(part.pods.items())]
-        sockets = [socket.document(of) for of, socket in ordered(part.sockets) if not of.other]
+        sockets = [socket.document(of, names) for of, socket in ordered(part.sockets) if not of.other]
         found = network_text.lines(peers, listeners, sockets, pods, part.passed)
         return "\n" + "".join(f"{line}\n" for line in found)
 
@@ -186,7 +186,7 @@ def _sockets(shown: Shown[Settings, Part]) -> Section:
     """Return UDP and unix sockets, the worst first, and the sums of the others."""
     rows = ordered(shown.part.sockets)
     own = [(key, socket) for key, socket in rows if not key.other][: shown.settings.top]
-    documents = [socket.document(key) for key, socket in own]
+    documents = [socket.document(key, shown.peer_names) for key, socket in own]
 
     def document(kept: int) -> Mapping[str, Any]:
         kept_keys = {key for key, _ in own[:kept]}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kubestrace_operator.results.histograms import add_into, percentile
+from kubestrace_operator.views.view import PeerName
 from kubestrace_protos.v1.views.network_pb2 import NetworkListener, NetworkPeer, NetworkPod, NetworkTimes
 
 # Of what the kernel counts for a pod, what is shown, by its names.
@@ -23,6 +24,12 @@ _COUNTERS = {
     "udpReceiveBufferErrors": "Udp.RcvbufErrors",
     "udpInErrors": "Udp.InErrors",
 }
+
+
+def named(address: str, names: Mapping[str, PeerName]) -> dict[str, str]:
+    """Return whose an address is, as far as that is known."""
+    name = names.get(address)
+    return {key: value for key, value in zip(("pod", "workload"), name or (), strict=False) if value}
 
 
 class PeerKey(NamedTuple):
@@ -148,7 +155,7 @@ class Peer:
         """How many attempts came to nothing."""
         return sum(self.failed.values()) + self.abandoned
 
-    def document(self, key: PeerKey) -> dict[str, Any]:
+    def document(self, key: PeerKey, names: Mapping[str, PeerName]) -> dict[str, Any]:
         """Return it as the status has it; what never happened is left out."""
         failed = sorted(self.failed.items(), key=lambda item: (-item[1], item[0]))
         found: dict[str, Any] = {
@@ -167,6 +174,7 @@ class Peer:
             "bytesReceived": self.bytes_received,
             "retransmits": self.retransmits,
         }
+        found |= named(key.address, names)
         if failed:
             found["failed"] = [{"errno": errno or "other", "count": count} for errno, count in failed]
         if self.abandoned:
@@ -226,7 +234,7 @@ class Pod:
     @classmethod
     def of(cls, message: NetworkPod) -> "Pod":
         """Return what the wire carries."""
-        return cls(message.host_network, dict(message.counters), message.levels.get("TCP.tw", 0))
+        return cls(message.of_node, dict(message.counters), message.levels.get("TCP.tw", 0))
 
     def add(self, more: "Pod") -> None:
         """Add what came before or after."""
@@ -247,7 +255,7 @@ class Pod:
         return {
             "pod": key.pod,
             "node": key.node,
-            "hostNetwork": self.host_network,
+            "nodeNetwork": self.host_network,
             "timeWait": self.time_wait,
             **counters,
         }

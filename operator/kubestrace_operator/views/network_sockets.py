@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kubestrace_operator.results.histograms import add_into
+from kubestrace_operator.views.network_rows import named
+from kubestrace_operator.views.view import PeerName
 from kubestrace_protos.v1.views.network_pb2 import NetworkTalk
 
 # As the status calls them, and as the wire does.
@@ -30,10 +32,10 @@ class SocketKey(NamedTuple):
     # All for which there was no row.
     other: bool = False
 
-    @classmethod
-    def of(cls, row: NetworkTalk) -> "SocketKey":
-        """Return the key of what the wire carries."""
-        return cls(row.protocol, row.role, row.address, row.port, row.path, row.other)
+
+def key_of(row: NetworkTalk) -> SocketKey:
+    """Return the key of what the wire carries."""
+    return SocketKey(row.protocol, row.role, row.address, row.port, row.path, row.other)
 
 
 @dataclass
@@ -59,11 +61,11 @@ class Socket:
         """How many calls."""
         return sum(self.numbers.get(name, 0) for name in ("connects", "accepts", "sends", "receives"))
 
-    def document(self, key: SocketKey) -> dict[str, Any]:
+    def document(self, key: SocketKey, names: Mapping[str, PeerName]) -> dict[str, Any]:
         """Return it as the status has it."""
         found: dict[str, Any] = {"protocol": key.protocol, "role": key.role}
         if key.protocol == "udp":
-            found |= {"address": key.address, "port": key.port}
+            found |= {"address": key.address, "port": key.port} | named(key.address, names)
         else:
             found["path"] = key.path
         found |= {name: self.numbers.get(name, 0) for name in _NUMBERS}

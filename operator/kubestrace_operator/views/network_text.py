@@ -92,11 +92,11 @@ def _socket(row: Mapping[str, Any]) -> str:
         return f"unix to {path}" if row["role"] == "client" else f"unix at {path}"
     if row["role"] == "client":
         return f"udp to {_place(row)}" if row["address"] else "udp to nobody told"
-    return f"udp from {row['address'] or 'nobody told'} at port {row['port']}"
+    return f"udp from {_address(row) or 'nobody told'} at port {row['port']}"
 
 
 def _lost(pod: Mapping[str, Any]) -> Iterator[str]:
-    where = "the node" if pod["hostNetwork"] else f"pod {pod['pod']}" if pod["pod"] else "its network namespace"
+    where = "the node" if pod["nodeNetwork"] else f"pod {pod['pod']}" if pod["pod"] else "its network namespace"
     for name, words in _LOST.items():
         if pod[name]:
             yield f"{where}: {pod[name]} {words}"
@@ -107,7 +107,7 @@ def _time(row: Mapping[str, Any], name: str, which: str) -> str:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    words = [f"to {_place(row)}" if row["role"] == "client" else f"from {row['address']} at port {row['port']}"]
+    words = [f"to {_place(row)}" if row["role"] == "client" else f"from {_address(row)} at port {row['port']}"]
     words += [f"{each['count']} {each['errno']}" for each in row.get("failed", ())]
     if row["abandoned"]:
         words.append(f"{row['abandoned']} given up after at most {duration(row['longestAbandonedNanoseconds'])}")
@@ -120,7 +120,17 @@ def _name(row: Mapping[str, Any]) -> str:
 
 def _place(row: Mapping[str, Any]) -> str:
     address = f"[{row['address']}]" if ":" in row["address"] else row["address"]
-    return f"{address}:{row['port']}"
+    return f"{address}:{row['port']}{_whose(row)}"
+
+
+def _address(row: Mapping[str, Any]) -> str:
+    return f"{row['address']}{_whose(row)}"
+
+
+def _whose(row: Mapping[str, Any]) -> str:
+    """Return the workload or the pod that an address is of. A listener's pod is that which listens."""
+    name = row.get("workload") or ("" if "accepted" in row else row.get("pod"))
+    return f" ({name})" if name else ""
 
 
 def size(count: int) -> str:

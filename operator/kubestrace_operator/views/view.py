@@ -5,9 +5,9 @@ the command line go through the hooks of View.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
@@ -39,6 +39,14 @@ class ContainerResult(Generic[Result]):
     message: Result
 
 
+class PeerName(NamedTuple):
+    """Whose an address is, in the session's namespace; what is not known is empty."""
+
+    pod: str
+    # "Deployment/checkout".
+    workload: str
+
+
 @dataclass(frozen=True)
 class Shown(Generic[Settings, Part]):
     """What the parts of a status are made of, for one view that is on."""
@@ -54,6 +62,8 @@ class Shown(Generic[Settings, Part]):
     end: datetime
     # 0: the session has no duration.
     duration_ns: int
+    # By address as text.
+    peer_names: Mapping[str, PeerName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

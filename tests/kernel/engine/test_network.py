@@ -273,7 +273,7 @@ step()
     assert listener.accepted == 2
     assert 250 * MS <= listener.accept_delay.max_nanoseconds < 20_000 * MS
     assert result.pod.counters["TcpExt.ListenOverflows"] >= 1
-    assert not result.pod.host_network
+    assert not result.pod.of_node
 
 
 def test_connections_from_before_the_session(runs: Runs) -> None:

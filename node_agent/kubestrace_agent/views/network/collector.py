@@ -223,4 +223,4 @@ def _times(lengths: Lengths) -> network_pb2.NetworkTimes | None:
 
 def _pod(start: PodCounters, now: PodCounters) -> network_pb2.NetworkPod:
     grown = {name: max(0, value - start.numbers.get(name, 0)) for name, value in now.numbers.items()}
-    return network_pb2.NetworkPod(host_network=now.host_network, counters=grown, levels=now.levels)
+    return network_pb2.NetworkPod(of_node=now.host_network, counters=grown, levels=now.levels)

@@ -129,7 +129,7 @@ class NetworkListener(_message.Message):
     def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., other: _Optional[bool] = ..., accepted: _Optional[int] = ..., backlog_peak: _Optional[int] = ..., backlog_max: _Optional[int] = ..., accept_delay: _Optional[_Union[NetworkTimes, _Mapping]] = ...) -> None: ...
 
 class NetworkPod(_message.Message):
-    __slots__ = ("host_network", "counters", "levels")
+    __slots__ = ("of_node", "counters", "levels")
     class CountersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -144,13 +144,13 @@ class NetworkPod(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
-    HOST_NETWORK_FIELD_NUMBER: _ClassVar[int]
+    OF_NODE_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
     LEVELS_FIELD_NUMBER: _ClassVar[int]
-    host_network: bool
+    of_node: bool
     counters: _containers.ScalarMap[str, int]
     levels: _containers.ScalarMap[str, int]
-    def __init__(self, host_network: _Optional[bool] = ..., counters: _Optional[_Mapping[str, int]] = ..., levels: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    def __init__(self, of_node: _Optional[bool] = ..., counters: _Optional[_Mapping[str, int]] = ..., levels: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class NetworkCalls(_message.Message):
     __slots__ = ("connect_attempts", "connect_again", "connect_other", "accepted", "accept_failed", "accept_other", "talk_calls", "tcp_calls", "other_calls", "write_calls")

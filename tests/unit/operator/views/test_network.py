@@ -8,13 +8,14 @@ from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.views.network import Network, Part, Settings
 from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, PodKey
 from kubestrace_operator.views.network_text import lines, size
-from kubestrace_operator.views.view import ContainerResult, Shown
+from kubestrace_operator.views.view import ContainerResult, PeerName, Shown
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import bucket_index
 from kubestrace_protos.v1.views import network_pb2
 
 MS = 1_000_000
 VIEW = Network()
+NAMES = {"10.0.0.7": PeerName("db-0", "StatefulSet/db")}
 DB = PeerKey("client", "10.0.0.7", 5432)
 
 
@@ -42,7 +43,7 @@ def of(*peers: network_pb2.NetworkPeer, **fields: Any) -> network_pb2.NetworkRes
 def shown(part: Part, top: int = 20) -> Shown[Settings, Part]:
     """Return what the status is made of."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    return Shown(Settings(top), part, (), (), now, now, 0)
+    return Shown(Settings(top), part, (), (), now, now, 0, NAMES)
 
 
 def test_containers_and_nodes_are_added_up_by_peer() -> None:
@@ -73,7 +74,7 @@ def test_a_pods_counters_are_not_those_of_each_container() -> None:
     assert part.pods[PodKey("n1", "checkout")].counters == {"Tcp.RetransSegs": 7}
     (found,) = VIEW.sections(shown(part))[3].rows
     assert (found["pod"], found["node"], found["retransmittedSegments"], found["timeWait"]) == ("checkout", "n1", 7, 4)
-    assert not found["hostNetwork"]
+    assert not found["nodeNetwork"]
 
 
 def test_the_worst_come_first_and_the_sums_stay_right() -> None:
@@ -112,30 +113,31 @@ def test_calls_stand_beside_the_rows() -> None:
 
 def test_what_never_happened_is_left_out_of_a_row() -> None:
     """A round trip of nobody is no 0."""
-    document = Peer(established=1).document(DB)
+    document = Peer(established=1).document(DB, NAMES)
 
     assert {"failed", "longestAbandonedNanoseconds", "rttNanoseconds", "connect", "lifetime"}.isdisjoint(document)
-    assert Peer(rtt_total_ns=9, rtt_count=2).document(DB)["rttNanoseconds"] == 4
+    assert Peer(rtt_total_ns=9, rtt_count=2).document(DB, NAMES)["rttNanoseconds"] == 4
 
 
 def test_the_text_is_a_table_for_people() -> None:
     """Peers by what is wrong with them, listeners with their queue, and what the kernel dropped."""
     peer = Peer(attempts=8, established=5, failed={"ECONNREFUSED": 2}, abandoned=1, longest_abandoned_ns=300 * MS)
     peer.bytes_sent, peer.reset, peer.half_closed = 4096, 1, 2
-    incoming = Peer(established=3).document(PeerKey("server", "2001:db8::1", 8080))
+    incoming = Peer(established=3).document(PeerKey("server", "2001:db8::1", 8080), NAMES)
     listener = Listener(9, 129, 128).document(ListenerKey("n1", "checkout", "::", 8080))
     pod = VIEW.sections(
         shown(merged(of(pod=network_pb2.NetworkPod(counters={"TcpExt.ListenOverflows": 3}))))
     )[3].rows[0]  # fmt: skip
 
     head, first, second, _, listeners, asked, dropped, passed = lines(
-        [peer.document(DB), incoming], [listener], [], [pod], 2
+        [peer.document(DB, NAMES), incoming], [listener], [], [pod], 2
     )
 
     assert head.split()[:5] == ["conns", "failed", "open", "sent", "received"]
     assert first.split()[:4] == ["5", "3", "0", "4.0KiB"]
     assert first.endswith(
-        "to 10.0.0.7:5432, 2 ECONNREFUSED, 1 given up after at most 300.0ms, 1 reset, 2 closed by the peer alone"
+        "to 10.0.0.7:5432 (StatefulSet/db), 2 ECONNREFUSED, "
+        "1 given up after at most 300.0ms, 1 reset, 2 closed by the peer alone"
     )
     assert second.endswith("from 2001:db8::1 at port 8080")
     assert listeners.split()[0] == "accepted"
@@ -182,3 +184,16 @@ def test_udp_and_unix_sockets_are_rows_of_their_own() -> None:
     assert "       4       4        0B        0B unix to /run/a.sock, 4 ENOENT\n" in text
     assert "       8       0    2.0KiB        0B udp to 10.0.0.53:53, 1 had to wait\n" in text
     assert "udp from 10.0.0.9 at port 53\n" in text
+
+
+def test_peers_have_the_names_of_their_pods() -> None:
+    """Where they are known; a peer of the same address by UDP has the same."""
+    udp = network_pb2.NetworkTalk(protocol="udp", role="client", address="10.0.0.7", port=53, sends=1)
+    part = merged(of(row(attempts=1), row(address="10.0.0.8", attempts=1), talks=[udp]))
+
+    first, second = VIEW.sections(shown(part))[0].rows
+    (socket,) = VIEW.sections(shown(part))[1].rows
+
+    assert (first["pod"], first["workload"]) == (socket["pod"], socket["workload"]) == ("db-0", "StatefulSet/db")
+    assert {"pod", "workload"}.isdisjoint(second)
+    assert "udp to 10.0.0.7:53 (StatefulSet/db)" in VIEW.table_text(shown(part))
