@@ -328,6 +328,7 @@ def full_status() -> dict[str, Any]:
             "unmatchedCalls": 3,
             "unreturnedCalls": 2,
             "gaps": [{**place, **why, "startTime": time, "endTime": time}],
+            "differences": {"network": -1},
             "losses": {
                 "slowCalls": 1,
                 "stacks": 1,

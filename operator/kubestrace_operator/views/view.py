@@ -62,6 +62,8 @@ class Shown(Generic[Settings, Part]):
     end: datetime
     # 0: the session has no duration.
     duration_ns: int
+    # How often each system call was made, of all ABIs, whether it waited or not.
+    calls: Mapping[str, int] = field(default_factory=dict)
     # By address as text.
     peer_names: Mapping[str, PeerName] = field(default_factory=dict)
 

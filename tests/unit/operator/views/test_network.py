@@ -43,7 +43,7 @@ def of(*peers: network_pb2.NetworkPeer, **fields: Any) -> network_pb2.NetworkRes
 def shown(part: Part, top: int = 20) -> Shown[Settings, Part]:
     """Return what the status is made of."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    return Shown(Settings(top), part, (), (), now, now, 0, NAMES)
+    return Shown(Settings(top), part, (), (), now, now, 0, {"connect": 6, "accept4": 2, "recvmmsg": 1}, NAMES)
 
 
 def test_containers_and_nodes_are_added_up_by_peer() -> None:
@@ -101,7 +101,11 @@ def test_calls_stand_beside_the_rows() -> None:
     """What the rows have more is said."""
     calls = network_pb2.NetworkCalls(connect_attempts=4, connect_again=1, accepted=2)
 
-    found = VIEW.document(shown(merged(of(row(attempts=5), calls=calls, passed_sockets=3))))["network"]
+    document = VIEW.document(shown(merged(of(row(attempts=5), calls=calls, passed_sockets=3))))
+    found = document["network"]
+
+    # One connect and one recvmmsg are in the summary alone.
+    assert document["trust"] == {"differences": {"network": 2}}
 
     assert found["calls"] == {
         "connectAttempts": 4, "connectAgain": 1, "connectOtherSockets": 0,
