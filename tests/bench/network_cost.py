@@ -5,7 +5,8 @@
 A loop of connect, accept and close over loopback (both ends), in turns without a tracer, with counting, and with the
 view, as the traced container and as a neighbour. The kernel's own statistics tell the time in the view's program at the
 tracepoint (run_time_ns), which runs ten times a cycle, with what it takes to measure that. A loop of getppid tells what
-the view costs calls that are none of its own. Needs root.
+the view costs calls that are none of its own, one of reads what it takes to see that a descriptor is no socket, and one
+of datagrams what a sendto and a recvfrom cost more. Needs root.
 """
 
 import ctypes
@@ -23,7 +24,7 @@ from engine_runs import Cgroup, cgroup_root
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.views.loading import load
 
-_CYCLES, _CALLS = 8000, 400_000
+_CYCLES, _CALLS, _DATAGRAMS = 8000, 400_000, 40_000
 _SCRIPT = f"""
 import os, socket, time
 server = socket.socket()
@@ -42,18 +43,30 @@ call = os.getppid
 begin = time.perf_counter()
 for _ in range({_CALLS}):
     call()
-print(cycle, (time.perf_counter() - begin) / {_CALLS} * 1e6)
+plain = (time.perf_counter() - begin) / {_CALLS} * 1e6
+zero, read = os.open("/dev/zero", os.O_RDONLY), os.read
+begin = time.perf_counter()
+for _ in range({_CALLS}):
+    read(zero, 1)
+reads = (time.perf_counter() - begin) / {_CALLS} * 1e6
+sender, receiver = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+receiver.bind(("127.0.0.1", 0))
+there = receiver.getsockname()
+begin = time.perf_counter()
+for _ in range({_DATAGRAMS}):
+    sender.sendto(b"x", there)
+    receiver.recvfrom(10)
+print(cycle, plain, reads, (time.perf_counter() - begin) / {_DATAGRAMS} * 1e6)
 """
 _HOOKS = ("on_sock_state",)
 _ENABLE_STATS, _BPF = 32, {"x86_64": 321, "aarch64": 280}[platform.machine()]
 
 
-def run(place: Cgroup) -> tuple[float, float]:
-    """Run the loops: microseconds for each cycle and each call."""
+def run(place: Cgroup) -> tuple[float, ...]:
+    """Run the loops: microseconds for each cycle, call of getppid, call of read, and datagram."""
     command = [sys.executable, "-c", _SCRIPT]
     done = subprocess.run(command, preexec_fn=place.enter, capture_output=True, text=True, check=True, timeout=600)
-    cycle, call = map(float, done.stdout.split())
-    return cycle, call
+    return tuple(map(float, done.stdout.split()))
 
 
 def used(tracer: Tracer) -> int:
@@ -62,7 +75,7 @@ def used(tracer: Tracer) -> int:
     return sum(int(re.search(r"run_time_ns:\s*(\d+)", text)[1]) for text in words)  # type: ignore[index]
 
 
-def measured(tracer: Tracer, target: Cgroup, neighbour: Cgroup, found: dict[str, list[tuple[float, float]]]) -> None:
+def measured(tracer: Tracer, target: Cgroup, neighbour: Cgroup, found: dict[str, list[tuple[float, ...]]]) -> None:
     """Run each mode once."""
     found.setdefault("no tracer", []).append(run(target))
     slot = tracer.add_container(target.path, wanted=None)
@@ -95,7 +108,7 @@ def main() -> None:
     """Print medians of the rounds."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     target, neighbour, tracer = Cgroup(cgroup_root()), Cgroup(cgroup_root()), load()
-    modes: dict[str, list[tuple[float, float]]] = {}
+    modes: dict[str, list[tuple[float, ...]]] = {}
     programs: dict[str, list[float]] = {}
     try:
         for _ in range(rounds):
@@ -110,10 +123,12 @@ def main() -> None:
     for who, found in programs.items():
         print(f"{who:9} {median(found):6.0f} ns a cycle in the program at the tracepoint, {min(found):.0f} at least")
     for mode, pairs in modes.items():
-        cycles, calls = zip(*pairs, strict=True)
+        cycles, calls, reads, datagrams = zip(*pairs, strict=True)
         print(
             f"{mode:26} {median(cycles):7.2f} us a cycle, {min(cycles):.2f} at least; "
-            f"{median(calls) * 1000:4.0f} ns a call of getppid, {min(calls) * 1000:.0f} at least"
+            f"{median(calls) * 1000:4.0f} ns a call of getppid, {min(calls) * 1000:.0f} at least; "
+            f"{median(reads) * 1000:4.0f} ns a read of /dev/zero, {min(reads) * 1000:.0f} at least; "
+            f"{median(datagrams):5.2f} us a datagram, {min(datagrams):.2f} at least"
         )
 
 

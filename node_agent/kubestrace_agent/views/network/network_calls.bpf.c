@@ -77,7 +77,7 @@ static __always_inline u32 kind_of_net_call(u32 abi, s32 nr) {
   return kind ? *kind : 0;
 }
 
-static __always_inline void count_net_call(struct bpf_raw_tracepoint_args *ctx, u64 task, u32 id) {
+static __always_inline void count_net_call(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task, u32 id) {
   struct head *head = heads.lookup(&id);
   if (!head) return;
   u32 abi = head->abi & ABI_MASK, generation = head->generation, kind = kind_of_net_call(abi, head->nr);
@@ -111,7 +111,7 @@ int on_net_call(struct bpf_raw_tracepoint_args *ctx) {
   struct task_struct *task = bpf_get_current_task_btf();
   struct entry *entry = entry_of(task);
   if (!entry) return 0;
-  count_net_call(ctx, (u64)task, entry->last_row & ROW_MASK);
+  count_net_call(ctx, task, entry->last_row & ROW_MASK);
   go_on(ctx, entry);
   return 0;
 }

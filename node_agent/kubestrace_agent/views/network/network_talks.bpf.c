@@ -24,11 +24,20 @@ struct net_message {
 #define NET_ARGUMENT(message, n) \
   ((message)->is_compat ? (u32)read_u64((message)->regs, CALL_COMPAT_##n) : read_u64((message)->regs, CALL_NATIVE_##n))
 
-/* The socket behind a descriptor; 0: there is none. */
-static __always_inline u64 net_socket_of(u64 task, u64 number) {
-  u64 table = read_u64(read_u64(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET);
-  if ((u32)number >= read_u32(table, CALL_MAX_FDS_OFFSET)) return 0;
-  u64 file = read_u64(read_u64(table, CALL_FD_OFFSET) + 8 * (u64)(u32)number, 0);
+/* The socket behind a descriptor; 0: there is none. Every read(2) of a file comes by: what can be is loaded, as a call that
+ * reads kernel memory takes some 30 ns. */
+static __always_inline u64 net_socket_of(struct task_struct *task, u64 number) {
+  void *files, *table;
+  u32 most;
+  u64 descriptors;
+  LOAD(u64, files, task, CALL_FILES_OFFSET);
+  if (!files) return 0;
+  LOAD(u64, table, files, CALL_FDT_OFFSET);
+  if (!table) return 0;
+  LOAD(u32, most, table, CALL_MAX_FDS_OFFSET);
+  LOAD(u64, descriptors, table, CALL_FD_OFFSET);
+  if ((u32)number >= most) return 0;
+  u64 file = read_u64(descriptors + 8 * (u64)(u32)number, 0);
   if (!file || (read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET) & 0170000) != TYPE_SOCKET) return 0;
   return read_u64(read_u64(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
 }
