@@ -2,9 +2,14 @@
 
 from typing import Any
 
+from operator_fakes import Stage, in_no_time
+from operator_fakes import pod as fake_pod
+
 from kubestrace_operator.kube.pods import trimmed
 from kubestrace_operator.sessions.peer_names import MAX_ADDRESSES, PeerNames
 from kubestrace_operator.views.view import PeerName
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import network_pb2
 
 
 def pod(
@@ -73,3 +78,31 @@ def test_how_many_addresses_are_kept() -> None:
     found = names(*(pod(f"p{number}", f"10.0.{number >> 8}.{number & 255}") for number in range(MAX_ADDRESSES + 3)))
 
     assert len(found) == MAX_ADDRESSES
+
+
+@in_no_time
+async def test_a_session_names_the_pods_of_its_namespace() -> None:
+    """Also those that it does not trace; other addresses stay as they are."""
+    owner = [{"kind": "StatefulSet", "name": "db", "controller": True}]
+    stage = Stage(fake_pod("a"), fake_pod("db-0", labels={"app": "db"}, owners=owner, podIP="10.0.0.9"))
+    agent = stage.agents["n1"]
+    report = agent.report
+
+    def with_peers(uid: str) -> agent_pb2.Report:
+        made = report(uid)
+        for container in made.containers:
+            result = network_pb2.NetworkResult()
+            for address in ("10.0.0.9", "192.0.2.1"):
+                result.peers.add(role="client", address=address, port=5432, attempts=1)
+            container.views["network"].Pack(result)
+        return made
+
+    agent.report = with_peers  # type: ignore[method-assign]
+
+    status = await stage.run(views={"network": {}})
+
+    assert [(row["address"], row.get("pod"), row.get("workload")) for row in status["network"]["peers"]] == [
+        ("10.0.0.9", "db-0", "StatefulSet/db"),
+        ("192.0.2.1", None, None),
+    ]
+    assert "to 10.0.0.9:5432 (StatefulSet/db)" in status["table"]
