@@ -505,7 +505,7 @@ def full_status() -> dict[str, Any]:
     }
 
 
-NAMES = {address: PeerName("db-0", "StatefulSet/db") for address in ("10.0.0.7", "10.0.0.8")}
+NAMES = {address: PeerName("db-0", "StatefulSet/db", "db") for address in ("10.0.0.7", "10.0.0.8")}
 
 
 def full_network() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The names of addresses, from the pods of a session's own namespace: no other is read for it. Pure."""
+"""The names of addresses, from pods and Services of a session's own namespace: no other is read for it. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,6 +16,8 @@ class PeerNames:
     def __init__(self) -> None:
         # By address, the pods that have had it by UID, as they are shared with all who follow the namespace.
         self._pods: dict[str, dict[str, Pod]] = {}
+        # By address.
+        self.services: Mapping[str, str] = {}
 
     def update(self, changes: PodChanges) -> None:
         """Take over pods that changed; those that are gone have had their addresses in the session."""
@@ -27,7 +29,8 @@ class PeerNames:
     def names(self) -> dict[str, PeerName]:
         """Return the name of each address. One that several pods have had has only what they have in common."""
         found = {address: _common([_name(pod) for pod in pods.values()]) for address, pods in self._pods.items()}
-        return {address: name for address, name in found.items() if name.pod or name.workload}
+        services = {address: PeerName("", "", name) for address, name in self.services.items()}
+        return {address: name for address, name in found.items() if name.pod or name.workload} | services
 
 
 def _addresses(pod: Pod) -> Iterator[str]:

@@ -83,6 +83,7 @@ class Network(View[Settings, NetworkResult, Part]):
 
     name = "network"
     fields = ("top",)
+    shows_peers = True
     result_type = NetworkResult
     known_losses = (_LOST,)
     flags = (

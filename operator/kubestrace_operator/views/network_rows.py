@@ -29,7 +29,7 @@ _COUNTERS = {
 def named(address: str, names: Mapping[str, PeerName]) -> dict[str, str]:
     """Return whose an address is, as far as that is known."""
     name = names.get(address)
-    return {key: value for key, value in zip(("pod", "workload"), name or (), strict=False) if value}
+    return {key: value for key, value in zip(("pod", "workload", "service"), name or (), strict=False) if value}
 
 
 class PeerKey(NamedTuple):

@@ -129,7 +129,8 @@ def _address(row: Mapping[str, Any]) -> str:
 
 def _whose(row: Mapping[str, Any]) -> str:
     """Return the workload or the pod that an address is of. A listener's pod is that which listens."""
-    name = row.get("workload") or ("" if "accepted" in row else row.get("pod"))
+    service = f"Service/{row['service']}" if "service" in row else ""
+    name = service or row.get("workload") or ("" if "accepted" in row else row.get("pod"))
     return f" ({name})" if name else ""
 
 

@@ -45,6 +45,7 @@ class PeerName(NamedTuple):
     pod: str
     # "Deployment/checkout".
     workload: str
+    service: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ class View(Generic[Settings, Result, Part]):
     # Fields of the view's spec beside `enabled`.
     fields: ClassVar[tuple[str, ...]] = ()
     flags: ClassVar[tuple[Flag, ...]] = ()
+    # Whether it shows addresses, so that the names of peers are worth asking for.
+    shows_peers: ClassVar[bool] = False
     # Words behind `kubestrace local` that show the flags in use; empty: none.
     example: ClassVar[str] = ""
     # All that may stand in trust.losses.

@@ -85,6 +85,7 @@ async def test_a_session_names_the_pods_of_its_namespace() -> None:
     """Also those that it does not trace; other addresses stay as they are."""
     owner = [{"kind": "StatefulSet", "name": "db", "controller": True}]
     stage = Stage(fake_pod("a"), fake_pod("db-0", labels={"app": "db"}, owners=owner, podIP="10.0.0.9"))
+    stage.cluster.services_by_address = {"10.96.0.7": "checkout"}
     agent = stage.agents["n1"]
     report = agent.report
 
@@ -92,7 +93,7 @@ async def test_a_session_names_the_pods_of_its_namespace() -> None:
         made = report(uid)
         for container in made.containers:
             result = network_pb2.NetworkResult()
-            for address in ("10.0.0.9", "192.0.2.1"):
+            for address in ("10.0.0.9", "10.96.0.7", "192.0.2.1"):
                 result.peers.add(role="client", address=address, port=5432, attempts=1)
             container.views["network"].Pack(result)
         return made
@@ -101,8 +102,20 @@ async def test_a_session_names_the_pods_of_its_namespace() -> None:
 
     status = await stage.run(views={"network": {}})
 
-    assert [(row["address"], row.get("pod"), row.get("workload")) for row in status["network"]["peers"]] == [
-        ("10.0.0.9", "db-0", "StatefulSet/db"),
-        ("192.0.2.1", None, None),
+    names = [tuple(row.get(name) for name in ("address", *PeerName._fields)) for row in status["network"]["peers"]]
+    assert names == [
+        ("10.0.0.9", "db-0", "StatefulSet/db", None),
+        ("10.96.0.7", None, None, "checkout"),
+        ("192.0.2.1", None, None, None),
     ]
+    assert "to 10.96.0.7:5432 (Service/checkout)" in status["table"]
     assert "to 10.0.0.9:5432 (StatefulSet/db)" in status["table"]
+
+
+@in_no_time
+async def test_services_that_may_not_be_read() -> None:
+    """The session ends as without them, and asks only where peers are shown."""
+    stage = Stage(fake_pod("a"))
+    stage.cluster.refuses_services = True
+
+    assert (await stage.run(views={"network": {}}))["phase"] == "Succeeded"
