@@ -123,27 +123,42 @@ static __always_inline void on_net_new(struct slot_ref *ref, u64 sk, u32 state) 
   }
 }
 
-/* A neighbour's socket ends here at its cgroup, before any table that is too large for the caches is looked into. */
+/* These changes matter of sockets alone that are known: whose it is need not be asked, which costs two reads. */
+static __always_inline bool is_net_of_known(u32 old, u32 new) {
+  return new == STATE_CLOSE ? old != STATE_LISTEN : new == STATE_ESTABLISHED && old != STATE_SYN_RECV;
+}
+
+static __always_inline void on_net_known(struct net_socket *socket, u64 sk, u32 new) {
+  if (new == STATE_CLOSE) {
+    on_net_end(socket, sk);
+  } else {
+    on_net_established(socket);
+  }
+}
+
+/* A neighbour's socket ends here: it is in no table, or its cgroup is nobody's. */
 int on_sock_state(struct bpf_raw_tracepoint_args *ctx) {
   u64 sk = ctx->args[0];
   u32 old = ctx->args[1], new = ctx->args[2], zero = 0;
+  struct net_socket *socket = NULL;
   if (new != STATE_SYN_SENT && new != STATE_ESTABLISHED && new != STATE_CLOSE && new != STATE_LISTEN) return 0;
+  if (is_net_of_known(old, new)) {
+    socket = net_sockets.lookup(&sk);
+    if (socket) on_net_known(socket, sk, new);
+    return 0;
+  }
   struct config *cfg = config.lookup(&zero);
   if (!cfg) return 0;
   struct slot_ref *ref = slot_of_socket(cfg, sk, 0);
   if (!ref && !cfg->processes) return 0;
-  if (new == STATE_CLOSE && old == STATE_LISTEN) {
+  if (new == STATE_CLOSE) {
     on_net_unlisten(sk);
     return 0;
   }
-  if (new == STATE_ESTABLISHED || new == STATE_CLOSE) {
-    struct net_socket *socket = net_sockets.lookup(&sk);
-    if (socket && new == STATE_CLOSE) {
-      on_net_end(socket, sk);
-    } else if (socket) {
-      on_net_established(socket);
-    }
-    if (socket || new == STATE_CLOSE || old != STATE_SYN_RECV) return 0;
+  if (new == STATE_ESTABLISHED) socket = net_sockets.lookup(&sk);
+  if (socket) {
+    on_net_established(socket);
+    return 0;
   }
   on_net_new(slot_of_new(cfg, sk, ref, new == STATE_ESTABLISHED), sk, new);
   return 0;
