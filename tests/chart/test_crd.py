@@ -11,8 +11,10 @@ from rendering import Chart
 from kubestrace_operator.api import applied
 from kubestrace_operator.api.spec import parse
 from kubestrace_operator.views.files import Use
+from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
+from kubestrace_operator.views.network_sockets import Socket, SocketKey, others
 from kubestrace_operator.views.registry import VIEWS
-from kubestrace_operator.views.view import View
+from kubestrace_operator.views.view import PeerName, View
 
 TARGET_KINDS: list[dict[str, Any]] = [
     {"podName": "checkout-0"},
@@ -329,6 +331,7 @@ def full_status() -> dict[str, Any]:
             "unmatchedCalls": 3,
             "unreturnedCalls": 2,
             "gaps": [{**place, **why, "startTime": time, "endTime": time}],
+            "differences": {"network": -1},
             "losses": {
                 "slowCalls": 1,
                 "stacks": 1,
@@ -340,6 +343,7 @@ def full_status() -> dict[str, Any]:
                 "ioUring": 1,
                 "filePaths": 1,
                 "fileCalls": 1,
+                "network": 1,
             },
             "ioUring": {
                 "used": True,
@@ -507,7 +511,35 @@ def full_status() -> dict[str, Any]:
             ],
             "otherOperations": {"rows": 1, "submitted": 2, "completed": 2, "errors": 0},
         },
+        "network": full_network(),
         "truncated": False,
+    }
+
+
+NAMES = {address: PeerName("db-0", "StatefulSet/db", "db") for address in ("10.0.0.7", "10.0.0.8")}
+
+
+def full_network() -> dict[str, Any]:
+    """Return the view network with every field set."""
+    times = {f"{name}Nanoseconds": 2**53 + 1 for name in ("p50", "p99", "max")}
+    counts = dict.fromkeys(("attempts", "established", "abandoned", "bytesSent", "bytesReceived"), 2**53 + 1)
+    more = dict.fromkeys(("closed", "open", "retransmits"), 1)
+    calls = ("connectAttempts", "connectAgain", "connectOtherSockets", "accepted", "acceptFailed", "acceptOtherSockets")
+    calls += ("messageCalls", "tcpMessageCalls", "otherMessageCalls", "readWriteCalls")
+    udp, unix = SocketKey("udp", "server", "10.0.0.8", 53, ""), SocketKey("unix", "client", "", 0, "/run/a.sock")
+    peer = PeerKey("client", "10.0.0.7", 5432)
+    rows = Peer(failed={"ECONNREFUSED": 3}, abandoned=1, rtt_count=1).document(peer, NAMES)
+    return {
+        **counts,
+        "failed": 3,
+        "passedSockets": 1,
+        "calls": dict.fromkeys(calls, 7) | {"attemptsWithoutCall": -1},
+        "peers": [rows | {"connect": times, "lifetime": times}],
+        "sockets": [Socket(failed={"ECONNREFUSED": 3}).document(each, NAMES) for each in (udp, unix)],
+        "otherSockets": others([(udp, Socket(failed={"EPERM": 1}))]),
+        "otherPeers": {**counts, **more, "rows": 1, "failed": 1},
+        "listeners": [Listener().document(ListenerKey("n1", "checkout-0", "::", 8080)) | {"acceptDelay": times}],
+        "pods": [dict(Pod().document(PodKey("n1", "checkout-0")))],
     }
 
 

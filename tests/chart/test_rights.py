@@ -55,6 +55,7 @@ def _yes(done: subprocess.CompletedProcess[str]) -> bool:
         ("patch", "tracesessions.kubestrace.io/status", "--namespace=default"),
         ("list", "pods", "--namespace=default"),
         ("watch", "pods", "--namespace=default"),
+        ("list", "services", "--namespace=default"),
         ("get", "deployments.apps", "--namespace=default"),
         ("get", "statefulsets.apps", "--namespace=default"),
         ("get", "daemonsets.apps", "--namespace=default"),

@@ -15,7 +15,7 @@ from kubestrace_operator.agents.client import (
     TraceNotFoundError,
 )
 from kubestrace_operator.api.spec import Selector, Workload
-from kubestrace_operator.kube.errors import ClusterError, NotFoundError
+from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.sessions.interfaces import Dependencies
 from kubestrace_operator.sessions.session import Session
@@ -354,6 +354,8 @@ class FakeCluster:
 
     def __init__(self, *pods: Document) -> None:
         self.current = list(pods)
+        self.services_by_address: dict[str, str] = {}
+        self.refuses_services = False
         # The namespaces whose pods were asked for.
         self.asked: list[str] = []
         self.workloads: dict[Workload, Selector] = {}
@@ -396,6 +398,12 @@ class FakeCluster:
             known = current
             await self._changed.wait()
             self._changed.clear()
+
+    async def services(self, namespace: str) -> dict[str, str]:
+        """Return what the test said."""
+        if self.refuses_services:
+            raise RejectedError("services is forbidden")
+        return self.services_by_address
 
     async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:
         """Return what the test said."""

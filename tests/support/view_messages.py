@@ -11,6 +11,7 @@ from kubestrace_protos.v1.views import (
     errors_pb2,
     files_pb2,
     io_uring_pb2,
+    network_pb2,
     processes_pb2,
     slow_calls_pb2,
     timeline_pb2,
@@ -37,6 +38,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         blockIO=block_io_pb2.BlockIORequest(),
         ioUring=io_uring_pb2.IOUringRequest(),
         files=files_pb2.FilesRequest(),
+        network=network_pb2.NetworkRequest(),
     )
 
 
@@ -69,6 +71,11 @@ def block_io(report: agent_pb2.ContainerReport) -> list[block_io_pb2.BlockRow]:
 def io_uring(report: agent_pb2.ContainerReport) -> io_uring_pb2.IOUringResult:
     """The operations of io_uring of a report."""
     return _result(report, "ioUring", io_uring_pb2.IOUringResult())
+
+
+def network(report: agent_pb2.ContainerReport) -> network_pb2.NetworkResult:
+    """The connections of a report."""
+    return _result(report, "network", network_pb2.NetworkResult())
 
 
 def cpu_time(report: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:

@@ -84,6 +84,11 @@ app.kubernetes.io/component: {{ index . 1 }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# The names of peers, where spec.views.network asks for peers: once, as a session of the namespace ends. Without it they
+# stay addresses.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list]
 # The selector of a target's workload.
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets, replicasets]

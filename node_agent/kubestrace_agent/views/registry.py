@@ -37,6 +37,7 @@ _FOLDERS = (
     "block_io",
     "io_uring",
     "files",
+    "network",
 )
 
 

@@ -154,6 +154,17 @@ class Cluster:
                 f"{workload.kind} {workload.name} has a selector that cannot be read: {error}"
             ) from error
 
+    async def services(self, namespace: str) -> dict[str, str]:
+        """Return the names of a namespace's Services by their addresses, as of lately. Raises ClusterError."""
+        path = f"/api/v1/namespaces/{namespace}/services"
+        listed = await self._server.request("GET", path, query={"resourceVersion": "0"})
+        return {
+            address: each["metadata"]["name"]
+            for each in listed.get("items") or ()
+            for address in each["spec"].get("clusterIPs") or ()
+            if address != "None"
+        }
+
     # Secrets of the operator's namespace.
 
     async def secret(self, name: str) -> Mapping[str, str] | None:

@@ -1,7 +1,7 @@
 """Pod objects cut down to what is read of them: a whole one is some ten kilobytes, this is about two."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Pod = Mapping[str, Any]
@@ -29,6 +29,7 @@ def trimmed(pod: Mapping[str, Any]) -> Pod:
         },
         "spec": {
             "nodeName": _shared(spec.get("nodeName") or ""),
+            **({"hostNetwork": True} if spec.get("hostNetwork") else {}),
             "containers": _names(spec.get("containers") or ()),
             "initContainers": _names(spec.get("initContainers") or ()),
             "ephemeralContainers": _names(spec.get("ephemeralContainers") or ()),
@@ -36,6 +37,7 @@ def trimmed(pod: Mapping[str, Any]) -> Pod:
         "status": {
             "phase": _shared(status.get("phase") or ""),
             "podIP": status.get("podIP"),
+            **_further_addresses(status.get("podIPs") or ()),
             "ready": any(
                 each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()
             ),
@@ -64,6 +66,11 @@ def _mirrored(annotations: Mapping[str, str]) -> dict[str, Any]:
     """Keep the UID of a static pod, where this is the API server's image of one."""
     uid = annotations.get(MIRROR_ANNOTATION)
     return {"annotations": {MIRROR_ANNOTATION: uid}} if uid else {}
+
+
+def _further_addresses(addresses: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Keep all addresses of a pod that has one of each family."""
+    return {"podIPs": [each["ip"] for each in addresses]} if len(addresses) > 1 else {}
 
 
 def _controller(owners: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -35,6 +35,10 @@ class ClusterCalls(Protocol):
     async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:
         """Return a workload's selector; None when there is no such workload."""
 
+    async def services(self, namespace: str) -> dict[str, str]:
+        """Return the names of a namespace's Services by their addresses."""
+        ...
+
     async def session(self, row: SessionRow) -> Mapping[str, Any]:
         """Return a session's whole object."""
         ...

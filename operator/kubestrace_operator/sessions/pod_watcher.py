@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 
 from kubestrace_operator.api.spec import Selector, Target, Workload
 from kubestrace_operator.kube.errors import ClusterError
+from kubestrace_operator.kube.pods import PodChanges
 from kubestrace_operator.sessions.interfaces import ClusterCalls
 from kubestrace_operator.sessions.pod_selection import PodSelection
 from kubestrace_operator.sessions.targets import Found
@@ -16,8 +17,10 @@ _REST_SECONDS = 0.1
 class PodWatcher:
     """A target of one namespace."""
 
-    def __init__(self, cluster: ClusterCalls, namespace: str, retry_seconds: float) -> None:
-        """`retry_seconds` lie between two looks for a workload that is not there."""
+    def __init__(
+        self, cluster: ClusterCalls, namespace: str, retry_seconds: float, seen: Callable[[PodChanges], None]
+    ) -> None:
+        """`retry_seconds` lie between two looks for a workload that is not there; `seen` hears of all pods."""
         # Why the pods are not known yet, as a reason and as a sentence.
         self.missing = ("PodsNotListed", "The pods of this namespace could not be listed yet.")
         # Whether the API server has said what there is, even if that is nothing.
@@ -25,6 +28,7 @@ class PodWatcher:
         self._cluster = cluster
         self._namespace = namespace
         self._retry_seconds = retry_seconds
+        self._seen = seen
 
     async def run(
         self, target: Target, chosen: Callable[[], Collection[str]], found: Callable[[Found | None], None]
@@ -38,6 +42,7 @@ class PodWatcher:
             selector = await self._workload(target.workload, found)
         selection = PodSelection(target, selector)
         async for changes in self._cluster.pods(self._namespace, failing=lambda error: self._fail(error, found)):
+            self._seen(changes)
             if selection.update(changes) or not self.answered:
                 self.answered = True
                 found(selection.found(chosen()))

@@ -18,7 +18,7 @@ from kubestrace_operator.agents.reports import MAX_MESSAGE, text
 from kubestrace_operator.api import applied, conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
-from kubestrace_operator.kube.errors import RejectedError
+from kubestrace_operator.kube.errors import ClusterError, RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.status_writer import StatusWriter, growing, write_last
 from kubestrace_operator.sessions import outcomes, targets
@@ -91,7 +91,8 @@ class Session:
         self._crash: BaseException | None = None
         # None: not checked yet.
         self._problems: tuple[str, ...] | None = None
-        self._pods = PodWatcher(dependencies.cluster, row.namespace, dependencies.timing.retry)
+        seen = self._state.peers.update
+        self._pods = PodWatcher(dependencies.cluster, row.namespace, dependencies.timing.retry, seen)
 
     def change(self, spec: Mapping[str, Any], generation: int) -> None:
         """Take over a changed spec: of a session that runs a person may set cancel or suspend."""
@@ -328,11 +329,18 @@ class Session:
         if self._gone:
             await self.stop_traces()
             return
+        await self._ask_for_services()
         if await write_last(self.row.path, _endings(state, self.row, self._cluster, await self._document())):
             normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
             self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
         else:
             await self.stop_traces()
+
+    async def _ask_for_services(self) -> None:
+        """Have peers named by their Services; where that is not allowed they stay addresses."""
+        if any(view.shows_peers for view, _ in registry.chosen(self._state.views)):
+            with suppress(ClusterError):
+                self._state.peers.services = await self._cluster.services(self.row.namespace)
 
     async def _suspend(self, outcome: Outcome) -> None:
         """Write that the session is suspended, and nothing of what it counted: it will be begun anew."""

@@ -12,6 +12,7 @@ from kubestrace_operator.results.merge import Merged, Trust
 from kubestrace_operator.sessions import live_status, outcomes, view_support
 from kubestrace_operator.sessions.node_state import NodeState, is_traced
 from kubestrace_operator.sessions.outcomes import Summary
+from kubestrace_operator.sessions.peer_names import PeerNames
 from kubestrace_operator.sessions.targets import ChosenPod, Found
 from kubestrace_operator.status import builder
 from kubestrace_operator.status.progress import MAX_PODS_REACHED, Failure, Progress, Targets
@@ -57,6 +58,7 @@ class SessionState:
         self.found: Found | None = None
         # How often the session was suspended while it traced: each time its traces begin anew, by another name.
         self.suspensions = int(known_status.get("suspensions") or 0)
+        self.peers = PeerNames()
         self._taken_up = self.start is not None
         # All that were ever chosen, by UID: a rollout may bring thousands.
         self._pods: dict[str, _SeenPod] = {}
@@ -179,6 +181,8 @@ class SessionState:
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
             views=self.views,
             duration_seconds=self.duration_seconds,
+            # Rows of views are written at the end.
+            peer_names=self.peers.names() if final else {},
         )
 
     def _targets(self, *, final: bool) -> Targets:

@@ -4,6 +4,7 @@ Its size is measured before it is written: an object of more than 64 KiB burdens
 are never cut; lists are sections (status.sections), cut to their shares of the room.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -213,6 +214,9 @@ def _shown(
     containers = documents.ordered_containers(merged.containers.values())
     end = progress.completion or now
     duration_ns = 1_000_000_000 * (progress.duration_seconds or 0)
+    calls: Counter[str] = Counter()
+    for row in merged.syscalls.values():
+        calls[row.name] += row.calls
     return [
         (
             view,
@@ -225,6 +229,8 @@ def _shown(
                 start=progress.start,
                 end=end,
                 duration_ns=duration_ns,
+                calls=calls,
+                peer_names=progress.peer_names,
             ),
         )
         for view, settings in registry.chosen(progress.views)

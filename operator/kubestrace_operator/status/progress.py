@@ -1,12 +1,13 @@
 """Where a session stands beside its counts, and what that says about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kubestrace_operator.api.conditions import Completeness, Outcome
 from kubestrace_operator.results.merge import Merged
 from kubestrace_operator.views import registry
+from kubestrace_operator.views.view import PeerName
 from kubestrace_protos.v1 import agent_pb2
 
 # The reason of a failure that is a choice of the spec: it makes no result incomplete.
@@ -56,6 +57,8 @@ class Progress:
     views: registry.Chosen = field(default_factory=dict)
     # The session's; None: it has none, as a COMMAND of local mode.
     duration_seconds: int | None = None
+    # Whose addresses are, as far as it may be told; by address as text.
+    peer_names: Mapping[str, PeerName] = field(default_factory=dict)
 
     @property
     def expected_completion(self) -> datetime | None:

@@ -15,6 +15,7 @@ from kubestrace_operator.views.cpu_time import CpuTime
 from kubestrace_operator.views.errors import Errors
 from kubestrace_operator.views.files import Files
 from kubestrace_operator.views.io_uring import IOUring
+from kubestrace_operator.views.network import Network
 from kubestrace_operator.views.processes import Processes
 from kubestrace_operator.views.slow_calls import SlowCalls
 from kubestrace_operator.views.timeline import Timeline
@@ -30,6 +31,7 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     BlockIO(),
     IOUring(),
     Files(),
+    Network(),
 )
 
 # The settings of each view that is on, by its name.

@@ -5,9 +5,9 @@ the command line go through the hooks of View.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
@@ -39,6 +39,15 @@ class ContainerResult(Generic[Result]):
     message: Result
 
 
+class PeerName(NamedTuple):
+    """Whose an address is, in the session's namespace; what is not known is empty."""
+
+    pod: str
+    # "Deployment/checkout".
+    workload: str
+    service: str = ""
+
+
 @dataclass(frozen=True)
 class Shown(Generic[Settings, Part]):
     """What the parts of a status are made of, for one view that is on."""
@@ -54,6 +63,10 @@ class Shown(Generic[Settings, Part]):
     end: datetime
     # 0: the session has no duration.
     duration_ns: int
+    # How often each system call was made, of all ABIs, whether it waited or not.
+    calls: Mapping[str, int] = field(default_factory=dict)
+    # By address as text.
+    peer_names: Mapping[str, PeerName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,6 +130,8 @@ class View(Generic[Settings, Result, Part]):
     # Fields of the view's spec beside `enabled`.
     fields: ClassVar[tuple[str, ...]] = ()
     flags: ClassVar[tuple[Flag, ...]] = ()
+    # Whether it shows addresses, so that the names of peers are worth asking for.
+    shows_peers: ClassVar[bool] = False
     # Words behind `kubestrace local` that show the flags in use; empty: none.
     example: ClassVar[str] = ""
     # All that may stand in trust.losses.

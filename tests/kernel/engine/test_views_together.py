@@ -7,7 +7,18 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import block_io, cpu_time, errors, every_view, files, io_uring, processes, slow_calls, timeline
+from view_messages import (
+    block_io,
+    cpu_time,
+    errors,
+    every_view,
+    files,
+    io_uring,
+    network,
+    processes,
+    slow_calls,
+    timeline,
+)
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
@@ -180,6 +191,13 @@ def check_files(_: str, report: agent_pb2.ContainerReport) -> None:
     assert all(row.path.startswith(("/", "anon_inode")) for row in files(report).paths)
 
 
+def check_network(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The program talks to nobody."""
+    result = network(report)
+    assert not result.peers
+    assert not result.passed_sockets
+
+
 CHECKS = {
     "files": check_files,
     "blockIO": check_block_io,
@@ -187,6 +205,7 @@ CHECKS = {
     "slowCalls": check_slow_calls,
     "processes": check_processes,
     "errors": check_errors,
+    "network": check_network,
     "timeline": check_timeline,
     "ioUring": check_io_uring,
 }

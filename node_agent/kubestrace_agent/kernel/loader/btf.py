@@ -52,6 +52,13 @@ class Btf:
 
     def offset(self, path: str) -> int:
         """Byte offset of a field: "task_struct.thread_info.status". Members of anonymous members count as own."""
+        bits = self.bits(path)
+        if bits % 8:
+            raise BtfError(f"{path} is a bit field")
+        return bits // 8
+
+    def bits(self, path: str) -> int:
+        """Return the offset of a field in bits, as offset does in bytes. Raises BtfError."""
         name, *fields = path.split(".")
         type_id, bits = self._struct_named(name), 0
         for field in fields:
@@ -59,9 +66,7 @@ class Btf:
             if found is None:
                 raise BtfError(f"this kernel's BTF has no {path}")
             bits, type_id = bits + found[0], found[1]
-        if bits % 8:
-            raise BtfError(f"{path} is a bit field")
-        return bits // 8
+        return bits
 
     def value(self, name: str) -> int:
         """Return what a value of an enum is. Raises BtfError."""

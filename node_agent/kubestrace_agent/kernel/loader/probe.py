@@ -233,16 +233,13 @@ def _load_hook(program: Any, name: str) -> int:
 
 
 def _load_iterator(program: Any, name: str) -> int:
-    """By libbcc's own function: bcc's Python knows the kind by the function's name, and so one iterator of each.
-
-    One that is not called for its kind (bpf_iter__KIND) is over tasks.
-    """
+    """By libbcc's own function: bcc's Python knows the kind by the function's name, and so one iterator of each."""
     from bcc.libbcc import lib  # noqa: PLC0415 - as above
 
     module, words = program.module, name.encode()
     code, size = ctypes.c_void_p(lib.bpf_function_start(module, words)), lib.bpf_function_size(module, words)
     kind, licence = program.TRACING, lib.bpf_module_license(module)
-    name_of_kind = words if name.startswith("bpf_iter__") else b"bpf_iter__task"
+    name_of_kind = f"bpf_iter__{_over(name)}".encode()
     fd: int = lib.bcc_prog_load(kind, name_of_kind, code, size, ctypes.c_char_p(licence), 0, 0, None, 0)
     if fd < 0:
         raise OSError(-fd, f"the iterator {name} was refused: {os.strerror(-fd)}")
@@ -288,8 +285,12 @@ def _kept(program: Any, chosen: list[Source], loaded: Iterable[str], used: Colle
 def _kind(program: Any, name: str, iterators: Collection[str]) -> tuple[int, int, int]:
     if name not in iterators:
         return program.RAW_TRACEPOINT, 0, 0
-    kind = name.removeprefix("bpf_iter__") if name.startswith("bpf_iter__") else "task"
-    return program.TRACING, bpf_syscall.TRACE_ITER, bpf_syscall.iterator_target(kind)
+    return program.TRACING, bpf_syscall.TRACE_ITER, bpf_syscall.iterator_target(_over(name))
+
+
+def _over(name: str) -> str:
+    """What an iterator is over: NAME__KIND says the kind, any other is over tasks."""
+    return name.rpartition("__")[2] if "__" in name else "task"
 
 
 def main(of: Sequence[Source]) -> None:

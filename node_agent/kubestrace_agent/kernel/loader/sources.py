@@ -31,7 +31,7 @@ class Source:
     chain: Mapping[str, str] = field(default_factory=dict)
     # Function -> the source's own program array, at whose head it stands.
     tails: Mapping[str, str] = field(default_factory=dict)
-    # Iterators: over KIND where they are called bpf_iter__KIND, else over tasks.
+    # Iterators: over KIND where they are called NAME__KIND, else over tasks.
     iterators: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
     # Constant -> the maps that there are only where it is defined.

@@ -442,6 +442,18 @@ async def test_a_finalizer_is_not_taken_from_a_namesake(server: FakeServer, clus
     assert len(server.sent("PATCH")) == 1
 
 
+async def test_services_by_address(server: FakeServer, cluster: Cluster) -> None:
+    """Each address of a Service; a headless one has none, and one of kind ExternalName not even the field."""
+    services = [
+        {"metadata": {"name": "web"}, "spec": {"clusterIPs": ["10.96.0.7", "fd00::7"]}},
+        {"metadata": {"name": "headless"}, "spec": {"clusterIPs": ["None"]}},
+        {"metadata": {"name": "outside"}, "spec": {"externalName": "example.org"}},
+    ]
+    server.answer("GET", "/api/v1/namespaces/shop/services", {"items": services})
+
+    assert await cluster.services("shop") == {"10.96.0.7": "web", "fd00::7": "web"}
+
+
 async def test_a_workloads_selector(server: FakeServer, cluster: Cluster) -> None:
     """Its own, or nothing where there is no such workload."""
     spec = {"selector": {"matchLabels": {"app": "shop"}}, "replicas": 2}

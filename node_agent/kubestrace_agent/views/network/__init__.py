@@ -1,0 +1,1 @@
+"""The view network: whom a container talks to over TCP, what that came to, and what its listeners are asked."""

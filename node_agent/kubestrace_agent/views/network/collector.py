@@ -1,0 +1,226 @@
+"""Whom one container talked to in one session, as the wire carries it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from kubestrace_agent.views.loss import Loss
+from kubestrace_agent.views.network.sources import PART
+from kubestrace_agent.views.network.talks import address, failures, talks
+from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, PodCounters, RawNetwork, Role
+from kubestrace_agent.views.view import Collector, put, put_lost
+from kubestrace_protos.v1.histograms import bucket_bounds
+from kubestrace_protos.v1.views import network_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from kubestrace_protos.v1 import agent_pb2
+
+NAME = "network"
+# Rows of a container in a report; the sums of the others are one row for each role.
+MAX_PEERS = 512
+_ROLES = {Role.CLIENT: "client", Role.SERVER: "server"}
+_NOTHING = Counts()
+
+_Key = TypeVar("_Key")
+
+
+@dataclass(eq=False)
+class Connections(Collector):
+    """The connections of a container: two readings of the kernel's counts, the first of them the start."""
+
+    name: ClassVar[str] = NAME
+    part: ClassVar[str] = PART
+
+    start: RawNetwork | None = None
+    now: RawNetwork | None = None
+    # The last that a process of the container could be asked.
+    pod_start: PodCounters | None = None
+    pod_now: PodCounters | None = None
+    passed: int = 0
+    loss: Loss = field(default_factory=Loss)
+
+    def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
+        """Begin with what is reported next."""
+        self.loss.begin(lost)
+
+    def take(self, reported: RawNetwork | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
+        """Take the newest reading."""
+        self.loss.now = lost
+        if reported is None:
+            return
+        self.start = reported if self.start is None else self.start
+        self.now = reported
+        self.passed = max(self.passed, reported.foreign)
+        if reported.pod is not None:
+            self.pod_start = reported.pod if self.pod_start is None else self.pod_start
+            self.pod_now = reported.pod
+
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Tell what came between."""
+        if self.start is None or self.now is None:
+            return
+        result = network_pb2.NetworkResult(passed_sockets=self.passed)
+        grown = _grown(self.start, self.now)
+        result.peers.extend(_peers(grown, self.now.levels))
+        result.listeners.extend(_listeners(grown, self.now.levels))
+        result.talks.extend(talks(self.start.talks, self.now.talks))
+        for name, count in self.now.calls.items():
+            setattr(result.calls, name, count - self.start.calls.get(name, 0))
+        if self.pod_start and self.pod_now:
+            result.pod.CopyFrom(_pod(self.pod_start, self.pod_now))
+        put(report, NAME, result)
+        put_lost(report, NAME, self.loss.own)
+
+
+def _grown(start: RawNetwork, now: RawNetwork) -> dict[Peer, Counts]:
+    return {peer: _since(start.counts.get(peer, _NOTHING), counts) for peer, counts in now.counts.items()}
+
+
+def _since(then: Counts, now: Counts) -> Counts:
+    abandoned = now.numbers.get("abandoned", 0) - then.numbers.get("abandoned", 0)
+    return Counts(
+        # Bytes of a connection that has just closed may be missing from one reading.
+        {name: max(0, value - then.numbers.get(name, 0)) for name, value in now.numbers.items()},
+        _more(then.errors, now.errors),
+        _longer(then.opening, now.opening),
+        _longer(then.lifetime, now.lifetime),
+        now.abandoned_max_ns if abandoned else 0,
+    )
+
+
+def _longer(then: Lengths, now: Lengths) -> Lengths:
+    """What came between: the longest is known where it is longer than all before, and by its bucket otherwise."""
+    buckets = _more(then.buckets, now.buckets)
+    longest = now.max_ns if now.max_ns > then.max_ns else min(now.max_ns, bucket_bounds(max(buckets, default=0))[1])
+    return Lengths(buckets, now.total_ns - then.total_ns, longest if buckets else 0)
+
+
+def _more(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
+    # The kernel's buckets are 32 bits wide.
+    grown = {index: count - then.get(index, 0) & 0xFFFFFFFF for index, count in now.items()}
+    return {index: count for index, count in grown.items() if count}
+
+
+def _peers(grown: Mapping[Peer, Counts], levels: Mapping[Peer, Level]) -> Iterable[network_pb2.NetworkPeer]:
+    """Yield the rows that saw anything or have a connection; of more than MAX_PEERS the sums of the rest."""
+    rows = [
+        (peer, counts, levels.get(peer, Level()))
+        for peer, counts in grown.items()
+        if peer.role != Role.LISTENER and (any(counts.numbers.values()) or levels.get(peer, Level()).open)
+    ]
+    rows.sort(key=_worth)
+    shown = [row for row in rows[:MAX_PEERS] if not row[0].other]
+    yield from (_peer(*row) for row in shown)
+    for role in _ROLES:
+        rest = [row for row in rows[len(shown) :] if row[0].role == role]
+        if rest:
+            counts, level = _sums([row[1] for row in rest]), _total([row[2] for row in rest])
+            yield _peer(Peer(role, bytes(16), 0, other=True), counts, level)
+
+
+def _sums(rows: Sequence[Counts]) -> Counts:
+    """Return the sums of rows."""
+    return Counts(
+        _added(each.numbers for each in rows),
+        _added(each.errors for each in rows),
+        _together([each.opening for each in rows]),
+        _together([each.lifetime for each in rows]),
+        max(each.abandoned_max_ns for each in rows),
+    )
+
+
+def _together(rows: Sequence[Lengths]) -> Lengths:
+    buckets = _added(each.buckets for each in rows)
+    return Lengths(buckets, sum(each.total_ns for each in rows), max(each.max_ns for each in rows))
+
+
+def _total(rows: Sequence[Level]) -> Level:
+    return Level(
+        sum(each.open for each in rows),
+        sum(each.half_closed for each in rows),
+        sum(each.rtt_total_us for each in rows),
+        sum(each.rtt_count for each in rows),
+    )
+
+
+def _added(rows: Iterable[Mapping[_Key, int]]) -> dict[_Key, int]:
+    total: dict[_Key, int] = {}
+    for row in rows:
+        for key, count in row.items():
+            total[key] = total.get(key, 0) + count
+    return total
+
+
+def _worth(row: tuple[Peer, Counts, Level]) -> tuple[bool, int, int, int, Peer]:
+    peer, counts, _ = row
+    numbers = counts.numbers
+    failed = numbers.get("failed", 0) + numbers.get("abandoned", 0)
+    return (
+        peer.other,
+        -failed,
+        -numbers.get("sent", 0) - numbers.get("received", 0),
+        -numbers.get("established", 0),
+        peer,
+    )
+
+
+def _peer(peer: Peer, counts: Counts, level: Level) -> network_pb2.NetworkPeer:
+    number: Callable[[str], int] = lambda name: counts.numbers.get(name, 0)  # noqa: E731 - short names for one call
+    return network_pb2.NetworkPeer(
+        role=_ROLES[peer.role],
+        address="" if peer.other else address(peer.address),
+        port=peer.port,
+        other=peer.other,
+        attempts=number("attempts"),
+        established=number("established"),
+        failed=failures(counts.errors, number("failed")),
+        abandoned=number("abandoned"),
+        longest_abandoned_nanoseconds=counts.abandoned_max_ns,
+        closed=number("closed"),
+        reset=number("reset"),
+        open=level.open,
+        half_closed=level.half_closed,
+        bytes_sent=number("sent"),
+        bytes_received=number("received"),
+        retransmits=number("retransmits"),
+        rtt_total_nanoseconds=1000 * (number("rtt_total_us") + level.rtt_total_us),
+        rtt_count=number("rtt_count") + level.rtt_count,
+        connect=_times(counts.opening),
+        lifetime=_times(counts.lifetime),
+    )
+
+
+def _listeners(grown: Mapping[Peer, Counts], levels: Mapping[Peer, Level]) -> Iterable[network_pb2.NetworkListener]:
+    for peer, counts in sorted(grown.items()):
+        level = levels.get(peer, Level())
+        if peer.role != Role.LISTENER or (peer.other and not any(counts.numbers.values())):
+            continue
+        yield network_pb2.NetworkListener(
+            address="" if peer.other else address(peer.address),
+            port=peer.port,
+            other=peer.other,
+            accepted=counts.numbers.get("established", 0),
+            backlog_peak=level.backlog_peak,
+            backlog_max=level.backlog_max,
+            accept_delay=_times(counts.opening),
+        )
+
+
+def _times(lengths: Lengths) -> network_pb2.NetworkTimes | None:
+    if not lengths.buckets:
+        return None
+    indexes = sorted(lengths.buckets)
+    return network_pb2.NetworkTimes(
+        buckets=indexes,
+        counts=[lengths.buckets[index] for index in indexes],
+        total_nanoseconds=lengths.total_ns,
+        max_nanoseconds=lengths.max_ns,
+    )
+
+
+def _pod(start: PodCounters, now: PodCounters) -> network_pb2.NetworkPod:
+    grown = {name: max(0, value - start.numbers.get(name, 0)) for name, value in now.numbers.items()}
+    return network_pb2.NetworkPod(of_node=now.host_network, counters=grown, levels=now.levels)

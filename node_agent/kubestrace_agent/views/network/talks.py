@@ -1,0 +1,103 @@
+"""Calls of UDP and unix sockets in one session, as the wire carries them. Pure. Used by collector."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from kubestrace_agent.syscalls import errno_name
+from kubestrace_agent.text import safe
+from kubestrace_agent.views.network.values import Role, Talk, Talker
+from kubestrace_protos.v1.views import network_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+# Rows of a container in a report; the sums of the others are one row for each role.
+MAX_TALKS = 256
+_ROLES = {
+    Role.UDP_CLIENT: ("udp", "client"),
+    Role.UDP_SERVER: ("udp", "server"),
+    Role.UNIX_CLIENT: ("unix", "client"),
+    Role.UNIX_SERVER: ("unix", "server"),
+}
+_NOTHING = Talk()
+_CALLS = ("connects", "accepts", "sends", "receives")
+
+
+def address(packed: bytes) -> str:
+    """Return an address as text; a mapped one as the IPv4 address that it is."""
+    found = ipaddress.IPv6Address(packed)
+    return str(found.ipv4_mapped or found)
+
+
+def failures(errors: Mapping[int, int], failed: int) -> list[network_pb2.NetworkFailure]:
+    """Return failures by errno; those for which the table of errnos had no room have none."""
+    found = {errno_name(number): count for number, count in sorted(errors.items()) if count}
+    rest = failed - sum(found.values())
+    if rest > 0:
+        found[""] = rest
+    return [network_pb2.NetworkFailure(errno=name, count=count) for name, count in found.items()]
+
+
+def talks(start: Mapping[Talker, Talk], now: Mapping[Talker, Talk]) -> Iterator[network_pb2.NetworkTalk]:
+    """Yield the rows that saw a call; of more than MAX_TALKS the sums of the rest."""
+    grown = [(talker, _since(start.get(talker, _NOTHING), talk)) for talker, talk in now.items()]
+    rows = sorted((row for row in grown if _calls(row[1])), key=_worth)
+    shown = [row for row in rows[:MAX_TALKS] if not row[0].other]
+    for talker, talk in shown:
+        yield _row(talker, talk)
+    for role in _ROLES:
+        rest = [talk for talker, talk in rows[len(shown) :] if talker.role == role]
+        if rest:
+            yield _row(Talker(role, bytes(16), 0, other=True), _sum(rest))
+
+
+def _since(then: Talk, now: Talk) -> Talk:
+    return Talk(
+        {name: value - then.numbers.get(name, 0) for name, value in now.numbers.items()},
+        {number: count - then.errors.get(number, 0) for number, count in now.errors.items()},
+    )
+
+
+def _sum(rows: Sequence[Talk]) -> Talk:
+    numbers: dict[str, int] = {}
+    errors: dict[int, int] = {}
+    for row in rows:
+        for name, value in row.numbers.items():
+            numbers[name] = numbers.get(name, 0) + value
+        for number, count in row.errors.items():
+            errors[number] = errors.get(number, 0) + count
+    return Talk(numbers, errors)
+
+
+def _calls(talk: Talk) -> int:
+    return sum(talk.numbers.get(name, 0) for name in _CALLS)
+
+
+def _worth(row: tuple[Talker, Talk]) -> tuple[bool, int, int, Talker]:
+    talker, talk = row
+    return talker.other, -talk.numbers.get("failed", 0), -_calls(talk), talker
+
+
+def _row(talker: Talker, talk: Talk) -> network_pb2.NetworkTalk:
+    protocol, role = _ROLES[talker.role]
+    numbers = talk.numbers
+    return network_pb2.NetworkTalk(
+        protocol=protocol,
+        role=role,
+        address=address(talker.address) if protocol == "udp" and any(talker.address) else "",
+        port=talker.port,
+        path=_path(talker.name),
+        other=talker.other,
+        **{name: numbers.get(name, 0) for name in (*_CALLS, "again")},
+        failed=failures(talk.errors, numbers.get("failed", 0)),
+        bytes_sent=numbers.get("sent", 0),
+        bytes_received=numbers.get("received", 0),
+    )
+
+
+def _path(name: bytes) -> str:
+    """Return a name of a unix socket; an abstract one as ss and lsof show it."""
+    shown = b"@" + name[1:] if name.startswith(b"\0") else name
+    return safe(shown, len(shown))

@@ -1,0 +1,3 @@
+"""Bounds of the view network."""
+
+MAX_TOP = 100
