@@ -52,6 +52,7 @@ class TracedContainer:
         """Keep what was read last, whatever is counted later for others; called when this session has let go."""
         if self.counter is None or self.share is None:
             return
+        self.note_counts()
         self.counter = replace(self.counter)
         if self.share.users:
             self.collected = self.share.report(self.counter)

@@ -13,6 +13,7 @@ from google.protobuf import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from google.protobuf import any_pb2
 
@@ -94,6 +95,12 @@ class Collector:
 
     def began(self, monotonic_ns: int) -> None:
         """The container that was waited for has begun then; before that there was nothing of it."""
+
+    def begin_cgroup(self, cgroup: Path | None, *, new: bool) -> None:
+        """Begin with this cgroup (a folder of the v2 tree), before begin_counts.
+
+        None: what is traced has none that is its alone, or it has gone. `new`: it was created after the session began.
+        """
 
     def begin_counts(self, start: RawCounts | None, begin_ns: int) -> None:
         """Begin with these counts; None: the container is counted since `begin_ns` (CLOCK_MONOTONIC)."""
