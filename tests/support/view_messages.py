@@ -11,6 +11,7 @@ from kubestrace_protos.v1.views import (
     errors_pb2,
     io_uring_pb2,
     processes_pb2,
+    resources_pb2,
     slow_calls_pb2,
     timeline_pb2,
 )
@@ -28,6 +29,7 @@ def packed(request: message.Message) -> any_pb2.Any:
 def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
     """Ask for each view that there is, and for much of it, in a session of so many seconds."""
     return asking(
+        resources=resources_pb2.ResourcesRequest(),
         cpuTime=cpu_time_pb2.CpuTimeRequest(),
         slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=20_000_000, limit=200, stacks=True),
         processes=processes_pb2.ProcessesRequest(top=100),
@@ -77,6 +79,11 @@ def cpu_time(report: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:
 def slow_calls(report: agent_pb2.ContainerReport) -> list[slow_calls_pb2.SlowCall]:
     """The slow calls of a report."""
     return list(_result(report, "slowCalls", slow_calls_pb2.SlowCallsResult()).calls)
+
+
+def resources(report: agent_pb2.ContainerReport) -> resources_pb2.ResourcesResult:
+    """The numbers of a report's cgroup."""
+    return _result(report, "resources", resources_pb2.ResourcesResult())
 
 
 def timeline(report: agent_pb2.ContainerReport) -> timeline_pb2.TimelineResult:

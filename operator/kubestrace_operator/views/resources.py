@@ -87,19 +87,12 @@ class Resources(View[Settings, ResourcesResult, Part]):
 
     def table_text(self, shown: Shown[Settings, Part]) -> str:
         """Return a few lines for people; none where nothing could be read."""
-        names = [
-            (
-                each.key,
-                each.state.container.pod_name,
-                each.state.container.container_name,
-                each.state.container.restart_count,
-            )
-            for each in shown.containers
-        ]
-        rows = [(pod, name, restarts, _row(shown.part.get(key))) for key, pod, name, restarts in names]
-        lines = list(
-            resources_text.lines([resources_text.Row(pod, name, restarts, row) for pod, name, restarts, row in rows])
-        )
+        rows = []
+        for each in shown.containers:
+            named = each.state.container
+            numbers = _row(shown.part.get(each.key))
+            rows.append(resources_text.Row(named.pod_name, named.container_name, named.restart_count, numbers))
+        lines = list(resources_text.lines(rows))
         return "\n" + "".join(f"{line}\n" for line in lines) if lines else ""
 
 

@@ -7,7 +7,11 @@ from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
 
 _MOST = 10
-_HEAD = f"{'cpu':>9} {'limit':>6} {'throttled':>16} {'memory':>9} {'limit':>9} {'peak':>9} {'oom kills':>9} {'waits cpu/mem/io':>24}"
+_WAITS = ("cpuSomeNanoseconds", "memorySomeNanoseconds", "ioSomeNanoseconds")
+_HEAD = (
+    f"{'cpu':>9} {'limit':>6} {'throttled':>16} {'memory':>9} {'limit':>9} {'peak':>9} {'oom kills':>9} "
+    f"{'waits cpu/mem/io':>24}"
+)
 
 
 class Row(NamedTuple):
@@ -76,4 +80,4 @@ def _throttled(cpu: Mapping[str, int]) -> str:
 
 def _waits(pressure: Mapping[str, int]) -> str:
     """Return for how long some of the container's threads waited for a resource."""
-    return "/".join(_told(pressure, f"{name}SomeNanoseconds", duration) for name in ("cpu", "memory", "io"))
+    return "/".join(_told(pressure, name, duration) for name in _WAITS)

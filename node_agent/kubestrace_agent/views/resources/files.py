@@ -1,6 +1,6 @@
 """The files of one container's cgroup, in whichever hierarchy they are, and what they say now.
 
-On hybrid nodes the controllers of CPU and memory are in hierarchies of cgroup v1, pressure and use of CPU in that of v2.
+On hybrid nodes the controllers of CPU and memory are in hierarchies of cgroup v1, pressure and CPU time in that of v2.
 """
 
 from __future__ import annotations

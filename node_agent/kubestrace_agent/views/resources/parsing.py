@@ -1,4 +1,4 @@
-"""The texts of cgroup files -> numbers by the names of resources_names. Pure; the only place with the kernel's names."""
+"""The texts of cgroup files -> numbers by the names of resources_names. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 

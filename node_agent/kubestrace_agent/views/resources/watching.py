@@ -1,7 +1,7 @@
 """Readings of cgroups, the last of them as soon as the last process has ended: the runtime then removes the cgroup.
 
-All sessions that trace a container share what is read. One thread waits for the ends of all containers; it lives as long
-as there is any.
+All sessions that trace a container share what is read. One thread waits for the ends of all containers; it lives as
+long as there is any.
 """
 
 from __future__ import annotations
@@ -78,10 +78,14 @@ class EndWatcher:
 
     def _watch(self, cgroup: Path, watched: WatchedCgroup) -> None:
         file = os.open(cgroup / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
-        # The kernel reports a change only to who has read the file.
-        os.read(file, 4096)
+        try:
+            # The kernel reports a change only to who has read the file.
+            os.read(file, 4096)
+            self._poll.register(file, select.EPOLLPRI)
+        except OSError:  # it has just gone, or the kernel does not report: it is read with the counts all the same
+            os.close(file)
+            return
         self._waiting[file] = weakref.ref(watched)
-        self._poll.register(file, select.EPOLLPRI)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="cgroup-ends", daemon=True)
             self._thread.start()

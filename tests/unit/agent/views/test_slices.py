@@ -145,7 +145,7 @@ def test_sessions_with_equal_requests_may_share_what_is_collected() -> None:
     first, second = map(registry.requests, sessions)
 
     assert first.shared_key == second.shared_key != registry.requests(asking(processes=PROCESSES)).shared_key
-    assert [each.name for each in first.own_collectors(None)] == ["timeline"]
+    assert [each.name for each in first.own_collectors(None)] == ["resources", "timeline"]
 
 
 def test_a_test_asks_for_every_view() -> None:
