@@ -7,6 +7,7 @@ from google.protobuf import any_pb2, message
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import (
     block_io_pb2,
+    counters_pb2,
     cpu_time_pb2,
     errors_pb2,
     io_uring_pb2,
@@ -36,6 +37,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         errors=errors_pb2.ErrorsRequest(samples=10),
         timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
         blockIO=block_io_pb2.BlockIORequest(),
+        counters=counters_pb2.CountersRequest(),
         ioUring=io_uring_pb2.IOUringRequest(),
     )
 
@@ -69,6 +71,11 @@ def block_io(report: agent_pb2.ContainerReport) -> list[block_io_pb2.BlockRow]:
 def io_uring(report: agent_pb2.ContainerReport) -> io_uring_pb2.IOUringResult:
     """The operations of io_uring of a report."""
     return _result(report, "ioUring", io_uring_pb2.IOUringResult())
+
+
+def counters(report: agent_pb2.ContainerReport) -> counters_pb2.CountersResult:
+    """The counters of a report."""
+    return _result(report, "counters", counters_pb2.CountersResult())
 
 
 def cpu_time(report: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:

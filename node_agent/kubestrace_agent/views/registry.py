@@ -37,6 +37,7 @@ _FOLDERS = (
     "timeline",
     "block_io",
     "io_uring",
+    "counters",
 )
 
 

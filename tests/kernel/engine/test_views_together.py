@@ -7,7 +7,18 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import block_io, cpu_time, errors, every_view, io_uring, processes, slow_calls, timeline
+from view_messages import (
+    block_io,
+    counters,
+    cpu_time,
+    errors,
+    every_view,
+    io_uring,
+    processes,
+    resources,
+    slow_calls,
+    timeline,
+)
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
@@ -174,7 +185,22 @@ def check_io_uring(_: str, report: agent_pb2.ContainerReport) -> None:
     assert not io_uring(report).rows
 
 
+def check_resources(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The CPU time that its cgroup counted."""
+    assert resources(report).grown["cpu.usageNanoseconds"] > 0
+
+
+def check_counters(_: str, report: agent_pb2.ContainerReport) -> None:
+    """Each sleep of each thread, and each thread's end, is a switch."""
+    result = counters(report)
+    assert result.voluntary_switches >= 2 * THREADS * SLEEPS
+    assert result.minor_faults > 0
+    assert result.cpu_nanoseconds > 0
+
+
 CHECKS = {
+    "resources": check_resources,
+    "counters": check_counters,
     "blockIO": check_block_io,
     "cpuTime": check_cpu_time,
     "slowCalls": check_slow_calls,
