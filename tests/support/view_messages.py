@@ -11,6 +11,7 @@ from kubestrace_protos.v1.views import (
     cpu_time_pb2,
     errors_pb2,
     io_uring_pb2,
+    memory_pb2,
     processes_pb2,
     resources_pb2,
     slow_calls_pb2,
@@ -38,6 +39,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
         blockIO=block_io_pb2.BlockIORequest(),
         counters=counters_pb2.CountersRequest(),
+        memory=memory_pb2.MemoryRequest(),
         ioUring=io_uring_pb2.IOUringRequest(),
     )
 
@@ -76,6 +78,11 @@ def io_uring(report: agent_pb2.ContainerReport) -> io_uring_pb2.IOUringResult:
 def counters(report: agent_pb2.ContainerReport) -> counters_pb2.CountersResult:
     """The counters of a report."""
     return _result(report, "counters", counters_pb2.CountersResult())
+
+
+def memory(report: agent_pb2.ContainerReport) -> memory_pb2.MemoryResult:
+    """The memory of a report."""
+    return _result(report, "memory", memory_pb2.MemoryResult())
 
 
 def cpu_time(report: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:

@@ -38,6 +38,7 @@ _FOLDERS = (
     "block_io",
     "io_uring",
     "counters",
+    "memory",
 )
 
 

@@ -15,6 +15,7 @@ from kubestrace_operator.views.counters import ThreadCounters
 from kubestrace_operator.views.cpu_time import CpuTime
 from kubestrace_operator.views.errors import Errors
 from kubestrace_operator.views.io_uring import IOUring
+from kubestrace_operator.views.memory import MemoryView
 from kubestrace_operator.views.processes import Processes
 from kubestrace_operator.views.resources import Resources
 from kubestrace_operator.views.slow_calls import SlowCalls
@@ -32,6 +33,7 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     BlockIO(),
     IOUring(),
     ThreadCounters(),
+    MemoryView(),
 )
 
 # Those that spec.views may name.

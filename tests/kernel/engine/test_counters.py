@@ -47,6 +47,8 @@ def test_faults_and_switches_are_those_of_getrusage(runs: Runs, by_process: bool
     run = runs.start(cgroup, "faults")
     run.hear()
     slot = runs.tracer.add_process(run.process.pid, wanted=None) if by_process else runs.trace(cgroup)
+    if by_process:
+        runs.slots.append(slot)
     watched = Watched(runs, slot)
     minor, major, voluntary, involuntary = map(int, run.say_and_finish().split()[-4:])
     result = watched.told()

@@ -14,6 +14,7 @@ from view_messages import (
     errors,
     every_view,
     io_uring,
+    memory,
     processes,
     resources,
     slow_calls,
@@ -198,7 +199,18 @@ def check_counters(_: str, report: agent_pb2.ContainerReport) -> None:
     assert result.cpu_nanoseconds > 0
 
 
+def check_memory(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The calls of its kinds are those of the counts."""
+    flows = {each.kind: each.calls for each in memory(report).flows}
+    calls: dict[str, int] = {}
+    for row in report.syscalls:
+        calls[row.name] = calls.get(row.name, 0) + row.calls
+    for name in ("mmap", "munmap", "brk", "mprotect", "madvise"):
+        assert sum(count for kind, count in flows.items() if kind.startswith(name)) == calls.get(name, 0), name
+
+
 CHECKS = {
+    "memory": check_memory,
     "resources": check_resources,
     "counters": check_counters,
     "blockIO": check_block_io,

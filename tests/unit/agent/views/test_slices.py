@@ -67,8 +67,8 @@ def named(path: Path) -> set[str]:
     return found
 
 
-# A map of the counting is called like a view.
-OF_THE_COUNTING = {"counters"}
+# A map of the counting, and the kernel's controller, are called like views.
+OF_THE_COUNTING = {"counters", "memory"}
 
 
 @pytest.mark.parametrize("folder", folders())

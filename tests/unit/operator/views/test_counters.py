@@ -1,7 +1,7 @@
 """What threads counted: added up over containers, as a document and as text."""
 
 from kubestrace_operator.results.rows import ContainerKey
-from kubestrace_operator.views.counters import ThreadCounters, Part
+from kubestrace_operator.views.counters import Part, ThreadCounters
 from kubestrace_operator.views.view import ContainerResult
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views.counters_pb2 import CountersResult

@@ -21,7 +21,7 @@ MODULES = sorted(path for package in (OPERATOR, CLI) for path in package.rglob("
 # In a pod's status as well.
 OF_KUBERNETES = {"resources", "exitCode"}
 # What the agent counts with, in local mode's composition.
-OF_THE_COUNTING = {"counters"}
+OF_THE_COUNTING = {"counters", "memory"}
 VIEW_IDS = {"argvalues": VIEWS, "ids": lambda view: view.name}
 
 
