@@ -12,6 +12,7 @@ from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.views import memory_pb2
 
 if TYPE_CHECKING:
+    from kubestrace_agent.symbols.roots import Held
     from kubestrace_protos.v1 import agent_pb2
 
 NAME = "memory"
@@ -44,6 +45,8 @@ class MemoryOfContainer(Collector):
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
 
+    # Set where a process is held until it is counted, and is another program until then.
+    held: Held | None = None
     start: RawMemory | None = None
     now: RawMemory | None = None
     use: MemoryUse = field(default_factory=MemoryUse)
@@ -60,8 +63,15 @@ class MemoryOfContainer(Collector):
             self.start = reported if self.start is None else self.start
             self.now = reported
             # A container whose last process has ended has no levels.
-            if reported.levels.processes or not self.use.readings:
+            if reported.levels.processes and not self._is_held(reported):
                 self.use.add(reported)
+
+    def _is_held(self, reading: RawMemory) -> bool:
+        return self.held is not None and not 0 < self.held.released_ns < reading.time_ns
+
+    def began(self, monotonic_ns: int) -> None:
+        """The container's program was executed then: what was before it was the runtime's."""
+        self.use.readings = [each for each in self.use.readings if each.time_ns >= monotonic_ns]
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Tell what was done since the start, and the levels."""

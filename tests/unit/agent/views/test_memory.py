@@ -5,6 +5,7 @@ from pathlib import Path
 
 from view_messages import memory
 
+from kubestrace_agent.symbols.roots import Held
 from kubestrace_agent.views.memory import levels
 from kubestrace_agent.views.memory.collector import MAX_LEVELS, MemoryOfContainer
 from kubestrace_agent.views.memory.values import KINDS, Flow, Levels, RawMemory
@@ -54,6 +55,21 @@ def test_a_container_that_has_ended_keeps_its_last_levels() -> None:
     result = told(reading(1, 0, anon=5), reading(2, 0, anon=6), reading(3, 0, processes=0))
 
     assert [each.anon_bytes for each in result.levels] == [5, 6]
+
+
+def test_levels_begin_with_the_program_that_is_traced() -> None:
+    """Not with the process that waits to become it, nor with the container runtime's."""
+    held = Held(1)
+    collector = MemoryOfContainer(held)
+    collector.begin(0, 0)
+    collector.take(reading(1, 0, anon=5), 0, 0)
+    held.released_ns = 1_500_000_000
+    collector.take(reading(2, 0, anon=6), 0, 0)
+    collector.take(reading(4, 0, anon=7), 0, 0)
+
+    assert [each.levels.anon for each in collector.use.readings] == [6, 7]
+    collector.began(3 * 10**9)
+    assert [each.levels.anon for each in collector.use.readings] == [7]
 
 
 def test_levels_are_those_of_all_processes(tmp_path: Path) -> None:
