@@ -108,6 +108,9 @@ class Collector:
     def count(self, counts: RawCounts) -> None:
         """See a newer snapshot of the container's counts."""
 
+    def end(self) -> None:
+        """Give back what it holds, as nothing more is to be read; `write` may follow."""
+
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Put what is held into a report that has its counts: the view's result, and what it lost."""
         raise NotImplementedError

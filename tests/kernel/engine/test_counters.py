@@ -1,12 +1,15 @@
 """What threads counted, against what getrusage(2) tells the program itself."""
 
 import time
+from pathlib import Path
 
 import pytest
 from engine_runs import Runs
 from view_messages import counters
 
-from kubestrace_agent.views.counters.collector import ThreadCounters
+from kubestrace_agent.kernel.counters.counts import RawCounts
+from kubestrace_agent.views.counters.collector import HardwareCounters, ThreadCounters
+from kubestrace_agent.views.counters.hardware import HARDWARE
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views.counters_pb2 import CountersResult
 
@@ -86,3 +89,51 @@ def test_another_container_has_nothing_of_it(runs: Runs) -> None:
     assert watched.told().minor_faults >= PAGES
     assert quiet.told().minor_faults == 0
     other.say_and_finish()
+
+
+# PERF_TYPE_SOFTWARE: PERF_COUNT_SW_PAGE_FAULTS and PERF_COUNT_SW_CONTEXT_SWITCHES, which each machine has.
+SOFTWARE = {"page-faults": (1, 2), "context-switches": (1, 3)}
+
+
+def events_open() -> int:
+    """Count descriptors of perf events that this process has."""
+    paths = Path("/proc/self/fd").iterdir()
+    return sum(path.is_symlink() and "perf_event" in str(path.readlink()) for path in paths)
+
+
+def test_events_of_a_cgroup_are_those_of_getrusage(runs: Runs) -> None:
+    """By the code that counts hardware events; one that this machine lacks has a reason, and no descriptor stays."""
+    cgroup = runs.cgroup()
+    run = runs.start(cgroup, "faults")
+    run.hear()
+    events = HardwareCounters(SOFTWARE | HARDWARE)
+    events.begin_cgroup(cgroup.path, new=False)
+    watched = Watched(runs, runs.trace(cgroup))
+    minor, _, voluntary, involuntary = map(int, run.say_and_finish().split()[-4:])
+    events.count(RawCounts())
+    report = agent_pb2.ContainerReport()
+    watched.told()
+    watched.collector.write(report)
+    events.write(report)
+    perf = events_open()
+    events.end()
+    found = {each.name: each for each in counters(report).hardware}
+
+    assert (perf > 0, events_open()) == (True, 0)
+    assert minor <= found["page-faults"].count <= minor + 2 * AROUND_FAULTS
+    switches = voluntary + involuntary
+    assert switches - 2 * AROUND_SWITCHES <= found["context-switches"].count <= switches + 4 * AROUND_SWITCHES
+    assert found["page-faults"].running_nanoseconds > 0
+    for name in HARDWARE:
+        assert bool(found[name].unavailable) is (found[name].enabled_nanoseconds == 0)
+
+
+def test_a_process_that_shares_its_cgroup_has_no_events() -> None:
+    """All that runs beside it would be counted."""
+    events = HardwareCounters(HARDWARE)
+    events.begin_cgroup(None, new=False)
+    report = agent_pb2.ContainerReport()
+    report.views["counters"].Pack(CountersResult())
+    events.write(report)
+
+    assert all("shares its cgroup" in each.unavailable for each in counters(report).hardware)

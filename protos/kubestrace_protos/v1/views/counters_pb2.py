@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)kubestrace_protos/v1/views/counters.proto\x12\rkubestrace.v1\"\x11\n\x0f\x43ountersRequest\"\xc2\x01\n\x0e\x43ountersResult\x12\x14\n\x0cminor_faults\x18\x01 \x01(\x04\x12\x14\n\x0cmajor_faults\x18\x02 \x01(\x04\x12\x1a\n\x12voluntary_switches\x18\x03 \x01(\x04\x12\x1c\n\x14involuntary_switches\x18\x04 \x01(\x04\x12\x12\n\nmigrations\x18\x05 \x01(\x04\x12\x1d\n\x15run_queue_nanoseconds\x18\x06 \x01(\x04\x12\x17\n\x0f\x63pu_nanoseconds\x18\x07 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)kubestrace_protos/v1/views/counters.proto\x12\rkubestrace.v1\"!\n\x0f\x43ountersRequest\x12\x0e\n\x06\x65vents\x18\x01 \x03(\t\"\xf4\x01\n\x0e\x43ountersResult\x12\x14\n\x0cminor_faults\x18\x01 \x01(\x04\x12\x14\n\x0cmajor_faults\x18\x02 \x01(\x04\x12\x1a\n\x12voluntary_switches\x18\x03 \x01(\x04\x12\x1c\n\x14involuntary_switches\x18\x04 \x01(\x04\x12\x12\n\nmigrations\x18\x05 \x01(\x04\x12\x1d\n\x15run_queue_nanoseconds\x18\x06 \x01(\x04\x12\x17\n\x0f\x63pu_nanoseconds\x18\x07 \x01(\x04\x12\x30\n\x08hardware\x18\x08 \x03(\x0b\x32\x1e.kubestrace.v1.HardwareCounter\"}\n\x0fHardwareCounter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x1b\n\x13\x65nabled_nanoseconds\x18\x03 \x01(\x04\x12\x1b\n\x13running_nanoseconds\x18\x04 \x01(\x04\x12\x13\n\x0bunavailable\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kubestrace_protos.v1.views.
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COUNTERSREQUEST']._serialized_start=60
-  _globals['_COUNTERSREQUEST']._serialized_end=77
-  _globals['_COUNTERSRESULT']._serialized_start=80
-  _globals['_COUNTERSRESULT']._serialized_end=274
+  _globals['_COUNTERSREQUEST']._serialized_end=93
+  _globals['_COUNTERSRESULT']._serialized_start=96
+  _globals['_COUNTERSRESULT']._serialized_end=340
+  _globals['_HARDWARECOUNTER']._serialized_start=342
+  _globals['_HARDWARECOUNTER']._serialized_end=467
 # @@protoc_insertion_point(module_scope)
