@@ -11,22 +11,22 @@ import errno
 import os
 import platform
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from kubestrace_protos.v1.views.counters_limits import EVENTS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Linux include/uapi/linux/perf_event.h: PERF_TYPE_HARDWARE, and its events by their numbers.
 _HARDWARE = 0
 HARDWARE = {name: (_HARDWARE, number) for number, name in enumerate(EVENTS)}
 # PERF_FLAG_PID_CGROUP and PERF_FLAG_FD_CLOEXEC.
 _FLAGS = 4 | 8
-# struct perf_event_attr up to read_format, and zeros to PERF_ATTR_SIZE_VER5; PERF_FORMAT_TOTAL_TIME_ENABLED and _RUNNING.
+# struct perf_event_attr up to read_format, and zeros up to PERF_ATTR_SIZE_VER5; then PERF_FORMAT_TOTAL_TIME_ENABLED and
+# PERF_FORMAT_TOTAL_TIME_RUNNING.
 _ATTRIBUTES = struct.Struct("=IIQQQQ80x")
 _TIMES = 1 | 2
 _VALUES = struct.Struct("=QQQ")
+_ONLINE = Path("/sys/devices/system/cpu/online")
 _NUMBERS = {"x86_64": 298, "aarch64": 241}
 _REASONS = {
     errno.ENOENT: "this machine has no such counter, as most virtual machines",
@@ -83,10 +83,9 @@ def reason(error: OSError) -> str:
 def _cpus() -> set[int]:
     """The CPUs that are online: like 0-3,8."""
     found: set[int] = set()
-    with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
-        for part in file.read().strip().split(","):
-            first, _, last = part.partition("-")
-            found |= set(range(int(first), int(last or first) + 1))
+    for part in _ONLINE.read_text(encoding="ascii").strip().split(","):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
     return found
 
 
