@@ -6,11 +6,13 @@ On hybrid nodes the controllers of CPU and memory are in hierarchies of cgroup v
 from __future__ import annotations
 
 import errno
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+from kubestrace_agent.containers import procfs
 from kubestrace_agent.views.resources import parsing
 from kubestrace_agent.views.resources.values import Reading
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PROC = Path("/proc")
+_BYTES = 65536
 _RESOURCES = ("cpu", "memory", "io")
 # The controllers of cgroup v1 that matter here.
 _V1 = ("cpu", "memory")
@@ -71,9 +74,12 @@ class CgroupFiles:
 
     def _populated(self) -> bool:
         try:
-            return "populated 1" in (self.cgroup / "cgroup.events").read_text(encoding="ascii")
+            text = _text(self.cgroup / "cgroup.events")
         except OSError as error:
             raise GoneError(str(self.cgroup)) from error
+        if text is None:
+            raise GoneError(str(self.cgroup))
+        return "populated 1" in text
 
     def _cpu(self, found: _Found) -> None:
         # Use of CPU is there in each cgroup of v2, with the controller or without.
@@ -131,10 +137,10 @@ class CgroupFiles:
 
     def _where(self, controller: str, file: str) -> tuple[_Where | None, str]:
         """Find where a controller's files are, or say why there are none."""
-        if (self.cgroup / file).exists():
-            return _Where(self.cgroup, self._root, 2), ""
         if controller in self._v1:
             return self._v1[controller], ""
+        if os.access(self.cgroup / file, os.F_OK):
+            return _Where(self.cgroup, self._root, 2), ""
         missing = f"the controller {controller!r} is not enabled for this cgroup (there is no {file})"
         return None, self._v1_problems.get(controller, missing)
 
@@ -217,12 +223,19 @@ def _memory_limit(file: Path) -> int | None:
 
 
 def _text(file: Path) -> str | None:
-    """Read a file; None where there is none."""
+    """Read a file; None where there is none. A reading has twenty of them: this takes a third of Path.read_text."""
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
         return None
+    try:
+        parts = []
+        while part := os.read(descriptor, _BYTES):
+            parts.append(part)
+        return b"".join(parts).decode(errors="replace")
     except OSError as error:
-        if error.errno == errno.ENODEV:  # removed while it was open
+        if error.errno in procfs.GONE:  # removed while it was open
             return None
         raise
+    finally:
+        os.close(descriptor)
