@@ -2,9 +2,9 @@
 
 `python tools/crd.py` writes both; with --check it says whether they are what would be written.
 
-A view's part (schema/views/NAME.yaml) has `name`, as in spec.views; `spec`, its schema there; `rules` of the whole
-spec; `status`, merged into the properties of status; and words for descriptions of base.yaml: the `conditions` (reasons
-of DataComplete) and `gaps` that the view adds, and the lists of it that may be `cut`.
+A view's part (schema/views/NAME.yaml) has `name`, as in spec.views; `spec`, its schema there (none where it is always
+on); `rules` of the whole spec; `status`, merged into the properties of status; and words for descriptions of base.yaml:
+the `conditions` (reasons of DataComplete) and `gaps` that the view adds, and the lists of it that may be `cut`.
 """
 
 import argparse
@@ -80,7 +80,8 @@ def assembled() -> Node:
     properties = version["schema"]["openAPIV3Schema"]["properties"]
     views = properties["spec"]["properties"]["views"].setdefault("properties", {})
     for part in parts:
-        views[part["name"]] = _view(part["spec"])
+        if "spec" in part:
+            views[part["name"]] = _view(part["spec"])
         properties["spec"]["x-kubernetes-validations"] += part.get("rules", [])
         _merge(properties["status"]["properties"], part["status"], "status")
     return crd

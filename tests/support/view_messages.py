@@ -7,12 +7,15 @@ from google.protobuf import any_pb2, message
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import (
     block_io_pb2,
+    counters_pb2,
     cpu_time_pb2,
     errors_pb2,
     files_pb2,
     io_uring_pb2,
+    memory_pb2,
     network_pb2,
     processes_pb2,
+    resources_pb2,
     slow_calls_pb2,
     timeline_pb2,
 )
@@ -30,12 +33,15 @@ def packed(request: message.Message) -> any_pb2.Any:
 def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
     """Ask for each view that there is, and for much of it, in a session of so many seconds."""
     return asking(
+        resources=resources_pb2.ResourcesRequest(),
         cpuTime=cpu_time_pb2.CpuTimeRequest(),
         slowCalls=slow_calls_pb2.SlowCallsRequest(threshold_nanoseconds=20_000_000, limit=200, stacks=True),
         processes=processes_pb2.ProcessesRequest(top=100),
         errors=errors_pb2.ErrorsRequest(samples=10),
         timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
         blockIO=block_io_pb2.BlockIORequest(),
+        counters=counters_pb2.CountersRequest(),
+        memory=memory_pb2.MemoryRequest(),
         ioUring=io_uring_pb2.IOUringRequest(),
         files=files_pb2.FilesRequest(),
         network=network_pb2.NetworkRequest(),
@@ -78,6 +84,16 @@ def network(report: agent_pb2.ContainerReport) -> network_pb2.NetworkResult:
     return _result(report, "network", network_pb2.NetworkResult())
 
 
+def counters(report: agent_pb2.ContainerReport) -> counters_pb2.CountersResult:
+    """The counters of a report."""
+    return _result(report, "counters", counters_pb2.CountersResult())
+
+
+def memory(report: agent_pb2.ContainerReport) -> memory_pb2.MemoryResult:
+    """The memory of a report."""
+    return _result(report, "memory", memory_pb2.MemoryResult())
+
+
 def cpu_time(report: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:
     """The CPU time of a report."""
     return _result(report, "cpuTime", cpu_time_pb2.CpuTimeResult())
@@ -86,6 +102,11 @@ def cpu_time(report: agent_pb2.ContainerReport) -> cpu_time_pb2.CpuTimeResult:
 def slow_calls(report: agent_pb2.ContainerReport) -> list[slow_calls_pb2.SlowCall]:
     """The slow calls of a report."""
     return list(_result(report, "slowCalls", slow_calls_pb2.SlowCallsResult()).calls)
+
+
+def resources(report: agent_pb2.ContainerReport) -> resources_pb2.ResourcesResult:
+    """The numbers of a report's cgroup."""
+    return _result(report, "resources", resources_pb2.ResourcesResult())
 
 
 def timeline(report: agent_pb2.ContainerReport) -> timeline_pb2.TimelineResult:

@@ -41,6 +41,12 @@ class _Place:
     target: Target
     key: int = 0
     is_there = True
+    is_new = False
+
+    @property
+    def own_cgroup(self) -> Path | None:
+        """Its cgroup; that of a process is others', too."""
+        return None if self.target.by_process else self.target.cgroup
 
     def reserve(self, _: object, wanted: frozenset[SyscallKey] | None) -> int:
         """Make ready to count it."""

@@ -66,7 +66,9 @@ class Session:
         if self.syscalls:
             wanted["syscalls"] = list(self.syscalls)
         if self.views:
-            wanted["views"] = {view.name: view.spec(settings) for view, settings in registry.chosen(self.views)}
+            wanted["views"] = {
+                view.name: view.spec(self.views[view.name]) for view in registry.CHOOSABLE if view.name in self.views
+            }
         return {
             "apiVersion": API_VERSION,
             "kind": KIND,

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kubestrace_agent.containers import cgroups, lives
 from kubestrace_agent.traces import reports
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
-    from kubestrace_agent.containers import cgroups
     from kubestrace_agent.containers.lives import Life
     from kubestrace_agent.containers.resolver import Runtime
+    from kubestrace_agent.kernel.maps.pods import PodContainer
     from kubestrace_agent.traces.attach import Attacher
     from kubestrace_agent.traces.pod_counters import PodCounters, PodLife
     from kubestrace_agent.traces.trace import Trace
@@ -75,8 +78,9 @@ class Claims:
         attacher: Attacher,
         running: Running,
         update: Callable[[], Awaitable[None]],
+        root: Path,
     ) -> None:
-        """`update` takes over what the kernel has seen."""
+        """`root` is that of the cgroup tree; `update` takes over what the kernel has seen."""
         self._counters = counters
         self._attacher = attacher
         self._thread = attacher.thread
@@ -86,12 +90,14 @@ class Claims:
         self._begin = running.begin
         self._node = attacher.node.name
         self._update = update
+        self._root = root
 
     async def claim(self, followed: Followed, known: Life) -> None:
         """Give a life its row in each session that wants it."""
         life = followed.life
         if life.place is not None:
             life.place.owner.container_id = known.container_id
+            life.place.own_cgroup = await asyncio.to_thread(_cgroup, self._root, life.container)
         for user in life.users:
             trace = self._running.get(user)
             if trace is None:
@@ -191,6 +197,16 @@ def _note(trace: Trace, gap: agent_pb2.Gap) -> None:
     """Give a trace a gap, unless it has one of that reason."""
     if all(each.reason != gap.reason for each in trace.gaps):
         trace.gaps.append(gap)
+
+
+def _cgroup(root: Path, container: PodContainer) -> Path | None:
+    """Find the folder of a container; None where it has ended meanwhile."""
+    container_id = lives.container_id(container.name)
+    with suppress(OSError):
+        for folder in cgroups.find(root, container_id) if container_id else ():
+            if cgroups.cgroup_id(folder) == container.cgroup_id:
+                return folder
+    return None
 
 
 def _is_wanted(pod: agent_pb2.Pod, name: str) -> bool:

@@ -92,6 +92,14 @@ class Place(Protocol):
     def is_there(self) -> bool:
         """Whether it exists, so that something may have been counted of it."""
 
+    @property
+    def own_cgroup(self) -> Path | None:
+        """The folder of the cgroup that is its alone; None: it shares one, or it is not known where that is."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was created while its counter waited for it."""
+
     def reserve(self, tracer: Tracer, wanted: Wanted) -> int:
         """Make ready to count it: its slot. Raises OSError where it has gone, and NodeFullError."""
 
@@ -107,11 +115,17 @@ class CgroupPlace:
     cgroup_id: int
     _was_populated: bool = False
     is_there = True
+    is_new = False
 
     @property
     def key(self) -> int:
         """Its id."""
         return self.cgroup_id
+
+    @property
+    def own_cgroup(self) -> Path:
+        """Its folder."""
+        return self.cgroup
 
     def reserve(self, tracer: Tracer, wanted: Wanted) -> int:
         """Make ready to count it."""

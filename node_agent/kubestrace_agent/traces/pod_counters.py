@@ -18,6 +18,7 @@ from kubestrace_agent.traces.delta import difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from kubestrace_agent.kernel.counters.tracer import Tracer
     from kubestrace_agent.kernel.maps.pods import PodContainer
@@ -38,6 +39,9 @@ class PodPlace:
     number: int
     owner: Owner = field(default_factory=Owner)
     container: PodContainer | None = None
+    # Its folder, once that was found.
+    own_cgroup: Path | None = None
+    is_new = True
 
     @property
     def key(self) -> int:

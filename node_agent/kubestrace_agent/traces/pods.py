@@ -47,7 +47,7 @@ class Pods:
         self._running = running.traces
         self._clock_ns = running.clock_ns
         self._node = attacher.node.name
-        self._claims = Claims(counters, attacher, running, self.update)
+        self._claims = Claims(counters, attacher, running, self.update, host.hierarchy.root)
         self._followed: dict[PodLife, Followed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()

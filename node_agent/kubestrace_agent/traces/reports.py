@@ -52,9 +52,16 @@ class TracedContainer:
         """Keep what was read last, whatever is counted later for others; called when this session has let go."""
         if self.counter is None or self.share is None:
             return
+        self.note_counts()
+        self.end()
         self.counter = replace(self.counter)
         if self.share.users:
             self.collected = self.share.report(self.counter)
+
+    def end(self) -> None:
+        """Have the session's own collectors give back what they hold."""
+        for collector in self.own:
+            collector.end()
 
     def note_counts(self) -> None:
         """Show the newest snapshot to the session's own collectors."""
@@ -221,6 +228,7 @@ def container_report(traced: TracedContainer, node: str) -> agent_pb2.ContainerR
     if counter.unknown is not None:
         report.trust.gaps.append(_state_unknown(traced, counter.unknown, node))
     if counter.ended_ns:
+        traced.end()
         traced.state.phase = _Phase.PHASE_ENDED
         traced.state.end_time_unix_nanoseconds = counter.ended_ns
         traced.settled, traced.share, traced.counter = report, None, None

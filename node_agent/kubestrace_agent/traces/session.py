@@ -78,7 +78,9 @@ class Session:
         """Give a container that is counted from now on; `state` gets its start."""
         state.start_time_unix_nanoseconds = start_ns
         own = self.views.own_collectors(self.wanted)
+        place = acquired.counter.place
         for collector in own:
+            collector.begin_cgroup(place.own_cgroup, new=place.is_new and acquired.start is None)
             collector.begin_counts(acquired.start, acquired.begin_ns)
         return reports.TracedContainer(state, acquired.counter, acquired.share, own)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Of views whose programs run at one event, the first here is called first.
 _FOLDERS = (
+    "resources",
     "cpu_time",
     "slow_calls",
     "processes",
@@ -38,6 +39,8 @@ _FOLDERS = (
     "io_uring",
     "files",
     "network",
+    "counters",
+    "memory",
 )
 
 

@@ -13,6 +13,7 @@ from google.protobuf import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from google.protobuf import any_pb2
 
@@ -95,11 +96,20 @@ class Collector:
     def began(self, monotonic_ns: int) -> None:
         """The container that was waited for has begun then; before that there was nothing of it."""
 
+    def begin_cgroup(self, cgroup: Path | None, *, new: bool) -> None:
+        """Begin with this cgroup (a folder of the v2 tree), before begin_counts.
+
+        None: what is traced has none that is its alone, or it has gone. `new`: it was created after the session began.
+        """
+
     def begin_counts(self, start: RawCounts | None, begin_ns: int) -> None:
         """Begin with these counts; None: the container is counted since `begin_ns` (CLOCK_MONOTONIC)."""
 
     def count(self, counts: RawCounts) -> None:
         """See a newer snapshot of the container's counts."""
+
+    def end(self) -> None:
+        """Give back what it holds, as nothing more is to be read; `write` may follow."""
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Put what is held into a report that has its counts: the view's result, and what it lost."""

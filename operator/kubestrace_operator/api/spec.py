@@ -168,9 +168,9 @@ def _workload(target: fields.Fields) -> Workload:
 
 def _views(top: fields.Fields, duration_seconds: int) -> registry.Chosen:
     """Return the settings of the views that are on: those that are named, also with null, but for `enabled: false`."""
-    views = top.nested("views", [view.name for view in registry.VIEWS])
+    views = top.nested("views", [view.name for view in registry.CHOOSABLE])
     settings = {}
-    for view in registry.VIEWS:
+    for view in registry.CHOOSABLE:
         if views.names(view.name):
             given = views.nested(view.name, ["enabled", *view.fields])
             settings[view.name] = view.parse(given, duration_seconds)

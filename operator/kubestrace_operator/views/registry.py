@@ -11,18 +11,22 @@ from google.protobuf.message import DecodeError
 
 from kubestrace_operator.results.rows import container_key
 from kubestrace_operator.views.block_io import BlockIO
+from kubestrace_operator.views.counters import ThreadCounters
 from kubestrace_operator.views.cpu_time import CpuTime
 from kubestrace_operator.views.errors import Errors
 from kubestrace_operator.views.files import Files
 from kubestrace_operator.views.io_uring import IOUring
+from kubestrace_operator.views.memory import MemoryView
 from kubestrace_operator.views.network import Network
 from kubestrace_operator.views.processes import Processes
+from kubestrace_operator.views.resources import Resources
 from kubestrace_operator.views.slow_calls import SlowCalls
 from kubestrace_operator.views.timeline import Timeline
 from kubestrace_operator.views.view import ContainerResult, Loss, Span, View
 from kubestrace_protos.v1 import agent_pb2
 
 VIEWS: tuple[View[Any, Any, Any], ...] = (
+    Resources(),
     CpuTime(),
     SlowCalls(),
     Processes(),
@@ -32,7 +36,12 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     IOUring(),
     Files(),
     Network(),
+    ThreadCounters(),
+    MemoryView(),
 )
+
+# Those that spec.views may name.
+CHOOSABLE = tuple(view for view in VIEWS if not view.always)
 
 # The settings of each view that is on, by its name.
 Chosen = Mapping[str, Any]
@@ -40,7 +49,7 @@ Chosen = Mapping[str, Any]
 
 def chosen(settings: Chosen) -> Iterator[tuple[View[Any, Any, Any], Any]]:
     """Yield each view that is on, with its settings."""
-    return ((view, settings[view.name]) for view in VIEWS if view.name in settings)
+    return ((view, settings.get(view.name)) for view in VIEWS if view.always or view.name in settings)
 
 
 def requests(settings: Chosen, span: Span) -> dict[str, Packed]:

@@ -127,6 +127,8 @@ class View(Generic[Settings, Result, Part]):
 
     # In spec.views, and in the maps of the wire.
     name: ClassVar[str]
+    # Every session has it, and spec.views does not name it.
+    always: ClassVar[bool] = False
     # Fields of the view's spec beside `enabled`.
     fields: ClassVar[tuple[str, ...]] = ()
     flags: ClassVar[tuple[Flag, ...]] = ()

@@ -11,11 +11,11 @@ import grpc
 import pytest
 from agent_process import Agent, Stub, Tree, request, wait_until
 from engine_runs import PROGRAMS, compiled
-from view_messages import asking, cpu_time, errors, every_view, processes, timeline
+from view_messages import asking, cpu_time, errors, every_view, processes, resources, timeline
 
 from kubestrace_protos.cri.v1 import api_pb2, api_pb2_grpc
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.views import timeline_pb2
+from kubestrace_protos.v1.views import resources_pb2, timeline_pb2
 
 # Those of `life 5`: 7 calls, one of which fails.
 SEVEN = {"getppid": (5, 0), "openat": (1, 1), "exit_group": (1, 0)}
@@ -137,6 +137,31 @@ async def test_a_crash_loop_gives_each_life_a_row(pods: tuple[Agent, Callable[[]
         assert [each.command for each in process.execs] == [process.command]
         assert (sum(timeline(each).calls), sum(timeline(each).errors)) == (7, 1)
         assert cpu_time(each).budget.thread_nanoseconds > 0
+
+
+async def test_a_life_has_the_numbers_of_its_cgroup(pods: tuple[Agent, Callable[[], Pod]]) -> None:
+    """From its creation until its end, though the cgroup was removed before anybody asked."""
+    agent, make = pods
+    pod = make()
+    cgroup = pod.path / secrets.token_hex(32)
+
+    async with agent.connect() as connection:
+        stub = Stub(connection)
+        views = asking(resources=resources_pb2.ResourcesRequest())
+        await stub.StartTrace(request(pods=[pod.message()], views=views))
+        cgroup.mkdir(parents=True)
+        command = [pod.programs / "runtime", "w", cgroup, "/bin/sh", "-c", "sleep 1; exec sleep 1"]
+        process = await asyncio.create_subprocess_exec(*command)
+        await asyncio.wait_for(process.wait(), 60)
+        # A runtime hears of the end, deletes the task and then removes the cgroup.
+        await asyncio.sleep(0.05)
+        cgroup.rmdir()
+        (life,) = (await stop(stub)).containers
+
+    told = resources(life)
+    assert told.grown["cpu.usageNanoseconds"] > 0
+    assert told.covered_nanoseconds > 1_000_000_000
+    assert not told.ended_unread
 
 
 async def test_lives_that_come_faster_than_slots_are_told(pods: tuple[Agent, Callable[[], Pod]]) -> None:

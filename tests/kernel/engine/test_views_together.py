@@ -16,6 +16,9 @@ from view_messages import (
     io_uring,
     network,
     processes,
+    counters,
+    memory,
+    resources,
     slow_calls,
     timeline,
 )
@@ -200,6 +203,35 @@ def check_network(_: str, report: agent_pb2.ContainerReport) -> None:
 
 CHECKS = {
     "files": check_files,
+
+
+def check_resources(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The CPU time that its cgroup counted."""
+    assert resources(report).grown["cpu.usageNanoseconds"] > 0
+
+
+def check_counters(_: str, report: agent_pb2.ContainerReport) -> None:
+    """Each sleep of each thread, and each thread's end, is a switch."""
+    result = counters(report)
+    assert result.voluntary_switches >= 2 * THREADS * SLEEPS
+    assert result.minor_faults > 0
+    assert result.cpu_nanoseconds > 0
+
+
+def check_memory(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The calls of its kinds are those of the counts."""
+    flows = {each.kind: each.calls for each in memory(report).flows}
+    calls: dict[str, int] = {}
+    for row in report.syscalls:
+        calls[row.name] = calls.get(row.name, 0) + row.calls
+    for name in ("mmap", "munmap", "brk", "mprotect", "madvise"):
+        assert sum(count for kind, count in flows.items() if kind.startswith(name)) == calls.get(name, 0), name
+
+
+CHECKS = {
+    "memory": check_memory,
+    "resources": check_resources,
+    "counters": check_counters,
     "blockIO": check_block_io,
     "cpuTime": check_cpu_time,
     "slowCalls": check_slow_calls,

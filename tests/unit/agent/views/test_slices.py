@@ -69,6 +69,10 @@ def named(path: Path) -> set[str]:
     return found
 
 
+# A map of the counting, and the kernel's controller, are called like views.
+OF_THE_COUNTING = {"counters", "memory"}
+
+
 def _classes(path: Path) -> set[str]:
     """Classes of system calls, as the modules that know them may name them: one is called as a view is."""
     return set(tables.CLASSES) if path.parent == AGENT / "syscalls" else set()
@@ -84,7 +88,7 @@ def test_no_other_module_names_a_view(folder: str) -> None:
         f"{path.relative_to(ROOT)}: {each}"
         for path in outside(folder, ".py")
         for each in named(path)
-        if modules.fullmatch(each) or each in words(folder) - _classes(path)
+        if modules.fullmatch(each) or each in words(folder) - _classes(path) - OF_THE_COUNTING
     ]
 
     assert found == []
@@ -152,7 +156,7 @@ def test_sessions_with_equal_requests_may_share_what_is_collected() -> None:
     first, second = map(registry.requests, sessions)
 
     assert first.shared_key == second.shared_key != registry.requests(asking(processes=PROCESSES)).shared_key
-    assert [each.name for each in first.own_collectors(None)] == ["timeline"]
+    assert [each.name for each in first.own_collectors(None)] == ["resources", "timeline"]
 
 
 def test_a_test_asks_for_every_view() -> None:

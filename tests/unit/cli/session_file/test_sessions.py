@@ -200,8 +200,8 @@ def test_cpu_time_of_the_file_or_of_the_command_line(tmp_path: Path) -> None:
     alone = sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, views={"cpuTime": {}})
 
     assert of_file.document({})["spec"]["views"] == alone.document({})["spec"]["views"] == {"cpuTime": {}}
-    assert registry.requests(of_file.views, Span(0)).keys() == {"cpuTime"}
-    assert registry.requests(made(None).views, Span(0)) == {}
+    assert registry.requests(of_file.views, Span(0)).keys() == {"resources", "cpuTime"}
+    assert registry.requests(made(None).views, Span(0)).keys() == {"resources"}
 
 
 def test_stacks_need_slow_calls(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_stacks_need_slow_calls(tmp_path: Path) -> None:
         sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, views={"slowCalls": {"stacks": True}})
 
 
-@pytest.mark.parametrize("view", registry.VIEWS, ids=lambda view: view.name)
+@pytest.mark.parametrize("view", registry.CHOOSABLE, ids=lambda view: view.name)
 def test_a_view_with_nothing_behind_it_is_on(tmp_path: Path, view: View[Any, Any, Any]) -> None:
     """`errors:` is null in YAML, as for a cluster; `enabled: false` takes the view out, a flag puts it back."""
 

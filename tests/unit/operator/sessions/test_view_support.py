@@ -71,7 +71,7 @@ async def test_a_result_that_is_missing_in_a_report_is_noticed() -> None:
     assert unsupported(status) == [("n1", "a", "the agent on node n1 reported nothing for the view slowCalls")]
 
 
-@pytest.mark.parametrize("view", [view.name for view in registry.VIEWS])
+@pytest.mark.parametrize("view", [view.name for view in registry.CHOOSABLE])
 @in_no_time
 async def test_a_view_without_any_result_has_no_part_in_the_status(view: str) -> None:
     """No totals of zero stand beside the gap; the rest of the status is that of a session without the view."""

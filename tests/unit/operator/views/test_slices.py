@@ -19,7 +19,9 @@ REGISTRY = OPERATOR / "views" / "registry.py"
 SCHEMA = ROOT / "charts" / "kubestrace" / "schema"
 MODULES = sorted(path for package in (OPERATOR, CLI) for path in package.rglob("*.py"))
 # In a pod's status as well.
-OF_KUBERNETES = {"exitCode"}
+OF_KUBERNETES = {"resources", "exitCode"}
+# What the agent counts with, in local mode's composition.
+OF_THE_COUNTING = {"counters", "memory"}
 VIEW_IDS = {"argvalues": VIEWS, "ids": lambda view: view.name}
 
 
@@ -92,7 +94,7 @@ def names(view: View[Any, Any, Any]) -> set[str]:
 
     A word that the schema without the views has, too (`errors`, the count), or that of another view, is not.
     """
-    shared = set(fields(yaml.safe_load((SCHEMA / "base.yaml").read_text()))) | OF_KUBERNETES
+    shared = set(fields(yaml.safe_load((SCHEMA / "base.yaml").read_text()))) | OF_KUBERNETES | OF_THE_COUNTING
     shared.update(*(fields_of(other) for other in VIEWS if other is not view))
     pb2 = importlib.import_module(f"kubestrace_protos.v1.views.{module_of(view)}_pb2")
     messages = set(pb2.DESCRIPTOR.message_types_by_name)
@@ -142,7 +144,8 @@ def test_what_a_view_parses_is_what_it_writes(view: View[Any, Any, Any]) -> None
     """Its fields are those of its schema, and a request of it can be sent."""
     part = part_of(view)
 
-    assert set(view.fields) == set(part["spec"].get("properties", {}))
+    assert ("spec" in part) is not view.always
+    assert set(view.fields) == set(part.get("spec", {}).get("properties", {}))
     assert {loss.reason for loss in view.known_losses if loss.reason} == set(part.get("conditions", ()))
     losses = part["status"].get("trust", {}).get("properties", {}).get("losses", {}).get("properties", {})
     assert {loss.name for loss in view.known_losses} == set(losses)

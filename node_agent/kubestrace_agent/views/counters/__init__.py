@@ -1,0 +1,1 @@
+"""The view counters: its BPF programs, the module that reads them, and its collector."""

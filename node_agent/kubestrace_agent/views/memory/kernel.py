@@ -1,0 +1,132 @@
+"""Speaks to memory.bpf.c: what the calls of slots that ask did to memory, and which processes they have."""
+
+import errno
+import time
+from collections.abc import Sequence
+
+from kubestrace_agent import syscalls
+from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.loader.programs import Programs
+from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.views.memory import levels
+from kubestrace_agent.views.memory.values import KINDS, Flow, RawMemory
+
+_HEADER = header("views/memory/memory.h")
+_PROCESS = _HEADER.struct("memory_process").whole()
+_SLOT = _HEADER.struct("memory_slot")
+_WORDS = _SLOT.size // 8
+_GENERATION, _LOST, _UNSIZED, _FLOWS = (
+    _SLOT.offset(name) // 8 for name in ("generation", "lost", "unsized_calls", "flows")
+)
+# As enum memory_call has them.
+_CALLS = {
+    "mmap": 1,
+    "mmap2": 1,
+    "munmap": 2,
+    "mremap": 3,
+    "brk": 4,
+    "madvise": 5,
+    "mprotect": 6,
+    "pkey_mprotect": 6,
+    "mlock": 7,
+    "mlock2": 7,
+}
+# Its arguments are in memory: nobody has called it since 1998.
+_OLD_MMAP = ("i386", "mmap")
+_HOOKS = ("on_memory_exec", "on_memory_fork", "on_memory_end", "on_memory_call")
+_WALKER = "walk_memory"
+
+
+class Memory:
+    """The Part: True is what a slot may want, what is read are RawMemory."""
+
+    def __init__(self, programs: Programs, abis: Sequence[str]) -> None:
+        self._programs = programs
+        self._abis = abis
+        # slot -> generation.
+        self._wanting: dict[int, int] = {}
+        # Mapped at the first use.
+        self._slots = memoryview(b"")
+
+    def enable(self, slot: int, generation: int, wanted: bool) -> None:
+        """Tell a slot's memory from now on. Raises UnsupportedKernelError where that cannot be."""
+        if not wanted or slot in self._wanting:
+            return
+        for program in (*_HOOKS, _WALKER):
+            self._programs.need(program)
+        self._open()
+        self._write(slot, generation)
+        self._wanting[slot] = generation
+        try:
+            self._programs.attach(_HOOKS)
+            self._walk_first()
+        except BaseException:
+            self.disable(slot)
+            raise
+
+    def _walk_first(self) -> None:
+        """Keep the breaks of the processes that are there. Raises UnsupportedKernelError, and OSError for now."""
+        if self._programs.walk(_WALKER) is None:
+            self._programs.need(_WALKER)
+            raise OSError(errno.EAGAIN, "the iterator over tasks cannot be run now, for lack of files or memory")
+
+    def disable(self, slot: int) -> None:
+        """Tell nothing of a slot any more; the last one's end detaches the programs. Idempotent."""
+        if self._wanting.pop(slot, None) is None:
+            return
+        self._write(slot, 0)
+        if self._wanting:
+            return
+        self._programs.detach(_HOOKS)
+        breaks = self._programs.maps.fd("memory_breaks")
+        for key in list(bpf_syscall.keys(breaks, 8)):
+            bpf_syscall.delete(breaks, key)
+
+    def _write(self, slot: int, generation: int) -> None:
+        at = slot * _WORDS
+        for word in range(_WORDS):
+            self._slots[at + word] = 0
+        self._slots[at + _GENERATION] = generation
+
+    def lost(self, slot: int) -> int:
+        """Count processes for whose break there was no room since the slot asked."""
+        return self._slots[slot * _WORDS + _LOST] if slot in self._wanting else 0
+
+    def read(self) -> dict[int, RawMemory]:
+        """Return what was counted and how it stands, by slot; nothing where the iterator cannot be run now."""
+        if not self._wanting:
+            return {}
+        reported = self._programs.walk(_WALKER)
+        if reported is None:
+            return {}
+        processes: dict[int, list[int]] = {}
+        for generation, pid in _PROCESS.iter_unpack(reported):
+            processes.setdefault(generation, []).append(pid)
+        return {slot: self._reading(slot, processes.get(generation, [])) for slot, generation in self._wanting.items()}
+
+    def _reading(self, slot: int, pids: Sequence[int]) -> RawMemory:
+        at, fields = slot * _WORDS + _FLOWS, len(Flow._fields)
+        words = [self._slots[at + word] for word in range(len(KINDS) * fields)]
+        flows = [Flow(*words[first : first + fields]) for first in range(0, len(words), fields)]
+        return RawMemory(time.monotonic_ns(), flows, self._slots[slot * _WORDS + _UNSIZED], levels.read(pids))
+
+    def _open(self) -> None:
+        if self._slots:
+            return
+        maps = self._programs.maps
+        maps.check_size("memory_slots", _SLOT.size)
+        for index, abi in enumerate(self._abis):
+            for number, name in syscalls.names(abi).items():
+                if name in _CALLS and (abi, name) != _OLD_MMAP:
+                    key = (index << 32 | number).to_bytes(8, "little")
+                    bpf_syscall.update(maps.fd("memory_calls"), key, bpf_syscall.key_u32(_CALLS[name]))
+        self._slots = maps.view("memory_slots", "Q")
+
+    @property
+    def needs_drain(self) -> bool:
+        """Never: nothing of it fills."""
+        return False
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._slots.release()

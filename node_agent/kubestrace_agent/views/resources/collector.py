@@ -1,0 +1,72 @@
+"""What one container's cgroup counted in one session, as the wire carries it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from kubestrace_agent.views.resources.values import Reading
+from kubestrace_agent.views.resources.watching import WATCHER
+from kubestrace_agent.views.view import Collector, put
+from kubestrace_protos.v1.views import resources_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kubestrace_agent.kernel.counters.counts import RawCounts
+    from kubestrace_agent.views.resources.watching import WatchedCgroup
+    from kubestrace_protos.v1 import agent_pb2
+
+NAME = "resources"
+_SHARED = "what is traced shares its cgroup with other processes"
+_UNREAD = "the container ended before its cgroup could be read"
+
+
+class Numbers(Collector):
+    """The numbers of a container: two readings of them, the first of them the start."""
+
+    name: ClassVar[str] = NAME
+
+    def __init__(self) -> None:
+        self._cgroup: WatchedCgroup | None = None
+        self._start: Reading | None = None
+        self._now: Reading | None = None
+        self._counts_ns = 0
+        self._problem = _SHARED
+
+    def begin_cgroup(self, cgroup: Path | None, *, new: bool) -> None:
+        """Begin with what the cgroup says now, or with nothing where it was created for this container."""
+        if cgroup is None:
+            return
+        self._problem = _UNREAD
+        self._cgroup = WATCHER.watched(cgroup)
+        if self._cgroup is not None:
+            self._now = self._cgroup.read(fresh=not new)
+            self._start = Reading(self._now.time_ns) if new and self._now else self._now
+
+    def count(self, counts: RawCounts) -> None:
+        """Read again, once for each snapshot of the counts."""
+        if counts.time_ns == self._counts_ns or self._cgroup is None:
+            return
+        self._counts_ns = counts.time_ns
+        self._now = self._cgroup.read()
+        if self._start is None:
+            self._start = self._now
+
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Tell what was added since the start, and how it stands now."""
+        result = resources_pb2.ResourcesResult()
+        if self._start is None or self._now is None:
+            result.unavailable.update(dict.fromkeys(("cpu", "memory", "pressure"), self._problem))
+        else:
+            result.grown.update(grown(self._start, self._now))
+            result.levels.update(self._now.levels)
+            result.unavailable.update(self._now.unavailable)
+            result.ended_unread = self._cgroup is not None and self._cgroup.ended_unread
+            result.covered_nanoseconds = self._now.time_ns - self._start.time_ns
+        put(report, NAME, result)
+
+
+def grown(then: Reading, now: Reading) -> Mapping[str, int]:
+    """Return what was added between two readings; nothing falls, but for counters that a file has lost."""
+    return {name: max(0, value - then.grown.get(name, 0)) for name, value in now.grown.items()}

@@ -1,0 +1,150 @@
+"""What the kernel counts of containers anyway: CPU and its limit, memory, pressure. Each session has it. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubestrace_operator.api.fields import Fields
+from kubestrace_operator.results.rows import ContainerKey
+from kubestrace_operator.status.sections import Section, combined
+from kubestrace_operator.views import resources_text
+from kubestrace_operator.views.view import ContainerResult, Shown, Span, View
+from kubestrace_protos.v1.views.resources_names import GROWN, LEVELS
+from kubestrace_protos.v1.views.resources_pb2 import ResourcesRequest, ResourcesResult
+
+# Reasons that are shown for all containers together.
+MAX_UNAVAILABLE = 20
+
+
+@dataclass
+class Numbers:
+    """Of one container, or of several: what was added, and of one alone the levels."""
+
+    grown: dict[str, int] = field(default_factory=dict)
+    levels: dict[str, int] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    covered_ns: int = 0
+    ended_unread: bool = False
+
+    def then(self, later: "Numbers") -> "Numbers":
+        """Return what two agents, one after the other, read of one container."""
+        return Numbers(
+            _sum([self.grown, later.grown]),
+            {**self.levels, **later.levels},
+            {**self.unavailable, **later.unavailable},
+            self.covered_ns + later.covered_ns,
+            self.ended_unread or later.ended_unread,
+        )
+
+
+Part = dict[ContainerKey, Numbers]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The view has none."""
+
+
+class Resources(View[Settings, ResourcesResult, Part]):
+    """The slice."""
+
+    name = "resources"
+    always = True
+    result_type = ResourcesResult
+
+    def parse(self, fields: Fields, duration_seconds: int) -> Settings:
+        """Return the settings."""
+        return Settings()
+
+    def spec(self, settings: Settings) -> dict[str, Any]:
+        """Return them as a spec has them."""
+        return {}
+
+    def request(self, settings: Settings, span: Span) -> ResourcesRequest:
+        """Return what agents are asked for."""
+        return ResourcesRequest()
+
+    def merge(self, results: Iterable[ContainerResult[ResourcesResult]]) -> Part:
+        """Return the numbers of each container of a report."""
+        return self.add({each.key: _numbers(each.message)} for each in results)
+
+    def add(self, parts: Iterable[Part]) -> Part:
+        """Return the numbers of each container; those of agents that served it one after the other are added."""
+        whole: Part = {}
+        for part in parts:
+            for key, numbers in part.items():
+                whole[key] = whole[key].then(numbers) if key in whole else numbers
+        return whole
+
+    def document(self, shown: Shown[Settings, Part]) -> Mapping[str, Any]:
+        """Return the sums over all containers, and what of which containers is not there."""
+        return {"resources": summed(shown.part.values())} if shown.part else {}
+
+    def container_sections(self, shown: Shown[Settings, Part], listed: int) -> Sequence[Section]:
+        """Return the numbers of each container, as fields of its row."""
+        rows = [_row(shown.part.get(row.key)) for row in shown.containers[:listed]]
+        return (Section(rows, lambda kept: {"containers": rows[:kept]} if kept else {}),)
+
+    def table_text(self, shown: Shown[Settings, Part]) -> str:
+        """Return a few lines for people; none where nothing could be read."""
+        rows = []
+        for each in shown.containers:
+            named = each.state.container
+            numbers = _row(shown.part.get(each.key))
+            rows.append(resources_text.Row(named.pod_name, named.container_name, named.restart_count, numbers))
+        lines = list(resources_text.lines(rows))
+        return "\n" + "".join(f"{line}\n" for line in lines) if lines else ""
+
+
+def _numbers(message: ResourcesResult) -> Numbers:
+    return Numbers(
+        {name: message.grown[name] for name in GROWN if name in message.grown},
+        {name: message.levels[name] for name in LEVELS if name in message.levels},
+        dict(message.unavailable),
+        message.covered_nanoseconds,
+        message.ended_unread,
+    )
+
+
+def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = total.get(name, 0) + value
+    return total
+
+
+def summed(numbers: Iterable[Numbers]) -> dict[str, Any]:
+    """Return the sums as the status has them: pressure is of single containers, it does not add up."""
+    every = list(numbers)
+    sums = {name: value for name, value in _sum(each.grown for each in every).items() if _adds_up(name)}
+    reasons: dict[tuple[str, str], int] = {}
+    for each in every:
+        for item in each.unavailable.items():
+            reasons[item] = reasons.get(item, 0) + 1
+    unavailable = [
+        {"name": name, "reason": reason, "containers": count} for (name, reason), count in sorted(reasons.items())
+    ]
+    return {**_document(sums), "unavailable": unavailable[:MAX_UNAVAILABLE]}
+
+
+def _adds_up(name: str) -> bool:
+    return not name.startswith("pressure.")
+
+
+def _row(numbers: Numbers | None) -> dict[str, Any]:
+    if numbers is None:
+        return {}
+    known: dict[str, Any] = _document(numbers.grown | numbers.levels)
+    known["coveredNanoseconds"] = numbers.covered_ns
+    if numbers.ended_unread:
+        known["endedUnread"] = True
+    if numbers.unavailable:
+        known["unavailable"] = [{"name": name, "reason": why} for name, why in sorted(numbers.unavailable.items())]
+    return {"resources": known}
+
+
+def _document(numbers: Mapping[str, int]) -> dict[str, Any]:
+    """Return the numbers in their groups."""
+    parts = (name.split(".") for name in (*GROWN, *LEVELS) if name in numbers)
+    return combined(*({group: {name: numbers[f"{group}.{name}"]}} for group, name in parts))

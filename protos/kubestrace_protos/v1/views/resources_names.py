@@ -1,0 +1,34 @@
+"""The names of the numbers in ResourcesResult: the group, and the field of it in the status."""
+
+# Of what was added. Times in nanoseconds, but for the names that say something else.
+GROWN = (
+    "cpu.usageNanoseconds",
+    "cpu.userNanoseconds",
+    "cpu.systemNanoseconds",
+    "cpu.periods",
+    "cpu.throttledPeriods",
+    "cpu.throttledNanoseconds",
+    "memory.faults",
+    "memory.majorFaults",
+    "memory.refaults",
+    "memory.highEvents",
+    "memory.maxEvents",
+    "memory.ooms",
+    "memory.oomKills",
+    "pressure.cpuSomeNanoseconds",
+    "pressure.cpuFullNanoseconds",
+    "pressure.memorySomeNanoseconds",
+    "pressure.memoryFullNanoseconds",
+    "pressure.ioSomeNanoseconds",
+    "pressure.ioFullNanoseconds",
+)
+# Of levels.
+LEVELS = (
+    "cpu.limitMillicores",
+    "memory.limitBytes",
+    "memory.currentBytes",
+    "memory.peakBytes",
+    "memory.workingSetBytes",
+    "memory.anonBytes",
+    "memory.fileBytes",
+)

@@ -1,0 +1,140 @@
+"""The numbers of real cgroups, against what the kernel's own files and the program's use of CPU say."""
+
+import contextlib
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from view_messages import resources
+
+from kubestrace_agent.containers import cgroups
+from kubestrace_agent.kernel.counters.counts import RawCounts
+from kubestrace_agent.views.resources.collector import Numbers
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views.resources_pb2 import ResourcesResult
+
+MOUNT = Path("/sys/fs/cgroup")
+QUOTA_US, PERIOD_US = 20_000, 100_000
+# Spins for a second of wall time, then says how much CPU time it had.
+SPIN = "import time\nend = time.monotonic() + 1\nwhile time.monotonic() < end: pass\nprint(time.process_time())"
+# Touches 2,048 pages that it has never touched before.
+TOUCH = "import mmap\nm = mmap.mmap(-1, 2048 * 4096)\nfor i in range(2048): m[i * 4096] = 1"
+
+
+class Limited:
+    """A cgroup with a CPU limit, in whichever hierarchies this machine has."""
+
+    def __init__(self) -> None:
+        hierarchy = cgroups.detect(MOUNT)
+        name = f"kubestrace-engine-{uuid.uuid4().hex[:12]}"
+        self.cgroup = hierarchy.root / name
+        self.folders = [self.cgroup]
+        if hierarchy.mode == agent_pb2.CGROUP_MODE_HYBRID:
+            self.cpu = MOUNT / "cpu" / name
+            self.folders += [self.cpu, MOUNT / "memory" / name]
+        else:
+            self.cpu = self.cgroup
+            (hierarchy.root / "cgroup.subtree_control").write_text("+cpu +memory")
+        for folder in self.folders:
+            folder.mkdir()
+        if self.cpu == self.cgroup:
+            (self.cpu / "cpu.max").write_text(f"{QUOTA_US} {PERIOD_US}")
+        else:
+            (self.cpu / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+            (self.cpu / "cpu.cfs_quota_us").write_text(str(QUOTA_US))
+
+    def start(self, program: str) -> subprocess.Popen[str]:
+        """Start a program of Python inside."""
+        moves = "".join(
+            f"open({str(folder / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n" for folder in self.folders
+        )
+        return subprocess.Popen(
+            [sys.executable, "-c", f"import os\n{moves}{program}"], stdout=subprocess.PIPE, text=True
+        )
+
+    def stat(self) -> dict[str, int]:
+        """Return the kernel's own numbers of throttling."""
+        return {name: int(value) for name, value in map(str.split, (self.cpu / "cpu.stat").read_text().splitlines())}
+
+    def remove(self) -> None:
+        """Remove the cgroups; processes may still be leaving them."""
+        for folder in self.folders:
+            for _ in range(100):
+                with contextlib.suppress(FileNotFoundError):
+                    try:
+                        folder.rmdir()
+                    except OSError:
+                        time.sleep(0.02)
+                        continue
+                break
+
+
+@pytest.fixture
+def limited() -> Iterator[Limited]:
+    """Give a cgroup with a CPU limit of 200 millicores."""
+    made = Limited()
+    yield made
+    made.remove()
+
+
+def told(collector: Numbers) -> ResourcesResult:
+    """Read once more, and return what is reported."""
+    time.sleep(0.05)
+    collector.count(RawCounts(time_ns=time.monotonic_ns()))
+    report = agent_pb2.ContainerReport()
+    collector.write(report)
+    return resources(report)
+
+
+def test_throttling_is_exactly_the_kernels(limited: Limited) -> None:
+    """A program that spins at a fifth of a CPU is stopped in nearly each period; what was before is left out."""
+    before = limited.start("pass")
+    before.wait(timeout=30)
+    collector, then = Numbers(), limited.stat()
+    collector.begin_cgroup(limited.cgroup, new=False)
+    program = limited.start(SPIN)
+    output, _ = program.communicate(timeout=60)
+
+    result, now = told(collector), limited.stat()
+
+    assert result.levels["cpu.limitMillicores"] == 200
+    assert result.grown["cpu.periods"] == now["nr_periods"] - then["nr_periods"]
+    assert result.grown["cpu.throttledPeriods"] == now["nr_throttled"] - then["nr_throttled"] >= 5
+    field, unit_ns = ("throttled_usec", 1000) if "throttled_usec" in now else ("throttled_time", 1)
+    assert result.grown["cpu.throttledNanoseconds"] == unit_ns * (now[field] - then[field]) > 0
+    spent_ns = float(output) * 1e9
+    assert result.grown["cpu.usageNanoseconds"] == pytest.approx(spent_ns, rel=0.05, abs=5e6)
+
+
+def test_faults_are_counted_where_the_controller_is(limited: Limited) -> None:
+    """A program that touches 2,048 pages makes at least as many faults."""
+    collector = Numbers()
+    collector.begin_cgroup(limited.cgroup, new=False)
+    limited.start(TOUCH).wait(timeout=60)
+
+    result = told(collector)
+
+    assert 2048 <= result.grown["memory.faults"] < 2048 + 20_000
+    assert result.levels["memory.peakBytes"] >= 2048 * 4096
+
+
+def test_a_container_is_read_when_its_last_process_has_ended(limited: Limited) -> None:
+    """Before the runtime removes its cgroup, though nobody asks meanwhile."""
+    collector = Numbers()
+    program = limited.start(SPIN)
+    while not (limited.cgroup / "cgroup.procs").read_text():
+        assert program.poll() is None
+        time.sleep(0.01)
+    collector.begin_cgroup(limited.cgroup, new=True)
+    output, _ = program.communicate(timeout=60)
+    time.sleep(0.2)
+    limited.remove()
+
+    result = told(collector)
+
+    assert not result.ended_unread
+    assert result.grown["cpu.usageNanoseconds"] == pytest.approx(float(output) * 1e9, rel=0.05, abs=30e6)

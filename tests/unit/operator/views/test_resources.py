@@ -1,0 +1,104 @@
+"""What the kernel counts anyway: added up over containers, as a document and as text."""
+
+import pytest
+
+from kubestrace_operator.results.rows import ContainerKey
+from kubestrace_operator.views.resources import MAX_UNAVAILABLE, Part, Resources, summed
+from kubestrace_operator.views.resources_text import Row, lines
+from kubestrace_operator.views.view import ContainerResult
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views.resources_pb2 import ResourcesResult
+
+VIEW = Resources()
+MS = 1_000_000
+
+
+def result(usage_ns: int = 5 * MS, **unavailable: str) -> ResourcesResult:
+    """Return what an agent reports of a container."""
+    grown = {"cpu.usageNanoseconds": usage_ns, "cpu.periods": 10, "pressure.ioSomeNanoseconds": 3}
+    return ResourcesResult(
+        grown=grown, levels={"memory.currentBytes": 7}, unavailable=unavailable, covered_nanoseconds=9 * MS
+    )
+
+
+def merged(*results: ResourcesResult) -> Part:
+    """Return what a report of as many containers comes to."""
+    return VIEW.merge(
+        ContainerResult(ContainerKey("n1", "pod", "app", f"c{number}"), agent_pb2.Container(), each)
+        for number, each in enumerate(results)
+    )
+
+
+def test_containers_are_added_and_levels_and_pressure_are_not() -> None:
+    """Two containers that waited at once have not waited twice as long."""
+    document = summed(merged(result(), result(2 * MS)).values())
+
+    assert document == {"cpu": {"usageNanoseconds": 7 * MS, "periods": 20}, "unavailable": []}
+
+
+def test_agents_that_served_a_container_one_after_the_other_are_added() -> None:
+    """What was added adds up; levels are the later ones; the parts stay as they are."""
+    one, other = merged(result()), merged(result(MS))
+
+    whole = VIEW.add([one, other])
+
+    (numbers,) = whole.values()
+    assert numbers.grown["cpu.usageNanoseconds"] == 6 * MS
+    assert (numbers.levels["memory.currentBytes"], numbers.covered_ns) == (7, 18 * MS)
+    assert one == merged(result())
+
+
+def test_what_is_not_there_is_told_once_for_all_containers() -> None:
+    """With the number of them, and never as 0."""
+    document = summed(merged(result(memory="off"), result(memory="off"), result(memory="gone")).values())
+
+    assert document["unavailable"] == [
+        {"name": "memory", "reason": "gone", "containers": 1},
+        {"name": "memory", "reason": "off", "containers": 2},
+    ]
+    assert "memory" not in document
+    many = summed(merged(*(result(memory=f"reason {number}") for number in range(50))).values())
+    assert len(many["unavailable"]) == MAX_UNAVAILABLE
+
+
+def test_the_text_has_the_worst_first_in_units_that_people_read() -> None:
+    """A line for each container; `?` is what could not be read, and no limit is none."""
+    limited = {
+        "cpu": {
+            "usageNanoseconds": 3000 * MS, "periods": 100, "throttledPeriods": 98,
+            "throttledNanoseconds": 6900 * MS, "limitMillicores": 300,
+        },
+        "memory": {"currentBytes": 1 << 25, "peakBytes": 1 << 26, "limitBytes": 1 << 27, "oomKills": 0},
+        "pressure": {f"{name}SomeNanoseconds": MS for name in ("cpu", "memory", "io")},
+    }  # fmt: skip
+    unlimited = {
+        "cpu": {"usageNanoseconds": MS},
+        "unavailable": [{"name": "memory", "reason": "off"}],
+        "endedUnread": True,
+    }
+    rows = [Row("b", "app", 2, {"resources": unlimited}), Row("a", "app", 0, {"resources": limited})]
+
+    _, first, second = lines(rows)
+
+    assert first.split() == [
+        *("3.0s", "300m", "6.9s,", "98%", "32.0MiB", "128.0MiB", "64.0MiB", "0", "1.0ms/1.0ms/1.0ms", "a/app")
+    ]
+    assert second.split()[:8] == ["1.0ms", "none", "?", "?", "?", "?", "?", "?/?/?"]
+    assert second.endswith("b/app (restart 2) [its end was not read]")
+
+
+@pytest.mark.parametrize("row", [{}, {"resources": {"unavailable": [{"name": "cpu", "reason": "shared"}]}}])
+def test_nothing_is_shown_where_nothing_could_be_read(row: dict[str, object]) -> None:
+    """Of a process that is traced alone; its document has the reasons."""
+    assert list(lines([Row("", "sleep", 0, row)])) == []
+
+
+def test_of_many_containers_the_worst_are_shown() -> None:
+    """With the number of the others."""
+    rows = [Row(f"p{number}", "app", 0, {"resources": {"cpu": {"usageNanoseconds": number}}}) for number in range(13)]
+
+    head, *shown, rest = lines(rows)
+
+    assert head.endswith("container")
+    assert shown[0].endswith("p12/app")
+    assert (len(shown), rest) == (10, "and 3 more in status.containers")
