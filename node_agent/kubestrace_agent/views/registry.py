@@ -36,6 +36,7 @@ _FOLDERS = (
     "timeline",
     "block_io",
     "io_uring",
+    "callers",
 )
 
 
