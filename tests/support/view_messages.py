@@ -7,6 +7,7 @@ from google.protobuf import any_pb2, message
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import (
     block_io_pb2,
+    callers_pb2,
     cpu_time_pb2,
     errors_pb2,
     io_uring_pb2,
@@ -35,6 +36,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         timeline=timeline_pb2.TimelineRequest(buckets=60, duration_milliseconds=int(seconds * 1000)),
         blockIO=block_io_pb2.BlockIORequest(),
         ioUring=io_uring_pb2.IOUringRequest(),
+        callers=callers_pb2.CallersRequest(per_second=1000, by_errno=True),
     )
 
 

@@ -87,7 +87,7 @@ def user_word(place: Place) -> str:
 def function_word(place: Place) -> str:
     """Name a frame's function alone, as one for all places in it: fsync (libc.so.6)."""
     word = user_word(place)
-    return f"{word[: word.rindex('+0x')]}{word[word.rindex('+0x') :].partition(' ')[1]}" if place.name else word
+    return re.sub(r"\+0x[0-9a-f]+(?= \(|$)", "", word) if place.name else word
 
 
 def plain(name: bytes) -> bytes:

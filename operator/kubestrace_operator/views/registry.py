@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from kubestrace_operator.results.rows import container_key
 from kubestrace_operator.views.block_io import BlockIO
+from kubestrace_operator.views.callers import Callers
 from kubestrace_operator.views.cpu_time import CpuTime
 from kubestrace_operator.views.errors import Errors
 from kubestrace_operator.views.io_uring import IOUring
@@ -28,6 +29,7 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     Timeline(),
     BlockIO(),
     IOUring(),
+    Callers(),
 )
 
 # The settings of each view that is on, by its name.

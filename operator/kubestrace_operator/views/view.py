@@ -196,6 +196,10 @@ class View(Generic[Settings, Result, Part]):
         """Yield the lines of lists, below the errors."""
         yield from ()
 
+    def folded(self, status: Mapping[str, Any]) -> Iterator[str]:
+        """Yield folded stacks for flame graphs: functions from the outermost on, between semicolons, and a number."""
+        yield from ()
+
     def error_head(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Return the head of what `error_text` adds to rows of errors."""
         return ""

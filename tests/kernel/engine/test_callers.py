@@ -2,7 +2,6 @@
 
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ class Watched:
         assert process.wait(timeout=1) == 0
         self.read()
 
-    def result(self) -> callers_pb2.CallersResult:
+    def told(self) -> callers_pb2.CallersResult:
         """Give the result once all stacks are named."""
         for _ in range(100):
             report = agent_pb2.ContainerReport()
@@ -63,9 +62,9 @@ def watch(runs: Runs, per_second: int = 1000, *, by_errno: bool = False) -> tupl
     return cgroup, Watched(runs, runs.trace(cgroup), per_second, by_errno=by_errno)
 
 
-def run(cgroup: Cgroup, watched: Watched, *words: str | Path) -> None:
+def run_in(cgroup: Cgroup, watched: Watched, *words: str | Path) -> None:
     """Run a program in the cgroup to its end."""
-    watched.follow(subprocess.Popen([*map(str, words)], preexec_fn=cgroup.enter))
+    watched.follow(subprocess.Popen([*map(str, words)], preexec_fn=cgroup.enter))  # noqa: PLW1509 - as in Run
 
 
 def reads(result: callers_pb2.CallersResult) -> callers_pb2.CallerRow:
@@ -104,8 +103,8 @@ def test_shares_of_a_program_in_c(runs: Runs, tmp_path: Path, option: str) -> No
     subprocess.run(["gcc", "-O1", option, "-fno-optimize-sibling-calls", "-o", program, source], check=True, timeout=60)
     cgroup, watched = watch(runs)
 
-    run(cgroup, watched, program, "40000")
-    result = watched.result()
+    run_in(cgroup, watched, program, "40000")
+    result = watched.told()
 
     assert_shares(result)
     sums = reads(result).sums

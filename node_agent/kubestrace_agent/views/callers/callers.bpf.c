@@ -44,6 +44,12 @@ static __always_inline void count_chosen(struct caller_share *share, u64 allowan
   share->shift += 1;
 }
 
+/* So many stacks of a row may be taken before half as many of its calls are chosen. */
+static __always_inline u64 allowance_of(struct caller_slot *all) {
+  u64 taken = *(volatile u64 *)&all->taken, granted = *(volatile u64 *)&all->granted;
+  return granted >= taken + *(volatile u64 *)&all->saved ? *(volatile u64 *)&all->allowance : 1;
+}
+
 static __always_inline bool may_take(struct caller_slot *slot, struct caller_slot *all) {
   if (*(volatile s64 *)&slot->room <= 0 || *(volatile u64 *)&all->taken >= *(volatile u64 *)&all->granted) return false;
   __sync_fetch_and_add(&all->taken, 1);
@@ -85,11 +91,10 @@ static __always_inline void choose(struct bpf_raw_tracepoint_args *ctx, struct t
     return;
   }
   u32 window = *(volatile u64 *)&all->window;
-  u64 allowance = *(volatile u64 *)&all->allowance;
-  if (share->window != window) begin_window(share, window, allowance);
+  if (share->window != window) begin_window(share, window, *(volatile u64 *)&all->allowance);
   u32 shift = *(volatile u32 *)&share->shift;
   if (shift && bpf_get_prandom_u32() & ((1U << (shift & 31)) - 1)) return;
-  count_chosen(share, allowance);
+  count_chosen(share, allowance_of(all));
   if (!may_take(slot, all) || !tell_caller(ctx, task, head, slot, shift, entry->program))
     __sync_fetch_and_add(&slot->lost, 1);
 }

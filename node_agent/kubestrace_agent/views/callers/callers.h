@@ -20,6 +20,7 @@ struct caller_slot {
   u64 allowance;  /* only of all: so many stacks of one row, then half as many calls are chosen from */
   u64 granted;    /* only of all: stacks that may be taken, and those that were */
   u64 taken;
+  u64 saved;      /* only of all: with fewer stacks left, each one halves the calls that its row is chosen from */
 };
 
 struct caller_key {

@@ -1,4 +1,4 @@
-"""Callers as the wire carries them: chosen calls by system call, errno and stack, added up once they are named. Pure."""
+"""Callers as the wire has them: chosen calls by system call, errno and stack, added up once they are named. Pure."""
 
 from __future__ import annotations
 

@@ -4,19 +4,24 @@ Stacks are granted to the whole node: those of half a second are saved up, and t
 each second, so that no second has more than was asked for. What a row may have is dealt out anew in each window.
 """
 
-import math
+from __future__ import annotations
+
 import time
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel import bpf_syscall
-from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.rings import RingMaps, SlotRing
-from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.views import user_stacks_kernel
 from kubestrace_agent.views.callers.values import Sample
-from kubestrace_agent.views.user_stacks_kernel import Code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kubestrace_agent.kernel.loader.programs import Programs
+    from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.views.user_stacks_kernel import Code
 
 _HEADER = header("views/callers/callers.h")
 _SLOT = _HEADER.struct("caller_slot")
@@ -35,9 +40,9 @@ _RING = RingMaps(
     layout=_SLOT,
 )
 _PROGRAM = ("on_caller",)
-# Rows that are expected of a slot before any is known, and the fewest stacks of a row in a window.
+# Rows that are expected before any is known, and the fewest stacks of a row in a window.
 _ROWS_AT_FIRST = 8
-_LEAST_ALLOWANCE = 4
+_LEAST_ALLOWANCE = 8
 _LEAST_WINDOW_SECONDS, _MOST_WINDOW_SECONDS = 0.1, 10.0
 _ALL = 0
 _ABI_MASK = header("kernel/bpf/syscalls.h").number("ABI_MASK")
@@ -79,9 +84,9 @@ class Callers:
 
     def _begin(self) -> None:
         """Grant what may be taken at once, and begin the first window."""
-        self._window_at = self._granted_at = self._clock()
+        self._granted_at = self._clock()
         self._write(_ALL, "granted", self._read(_ALL, "taken") + self._most // 2)
-        self._begin_window()
+        self._begin_window(_ROWS_AT_FIRST, window_seconds(_ROWS_AT_FIRST, self._most))
 
     @property
     def _most(self) -> int:
@@ -137,20 +142,18 @@ class Callers:
             self._granted_at = now
             granted = self._read(_ALL, "taken") + max(0, min(self._most // 2, saved + more))
             self._write(_ALL, "granted", granted)
-        if now >= self._window_at + self._window_seconds:
-            self._window_at = now
-            self._begin_window()
+        passed = now - self._window_at
+        rows = max(len(self._rows), 1)
+        # The more rows there are, the longer it takes until each has some stacks.
+        lasts = window_seconds(rows, self._most)
+        if passed >= lasts:
+            self._begin_window(rows, min(passed, 2 * lasts))
 
-    @property
-    def _window_seconds(self) -> float:
-        """How long a window is: the more rows there are, the longer it takes until each has some stacks."""
-        return window_seconds(self._count_rows(), self._most)
-
-    def _count_rows(self) -> int:
-        return max(len(self._rows), _ROWS_AT_FIRST)
-
-    def _begin_window(self) -> None:
-        self._write(_ALL, "allowance", allowance(self._count_rows(), self._most))
+    def _begin_window(self, rows: int, seconds: float) -> None:
+        """Begin a window that is likely to have so many rows and to last so long."""
+        self._window_at = self._clock()
+        self._write(_ALL, "saved", self._most // 4)
+        self._write(_ALL, "allowance", allowance(rows, self._most, seconds))
         self._write(_ALL, "window", (self._read(_ALL, "window") + 1) & _32_BITS)
         self._rows.clear()
 
@@ -178,6 +181,6 @@ def window_seconds(rows: int, per_second: int) -> float:
     return min(_MOST_WINDOW_SECONDS, max(_LEAST_WINDOW_SECONDS, 2 * rows * _LEAST_ALLOWANCE / per_second))
 
 
-def allowance(rows: int, per_second: int) -> int:
-    """How many stacks each of so many rows may have in a window."""
-    return max(_LEAST_ALLOWANCE, math.floor(window_seconds(rows, per_second) * per_second / 2 / rows))
+def allowance(rows: int, per_second: int, seconds: float) -> int:
+    """How many stacks each of so many rows may have in a window that lasts so long."""
+    return max(_LEAST_ALLOWANCE, int(seconds * per_second / 2 / rows))
