@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests/support python tests/bench/callers_cost.py [ROUNDS]
 
-The same program in turns without a tracer, with counting, and with the view at some rates, read as the agent does; ratios
-are those of one round, and their medians are printed. Then what a stack costs the agent until it is named. Needs root.
+The same program in turns without a tracer, with counting, and with the view at some rates, read as the agent does.
+Ratios are those of one round, their medians are printed. Then what a stack costs the agent until it is named. Needs root.
 """
 
 import os
@@ -48,7 +48,12 @@ int main(int count, char **words) {
 
 def run(program: Path, cgroup: Cgroup, tracer: Tracer, collector: CallStacks | None, slot: int = 0) -> float:
     """Run it in a cgroup, and read meanwhile: nanoseconds for each call."""
-    process = subprocess.Popen([program, str(_READS)], preexec_fn=cgroup.enter, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [program, str(_READS)],
+        preexec_fn=cgroup.enter,  # noqa: PLW1509 - it must be inside from its first call on
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     while process.poll() is None:
         if collector is not None:
             collector.take(tracer.read("callers").get(slot), tracer.lost("callers", slot), 0)

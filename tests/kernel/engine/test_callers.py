@@ -1,11 +1,12 @@
 """Who makes a container's calls, against programs whose functions make known shares of their reads."""
 
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from engine_runs import Cgroup, Runs
+from engine_runs import Cgroup, Run, Runs
 
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
@@ -83,6 +84,14 @@ def calls_below(result: callers_pb2.CallersResult, row: callers_pb2.CallerRow, f
     return sum(each.calls for each in found), sum(each.variance for each in found)
 
 
+def stacks(result: callers_pb2.CallersResult) -> list[str]:
+    """Give the stacks for who reads why a test failed."""
+    return [
+        f"{stack.sums.calls} {' < '.join(result.functions[each] for each in stack.functions)}"
+        for stack in reads(result).stacks
+    ]
+
+
 def assert_shares(result: callers_pb2.CallersResult) -> None:
     """The shares are right within their errors."""
     row = reads(result)
@@ -92,7 +101,7 @@ def assert_shares(result: callers_pb2.CallersResult) -> None:
         share = calls / whole
         error = ((1 - share) ** 2 * variance + share**2 * (spread - variance)) ** 0.5 / whole
         # What the start of the program reads is in none of them.
-        assert abs(share - right) < SIGMAS * error + 0.003, (function, share, error, list(result.functions))
+        assert abs(share - right) < SIGMAS * error + 0.003, (function, share, error, stacks(result))
 
 
 @pytest.mark.parametrize("option", ["-fno-omit-frame-pointer", "-fomit-frame-pointer"])
@@ -111,3 +120,74 @@ def test_shares_of_a_program_in_c(runs: Runs, tmp_path: Path, option: str) -> No
     assert abs(sums.calls - 400_000) < SIGMAS * sums.variance**0.5 + 10
     assert sums.samples < 10_000
     assert runs.tracer.lost("callers", watched.slot) < sums.samples / 20
+
+
+COMPILED = {
+    "reads.cc": ["g++", "-O1", "-fno-optimize-sibling-calls", "-o", "{program}", "{source}"],
+    "reads.go": ["go", "build", "-o", "{program}", "{source}"],
+    "reads.rs": ["rustc", "-O", "-o", "{program}", "{source}"],
+}
+
+
+@pytest.mark.parametrize("source", COMPILED)
+def test_shares_of_compiled_programs(runs: Runs, tmp_path: Path, source: str) -> None:
+    """In C++, Go and Rust, whose functions have other names in their files and other stacks."""
+    program = tmp_path / "reads"
+    command = [word.format(program=program, source=SOURCES / source) for word in COMPILED[source]]
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed")
+    subprocess.run(command, check=True, timeout=200)
+    cgroup, watched = watch(runs)
+
+    run_in(cgroup, watched, program, "40000")
+
+    assert_shares(watched.told())
+
+
+def python_with_perf_maps() -> str | None:
+    """Give a CPython that can write a perf map: 3.12 or later."""
+    found = [*Path.home().glob(".pyenv/versions/3.1[2-9]*/bin/python3"), Path(shutil.which("python3.12") or "/none")]
+    return next((str(path) for path in found if path.exists()), None)
+
+
+def test_shares_of_a_program_in_python(runs: Runs) -> None:
+    """Its own functions by its perf map."""
+    python = python_with_perf_maps()
+    if python is None:
+        pytest.skip("no CPython 3.12 is installed")
+    cgroup, watched = watch(runs)
+
+    run_in(cgroup, watched, python, "-X", "perf", SOURCES / "reads.py", "40000")
+
+    assert_shares(watched.told())
+
+
+JIT = {
+    "node": ["--perf-basic-prof", "--no-turbo-inlining", "{folder}/reads.js", "40000"],
+    "java": [
+        "-XX:+PreserveFramePointer",
+        "-XX:CompileCommand=quiet",
+        "-XX:CompileCommand=dontinline,Reads.*",
+        "{folder}/Reads.java",
+        "40000",
+    ],
+}
+
+
+@pytest.mark.parametrize("program", JIT)
+def test_shares_of_programs_that_compile_themselves(runs: Runs, program: str) -> None:
+    """Functions by the perf map of Node and of a JVM, once it is written."""
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    cgroup = runs.cgroup()
+    command = [word.format(folder=SOURCES) for word in (program, *JIT[program])]
+    run = Run(cgroup, *command)
+    runs.running.append(run)
+    assert run.hear() == b"ready"
+    watched = Watched(runs, runs.trace(cgroup), 1000)
+
+    run.stdin.write(b"\n")
+    run.stdin.flush()
+    watched.follow(run.process)
+
+    assert_shares(watched.told())

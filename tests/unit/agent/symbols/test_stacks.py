@@ -234,6 +234,13 @@ def test_a_perf_map_names_what_was_compiled_last() -> None:
     }
 
 
+def test_a_perf_map_may_have_numbers_with_a_prefix() -> None:
+    """As HotSpot writes them."""
+    assert found(b"0x0000000000000010 0x0000000000000020 int Shop.often()\n", 0x14) == {
+        0x14: (0x10, 0x30, b"int Shop.often()")
+    }
+
+
 def test_lines_of_a_perf_map_that_stand_in_two_pieces_are_whole() -> None:
     """Wherever the file is cut; a line that is longer than any name has its beginning."""
     lines = [b"%x 10 function_%d" % (0x1000 + 16 * number, number) for number in range(20_000)]
