@@ -3,7 +3,8 @@
     PYTHONPATH=tests/support python tests/bench/callers_cost.py [ROUNDS]
 
 The same program in turns without a tracer, with counting, and with the view at some rates, read as the agent does.
-Ratios are those of one round, their medians are printed. Then what a stack costs the agent until it is named. Needs root.
+Ratios are those of one round, their medians are printed. Then what a stack costs the agent until it is named.
+Needs root.
 """
 
 import os

@@ -66,6 +66,11 @@ def block_io(report: agent_pb2.ContainerReport) -> list[block_io_pb2.BlockRow]:
     return list(_result(report, "blockIO", block_io_pb2.BlockIOResult()).rows)
 
 
+def callers(report: agent_pb2.ContainerReport) -> callers_pb2.CallersResult:
+    """The callers of a report."""
+    return _result(report, "callers", callers_pb2.CallersResult())
+
+
 def io_uring(report: agent_pb2.ContainerReport) -> io_uring_pb2.IOUringResult:
     """The operations of io_uring of a report."""
     return _result(report, "ioUring", io_uring_pb2.IOUringResult())

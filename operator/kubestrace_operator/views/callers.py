@@ -85,6 +85,7 @@ class Callers(View[Settings, CallersResult, Part]):
     name = "callers"
     fields = ("perSecond", "byErrno")
     result_type = CallersResult
+    has_stacks = True
     known_losses = (_LOST,)
     example = "--callers -- python3 app.py"
     flags = (

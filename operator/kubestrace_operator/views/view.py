@@ -119,6 +119,8 @@ class View(Generic[Settings, Result, Part]):
     flags: ClassVar[tuple[Flag, ...]] = ()
     # Words behind `kubestrace local` that show the flags in use; empty: none.
     example: ClassVar[str] = ""
+    # Whether `folded` has anything to tell.
+    has_stacks: ClassVar[bool] = False
     # All that may stand in trust.losses.
     known_losses: ClassVar[tuple[Loss, ...]] = ()
     # The message that agents report.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import block_io, cpu_time, errors, every_view, io_uring, processes, slow_calls, timeline
+from view_messages import block_io, callers, cpu_time, errors, every_view, io_uring, processes, slow_calls, timeline
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
@@ -174,6 +174,14 @@ def check_io_uring(_: str, report: agent_pb2.ContainerReport) -> None:
     assert not io_uring(report).rows
 
 
+def check_callers(output: str, report: agent_pb2.ContainerReport) -> None:
+    """Calls are chosen, and none of a kind that was not counted."""
+    rows = callers(report).rows
+    assert rows
+    counts = {name for name, _ in told(output)} | {each.name for each in report.syscalls}
+    assert {row.name for row in rows} <= counts
+
+
 CHECKS = {
     "blockIO": check_block_io,
     "cpuTime": check_cpu_time,
@@ -182,6 +190,7 @@ CHECKS = {
     "errors": check_errors,
     "timeline": check_timeline,
     "ioUring": check_io_uring,
+    "callers": check_callers,
 }
 
 
