@@ -3,8 +3,8 @@
     PYTHONPATH=tests/support python tests/bench/callers_cost.py [ROUNDS]
 
 The same program in turns without a tracer, with counting, and with the view at some rates, read as the agent does.
-Ratios are those of one round, their medians are printed. Then what a stack costs the agent until it is named.
-Needs root.
+Ratios to counting are those of one round; their medians are printed. Then what a stack costs the agent until it is
+named. Needs root.
 """
 
 import os
@@ -23,8 +23,7 @@ from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.views import loading
 from kubestrace_agent.views.callers.collector import CallStacks
 
-_TURNS = 200_000
-_READS = 10 * _TURNS
+_READS = 1_000_000
 _RATES = (10, 200, 1000)
 _PROGRAM = r"""
 #include <fcntl.h>
@@ -94,6 +93,7 @@ def main() -> None:
                 found.setdefault("no tracer", []).append(run(program, target, tracer, None))
                 slot = tracer.add_container(target.path, wanted=None)
                 found.setdefault("counting", []).append(run(program, target, tracer, None))
+                found.setdefault("neighbour, counting", []).append(run(program, neighbour, tracer, None))
                 for rate in _RATES:
                     tracer.enable("callers", slot, rate)
                     collector = CallStacks(rate, False, None, Names(Naming()))
@@ -101,7 +101,7 @@ def main() -> None:
                         run(program, target, tracer, collector, slot)
                     )
                     if rate == max(_RATES):
-                        name = f"callers, {rate} a second, neighbour"
+                        name = f"neighbour, callers, {rate} a second"
                         found.setdefault(name, []).append(run(program, neighbour, tracer, collector, slot))
                     tracer.enable("callers", slot, None)
                 tracer.remove(slot)
@@ -112,7 +112,8 @@ def main() -> None:
             neighbour.remove()
     print(f"load {os.getloadavg()[0]:.2f}, {rounds} rounds of {_READS} reads, {os.uname().release}")
     for mode, nanoseconds in found.items():
-        ratios = [each / counting for each, counting in zip(nanoseconds, found["counting"], strict=True)]
+        beside = found["neighbour, counting" if mode.startswith("neighbour") else "counting"]
+        ratios = [each / counting for each, counting in zip(nanoseconds, beside, strict=True)]
         print(f"{mode:34} {median(nanoseconds):6.0f} ns a read, {median(ratios):.3f} of counting")
     print(spent)
 
