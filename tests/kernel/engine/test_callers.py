@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ SHARES = {"often": 0.6, "sometimes": 0.3, "seldom": 0.1}
 # Of the standard error: one in 15,000 right results is farther off.
 SIGMAS = 4
 SECONDS = 120
+
+
+@pytest.fixture(autouse=True)
+def no_maps_are_left() -> Iterator[None]:
+    """Remove the perf maps that programs of a test have written."""
+    folder = Path("/tmp")  # noqa: S108 - where they are by convention
+    before = set(folder.glob("perf-*.map"))
+    yield
+    for path in set(folder.glob("perf-*.map")) - before:
+        path.unlink(missing_ok=True)
 
 
 class Watched:
@@ -163,7 +174,12 @@ def test_shares_of_a_program_in_python(runs: Runs) -> None:
 
 
 JIT = {
-    "node": ["--perf-basic-prof", "--no-turbo-inlining", "{folder}/reads.js", "40000"],
+    "node": [
+        "--perf-basic-prof",
+        "--no-turbo-inlining",
+        "{folder}/reads.js",
+        "40000",
+    ],
     "java": [
         "-XX:+PreserveFramePointer",
         "-XX:CompileCommand=quiet",
@@ -175,10 +191,13 @@ JIT = {
 
 
 @pytest.mark.parametrize("program", JIT)
-def test_shares_of_programs_that_compile_themselves(runs: Runs, program: str) -> None:
+def test_shares_of_programs_that_compile_themselves(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
     """Functions by the perf map of Node and of a JVM, once it is written."""
     if not shutil.which(program):
         pytest.skip(f"{program} is not installed")
+    monkeypatch.chdir(tmp_path)  # Node leaves a log there
     cgroup = runs.cgroup()
     command = [word.format(folder=SOURCES) for word in (program, *JIT[program])]
     run = Run(cgroup, *command)
