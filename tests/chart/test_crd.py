@@ -344,6 +344,7 @@ def full_status() -> dict[str, Any]:
                 "filePaths": 1,
                 "fileCalls": 1,
                 "network": 1,
+                "callers": 1,
             },
             "ioUring": {
                 "used": True,
@@ -512,6 +513,19 @@ def full_status() -> dict[str, Any]:
             "otherOperations": {"rows": 1, "submitted": 2, "completed": 2, "errors": 0},
         },
         "network": full_network(),
+        "callers": [
+            {
+                "syscall": "read",
+                "abi": "i386",
+                "errno": "EIO",
+                "share": 0.5,
+                "shareError": 0.0301,
+                "samples": 1000,
+                "calls": 2**53 + 1,
+                "stack": ["read (libc.so.6)", "main (app)"],
+            }
+        ],
+        "otherCallers": {"stacks": 3, "samples": 4, "calls": 5},
         "truncated": False,
     }
 

@@ -7,6 +7,7 @@ from google.protobuf import any_pb2, message
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import (
     block_io_pb2,
+    callers_pb2,
     counters_pb2,
     cpu_time_pb2,
     errors_pb2,
@@ -45,6 +46,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         ioUring=io_uring_pb2.IOUringRequest(),
         files=files_pb2.FilesRequest(),
         network=network_pb2.NetworkRequest(),
+        callers=callers_pb2.CallersRequest(per_second=1000, by_errno=True),
     )
 
 
@@ -72,6 +74,11 @@ def processes(report: agent_pb2.ContainerReport) -> processes_pb2.ProcessesResul
 def block_io(report: agent_pb2.ContainerReport) -> list[block_io_pb2.BlockRow]:
     """The block I/O of a report."""
     return list(_result(report, "blockIO", block_io_pb2.BlockIOResult()).rows)
+
+
+def callers(report: agent_pb2.ContainerReport) -> callers_pb2.CallersResult:
+    """The callers of a report."""
+    return _result(report, "callers", callers_pb2.CallersResult())
 
 
 def io_uring(report: agent_pb2.ContainerReport) -> io_uring_pb2.IOUringResult:

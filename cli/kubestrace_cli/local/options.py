@@ -53,7 +53,7 @@ class Options:
     """What `kubestrace local` was asked for."""
 
     session_file: Path | None  # "-": standard input
-    output: str  # table, yaml, json
+    output: str  # table, yaml, json, folded
     to: Path | None  # None: standard output
     duration_seconds: int | None  # None: as the session says
     syscalls: tuple[str, ...] | None  # None: as the session says
@@ -206,8 +206,9 @@ def _of_views(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def _add_result_arguments(local: argparse.ArgumentParser) -> None:
     result = local.add_argument_group("the result")
     result.add_argument(
-        "-o", "--output", choices=("table", "yaml", "json"), default="table",
-        help="a table to read, or the whole TraceSession with its status as a cluster would hold it (default: table)",
+        "-o", "--output", choices=("table", "yaml", "json", "folded"), default="table",
+        help="a table to read; the whole TraceSession with its status as a cluster would hold it; or the stacks of "
+        "--callers, folded for flame graphs (default: table)",
     )  # fmt: skip
     result.add_argument(
         "--to", type=_result_file, metavar="FILE", help="write the result to FILE (default, and -: standard output)"

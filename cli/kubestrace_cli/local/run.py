@@ -23,7 +23,7 @@ from kubestrace_agent.views import loading
 from kubestrace_agent.views import registry as agent_views
 from kubestrace_cli.local import endings, launch, scopes, targets, waits
 from kubestrace_cli.local.commands import ENDING_SIGNALS, Command
-from kubestrace_cli.local.options import Options
+from kubestrace_cli.local.options import Options, UsageError
 from kubestrace_cli.local.progress import Progress
 from kubestrace_cli.local.recordings import Recording
 from kubestrace_cli.local.signals import Signals
@@ -45,7 +45,7 @@ def run(options: Options) -> int:
         return _Local(options).run()
     except launch.CommandError as error:
         return _refuse(error, error.exit_code)
-    except (sessions.SessionFileError, syscalls.SyscallPatternError) as error:
+    except (UsageError, sessions.SessionFileError, syscalls.SyscallPatternError) as error:
         return _refuse(error, USAGE)
     except (
         cgroups.UnsupportedCgroupsError,
@@ -81,6 +81,9 @@ class _Local:
             syscalls=options.syscalls,
             views=options.views,
         )
+        if options.output == "folded" and not any(view.has_stacks for view, _ in registry.chosen(self._session.views)):
+            flags = " or ".join(view.flags[0].words for view in registry.VIEWS if view.has_stacks)
+            raise UsageError(f"-o folded prints the stacks of a view, and none with stacks is on: add {flags}")
         self._requests = registry.requests(self._session.views, Span(1000 * (self._session.duration_seconds or 0)))
         self._wanted = _wanted(self._session, options)
         self._hierarchy = cgroups.detect(targets.CGROUP_MOUNT)

@@ -93,7 +93,7 @@ def _remove_empty(path: Path) -> None:
 
 
 def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = False) -> None:
-    """Write the whole document (yaml, json) or the table, `anew` in the place of what a file held.
+    """Write the whole document (yaml, json), its folded stacks or the table, `anew` in the place of what a file held.
 
     A reader that has gone away is no error. Raises ResultFileError for any other reason.
     """
@@ -101,11 +101,12 @@ def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = 
     # locales) is written as an escape: A document has its format's own escapes.
     encoding = to.encoding or "utf-8"
     as_utf_8 = codecs.lookup(encoding).name == "utf-8"
-    text = (
-        table(document, _columns(to))
-        if output == "table"
-        else {"yaml": _yaml, "json": _json}[output](document, as_utf_8)
-    )
+    if output == "table":
+        text = table(document, _columns(to))
+    elif output == "folded":
+        text = _folded(document)
+    else:
+        text = {"yaml": _yaml, "json": _json}[output](document, as_utf_8)
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         if anew:
@@ -140,6 +141,10 @@ def _columns(to: TextIO) -> int | None:
         return os.get_terminal_size(to.fileno()).columns or None
     except OSError:
         return None
+
+
+def _folded(document: Mapping[str, Any]) -> str:
+    return "".join(f"{line}\n" for view in registry.VIEWS for line in view.folded(document["status"]))
 
 
 def table(document: Mapping[str, Any], columns: int | None = None) -> str:

@@ -20,3 +20,16 @@ class UserFrame:
     address: int
     build_id: bytes = b""
     offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UserStack:
+    """Who made a call, as it was when the call returned: frames by their frame pointers, innermost first.
+
+    The words stand from the stack pointer on, to find return addresses by: never to be shown.
+    """
+
+    user: tuple[UserFrame, ...]
+    stack_pointer: int
+    frame_pointer: int
+    words: tuple[int, ...]

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 MOST_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
 _MOST_NAME_BYTES = 512
-# Two numbers of 16 digits, and a name; a longer line is cut.
-_MOST_LINE_BYTES = 2 * 17 + _MOST_NAME_BYTES
-_LINE = re.compile(rb"^([0-9a-fA-F]{1,16}) ([0-9a-fA-F]{1,16}) ([^\n]{1,%d})" % _MOST_NAME_BYTES, re.MULTILINE)
+# Two numbers of 16 digits with 0x before them, and a name; a longer line is cut.
+_MOST_LINE_BYTES = 2 * 19 + _MOST_NAME_BYTES
+# HotSpot writes 0x before its numbers.
+_LINE = re.compile(
+    rb"^(?:0x)?([0-9a-fA-F]{1,16}) (?:0x)?([0-9a-fA-F]{1,16}) ([^\n]{1,%d})" % _MOST_NAME_BYTES, re.MULTILINE
+)
 
 # Start, end and name.
 Function = tuple[int, int, bytes]

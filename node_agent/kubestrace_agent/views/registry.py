@@ -41,6 +41,7 @@ _FOLDERS = (
     "network",
     "counters",
     "memory",
+    "callers",
 )
 
 

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from kubestrace_operator.results.rows import container_key
 from kubestrace_operator.views.block_io import BlockIO
+from kubestrace_operator.views.callers import Callers
 from kubestrace_operator.views.counters import ThreadCounters
 from kubestrace_operator.views.cpu_time import CpuTime
 from kubestrace_operator.views.errors import Errors
@@ -38,6 +39,7 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     Network(),
     ThreadCounters(),
     MemoryView(),
+    Callers(),
 )
 
 # Those that spec.views may name.

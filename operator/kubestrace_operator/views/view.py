@@ -136,6 +136,8 @@ class View(Generic[Settings, Result, Part]):
     shows_peers: ClassVar[bool] = False
     # Words behind `kubestrace local` that show the flags in use; empty: none.
     example: ClassVar[str] = ""
+    # Whether `folded` has anything to tell.
+    has_stacks: ClassVar[bool] = False
     # All that may stand in trust.losses.
     known_losses: ClassVar[tuple[Loss, ...]] = ()
     # The message that agents report.
@@ -211,6 +213,10 @@ class View(Generic[Settings, Result, Part]):
 
     def details(self, status: Mapping[str, Any]) -> Iterator[str]:
         """Yield the lines of lists, below the errors."""
+        yield from ()
+
+    def folded(self, status: Mapping[str, Any]) -> Iterator[str]:
+        """Yield folded stacks for flame graphs: functions from the outermost on, between semicolons, and a number."""
         yield from ()
 
     def error_head(self, rows: Sequence[Mapping[str, Any]]) -> str:

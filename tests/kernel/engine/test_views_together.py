@@ -7,21 +7,7 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import (
-    block_io,
-    cpu_time,
-    errors,
-    every_view,
-    files,
-    io_uring,
-    network,
-    processes,
-    counters,
-    memory,
-    resources,
-    slow_calls,
-    timeline,
-)
+from view_messages import block_io, cpu_time, errors, every_view, files, io_uring, network, processes, counters, memory, resources, slow_calls, timeline, callers
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
@@ -201,6 +187,14 @@ def check_network(_: str, report: agent_pb2.ContainerReport) -> None:
     assert not result.passed_sockets
 
 
+def check_callers(output: str, report: agent_pb2.ContainerReport) -> None:
+    """Calls are chosen, and none of a kind that was not counted."""
+    rows = callers(report).rows
+    assert rows
+    counts = {name for name, _ in told(output)} | {each.name for each in report.syscalls}
+    assert {row.name for row in rows} <= counts
+
+
 CHECKS = {
     "files": check_files,
 
@@ -240,6 +234,7 @@ CHECKS = {
     "network": check_network,
     "timeline": check_timeline,
     "ioUring": check_io_uring,
+    "callers": check_callers,
 }
 
 

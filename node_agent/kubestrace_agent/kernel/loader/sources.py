@@ -12,6 +12,7 @@ from kubestrace_agent.kernel.loader import (
     pod_offsets,
     poll_offsets,
     ring_offsets,
+    stack_offsets,
     wait_offsets,
     walk_offsets,
 )
@@ -114,6 +115,16 @@ POLLS = Source(
     uses="kernel/bpf/calls.bpf.c",
     what="The descriptors of polls and selects",
 )
+# No program of its own but what names a stack's addresses: what those have in common that tell who made a call.
+STACKS = Source(
+    file="kernel/bpf/stacks.bpf.c",
+    iterators=("bpf_iter__bpf_map", "bpf_iter__task_vma"),
+    maps=("stack_questions",),
+    definitions=stack_offsets.definitions,
+    uses="kernel/bpf/calls.bpf.c",
+    part="user_stacks",
+    what="Stacks of programs",
+)
 # Containers of watched pods, from the creation of their cgroups on.
 PODS = Source(
     file="kernel/bpf/pods.bpf.c",
@@ -141,7 +152,7 @@ RINGS = Source(
     uses="kernel/bpf/calls.bpf.c",
     what="Users of io_uring",
 )
-CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, POLLS, TASKS, RINGS, PODS)
+CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, POLLS, STACKS, TASKS, RINGS, PODS)
 
 
 def places(of: Iterable[Source]) -> dict[str, int]:

@@ -19,21 +19,20 @@ from kubestrace_agent.views.loss import Loss
 from kubestrace_agent.views.slow_calls import stacks
 from kubestrace_agent.views.slow_calls.sources import PART
 from kubestrace_agent.views.slow_calls.values import Floors
+from kubestrace_agent.views.user_stacks import Mapped
 from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.views import slow_calls_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kubestrace_agent.symbols.frames import CodeMapping
     from kubestrace_agent.symbols.names import Names
     from kubestrace_agent.syscalls import SyscallKey
-    from kubestrace_agent.views.slow_calls.values import Code, SlowCall
+    from kubestrace_agent.views.slow_calls.values import SlowCall
     from kubestrace_protos.v1 import agent_pb2
 
 NAME = "slowCalls"
-# Whose mappings are remembered, of one container.
-_MAX_PROCESSES = 64
 # Linux include/linux/errno.h: not seen by programs, who get EINTR or make the call again.
 _RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART_RESTARTBLOCK"}
 _MAX_ERRNO = 4095
@@ -71,8 +70,7 @@ class Slowest(Collector):
     # Heaps of (length, number, call), the shortest first; the number keeps calls from being compared.
     _kept: tuple[list[_Kept], list[_Kept]] = field(default_factory=lambda: ([], []))
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
-    # What processes had mapped when it was asked last.
-    _mapped: dict[int, Sequence[CodeMapping]] = field(default_factory=dict)
+    _mapped: Mapped = field(default_factory=Mapped)
 
     def begin(self, monotonic_ns: int, lost: int) -> None:
         """Take nothing that ended before."""
@@ -102,20 +100,12 @@ class Slowest(Collector):
 
     def _take_stacks(self, names: Names, new: Iterable[_Held]) -> None:
         """Ask what the processes of new calls have mapped, while they live; then what they had at an earlier call."""
-        if len(self._mapped) > _MAX_PROCESSES:
-            self._mapped.clear()
-        mapped_now: set[int] = set()
+        readers: dict[int, Callable[[int], Sequence[CodeMapping]]] = {}
         for held in new:
             raw = held.call.stack
             if raw is None:
                 continue
-
-            def mappings(pid: int, code: Code = raw.code) -> Sequence[CodeMapping]:
-                if pid not in mapped_now:
-                    mapped_now.add(pid)
-                    self._mapped[pid] = code.mappings(pid) or self._mapped.get(pid, ())
-                return self._mapped[pid]
-
+            mappings = readers.setdefault(id(raw.code), self._mapped.reader(raw.code.mappings))
             held.stacks = stacks.shared(self.owner, held.call, raw, mappings)
             names.ask([held.stacks.question])
 

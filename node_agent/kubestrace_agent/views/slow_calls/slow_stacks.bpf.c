@@ -2,12 +2,12 @@
 /* Stacks of slow calls. Where a call waited is seen only while it waits: the stack is taken as a task goes to sleep, and
  * that of the longest sleep is kept until the call ends. Who made the call is read as it ends. */
 #pragma once
+#include "kernel/bpf/stacks.bpf.c"
 #include "views/slow_calls/slow_calls.bpf.c"
 #include "views/slow_calls/slow_stacks.h"
 
 BPF_TASK_STORAGE(waits, struct wait);
 BPF_PERCPU_ARRAY(stack_scratch, struct slow_stack, AT_EXIT_AGAIN + 1);
-BPF_F_TABLE("array", u32, struct stack_question, stack_questions, 1, BPF_F_MMAPABLE);
 
 /* The slot of a task's call, if it asks for stacks. */
 static __always_inline struct slow_slot *asked_slot(struct entry *entry) {
@@ -81,23 +81,6 @@ static __always_inline void read_wait(struct slow_stack *stack, struct task_stru
   __builtin_memcpy(stack->kernel, wait->stacks[longest], sizeof(stack->kernel));
 }
 
-static __always_inline void read_user(struct slow_stack *stack, struct bpf_raw_tracepoint_args *ctx, u32 abi) {
-  stack->user_bytes = bpf_get_stack(ctx, stack->user, sizeof(stack->user), BPF_F_USER_STACK);
-  stack->file_bytes = bpf_get_stack(ctx, stack->files, sizeof(stack->files), BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
-  stack->words = 0;
-#ifdef POINTER_OFFSET
-  if (abi == ABI_COMPAT) return;
-  u64 pointer = read_u64(ctx->args[0], POINTER_OFFSET);
-  stack->stack_pointer = pointer;
-  stack->frame_pointer = read_u64(ctx->args[0], FRAME_OFFSET);
-  if (!read_memory(stack->top, sizeof(stack->top), (void *)pointer)) {
-    stack->words = WORDS;
-  } else if (!read_memory(stack->top, sizeof(stack->top) / 8, (void *)pointer)) { /* near the stack's end */
-    stack->words = WORDS / 8;
-  }
-#endif
-}
-
 static __always_inline void tell_stack(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task, struct entry *entry) {
   u32 program = entry->program;
   struct slow_call *slow = slow_scratch.lookup(&program);
@@ -110,11 +93,8 @@ static __always_inline void tell_stack(struct bpf_raw_tracepoint_args *ctx, stru
   stack->tid = slow->call.tid;
   stack->generation = slow->call.generation;
   read_wait(stack, task, slow->start_ns);
-  read_user(stack, ctx, slow->call.abi);
-  u64 size = stack->file_bytes > 0 ? stack->file_bytes : 0;
-  BOUND(size, 2047);
-  if (size > sizeof(stack->files)) size = sizeof(stack->files);
-  size += __builtin_offsetof(struct slow_stack, files);
+  read_user_stack(&stack->user, ctx, slow->call.abi);
+  u64 size = __builtin_offsetof(struct slow_stack, user) + user_stack_bytes(&stack->user);
   if (!put_slow(stack, size) || stack->kernel_bytes < 0) __sync_fetch_and_add(&slot->stacks_lost, 1);
   send(slow, slot, size + 8);
 }
@@ -126,67 +106,5 @@ int on_slow_stack(struct bpf_raw_tracepoint_args *ctx) {
   if (!entry) return 0;
   tell_stack(ctx, task, entry);
   go_on(ctx, entry);
-  return 0;
-}
-
-struct bpf_iter_meta;
-struct bpf_iter__bpf_map {
-  struct bpf_iter_meta *meta;
-  struct bpf_map *map;
-};
-
-/* Names addresses of the kernel, of which user space could read none without a further capability. The maps that it
- * walks over are nothing to it: all is said at the first. */
-BPF_ITER(bpf_map) {
-  struct bpf_iter_meta *meta;
-  void *seq;
-  u64 number;
-  u32 zero = 0;
-  char format[] = "%ps\n";
-  LOAD(u64, meta, ctx, 0);
-  LOAD(u64, number, meta, SEQ_NUMBER_OFFSET);
-  LOAD(u64, seq, meta, 0);
-  struct stack_question *asked = stack_questions.lookup(&zero);
-  if (number || !asked) return 0;
-  for (u32 i = 0; i < SYMBOLS; i++) {
-    if (i >= asked->count) break;
-    u64 address = asked->addresses[i];
-    bpf_seq_printf(seq, format, sizeof(format), &address, sizeof(address));
-  }
-  return 0;
-}
-
-struct bpf_iter__task_vma {
-  struct bpf_iter_meta *meta;
-  struct task_struct *task;
-  struct vm_area_struct *vma;
-};
-
-/* The code that a process has mapped, which /proc tells only to those who may trace it. */
-BPF_ITER(task_vma) {
-  struct bpf_iter_meta *meta;
-  struct task_struct *task;
-  struct vm_area_struct *vma;
-  struct file *file;
-  void *seq;
-  u64 pid, tid, flags;
-  u32 zero = 0;
-  LOAD(u64, meta, ctx, 0);
-  LOAD(u64, task, ctx, 8);
-  LOAD(u64, vma, ctx, 16);
-  struct stack_question *asked = stack_questions.lookup(&zero);
-  if (!task || !vma || !asked) return 0;
-  LOAD(u32, pid, task, PID_OFFSET);
-  LOAD(u32, tid, task, TID_OFFSET);
-  LOAD(u64, flags, vma, VMA_FLAGS_OFFSET);
-  if (pid != asked->pid || tid != pid || !(flags & VM_EXEC)) return 0;
-  struct code_mapping found = {};
-  LOAD(u64, found.start, vma, VMA_START_OFFSET);
-  LOAD(u64, found.end, vma, VMA_END_OFFSET);
-  LOAD(u64, found.offset_pages, vma, VMA_OFFSET_OFFSET);
-  LOAD(u64, file, vma, VMA_FILE_OFFSET);
-  if (file) bpf_d_path((struct path *)((void *)file + FILE_PATH_OFFSET), found.path, sizeof(found.path));
-  LOAD(u64, seq, meta, 0);
-  bpf_seq_write(seq, &found, sizeof(found));
   return 0;
 }

@@ -1,10 +1,12 @@
 """What the loader compiles for the view slowCalls: the calls, and their stacks."""
 
+from kubestrace_agent.kernel.loader.sources import STACKS as USER_STACKS
 from kubestrace_agent.kernel.loader.sources import Source
-from kubestrace_agent.views.slow_calls import stack_offsets
 from kubestrace_protos.v1.views.slow_calls_limits import MIN_THRESHOLD_MILLISECONDS
 
 PART, STACKS = "slow_calls", "slow_stacks"
+# What is read of a program for its stack; without it there are no stacks.
+READING = USER_STACKS.part
 SOURCES = (
     Source(
         file="views/slow_calls/slow_calls.bpf.c",
@@ -21,10 +23,9 @@ SOURCES = (
         hooks={"on_stack_switch": "sched_switch"},
         chain={"on_stack_enter": "FIRST_ENTER"},
         tails={"on_slow_stack": "after_slow_call"},
-        iterators=("bpf_iter__bpf_map", "bpf_iter__task_vma"),
-        maps=("stack_questions", "stack_scratch"),
-        definitions=stack_offsets.definitions,
-        uses="views/slow_calls/slow_calls.bpf.c",
+        maps=("stack_scratch",),
+        definitions=lambda _machine, btf: {"RAN_OFFSET": btf.offset("task_struct.se.sum_exec_runtime")},
+        uses="kernel/bpf/stacks.bpf.c",
         part=STACKS,
         what="Stacks of slow calls",
     ),

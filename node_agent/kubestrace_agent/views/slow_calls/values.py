@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kubestrace_agent.kernel.counters.counts import RawCall
-from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
+from kubestrace_agent.symbols.frames import CodeMapping, UserStack
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,7 @@ class RawStack:
     # Of the longest sleep in the kernel, empty if it never slept; None: not known.
     kernel: tuple[int, ...] | None
     waited_ns: int
-    user: tuple[UserFrame, ...]
-    # Of the user, and the words from the stack pointer on, to find return addresses by: never to be shown.
-    stack_pointer: int
-    frame_pointer: int
-    words: tuple[int, ...]
+    user: UserStack
     code: Code
 
 

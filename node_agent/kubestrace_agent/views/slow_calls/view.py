@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from kubestrace_agent.views.slow_calls import stacks
 from kubestrace_agent.views.slow_calls.collector import NAME, Slowest
 from kubestrace_agent.views.slow_calls.kernel import SlowCalls
-from kubestrace_agent.views.slow_calls.sources import PART, STACKS
+from kubestrace_agent.views.slow_calls.sources import PART, READING, STACKS
 from kubestrace_agent.views.slow_calls.stacks_kernel import SlowStacks
+from kubestrace_agent.views.user_stacks_kernel import Code
 from kubestrace_agent.views.view import RequestError, View, ViewRequest, unpacked
 from kubestrace_protos.v1.views import slow_calls_pb2
 from kubestrace_protos.v1.views.slow_calls_limits import (
@@ -49,13 +50,13 @@ def _ask(request: any_pb2.Any, _now_ns: int) -> ViewRequest:
         return [slowest, stacks.Lost()] if asked.stacks else [slowest]
 
     if asked.stacks:
-        return ViewRequest(collectors, parts=(PART, STACKS), shows_paths=True, drain_seconds=_STACKS_SECONDS)
+        return ViewRequest(collectors, parts=(PART, STACKS, READING), shows_paths=True, drain_seconds=_STACKS_SECONDS)
     return ViewRequest(collectors, parts=(PART,), shows_paths=True)
 
 
 def _parts(programs: Programs, abis: Sequence[str]) -> dict[str, Part]:
-    slow_stacks = SlowStacks(programs, mmap.PAGESIZE)
+    slow_stacks = SlowStacks(programs, Code(programs, mmap.PAGESIZE))
     return {PART: SlowCalls(programs, abis, slow_stacks), STACKS: slow_stacks}
 
 
-VIEW = View(NAME, _ask, _parts, needs=(PART,), gains_by=(STACKS,))
+VIEW = View(NAME, _ask, _parts, needs=(PART,), gains_by=(STACKS, READING))

@@ -10,11 +10,12 @@ import pytest
 
 from kubestrace_agent.symbols import container_files, perf_maps, unwind
 from kubestrace_agent.symbols.cfi import Row
-from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
+from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
 from kubestrace_agent.symbols.names import Names, Question
 from kubestrace_agent.symbols.naming import Name, Naming, Place, Stack
 from kubestrace_agent.symbols.roots import Owner, Roots
 from kubestrace_agent.symbols.time_budgets import TimeBudgets
+from kubestrace_agent.views import user_stacks
 from kubestrace_agent.views.slow_calls import stacks
 from kubestrace_agent.views.slow_calls.values import RawStack
 
@@ -40,7 +41,7 @@ class Kernel:
 def raw(*names: str, told: bool = True) -> RawStack:
     """A kernel's stack."""
     kernel = tuple(range(len(names))) if told else None
-    return RawStack(kernel, 0, (), 0, 0, (), Kernel(*names))
+    return RawStack(kernel, 0, UserStack((), 0, 0, ()), Kernel(*names))
 
 
 def test_what_every_wait_has_is_left_out() -> None:
@@ -64,7 +65,7 @@ def test_what_is_no_address_of_code_is_left_out() -> None:
     """Where the frame pointer holds something else: small numbers, and places between two mappings."""
     libc = UserFrame(0x7F0010, ID, 0x1010)
 
-    assert stacks.code_frames([libc, UserFrame(0x2A), UserFrame(0x7E0000, ID, 0xFFFF_AA51_A129_B080), libc]) == (
+    assert user_stacks.code_frames([libc, UserFrame(0x2A), UserFrame(0x7E0000, ID, 0xFFFF_AA51_A129_B080), libc]) == (
         libc,
         libc,
     )
@@ -85,7 +86,7 @@ def test_what_is_no_address_of_code_is_left_out() -> None:
 )
 def test_a_frame_in_words(place: Place, word: str) -> None:
     """As much as is known; what the container has named is safe to print."""
-    assert stacks.user_word(place) == word
+    assert user_stacks.user_word(place) == word
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_a_frame_in_words(place: Place, word: str) -> None:
 )
 def test_names_of_cpp_and_rust(name: bytes, shown: bytes) -> None:
     """Those of plain names are written as in the source; the others stay."""
-    assert stacks.plain(name) == shown
+    assert user_stacks.plain(name) == shown
 
 
 def walked(words: list[int], rows: dict[int, Row | None], frame_pointer: int = 0) -> tuple[list[int], bool]:
@@ -230,6 +231,13 @@ def test_a_perf_map_names_what_was_compiled_last() -> None:
         0x14: (0x10, 0x18, b"new name"),
         0x20: (0x10, 0x30, b"old"),
         0x40: (0x40, 0x41, b"no newline"),
+    }
+
+
+def test_a_perf_map_may_have_numbers_with_a_prefix() -> None:
+    """As HotSpot writes them."""
+    assert found(b"0x0000000000000010 0x0000000000000020 int Shop.often()\n", 0x14) == {
+        0x14: (0x10, 0x30, b"int Shop.often()")
     }
 
 

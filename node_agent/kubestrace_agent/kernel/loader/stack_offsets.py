@@ -1,9 +1,8 @@
-"""Where the running kernel keeps what slow_stacks.bpf.c reads. Used by sources."""
+"""Where the running kernel keeps what stacks.bpf.c reads. Used by sources."""
 
 from kubestrace_agent.kernel.loader.btf import Btf
 
 _FIELDS = {
-    "RAN_OFFSET": "task_struct.se.sum_exec_runtime",
     "SEQ_NUMBER_OFFSET": "bpf_iter_meta.seq_num",
     "VMA_START_OFFSET": "vm_area_struct.vm_start",
     "VMA_END_OFFSET": "vm_area_struct.vm_end",
@@ -17,5 +16,5 @@ _POINTERS = {"x86_64": {"POINTER_OFFSET": "pt_regs.sp", "FRAME_OFFSET": "pt_regs
 
 
 def definitions(machine: str, btf: Btf) -> dict[str, int]:
-    """Everything that the command line gives to slow_stacks.bpf.c. Raises BtfError."""
+    """Everything that the command line gives to stacks.bpf.c. Raises BtfError."""
     return {name: btf.offset(path) for name, path in (_FIELDS | _POINTERS.get(machine, {})).items()}

@@ -1,0 +1,24 @@
+"""Calls that were chosen, as the kernel reported them. Made by kernel.py, used by the collector."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kubestrace_agent.symbols.frames import CodeMapping, UserStack
+from kubestrace_agent.syscalls import SyscallKey
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One call that was chosen, and who made it."""
+
+    key: SyscallKey
+    # 0: it did not fail.
+    errno: int
+    # So many calls of its kind it stands for: a power of two.
+    weight: int
+    # As the host numbers it, and as its own PID namespace does.
+    pid: int
+    inner_pid: int
+    stack: UserStack
+    # What code a process of the host has mapped now.
+    mappings: Callable[[int], Sequence[CodeMapping]]

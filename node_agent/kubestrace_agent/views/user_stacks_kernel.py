@@ -1,0 +1,102 @@
+"""Stacks of programs: what stacks.bpf.c took, and what the kernel knows of their addresses. Used by views with stacks.
+
+What addresses mean is asked of the kernel by two iterators, so that it needs no capability beside those for BPF: /proc
+tells other processes' mappings to those alone who may trace them, and the kernel's symbols to those with CAP_SYSLOG.
+"""
+
+from collections.abc import Iterable
+
+from kubestrace_agent.kernel.loader.programs import Programs
+from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
+
+_HEADER = header("kernel/bpf/stacks.h")
+_STACK = _HEADER.struct("user_stack")
+# Up to its files.
+_RECORD = _STACK.fields(
+    *("user_bytes", "file_bytes", "words", "user", "stack_pointer", "frame_pointer", "top"), size=_STACK.offset("files")
+)
+# Where the items of each part begin behind the first three.
+_POINTERS = _HEADER.number("USER_FRAMES")
+_WORDS = _POINTERS + 2
+_FILE = _HEADER.struct("user_frame").fields("status", "build_id", "offset")
+# A status that says that both the build id and the offset are there (Linux include/uapi/linux/bpf.h).
+_HAS_BUILD_ID = 1
+_QUESTION = _HEADER.struct("stack_question")
+_SYMBOLS = _HEADER.number("SYMBOLS")
+_MAPPING = _HEADER.struct("code_mapping").fields("start", "end", "offset_pages", "path")
+# A process with more pieces of code than this compiles them itself.
+_MOST_MAPPING_BYTES = 512 * _MAPPING.size
+_MOST_NAME_BYTES = 1 << 16
+_MOST_NAMES = 8192
+_NAMES, _MAPPINGS = "bpf_iter__bpf_map", "bpf_iter__task_vma"
+
+
+def parsed(record: bytes) -> UserStack:
+    """Read a struct user_stack, with as many files as are there."""
+    user_bytes, file_bytes, count, *words = _RECORD.unpack_from(record)
+    user = words[: max(0, user_bytes) // 8]
+    files = _FILE.iter_unpack(record[_RECORD.size : _RECORD.size + max(0, file_bytes)])
+    frames = [
+        UserFrame(address, build_id if status == _HAS_BUILD_ID else b"", offset if status == _HAS_BUILD_ID else 0)
+        for address, (status, build_id, offset) in zip(user, files, strict=False)
+    ]
+    frames += [UserFrame(address) for address in user[len(frames) :]]
+    return UserStack(tuple(frames), words[_POINTERS], words[_POINTERS + 1], tuple(words[_WORDS : _WORDS + count]))
+
+
+class Code:
+    """Asks the kernel what addresses mean."""
+
+    def __init__(self, programs: Programs, page_bytes: int) -> None:
+        self._programs = programs
+        self._page_bytes = page_bytes
+        # Mapped at the first use.
+        self._question = memoryview(b"")
+        self._names: dict[int, str] = {}
+
+    def prepare(self) -> None:
+        """Be able to ask. Raises UnsupportedKernelError where this kernel does not answer."""
+        for program in (_NAMES, _MAPPINGS):
+            self._programs.need(program)
+        self._question = self._question or self._programs.maps.view("stack_questions", "B")
+
+    def kernel_names(self, addresses: Iterable[int]) -> list[str]:
+        """What the kernel calls these addresses of its own: "name" or "name [module]"; "" where it has none."""
+        addresses = list(addresses)
+        new = [address for address in dict.fromkeys(addresses) if address not in self._names]
+        if len(self._names) + len(new) > _MOST_NAMES:
+            self._names, new = {}, list(dict.fromkeys(addresses))
+        for at in range(0, len(new), _SYMBOLS):
+            self._ask_names(new[at : at + _SYMBOLS])
+        return [self._names.get(address, "") for address in addresses]
+
+    def _ask_names(self, addresses: list[int]) -> None:
+        self._ask(0, addresses)
+        lines = self._programs.iterate(_NAMES, most=_MOST_NAME_BYTES).decode("ascii", "replace").splitlines()
+        for address, line in zip(addresses, lines, strict=False):
+            # An address without a name is reported as a number, which is nobody's business.
+            self._names[address] = "" if line.startswith("0x") else line
+
+    def _ask(self, pid: int, addresses: list[int]) -> None:
+        """Write what the iterators are to look for."""
+        written = _QUESTION.fields("pid", "count").pack(pid, len(addresses))
+        self._question[: len(written)] = written
+        at = _QUESTION.offset("addresses")
+        for address in addresses:
+            self._question[at : at + 8] = address.to_bytes(8, "little")
+            at += 8
+
+    def mappings(self, pid: int) -> list[CodeMapping]:
+        """What code a process of the host has mapped now; nothing if it has ended."""
+        self._ask(pid, [])
+        records = self._programs.iterate(_MAPPINGS, tid=pid, most=_MOST_MAPPING_BYTES)
+        records = records[: len(records) // _MAPPING.size * _MAPPING.size]
+        return [
+            CodeMapping(start, end, pages * self._page_bytes, path.partition(b"\0")[0])
+            for start, end, pages, path in _MAPPING.iter_unpack(records)
+        ]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._question.release()
