@@ -7,7 +7,22 @@ from collections.abc import Iterator
 import pytest
 from engine_runs import Cgroup, Counts, Runs, agree, counted, told
 from google.protobuf import any_pb2
-from view_messages import block_io, cpu_time, errors, every_view, files, io_uring, network, processes, counters, memory, resources, slow_calls, timeline, callers
+from view_messages import (
+    block_io,
+    callers,
+    counters,
+    cpu_time,
+    errors,
+    every_view,
+    files,
+    io_uring,
+    memory,
+    network,
+    processes,
+    resources,
+    slow_calls,
+    timeline,
+)
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
 from kubestrace_agent.symbols.names import Names
@@ -195,10 +210,6 @@ def check_callers(output: str, report: agent_pb2.ContainerReport) -> None:
     assert {row.name for row in rows} <= counts
 
 
-CHECKS = {
-    "files": check_files,
-
-
 def check_resources(_: str, report: agent_pb2.ContainerReport) -> None:
     """The CPU time that its cgroup counted."""
     assert resources(report).grown["cpu.usageNanoseconds"] > 0
@@ -223,6 +234,7 @@ def check_memory(_: str, report: agent_pb2.ContainerReport) -> None:
 
 
 CHECKS = {
+    "files": check_files,
     "memory": check_memory,
     "resources": check_resources,
     "counters": check_counters,

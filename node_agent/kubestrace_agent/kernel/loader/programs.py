@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 # Half a second on a machine, a minute on an emulated one that is busy.
 _LOAD_TIMEOUT_SECONDS = 180
 _MESSAGE_BYTES = 1 << 16
-_MAX_FDS = 128
+# As many as the kernel hands over at once (SCM_MAX_FD, Linux include/net/scm.h).
+_MAX_FDS = 253
 
 # Counting first at the exit: a call that both hooks see is then one that began after both were there.
 _COUNTING = ("on_sys_exit", "on_sys_enter", "on_sys_exit_again", "on_sys_enter_again")
