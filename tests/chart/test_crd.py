@@ -321,6 +321,23 @@ def full_status() -> dict[str, Any]:
                 }
             ],
         },
+        "findings": [
+            {
+                "id": "fsync-storm",
+                "severity": "critical",
+                "confidence": "high",
+                "summary": "212 syncs a second take 68 % of the time.",
+                "evidence": [{"name": "syncsPerSecond", "value": 212.5, "threshold": 10}],
+                "advice": "Commit in groups.",
+                "clearedBy": "A bulk load.",
+                "containers": [{"pod": "checkout-0", "container": "app"}],
+                "pods": 1,
+                "ofPods": 3,
+            }
+        ],
+        "notJudged": [{"id": "disk-slow", "needs": "views.blockIO"}],
+        "findingIds": "fsync-storm",
+        "report": "1. CRITICAL fsync-storm",
         "containers": [{**place, **totals, **life, "restarts": 0, "pid": 1, "hostPid": 48213, "timeBudget": budget}],
         "timeBudget": budget,
         "trust": {
@@ -612,6 +629,7 @@ def test_kubectl_get_shows_how_a_session_stands(shown: dict[str, Any]) -> None:
         "Calls": 9_000_000_000,
         "Errors": 3,
         "Complete": False,
+        "Findings": "fsync-storm",
         "Ends": "2026-11-23T14:00:30Z",
     }
 

@@ -84,6 +84,11 @@ def test_each_life_of_fifty_crash_loops_is_exact(namespace: Namespace, tmp_path:
             assert numbers(row)[:3] == ("initContainer", 0, "Completed") or numbers(row) == LIFE
         restarts = [row["restarts"] for row in rows if row["container"] == "app"]
         assert restarts == list(range(len(restarts)))
+    (finding,) = status["findings"]
+    assert (finding["id"], finding["severity"]) == ("crash-loop", "critical")
+    assert (finding["pods"], finding["ofPods"]) == (PODS, PODS)
+    assert status["findingIds"] == "crash-loop"
+    assert status["report"].startswith(f"1. CRITICAL crash-loop: {PODS} containers of {PODS} pods started and ended")
 
 
 def calls_container(name: str, *arguments: str, **more: object) -> Document:

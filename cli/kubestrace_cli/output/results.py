@@ -17,6 +17,7 @@ from kubestrace_cli.local.endings import Ending
 from kubestrace_cli.output import error_lines, narrow
 from kubestrace_cli.session_file.sessions import Session
 from kubestrace_operator.api import conditions
+from kubestrace_operator.findings import text as findings_text
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.rows import shown_mark
 from kubestrace_operator.status import builder as statuses
@@ -155,6 +156,9 @@ def table(document: Mapping[str, Any], columns: int | None = None) -> str:
     state = document["status"]
     text = state["table"].rstrip("\n")
     lines = [narrow.fitted(text, columns) if columns else text]
+    if state.get("findings"):
+        found = list(findings_text.lines({"findings": state["findings"]}))
+        lines = [*(narrow.wrapped(found, columns) if columns else found), "", *lines]
     for view in registry.VIEWS:
         lines += view.overview(state)
     lines += error_lines.lines(state["summary"]["errorCounts"])

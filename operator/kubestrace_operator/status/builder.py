@@ -12,6 +12,9 @@ from typing import Any
 
 from kubestrace_operator.api import conditions, timestamps
 from kubestrace_operator.api.conditions import Completeness
+from kubestrace_operator.findings import rules
+from kubestrace_operator.findings import text as findings_text
+from kubestrace_operator.findings.finding import Facts
 from kubestrace_operator.results.merge import Merged
 from kubestrace_operator.results.rows import SyscallRow
 from kubestrace_operator.status import rows as documents
@@ -22,6 +25,8 @@ from kubestrace_operator.views import registry
 from kubestrace_operator.views.view import Shown, View
 
 MAX_STATUS_BYTES = 64 * 1024
+# The page for people.
+PAGE_BYTES = 16 * 1024
 # A cut table keeps this share of its rows for calls that wait.
 _WAIT_SHARE = 4
 # Unreturned calls may take a quarter of the room.
@@ -43,13 +48,15 @@ def status(
     `limit_bytes=None` (local mode) shows everything.
     """
     build = _Builder(merged, progress, now, previous_conditions)
+    whole = build.document(len(build.rows), build.whole)
+    build.judge(whole)
     if limit_bytes is None:
-        return build.with_containers(build.document(len(build.rows), build.whole), None)
+        return build.with_page(build.with_containers(combined(whole, build.findings), None), None)
     for step in sections.STEPS:
         kept = [section.most(step, limit_bytes) for section in build.sections]
         if size(build.cut(kept, 0)) <= limit_bytes:
             rows = sections.most_that_fit(partial(build.cut, kept), len(build.rows), limit_bytes)
-            return build.with_containers(build.cut(kept, rows), limit_bytes)
+            return build.with_page(build.with_containers(build.cut(kept, rows), limit_bytes), limit_bytes)
     return minimal(progress, now=now, previous_conditions=previous_conditions)
 
 
@@ -110,6 +117,8 @@ class _Builder:
         self._trust = _trust(merged, progress, complete)
         self._views = _shown(merged, progress, documents.error_counts(self.rows), now)
         self._syscalls = {row.key: documents.syscall(row, self._syscall_fields(row)) for row in self.rows}
+        # What rules find, once the whole is known.
+        self.findings: dict[str, Any] = {}
         # The table and summary.syscalls take what these leave.
         self.sections = self._sections()
 
@@ -135,11 +144,36 @@ class _Builder:
                 {"table": self._table(shown, left_out)},
                 {"summary": self._summary(shown)},
                 {"trust": self._trust},
+                self.findings,
             ]
             parts += [view.document(each) for view, each in self._views]
         parts += [section.document(count) for section, count in zip(self.sections, kept, strict=True)]
         cut = any(section.is_cut(count) for section, count in zip(self.sections, kept, strict=True))
         return {**combined(*parts), "truncated": bool(left_out) or cut}
+
+    def judge(self, whole: Mapping[str, Any]) -> None:
+        """Judge the whole status by all rules, once the session is over: half of a session may say the opposite."""
+        progress = self._progress
+        if progress.start is None or progress.completion is None:
+            return
+        facts = Facts(
+            seconds=(progress.completion - progress.start).total_seconds(),
+            rows=self.rows,
+            containers=list(self._merged.containers.values()),
+            status=whole,
+            views=frozenset(self._merged.views),
+            filtered=progress.filtered,
+            lost_calls=self._merged.trust.lost_calls,
+        )
+        self.findings = rules.judge(facts).document()
+
+    def with_page(self, document: dict[str, Any], limit_bytes: int | None) -> dict[str, Any]:
+        """Add one page for people, as much of it as there is room for."""
+        if not self.findings:
+            return document
+        room = PAGE_BYTES if limit_bytes is None else min(PAGE_BYTES, limit_bytes - size({**document, "report": ""}))
+        page = sections.page([*findings_text.lines(document), "", *document["table"].splitlines()], room)
+        return {**document, "report": page} if page else document
 
     def with_containers(self, document: dict[str, Any], limit_bytes: int | None) -> dict[str, Any]:
         """Add what views say of single containers, into the room that all else has left."""

@@ -2,10 +2,12 @@
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# Where lines of a page are left out.
+_MORE = "... (the rest of the status has more)"
 # Rows of a list of weight 1 that are tried in turn, until all that cannot be cut fits beside the lists.
 STEPS = (100, 30, 10, 3, 0)
 
@@ -67,6 +69,18 @@ def _both(one: Any, more: Any) -> Any:
         added = [combined(row, addition) for row, addition in zip(one, more, strict=False)]
         return [*added, *one[len(added) :]]
     return more
+
+
+def page(lines: Iterable[str], limit_bytes: int) -> str:
+    """Return the first lines that take so many bytes as JSON, with a word at the end where others are left out."""
+    kept: list[str] = []
+    room = limit_bytes - size([_MORE])
+    for line in lines:
+        room -= size([line])
+        if room < 0:
+            return "\n".join([*kept, _MORE, ""]) if kept else ""
+        kept.append(line)
+    return "\n".join([*kept, ""])
 
 
 def size(document: Mapping[str, Any] | Sequence[Any]) -> int:

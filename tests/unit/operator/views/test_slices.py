@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[4]
 OPERATOR, CLI = ROOT / "operator" / "kubestrace_operator", ROOT / "cli" / "kubestrace_cli"
 REGISTRY = OPERATOR / "views" / "registry.py"
 SCHEMA = ROOT / "charts" / "kubestrace" / "schema"
-MODULES = sorted(path for package in (OPERATOR, CLI) for path in package.rglob("*.py"))
+# Rules of findings say which view they need, and read its part of the status.
+RULES = OPERATOR / "findings"
+MODULES = sorted(path for package in (OPERATOR, CLI) for path in package.rglob("*.py") if path.parent != RULES)
 # In a pod's status as well.
 OF_KUBERNETES = {"resources", "exitCode"}
 # What the agent counts with, in local mode's composition.

@@ -1,0 +1,156 @@
+"""Findings about containers that end: killed for memory, or after a call that failed. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from kubestrace_operator.findings.finding import Confidence, Evidence, Facts, Finding, Place, Rule, Severity, many
+from kubestrace_operator.results.rows import ContainerRow
+
+_KILLED = "OOMKilled"
+# Ends with an error that are a loop.
+_LIVES = 2
+# The last failed call before the end: what a program cannot go on without, by errno.
+_TELLING = {
+    "EACCES": "Look at the user ID (runAsUser, fsGroup), the mode of the file and the mount (readOnly).",
+    "EPERM": "Look at the user ID, the capabilities and the seccomp profile.",
+    "ENOENT": "Look at the mount, the Secret or ConfigMap behind it, the image, and the path in the configuration.",
+    "ECONNREFUSED": "Nothing listens there: look at that service's ready endpoints, its port, and the order of starts.",
+    "ETIMEDOUT": "Nobody answers there: look at NetworkPolicies, firewalls and the address.",
+    "EHOSTUNREACH": "There is no way there: look at NetworkPolicies, routes and the address.",
+    "ENETUNREACH": "There is no way there: look at the pod's network and the address family.",
+    "EADDRINUSE": "Something listens there already: a process of an earlier start, or another container of the pod.",
+    "EROFS": "The file system is read-only: write into an emptyDir or a volume (readOnlyRootFilesystem).",
+    "ENOSPC": "The file system is full: look at the volume, the node's disk and ephemeral-storage.",
+}
+_CALLS = frozenset(
+    {
+        *("open", "openat", "openat2", "creat", "connect", "bind", "execve", "execveat"),
+        *("mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "write"),
+    }
+)
+_BEFORE = timedelta(seconds=1)
+_MOST_NAMED = 120
+
+
+def _oom(facts: Facts) -> Iterator[Finding]:
+    killed = [row for row in facts.containers if row.state.exit_reason == _KILLED]
+    if killed:
+        names = _names(killed)
+        yield Finding(
+            "oom-killed",
+            Severity.CRITICAL,
+            Confidence.HIGH,
+            f"The kernel killed {names} for memory: {many(len(killed), 'time')} in {facts.seconds:.0f} s.",
+            "Raise the memory limit, or cap the heap below it (GOMEMLIMIT, MaxRAMPercentage, --max-old-space-size).",
+            "The container is meant to be ended this way.",
+            (Evidence("oomKills", len(killed), 1),),
+            _places(killed),
+            weight=1.0,
+        )
+
+
+def _died_after_error(facts: Facts) -> Iterator[Finding]:
+    """The last failed call within a second of each end, counted by what it was."""
+    died = [row for row in facts.containers if row.has_failed and row.state.exit_reason != _KILLED]
+    samples = list(_failed_calls(facts.status))
+    last: dict[tuple[str, str, str], list[ContainerRow]] = {}
+    for row in died:
+        ended = datetime.fromtimestamp(row.state.finish_time_unix_nanoseconds / 1e9, tz=UTC)
+        container = row.state.container
+        near = [
+            (each["time"], each["errno"], each["syscall"], each["arguments"])
+            for each in samples
+            if (each["pod"], each["container"]) == (container.pod_name, container.container_name)
+            and ended - _BEFORE <= each["time"] <= ended + _BEFORE / 4
+        ]
+        if near and row.state.finish_time_unix_nanoseconds:
+            _, errno, syscall, arguments = max(near)
+            last.setdefault((errno, syscall, arguments), []).append(row)
+    for (errno, syscall, arguments), rows in last.items():
+        codes = Counter(row.state.exit_code for row in rows)
+        yield Finding(
+            "died-after-error",
+            Severity.CRITICAL,
+            Confidence.MEDIUM,
+            f"{_names(rows)} ended with exit code {', '.join(map(str, codes))}, {many(len(rows), 'time')}, just after "
+            f"{syscall}({_cut(arguments)}) failed with {errno}.",
+            _TELLING[errno],
+            "The same call failed in runs that went on.",
+            (Evidence("endsAfterThisError", len(rows), 1),),
+            _places(rows),
+            weight=1.0 + len(rows),
+        )
+
+
+def _failed_calls(status: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for row in status.get("summary", {}).get("errorCounts", ()):
+        if row["syscall"] in _CALLS and row["errno"] in _TELLING and not row.get("expected"):
+            for sample in row.get("samples", ()):
+                moment = datetime.fromisoformat(sample["time"])
+                yield {**sample, "time": moment, "syscall": row["syscall"], "errno": row["errno"]}
+
+
+def _crash_loop(facts: Facts) -> Iterator[Finding]:
+    """Ends with an error, again and again, of which no call is known that failed before."""
+    failed = [row for row in facts.containers if row.has_failed]
+    lives = Counter(map(_name, failed))
+    rows = [row for row in failed if lives[_name(row)] >= _LIVES]
+    if rows:
+        codes = Counter(map(_code, rows))
+        words = ", ".join(f"{code} {many(count, 'time')}" for code, count in codes.most_common(3))
+        yield Finding(
+            "crash-loop",
+            Severity.CRITICAL,
+            Confidence.HIGH,
+            f"{_names(rows)} started and ended with an error again and again: exit code {words}.",
+            "Look at the last failed calls in the errors and at the container's log: kubectl logs --previous.",
+            "The container is a job that is meant to be tried again.",
+            (Evidence("endsWithAnError", len(rows), _LIVES),),
+            _places(rows),
+            weight=0.5,
+        )
+
+
+def _code(row: ContainerRow) -> str:
+    reason = row.state.exit_reason
+    return f"{row.state.exit_code} ({reason})" if reason else str(row.state.exit_code)
+
+
+def _name(row: ContainerRow) -> tuple[str, str]:
+    return row.state.container.pod_name, row.state.container.container_name
+
+
+def _places(rows: Iterable[ContainerRow]) -> tuple[Place, ...]:
+    return tuple(sorted({Place(*_name(row)) for row in rows}))
+
+
+def _names(rows: Iterable[ContainerRow]) -> str:
+    """Name one container, or say how many of how many pods."""
+    places = _places(rows)
+    if len(places) == 1:
+        return f"container {places[0].container} of pod {places[0].pod}"
+    return f"{len(places)} containers of {many(len({place.pod for place in places}), 'pod')}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_NAMED else f"{text[: _MOST_NAMED - 3]}..."
+
+
+RULES = (
+    Rule("oom-killed", _oom, about="A container was killed for memory.", source="the container's reason, from kubelet"),
+    Rule(
+        "died-after-error",
+        _died_after_error,
+        needs=("errors",),
+        about="A container ended with an error within a second after a call failed that a program needs.",
+        source="measured here: the last failed call names the cause of most crash loops",
+    ),
+    Rule(
+        "crash-loop",
+        _crash_loop,
+        about="A container ended with an error twice or more.",
+        source="kubelet's back-off",
+    ),
+)

@@ -1,0 +1,138 @@
+"""Findings about calls that fail: full disks, too many open files, peers that cannot be reached. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kubestrace_operator.findings.finding import (
+    Confidence,
+    Evidence,
+    Facts,
+    Finding,
+    Rule,
+    Severity,
+    many,
+    number,
+)
+
+_FULL = ("ENOSPC", "EDQUOT")
+_FILES = ("EMFILE", "ENFILE")
+_UNREACHED = {
+    "ECONNREFUSED": "Nothing listens there: look at the peer's ready endpoints and its port.",
+    "ETIMEDOUT": "Nobody answers there: look at NetworkPolicies, security groups and the address.",
+    "EHOSTUNREACH": "There is no way there: look at NetworkPolicies, routes and the address.",
+    "ENETUNREACH": "There is no way there: look at the pod's network and the address family.",
+}
+# Single retries are no finding.
+_LEAST_ATTEMPTS, _LEAST_SHARE = 5, 0.05
+_LEAST_HERD, _HERD = 100.0, 2.0
+
+
+def _counts(facts: Facts, errnos: tuple[str, ...]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in facts.rows:
+        for errno in errnos:
+            if count := row.errnos.get(errno, 0):
+                found[row.name] = found.get(row.name, 0) + count
+    return found
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{many(count, 'time')} by {name}" for name, count in ordered[:3])
+
+
+def _disk_full(facts: Facts) -> Iterator[Finding]:
+    if counts := _counts(facts, _FULL):
+        yield Finding(
+            "disk-full",
+            Severity.CRITICAL,
+            Confidence.HIGH,
+            f"A file system had no room left (ENOSPC or EDQUOT): {_listed(counts)}.{_example(facts, _FULL)}",
+            "Look at the volume's and the node's free space and inodes, and at the pod's ephemeral-storage.",
+            "The program fills a volume of fixed size on purpose.",
+            (Evidence("failedCalls", sum(counts.values()), 1),),
+            weight=1.0,
+        )
+
+
+def _fd_leak(facts: Facts) -> Iterator[Finding]:
+    if counts := _counts(facts, _FILES):
+        yield Finding(
+            "fd-leak",
+            Severity.CRITICAL,
+            Confidence.HIGH,
+            f"No further file or socket could be opened (EMFILE or ENFILE): {_listed(counts)}.",
+            "Look which descriptors grow (ls -l /proc/1/fd), close them where calls fail, or raise ulimit -n.",
+            "The program opens as many as it may on purpose and goes on.",
+            (Evidence("failedCalls", sum(counts.values()), 1),),
+            weight=1.0,
+        )
+
+
+def _connect_failing(facts: Facts) -> Iterator[Finding]:
+    rows = facts.named(("connect",))
+    attempts = sum(row.calls for row in rows)
+    for errno, advice in _UNREACHED.items():
+        failed = sum(row.errnos.get(errno, 0) for row in rows)
+        if failed >= _LEAST_ATTEMPTS and failed >= _LEAST_SHARE * attempts:
+            yield Finding(
+                "connect-failing",
+                Severity.CRITICAL if failed >= attempts / 2 else Severity.WARNING,
+                Confidence.HIGH,
+                f"{many(failed, 'connect')} of {attempts:,} failed with {errno}, "
+                f"{number(facts.rate(failed))} a second.{_example(facts, (errno,), 'connect')}",
+                advice,
+                "Later attempts succeed, or another address of the same name does.",
+                (
+                    Evidence("failedConnects", failed, _LEAST_ATTEMPTS),
+                    Evidence("shareOfConnects", failed / attempts, _LEAST_SHARE),
+                ),
+                weight=failed / attempts,
+            )
+
+
+def _example(facts: Facts, errnos: tuple[str, ...], syscall: str = "") -> str:
+    """Name one of the calls, where the status has samples."""
+    counts: list[Mapping[str, Any]] = facts.status.get("summary", {}).get("errorCounts", [])
+    for row in counts:
+        if row["errno"] in errnos and syscall in {"", row["syscall"]} and row.get("samples"):
+            return f" For example {row['syscall']}({row['samples'][0]['arguments']})."
+    return ""
+
+
+def _herd(facts: Facts) -> Iterator[Finding]:
+    rows = facts.named(("accept", "accept4"))
+    again = sum(row.errnos.get("EAGAIN", 0) for row in rows)
+    taken = sum(row.calls - row.errors for row in rows)
+    if facts.rate(again) >= _LEAST_HERD and again >= _HERD * max(1, taken):
+        yield Finding(
+            "thundering-herd",
+            Severity.WARNING,
+            Confidence.MEDIUM,
+            f"{number(facts.rate(again))} accepts a second found no connection, {again / max(1, taken):.1f} for each "
+            "that did: several processes wake for one connection.",
+            "One listening socket for each process (SO_REUSEPORT), EPOLLEXCLUSIVE, or fewer processes.",
+            "A server that tries once more after each connection makes one such call for each.",
+            (
+                Evidence("emptyAcceptsPerSecond", facts.rate(again), _LEAST_HERD),
+                Evidence("emptyAcceptsForEachConnection", again / max(1, taken), _HERD),
+            ),
+        )
+
+
+RULES = (
+    Rule("disk-full", _disk_full, about="A call failed with ENOSPC or EDQUOT.", source="exact"),
+    Rule("fd-leak", _fd_leak, about="A call failed with EMFILE or ENFILE.", source="exact"),
+    Rule(
+        "connect-failing",
+        _connect_failing,
+        about="5 connects or more, and 5 % of all or more, failed alike: critical from half of all on.",
+        source="podtrace: 10 %; Coroot: any; 5 and 5 % keep single retries out",
+    ),
+    Rule(
+        "thundering-herd",
+        _herd,
+        about="100 accepts a second or more found no connection, and twice as many as found one.",
+        source="a server that drains its backlog makes one empty accept for each wake",
+    ),
+)

@@ -1,0 +1,69 @@
+"""All rules, and what a result comes to by them. Pure. Used by status.builder, and so by local mode."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kubestrace_operator.findings import disks, endings, errors, waiting, work
+from kubestrace_operator.findings.finding import Facts, Finding, Rule
+
+RULES: tuple[Rule, ...] = (*endings.RULES, *errors.RULES, *waiting.RULES, *work.RULES, *disks.RULES)
+# What a status tells.
+MOST = 10
+# What a rule may need beside views.
+_ALL_CALLS, _NO_LOSS = "every system call: leave spec.syscalls out", "no lost calls: see trust.lostCalls"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found, the worst first, and which rules could not be judged for lack of what."""
+
+    findings: tuple[Finding, ...]
+    # Rule -> what it needs.
+    not_judged: tuple[tuple[str, str], ...]
+    rules: int = len(RULES)
+    pods: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """Return the part of a status."""
+        shown = self.findings[:MOST]
+        return {
+            "findings": [each.document(self.pods) for each in shown],
+            "notJudged": [{"id": rule, "needs": needs} for rule, needs in self.not_judged],
+            "findingIds": ", ".join(dict.fromkeys(each.id for each in shown)),
+        }
+
+
+def judge(facts: Facts) -> Judgement:
+    """Judge all rules."""
+    judged: list[Finding] = []
+    missing: list[tuple[str, str]] = []
+    for rule in RULES:
+        if needs := _missing(rule, facts):
+            missing.append((rule.id, needs))
+        else:
+            judged += rule.judge(facts)
+    told = _without_repetition(judged)
+    return Judgement(tuple(sorted(told, key=_order)), tuple(missing), pods=facts.pods)
+
+
+def _missing(rule: Rule, facts: Facts) -> str:
+    views = [view for view in rule.needs if view not in facts.views]
+    if views:
+        return ", ".join(f"views.{view}" for view in views)
+    if rule.compares and facts.filtered:
+        return _ALL_CALLS
+    return _NO_LOSS if rule.compares and facts.lost_calls else ""
+
+
+def _without_repetition(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Leave out what another finding says better: that containers crash, where it is known why."""
+    known = list(findings)
+    explained = {place for each in known if each.id in {"died-after-error", "oom-killed"} for place in each.places}
+    for each in known:
+        if each.id != "crash-loop" or not set(each.places) <= explained:
+            yield each
+
+
+def _order(finding: Finding) -> tuple[int, float, str, str]:
+    return finding.severity, -finding.weight, finding.id, finding.summary

@@ -1,0 +1,34 @@
+"""Findings in words, for a page and for a terminal. Pure; from the status."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_WIDTH = 100
+
+
+def lines(status: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines; none where nothing was judged."""
+    if "findings" not in status:
+        return
+    findings: Sequence[Mapping[str, Any]] = status["findings"]
+    not_judged: Sequence[Mapping[str, Any]] = status.get("notJudged", ())
+    if not findings:
+        yield "findings: none"
+    for number, each in enumerate(findings, 1):
+        yield f"{number}. {each['severity'].upper()} {each['id']}: {each['summary']}" + _pods(each)
+        yield from _indented("What to do", each["advice"])
+        yield from _indented("No problem if", each["clearedBy"])
+    if not_judged:
+        views = sorted({need for each in not_judged for need in each["needs"].split(", ")})
+        yield f"not judged: {', '.join(each['id'] for each in not_judged)} (they need {', '.join(views)})"
+
+
+def _pods(finding: Mapping[str, Any]) -> str:
+    if finding.get("ofPods", 1) <= 1:
+        return ""
+    return f" In {finding['pods']} of {finding['ofPods']} pods."
+
+
+def _indented(head: str, text: str) -> list[str]:
+    return textwrap.wrap(f"{head}: {text}", _WIDTH, initial_indent="   ", subsequent_indent="   ")

@@ -1,0 +1,310 @@
+"""Findings: each rule by a result that has the fault, and by its innocent twin."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubestrace_operator.findings import text
+from kubestrace_operator.findings.finding import Facts
+from kubestrace_operator.findings.rules import MOST, RULES, judge
+from kubestrace_operator.results.histograms import bucket_index
+from kubestrace_operator.results.rows import ContainerRow, SyscallRow
+from kubestrace_protos.v1 import agent_pb2
+
+MS, SECOND = 1_000_000, 1_000_000_000
+ALL_VIEWS = frozenset(view for rule in RULES for view in rule.needs)
+ENDED_NS = 1_767_225_605 * SECOND  # 2026-01-01T00:00:05Z
+
+
+def row(name: str, calls: int, each_ns: int = 1000, *, wait: bool = False, **changes: Any) -> SyscallRow:
+    """Return a row whose calls all took the same time."""
+    made = SyscallRow(name, wait=wait, calls=calls, timed=calls, total_ns=calls * each_ns, max_ns=each_ns)
+    return replace(made, latency={bucket_index(each_ns): calls}, **changes)
+
+
+def failing(name: str, errno: str, failed: int, calls: int) -> SyscallRow:
+    """Return a row of which some calls failed alike."""
+    return row(name, calls, errors=failed, errnos={errno: failed})
+
+
+def life(pod: str = "shop-1", restarts: int = 0, exit_code: int = 1, reason: str = "Error") -> ContainerRow:
+    """Return a life of a container that has ended."""
+    container = agent_pb2.Container(
+        pod_name=pod, pod_uid=pod, container_name="app", container_id=f"{pod}.{restarts}", restart_count=restarts
+    )
+    state = agent_pb2.ContainerState(container=container, exit_code=exit_code, exit_reason=reason)
+    state.finish_time_unix_nanoseconds = ENDED_NS
+    return ContainerRow(state, "n1")
+
+
+def failed_call(time: str, arguments: str = '"/etc/app.yaml"', **changes: Any) -> dict[str, Any]:
+    """Return a status with a sample of a call that failed."""
+    sample = {"time": time, "arguments": arguments, "pod": "shop-1", "container": "app"}
+    counts = {"syscall": "openat", "errno": "ENOENT", "count": 1, "samples": [sample], **changes}
+    return {"summary": {"errorCounts": [counts]}}
+
+
+def facts(*rows: SyscallRow, seconds: float = 10, **changes: Any) -> Facts:
+    """Return a result of ten seconds of which all is known."""
+    given_status = changes.pop("status", {})
+    return replace(Facts(seconds, rows, [], given_status, ALL_VIEWS), **changes)
+
+
+def found(given_facts: Facts) -> list[str]:
+    """Name what is found."""
+    return [each.id for each in judge(given_facts).findings]
+
+
+def budget(runnable_s: float, busy_s: float) -> dict[str, Any]:
+    """Return a status with a time budget."""
+    parts = {"threadNanoseconds": 100 * SECOND, "userNanoseconds": int(busy_s * SECOND), "kernelNanoseconds": 0}
+    return {"timeBudget": {**parts, "runnableNanoseconds": int(runnable_s * SECOND)}}
+
+
+def disk(count: int, p99_ms: int, each_bytes: int = 4096) -> dict[str, Any]:
+    """Return a status with one row of a disk."""
+    times = {"p99Nanoseconds": p99_ms * MS}
+    device = {"node": "n1", "device": "vda", "operation": "flush", "count": count, "bytes": count * each_bytes}
+    return {"blockIO": {"devices": [{**device, "deviceTime": times}]}}
+
+
+def hung(age_s: int, *, wait: bool = False) -> dict[str, Any]:
+    """Return a status with a call that has not returned."""
+    place = {"pod": "shop-1", "container": "app", "arguments": "3</data/wal>"}
+    return {"unreturned": [{"syscall": "fsync", "wait": wait, "ageNanoseconds": age_s * SECOND, **place}]}
+
+
+LIVES = [life(restarts=0), life(restarts=1)]
+LOCKS = (row("futex", 40_000), row("futex", 40_000, 20_000, wait=True))
+JUST_BEFORE, LONG_BEFORE = "2026-01-01T00:00:04.900000Z", "2026-01-01T00:00:01.000000Z"
+
+# Rule -> results that have the fault, and others that do not.
+CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
+    "oom-killed": (
+        [facts(containers=[life(exit_code=137, reason="OOMKilled")])],
+        [facts(containers=[life(exit_code=137)]), facts(containers=[life(exit_code=0, reason="Completed")])],
+    ),
+    "died-after-error": (
+        [facts(containers=[life()], status=failed_call(JUST_BEFORE))],
+        [
+            facts(containers=[life()], status=failed_call(LONG_BEFORE)),
+            facts(containers=[life(exit_code=0)], status=failed_call(JUST_BEFORE)),
+            facts(containers=[life("shop-2")], status=failed_call(JUST_BEFORE)),
+            facts(containers=[life()], status=failed_call(JUST_BEFORE, expected=True)),
+            facts(containers=[life()], status=failed_call(JUST_BEFORE, syscall="prctl")),
+            facts(containers=[life()], status=failed_call(JUST_BEFORE, errno="EAGAIN")),
+        ],
+    ),
+    "crash-loop": (
+        [facts(containers=LIVES)],
+        [facts(containers=[life()]), facts(containers=[life("a"), life("b")])],
+    ),
+    "disk-full": (
+        [facts(failing("write", "ENOSPC", 1, 9)), facts(failing("openat", "EDQUOT", 2, 2))],
+        [facts(failing("write", "EIO", 1, 9))],
+    ),
+    "fd-leak": ([facts(failing("accept4", "EMFILE", 1, 9))], [facts(failing("accept4", "EAGAIN", 1, 9))]),
+    "connect-failing": (
+        [facts(failing("connect", "ECONNREFUSED", 5, 100)), facts(failing("connect", "ETIMEDOUT", 50, 60))],
+        [
+            facts(failing("connect", "ECONNREFUSED", 4, 4)),
+            facts(failing("connect", "ECONNREFUSED", 49, 1000)),
+            facts(failing("connect", "ENOENT", 50, 60)),
+            facts(failing("connect", "EINPROGRESS", 50, 60)),
+        ],
+    ),
+    "thundering-herd": (
+        [facts(failing("accept4", "EAGAIN", 3000, 4000))],
+        [facts(failing("accept4", "EAGAIN", 1000, 2000)), facts(failing("accept4", "EAGAIN", 90, 90))],
+    ),
+    "hung-call": ([facts(status=hung(10))], [facts(status=hung(9)), facts(status=hung(1000, wait=True))]),
+    "lock-convoy": (
+        [facts(*LOCKS, status=budget(0, 1))],
+        [
+            facts(*LOCKS, status=budget(0, 10)),
+            facts(row("futex", 40_000), row("futex", 40_000, 20 * MS, wait=True), status=budget(0, 1)),
+            facts(row("futex", 1_000), row("futex", 79_000, 20_000, wait=True), status=budget(0, 1)),
+            facts(*(replace(each, calls=each.calls // 2) for each in LOCKS), status=budget(0, 1)),
+        ],
+    ),
+    "busy-poll": (
+        [facts(row("sched_yield", 10_000)), facts(row("clock_nanosleep", 10_000, 100_000, wait=True))],
+        [facts(row("sched_yield", 9_000)), facts(row("clock_nanosleep", 10_000, 10 * MS, wait=True))],
+    ),
+    "cpu-starved": (
+        [facts(status=budget(1, 8))],
+        [facts(status=budget(0.5, 8)), facts(status=budget(0.5, 0.4))],
+    ),
+    "fsync-storm": (
+        [facts(row("fsync", 100, MS), row("read", 100, MS))],
+        [
+            facts(row("fsync", 99, MS)),
+            facts(row("fsync", 100, MS), row("read", 500, MS)),
+        ],
+    ),
+    "stat-storm": (
+        [facts(row("newfstatat", 10_000), row("mmap", 100_000))],
+        [facts(row("newfstatat", 9_000)), facts(row("newfstatat", 10_000), row("read", 300_000))],
+    ),
+    "small-io": (
+        [facts(row("read", 10_000, bytes=10_000)), facts(row("write", 10_000, bytes=10_230_000))],
+        [
+            facts(row("read", 9_000, bytes=9_000)),
+            facts(row("read", 10_000, bytes=10_240_000)),
+            facts(row("read", 10_000, wait=True, bytes=10_000)),
+            facts(row("read", 10_000, bytes=1), row("mmap", 300_000)),
+        ],
+    ),
+    "clock-in-kernel": ([facts(row("clock_gettime", 10_000))], [facts(row("clock_gettime", 9_000))]),
+    "process-churn": (
+        [facts(row("execve", 100))],
+        [facts(row("execve", 99)), facts(failing("execve", "ENOENT", 900, 950))],
+    ),
+    "disk-slow": (
+        [facts(status=disk(100, 21))],
+        [facts(status=disk(99, 21)), facts(status=disk(100, 20)), facts(status=disk(100, 90, 512 * 1024))],
+    ),
+}
+
+
+def test_every_rule_has_its_cases() -> None:
+    """And no two rules have one name."""
+    assert sorted(CASES) == sorted(rule.id for rule in RULES)
+    assert all(rule.about and rule.source for rule in RULES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_fault_is_found(name: str) -> None:
+    """First of all, with numbers that reach their bounds, and words."""
+    for each in CASES[name][0]:
+        judged = judge(each)
+        first = judged.findings[0]
+        assert first.id == name, each
+        assert first.summary.endswith(".")
+        assert first.advice.endswith(".")
+        assert first.evidence
+        for shown in first.evidence:
+            assert shown.threshold is None or shown.value >= shown.threshold or shown.name == "meanBytes"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_innocent_twin_is_not(name: str) -> None:
+    """Just below a bound, or what clears the finding."""
+    for each in CASES[name][1]:
+        assert name not in found(each), each
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_without_its_view_is_not_judged(rule: Any) -> None:
+    """It says what it needs; nothing is found by what is not known."""
+    for each in CASES[rule.id][0]:
+        judged = judge(replace(each, views=frozenset()))
+        if rule.needs:
+            assert rule.id not in [finding.id for finding in judged.findings]
+            assert (rule.id, ", ".join(f"views.{view}" for view in rule.needs)) in judged.not_judged
+        else:
+            assert rule.id in [finding.id for finding in judged.findings]
+
+
+@pytest.mark.parametrize("changes", [{"filtered": True}, {"lost_calls": 1}])
+def test_shares_are_not_judged_where_not_all_is_counted(changes: dict[str, Any]) -> None:
+    """A share of some calls is no share."""
+    judged = judge(replace(CASES["fsync-storm"][0][0], **changes))
+
+    assert "fsync-storm" not in [each.id for each in judged.findings]
+    assert dict(judged.not_judged)["fsync-storm"]
+    assert found(replace(CASES["disk-full"][0][0], **changes)) == ["disk-full"]
+
+
+def scaled(given_facts: Facts, factor: int) -> Facts:
+    """Return the same with so many times the calls in so many times the time."""
+    rows = [
+        replace(
+            each,
+            calls=each.calls * factor,
+            timed=each.timed * factor,
+            errors=each.errors * factor,
+            total_ns=each.total_ns * factor,
+            bytes=each.bytes * factor,
+            errnos={name: count * factor for name, count in each.errnos.items()},
+            latency={index: count * factor for index, count in each.latency.items()},
+        )
+        for each in given_facts.rows
+    ]
+    status = {**given_facts.status}
+    if "timeBudget" in status:
+        status["timeBudget"] = {name: spent * factor for name, spent in status["timeBudget"].items()}
+    return replace(given_facts, rows=rows, status=status, seconds=given_facts.seconds * factor)
+
+
+# Those that need a few, whatever the time: more of them are more.
+RATES = sorted(set(CASES) - {"connect-failing", "cpu-starved"})
+
+
+@given(st.sampled_from(RATES), st.integers(2, 50))
+def test_a_longer_session_of_the_same_finds_the_same(name: str, factor: int) -> None:
+    """Rates and shares decide, not how long somebody looks."""
+    for each in (*CASES[name][0], *CASES[name][1]):
+        assert found(scaled(each, factor)) == found(each)
+
+
+def test_a_crash_that_is_explained_is_told_once() -> None:
+    """The loop itself is no news then; another container's is."""
+    explained = facts(containers=LIVES, status=failed_call(JUST_BEFORE))
+
+    assert found(explained) == ["died-after-error"]
+    others = [*LIVES, life("shop-2", 0), life("shop-2", 1)]
+    assert found(replace(explained, containers=others)) == ["died-after-error", "crash-loop"]
+
+
+def test_the_worst_comes_first_and_there_are_ten_at_most() -> None:
+    """Critical ones before warnings; the names stand in a column."""
+    everything = [each for cases, _ in CASES.values() for each in cases]
+    whole = facts(
+        *(each for given_facts in everything for each in given_facts.rows),
+        containers=[each for given_facts in everything for each in given_facts.containers],
+        status={key: value for given_facts in everything for key, value in given_facts.status.items()},
+    )
+    judged = judge(whole)
+    document = judged.document()
+
+    severities = [each.severity for each in judged.findings]
+    assert severities == sorted(severities)
+    assert len(document["findings"]) == MOST < len(judged.findings)
+    assert document["findingIds"].split(", ")[0] == document["findings"][0]["id"]
+    assert document["findings"][0]["severity"] == "critical"
+
+
+def test_the_page() -> None:
+    """What is wrong, where, what to do, and what would clear it; then what nobody could judge."""
+    some = facts(failing("write", "ENOSPC", 3, 9), containers=LIVES, views=frozenset())
+    page = "\n".join(text.lines(judge(some).document()))
+
+    assert page.startswith(
+        "1. CRITICAL disk-full: A file system had no room left (ENOSPC or EDQUOT): 3 times by write."
+    )
+    assert "2. CRITICAL crash-loop: container app of pod shop-1 started and ended" in page
+    assert "   What to do: Look at the volume's and the node's free space" in page
+    assert "   No problem if: The container is a job" in page
+    assert "not judged: died-after-error, lock-convoy, cpu-starved, disk-slow" in page
+    assert list(text.lines({})) == []
+    assert list(text.lines({"findings": []})) == ["findings: none"]
+
+
+def test_places_are_told_by_pods() -> None:
+    """In how many of the pods that were traced."""
+    rows = [life("a", 0), life("a", 1), life("b", 0), life("c", exit_code=0)]
+    (shown,) = judge(facts(containers=[*rows, life("b", 1)])).document()["findings"]
+
+    assert shown["containers"] == [{"pod": "a", "container": "app"}, {"pod": "b", "container": "app"}]
+    assert (shown["pods"], shown["ofPods"]) == (2, 3)
+
+
+def test_nothing_at_all_finds_nothing() -> None:
+    """A session without a call, or of no length."""
+    for each in (facts(), facts(seconds=0), facts(row("fsync", 5), seconds=0)):
+        assert found(each) == []
