@@ -24,6 +24,11 @@ _UNREACHED = {
 }
 # Single retries are no finding.
 _LEAST_ATTEMPTS, _LEAST_SHARE = 5, 0.05
+_REFUSALS = ("EPERM", "ENOSYS", "EACCES")
+# C libraries try these, and have another way.
+_PROBED = frozenset(
+    {"clone3", "faccessat2", "rseq", "statx", "close_range", "openat2", "futex_waitv", "landlock_create_ruleset"}
+)
 _LEAST_HERD, _HERD = 100.0, 2.0
 
 
@@ -100,6 +105,28 @@ def _example(facts: Facts, errnos: tuple[str, ...], syscall: str = "") -> str:
     return ""
 
 
+def _denied(facts: Facts) -> Iterator[Finding]:
+    """What a filter denies never begins: it has an error and no length."""
+    denied: dict[str, int] = {}
+    for row in facts.rows:
+        refused = sum(row.errnos.get(errno, 0) for errno in _REFUSALS)
+        if count := min(refused, row.calls - row.timed):
+            denied[row.name] = denied.get(row.name, 0) + count
+    new = {name: count for name, count in denied.items() if name not in _PROBED}
+    if not denied:
+        return
+    yield Finding(
+        "denied-by-seccomp",
+        Severity.WARNING if new else Severity.INFO,
+        Confidence.HIGH,
+        f"A seccomp profile denied calls before they began: {_listed(new or denied)}.",
+        "Add the call to the profile (securityContext.seccompProfile), or take it out of the program.",
+        "The program only tries whether the kernel has the call, and goes on without.",
+        (Evidence("deniedCalls", sum(denied.values()), 1),),
+        weight=0.5,
+    )
+
+
 def _herd(facts: Facts) -> Iterator[Finding]:
     rows = facts.named(("accept", "accept4"))
     again = sum(row.errnos.get("EAGAIN", 0) for row in rows)
@@ -128,6 +155,12 @@ RULES = (
         _connect_failing,
         about="5 connects or more, and 5 % of all or more, failed alike: critical from half of all on.",
         source="podtrace: 10 %; Coroot: any; 5 and 5 % keep single retries out",
+    ),
+    Rule(
+        "denied-by-seccomp",
+        _denied,
+        about="A call has an error (EPERM, ENOSYS or EACCES) and no length: it was denied before it began.",
+        source="exact: the kernel's entry of such a call never runs",
     ),
     Rule(
         "thundering-herd",

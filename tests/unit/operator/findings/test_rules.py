@@ -23,7 +23,7 @@ ENDED_NS = 1_767_225_605 * SECOND  # 2026-01-01T00:00:05Z
 def row(name: str, calls: int, each_ns: int = 1000, *, wait: bool = False, **changes: Any) -> SyscallRow:
     """Return a row whose calls all took the same time."""
     made = SyscallRow(name, wait=wait, calls=calls, timed=calls, total_ns=calls * each_ns, max_ns=each_ns)
-    return replace(made, latency={bucket_index(each_ns): calls}, **changes)
+    return replace(made, **{"latency": {bucket_index(each_ns): calls}, **changes})
 
 
 def failing(name: str, errno: str, failed: int, calls: int) -> SyscallRow:
@@ -115,6 +115,17 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(failing("connect", "ECONNREFUSED", 49, 1000)),
             facts(failing("connect", "ENOENT", 50, 60)),
             facts(failing("connect", "EINPROGRESS", 50, 60)),
+        ],
+    ),
+    "denied-by-seccomp": (
+        [
+            facts(replace(failing("mount", "EPERM", 3, 5), timed=2)),
+            facts(replace(failing("clone3", "ENOSYS", 1, 1), timed=0)),
+        ],
+        [
+            facts(failing("mount", "EPERM", 3, 5)),
+            facts(replace(failing("openat", "ENOENT", 3, 5), timed=2)),
+            facts(row("exit_group", 5, timed=0)),
         ],
     ),
     "thundering-herd": (
