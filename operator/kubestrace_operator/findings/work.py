@@ -28,7 +28,9 @@ _SMALL_BYTES, _SMALL_RATE, _SMALL_SHARE = 1024, 1000.0, 0.05
 _CLOCKS = ("clock_gettime", "gettimeofday", "time", "clock_gettime64")
 _CLOCK_RATE = 1000.0
 _EXECS = ("execve", "execveat")
-_EXEC_RATE = 10.0
+# A program that starts others as it begins is no churn, however short the session.
+_EXEC_RATE, _LEAST_EXECS = 10.0, 100
+_LEAST_SYNCS = 20
 # A rate that costs less than this share of a core is information at most.
 _LEAST_CORE = 0.01
 
@@ -36,7 +38,7 @@ _LEAST_CORE = 0.01
 def _fsync_storm(facts: Facts) -> Iterator[Finding]:
     rows = facts.named(_SYNCS, wait=False)
     count, share = sum(row.calls for row in rows), facts.share(rows)
-    if facts.rate(count) < _SYNC_RATE or share < _SYNC_SHARE:
+    if facts.rate(count) < _SYNC_RATE or count < _LEAST_SYNCS or share < _SYNC_SHARE:
         return
     worst = max(rows, key=lambda row: row.total_ns)
     yield Finding(
@@ -128,7 +130,7 @@ def _clock_in_kernel(facts: Facts) -> Iterator[Finding]:
 def _process_churn(facts: Facts) -> Iterator[Finding]:
     rows = facts.named(_EXECS)
     count = sum(row.calls - row.errors for row in rows)
-    if facts.rate(count) < _EXEC_RATE:
+    if facts.rate(count) < _EXEC_RATE or count < _LEAST_EXECS:
         return
     yield Finding(
         "process-churn",
@@ -157,7 +159,7 @@ RULES = (
         "fsync-storm",
         _fsync_storm,
         compares=True,
-        about="10 syncs a second or more take 20 % or more of the time in calls that work.",
+        about="10 syncs a second or more, and 20 or more, take 20 % or more of the time in calls that work.",
         source="a commit of 1 to 20 ms holds up its writer",
     ),
     Rule(
@@ -183,7 +185,7 @@ RULES = (
     Rule(
         "process-churn",
         _process_churn,
-        about="10 programs a second or more are executed.",
+        about="10 programs a second or more are executed, and 100 or more.",
         source="an exec costs 1 ms of CPU",
     ),
 )
