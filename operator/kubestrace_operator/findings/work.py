@@ -1,6 +1,7 @@
 """Findings about calls that work: what they cost, and that there are too many of them. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
@@ -46,7 +47,8 @@ def _fsync_storm(facts: Facts) -> Iterator[Finding]:
         Severity.WARNING,
         Confidence.HIGH,
         f"{number(facts.rate(count))} syncs a second take {percent(share)} of the time in calls that work: "
-        f"{worst.name} takes {duration(worst.percentile(50))} in the middle and {duration(worst.max_ns)} at most.",
+        f"{worst.name} takes {duration(worst.percentile(50))} in the middle and {duration(worst.max_ns)} at most."
+        f"{_most(facts, 'syncs')}",
         "Commit in groups (Redis: appendfsync everysec; PostgreSQL: commit_delay or synchronous_commit; SQLite: WAL), "
         "or use a volume that flushes faster.",
         "A bulk load, or fewer than five a second.",
@@ -66,7 +68,7 @@ def _stat_storm(facts: Facts) -> Iterator[Finding]:
         _severity(facts, rows),
         Confidence.MEDIUM,
         f"{number(facts.rate(count))} questions a second about files ({_top(rows)}) take {percent(share)} of the "
-        f"time in calls that work; {percent(failed / count)} of them fail.",
+        f"time in calls that work; {percent(failed / count)} of them fail.{_most(facts, 'stats')}",
         "Cache the answers (PHP: realpath cache and opcache.validate_timestamps=0; nginx: open_file_cache; "
         "/etc/localtime: set TZ=:/etc/localtime).",
         "A backup, a file watcher, find, a build.",
@@ -91,7 +93,7 @@ def _small_io(facts: Facts) -> Iterator[Finding]:
             _severity(facts, rows),
             Confidence.LOW,
             f"{number(facts.rate(count))} {word}s a second move {_mean(moved, count)} each and take {percent(share)} "
-            "of the time in calls that work.",
+            f"of the time in calls that work.{_most(facts, f'{word}s')}",
             advice,
             "Sockets and pipes that bring little at a time, or random access.",
             (
@@ -148,6 +150,16 @@ def _severity(facts: Facts, rows: Sequence[SyscallRow]) -> Severity:
     """A storm that costs next to no time is information."""
     seconds = sum(row.total_ns for row in rows) / 1e9
     return Severity.WARNING if facts.rate(seconds) >= _LEAST_CORE else Severity.INFO
+
+
+def _most(facts: Facts, what: str) -> str:
+    """Name the file that has the most of it, where files were counted."""
+    paths: Sequence[Mapping[str, Any]] = facts.status.get("files", {}).get("paths", ())
+    first = max(paths, key=lambda row: row[what], default=None)
+    if first is None or not first[what]:
+        return ""
+    total = sum(row[what] for row in paths)
+    return f" {percent(first[what] / total)} of the {what} that have a path: {first['path']}."
 
 
 def _top(rows: Sequence[SyscallRow]) -> str:

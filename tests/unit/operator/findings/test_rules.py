@@ -307,6 +307,16 @@ def test_the_page() -> None:
     assert list(text.lines({"findings": []})) == ["findings: none"]
 
 
+def test_a_storm_names_its_file() -> None:
+    """Where the view counted files."""
+    paths = [{"path": "/data/wal", "syncs": 97, "stats": 0, "writes": 5}, {"path": "/tmp/x", "syncs": 3, "stats": 0}]
+    storm = CASES["fsync-storm"][0][0]
+    (first, *_) = judge(replace(storm, status={"files": {"paths": paths}})).findings
+
+    assert first.summary.endswith("at most. 97 % of the syncs that have a path: /data/wal.")
+    assert judge(storm).findings[0].summary.endswith("at most.")
+
+
 def test_places_are_told_by_pods() -> None:
     """In how many of the pods that were traced."""
     rows = [life("a", 0), life("a", 1), life("b", 0), life("c", exit_code=0)]
