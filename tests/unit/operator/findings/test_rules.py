@@ -309,7 +309,7 @@ def test_the_page() -> None:
 
 def test_a_storm_names_its_file() -> None:
     """Where the view counted files."""
-    paths = [{"path": "/data/wal", "syncs": 97, "stats": 0, "writes": 5}, {"path": "/tmp/x", "syncs": 3, "stats": 0}]
+    paths = [{"path": "/data/wal", "syncs": 97, "stats": 0, "writes": 5}, {"path": "/data/x", "syncs": 3, "stats": 0}]
     storm = CASES["fsync-storm"][0][0]
     (first, *_) = judge(replace(storm, status={"files": {"paths": paths}})).findings
 
