@@ -12,6 +12,7 @@ from kubestrace_operator.findings.finding import (
     Severity,
     many,
     number,
+    percent,
 )
 
 _FULL = ("ENOSPC", "EDQUOT")
@@ -85,7 +86,8 @@ def _connect_failing(facts: Facts) -> Iterator[Finding]:
                 Severity.CRITICAL if failed >= attempts / 2 else Severity.WARNING,
                 Confidence.HIGH,
                 f"{many(failed, 'connect')} of {attempts:,} failed with {errno}, "
-                f"{number(facts.rate(failed))} a second.{_example(facts, (errno,), 'connect')}",
+                f"{number(facts.rate(failed))} a second."
+                f"{_peer(facts, errno) or _example(facts, (errno,), 'connect')}",
                 advice,
                 "Later attempts succeed, or another address of the same name does.",
                 (
@@ -94,6 +96,22 @@ def _connect_failing(facts: Facts) -> Iterator[Finding]:
                 ),
                 weight=failed / attempts,
             )
+
+
+def _peer(facts: Facts, errno: str) -> str:
+    """Name the peer that most of them went to, where peers were counted."""
+    counts: dict[str, int] = {}
+    for row in facts.status.get("network", {}).get("peers", ()):
+        service = f"Service/{row['service']}" if "service" in row else ""
+        name = service or row.get("workload") or row.get("pod", "")
+        peer = f"{row['address']}:{row['port']}" + (f" ({name})" if name else "")
+        count = sum(each["count"] for each in row.get("failed", ()) if each["errno"] == errno)
+        if count:
+            counts[peer] = counts.get(peer, 0) + count
+    if not counts:
+        return ""
+    worst = max(counts, key=lambda peer: counts[peer])
+    return f" {percent(counts[worst] / sum(counts.values()))} of these to {worst}."
 
 
 def _example(facts: Facts, errnos: tuple[str, ...], syscall: str = "") -> str:

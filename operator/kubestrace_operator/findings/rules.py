@@ -4,10 +4,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kubestrace_operator.findings import disks, endings, errors, waiting, work
+from kubestrace_operator.findings import disks, endings, errors, limits, waiting, work
 from kubestrace_operator.findings.finding import Facts, Finding, Rule
 
-RULES: tuple[Rule, ...] = (*endings.RULES, *errors.RULES, *waiting.RULES, *work.RULES, *disks.RULES)
+RULES: tuple[Rule, ...] = (
+    *endings.RULES,
+    *errors.RULES,
+    *limits.RULES,
+    *waiting.RULES,
+    *work.RULES,
+    *disks.RULES,
+)
 # What a status tells.
 MOST = 10
 # What a rule may need beside views.

@@ -48,10 +48,10 @@ def status(
     `limit_bytes=None` (local mode) shows everything.
     """
     build = _Builder(merged, progress, now, previous_conditions)
-    whole = build.document(len(build.rows), build.whole)
+    whole = build.with_containers(build.document(len(build.rows), build.whole), None)
     build.judge(whole)
     if limit_bytes is None:
-        return build.with_page(build.with_containers(combined(whole, build.findings), None), None)
+        return build.with_page(combined(whole, build.findings), None)
     for step in sections.STEPS:
         kept = [section.most(step, limit_bytes) for section in build.sections]
         if size(build.cut(kept, 0)) <= limit_bytes:

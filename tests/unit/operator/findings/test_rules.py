@@ -72,6 +72,25 @@ def disk(count: int, p99_ms: int, each_bytes: int = 4096) -> dict[str, Any]:
     return {"blockIO": {"devices": [{**device, "deviceTime": times}]}}
 
 
+def throttled(periods: int, stopped: int, stopped_s: float, **changes: Any) -> dict[str, Any]:
+    """Return a status with a container that has a CPU limit."""
+    cpu = {"periods": periods, "throttledPeriods": stopped, "throttledNanoseconds": int(stopped_s * SECOND)}
+    numbers = {"cpu": {**cpu, "limitMillicores": 300}, "coveredNanoseconds": 10 * SECOND, **changes}
+    return {"containers": [{"pod": "shop-1", "container": "app", "resources": numbers}]}
+
+
+def stalled(memory_s: float) -> dict[str, Any]:
+    """Return a status with a container that waited for memory."""
+    pressure = {"memoryFullNanoseconds": int(memory_s * SECOND)}
+    return {"containers": [{"pod": "shop-1", "container": "app", "resources": {"pressure": pressure}}]}
+
+
+def pod_network(**changes: Any) -> dict[str, Any]:
+    """Return a status with the network of a pod."""
+    counters = {"listenOverflows": 0, "listenDrops": 0, "sentSegments": 0, "retransmittedSegments": 0}
+    return {"network": {"pods": [{"pod": "shop-1", "nodeNetwork": False, **counters, **changes}]}}
+
+
 def hung(age_s: int, *, wait: bool = False) -> dict[str, Any]:
     """Return a status with a call that has not returned."""
     place = {"pod": "shop-1", "container": "app", "arguments": "3</data/wal>"}
@@ -126,6 +145,29 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(failing("mount", "EPERM", 3, 5)),
             facts(replace(failing("openat", "ENOENT", 3, 5), timed=2)),
             facts(row("exit_group", 5, timed=0)),
+        ],
+    ),
+    "cpu-throttled": (
+        [facts(status=throttled(100, 25, 0.5)), facts(status=throttled(20, 20, 9))],
+        [
+            facts(status=throttled(100, 24, 5)),
+            facts(status=throttled(100, 25, 0.4)),
+            facts(status=throttled(19, 19, 5)),
+            facts(
+                status={"containers": [{"pod": "a", "container": "b", "resources": {"cpu": {"usageNanoseconds": 5}}}]}
+            ),
+        ],
+    ),
+    "memory-pressure": ([facts(status=stalled(0.2))], [facts(status=stalled(0.1))]),
+    "listen-overflow": (
+        [facts(status=pod_network(listenOverflows=1)), facts(status=pod_network(listenDrops=2))],
+        [facts(status=pod_network()), facts(status=pod_network(listenDrops=2, nodeNetwork=True))],
+    ),
+    "retransmits": (
+        [facts(status=pod_network(sentSegments=1000, retransmittedSegments=10))],
+        [
+            facts(status=pod_network(sentSegments=999, retransmittedSegments=99)),
+            facts(status=pod_network(sentSegments=1000, retransmittedSegments=9)),
         ],
     ),
     "thundering-herd": (
@@ -254,7 +296,7 @@ def scaled(given_facts: Facts, factor: int) -> Facts:
 
 
 # Those that need a few, whatever the time: more of them are more.
-RATES = sorted(set(CASES) - {"connect-failing", "cpu-starved"})
+RATES = sorted(set(CASES) - {"connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"})
 
 
 @given(st.sampled_from(RATES), st.integers(2, 50))
@@ -302,7 +344,7 @@ def test_the_page() -> None:
     assert "2. CRITICAL crash-loop: container app of pod shop-1 started and ended" in page
     assert "   What to do: Look at the volume's and the node's free space" in page
     assert "   No problem if: The container is a job" in page
-    assert "not judged: died-after-error, lock-convoy, cpu-starved, disk-slow" in page
+    assert "not judged: died-after-error, listen-overflow, retransmits, lock-convoy, cpu-starved, disk-slow" in page
     assert list(text.lines({})) == []
     assert list(text.lines({"findings": []})) == ["findings: none"]
 
@@ -315,6 +357,19 @@ def test_a_storm_names_its_file() -> None:
 
     assert first.summary.endswith("at most. 97 % of the syncs that have a path: /data/wal.")
     assert judge(storm).findings[0].summary.endswith("at most.")
+
+
+def test_failing_connects_name_their_peer() -> None:
+    """With the name that the operator knows for it."""
+    peers = [
+        {"address": "10.0.0.5", "port": 5432, "service": "db", "failed": [{"errno": "ECONNREFUSED", "count": 9}]},
+        {"address": "10.0.0.9", "port": 80, "failed": [{"errno": "ECONNREFUSED", "count": 1}]},
+        {"address": "10.0.0.7", "port": 80, "failed": [{"errno": "ETIMEDOUT", "count": 99}]},
+    ]
+    refused = replace(CASES["connect-failing"][0][0], status={"network": {"peers": peers}})
+    (first,) = judge(refused).findings
+
+    assert first.summary.endswith("a second. 90 % of these to 10.0.0.5:5432 (Service/db).")
 
 
 def test_places_are_told_by_pods() -> None:
