@@ -57,6 +57,8 @@ SOURCES = (
 )
 # Words of the language and of the kernel: tests of the operator's and the agent's views look for these where they mean
 # the view.
+# Rules of findings say which view they need.
+RULES = "findings"
 PLAIN = {"errors", "processes", "io_uring", "network", "resources", "counters", "memory"}
 VIEWS = sorted(path.stem for path in (ROOT / "charts/kubestrace/schema/views").glob("*.yaml"))
 
