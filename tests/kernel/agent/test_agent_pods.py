@@ -152,7 +152,8 @@ async def test_a_life_has_the_numbers_of_its_cgroup(pods: tuple[Agent, Callable[
         cgroup.mkdir(parents=True)
         command = [pod.programs / "runtime", "w", cgroup, "/bin/sh", "-c", "sleep 1; exec sleep 1"]
         process = await asyncio.create_subprocess_exec(*command)
-        await asyncio.wait_for(process.wait(), 60)
+        async with asyncio.timeout(60):
+            await process.wait()
         # A runtime hears of the end, deletes the task and then removes the cgroup.
         await asyncio.sleep(0.05)
         cgroup.rmdir()
