@@ -25,8 +25,9 @@ from kubestrace_operator.views import registry
 from kubestrace_operator.views.view import Shown, View
 
 MAX_STATUS_BYTES = 64 * 1024
-# The page for people.
+# The page for people: at most, and what is kept free for it.
 PAGE_BYTES = 16 * 1024
+_RESERVED_PAGE_BYTES = 8 * 1024
 # A cut table keeps this share of its rows for calls that wait.
 _WAIT_SHARE = 4
 # Unreturned calls may take a quarter of the room.
@@ -48,15 +49,16 @@ def status(
     `limit_bytes=None` (local mode) shows everything.
     """
     build = _Builder(merged, progress, now, previous_conditions)
-    whole = build.with_containers(build.document(len(build.rows), build.whole), None)
-    build.judge(whole)
+    build.judge()
     if limit_bytes is None:
-        return build.with_page(combined(whole, build.findings), None)
+        return build.with_page(build.everything(), None)
+    # Rows would take the page's room: whoever reads one page reads this one.
+    room = limit_bytes - build.page_bytes()
     for step in sections.STEPS:
-        kept = [section.most(step, limit_bytes) for section in build.sections]
-        if size(build.cut(kept, 0)) <= limit_bytes:
-            rows = sections.most_that_fit(partial(build.cut, kept), len(build.rows), limit_bytes)
-            return build.with_page(build.with_containers(build.cut(kept, rows), limit_bytes), limit_bytes)
+        kept = [section.most(step, room) for section in build.sections]
+        if size(build.cut(kept, 0)) <= room:
+            rows = sections.most_that_fit(partial(build.cut, kept), len(build.rows), room)
+            return build.with_containers(build.with_page(build.cut(kept, rows), limit_bytes), limit_bytes)
     return minimal(progress, now=now, previous_conditions=previous_conditions)
 
 
@@ -151,7 +153,11 @@ class _Builder:
         cut = any(section.is_cut(count) for section, count in zip(self.sections, kept, strict=True))
         return {**combined(*parts), "truncated": bool(left_out) or cut}
 
-    def judge(self, whole: Mapping[str, Any]) -> None:
+    def everything(self) -> dict[str, Any]:
+        """Return the status with all that there is."""
+        return self.with_containers(self.document(len(self.rows), self.whole), None)
+
+    def judge(self) -> None:
         """Judge the whole status by all rules, once the session is over: half of a session may say the opposite."""
         progress = self._progress
         if progress.start is None or progress.completion is None:
@@ -160,7 +166,7 @@ class _Builder:
             seconds=(progress.completion - progress.start).total_seconds(),
             rows=self.rows,
             containers=list(self._merged.containers.values()),
-            status=whole,
+            status=self.everything(),
             views=frozenset(self._merged.views),
             filtered=progress.filtered,
             lost_calls=self._merged.trust.lost_calls,
@@ -172,8 +178,18 @@ class _Builder:
         if not self.findings:
             return document
         room = PAGE_BYTES if limit_bytes is None else min(PAGE_BYTES, limit_bytes - size({**document, "report": ""}))
-        page = sections.page([*findings_text.lines(document), "", *document["table"].splitlines()], room)
+        page = sections.page(self._page(document["table"]), room)
         return {**document, "report": page} if page else document
+
+    def page_bytes(self) -> int:
+        """Return how much room to keep free for the page."""
+        if not self.findings:
+            return 0
+        shown, left_out = _kept(self.rows, len(self.rows))
+        return min(_RESERVED_PAGE_BYTES, size({"report": "\n".join(self._page(self._table(shown, left_out)))}))
+
+    def _page(self, table_text: str) -> list[str]:
+        return [*findings_text.lines(self.findings), "", *table_text.splitlines()]
 
     def with_containers(self, document: dict[str, Any], limit_bytes: int | None) -> dict[str, Any]:
         """Add what views say of single containers, into the room that all else has left."""

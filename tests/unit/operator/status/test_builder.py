@@ -74,6 +74,21 @@ def test_20_pods_with_300_calls_fit() -> None:
     assert {row["wait"] for row in shown} == {False, True}
 
 
+def test_a_large_status_has_its_page() -> None:
+    """Rows leave it its room; a session that goes on is not judged yet."""
+    merged = Merged(rows(300), containers(20))
+    merged.syscalls[merge.SyscallKey("write")] = SyscallRow("write", calls=9, errors=3, errnos={"ENOSPC": 3})
+
+    document = builder.status(merged, STARTED, now=NOW)
+    assert builder.size(document) <= 64 * 1024
+    assert document["findingIds"].startswith("disk-full")
+    assert 7 * 1024 < builder.size({"report": document["report"]}) <= 16 * 1024
+    assert document["report"].startswith("1. CRITICAL disk-full: A file system had no room left")
+    assert "% time     seconds" in document["report"]
+    running = builder.status(merged, replace(STARTED, completion=None), now=NOW)
+    assert running.keys().isdisjoint({"findings", "notJudged", "findingIds", "report"})
+
+
 def test_many_lives_leave_room_for_the_calls() -> None:
     """Of a crash loop of many pods the table is whole; the lives that find no room are missed by the row."""
     lives = containers(300)
