@@ -61,7 +61,8 @@ def test_faults_and_switches_are_those_of_getrusage(runs: Runs, by_process: bool
     assert minor <= result.minor_faults <= minor + AROUND_FAULTS
     assert major <= result.major_faults <= major + AROUND_FAULTS
     assert voluntary <= result.voluntary_switches <= voluntary + AROUND_SWITCHES
-    assert involuntary <= result.involuntary_switches <= involuntary + AROUND_SWITCHES
+    # It may be preempted between its own first look and ours.
+    assert abs(result.involuntary_switches - involuntary) <= AROUND_SWITCHES
     assert result.cpu_nanoseconds > 0
 
 
