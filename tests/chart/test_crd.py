@@ -274,6 +274,7 @@ def full_status() -> dict[str, Any]:
     file_use = {name: value for name, value in Use(opens=2**53 + 1).document().items() if name != "failed"}
     life = {"kind": "container", "exitCode": 3, "reason": "Error", "finishTime": "2026-01-01T00:00:05Z"}
     place = {"node": "n1", "pod": "checkout-0", "container": "app"}
+    of_all, of_container = full_numbers()
     why = {"reason": "AgentRestarted", "message": "The agent was restarted."}
     return {
         "observedGeneration": 1,
@@ -338,7 +339,9 @@ def full_status() -> dict[str, Any]:
         "notJudged": [{"id": "disk-slow", "needs": "views.blockIO"}],
         "findingIds": "fsync-storm",
         "report": "1. CRITICAL fsync-storm",
-        "containers": [{**place, **totals, **life, "restarts": 0, "pid": 1, "hostPid": 48213, "timeBudget": budget}],
+        "containers": [
+            {**place, **totals, **life, "restarts": 0, "pid": 1, "hostPid": 48213, "timeBudget": budget, **of_container}
+        ],
         "timeBudget": budget,
         "trust": {
             "complete": False,
@@ -530,6 +533,7 @@ def full_status() -> dict[str, Any]:
             "otherOperations": {"rows": 1, "submitted": 2, "completed": 2, "errors": 0},
         },
         "network": full_network(),
+        **of_all,
         "callers": [
             {
                 "syscall": "read",
@@ -545,6 +549,43 @@ def full_status() -> dict[str, Any]:
         "otherCallers": {"stacks": 3, "samples": 4, "calls": 5},
         "truncated": False,
     }
+
+
+def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the kernel counts anyway, of all and of one container, with every field set."""
+    some = 2**53 + 1
+
+    def of(names: str) -> dict[str, int]:
+        return dict.fromkeys(names.split(), some)
+
+    cpu = of("usageNanoseconds userNanoseconds systemNanoseconds periods throttledPeriods throttledNanoseconds")
+    memory = of("faults majorFaults refaults highEvents maxEvents ooms oomKills")
+    levels = of("limitBytes currentBytes peakBytes workingSetBytes anonBytes fileBytes")
+    pressure = {f"{of_what}{how}Nanoseconds": 5 for of_what in ("cpu", "memory", "io") for how in ("Some", "Full")}
+    missing = {"name": "memory.peakBytes", "reason": "Linux 5.19 and later have it"}
+    software = of("minorFaults majorFaults voluntarySwitches involuntarySwitches migrations")
+    software |= {"runQueueNanoseconds": some, "cpuNanoseconds": some}
+    hardware = [
+        {"name": "cycles", "count": some, "enabledNanoseconds": 5, "runningNanoseconds": 4},
+        {"name": "cache-misses", "unavailable": "the machine has no such counter"},
+    ]
+    flows = {"flows": [{"kind": "munmap", **of("calls failed bytes totalNanoseconds")}], "unsizedCalls": 1}
+    level = of("anonBytes fileBytes sharedBytes swapBytes virtualBytes pageTableBytes")
+    level |= {"sinceStartNanoseconds": 5, "processes": 2, "unreadProcesses": 1}
+    of_all = {
+        "resources": {"cpu": cpu, "memory": memory, "unavailable": [{**missing, "containers": 1}]},
+        "counters": {"software": software, "hardware": hardware},
+        "memory": flows,
+    }
+    own = {
+        "cpu": {**cpu, "limitMillicores": 300},
+        "memory": {**memory, **levels},
+        "pressure": pressure,
+        "coveredNanoseconds": 5,
+        "endedUnread": True,
+        "unavailable": [missing],
+    }
+    return of_all, {**of_all, "resources": own, "memory": {**flows, "levels": [level]}}
 
 
 NAMES = {address: PeerName("db-0", "StatefulSet/db", "db") for address in ("10.0.0.7", "10.0.0.8")}
