@@ -364,6 +364,8 @@ def full_status() -> dict[str, Any]:
                 "filePaths": 1,
                 "fileCalls": 1,
                 "network": 1,
+                "counters": 1,
+                "memory": 1,
                 "callers": 1,
             },
             "ioUring": {
