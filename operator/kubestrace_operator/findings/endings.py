@@ -33,6 +33,9 @@ _CALLS = frozenset(
 _BEFORE = timedelta(seconds=1)
 _MOST_NAMED = 120
 
+# Errno, system call, arguments.
+_Call = tuple[str, str, str]
+
 
 def _oom(facts: Facts) -> Iterator[Finding]:
     killed = [row for row in facts.containers if row.state.exit_reason == _KILLED]
@@ -53,21 +56,21 @@ def _oom(facts: Facts) -> Iterator[Finding]:
 
 def _died_after_error(facts: Facts) -> Iterator[Finding]:
     """The last failed call within a second of each end, counted by what it was."""
-    died = [row for row in facts.containers if row.has_failed and row.state.exit_reason != _KILLED]
     samples = list(_failed_calls(facts.status))
-    last: dict[tuple[str, str, str], list[ContainerRow]] = {}
-    for row in died:
-        ended = datetime.fromtimestamp(row.state.finish_time_unix_nanoseconds / 1e9, tz=UTC)
-        container = row.state.container
-        near = [
-            (each["time"], each["errno"], each["syscall"], each["arguments"])
-            for each in samples
-            if (each["pod"], each["container"]) == (container.pod_name, container.container_name)
-            and ended - _BEFORE <= each["time"] <= ended + _BEFORE / 4
-        ]
-        if near and row.state.finish_time_unix_nanoseconds:
-            _, errno, syscall, arguments = max(near)
-            last.setdefault((errno, syscall, arguments), []).append(row)
+    last: dict[_Call, list[ContainerRow]] = {}
+    unexplained = []
+    for row in facts.containers:
+        if not row.has_failed or row.state.exit_reason == _KILLED:
+            continue
+        if call := _last_call(row, samples):
+            last.setdefault(call, []).append(row)
+        else:
+            unexplained.append(row)
+    # There are a few samples of each error, not one of each life: others of the container ended alike.
+    for row in unexplained:
+        alike = [call for call, rows in last.items() if any(_ends_alike(row, each) for each in rows)]
+        if len(alike) == 1:
+            last[alike[0]].append(row)
     for (errno, syscall, arguments), rows in last.items():
         codes = Counter(row.state.exit_code for row in rows)
         yield Finding(
@@ -82,6 +85,24 @@ def _died_after_error(facts: Facts) -> Iterator[Finding]:
             _places(rows),
             weight=1.0 + len(rows),
         )
+
+
+def _last_call(row: ContainerRow, samples: Iterable[Mapping[str, Any]]) -> _Call | None:
+    """Return the last failed call of a container before its end."""
+    if not row.state.finish_time_unix_nanoseconds:
+        return None
+    ended = datetime.fromtimestamp(row.state.finish_time_unix_nanoseconds / 1e9, tz=UTC)
+    near = [
+        (each["time"], (each["errno"], each["syscall"], each["arguments"]))
+        for each in samples
+        if (each["pod"], each["container"]) == _name(row) and ended - _BEFORE <= each["time"] <= ended + _BEFORE / 4
+    ]
+    return max(near)[1] if near else None
+
+
+def _ends_alike(one: ContainerRow, other: ContainerRow) -> bool:
+    names = one.state.container.container_name, other.state.container.container_name
+    return names[0] == names[1] and one.state.exit_code == other.state.exit_code
 
 
 def _failed_calls(status: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -306,12 +306,27 @@ def test_a_longer_session_of_the_same_finds_the_same(name: str, factor: int) -> 
         assert found(scaled(each, factor)) == found(each)
 
 
+def test_lives_that_ended_alike_are_explained_together() -> None:
+    """Of many pods there is not a sample for each; another exit code is another story."""
+    lives = [
+        *LIVES,
+        life("shop-2", 0),
+        life("shop-2", 1),
+        life("shop-3", 0, exit_code=9),
+        life("shop-3", 1, exit_code=9),
+    ]
+    first, second = judge(facts(containers=lives, status=failed_call(JUST_BEFORE))).document()["findings"]
+
+    assert (first["id"], first["pods"], first["evidence"][0]["value"]) == ("died-after-error", 2, 4)
+    assert (second["id"], second["pods"]) == ("crash-loop", 3)
+
+
 def test_a_crash_that_is_explained_is_told_once() -> None:
     """The loop itself is no news then; another container's is."""
     explained = facts(containers=LIVES, status=failed_call(JUST_BEFORE))
 
     assert found(explained) == ["died-after-error"]
-    others = [*LIVES, life("shop-2", 0), life("shop-2", 1)]
+    others = [*LIVES, life("shop-2", 0, exit_code=9), life("shop-2", 1, exit_code=9)]
     assert found(replace(explained, containers=others)) == ["died-after-error", "crash-loop"]
 
 
