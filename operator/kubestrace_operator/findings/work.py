@@ -24,6 +24,8 @@ _STATS = (
     *("access", "faccessat", "faccessat2", "readlink", "readlinkat"),
 )
 _STAT_RATE, _STAT_SHARE = 1000.0, 0.05
+# Who walks a tree asks once for each file.
+_SAME_SHARE, _FEW_PATHS = 0.8, 50
 _READS, _WRITES = ("read", "pread64", "readv", "preadv"), ("write", "pwrite64", "writev", "pwritev")
 _SMALL_BYTES, _SMALL_RATE, _SMALL_SHARE = 1024, 1000.0, 0.05
 _CLOCKS = ("clock_gettime", "gettimeofday", "time", "clock_gettime64")
@@ -60,7 +62,8 @@ def _fsync_storm(facts: Facts) -> Iterator[Finding]:
 def _stat_storm(facts: Facts) -> Iterator[Finding]:
     rows = facts.named(_STATS, wait=False)
     count, share = sum(row.calls for row in rows), facts.share(rows)
-    if facts.rate(count) < _STAT_RATE or share < _STAT_SHARE:
+    same = _share_of_few(facts, "stats")
+    if facts.rate(count) < _STAT_RATE or share < _STAT_SHARE or same < _SAME_SHARE:
         return
     failed = sum(row.errors for row in rows)
     yield Finding(
@@ -72,7 +75,11 @@ def _stat_storm(facts: Facts) -> Iterator[Finding]:
         "Cache the answers (PHP: realpath cache and opcache.validate_timestamps=0; nginx: open_file_cache; "
         "/etc/localtime: set TZ=:/etc/localtime).",
         "A backup, a file watcher, find, a build.",
-        (Evidence("callsPerSecond", facts.rate(count), _STAT_RATE), Evidence("shareOfWorkingTime", share, _STAT_SHARE)),
+        (
+            Evidence("callsPerSecond", facts.rate(count), _STAT_RATE),
+            Evidence("shareOfWorkingTime", share, _STAT_SHARE),
+            Evidence("shareOfFiftyPaths", same, _SAME_SHARE),
+        ),
         weight=share,
     )
 
@@ -162,6 +169,14 @@ def _most(facts: Facts, what: str) -> str:
     return f" {percent(first[what] / total)} of the {what} that have a path: {first['path']}."
 
 
+def _share_of_few(facts: Facts, what: str) -> float:
+    """Return the share of the few paths that have the most of it."""
+    files = facts.status.get("files", {})
+    counts = sorted((row[what] for row in files.get("paths", ())), reverse=True)
+    total = sum(counts) + files.get("otherPaths", {}).get(what, 0)
+    return float(sum(counts[:_FEW_PATHS]) / total) if total else 0.0
+
+
 def _top(rows: Sequence[SyscallRow]) -> str:
     return ", ".join(row.name for row in sorted(rows, key=lambda row: -row.calls)[:2])
 
@@ -177,8 +192,9 @@ RULES = (
     Rule(
         "stat-storm",
         _stat_storm,
+        needs=("files",),
         compares=True,
-        about="1,000 stat, access or readlink a second or more take 5 % or more of the time in calls that work.",
+        about="1,000 stats a second or more, 80 % of them of the same 50 paths, take 5 % of the working time or more.",
         source="PHP without realpath cache: 40,815 lstat against 1,092",
     ),
     Rule(
