@@ -196,7 +196,7 @@ JIT = {
 
 if any(map(shutil.which, JIT)):
 
-    @pytest.mark.parametrize("program", filter(shutil.which, JIT))
+    @pytest.mark.parametrize("program", list(filter(shutil.which, JIT)))
     def test_shares_of_programs_that_compile_themselves(
         runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
     ) -> None:

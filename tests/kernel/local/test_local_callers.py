@@ -39,13 +39,15 @@ def test_rows_have_shares_and_their_errors(reads: Path) -> None:
 
 def test_folded_stacks_go_to_standard_output(reads: Path) -> None:
     """Outermost function first, the call last, then a number."""
-    done = kubestrace("local", "--callers", "1000", "-o", "folded", "--", str(reads), "20000")
-    lines = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+    done = kubestrace("local", "--callers", "1000", "-o", "folded", "--", str(reads), "400000")
+    lines = {stack: int(number) for stack, number in (line.rsplit(" ", 1) for line in done.stdout.splitlines())}
 
     found = [stack for stack in lines if "often (reads)" in stack]
-    assert found
-    assert all(stack.startswith("_start (reads);") and stack.endswith(";read") for stack in found)
-    assert all(int(number) > 0 for number in lines.values())
+    whole = [stack for stack in found if stack.startswith("_start (reads);") and stack.endswith(";read")]
+    assert whole
+    # Where the program ended before all was named, the last few have no beginning.
+    assert sum(lines[stack] for stack in whole) > 0.9 * sum(lines[stack] for stack in found)
+    assert all(number > 0 for number in lines.values())
 
 
 def test_folded_stacks_of_no_view_are_refused() -> None:
