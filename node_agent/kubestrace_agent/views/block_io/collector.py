@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.views.block_io.sources import PART
 from kubestrace_agent.views.block_io.values import BlockCounts, BlockKind, BlockOwner, Lengths, RawBlockIO
-from kubestrace_agent.views.loss import Loss
-from kubestrace_agent.views.view import Collector, put, put_lost
+from kubestrace_agent.views.growing import Growing
 from kubestrace_protos.v1.histograms import bucket_bounds
 from kubestrace_protos.v1.views import block_io_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kubestrace_protos.v1 import agent_pb2
 
 NAME = "blockIO"
 # REQ_OP_* of Linux include/linux/blk_types.h.
@@ -29,34 +26,15 @@ _ATTRIBUTIONS = {
 _NOTHING = BlockCounts()
 
 
-@dataclass(eq=False)
-class BlockRequests(Collector):
+class BlockRequests(Growing["RawBlockIO"]):
     """The requests of a container: two readings of the kernel's counts, the first of them the start."""
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
 
-    start: RawBlockIO | None = None
-    now: RawBlockIO | None = None
-    loss: Loss = field(default_factory=Loss)
-
-    def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
-        """Begin with what is reported next."""
-        self.loss.begin(lost)
-
-    def take(self, reported: RawBlockIO | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
-        """Take the newest reading."""
-        self.loss.now = lost
-        if reported is not None:
-            self.start = reported if self.start is None else self.start
-            self.now = reported
-
-    def write(self, report: agent_pb2.ContainerReport) -> None:
-        """Tell what was done since the start."""
-        if self.start is None or self.now is None:
-            return
-        put(report, NAME, block_io_pb2.BlockIOResult(rows=_rows(self.start, self.now)))
-        put_lost(report, NAME, self.loss.own)
+    def told(self, start: RawBlockIO, now: RawBlockIO) -> block_io_pb2.BlockIOResult:
+        """Return what was done since the start."""
+        return block_io_pb2.BlockIOResult(rows=_rows(start, now))
 
 
 def _rows(start: RawBlockIO, now: RawBlockIO) -> list[block_io_pb2.BlockRow]:

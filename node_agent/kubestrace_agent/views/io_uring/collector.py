@@ -2,63 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import errno_name
+from kubestrace_agent.views.growing import Growing
 from kubestrace_agent.views.io_uring import opcodes
 from kubestrace_agent.views.io_uring.sources import PART
 from kubestrace_agent.views.io_uring.values import RawRings, RingCounts
-from kubestrace_agent.views.loss import Loss
-from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.histograms import bucket_bounds
 from kubestrace_protos.v1.views import io_uring_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kubestrace_protos.v1 import agent_pb2
 
 NAME = "ioUring"
 _FURTHER = header("views/io_uring/io_uring.h").number("FURTHER_RESULTS")
 _NOTHING = RingCounts()
 
 
-@dataclass(eq=False)
-class RingOperations(Collector):
+class RingOperations(Growing["RawRings"]):
     """The operations of a container: two readings of the kernel's counts, the first of them the start."""
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
 
-    start: RawRings | None = None
-    now: RawRings | None = None
-    loss: Loss = field(default_factory=Loss)
-
-    def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
-        """Begin with what is reported next."""
-        self.loss.begin(lost)
-
-    def take(self, reported: RawRings | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
-        """Take the newest reading."""
-        self.loss.now = lost
-        if reported is not None:
-            self.start = reported if self.start is None else self.start
-            self.now = reported
-
-    def write(self, report: agent_pb2.ContainerReport) -> None:
-        """Tell what was done since the start."""
-        if self.start is None or self.now is None:
-            return
-        grown = {opcode: _grown(self.start.get(opcode, _NOTHING), counts) for opcode, counts in self.now.items()}
+    def told(self, start: RawRings, now: RawRings) -> io_uring_pb2.IOUringResult:
+        """Return what was done since the start."""
+        grown = {opcode: _grown(start.get(opcode, _NOTHING), counts) for opcode, counts in now.items()}
         further = grown.pop(_FURTHER, _NOTHING)
         rows = [
             _row(opcode, counts) for opcode, counts in sorted(grown.items()) if counts.submitted or counts.completed
         ]
-        result = io_uring_pb2.IOUringResult(rows=rows, further_results=further.completed, further_errors=further.errors)
-        put(report, NAME, result)
-        put_lost(report, NAME, self.loss.own)
+        return io_uring_pb2.IOUringResult(rows=rows, further_results=further.completed, further_errors=further.errors)
 
 
 def _row(opcode: int, counts: RingCounts) -> io_uring_pb2.RingRow:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from kubestrace_agent.views.loss import Loss
+from kubestrace_agent.views.growing import Growing
 from kubestrace_agent.views.memory.sources import PART
 from kubestrace_agent.views.memory.values import KINDS, RawMemory
-from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.views import memory_pb2
 
 if TYPE_CHECKING:
     from kubestrace_agent.symbols.roots import Held
-    from kubestrace_protos.v1 import agent_pb2
 
 NAME = "memory"
 # Levels that are kept: of more, each second one is dropped, and those that follow are farther apart.
@@ -39,7 +37,7 @@ class MemoryUse:
 
 
 @dataclass(eq=False)
-class MemoryOfContainer(Collector):
+class MemoryOfContainer(Growing["RawMemory"]):
     """The memory of a container: the first reading is the start."""
 
     name: ClassVar[str] = NAME
@@ -47,24 +45,13 @@ class MemoryOfContainer(Collector):
 
     # Set where a process is held until it is counted, and is another program until then.
     held: Held | None = None
-    start: RawMemory | None = None
-    now: RawMemory | None = None
     use: MemoryUse = field(default_factory=MemoryUse)
-    loss: Loss = field(default_factory=Loss)
 
-    def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
-        """Begin with what is reported next."""
-        self.loss.begin(lost)
-
-    def take(self, reported: RawMemory | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
-        """Take the newest reading."""
-        self.loss.now = lost
-        if reported is not None:
-            self.start = reported if self.start is None else self.start
-            self.now = reported
-            # A container whose last process has ended has no levels.
-            if reported.levels.processes and not self._is_held(reported):
-                self.use.add(reported)
+    def take(self, reported: RawMemory | None, lost: int, unix_minus_monotonic_ns: int) -> None:
+        """Take the newest reading; a container whose last process has ended has no levels."""
+        super().take(reported, lost, unix_minus_monotonic_ns)
+        if reported is not None and reported.levels.processes and not self._is_held(reported):
+            self.use.add(reported)
 
     def _is_held(self, reading: RawMemory) -> bool:
         return self.held is not None and not 0 < self.held.released_ns < reading.time_ns
@@ -73,20 +60,17 @@ class MemoryOfContainer(Collector):
         """The container's program was executed then: what was before it was the runtime's."""
         self.use.readings = [each for each in self.use.readings if each.time_ns >= monotonic_ns]
 
-    def write(self, report: agent_pb2.ContainerReport) -> None:
-        """Tell what was done since the start, and the levels."""
-        if self.start is None or self.now is None:
-            return
-        result = memory_pb2.MemoryResult(unsized_calls=self.now.unsized - self.start.unsized)
-        for kind, then, now in zip(KINDS, self.start.flows, self.now.flows, strict=True):
-            flow = now.minus(then)
+    def told(self, start: RawMemory, now: RawMemory) -> memory_pb2.MemoryResult:
+        """Return what was done since the start, and the levels."""
+        result = memory_pb2.MemoryResult(unsized_calls=now.unsized - start.unsized)
+        for kind, before, after in zip(KINDS, start.flows, now.flows, strict=True):
+            flow = after.minus(before)
             if flow.calls:
                 result.flows.add(
                     kind=kind, calls=flow.calls, failed=flow.failed, bytes=flow.bytes, total_nanoseconds=flow.total_ns
                 )
-        result.levels.extend(_levels(reading, self.start.time_ns) for reading in self.use.readings)
-        put(report, NAME, result)
-        put_lost(report, NAME, self.loss.own)
+        result.levels.extend(_levels(reading, start.time_ns) for reading in self.use.readings)
+        return result
 
 
 def _levels(reading: RawMemory, start_ns: int) -> memory_pb2.MemoryLevels:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def _ask(request: any_pb2.Any, _now_ns: int) -> ViewRequest:
     unpacked(NAME, request, memory_pb2.MemoryRequest())
-    return ViewRequest(lambda _wanted, _names, owner: [MemoryOfContainer(owner.held)], parts=(PART,))
+    return ViewRequest(lambda _wanted, _names, owner: [MemoryOfContainer(held=owner.held)], parts=(PART,))
 
 
 VIEW = View(NAME, _ask, lambda programs, abis: {PART: Memory(programs, abis)}, needs=(PART,))

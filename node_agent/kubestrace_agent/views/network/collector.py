@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from kubestrace_agent.views.loss import Loss
+from kubestrace_agent.views.growing import Growing
 from kubestrace_agent.views.network.sources import PART
 from kubestrace_agent.views.network.talks import address, failures, talks
 from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, PodCounters, RawNetwork, Role
-from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.histograms import bucket_bounds
 from kubestrace_protos.v1.views import network_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from kubestrace_protos.v1 import agent_pb2
 
 NAME = "network"
 # Rows of a container in a report; the sums of the others are one row for each role.
@@ -28,51 +26,39 @@ _Key = TypeVar("_Key")
 
 
 @dataclass(eq=False)
-class Connections(Collector):
+class Connections(Growing["RawNetwork"]):
     """The connections of a container: two readings of the kernel's counts, the first of them the start."""
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
 
-    start: RawNetwork | None = None
-    now: RawNetwork | None = None
     # The last that a process of the container could be asked.
     pod_start: PodCounters | None = None
     pod_now: PodCounters | None = None
     passed: int = 0
-    loss: Loss = field(default_factory=Loss)
 
-    def begin(self, monotonic_ns: int, lost: int) -> None:  # noqa: ARG002 - the first reading says when it began
-        """Begin with what is reported next."""
-        self.loss.begin(lost)
-
-    def take(self, reported: RawNetwork | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
+    def take(self, reported: RawNetwork | None, lost: int, unix_minus_monotonic_ns: int) -> None:
         """Take the newest reading."""
-        self.loss.now = lost
+        super().take(reported, lost, unix_minus_monotonic_ns)
         if reported is None:
             return
-        self.start = reported if self.start is None else self.start
-        self.now = reported
         self.passed = max(self.passed, reported.foreign)
         if reported.pod is not None:
             self.pod_start = reported.pod if self.pod_start is None else self.pod_start
             self.pod_now = reported.pod
 
-    def write(self, report: agent_pb2.ContainerReport) -> None:
-        """Tell what came between."""
-        if self.start is None or self.now is None:
-            return
+    def told(self, start: RawNetwork, now: RawNetwork) -> network_pb2.NetworkResult:
+        """Return what came between."""
         result = network_pb2.NetworkResult(passed_sockets=self.passed)
-        grown = _grown(self.start, self.now)
-        result.peers.extend(_peers(grown, self.now.levels))
-        result.listeners.extend(_listeners(grown, self.now.levels))
-        result.talks.extend(talks(self.start.talks, self.now.talks))
-        for name, count in self.now.calls.items():
-            setattr(result.calls, name, count - self.start.calls.get(name, 0))
+        grown = _grown(start, now)
+        result.peers.extend(_peers(grown, now.levels))
+        result.listeners.extend(_listeners(grown, now.levels))
+        result.talks.extend(talks(start.talks, now.talks))
+        for name, count in now.calls.items():
+            setattr(result.calls, name, count - start.calls.get(name, 0))
         if self.pod_start and self.pod_now:
             result.pod.CopyFrom(_pod(self.pod_start, self.pod_now))
-        put(report, NAME, result)
-        put_lost(report, NAME, self.loss.own)
+        return result
 
 
 def _grown(start: RawNetwork, now: RawNetwork) -> dict[Peer, Counts]:

@@ -60,7 +60,7 @@ def test_a_container_that_has_ended_keeps_its_last_levels() -> None:
 def test_levels_begin_with_the_program_that_is_traced() -> None:
     """Not with the process that waits to become it, nor with the container runtime's."""
     held = Held(1)
-    collector = MemoryOfContainer(held)
+    collector = MemoryOfContainer(held=held)
     collector.begin(0, 0)
     collector.take(reading(1, 0, anon=5), 0, 0)
     held.released_ns = 1_500_000_000
