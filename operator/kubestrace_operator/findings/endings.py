@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kubestrace_operator.findings.finding import Confidence, Evidence, Facts, Finding, Place, Rule, Severity, many
+from kubestrace_operator.findings.finding import Confidence, Evidence, Facts, Finding, Place, Rule, Severity, cut, many
 from kubestrace_operator.results.rows import ContainerRow
 
 _KILLED = "OOMKilled"
@@ -31,7 +31,6 @@ _CALLS = frozenset(
     }
 )
 _BEFORE = timedelta(seconds=1)
-_MOST_NAMED = 120
 
 # Errno, system call, arguments.
 _Call = tuple[str, str, str]
@@ -78,7 +77,7 @@ def _died_after_error(facts: Facts) -> Iterator[Finding]:
             Severity.CRITICAL,
             Confidence.MEDIUM,
             f"{_names(rows)} ended with exit code {', '.join(map(str, codes))}, {many(len(rows), 'time')}, just after "
-            f"{syscall}({_cut(arguments)}) failed with {errno}.",
+            f"{syscall}({cut(arguments)}) failed with {errno}.",
             _TELLING[errno],
             "The same call failed in runs that went on.",
             (Evidence("endsAfterThisError", len(rows), 1),),
@@ -153,10 +152,6 @@ def _names(rows: Iterable[ContainerRow]) -> str:
     if len(places) == 1:
         return f"container {places[0].container} of pod {places[0].pod}"
     return f"{len(places)} containers of {many(len({place.pod for place in places}), 'pod')}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_NAMED else f"{text[: _MOST_NAMED - 3]}..."
 
 
 RULES = (

@@ -90,6 +90,8 @@ class Finding:
 
 # Of one finding.
 MAX_PLACES = 10
+# Characters of a call's arguments.
+_MOST_NAMED = 120
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,11 @@ def _rounded(value: float) -> float | int:
 def many(count: int, noun: str, plural: str = "") -> str:
     """Return a count with its noun: 1 call, 3 calls."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def cut(text: str) -> str:
+    """Return the arguments of a call as a sentence can hold them."""
+    return text if len(text) <= _MOST_NAMED else f"{text[: _MOST_NAMED - 3]}..."
 
 
 def percent(share: float) -> str:

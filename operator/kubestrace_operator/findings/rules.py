@@ -28,7 +28,6 @@ class Judgement:
     findings: tuple[Finding, ...]
     # Rule -> what it needs.
     not_judged: tuple[tuple[str, str], ...]
-    rules: int = len(RULES)
     pods: int = 0
 
     def document(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from kubestrace_operator.findings.finding import (
     Place,
     Rule,
     Severity,
+    cut,
     number,
     percent,
 )
@@ -20,7 +21,6 @@ _LOCK_RATE, _WAKE_SHARE, _LOCK_SHARE, _LOCK_NS = 5000.0, 0.3, 0.2, 1_000_000
 _YIELD_RATE = 1000.0
 _SLEEP_RATE, _SLEEP_NS = 1000.0, 1_000_000
 _STARVED_SHARE, _LEAST_THREAD_SECONDS = 0.1, 1.0
-_MOST_NAMED = 120
 
 
 def _hung(facts: Facts) -> Iterator[Finding]:
@@ -29,13 +29,12 @@ def _hung(facts: Facts) -> Iterator[Finding]:
     if not hung:
         return
     oldest = max(hung, key=lambda row: row["ageNanoseconds"])
-    arguments = oldest.get("arguments", "")
-    shown = arguments if len(arguments) <= _MOST_NAMED else f"{arguments[: _MOST_NAMED - 3]}..."
+    call = f"{oldest['syscall']}({cut(oldest.get('arguments', ''))})"
     yield Finding(
         "hung-call",
         Severity.CRITICAL,
         Confidence.HIGH,
-        f"{oldest['syscall']}({shown}) has not returned for {duration(oldest['ageNanoseconds'])}"
+        f"{call} has not returned for {duration(oldest['ageNanoseconds'])}"
         f"{f', and {len(hung) - 1} more' if len(hung) > 1 else ''}: the thread waits for a disk or for the kernel.",
         "Look at the volume and the network file system behind it (kubectl get events, dmesg on the node).",
         "The call is meant to take as long.",

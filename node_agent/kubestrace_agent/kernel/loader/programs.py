@@ -234,6 +234,12 @@ class Programs:
             os.close(self._programs.pop(iterator))
             return None
 
+    def need_walk(self, iterator: str, said: bytes | None) -> None:
+        """Raises where a walk said nothing: UnsupportedKernelError, and OSError where it may work later."""
+        if said is None:
+            self.need(iterator)
+            raise OSError(errno.EAGAIN, "the iterator over tasks cannot be run now, for lack of files or memory")
+
     def iterate(self, name: str, *, tid: int = 0, most: int) -> bytes:
         """What an iterator says, of one task where the kernel can tell it apart; nothing where it cannot be run."""
         try:

@@ -1,7 +1,5 @@
 """Speaks to counters.bpf.c: what the kernel counts of the threads of slots that ask."""
 
-import errno
-
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps.headers import header
@@ -41,17 +39,11 @@ class Counters:
         self._wanting[slot] = generation
         try:
             self._programs.attach(_HOOKS)
-            self._walk_first()
+            self._programs.need_walk(_WALKER, self._programs.walk(_WALKER))
         except BaseException:
             self.disable(slot)
             raise
         self._skipped_before[slot] = self._programs.skipped(*_HOOKS)
-
-    def _walk_first(self) -> None:
-        """Raises UnsupportedKernelError, and OSError where it may work later."""
-        if self._programs.walk(_WALKER) is None:
-            self._programs.need(_WALKER)
-            raise OSError(errno.EAGAIN, "the iterator over tasks cannot be run now, for lack of files or memory")
 
     def disable(self, slot: int) -> None:
         """Count nothing of a slot any more; the last one's end detaches the program. Idempotent."""

@@ -5,7 +5,6 @@ accounts by row hold the calls that have ended. These are read after it: what a 
 reported is noted apart while the reading goes on, and subtracted.
 """
 
-import errno
 import time
 from collections.abc import Iterable, Sequence
 
@@ -65,7 +64,8 @@ class CpuTime:
             self._programs.attach(_HOOKS)
             # Our CPU's next switch is one that the programs see.
             time.sleep(1e-6)
-            self._walk_first()
+            # Begins the clocks of all tasks.
+            self._programs.need_walk(_WALKER, self._walk())
         except BaseException:
             self._forget(slot, generation)
             raise
@@ -208,12 +208,6 @@ class CpuTime:
         reported = self._programs.walk(_WALKER)
         _WALK.pack_into(self._walk_words, 0, last if forget else now, 0, self._number)
         return reported
-
-    def _walk_first(self) -> None:
-        """Begin the clocks of all tasks. Raises UnsupportedKernelError, and OSError where it may work later."""
-        if self._walk() is None:
-            self._programs.need(_WALKER)
-            raise OSError(errno.EAGAIN, "the iterator over tasks cannot be run now, for lack of files or memory")
 
     def _open(self) -> None:
         if self._slots:

@@ -1,6 +1,5 @@
 """Speaks to memory.bpf.c: what the calls of slots that ask did to memory, and which processes they have."""
 
-import errno
 import time
 from collections.abc import Sequence
 
@@ -59,16 +58,11 @@ class Memory:
         self._wanting[slot] = generation
         try:
             self._programs.attach(_HOOKS)
-            self._walk_first()
+            # Keeps the breaks of the processes that are there.
+            self._programs.need_walk(_WALKER, self._programs.walk(_WALKER))
         except BaseException:
             self.disable(slot)
             raise
-
-    def _walk_first(self) -> None:
-        """Keep the breaks of the processes that are there. Raises UnsupportedKernelError, and OSError for now."""
-        if self._programs.walk(_WALKER) is None:
-            self._programs.need(_WALKER)
-            raise OSError(errno.EAGAIN, "the iterator over tasks cannot be run now, for lack of files or memory")
 
     def disable(self, slot: int) -> None:
         """Tell nothing of a slot any more; the last one's end detaches the programs. Idempotent."""
