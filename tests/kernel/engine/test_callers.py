@@ -142,7 +142,7 @@ COMPILED = {
 }
 
 
-# scripts/test installs C++; a machine need not have all languages.
+# scripts/test installs C++; a machine need not have all languages, and scripts/test says which it has not.
 INSTALLED = [source for source, command in COMPILED.items() if shutil.which(command[0])]
 
 
