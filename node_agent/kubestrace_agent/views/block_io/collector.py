@@ -26,7 +26,7 @@ _ATTRIBUTIONS = {
 _NOTHING = BlockCounts()
 
 
-class BlockRequests(Growing["RawBlockIO"]):
+class BlockRequests(Growing[RawBlockIO]):
     """The requests of a container: two readings of the kernel's counts, the first of them the start."""
 
     name: ClassVar[str] = NAME

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.views.counters import hardware
 from kubestrace_agent.views.counters.sources import PART
+from kubestrace_agent.views.counters.values import ThreadSums
 from kubestrace_agent.views.growing import Growing
 from kubestrace_agent.views.view import Collector, put
 from kubestrace_protos.v1.views import counters_pb2
@@ -15,14 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kubestrace_agent.kernel.counters.counts import RawCounts
-    from kubestrace_agent.views.counters.values import ThreadSums
     from kubestrace_protos.v1 import agent_pb2
 
 NAME = "counters"
 _SHARED = "what is traced shares its cgroup with other processes"
 
 
-class ThreadCounters(Growing["ThreadSums"]):
+class ThreadCounters(Growing[ThreadSums]):
     """The sums of a container: two readings of them, the first of them the start."""
 
     name: ClassVar[str] = NAME

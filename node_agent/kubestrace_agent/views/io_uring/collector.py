@@ -22,7 +22,7 @@ _FURTHER = header("views/io_uring/io_uring.h").number("FURTHER_RESULTS")
 _NOTHING = RingCounts()
 
 
-class RingOperations(Growing["RawRings"]):
+class RingOperations(Growing[RawRings]):
     """The operations of a container: two readings of the kernel's counts, the first of them the start."""
 
     name: ClassVar[str] = NAME

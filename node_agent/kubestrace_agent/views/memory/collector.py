@@ -37,7 +37,7 @@ class MemoryUse:
 
 
 @dataclass(eq=False)
-class MemoryOfContainer(Growing["RawMemory"]):
+class MemoryOfContainer(Growing[RawMemory]):
     """The memory of a container: the first reading is the start."""
 
     name: ClassVar[str] = NAME

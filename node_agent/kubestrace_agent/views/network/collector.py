@@ -26,7 +26,7 @@ _Key = TypeVar("_Key")
 
 
 @dataclass(eq=False)
-class Connections(Growing["RawNetwork"]):
+class Connections(Growing[RawNetwork]):
     """The connections of a container: two readings of the kernel's counts, the first of them the start."""
 
     name: ClassVar[str] = NAME
