@@ -26,5 +26,6 @@ public class Reads {
     System.out.println("ready");
     System.in.read();
     turns(Integer.parseInt(words[0]), true);
+    Thread.sleep(1000);
   }
 }

@@ -34,4 +34,5 @@ func main() {
 			time.Sleep(time.Millisecond)
 		}
 	}
+	time.Sleep(time.Second)
 }

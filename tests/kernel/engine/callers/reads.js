@@ -22,3 +22,4 @@ for (let i = 0; fs.statSync(map).size < 1 << 20; i++) new Function(`return funct
 console.log("ready");
 fs.readSync(0, buffer, 0, 1, null);
 turns(Number(process.argv[2]), true);
+Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);

@@ -30,3 +30,4 @@ for turn in range(int(sys.argv[1])):
     seldom()
     if turn % 100 == 0:
         time.sleep(0.001)
+time.sleep(1)

@@ -37,5 +37,6 @@ fn main() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+    std::thread::sleep(Duration::from_secs(1));
     assert!(sum > 0);
 }
