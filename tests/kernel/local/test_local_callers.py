@@ -37,9 +37,11 @@ def test_rows_have_shares_and_their_errors(reads: Path) -> None:
     assert document["status"]["otherCallers"]["stacks"] == 0
 
 
-def test_folded_stacks_go_to_standard_output(reads: Path) -> None:
+# With nothing in its environment a program's first frames stand near the end of its stack.
+@pytest.mark.parametrize("start", [[], ["setarch", "-R", "env", "-i"]], ids=["as is", "near the stack's end"])
+def test_folded_stacks_go_to_standard_output(reads: Path, start: list[str]) -> None:
     """Outermost function first, the call last, then a number."""
-    done = kubestrace("local", "--callers", "1000", "-o", "folded", "--", str(reads), "400000")
+    done = kubestrace("local", "--callers", "1000", "-o", "folded", "--", *start, str(reads), "400000")
     lines = {stack: int(number) for stack, number in (line.rsplit(" ", 1) for line in done.stdout.splitlines())}
 
     found = [stack for stack in lines if "often (reads)" in stack]

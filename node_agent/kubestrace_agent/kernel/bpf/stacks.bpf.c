@@ -18,9 +18,12 @@ static __always_inline void read_user_stack(struct user_stack *stack, struct bpf
   stack->frame_pointer = read_u64(ctx->args[0], FRAME_OFFSET);
   if (!read_memory(stack->top, sizeof(stack->top), (void *)pointer)) {
     stack->words = WORDS;
-  } else if (!read_memory(stack->top, sizeof(stack->top) / 8, (void *)pointer)) { /* near the stack's end */
-    stack->words = WORDS / 8;
+    return;
   }
+  /* Near the stack's end: what is left of its last page. */
+  u64 rest = (4096 - (pointer & 4095)) & ~7ULL;
+  BOUND(rest, 2047);
+  if (!read_memory(stack->top, rest, (void *)pointer)) stack->words = rest / 8;
 #endif
 }
 
