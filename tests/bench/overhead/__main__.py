@@ -22,8 +22,19 @@ from attaching import TracerError, attached
 from calm import Calm, watching
 from results import Results, Sample
 from services import nginx, redis
-from tracers import TRACERS, Target, Tracer
-from workloads import Workload, getppid, neighbour, read, storm, tree
+from tracers import CALLS, TRACERS, Target, Tracer
+from workloads import (
+    Workload,
+    blocks,
+    connecting_neighbour,
+    connections,
+    getppid,
+    neighbour,
+    paths,
+    read,
+    storm,
+    tree,
+)
 
 WORKLOADS = (
     Workload("getppid", "call", "a loop of getppid", getppid),
@@ -33,6 +44,16 @@ WORKLOADS = (
     Workload("redis", "request", "redis-server: GET by redis-benchmark", redis, needs=("redis-server",)),
     Workload("nginx", "request", "nginx with one worker: a small file by wrk", nginx, needs=("nginx", "wrk")),
     Workload("neighbour", "call", "a loop of getppid beside a traced process that sleeps", neighbour, traced=False),
+    Workload("paths", "call", "stat, open, read of a byte and close of 50 files by their whole paths", paths),
+    Workload("connections", "connection", "connect, accept and close over loopback, both ends", connections),
+    Workload("blocks", "read", "reads of 4 KiB past the page cache", blocks),
+    Workload(
+        "connecting neighbour",
+        "connection",
+        "connections as above beside a traced process that sleeps",
+        connecting_neighbour,
+        traced=False,
+    ),
 )
 # Of what a tracer should have seen; those that poll buffers may lose some, which the result then says.
 _LEAST_SEEN = 0.5
@@ -53,7 +74,8 @@ def main() -> None:
             calm.refill()
             for workload in workloads:
                 # The same order each time would give each tracer the same predecessor.
-                order = random.Random(f"{repetition} {workload.name}").sample(tracers, len(tracers))  # noqa: S311
+                meant = [tracer for tracer in tracers if workload.name in (tracer.on or CALLS)]
+                order = random.Random(f"{repetition} {workload.name}").sample(meant, len(meant))  # noqa: S311
                 _repeat(workload, order, Path(folder), results, calm)
             print(f"repetition {repetition + 1} of {arguments.repetitions}", file=sys.stderr, flush=True)
     results.machine["note"] = arguments.note

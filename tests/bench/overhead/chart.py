@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from results import BARE, IDLE, Results
 
-OURS = ("#0b6e4f", "#63b995", "#a9dfbf")
+OURS = ("#0b6e4f", "#63b995", "#a9dfbf", "#2a9d8f", "#8ab17d", "#cfe8d5")
 # Told apart by those who do not see all colours, too: from light to dark.
 OTHERS = ("#c9d3dc", "#f2c14e", "#e58a3c", "#c8553d", "#8f3b76", "#3d348b")
 _BAR = 0.11

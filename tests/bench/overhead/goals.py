@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from results import BARE, EMPTY, IDLE, Results
 
 # Two bare runs of one process differ by so much on a machine that does nothing else.
 _NOISE = 0.01
+_ALL, _RIVAL = "kubestrace + all views", "syscount -L"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,37 @@ def judge(results: Results, mode: str) -> Iterator[Goal]:
         yield from _below_peers(results, mode, workload["name"])
     for name in ("redis", "nginx"):
         yield from _loss(results, mode, name)
+    for peer in results.tracers:
+        yield from _below_one(results, peer)
+    yield from _all_views(results)
     yield from _idle(results)
+
+
+def _below_one(results: Results, peer: dict[str, Any]) -> Iterator[Goal]:
+    """A view against a tool that answers a part of what it does."""
+    view = peer.get("beside", "")
+    for workload in results.workloads if view else ():
+        theirs, bare = results.cost(workload["name"], peer["name"]), results.cost(workload["name"], BARE)
+        ours = results.cost(workload["name"], view)
+        if ours and theirs and bare:
+            measured = f"{ours.ratio:.2f} times bare, {theirs.ratio:.2f} with {peer['name']}"
+            clear = abs(ours.ratio - theirs.ratio) > abs(bare.ratio - 1)
+            yield Goal(
+                f"{workload['name']}: {view} costs less than {peer['name']}",
+                measured,
+                ours.ratio < theirs.ratio if clear else None,
+            )
+
+
+def _all_views(results: Results) -> Iterator[Goal]:
+    ours, theirs = results.cost("nginx", _ALL), results.cost("nginx", _RIVAL)
+    bare = results.cost("nginx", BARE)
+    if ours and theirs and bare:
+        text = f"nginx: all views lose at most 1.5 times the requests a second that {_RIVAL} loses"
+        clear = theirs.loss > 2 * abs(bare.loss)
+        yield Goal(
+            text, f"{ours.loss:.1%}, against {theirs.loss:.1%}", ours.loss <= 1.5 * theirs.loss if clear else None
+        )
 
 
 def _multiple(results: Results, mode: str, workload: str, most: float, words: str) -> Iterator[Goal]:

@@ -1,6 +1,7 @@
-"""Holds BPF programs for as long as its input is open: python hold.py empty|idle.
+"""Holds BPF programs for as long as its input is open: python hold.py empty|sockets|idle.
 
 empty: two raw-tracepoint programs that do nothing, the floor of every tracer that uses the hooks.
+sockets: one at each change of a TCP socket's state that does nothing, the floor of every tracer of connections.
 idle: our programs loaded, as an agent has them, after one trace has ended; nothing may be attached.
 """
 
@@ -13,10 +14,7 @@ from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader import probe
 from kubestrace_agent.views import loading
 
-EMPTY = """
-int empty_enter(struct bpf_raw_tracepoint_args *ctx) { return 0; }
-int empty_exit(struct bpf_raw_tracepoint_args *ctx) { return 0; }
-"""
+EMPTY = "int nothing(struct bpf_raw_tracepoint_args *ctx) { return 0; }"
 
 
 def wait() -> None:
@@ -25,16 +23,15 @@ def wait() -> None:
     sys.stdin.read()
 
 
-def empty() -> None:
-    """Attach two programs of no instruction."""
+def empty(*hooks: str) -> None:
+    """Attach a program of no instruction to each raw tracepoint."""
     os.environ["BCC_KERNEL_SOURCE"] = str(probe.PACKAGE / "kernel/bpf/headers")
     import bcc  # noqa: PLC0415 - reads the environment above
 
-    program = bcc.BPF(text=EMPTY)
-    loaded = [program.load_func(name, bcc.BPF.RAW_TRACEPOINT).fd for name in ("empty_enter", "empty_exit")]
-    links = [
-        bpf_syscall.raw_tracepoint_open(name, fd) for name, fd in zip(("sys_enter", "sys_exit"), loaded, strict=True)
-    ]
+    # A program each: one that is at work is left out where it would begin anew.
+    programs = [bcc.BPF(text=EMPTY) for _ in hooks]
+    loaded = [program.load_func("nothing", bcc.BPF.RAW_TRACEPOINT).fd for program in programs]
+    links = [bpf_syscall.raw_tracepoint_open(name, fd) for name, fd in zip(hooks, loaded, strict=True)]
     wait()
     for link in links:
         os.close(link)
@@ -53,4 +50,7 @@ def idle() -> None:
 
 
 if __name__ == "__main__":
-    {"empty": empty, "idle": idle}[sys.argv[1]]()
+    if sys.argv[1] == "idle":
+        idle()
+    else:
+        empty(*{"empty": ("sys_enter", "sys_exit"), "sockets": ("inet_sock_set_state",)}[sys.argv[1]])

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PACKAGES = ("strace", "linux-perf", "bpfcc-tools", "bpftrace", "redis-server", "nginx", "wrk", "python3")
+_PACKAGES = (
+    "strace",
+    "linux-perf",
+    "bpfcc-tools",
+    "libbpf-tools",
+    "bpftrace",
+    "redis-server",
+    "nginx",
+    "wrk",
+    "python3",
+)
 
 _NICENESS = -15
 

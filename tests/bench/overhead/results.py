@@ -68,7 +68,7 @@ class Results:
         """Nothing measured yet: only what is going to be."""
         return cls(
             [{"name": each.name, "unit": each.unit, "says": each.says} for each in workloads],
-            [{"name": each.name, "says": each.says, "ours": each.ours, "latency": each.latency} for each in tracers],
+            [{key: getattr(each, key) for key in ("name", "says", "ours", "latency", "beside")} for each in tracers],
             repetitions,
             milliseconds,
             machine,

@@ -40,6 +40,7 @@ class Tracer:
     ready: this in its output or errors says that it traces; BPF_LINK, PERF_EVENT: a file of this kind being open does.
     seen: number of calls by its output, None when that cannot be said.
     latency: it measures how long calls take. ours: one of the modes that are to be judged.
+    on: the workloads that it is for; none: all but those with objects. beside: the mode of ours that answers the same.
     """
 
     name: str
@@ -51,19 +52,39 @@ class Tracer:
     latency: bool = False
     ours: bool = False
     needs: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    beside: str = ""
 
+
+# The workloads that are judged by their calls, and those that work with files, connections and disks.
+CALLS = ("getppid", "read", "tree", "storm", "redis", "nginx", "neighbour")
+OBJECTS = ("paths", "connections", "blocks", "connecting neighbour")
 
 BPF_LINK = "anon_inode:bpf_link"
 PERF_EVENT = "anon_inode:[perf_event]"
 
 
-def _mode(name: str, says: str, *options: str) -> Tracer:
+def _mode(name: str, says: str, *options: str, on: tuple[str, ...] = ()) -> Tracer:
     """One mode of ours: the command line's own options make the difference."""
 
     def command(target: Target) -> list[str]:
         return ["kubestrace", "local", "-o", "json", "-d", "120", *options, "--cgroup", str(target.cgroup)]
 
-    return Tracer(name, says, command, ready=BPF_LINK, seen=_seen_by_us, latency=True, ours=True, needs=("kubestrace",))
+    return Tracer(
+        name, says, command, ready=BPF_LINK, seen=_seen_by_us, latency=True, ours=True, needs=("kubestrace",), on=on
+    )
+
+
+def _snoop(name: str, says: str, beside: str, on: str, calls: int, *options: str) -> Tracer:
+    """One of bcc's tools that print a line for each event, which stands for so many calls of the workload."""
+
+    def command(target: Target) -> list[str]:
+        return [name, *(word.format(pid=target.pid) for word in options)]
+
+    def seen(output: str) -> int:
+        return calls * sum(line[:1].isdigit() for line in output.splitlines())
+
+    return Tracer(name, says, command, ready=PERF_EVENT, seen=seen, needs=(name,), on=(on,), beside=beside)
 
 
 def _held(what: str) -> Callable[[Target], list[str]]:
@@ -94,15 +115,60 @@ def _seen_by_bpftrace(output: str) -> int:
 
 
 TRACERS = (
-    Tracer("bare", "nothing"),
-    Tracer("empty", "nothing: two programs that return", _held("empty"), ready="ready"),
+    Tracer("bare", "nothing", on=(*CALLS, *OBJECTS)),
+    Tracer("empty", "nothing: two programs that return", _held("empty"), ready="ready", on=(*CALLS, *OBJECTS)),
+    Tracer(
+        "empty at sockets",
+        "nothing: a program that returns at each change of a TCP socket's state",
+        _held("sockets"),
+        ready="ready",
+        on=("connections", "connecting neighbour"),
+    ),
     Tracer("no trace", "nothing: our programs loaded, no trace running", _held("idle"), ready="ready"),
-    _mode("kubestrace", "calls, errors by errno, exact sum and maximum, percentiles within 6.25 %, waits apart"),
+    _mode(
+        "kubestrace",
+        "calls, errors by errno, exact sum and maximum, percentiles within 6.25 %, waits apart",
+        on=(*CALLS, *OBJECTS),
+    ),
     _mode("kubestrace --slow 10", "the same, and each call of 10 ms and more with its arguments", "--slow", "10"),
     _mode(
+        "kubestrace + files",
+        "calls as above, and by path: opens, stats, reads, writes, bytes, failures, time",
+        "--files",
+        on=("paths", "tree", "nginx"),
+    ),
+    _mode(
+        "kubestrace + network",
+        "calls as above, and by peer: attempts, failures, handshakes, bytes, lifetimes, retransmissions; listeners",
+        "--network",
+        on=("connections", "connecting neighbour", "redis", "nginx"),
+    ),
+    _mode(
+        "kubestrace + block I/O",
+        "calls as above, and by disk and operation: requests, bytes, time in the queue and in the device",
+        "--block-io",
+        on=("blocks",),
+    ),
+    _mode(
         "kubestrace + all views",
-        "the same, with stacks, time on and off the CPU, by process and thread, and by time",
+        "all of these, with stacks, callers, time on and off the CPU, by process and thread, and by time",
         *("--slow", "10", "--stacks", "--cpu-time", "--processes", "--errors", "--timeline", "60"),
+        *("--files", "--network", "--memory", "--counters", "--block-io", "--io-uring", "--callers"),
+        on=(*CALLS, *OBJECTS),
+    ),
+    _snoop("opensnoop", "a line for each open", "kubestrace + files", "paths", 4, "-p", "{pid}"),
+    _snoop("statsnoop", "a line for each stat", "kubestrace + files", "paths", 4, "-p", "{pid}"),
+    _snoop("filetop", "reads and writes by file", "kubestrace + files", "paths", 4, "-p", "{pid}", "1000"),
+    _snoop("tcplife", "a line for each connection", "kubestrace + network", "connections", 3, "-p", "{pid}"),
+    _snoop("tcpconnect", "a line for each connect", "kubestrace + network", "connections", 6, "-p", "{pid}"),
+    Tracer(
+        "biolatency",
+        "a histogram of all disks' requests, whoever's they are",
+        lambda _: ["biolatency", "-Q", "1000"],
+        ready=BPF_LINK,
+        needs=("biolatency",),
+        on=("blocks",),
+        beside="kubestrace + block I/O",
     ),
     Tracer(
         "syscount -L",

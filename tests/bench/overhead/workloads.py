@@ -5,6 +5,7 @@ Loops and walks read orders from their input, so that the tracer is there before
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -109,12 +110,37 @@ def _ordered(folder: Path, prefix: Prefix, *command: str | Path, cpu: int | None
         program.end()
 
 
-def loop(folder: Path) -> Path:
-    """The compiled loop, made once in this folder."""
-    program = folder / "loop"
+def compiled(folder: Path, name: str) -> Path:
+    """A program, compiled once in this folder."""
+    program = folder / name
     if not program.exists():
-        subprocess.run(["gcc", "-O2", "-pthread", "-o", program, PROGRAMS / "loop.c"], check=True, timeout=600)
+        subprocess.run(["gcc", "-O2", "-pthread", "-o", program, PROGRAMS / f"{name}.c"], check=True, timeout=600)
     return program
+
+
+def loop(folder: Path) -> Path:
+    """The loop of cheap calls."""
+    return compiled(folder, "loop")
+
+
+def paths(folder: Path, prefix: Prefix) -> AbstractContextManager[Running]:
+    """Stat, open, read and close of 50 files."""
+    return _ordered(folder, prefix, compiled(folder, "objects"), "paths", folder)
+
+
+def connections(folder: Path, prefix: Prefix) -> AbstractContextManager[Running]:
+    """Connections over loopback, both ends."""
+    return _ordered(folder, prefix, compiled(folder, "objects"), "connections", folder)
+
+
+@contextmanager
+def blocks(folder: Path, prefix: Prefix) -> Iterator[Running]:
+    """Reads past the page cache. The folder for temporary files may be in memory: another one holds the file."""
+    with (
+        tempfile.TemporaryDirectory(dir=Path.home(), prefix="kubestrace-overhead-") as place,
+        _ordered(folder, prefix, compiled(folder, "objects"), "blocks", place) as running,
+    ):
+        yield running
 
 
 def getppid(folder: Path, prefix: Prefix) -> AbstractContextManager[Running]:
@@ -135,8 +161,21 @@ def storm(folder: Path, prefix: Prefix) -> AbstractContextManager[Running]:
 @contextmanager
 def neighbour(folder: Path, prefix: Prefix) -> Iterator[Running]:
     """A loop that nobody traces, while something that sleeps is traced: the target is the sleeper."""
+    with _beside(folder, prefix, loop(folder), "getppid") as running:
+        yield running
+
+
+@contextmanager
+def connecting_neighbour(folder: Path, prefix: Prefix) -> Iterator[Running]:
+    """Connections that nobody traces, while something that sleeps is traced."""
+    with _beside(folder, prefix, compiled(folder, "objects"), "connections", folder) as running:
+        yield running
+
+
+@contextmanager
+def _beside(folder: Path, prefix: Prefix, *command: str | Path) -> Iterator[Running]:
     with _ordered(folder, prefix, loop(folder), "getppid") as sleeper, own_cgroup() as cgroup:
-        untraced = Ordered([*pinned(CPU), loop(folder), "getppid"], cgroup)
+        untraced = Ordered([*pinned(CPU), *command], cgroup)
         yield Running(sleeper.target, lambda milliseconds: Work(untraced.work(milliseconds).ns, 0))
         untraced.end()
 
