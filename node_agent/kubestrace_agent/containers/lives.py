@@ -8,6 +8,7 @@ removes it (some time after the next one of the same name has ended). Used by tr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ from kubestrace_agent.containers import cgroups, cri
 if TYPE_CHECKING:
     from kubestrace_agent.containers.resolver import Runtime
 
-# The runtime notices an end some 10 ms after the last process has ended; a busy one takes longer.
-_ENDING_SECONDS = 10.0
-_FIRST_PAUSE_SECONDS = 0.05
+# The runtime notices an end some 10 ms after the last process has ended. On a node where 50 pods crash-looped it was later
+# than 10 s, or did not answer for a while: a row had no exit code.
+_ENDING_SECONDS = 60.0
+_FIRST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.05, 2.0
 # A runtime that is busy may answer the next time; where there is none each attempt fails at once.
 _ATTEMPTS = 3
 
@@ -75,16 +77,15 @@ async def ending(runtime: Runtime, life: Life, within_seconds: float = _ENDING_S
     """Ask the runtime how a life ended, until it has noticed that it did; what it does not say stays unknown."""
     deadline, pause = time.monotonic() + within_seconds, _FIRST_PAUSE_SECONDS
     while True:
-        try:
+        with contextlib.suppress(cri.RuntimeUnavailableError):
             status = await _status(runtime, life.container_id)
-        except cri.RuntimeUnavailableError:
-            status = None
-        if status is not None:
+            if status is None:
+                return life
             life = _life(life.container_id, status)
-        if life.ended or status is None or time.monotonic() + pause > deadline:
+        if life.ended or time.monotonic() + pause > deadline:
             return life
         await asyncio.sleep(pause)
-        pause *= 2
+        pause = min(2 * pause, _MOST_PAUSE_SECONDS)
 
 
 def _life(found: str, status: cri.Status) -> Life:
