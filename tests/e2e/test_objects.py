@@ -1,0 +1,129 @@
+"""What the calls were about, in a cluster: which file, which peer by its name, whose code; exact over two nodes."""
+
+from collections.abc import Iterator
+
+import pytest
+from kubectl import Document, Namespace, fresh_namespace, until
+from workloads import NODES, SHELL_IMAGE, pod
+
+REQUESTS, REFUSED, MISSING = 20, 5, 30
+PAGE_BYTES = 1000
+VIEWS = {
+    "files": {"top": 100},
+    "network": {"top": 50},
+    "memory": {},
+    "blockIO": {},
+    "counters": {},
+    "callers": {"perSecond": 1000},
+}
+SERVE = f"mkdir -p /www && head -c {PAGE_BYTES} /dev/zero >/www/page && exec httpd -f -p 8080 -h /www"
+# Each command is a process of its own, whose files and connections are the container's all the same.
+ASK = f"""
+for i in $(seq {REQUESTS}); do wget -q -O /dev/null http://$SHOP_WEB_SERVICE_HOST/page || exit 1; done
+for i in $(seq {REFUSED}); do wget -q -O /dev/null http://$1:9/ && exit 1; done
+for i in $(seq {MISSING}); do cat /etc/shop/settings.yaml && exit 1; done
+exit 0
+"""
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[Namespace]:
+    """One namespace, one session: the tests look at it from several sides."""
+    with fresh_namespace("objects") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def status(namespace: Namespace) -> Document:
+    """The status of a finished session over a server and a client that knows what it asks."""
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "shop-web"},
+        "spec": {"selector": {"role": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+    }
+    web = pod("web", "shop", {"name": "web", "image": SHELL_IMAGE, "command": ["sh", "-c", SERVE]}, nodeName=NODES[0])
+    web["metadata"]["labels"]["role"] = "web"
+    namespace.apply(service, web)
+    # The Service's address is in the environment of containers that start after it.
+    client = {"name": "client", "image": SHELL_IMAGE, "command": ["sleep", "600"]}
+    namespace.apply(pod("client", "shop", client, nodeName=NODES[1]))
+    namespace.pods_ready("app=shop")
+    until(lambda: _answers(namespace), "the Service answers")
+    target = {"selector": {"matchLabels": {"app": "shop"}}}
+    session = namespace.session("objects", target, durationSeconds=15, views=VIEWS).tracing()
+    address = namespace.get("pod", "web")["status"]["podIP"]
+    namespace.kubectl("exec", "client", "--", "sh", "-c", ASK, "sh", address)
+    return session.finished()
+
+
+def _answers(namespace: Namespace) -> bool:
+    command = "wget -q -O /dev/null -T 2 http://$SHOP_WEB_SERVICE_HOST/page && echo yes || true"
+    return namespace.kubectl("exec", "client", "--", "sh", "-c", command).strip() == "yes"
+
+
+def _peer(status: Document, role: str, port: int) -> Document:
+    peers: list[Document] = status["network"]["peers"]
+    (found,) = [each for each in peers if (each["role"], each["port"]) == (role, port)]
+    return found
+
+
+def test_nothing_is_missing(status: Document) -> None:
+    """Every view could be had on both nodes, all that was told found room, and rows add up to the summary."""
+    assert status["trust"]["gaps"] == []
+    assert status["trust"]["complete"] is True
+    assert not any(status["trust"].get("differences", {}).values())
+
+
+def test_the_client_sees_the_service_by_its_name(status: Document) -> None:
+    """Each request is a connection that it closed, with what the server sent."""
+    peer = _peer(status, "client", 80)
+
+    assert peer["service"] == "shop-web"
+    assert (peer["attempts"], peer["established"], peer.get("failed", [])) == (REQUESTS, REQUESTS, [])
+    assert peer["closed"] == REQUESTS
+    assert peer["bytesReceived"] > REQUESTS * PAGE_BYTES
+
+
+def test_the_server_sees_the_client_by_its_name(status: Document) -> None:
+    """The same bytes from the other side, and its listener's count."""
+    peer = _peer(status, "server", 8080)
+    (listener,) = [each for each in status["network"]["listeners"] if each["port"] == 8080]
+
+    assert peer["pod"] == "client"
+    assert peer["established"] == REQUESTS == listener["accepted"]
+    assert peer["bytesSent"] == _peer(status, "client", 80)["bytesReceived"]
+    assert peer["bytesReceived"] == _peer(status, "client", 80)["bytesSent"]
+
+
+def test_what_nobody_listens_at_is_refused(status: Document) -> None:
+    """With the pod's name, and its errno."""
+    peer = _peer(status, "client", 9)
+
+    assert peer["pod"] == "web"
+    assert (peer["attempts"], peer["established"]) == (REFUSED, 0)
+    assert peer["failed"] == [{"errno": "ECONNREFUSED", "count": REFUSED}]
+
+
+def test_files_are_told_by_their_whole_paths(status: Document) -> None:
+    """The page that was served, and the one that is missing, as the containers see them."""
+    rows = {row["path"]: row for row in status["files"]["paths"]}
+
+    missing = rows["/etc/shop/settings.yaml"]
+    assert missing["opens"] == MISSING
+    assert missing["failed"] == [{"errno": "ENOENT", "count": MISSING}]
+    # Named by the server's own folder, its root for pages.
+    assert sum(row["opens"] for path, row in rows.items() if path.endswith("/page")) >= REQUESTS
+
+
+def test_callers_and_numbers_are_there(status: Document) -> None:
+    """Whose code makes the calls, and what the kernel counted beside: of processes that live for milliseconds, too."""
+    assert sum(row["samples"] for row in status["callers"]) > 0
+    assert status["counters"]["software"]["minorFaults"] > 0
+    assert any(row["kind"] for row in status["memory"]["flows"])
+
+
+def test_the_missing_file_and_the_refusing_peer_are_findings(status: Document) -> None:
+    """The page names them."""
+    assert "web:9" in status["report"] or "ECONNREFUSED" in status["report"]
+    assert "/etc/shop/settings.yaml" in status["report"]
