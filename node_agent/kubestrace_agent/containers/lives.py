@@ -18,8 +18,8 @@ from kubestrace_agent.containers import cgroups, cri
 if TYPE_CHECKING:
     from kubestrace_agent.containers.resolver import Runtime
 
-# The runtime notices an end some 10 ms after the last process has ended. On a node where 50 pods crash-looped it was later
-# than 10 s, or did not answer for a while: a row had no exit code.
+# The runtime notices an end some 10 ms after the last process has ended. On a node where 50 pods crash-looped it was
+# later than 10 s, or did not answer for a while: a row had no exit code.
 _ENDING_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.05, 2.0
 # A runtime that is busy may answer the next time; where there is none each attempt fails at once.
