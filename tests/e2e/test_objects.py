@@ -1,10 +1,11 @@
 """What the calls were about, in a cluster: which file, which peer by its name, whose code; exact over two nodes."""
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
-from kubectl import Document, Namespace, fresh_namespace, until
-from workloads import NODES, SHELL_IMAGE, pod
+from kubectl import CommandError, Document, Namespace, fresh_namespace, until
+from workloads import NODES, pod, python_image
 
 REQUESTS, REFUSED, MISSING = 20, 5, 30
 PAGE_BYTES = 1000
@@ -16,13 +17,23 @@ VIEWS = {
     "counters": {},
     "callers": {"perSecond": 1000},
 }
-SERVE = f"mkdir -p /www && head -c {PAGE_BYTES} /dev/zero >/www/page && exec httpd -f -p 8080 -h /www"
-# Each command is a process of its own, whose files and connections are the container's all the same.
+SERVE = f"""
+import http.server, os
+os.chdir("/tmp")
+open("page", "wb").write(bytes({PAGE_BYTES}))
+http.server.HTTPServer(("", 8080), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+# An exec of its own, whose files and connections are the container's all the same.
 ASK = f"""
-for i in $(seq {REQUESTS}); do wget -q -O /dev/null http://$SHOP_WEB_SERVICE_HOST/page || exit 1; done
-for i in $(seq {REFUSED}); do wget -q -O /dev/null http://$1:9/ && exit 1; done
-for i in $(seq {MISSING}); do cat /etc/shop/settings.yaml && exit 1; done
-exit 0
+import os, socket, sys, urllib.request
+page = f"http://{{os.environ['SHOP_WEB_SERVICE_HOST']}}/page"
+for _ in range(int(sys.argv[2])):
+    assert len(urllib.request.urlopen(page, timeout=5).read()) == {PAGE_BYTES}
+for _ in range({REFUSED} if sys.argv[1] else 0):
+    assert socket.socket().connect_ex((sys.argv[1], 9)) == 111
+for _ in range({MISSING} if sys.argv[1] else 0):
+    assert not os.path.exists("/etc/shop/settings.yaml")
+print("done")
 """
 
 
@@ -42,24 +53,29 @@ def status(namespace: Namespace) -> Document:
         "metadata": {"name": "shop-web"},
         "spec": {"selector": {"role": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
     }
-    web = pod("web", "shop", {"name": "web", "image": SHELL_IMAGE, "command": ["sh", "-c", SERVE]}, nodeName=NODES[0])
+    image = {"image": python_image(), "imagePullPolicy": "Never"}
+    serve = {"name": "web", "command": ["python3", "-c", SERVE], **image}
+    web = pod("web", "shop", serve, nodeName=NODES[0])
     web["metadata"]["labels"]["role"] = "web"
     namespace.apply(service, web)
     # The Service's address is in the environment of containers that start after it.
-    client = {"name": "client", "image": SHELL_IMAGE, "command": ["sleep", "600"]}
+    client = {"name": "client", "command": ["sleep", "600"], **image}
     namespace.apply(pod("client", "shop", client, nodeName=NODES[1]))
     namespace.pods_ready("app=shop")
-    until(lambda: _answers(namespace), "the Service answers")
+    until(lambda: _ask(namespace), "the Service answers")
     target = {"selector": {"matchLabels": {"app": "shop"}}}
     session = namespace.session("objects", target, durationSeconds=15, views=VIEWS).tracing()
     address = namespace.get("pod", "web")["status"]["podIP"]
-    namespace.kubectl("exec", "client", "--", "sh", "-c", ASK, "sh", address)
+    assert _ask(namespace, address, REQUESTS)
     return session.finished()
 
 
-def _answers(namespace: Namespace) -> bool:
-    command = "wget -q -O /dev/null -T 2 http://$SHOP_WEB_SERVICE_HOST/page && echo yes || true"
-    return namespace.kubectl("exec", "client", "--", "sh", "-c", command).strip() == "yes"
+def _ask(namespace: Namespace, refusing: str = "", requests: int = 1) -> bool:
+    """Have the client ask the Service so often; with an address also what is refused and missing."""
+    with contextlib.suppress(CommandError):
+        words = ("exec", "client", "--", "python3", "-c", ASK, refusing, str(requests))
+        return namespace.kubectl(*words).strip() == "done"
+    return False
 
 
 def _peer(status: Document, role: str, port: int) -> Document:
@@ -110,10 +126,10 @@ def test_files_are_told_by_their_whole_paths(status: Document) -> None:
     rows = {row["path"]: row for row in status["files"]["paths"]}
 
     missing = rows["/etc/shop/settings.yaml"]
-    assert missing["opens"] == MISSING
+    assert missing["stats"] == MISSING
     assert missing["failed"] == [{"errno": "ENOENT", "count": MISSING}]
-    # Named by the server's own folder, its root for pages.
-    assert sum(row["opens"] for path, row in rows.items() if path.endswith("/page")) >= REQUESTS
+    page = rows["/tmp/page"]  # noqa: S108 - in the pod
+    assert (page["opens"], page["readBytes"]) == (REQUESTS, REQUESTS * PAGE_BYTES)
 
 
 def test_callers_and_numbers_are_there(status: Document) -> None:

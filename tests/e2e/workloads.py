@@ -14,6 +14,13 @@ CALLS_IMAGE = "kubestrace-test/workload:1"
 SHELL_IMAGE = "kubestrace-test/busybox:1"
 
 
+def python_image() -> str:
+    """Return an image with Python, which is on the nodes: the operator's own."""
+    chart = (Path(__file__).parents[2] / "charts/kubestrace/Chart.yaml").read_text(encoding="utf-8")
+    version = next(line.split()[1].strip('"') for line in chart.splitlines() if line.startswith("appVersion:"))
+    return f"localhost/kubestrace/operator:{version}"
+
+
 def calls_pod(name: str, node: str, app: str, *calls: str, **metadata: Any) -> Document:
     """Return a pod that makes known calls once it gets SIGUSR1, and then stays."""
     container = {"name": "app", "image": CALLS_IMAGE, "args": ["--wait", "--then-pause", *calls]}
