@@ -98,11 +98,17 @@ class Cluster:
             raise
 
     async def delete_session(self, row: SessionRow) -> None:
-        """Delete a session. Raises NotFoundError when it is gone or another one has its name, ClusterError."""
+        """Delete a session that is as it was last seen: its TTL may have been changed at the last moment.
+
+        Raises NotFoundError when it is gone or another one has its name, ConflictError when it has changed since,
+        ClusterError.
+        """
+        seen = {"uid": row.uid, "resourceVersion": row.resource_version}
         try:
-            await self._server.request("DELETE", _path(row), body={"preconditions": {"uid": row.uid}})
-        except ConflictError as error:
-            raise NotFoundError(f"{row.path} is another session of the same name") from error
+            await self._server.request("DELETE", _path(row), body={"preconditions": seen})
+        except ConflictError:
+            _same(row, await self._server.request("GET", _path(row), accept=_METADATA))
+            raise
 
     async def set_finalizer(self, row: SessionRow, finalizer: str, *, present: bool) -> None:
         """Add a finalizer to a session or take it away; `row` is the session as last seen.

@@ -398,7 +398,16 @@ async def test_a_session_is_read_and_deleted_by_uid(server: FakeServer, cluster:
     with pytest.raises(NotFoundError):
         await cluster.delete_session(ROW)
 
-    assert server.sent("DELETE")[0] == {"preconditions": {"uid": "u1"}}
+    assert server.sent("DELETE")[0] == {"preconditions": {"uid": "u1", "resourceVersion": "3"}}
+
+
+async def test_a_session_that_has_changed_is_not_deleted(server: FakeServer, cluster: Cluster) -> None:
+    """Its TTL may be another one since: whoever deletes looks again."""
+    server.answer("GET", SESSION, {"metadata": {"uid": "u1"}})
+    server.answer("DELETE", SESSION, {"message": "the object has been modified"}, status=409)
+
+    with pytest.raises(ConflictError):
+        await cluster.delete_session(ROW)
 
 
 @pytest.mark.parametrize(
