@@ -34,10 +34,7 @@ class ApiServer:
 def api_server(folder: Path) -> Iterator[ApiServer]:
     """Run an API server whose state is in a folder. Raises RuntimeError when it does not start."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Builds Kubernetes where that was not done yet.
-    built = subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True, timeout=1800)
-    tools = Path(built.stdout.strip())
-    etcd_port, peer_port, port = _free_ports(3)
+    etcd_port, peer_port, port = free_ports(3)
     etcd = ["etcd", "--data-dir", folder / "etcd", "--log-level", "error", "--unsafe-no-fsync"]
     etcd += ["--quota-backend-bytes", str(8 << 30)]
     for kind, at in (("client", etcd_port), ("peer", peer_port)):
@@ -48,7 +45,13 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
     (folder / "tokens").write_text(f"{token},scale,scale,system:masters\n")
     key = folder / "service-accounts.key"
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True, timeout=60)
-    serving = [tools / "kube-apiserver", "--etcd-servers", f"http://127.0.0.1:{etcd_port}", "--secure-port", str(port)]
+    serving = [
+        tools() / "kube-apiserver",
+        "--etcd-servers",
+        f"http://127.0.0.1:{etcd_port}",
+        "--secure-port",
+        str(port),
+    ]
     serving += ["--bind-address", "127.0.0.1", "--cert-dir", folder / "serving", "--authorization-mode", "RBAC"]
     serving += ["--token-auth-file", folder / "tokens", "--service-cluster-ip-range", "10.0.0.0/24"]
     serving += ["--service-account-key-file", key, "--service-account-signing-key-file", key]
@@ -97,7 +100,14 @@ def _kubeconfig(server: ApiServer) -> dict[str, object]:
     }
 
 
-def _free_ports(count: int) -> list[int]:
+def tools() -> Path:
+    """Return the folder of Kubernetes' programs, which are built where that was not done yet."""
+    built = subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True, timeout=1800)
+    return Path(built.stdout.strip())
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on which nobody listens."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

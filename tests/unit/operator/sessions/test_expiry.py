@@ -57,14 +57,14 @@ async def test_ten_thousand_that_wait_cost_nothing() -> None:
     for number in range(10_000):
         harness.expiry.note(finished(f"s{number}", 86_400))
     looks = 0
-    seconds = harness.expiry._seconds  # noqa: SLF001 -- how often it looks is what this is about
+    seconds = harness.expiry._seconds
 
     def counted() -> float | None:
         nonlocal looks
         looks += 1
         return seconds()
 
-    harness.expiry._seconds = counted  # type: ignore[method-assign] # noqa: SLF001
+    harness.expiry._seconds = counted  # type: ignore[method-assign]
     await asyncio.sleep(86_000)
     before = looks
     await asyncio.sleep(1000)
@@ -185,4 +185,4 @@ async def test_a_session_that_comes_and_goes_leaves_nothing() -> None:
 
     await asyncio.sleep(1)
 
-    assert len(harness.expiry._queue) < 2000  # noqa: SLF001 -- what is kept is what this is about
+    assert len(harness.expiry._queue) < 2000

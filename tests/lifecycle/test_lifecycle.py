@@ -1,0 +1,239 @@
+"""What a TraceSession goes through, judged by a real API server, kubectl and the real operator."""
+
+import time
+
+import pytest
+from lab import Lab, Namespace, document
+
+
+def test_a_generated_name_and_kubectl_wait(namespace: Namespace) -> None:
+    """A pipeline creates sessions without names and waits for their end."""
+    session = document("", 1)
+    session["metadata"] = {"generateName": "nightly-"}
+
+    names = [namespace.created(session)["metadata"]["name"] for _ in range(2)]
+    for name in names:
+        namespace.ask("wait", f"tsess/{name}", "--for=condition=Finished", "--timeout=20s")
+
+    assert names[0] != names[1]
+    assert all(name.startswith("nightly-") for name in names)
+    assert {namespace.get(name)["status"]["phase"] for name in names} == {"Succeeded"}
+
+
+# suspend.
+
+
+def test_a_suspended_session_attaches_nothing_until_it_is_resumed(lab: Lab, namespace: Namespace) -> None:
+    """No agent hears of it; then it runs for its whole duration."""
+    uid = namespace.session("held", 1, suspend=True)
+    namespace.reach("held", "Suspended")
+    time.sleep(2)
+    before = lab.heard_of(uid)
+
+    namespace.set("held", suspend=False)
+    status = namespace.reach("held", "Succeeded")
+
+    assert not before
+    assert lab.heard_of(uid)
+    assert "suspensions" not in status
+
+
+def test_suspending_a_running_session(lab: Lab, namespace: Namespace) -> None:
+    """As with a Job what runs ends and its counts are dropped; resumed, it begins anew under another name."""
+    uid = namespace.session("held")
+    namespace.reach("held", "Tracing")
+    namespace.set("held", suspend=True)
+    held = namespace.reach("held", "Suspended")
+    stopped = lab.told(uid, "stopped")
+
+    namespace.set("held", suspend=False)
+    status = namespace.reach("held", "Tracing")
+
+    assert stopped
+    assert held.keys().isdisjoint({"startTime", "summary", "containers", "trust"})
+    assert status["suspensions"] == 1
+    assert lab.told(f"{uid}.1", "started")
+
+
+def test_a_suspended_session_outlives_the_operator(lab: Lab, namespace: Namespace) -> None:
+    """Another operator leaves it alone, and starts it when it is told."""
+    uid = namespace.session("held", 1, suspend=True)
+    namespace.reach("held", "Suspended")
+    lab.kill_operator()
+    lab.start_operator()
+    time.sleep(3)
+    before = lab.heard_of(uid), namespace.get("held")["status"]["phase"]
+
+    namespace.set("held", suspend=False)
+    namespace.reach("held", "Succeeded")
+
+    assert before == (False, "Suspended")
+
+
+# ttlSecondsAfterFinished.
+
+
+@pytest.mark.parametrize("ttl", [0, 2])
+def test_a_finished_session_is_deleted_once(lab: Lab, namespace: Namespace, ttl: int) -> None:
+    """The seconds after its end; with 0 at once."""
+    namespace.session("brief", 1, ttlSecondsAfterFinished=ttl)
+    namespace.ask("wait", "tsess/brief", "--for=delete", f"--timeout={ttl + 15}s")
+    time.sleep(1)
+
+    assert lab.log().count(f"{namespace.namespace}/brief: deleted {ttl} s after it had finished") == 1
+
+
+def test_without_a_ttl_and_while_it_runs_nothing_is_deleted(namespace: Namespace) -> None:
+    """The TTL counts from the end, not from the creation."""
+    namespace.session("kept", 1)
+    namespace.session("long", ttlSecondsAfterFinished=0)
+    namespace.reach("kept", "Succeeded")
+    namespace.reach("long", "Tracing")
+    time.sleep(3)
+
+    assert namespace.exists("kept")
+    assert namespace.exists("long")
+
+
+def test_a_ttl_that_passes_while_no_operator_is_there(lab: Lab, namespace: Namespace) -> None:
+    """The next operator deletes what is due, and what is not due stays."""
+    namespace.session("due", 1, ttlSecondsAfterFinished=3)
+    namespace.session("later", 1, ttlSecondsAfterFinished=3600)
+    for name in ("due", "later"):
+        namespace.reach(name, "Succeeded")
+    lab.kill_operator()
+    time.sleep(4)
+    meanwhile = namespace.exists("due")
+    lab.start_operator()
+    namespace.ask("wait", "tsess/due", "--for=delete", "--timeout=20s")
+
+    assert meanwhile
+    assert namespace.exists("later")
+
+
+def test_a_ttl_given_after_the_end(namespace: Namespace) -> None:
+    """It may be changed at any time; one that is taken away keeps the session."""
+    namespace.session("first", 1)
+    namespace.session("second", 1, ttlSecondsAfterFinished=5)
+    namespace.reach("first", "Succeeded")
+    namespace.set("second", ttlSecondsAfterFinished=None)
+    namespace.set("first", ttlSecondsAfterFinished=1)
+    namespace.ask("wait", "tsess/first", "--for=delete", "--timeout=20s")
+    namespace.reach("second", "Succeeded")
+    time.sleep(6)
+
+    assert namespace.exists("second")
+
+
+@pytest.mark.parametrize("ttl", [-1, 2**31, 1.5, "1h"])
+def test_a_ttl_has_bounds(namespace: Namespace, ttl: object) -> None:
+    """The API server refuses what is no number of seconds."""
+    refusal = namespace.refusal("create", "-f", "-", document=document("odd", ttlSecondsAfterFinished=ttl))
+
+    assert "spec.ttlSecondsAfterFinished" in refusal
+
+
+# Other managers of the same object.
+
+
+def test_server_side_apply_beside_the_operator(namespace: Namespace) -> None:
+    """Who applies again takes away neither the finalizer nor the status, and another manager owns its own fields."""
+    apply = ("apply", "--server-side", "-f", "-")
+    namespace.ask(*apply, "--field-manager=gitops", document=document("shared"))
+    namespace.reach("shared", "Tracing")
+    labelled = document("shared")
+    labelled = {**labelled, "metadata": {"name": "shared", "labels": {"team": "shop"}}}
+    del labelled["spec"]
+    namespace.ask(*apply, "--field-manager=labels", document=labelled)
+    namespace.ask(*apply, "--field-manager=gitops", document=document("shared"))
+    found = namespace.get("shared")
+    other = namespace.refusal(*apply, "--field-manager=other", document=document("shared", suspend=True, seconds=5))
+    namespace.ask(*apply, "--field-manager=gitops", document=document("shared", cancel=True))
+    ended = namespace.reach("shared", "Cancelled")
+    namespace.ask(*apply, "--field-manager=gitops", document=document("shared", cancel=True))
+
+    managers = {each["manager"] for each in namespace.get("shared")["metadata"].get("managedFields", [])}
+    assert found["metadata"]["labels"] == {"team": "shop"}
+    assert found["metadata"]["finalizers"] == ["kubestrace.io/finalizer"]
+    assert found["status"]["phase"] == "Tracing"
+    assert 'conflict with "gitops"' in other or "cannot change after creation" in other
+    assert ended["phase"] == namespace.get("shared")["status"]["phase"]
+    assert managers <= {"gitops", "labels", "kubestrace-operator"}
+
+
+def test_a_field_that_is_not_served_is_refused_or_pruned(namespace: Namespace) -> None:
+    """A strict client such as kubectl is refused; for any other nothing of the field is kept."""
+    session = document("odd", 1, followThePods=True)
+
+    refusal = namespace.refusal("create", "-f", "-", document=session)
+    namespace.ask("create", "--validate=ignore", "-f", "-", document=session)
+
+    assert 'unknown field "spec.followThePods"' in refusal
+    assert "followThePods" not in namespace.get("odd")["spec"]
+
+
+# Deletion.
+
+PHASES = {
+    "Pending": {"app": "nobody"},
+    "Suspended": {"suspend": True},
+    "Tracing": {},
+    "Succeeded": {"seconds": 1},
+    "Failed": {"seconds": 1, "app": "nobody"},
+    "Cancelled": {"cancel": True},
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_deletion_in_every_phase(lab: Lab, namespace: Namespace, phase: str) -> None:
+    """It is gone within seconds, without a finalizer that nobody takes away, and its traces have ended."""
+    uid = namespace.session("doomed", **PHASES[phase])
+    namespace.reach("doomed", phase)
+    heard = lab.heard_of(uid)
+
+    begun = time.monotonic()
+    namespace.ask("delete", "tsess", "doomed", "--timeout=10s")
+
+    assert time.monotonic() - begun < 5
+    assert phase != "Tracing" or (heard and lab.told(uid, "stopped"))
+
+
+@pytest.mark.parametrize("phase", ["Tracing", "Suspended", "Pending"])
+def test_deletion_while_no_operator_is_there(lab: Lab, namespace: Namespace, phase: str) -> None:
+    """The finalizer holds it until an operator has ended its traces."""
+    uid = namespace.session("doomed", **PHASES[phase])
+    namespace.reach("doomed", phase)
+    lab.kill_operator()
+    namespace.ask("delete", "tsess", "doomed", "--wait=false")
+    time.sleep(0.5)
+    held = namespace.exists("doomed")
+    lab.start_operator()
+    namespace.ask("wait", "tsess/doomed", "--for=delete", "--timeout=20s")
+
+    assert held
+    assert phase != "Tracing" or lab.told(uid, "stopped")
+
+
+def test_a_session_that_is_deleted_as_soon_as_it_is_made(lab: Lab, namespace: Namespace) -> None:
+    """Whatever the operator had begun, nothing is left."""
+    uids = []
+    for number in range(5):
+        uids.append(namespace.session(f"brief-{number}"))
+        namespace.ask("delete", "tsess", f"brief-{number}", "--timeout=10s")
+
+    assert all(not lab.heard_of(uid) or lab.told(uid, "stopped") for uid in uids)
+
+
+def test_deleting_the_namespace_amid_a_trace(lab: Lab, namespace: Namespace) -> None:
+    """Its sessions go with it within seconds, and their traces end."""
+    uids = [namespace.session(f"doomed-{number}") for number in range(10)]
+    for number in range(10):
+        namespace.reach(f"doomed-{number}", "Tracing")
+
+    begun = time.monotonic()
+    # Kubernetes begins to delete what is in a namespace after 5 s, and looks again some seconds after it has found a
+    # finalizer.
+    namespace.ask("delete", "namespace", namespace.namespace, "--timeout=30s")
+
+    assert max(lab.stopped_after(uid, begun) for uid in uids) < 10
+    assert lab.operator_runs
