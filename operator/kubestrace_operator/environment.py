@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 TLS_MODES = ("self-signed", "secret")
+TRACED_NAMESPACES = ("unless-disabled", "if-enabled")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -31,6 +32,11 @@ class Environment:
     health_port: int
     # Empty: all.
     watch_namespaces: tuple[str, ...]
+    # "unless-disabled": all namespaces but those whose label kubestrace.io/tracing is "disabled" may be traced.
+    # "if-enabled": only those whose label is "enabled".
+    traced_namespaces: str
+    # At a time; 0: any number.
+    sessions_per_namespace: int
     log_level: str
 
 
@@ -55,6 +61,10 @@ def read(variables: Mapping[str, str] = os.environ) -> Environment:
         health_host=health_host,
         health_port=health_port,
         watch_namespaces=tuple(value("WATCH_NAMESPACES", "").replace(",", " ").split()),
+        traced_namespaces=_one_of(
+            "TRACED_NAMESPACES", value("TRACED_NAMESPACES", TRACED_NAMESPACES[0]), TRACED_NAMESPACES
+        ),
+        sessions_per_namespace=_count("SESSIONS_PER_NAMESPACE", value("SESSIONS_PER_NAMESPACE", "0")),
         log_level=_one_of("LOG_LEVEL", value("LOG_LEVEL", "INFO").upper(), LOG_LEVELS),
     )
 
@@ -73,6 +83,12 @@ def _address(name: str, text: str) -> tuple[str | None, int]:
 def _port(name: str, text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise EnvironmentProblem(f"KUBESTRACE_{name} is {text!r}; it must be a port number")
+    return int(text)
+
+
+def _count(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise EnvironmentProblem(f"KUBESTRACE_{name} is {text!r}; it must be a whole number, 0 or more")
     return int(text)
 
 

@@ -20,6 +20,7 @@ from kubestrace_operator.kube.errors import ClusterError, ConfigurationError
 from kubestrace_operator.kube.events import Events
 from kubestrace_operator.kube.health import Health
 from kubestrace_operator.pki import credentials
+from kubestrace_operator.sessions.admission import Places
 from kubestrace_operator.sessions.controller import Sessions
 from kubestrace_operator.sessions.interfaces import Dependencies
 
@@ -90,7 +91,14 @@ class Operator:
         self._directory = Directory(settings.agent_port)
         self._events = Events(server)
         self._tasks: list[asyncio.Task[None]] = []
-        self._sessions = Sessions(Dependencies(cluster, agents, self._directory), self._events.post)
+        dependencies = Dependencies(
+            cluster,
+            agents,
+            self._directory,
+            only_enabled_namespaces=settings.traced_namespaces == "if-enabled",
+            places=Places(settings.sessions_per_namespace),
+        )
+        self._sessions = Sessions(dependencies, self._events.post)
 
     async def run(self) -> None:
         """Serve until a signal comes; raises what one of the tasks failed with."""

@@ -56,6 +56,7 @@ def _yes(done: subprocess.CompletedProcess[str]) -> bool:
         ("list", "pods", "--namespace=default"),
         ("watch", "pods", "--namespace=default"),
         ("list", "services", "--namespace=default"),
+        ("get", "namespaces", "--namespace=default"),
         ("get", "deployments.apps", "--namespace=default"),
         ("get", "statefulsets.apps", "--namespace=default"),
         ("get", "daemonsets.apps", "--namespace=default"),
@@ -126,8 +127,10 @@ def people(installed: Cluster) -> Cluster:
     """Return the cluster with a user for each of its own roles, after it has added ours to them."""
     for role in ("view", "edit", "admin"):
         installed.ask("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}")
+    results = f"--clusterrole={installed.namespace}-results"
+    installed.ask("create", "rolebinding", "results", results, "--user=results")
     deadline = time.monotonic() + 20
-    while not all(allowed(installed, role, "get", "tracesessions.kubestrace.io") for role in ("view", "edit", "admin")):
+    while not all(allowed(installed, role, "create", "tracesessions.kubestrace.io") for role in ("edit", "admin")):
         assert time.monotonic() < deadline, "the rights were not added to the cluster's roles"
         time.sleep(0.2)
     return installed
@@ -136,13 +139,14 @@ def people(installed: Cluster) -> Cluster:
 @pytest.mark.parametrize(
     ("role", "verbs"),
     [
-        ("view", {"get", "list", "watch"}),
+        ("view", set()),
+        ("results", {"get", "list", "watch"}),
         ("edit", {"get", "list", "watch", "create", "update", "patch", "delete"}),
         ("admin", {"get", "list", "watch", "create", "update", "patch", "delete"}),
     ],
 )
 def test_people_get_their_rights_by_the_clusters_own_roles(people: Cluster, role: str, verbs: set[str]) -> None:
-    """Who may view a namespace reads results there; who may edit it makes sessions."""
+    """Who may edit a namespace makes sessions there; reading results is a role of its own, which view has not."""
     every = ("get", "list", "watch", "create", "update", "patch", "delete")
 
     assert {verb for verb in every if allowed(people, role, verb, "tracesessions.kubestrace.io")} == verbs

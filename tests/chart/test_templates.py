@@ -314,6 +314,7 @@ def test_the_definition_outlives_the_release(chart: Chart) -> None:
 def test_namespaces_are_named_in_every_object(chart: Chart) -> None:
     """What is not of the whole cluster says its namespace, so that `helm template | kubectl apply` puts it there."""
     of_the_cluster = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
+    of_the_cluster |= {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
     wrong = [
         each["metadata"]["name"]
         for each in chart.manifests(tls={"mode": "cert-manager"})

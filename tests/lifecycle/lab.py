@@ -142,6 +142,11 @@ class Namespace(Kubectl):
         status: Document = self.get(name)["status"]
         return status
 
+    def condition(self, name: str, kind: str) -> Document:
+        """Return a condition of a session."""
+        (found,) = (each for each in self.get(name)["status"]["conditions"] if each["type"] == kind)
+        return dict(found)
+
     def _json(self, *arguments: str, document: object = None) -> Document:
         found: Document = json.loads(self.ask(*arguments, document=document))
         return found

@@ -70,6 +70,50 @@ def test_a_suspended_session_outlives_the_operator(lab: Lab, namespace: Namespac
     assert before == (False, "Suspended")
 
 
+# Whom the operator refuses, and who waits.
+
+
+def test_a_namespace_that_is_closed_to_tracing(lab: Lab, namespace: Namespace) -> None:
+    """Whoever made the session: no agent hears of it; once the namespace is open again, another one runs."""
+    namespace.ask("label", "namespace", namespace.namespace, "kubestrace.io/tracing=disabled")
+    uid = namespace.session("refused", 1)
+    namespace.reach("refused", "Failed")
+    finished = namespace.condition("refused", "Finished")
+    namespace.ask("label", "namespace", namespace.namespace, "kubestrace.io/tracing-")
+    namespace.session("later", 1)
+    namespace.reach("later", "Succeeded")
+
+    assert finished["reason"] == "NotAuthorized"
+    assert "kubestrace.io/tracing=disabled" in finished["message"]
+    assert not lab.heard_of(uid)
+
+
+def test_sessions_of_a_namespace_wait_for_their_turn(
+    lab: Lab, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time, also after the operator has restarted; the others say for what they wait."""
+    monkeypatch.setenv("KUBESTRACE_SESSIONS_PER_NAMESPACE", "1")
+    lab.kill_operator()
+    lab.start_operator()
+    namespace.session("first")
+    namespace.reach("first", "Tracing")
+    uid = namespace.session("second", 1)
+    namespace.reach("second", "Pending")
+    lab.kill_operator()
+    lab.start_operator()
+    # Longer than it would wait for pods.
+    time.sleep(4)
+    waiting, heard = namespace.condition("second", "Finished"), lab.heard_of(uid)
+    namespace.set("first", cancel=True)
+    namespace.reach("second", "Succeeded")
+    monkeypatch.undo()
+    lab.kill_operator()
+    lab.start_operator()
+
+    assert (waiting["status"], waiting["reason"]) == ("False", "TooManySessionsOfNamespace")
+    assert not heard
+
+
 # ttlSecondsAfterFinished.
 
 

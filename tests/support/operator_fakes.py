@@ -17,6 +17,7 @@ from kubestrace_operator.agents.client import (
 from kubestrace_operator.api.spec import Selector, Workload
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow
+from kubestrace_operator.sessions.admission import Places
 from kubestrace_operator.sessions.interfaces import Dependencies
 from kubestrace_operator.sessions.session import Session
 from kubestrace_operator.sessions.trace_index import TraceIndex
@@ -356,6 +357,9 @@ class FakeCluster:
         self.current = list(pods)
         self.services_by_address: dict[str, str] = {}
         self.refuses_services = False
+        self.labels: dict[str, str] = {}
+        # Raised when the namespace is read.
+        self.hides_namespace: ClusterError | None = None
         # The namespaces whose pods were asked for.
         self.asked: list[str] = []
         self.workloads: dict[Workload, Selector] = {}
@@ -404,6 +408,12 @@ class FakeCluster:
         if self.refuses_services:
             raise RejectedError("services is forbidden")
         return self.services_by_address
+
+    async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """Return what the test said."""
+        if self.hides_namespace:
+            raise self.hides_namespace
+        return self.labels
 
     async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:
         """Return what the test said."""
@@ -454,11 +464,21 @@ class Stage:
         self.cluster = FakeCluster(*pods)
         self.agents = FakeAgents(*nodes)
         self.events: list[tuple[str, str, str]] = []
+        self.places = Places()
+        self.only_enabled = False
 
     @property
     def dependencies(self) -> Dependencies:
         """The fakes as a session takes them."""
-        return Dependencies(self.cluster, self.agents, self.agents, now=now, offload=_at_once)
+        return Dependencies(
+            self.cluster,
+            self.agents,
+            self.agents,
+            now=now,
+            offload=_at_once,
+            only_enabled_namespaces=self.only_enabled,
+            places=self.places,
+        )
 
     def session(self, known: Mapping[str, Any] | None = None, **spec: Any) -> Session:
         """Return a session of ten seconds over all pods with app=shop."""

@@ -84,6 +84,10 @@ app.kubernetes.io/component: {{ index . 1 }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# The label by which a namespace is closed to tracing.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 # The names of peers, where spec.views.network asks for peers: once, as a session of the namespace ends. Without it they
 # stay addresses.
 - apiGroups: [""]

@@ -160,6 +160,12 @@ class Cluster:
                 f"{workload.kind} {workload.name} has a selector that cannot be read: {error}"
             ) from error
 
+    async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """Return a namespace's labels. Raises NotFoundError, ClusterError."""
+        found = await self._server.request("GET", f"/api/v1/namespaces/{namespace}", accept=_METADATA)
+        labels: Mapping[str, str] = found["metadata"].get("labels") or {}
+        return labels
+
     async def services(self, namespace: str) -> dict[str, str]:
         """Return the names of a namespace's Services by their addresses, as of lately. Raises ClusterError."""
         path = f"/api/v1/namespaces/{namespace}/services"

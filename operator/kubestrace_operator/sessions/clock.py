@@ -20,6 +20,11 @@ class Schedule:
         self._begun = self._clock()
         self._announce_at = self._begun + timing.settle
 
+    def begin_again(self) -> None:
+        """Count the waiting from now on: it waited for its turn before."""
+        self._begun = self._clock()
+        self._announce_at = self._begun + self._timing.settle
+
     @property
     def remaining(self) -> float:
         """Seconds until the counting ends; negative afterwards."""

@@ -127,12 +127,21 @@ class Sessions:
     # One session.
 
     def _begin(self, row: SessionRow) -> None:
+        if row.phase == conditions.TRACING:
+            # It runs: one that waits must not take its place before it has been read.
+            self._dependencies.places.claim(row.namespace, row.uid)
         self._running[row.uid] = _Running(row, self._spawn(self._serve(row.uid)))
         if FINALIZER not in row.finalizers:
             self._spawn(self._hold(row))
 
     async def _serve(self, uid: str) -> None:
         running = self._running[uid]
+        try:
+            await self._serve_to_end(uid, running)
+        finally:
+            self._dependencies.places.release(running.row.namespace, uid)
+
+    async def _serve_to_end(self, uid: str, running: _Running) -> None:
         _log.info("%s: begun", running.row.path)
         failures = 0
         while failures < _ATTEMPTS:

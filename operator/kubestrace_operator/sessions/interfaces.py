@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +12,7 @@ from kubestrace_operator.api.spec import Selector, Workload
 from kubestrace_operator.kube.errors import Listener
 from kubestrace_operator.kube.pods import PodChanges
 from kubestrace_operator.kube.session_rows import SessionRow
+from kubestrace_operator.sessions.admission import Places
 from kubestrace_protos.v1 import agent_pb2
 
 _Result = TypeVar("_Result")
@@ -34,6 +35,10 @@ class ClusterCalls(Protocol):
 
     async def workload_selector(self, namespace: str, workload: Workload) -> Selector | None:
         """Return a workload's selector; None when there is no such workload."""
+
+    async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """Return a namespace's labels."""
+        ...
 
     async def services(self, namespace: str) -> dict[str, str]:
         """Return the names of a namespace's Services by their addresses."""
@@ -145,3 +150,6 @@ class Dependencies:
     timing: Timing = Timing()
     now: Callable[[], datetime] = _utc_now
     offload: Offload = _beside_the_loop
+    # Only namespaces whose label says so may be traced.
+    only_enabled_namespaces: bool = False
+    places: Places = field(default_factory=Places)

@@ -76,6 +76,16 @@ def broken(error: BaseException) -> Outcome:
     return Outcome(conditions.FAILED, "OperatorFailed", message)
 
 
+def not_authorized(message: str) -> Outcome:
+    """Return the outcome of a session whose namespace may not be traced."""
+    return Outcome(conditions.FAILED, "NotAuthorized", f"Nothing was traced. {_sentence(message)}")
+
+
+def waits_for_place(message: str) -> Outcome:
+    """Return the outcome of a session that waits until others of its namespace have ended."""
+    return Outcome(conditions.PENDING, "TooManySessionsOfNamespace", _sentence(message))
+
+
 def nothing_traced(reason: str, message: str, failures: Sequence[Failure]) -> Outcome:
     """Return the outcome of a session that never counted anything: the reason for which it waited until the end."""
     if failures and reason in {"", "AgentsNotReady"}:

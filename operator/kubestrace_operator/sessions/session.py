@@ -22,6 +22,7 @@ from kubestrace_operator.kube.errors import ClusterError, RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.status_writer import StatusWriter, growing, write_last
 from kubestrace_operator.sessions import outcomes, targets
+from kubestrace_operator.sessions.admission import Admission
 from kubestrace_operator.sessions.clock import Schedule
 from kubestrace_operator.sessions.interfaces import AgentCalls, ClusterCalls, Dependencies
 from kubestrace_operator.sessions.node import NodeTrace, TraceRequest
@@ -84,6 +85,11 @@ class Session:
             conditions.SUSPENDED,
             generation,
         )
+        created = str(body["metadata"].get("creationTimestamp") or "")
+        self._admission = Admission(dependencies.places, row.namespace, row.uid, created)
+        self._only_enabled = dependencies.only_enabled_namespaces
+        # It has its turn among the sessions of its namespace.
+        self._entered = False
         # Nodes that count, as of the last look.
         self._counting = 0
         self._asked = False
@@ -113,6 +119,7 @@ class Session:
             await writing
             await self._finish(outcome)
         finally:
+            self._admission.leave()
             self._directory.unsubscribe(self._wake)
             writing.cancel()
             await self._stop_tasks()
@@ -160,9 +167,11 @@ class Session:
             min(max(spec.duration_seconds / _REPORTS, 1.0), _REPORT_MOST_SECONDS),
         )
         if self._state.start is not None:
+            self._admission.take_up()
             await self._find_traces(self._state.start)
-        if spec.target is not None:
-            self._spawn(self._follow(spec.target))
+        else:
+            labels, retry = self._cluster.namespace_labels, self._timing.retry
+            self._spawn(self._admission.check(labels, retry, self._wake.set, only_enabled=self._only_enabled))
         if spec.syscalls and self._state.start is None:
             self._spawn(self._check_syscalls(spec))
         else:
@@ -174,18 +183,13 @@ class Session:
 
     async def _until_over(self, spec: TraceSpec) -> Outcome:
         while True:
-            if self._crash is not None:
-                raise self._crash
-            if self._gone:
-                return Outcome(conditions.CANCELLED, "Deleted", "The session was deleted.")
-            if self._problems:
-                return outcomes.invalid(self._problems)
-            if self._suspended and not self._cancelled:
-                await self._stop_nodes()
-                return outcomes.suspended(ran=self._state.start is not None)
-            if self._cancelled:
-                await self._stop_nodes()
-                return outcomes.cancelled(self._state.summary(self._schedule.elapsed, final=True))
+            outcome = await self._ended_early()
+            if outcome is not None:
+                return outcome
+            if not self._enter(spec):
+                await self._wake.wait()
+                self._wake.clear()
+                continue
             self._order_nodes()
             self._note_start()
             outcome = self._over() if self._state.start is not None else self._hopeless(spec)
@@ -196,6 +200,37 @@ class Session:
                 # A trace whose containers could not be found counts nothing, but it is there.
                 await self._stop_nodes()
             return outcome
+
+    async def _ended_early(self) -> Outcome | None:
+        """Return how it ends before its time, if it does. Raises what a task of it failed with."""
+        if self._crash is not None:
+            raise self._crash
+        if self._gone:
+            return Outcome(conditions.CANCELLED, "Deleted", "The session was deleted.")
+        if self._problems:
+            return outcomes.invalid(self._problems)
+        if self._suspended and not self._cancelled:
+            await self._stop_nodes()
+            return outcomes.suspended(ran=self._state.start is not None)
+        if self._cancelled:
+            await self._stop_nodes()
+            return outcomes.cancelled(self._state.summary(self._schedule.elapsed, final=True))
+        return outcomes.not_authorized(self._admission.refusal) if self._admission.refusal else None
+
+    def _enter(self, spec: TraceSpec) -> bool:
+        """Take the session's turn among those of its namespace; False: it has to wait for others."""
+        if self._entered:
+            return True
+        if not self._admission.enter(self._wake):
+            self._say(outcomes.waits_for_place(self._admission.full))
+            return False
+        self._entered = True
+        if self._admission.waited:
+            self._schedule.begin_again()
+            self._state.begin_waiting()
+        if spec.target is not None:
+            self._spawn(self._follow(spec.target))
+        return True
 
     # Pods, patterns, nodes.
 
@@ -235,7 +270,7 @@ class Session:
 
     def _order_nodes(self) -> None:
         """Have every node trace what runs there now."""
-        if self._problems is None or self._state.found is None:
+        if self._problems is None or self._state.found is None or self._admission.refusal is None:
             return
         by_node = targets.by_node(self._state.found.running)
         watched = targets.watched_by_node(self._state.found.pods)
@@ -281,6 +316,8 @@ class Session:
     def _hopeless(self, spec: TraceSpec) -> Outcome | None:
         """Say what the session waits for; return how it ends when it has waited long enough."""
         reason, message = outcomes.waits_for(self._state.found, self._pods.missing, self._state.failures())
+        if self._admission.refusal is None and self._admission.problem:
+            reason, message = "PodsNotListed", self._admission.problem
         nodes = self._nodes.values()
         refused = bool(nodes) and all(node.finished for node in nodes)
         if refused or (self._schedule.waited_enough and (self._looked() or self._schedule.looked_enough)):

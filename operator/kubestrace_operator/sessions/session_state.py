@@ -72,6 +72,10 @@ class SessionState:
         waiting = next((each for each in self._conditions if each.get("type") == "Reconciling"), {})
         return _moment(waiting.get("lastTransitionTime"))
 
+    def begin_waiting(self) -> None:
+        """Let the time that it waits count from now on."""
+        self._conditions = [each for each in self._conditions if each.get("type") != "Reconciling"]
+
     @property
     def chosen(self) -> frozenset[str]:
         """The UIDs of the pods that are being traced, as they were last seen."""
