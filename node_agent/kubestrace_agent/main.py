@@ -29,6 +29,7 @@ from kubestrace_agent.traces.claims import PodHost
 from kubestrace_agent.traces.registry import Traces
 from kubestrace_agent.traces.session import Node
 from kubestrace_agent.views import loading, registry
+from kubestrace_protos import logs
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ def main() -> int:
     chosen = settings.parse(sys.argv[1:])
     if chosen.ask_health:
         return 0 if server.serving(chosen.health_socket) else 1
-    logging.basicConfig(
-        level=chosen.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(chosen.log_level, chosen.log_format)
     open_files.raise_limit()
     try:
         return asyncio.run(_run(chosen))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.containers import cri
+from kubestrace_protos import logs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ class Settings:
     max_containers: int
     max_traces: int
     log_level: str
+    log_format: str
     # Not to serve but to ask: is the agent beside this process serving?
     ask_health: bool
 
@@ -70,10 +72,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     setting("max-containers", "KUBESTRACE_MAX_CONTAINERS", "512", "containers traced at one time, at most")
     setting("max-traces", "KUBESTRACE_MAX_TRACES", "96", "sessions counted at one time, at most")
     setting("log-level", "KUBESTRACE_LOG_LEVEL", "info", "debug, info, warning or error")
+    setting("log-format", "KUBESTRACE_LOG_FORMAT", logs.FORMATS[0], "how logs are written: text or json")
     parser.add_argument("--health", action="store_true", help="ask the running agent: exit 0 when it is serving")
     given = parser.parse_args(arguments)
     if given.log_level.lower() not in {"debug", "info", "warning", "error"}:
         parser.error(f"--log-level {given.log_level} must be one of debug, info, warning, error")
+    if given.log_format not in logs.FORMATS:
+        parser.error(f"--log-format {given.log_format} must be one of {', '.join(logs.FORMATS)}")
     for name, text in (("max-containers", given.max_containers), ("max-traces", given.max_traces)):
         if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 4096:
             parser.error(f"--{name} {text} is not a number from 1 to 4096")
@@ -94,6 +99,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         max_containers=int(given.max_containers),
         max_traces=int(given.max_traces),
         log_level=given.log_level.upper(),
+        log_format=given.log_format,
         ask_health=given.health,
     )
 

@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kubestrace_protos import logs
+
 TLS_MODES = ("self-signed", "secret")
 TRACED_NAMESPACES = ("unless-disabled", "if-enabled")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -30,6 +32,9 @@ class Environment:
     # Where the probes are answered; no host: all addresses, IPv4 and IPv6.
     health_host: str | None
     health_port: int
+    # Where /metrics is answered.
+    metrics_host: str | None
+    metrics_port: int
     # Empty: all.
     watch_namespaces: tuple[str, ...]
     # "unless-disabled": all namespaces but those whose label kubestrace.io/tracing is "disabled" may be traced.
@@ -38,6 +43,7 @@ class Environment:
     # At a time; 0: any number.
     sessions_per_namespace: int
     log_level: str
+    log_format: str
 
 
 def read(variables: Mapping[str, str] = os.environ) -> Environment:
@@ -50,6 +56,7 @@ def read(variables: Mapping[str, str] = os.environ) -> Environment:
         return found
 
     health_host, health_port = _address("LIVENESS", value("LIVENESS", ":8080"))
+    metrics_host, metrics_port = _address("METRICS", value("METRICS", ":8081"))
     return Environment(
         namespace=value("NAMESPACE"),
         agent_selector=value("AGENT_SELECTOR", "app.kubernetes.io/name=kubestrace,app.kubernetes.io/component=agent"),
@@ -60,12 +67,15 @@ def read(variables: Mapping[str, str] = os.environ) -> Environment:
         agent_tls_secret=value("AGENT_TLS_SECRET", "kubestrace-agent-tls"),
         health_host=health_host,
         health_port=health_port,
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
         watch_namespaces=tuple(value("WATCH_NAMESPACES", "").replace(",", " ").split()),
         traced_namespaces=_one_of(
             "TRACED_NAMESPACES", value("TRACED_NAMESPACES", TRACED_NAMESPACES[0]), TRACED_NAMESPACES
         ),
         sessions_per_namespace=_count("SESSIONS_PER_NAMESPACE", value("SESSIONS_PER_NAMESPACE", "0")),
         log_level=_one_of("LOG_LEVEL", value("LOG_LEVEL", "INFO").upper(), LOG_LEVELS),
+        log_format=_one_of("LOG_FORMAT", value("LOG_FORMAT", logs.FORMATS[0]), logs.FORMATS),
     )
 
 

@@ -1,15 +1,17 @@
 """The operator's entry point: puts the parts together and runs them."""
 
+import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from kubestrace_operator import environment
+from kubestrace_operator import environment, metrics
 from kubestrace_operator.agents.client import Agents, Certificates
 from kubestrace_operator.agents.endpoints import Directory
 from kubestrace_operator.environment import Environment, EnvironmentProblem
@@ -23,6 +25,7 @@ from kubestrace_operator.pki import credentials
 from kubestrace_operator.sessions.admission import Places
 from kubestrace_operator.sessions.controller import Sessions
 from kubestrace_operator.sessions.interfaces import Dependencies
+from kubestrace_protos import logs
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 2.0
@@ -37,8 +40,8 @@ _Answer = TypeVar("_Answer")
 def main() -> None:
     """Run the operator until it is asked to end."""
     try:
-        settings = environment.read()
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        settings = environment.read(_variables(sys.argv[1:]))
+        logs.configure(settings.log_level, settings.log_format)
         # Each attempt to reach an API server that is away would be a line.
         logging.getLogger("kopf").setLevel(logging.WARNING)
         # Cancelled: a signal came before kopf was there to take it.
@@ -46,6 +49,18 @@ def main() -> None:
             asyncio.run(_serve(settings))
     except (EnvironmentProblem, ConfigurationError) as error:
         sys.exit(f"kubestrace-operator: {error}")
+
+
+def _variables(arguments: Sequence[str]) -> Mapping[str, str]:
+    """Return the environment with what the command line says instead."""
+    parser = argparse.ArgumentParser(
+        prog="kubestrace-operator", description="kubestrace's operator. Its settings are the variables KUBESTRACE_*."
+    )
+    default = os.environ.get("KUBESTRACE_LOG_FORMAT") or logs.FORMATS[0]
+    meaning = f"how logs are written [KUBESTRACE_LOG_FORMAT, now {default}]"
+    parser.add_argument("--log-format", choices=logs.FORMATS, help=meaning)
+    given = parser.parse_args(arguments).log_format
+    return {**os.environ, "KUBESTRACE_LOG_FORMAT": given} if given else os.environ
 
 
 async def _serve(settings: Environment) -> None:
@@ -56,7 +71,10 @@ async def _serve(settings: Environment) -> None:
     server = await ApiServer.connect()
     try:
         # The probes are answered from here on, whatever the rest waits for.
-        async with health.endpoint(state, settings.health_host, settings.health_port):
+        async with (
+            health.endpoint(state, settings.health_host, settings.health_port),
+            health.metrics_endpoint(settings.metrics_host, settings.metrics_port),
+        ):
             cluster = Cluster(server, settings.namespace)
             certificates = await _waited_for(state, "certificates", lambda: _certificates(cluster, settings))
             await _waited_for(state, "the TraceSession CRD", cluster.check_served)
@@ -102,6 +120,13 @@ class Operator:
 
     async def run(self) -> None:
         """Serve until a signal comes; raises what one of the tasks failed with."""
+        shown = metrics.watch(self._sessions.standings, self._directory.states)
+        try:
+            await self._run()
+        finally:
+            metrics.unwatch(shown)
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             self._tasks = [group.create_task(work) for work in self._works()]
             try:

@@ -11,7 +11,7 @@ from rendering import CHART, Chart
 
 CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 # Not a part of Kubernetes: what the API server here does not know it cannot judge.
-FOREIGN_GROUPS = ("cert-manager.io/",)
+FOREIGN_GROUPS = ("cert-manager.io/", "monitoring.coreos.com/")
 NAMESPACES = re.compile(r'"namespace": "[^"]*"')
 
 

@@ -197,6 +197,41 @@ def test_no_pod_connects_to_the_operator(chart: Chart, operator: dict[str, Any])
     assert "ingress" not in policy
 
 
+def test_scrapers_reach_the_metrics_and_nothing_else(chart: Chart, operator: dict[str, Any]) -> None:
+    """The policy opens the one port, which the container has, to the pods that the value names."""
+    prometheus = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
+    policy = chart.one("NetworkPolicy", "operator", metrics={"scrapers": [prometheus]})["spec"]
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+
+    assert policy["ingress"] == [{"from": [prometheus], "ports": [{"port": ports["metrics"], "protocol": "TCP"}]}]
+    assert environment(operator)["KUBESTRACE_METRICS"] == f":{ports['metrics']}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "endpoints"),
+    [("ServiceMonitor", "serviceMonitor", "endpoints"), ("PodMonitor", "podMonitor", "podMetricsEndpoints")],
+)
+def test_monitors_select_the_operator(
+    chart: Chart, operator: dict[str, Any], kind: str, value: str, endpoints: str
+) -> None:
+    """Neither is there by default; the Service that a ServiceMonitor selects has the operator's pods behind it."""
+    values = {"metrics": {value: {"enabled": True, "labels": {"release": "prometheus"}}}}
+    monitor = chart.one(kind, "operator", **values)
+    labels = operator["spec"]["template"]["metadata"]["labels"]
+    selected = labels
+    if kind == "ServiceMonitor":
+        service = chart.one("Service", "operator", **values)
+        selected = service["metadata"]["labels"]
+        assert service["spec"]["selector"].items() <= labels.items()
+        assert [port["name"] for port in service["spec"]["ports"]] == ["metrics"]
+
+    assert not [each for each in chart.manifests() if each["kind"] in {kind, "Service"}]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= selected.items()
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"][endpoints] == [{"port": "metrics", "path": "/metrics", "interval": "30s"}]
+
+
 def test_nothing_is_looked_up_in_the_cluster() -> None:
     """`helm template`, Argo CD and Flux render what `helm install` does."""
     for template in (CHART / "templates").iterdir():

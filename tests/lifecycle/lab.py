@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,7 @@ class Lab:
     def running(self) -> Iterator["Lab"]:
         """Run everything; it ends with the context."""
         # Beside another cluster of this kind on the same machine.
-        scale_cluster.AGENT_PORT, scale_cluster.HEALTH_PORT = free_ports(2)
+        scale_cluster.AGENT_PORT, scale_cluster.HEALTH_PORT, scale_cluster.METRICS_PORT = free_ports(3)
         self._thread.start()
         self.scale = self.do(self._context.__aenter__())
         os.environ["KUBECONFIG"] = str(self._folder / "kubeconfig")
@@ -76,6 +77,13 @@ class Lab:
     def kill_operator(self) -> None:
         """Kill the operator as a crash does."""
         self.scale.stop_operator(signal.SIGKILL)
+
+    def metrics(self) -> dict[str, float]:
+        """Return what the operator measures of itself, by name and labels."""
+        url = f"http://127.0.0.1:{scale_cluster.METRICS_PORT}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            lines = response.read().decode().splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
     @property
     def operator_runs(self) -> bool:

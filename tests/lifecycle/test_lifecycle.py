@@ -114,6 +114,28 @@ def test_sessions_of_a_namespace_wait_for_their_turn(
     assert not heard
 
 
+# What the operator measures of itself.
+
+
+def test_metrics_of_a_session(lab: Lab, namespace: Namespace) -> None:
+    """While it runs, when it has ended, and what it asked of the API server."""
+    finished = 'kubestrace_sessions_finished_total{phase="Cancelled",reason="Cancelled"}'
+    before = lab.metrics()
+    namespace.session("measured")
+    namespace.reach("measured", "Tracing")
+    during = lab.metrics()
+    namespace.set("measured", cancel=True)
+    namespace.reach("measured", "Cancelled")
+    after = lab.metrics()
+
+    assert during['kubestrace_sessions{phase="Tracing",reason="Tracing"}'] >= 1
+    assert during['kubestrace_agents{state="ready",version="unknown"}'] == len(lab.scale.agents)
+    assert after[finished] == before.get(finished, 0) + 1
+    assert after['kubestrace_api_requests_total{code="200",method="PATCH",resource="tracesessions/status"}'] > 1
+    assert after["process_resident_memory_bytes"] > 1e7
+    assert after["process_cpu_seconds_total"] > 0
+
+
 # ttlSecondsAfterFinished.
 
 

@@ -21,7 +21,7 @@ from simulated_agents import SimulatedAgent
 SYSTEM, NAMESPACE = "kubestrace-system", "shop"
 SESSIONS = f"/apis/kubestrace.io/v1alpha1/namespaces/{NAMESPACE}/tracesessions"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-AGENT_PORT, HEALTH_PORT = 19640, 18080
+AGENT_PORT, HEALTH_PORT, METRICS_PORT = 19640, 18080, 18081
 _WRITERS = 40
 _MERGE = "application/merge-patch+json"
 
@@ -99,6 +99,7 @@ class Cluster:
             "KUBESTRACE_AGENT_SELECTOR": "app=agent",
             "KUBESTRACE_AGENT_PORT": str(AGENT_PORT),
             "KUBESTRACE_LIVENESS": f"127.0.0.1:{HEALTH_PORT}",
+            "KUBESTRACE_METRICS": f"127.0.0.1:{METRICS_PORT}",
         }
         log = (self._folder / "operator.log").open("ab")
         begun = time.monotonic()

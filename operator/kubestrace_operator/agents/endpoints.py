@@ -26,12 +26,15 @@ class Directory:
         self._ready: dict[str, Endpoint] = {}
         self._listeners: set[asyncio.Event] = set()
         self._known = asyncio.Event()
+        # Version and state of every pod of an agent.
+        self._states: list[tuple[str, str]] = []
 
     async def follow(self, snapshots: AsyncIterator[list[Mapping[str, Any]]], connections: Connections) -> None:
         """Take over every snapshot of the agents' pods; ends when they do."""
         async for pods in snapshots:
             ready = endpoints(pods, self._port)
             self._known.set()
+            self._states = [(_version(pod), _state(pod)) for pod in pods]
             if ready == self._ready:
                 continue
             _log.info("ready agents: %s", ", ".join(sorted(ready)) or "none")
@@ -54,6 +57,10 @@ class Directory:
         """Return all ready agents."""
         return list(self._ready.values())
 
+    def states(self) -> list[tuple[str, str]]:
+        """Return version and state (ready, not_ready, ending) of every pod of an agent."""
+        return self._states
+
     def subscribe(self, event: asyncio.Event) -> None:
         """Set this event whenever agents come or go."""
         self._listeners.add(event)
@@ -72,3 +79,13 @@ def endpoints(pods: Iterable[Mapping[str, Any]], port: int) -> dict[str, Endpoin
             host = f"[{address}]" if ":" in address else address
             ready[node] = Endpoint(node, f"{host}:{port}")
     return ready
+
+
+def _version(pod: Mapping[str, Any]) -> str:
+    return str((pod["metadata"].get("labels") or {}).get("app.kubernetes.io/version") or "unknown")
+
+
+def _state(pod: Mapping[str, Any]) -> str:
+    if pod["metadata"].get("deletionTimestamp"):
+        return "ending"
+    return "ready" if pod["status"]["ready"] else "not_ready"

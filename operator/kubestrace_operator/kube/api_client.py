@@ -16,6 +16,7 @@ from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
+from kubestrace_operator import metrics
 from kubestrace_operator.kube.errors import (
     ClusterError,
     ConfigurationError,
@@ -169,9 +170,11 @@ class ApiServer:
             # The body goes past the client's own serialization, which copies every value of it.
             answer = await self._client.call_api(method, url, sent_headers, body, parameters, _request_timeout=waits)
             response: aiohttp.ClientResponse = answer.response
+            metrics.api_request(method, path, response.status)
             if response.status >= 400:
                 _raise_for(response.status, await _message(response), f"{method} {path}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            metrics.api_request(method, path, None)
             raise ClusterError(f"{method} {path}: the API server does not answer: {_words(error)}") from error
         return response
 

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from kubestrace_operator import metrics
+
 _log = logging.getLogger(__name__)
 # A watch hears something each minute, or fails and begins anew: see api_client.WATCH_SILENCE_SECONDS.
 STALL_SECONDS = 180.0
@@ -56,6 +58,21 @@ async def endpoint(health: Health, host: str | None, port: int) -> AsyncIterator
     app = web.Application()
     app.router.add_get("/healthz", _answering(health.problem))
     app.router.add_get("/readyz", _answering(health.not_ready))
+    async with _served(app, host, port):
+        yield
+
+
+@asynccontextmanager
+async def metrics_endpoint(host: str | None, port: int) -> AsyncIterator[None]:
+    """Serve /metrics over HTTP, on a port of its own: a scraper reaches nothing else."""
+    app = web.Application()
+    app.router.add_get("/metrics", _metrics)
+    async with _served(app, host, port):
+        yield
+
+
+@asynccontextmanager
+async def _served(app: web.Application, host: str | None, port: int) -> AsyncIterator[None]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -63,6 +80,10 @@ async def endpoint(health: Health, host: str | None, port: int) -> AsyncIterator
         yield
     finally:
         await runner.cleanup()
+
+
+async def _metrics(_: web.Request) -> web.Response:
+    return web.Response(body=metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 def _answering(problem: Callable[[], str | None]) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from kubestrace_operator import metrics
 from kubestrace_operator.kube.api_client import JSON, ApiServer
 from kubestrace_operator.kube.errors import ClusterError, ExpiredError, Listener, RejectedError
 
@@ -133,13 +134,17 @@ class Collection(Generic[_Item]):
                     changed = _applied(known, items, gone=event["type"] == "DELETED")
                     if changed:
                         yield Changes(changed)
+                cause = "ended"
             except ExpiredError:
+                metrics.watch_restarted(self.path, "expired")
                 return
             except RejectedError:
                 raise
             except ClusterError as error:
                 # A connection that broke: what happened meanwhile comes with the next watch, from the same version.
+                cause = "failed"
                 self._note(error, failing)
+            metrics.watch_restarted(self.path, cause)
             await back_off(attempt)
             attempt += 1
 

@@ -6,7 +6,7 @@ that moment. The finalizer goes when the session ends: a finished one is deleted
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,14 @@ class Sessions:
     def running(self) -> int:
         """How many sessions run."""
         return len(self._running)
+
+    def standings(self) -> Iterator[tuple[str, str]]:
+        """Yield phase and reason of each that is not finished."""
+        for each in self._running.values():
+            if each.session is None:
+                yield each.row.phase or conditions.PENDING, "Pending"
+            else:
+                yield each.session.standing.phase, each.session.standing.reason
 
     async def follow(self, changes: AsyncIterator[Changes[SessionRow]], finished: Finished) -> None:
         """Serve the sessions of a watch; ends when it does. `finished` lists those that have ended."""
@@ -142,7 +150,7 @@ class Sessions:
             self._dependencies.places.release(running.row.namespace, uid)
 
     async def _serve_to_end(self, uid: str, running: _Running) -> None:
-        _log.info("%s: begun", running.row.path)
+        _log.info("%s: begun", running.row.path, extra=_about(running.row))
         failures = 0
         while failures < _ATTEMPTS:
             running.changed.clear()
@@ -156,7 +164,7 @@ class Sessions:
                 await running.changed.wait()
             else:
                 break
-        _log.info("%s: ended", running.row.path)
+        _log.info("%s: ended", running.row.path, extra=_about(running.row))
         self._ended.add(uid)
         self._running.pop(uid, None)
         await self._release(running.row)
@@ -231,7 +239,7 @@ class Sessions:
         if running is not None:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
-            _log.info("%s: deleted", running.row.path)
+            _log.info("%s: deleted", running.row.path, extra=_about(running.row))
         if session is not None:
             await session.stop_traces()
         else:
@@ -288,3 +296,8 @@ class Sessions:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _about(row: SessionRow) -> dict[str, str]:
+    """Return what a line of the log has of a session beside its words."""
+    return {"session": row.path, "uid": row.uid}

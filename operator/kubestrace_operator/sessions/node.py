@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from google.protobuf.any_pb2 import Any as Packed
 
+from kubestrace_operator import metrics
 from kubestrace_operator.agents import reports
 from kubestrace_operator.agents.client import (
     START_SECONDS,
@@ -22,6 +23,7 @@ from kubestrace_operator.agents.client import (
 from kubestrace_operator.agents.reports import InvalidReportError
 from kubestrace_operator.sessions import targets
 from kubestrace_operator.sessions.interfaces import AgentCalls
+from kubestrace_operator.sessions.latency import Pace
 from kubestrace_operator.sessions.node_state import NodeState, is_traced
 from kubestrace_operator.sessions.targets import RunningContainer
 from kubestrace_operator.status.progress import Failure
@@ -202,7 +204,9 @@ class NodeTrace:
         adding = asyncio.create_task(self._add_later(agent))
         try:
             request = self._trace_request
+            pace = Pace(request.report_seconds)
             async for report in self._calls.watch(agent, request.session_uid, request.report_seconds):
+                pace.heard()
                 self._take(report)
                 if report.final:
                     return
@@ -271,7 +275,9 @@ class NodeTrace:
         try:
             reports.check(report, session_uid=request.session_uid, node=self._node, namespace=request.namespace)
             self.state.take(report)
+            metrics.report(accepted=True)
         except InvalidReportError as error:
+            metrics.report(accepted=False)
             if not self.state.refused:
                 self._notify(_INVALID, f"a report of the agent on node {self._node} was refused: {error}")
             self.state.refuse(str(error))

@@ -13,6 +13,7 @@ from typing import Any
 
 from google.protobuf.any_pb2 import Any as Packed
 
+from kubestrace_operator import metrics
 from kubestrace_operator.agents.client import AgentError, Endpoint
 from kubestrace_operator.agents.reports import MAX_MESSAGE, text
 from kubestrace_operator.api import applied, conditions
@@ -25,6 +26,7 @@ from kubestrace_operator.sessions import outcomes, targets
 from kubestrace_operator.sessions.admission import Admission
 from kubestrace_operator.sessions.clock import Schedule
 from kubestrace_operator.sessions.interfaces import AgentCalls, ClusterCalls, Dependencies
+from kubestrace_operator.sessions.latency import Latency
 from kubestrace_operator.sessions.node import NodeTrace, TraceRequest
 from kubestrace_operator.sessions.pod_watcher import PodWatcher
 from kubestrace_operator.sessions.session_state import SessionState
@@ -76,6 +78,7 @@ class Session:
         self._nodes: dict[str, NodeTrace] = {}
         # An earlier operator may have started traces on nodes that are not found yet.
         self._resumed = self._state.start is not None
+        self._latency = Latency(resumed=self._resumed)
         self._gone = False
         self._cancelled = False
         self._suspended = False
@@ -103,7 +106,9 @@ class Session:
     def change(self, spec: Mapping[str, Any], generation: int) -> None:
         """Take over a changed spec: of a session that runs a person may set cancel or suspend."""
         self._state.generation = max(generation, self._state.generation)
-        self._cancelled = self._cancelled or spec.get("cancel") is True
+        if spec.get("cancel") is True:
+            self._cancelled = True
+            self._latency.cancelled()
         self._suspended = self._suspended or spec.get("suspend") is True
         self._wake.set()
 
@@ -135,6 +140,11 @@ class Session:
         if self._resumed:
             agents.update(await self._index.perhaps_tracing(self._trace_uid))
         await stop_traces(self._trace_uid, self._calls, agents)
+
+    @property
+    def standing(self) -> Outcome:
+        """Where it stands."""
+        return self._state.outcome
 
     @property
     def suspended(self) -> bool:
@@ -349,6 +359,7 @@ class Session:
             return None
         summary = self._state.summary(self._schedule.elapsed, final=True)
         silent = [name for name, node in open_nodes.items() if node.active or node.state.failure is not None]
+        metrics.REPORTS_LOST.inc(len(silent))
         return outcomes.completed(summary, unanswered=silent)
 
     def _allowance(self, node: NodeTrace) -> float:
@@ -368,6 +379,9 @@ class Session:
             return
         await self._ask_for_services()
         if await write_last(self.row.path, _endings(state, self.row, self._cluster, await self._document())):
+            metrics.finished(outcome.phase, outcome.reason)
+            if state.start is not None:
+                self._latency.final(self._schedule.late)
             normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
             self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
         else:
@@ -402,6 +416,8 @@ class Session:
     async def _write(self, document: Mapping[str, Any]) -> None:
         await self._cluster.write_status(self.row, document)
         self._state.note_written(document)
+        if document["phase"] == conditions.TRACING:
+            self._latency.tracing()
 
     async def _document(self) -> Mapping[str, Any] | None:
         """Return the status as of now: totals while it goes on, everything at the end."""

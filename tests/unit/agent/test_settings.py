@@ -49,6 +49,7 @@ def test_the_chart_sets_the_caps() -> None:
     "wrong",
     [
         ["--log-level", "loud"],
+        ["--log-format", "xml"],
         ["--max-containers", "0"],
         ["--max-containers", "many"],
         ["--max-traces", "5000"],
