@@ -13,6 +13,7 @@ from kubestrace_operator.findings.finding import (
     Rule,
     Severity,
     many,
+    named,
     percent,
 )
 
@@ -37,7 +38,7 @@ def _places(rows: Sequence[_Row]) -> tuple[Place, ...]:
 
 
 def _named(row: _Row) -> str:
-    return f"container {row['container']} of pod {row['pod']}" if row["pod"] else "the program"
+    return named(row["pod"], row["container"])
 
 
 def _others(rows: Sequence[_Row]) -> str:
