@@ -19,6 +19,7 @@ from kubestrace_operator.findings.finding import (
     named,
 )
 from kubestrace_operator.results.rows import ContainerRow
+from kubestrace_protos.v1.views import errors_optional_files as optional_files
 
 _KILLED = "OOMKilled"
 # Ends with an error that are a loop.
@@ -47,6 +48,8 @@ _BEFORE = timedelta(seconds=1)
 _ENDED_BY_OTHERS = frozenset({130, 137, 143})
 # Programs look for files in several places: a missing one says less than any other error.
 _SOUGHT = "ENOENT"
+# The loader's exit code, and the shell's.
+_NOT_STARTED = 127
 
 # Errno, system call, arguments, process.
 _Call = tuple[str, str, str, str]
@@ -138,9 +141,17 @@ def _last_call(row: ContainerRow, samples: Iterable[Mapping[str, Any]]) -> _Call
             (each["errno"], each["syscall"], each["arguments"], each.get("process", "")),
         )
         for each in samples
-        if (each["pod"], each["container"]) == _name(row) and ended - _BEFORE <= each["time"] <= ended + _BEFORE / 4
+        if (each["pod"], each["container"]) == _name(row)
+        and ended - _BEFORE <= each["time"] <= ended + _BEFORE / 4
+        and not _does_without(row, each)
     ]
     return max(near)[-1] if near else None
+
+
+def _does_without(row: ContainerRow, call: Mapping[str, Any]) -> bool:
+    """Tell whether a program can do without the file that it did not find; no program does without a library."""
+    ended_at_once = row.state.exit_code == _NOT_STARTED
+    return call["errno"] == _SOUGHT and not ended_at_once and optional_files.names_one(call["arguments"])
 
 
 def _ends_alike(one: ContainerRow, other: ContainerRow) -> bool:

@@ -66,11 +66,13 @@ def budget(runnable_s: float, busy_s: float) -> dict[str, Any]:
     return {"timeBudget": {**parts, "runnableNanoseconds": int(runnable_s * SECOND)}}
 
 
-def disk(count: int, p99_ms: int, each_bytes: int = 4096) -> dict[str, Any]:
+def disk(count: int, p99_ms: int, each_bytes: int = 4096, waited_s: float = 0.5, **changes: Any) -> dict[str, Any]:
     """Return a status with one row of a disk."""
     times = {"p99Nanoseconds": p99_ms * MS}
     device = {"node": "n1", "device": "vda", "operation": "flush", "count": count, "bytes": count * each_bytes}
-    return {"blockIO": {"devices": [{**device, "deviceTime": times}]}}
+    pressure = {"ioSomeNanoseconds": int(waited_s * SECOND)}
+    containers = [{"pod": "shop-1", "container": "app", "resources": {"pressure": pressure}}]
+    return {"blockIO": {"devices": [{**device, "deviceTime": times, **changes}]}, "containers": containers}
 
 
 def throttled(periods: int, stopped: int, stopped_s: float, **changes: Any) -> dict[str, Any]:
@@ -277,8 +279,19 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
         [facts(row("execve", 99)), facts(row("execve", 99), seconds=1), facts(failing("execve", "ENOENT", 900, 950))],
     ),
     "disk-slow": (
-        [facts(status=disk(100, 21))],
-        [facts(status=disk(99, 21)), facts(status=disk(100, 20)), facts(status=disk(100, 90, 512 * 1024))],
+        [
+            facts(status=disk(100, 21)),
+            facts(status=disk(100, 21, operation="read", sync=True)),
+            facts(status={"blockIO": disk(100, 21)["blockIO"]}),
+        ],
+        [
+            facts(status=disk(99, 21)),
+            facts(status=disk(100, 20)),
+            facts(status=disk(100, 90, 512 * 1024)),
+            facts(status=disk(100, 90, operation="write", sync=False)),
+            facts(status=disk(100, 90, operation="discard")),
+            facts(status=disk(100, 90, waited_s=0.4)),
+        ],
     ),
 }
 
@@ -362,7 +375,7 @@ def scaled(given_facts: Facts, factor: int) -> Facts:
 
 
 # Those that need a few, whatever the time: more of them are more.
-RATES = sorted(set(CASES) - {"connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"})
+RATES = sorted(set(CASES) - {"connect-failing", "cpu-starved", "cpu-throttled", "disk-slow", "memory-pressure"})
 
 
 @given(st.sampled_from(RATES), st.integers(2, 50))
@@ -561,3 +574,29 @@ def test_a_cpu_limit_explains_why_there_is_no_cpu() -> None:
     both = facts(status={**budget(5, 5), **throttled(100, 90, 5)})
 
     assert found(both) == ["cpu-throttled"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        'AT_FDCWD, "/usr/share/locale/C/LC_MESSAGES/grep.mo", O_RDONLY',
+        'AT_FDCWD, "/usr/lib/locale/C.UTF-8/LC_CTYPE", O_RDONLY|O_CLOEXEC',
+        'AT_FDCWD, "/root/lib/liblzma.so.5", O_RDONLY|O_CLOEXEC',
+        'AT_FDCWD, "/usr/bin/pybuilddir.txt", O_RDONLY',
+        'AT_FDCWD, "/usr/include/x86_64-linux-gnu/stdc-predef.h", O_RDONLY|O_NOCTTY',
+        'AT_FDCWD, "/sys/fs/cgroup/cpu.max", O_RDONLY',
+        'AT_FDCWD, "/opt/java/openjdk/lib/ext", O_RDONLY|O_NONBLOCK|O_DIRECTORY|O_CLOEXEC',
+        "4<socket>, unix:/var/run/nscd/socket, 110",
+        'AT_FDCWD, "/root/.curlrc", O_RDONLY',
+    ],
+)
+def test_a_file_that_programs_do_without_is_no_cause(arguments: str) -> None:
+    """Those of grep, bash, CPython, gcc and Go, which ended with an error for another reason."""
+    assert found(facts(containers=[life()], status=failed_call(JUST_BEFORE, arguments))) == []
+
+
+def test_a_library_is_the_cause_where_a_program_did_not_start() -> None:
+    """The loader then ends with 127."""
+    status = failed_call(JUST_BEFORE, 'AT_FDCWD, "/lib/libpq.so.5", O_RDONLY|O_CLOEXEC')
+
+    assert found(facts(containers=[life(exit_code=127)], status=status)) == ["died-after-error"]
