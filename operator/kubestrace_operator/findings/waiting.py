@@ -29,13 +29,15 @@ def _hung(facts: Facts) -> Iterator[Finding]:
     if not hung:
         return
     oldest = max(hung, key=lambda row: row["ageNanoseconds"])
-    call = f"{oldest['syscall']}({cut(oldest.get('arguments', ''))})"
+    who = f"{oldest['process']} called " if oldest.get("process") else ""
+    call = f"{who}{oldest['syscall']}({cut(oldest.get('arguments', ''))})"
+    others = f"; nor have {len(hung) - 1} more" if len(hung) > 1 else ""
     yield Finding(
         "hung-call",
         Severity.CRITICAL,
         Confidence.HIGH,
-        f"{call} has not returned for {duration(oldest['ageNanoseconds'])}"
-        f"{f', and {len(hung) - 1} more' if len(hung) > 1 else ''}: the thread waits for a disk or for the kernel.",
+        f"{call}, which has not returned for {duration(oldest['ageNanoseconds'])}{others}: the thread waits for a disk "
+        "or for the kernel.",
         "Look at the volume and the network file system behind it (kubectl get events, dmesg on the node).",
         "The call is meant to take as long.",
         (Evidence("ageSeconds", oldest["ageNanoseconds"] / 1e9, _HUNG_NS / 1e9),),

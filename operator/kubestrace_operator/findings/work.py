@@ -1,5 +1,6 @@
 """Findings about calls that work: what they cost, and that there are too many of them. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -185,12 +186,26 @@ def _process_churn(facts: Facts) -> Iterator[Finding]:
         "process-churn",
         Severity.WARNING,
         Confidence.MEDIUM,
-        f"{number(facts.rate(count))} programs a second are executed: {count:,} in {facts.seconds:.0f} s.",
+        f"{number(facts.rate(count))} programs a second are executed: {count:,} in {facts.seconds:.0f} s."
+        f"{_executed(facts)}",
         "Use a library instead of a command; turn exec probes into httpGet or grpc probes.",
         "A build, or a shell script that is the job.",
         (Evidence("programsPerSecond", facts.rate(count), _EXEC_RATE),),
         weight=facts.share(rows),
     )
+
+
+def _executed(facts: Facts) -> str:
+    """Name the program that was executed most, where processes were counted."""
+    programs: Counter[str] = Counter()
+    for row in facts.status.get("processes", ()):
+        # What was there before the session, or was only forked, has executed nothing.
+        if row.get("executable") and row.get("image", 1):
+            programs[row["executable"]] += row.get("processes", 1)
+    if not programs:
+        return ""
+    ((program, count),) = programs.most_common(1)
+    return f" {of_these(count, programs.total())} that are told one by one run {program}."
 
 
 def _severity(facts: Facts, rows: Sequence[SyscallRow]) -> Severity:

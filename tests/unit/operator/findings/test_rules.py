@@ -438,7 +438,8 @@ def test_the_page() -> None:
     assert "2. CRITICAL crash-loop: container app of pod shop-1 started and ended" in page
     assert "   What to do: Look at the volume's and the node's free space" in page
     assert "   No problem if: The container is a job" in page
-    assert "not judged: died-after-error, listen-overflow, retransmits, lock-convoy" in page
+    assert "\nnot judged: died-after-error, listen-overflow, retransmits, lock-convoy" in page
+    assert max(map(len, page.splitlines())) <= 120
     assert list(text.lines({})) == []
     assert list(text.lines({"findings": []})) == ["findings: none"]
 
@@ -600,3 +601,14 @@ def test_a_library_is_the_cause_where_a_program_did_not_start() -> None:
     status = failed_call(JUST_BEFORE, 'AT_FDCWD, "/lib/libpq.so.5", O_RDONLY|O_CLOEXEC')
 
     assert found(facts(containers=[life(exit_code=127)], status=status)) == ["died-after-error"]
+
+
+def test_executed_programs_are_named() -> None:
+    """The one that is executed most, where processes were counted; forks execute nothing."""
+    churn = CASES["process-churn"][0][0]
+    runs = [{"executable": "/bin/true", "image": 1}] * 3 + [{"executable": "/bin/ls", "processes": 1}]
+    shell = {"executable": "/bin/sh", "image": 0}
+    (first,) = judge(replace(churn, status={"processes": [*runs, *[shell] * 9]})).findings
+
+    assert first.summary.endswith("100 in 10 s. 75 % of these that are told one by one run /bin/true.")
+    assert judge(churn).findings[0].summary.endswith("100 in 10 s.")
