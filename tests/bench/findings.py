@@ -93,8 +93,13 @@ def trace(names: Sequence[str], way: str, pages: Path | None) -> None:
             if why:
                 print(f"{name}: not run: {why}", flush=True)
                 kept[name] = {"notRun": why}
-            else:
+                continue
+            try:
                 status = findings_runs.status(case, _VIEWS, place)
+            except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+                # One server that does not come up does not hide what the others showed.
+                print(f"{name}: failed: {error}", flush=True)
+            else:
                 found = [(each["id"], each["severity"]) for each in status["findings"]]
                 before = {way: each for way, each in kept.get(name, {}).items() if way in _WAYS}
                 kept[name] = {**before, way: [each for each in found if each[0] != _OF_THE_MACHINE]}

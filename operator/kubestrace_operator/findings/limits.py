@@ -13,7 +13,6 @@ from kubestrace_operator.findings.finding import (
     Rule,
     Severity,
     many,
-    named,
     percent,
 )
 
@@ -38,7 +37,7 @@ def _places(rows: Sequence[_Row]) -> tuple[Place, ...]:
 
 
 def _named(row: _Row) -> str:
-    return named(row["pod"], row["container"])
+    return f"container {row['container']} of pod {row['pod']}" if row["pod"] else "the program"
 
 
 def _others(rows: Sequence[_Row]) -> str:

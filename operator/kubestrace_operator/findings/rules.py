@@ -50,8 +50,8 @@ def judge(facts: Facts) -> Judgement:
             continue
         found = list(rule.judge(facts))
         judged += found
-        if not found and (needs := rule.unclear(facts)):
-            missing.append((rule.id, needs))
+        if not found and (lacking := rule.unclear(facts)):
+            missing.append((rule.id, lacking))
     told = _without_repetition(judged)
     return Judgement(tuple(sorted(told, key=_order)), tuple(missing), pods=facts.pods)
 

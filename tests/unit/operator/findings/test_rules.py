@@ -564,10 +564,10 @@ def test_a_missing_file_is_the_cause_only_where_nothing_else_failed() -> None:
 
 def test_what_local_mode_traces_has_no_pod() -> None:
     """It is called by its name."""
-    lost = {"pod": "", "container": "nginx", "resources": {"pressure": {"memoryFullNanoseconds": SECOND}}}
+    lost = {"pod": "", "container": "nginx", "resources": {"memory": {"oomKills": 1}}}
     (first,) = judge(facts(status={"containers": [lost]})).findings
 
-    assert first.summary.startswith("All threads of nginx waited for memory")
+    assert first.summary == "The kernel killed 1 process of nginx for memory in 10 s."
 
 
 def test_a_cpu_limit_explains_why_there_is_no_cpu() -> None:
