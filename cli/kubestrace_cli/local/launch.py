@@ -79,6 +79,8 @@ class Child:
         self._path = path
         self._gate = Gate()
         self._exit_code: int | None = None
+        # Unix time at which its end was noticed; 0: it runs.
+        self.end_unix_ns = 0
         execve = _Execve(path, arguments)
         # Signals that come while the child is made wait until it is ready to take them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
@@ -122,6 +124,7 @@ class Child:
 
     def _end(self, status: int) -> int:
         self._exit_code = _exit_code(status)
+        self.end_unix_ns = time.time_ns()
         self._gate.done()
         return self._exit_code
 

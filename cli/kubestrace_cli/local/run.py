@@ -163,6 +163,8 @@ class _Local:
                 progress.show(recording.elapsed_seconds, recording.read())
                 if command:
                     command.moves.look_now_and_then()
+                    # With --until-empty this is long before the end of the trace.
+                    command.child.ended()
 
             try:
                 ending = endings.wait(
@@ -181,6 +183,9 @@ class _Local:
         report.trust.gaps.extend(gaps)
         if command and command.child.ended():
             command.child.raise_if_not_executed()
+            for row in report.containers:
+                row.state.exit_code = command.child.wait()
+                row.state.finish_time_unix_nanoseconds = command.child.end_unix_ns
         remarks = (_why_nothing(report, self._session, target), left, children)
         status = results.status(self._session, report, ending, self._hierarchy.mode, [each for each in remarks if each])
         return self._session.document(status)

@@ -1,12 +1,25 @@
 """Findings about containers that end: killed for memory, or after a call that failed. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kubestrace_operator.findings.finding import Confidence, Evidence, Facts, Finding, Place, Rule, Severity, cut, many
+from kubestrace_operator.api.sizes import size
+from kubestrace_operator.findings.finding import (
+    Confidence,
+    Evidence,
+    Facts,
+    Finding,
+    Place,
+    Rule,
+    Severity,
+    cut,
+    many,
+    named,
+)
 from kubestrace_operator.results.rows import ContainerRow
+from kubestrace_protos.v1.views import errors_optional_files as optional_files
 
 _KILLED = "OOMKilled"
 # Ends with an error that are a loop.
@@ -31,26 +44,55 @@ _CALLS = frozenset(
     }
 )
 _BEFORE = timedelta(seconds=1)
+# Ended by SIGINT, SIGKILL or SIGTERM: from outside, not after an error.
+_ENDED_BY_OTHERS = frozenset({130, 137, 143})
+# Programs look for files in several places: a missing one says less than any other error.
+_SOUGHT = "ENOENT"
+# The loader's exit code, and the shell's.
+_NOT_STARTED = 127
 
-# Errno, system call, arguments.
-_Call = tuple[str, str, str]
+# Errno, system call, arguments, process.
+_Call = tuple[str, str, str, str]
 
 
 def _oom(facts: Facts) -> Iterator[Finding]:
-    killed = [row for row in facts.containers if row.state.exit_reason == _KILLED]
-    if killed:
-        names = _names(killed)
-        yield Finding(
-            "oom-killed",
-            Severity.CRITICAL,
-            Confidence.HIGH,
-            f"The kernel killed {names} for memory: {many(len(killed), 'time')} in {facts.seconds:.0f} s.",
-            "Raise the memory limit, or cap the heap below it (GOMEMLIMIT, MaxRAMPercentage, --max-old-space-size).",
-            "The container is meant to be ended this way.",
-            (Evidence("oomKills", len(killed), 1),),
-            _places(killed),
-            weight=1.0,
-        )
+    """By the reason of the end, and by the kernel's count: a container whose child is killed goes on."""
+    ended = [Place(*_name(row)) for row in facts.containers if row.state.exit_reason == _KILLED]
+    counted: Counter[Place] = Counter()
+    for row in facts.status.get("containers", ()):
+        counted[Place(row["pod"], row["container"])] += _memory(row).get("oomKills", 0)
+    # The count of a cgroup that is gone may never have been read.
+    kills = {place: max(ended.count(place), counted[place]) for place in {*ended, *+counted}}
+    if not kills:
+        return
+    places, total = tuple(sorted(kills)), sum(kills.values())
+    yield Finding(
+        "oom-killed",
+        Severity.CRITICAL,
+        Confidence.HIGH,
+        f"The kernel killed {many(total, 'process', 'processes')} of {_named(places)} for memory in "
+        f"{facts.seconds:.0f} s{_limit(facts, places)}.",
+        "Raise the memory limit, or cap the heap below it (GOMEMLIMIT, MaxRAMPercentage, --max-old-space-size).",
+        "The process is meant to be ended this way.",
+        (Evidence("oomKills", total, 1),),
+        places,
+        weight=1.0,
+    )
+
+
+def _memory(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = row.get("resources", {}).get("memory", {})
+    return found
+
+
+def _limit(facts: Facts, places: Sequence[Place]) -> str:
+    """Name the limit of one container, where it is known."""
+    limits = {
+        _memory(row).get("limitBytes", 0)
+        for row in facts.status.get("containers", ())
+        if Place(row["pod"], row["container"]) in places
+    } - {0}
+    return f": its limit is {size(limits.pop())}" if len(limits) == 1 else ""
 
 
 def _died_after_error(facts: Facts) -> Iterator[Finding]:
@@ -59,7 +101,7 @@ def _died_after_error(facts: Facts) -> Iterator[Finding]:
     last: dict[_Call, list[ContainerRow]] = {}
     unexplained = []
     for row in facts.containers:
-        if not row.has_failed or row.state.exit_reason == _KILLED:
+        if not row.has_failed or row.state.exit_reason == _KILLED or row.state.exit_code in _ENDED_BY_OTHERS:
             continue
         if call := _last_call(row, samples):
             last.setdefault(call, []).append(row)
@@ -70,14 +112,15 @@ def _died_after_error(facts: Facts) -> Iterator[Finding]:
         alike = [call for call, rows in last.items() if any(_ends_alike(row, each) for each in rows)]
         if len(alike) == 1:
             last[alike[0]].append(row)
-    for (errno, syscall, arguments), rows in last.items():
+    for (errno, syscall, arguments, process), rows in last.items():
         codes = Counter(row.state.exit_code for row in rows)
+        times = f", {len(rows)} times" if len(rows) > 1 else ""
         yield Finding(
             "died-after-error",
             Severity.CRITICAL,
             Confidence.MEDIUM,
-            f"{_names(rows)} ended with exit code {', '.join(map(str, codes))}, {many(len(rows), 'time')}, just after "
-            f"{syscall}({cut(arguments)}) failed with {errno}.",
+            f"{_names(rows)} ended with exit code {', '.join(map(str, codes))}{times}, just after "
+            f"{f'{process} called ' if process else ''}{syscall}({cut(arguments)}), which failed with {errno}.",
             _TELLING[errno],
             "The same call failed in runs that went on.",
             (Evidence("endsAfterThisError", len(rows), 1),),
@@ -87,16 +130,28 @@ def _died_after_error(facts: Facts) -> Iterator[Finding]:
 
 
 def _last_call(row: ContainerRow, samples: Iterable[Mapping[str, Any]]) -> _Call | None:
-    """Return the last failed call of a container before its end."""
+    """Return the last failed call of a container before its end; a missing file only where there is no other."""
     if not row.state.finish_time_unix_nanoseconds:
         return None
     ended = datetime.fromtimestamp(row.state.finish_time_unix_nanoseconds / 1e9, tz=UTC)
     near = [
-        (each["time"], (each["errno"], each["syscall"], each["arguments"]))
+        (
+            each["errno"] != _SOUGHT,
+            each["time"],
+            (each["errno"], each["syscall"], each["arguments"], each.get("process", "")),
+        )
         for each in samples
-        if (each["pod"], each["container"]) == _name(row) and ended - _BEFORE <= each["time"] <= ended + _BEFORE / 4
+        if (each["pod"], each["container"]) == _name(row)
+        and ended - _BEFORE <= each["time"] <= ended + _BEFORE / 4
+        and not _does_without(row, each)
     ]
-    return max(near)[1] if near else None
+    return max(near)[-1] if near else None
+
+
+def _does_without(row: ContainerRow, call: Mapping[str, Any]) -> bool:
+    """Tell whether a program can do without the file that it did not find; no program does without a library."""
+    ended_at_once = row.state.exit_code == _NOT_STARTED
+    return call["errno"] == _SOUGHT and not ended_at_once and optional_files.names_one(call["arguments"])
 
 
 def _ends_alike(one: ContainerRow, other: ContainerRow) -> bool:
@@ -148,14 +203,22 @@ def _places(rows: Iterable[ContainerRow]) -> tuple[Place, ...]:
 
 def _names(rows: Iterable[ContainerRow]) -> str:
     """Name one container, or say how many of how many pods."""
-    places = _places(rows)
+    return _named(_places(rows))
+
+
+def _named(places: Sequence[Place]) -> str:
     if len(places) == 1:
-        return f"container {places[0].container} of pod {places[0].pod}"
+        return named(places[0].pod, places[0].container)
     return f"{len(places)} containers of {many(len({place.pod for place in places}), 'pod')}"
 
 
 RULES = (
-    Rule("oom-killed", _oom, about="A container was killed for memory.", source="the container's reason, from kubelet"),
+    Rule(
+        "oom-killed",
+        _oom,
+        about="A container, or a process of it, was killed for memory.",
+        source="the container's reason, from kubelet, and oom_kill of its cgroup",
+    ),
     Rule(
         "died-after-error",
         _died_after_error,

@@ -1,6 +1,6 @@
 """Findings about calls that fail: full disks, too many open files, peers that cannot be reached. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kubestrace_operator.findings.finding import (
@@ -10,14 +10,17 @@ from kubestrace_operator.findings.finding import (
     Finding,
     Rule,
     Severity,
+    cut,
     many,
     number,
-    percent,
+    of_these,
 )
 
 _FULL = ("ENOSPC", "EDQUOT")
 _FILES = ("EMFILE", "ENFILE")
+_GIVEN_UP = "abandoned"
 _UNREACHED = {
+    _GIVEN_UP: "Nobody answers there in the time that the program allows: look at NetworkPolicies and the address.",
     "ECONNREFUSED": "Nothing listens there: look at the peer's ready endpoints and its port.",
     "ETIMEDOUT": "Nobody answers there: look at NetworkPolicies, security groups and the address.",
     "EHOSTUNREACH": "There is no way there: look at NetworkPolicies, routes and the address.",
@@ -67,7 +70,8 @@ def _fd_leak(facts: Facts) -> Iterator[Finding]:
             "fd-leak",
             Severity.CRITICAL,
             Confidence.HIGH,
-            f"No further file or socket could be opened (EMFILE or ENFILE): {_listed(counts)}.",
+            f"No further file or socket could be opened (EMFILE or ENFILE): {_listed(counts)}."
+            f"{_example(facts, _FILES)}",
             "Look which descriptors grow (ls -l /proc/1/fd), close them where calls fail, or raise ulimit -n.",
             "The program opens as many as it may on purpose and goes on.",
             (Evidence("failedCalls", sum(counts.values()), 1),),
@@ -76,17 +80,16 @@ def _fd_leak(facts: Facts) -> Iterator[Finding]:
 
 
 def _connect_failing(facts: Facts) -> Iterator[Finding]:
-    rows = facts.named(("connect",))
-    attempts = sum(row.calls for row in rows)
+    attempts = _attempts(facts)
     for errno, advice in _UNREACHED.items():
-        failed = sum(row.errnos.get(errno, 0) for row in rows)
+        failed = _unreached(facts, errno)
         if failed >= _LEAST_ATTEMPTS and failed >= _LEAST_SHARE * attempts:
+            how = f"failed with {errno}" if errno != _GIVEN_UP else "were given up before there was an answer"
             yield Finding(
                 "connect-failing",
                 Severity.CRITICAL if failed >= attempts / 2 else Severity.WARNING,
                 Confidence.HIGH,
-                f"{many(failed, 'connect')} of {attempts:,} failed with {errno}, "
-                f"{number(facts.rate(failed))} a second."
+                f"{many(failed, 'connect')} of {attempts:,} {how}, {number(facts.rate(failed))} a second."
                 f"{_peer(facts, errno) or _example(facts, (errno,), 'connect')}",
                 advice,
                 "Later attempts succeed, or another address of the same name does.",
@@ -98,20 +101,49 @@ def _connect_failing(facts: Facts) -> Iterator[Finding]:
             )
 
 
+def _peers(facts: Facts) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = facts.status.get("network", {}).get("peers", ())
+    return found
+
+
+def _attempts(facts: Facts) -> int:
+    calls = sum(row.calls for row in facts.named(("connect",)))
+    return max(calls, sum(int(row.get("attempts", 0)) for row in _peers(facts)))
+
+
+def _unreached(facts: Facts, errno: str) -> int:
+    """Return how many connects failed so: those that waited for the answer say it, of the others the peers do."""
+    calls = sum(row.errnos.get(errno, 0) for row in facts.named(("connect",)))
+    return max(calls, sum(_failed(row, errno) for row in _peers(facts)))
+
+
+def _failed(peer: Mapping[str, Any], errno: str) -> int:
+    """Return how many attempts to a peer failed so. What one of two addresses won in a race is not given up."""
+    if errno == _GIVEN_UP:
+        return 0 if peer.get("established", 0) else int(peer.get("abandoned", 0))
+    return sum(each["count"] for each in peer.get("failed", ()) if each["errno"] == errno)
+
+
+def _without_peers(facts: Facts) -> str:
+    """A connect that does not wait for its answer fails later: only the view says how."""
+    rows = facts.named(("connect",))
+    later = sum(row.errnos.get("EINPROGRESS", 0) for row in rows)
+    return "views.network" if later >= _LEAST_ATTEMPTS and "network" not in facts.views else ""
+
+
 def _peer(facts: Facts, errno: str) -> str:
     """Name the peer that most of them went to, where peers were counted."""
     counts: dict[str, int] = {}
-    for row in facts.status.get("network", {}).get("peers", ()):
+    for row in _peers(facts):
         service = f"Service/{row['service']}" if "service" in row else ""
         name = service or row.get("workload") or row.get("pod", "")
         peer = f"{row['address']}:{row['port']}" + (f" ({name})" if name else "")
-        count = sum(each["count"] for each in row.get("failed", ()) if each["errno"] == errno)
-        if count:
+        if count := _failed(row, errno):
             counts[peer] = counts.get(peer, 0) + count
     if not counts:
         return ""
     worst = max(counts, key=lambda peer: counts[peer])
-    return f" {percent(counts[worst] / sum(counts.values()))} of these to {worst}."
+    return f" {of_these(counts[worst], sum(counts.values()))} to {worst}."
 
 
 def _example(facts: Facts, errnos: tuple[str, ...], syscall: str = "") -> str:
@@ -119,7 +151,9 @@ def _example(facts: Facts, errnos: tuple[str, ...], syscall: str = "") -> str:
     counts: list[Mapping[str, Any]] = facts.status.get("summary", {}).get("errorCounts", [])
     for row in counts:
         if row["errno"] in errnos and syscall in {"", row["syscall"]} and row.get("samples"):
-            return f" For example {row['syscall']}({row['samples'][0]['arguments']})."
+            sample = row["samples"][0]
+            who = f"{sample['process']} called " if sample.get("process") else ""
+            return f" For example {who}{row['syscall']}({cut(sample['arguments'])})."
     return ""
 
 
@@ -171,6 +205,7 @@ RULES = (
     Rule(
         "connect-failing",
         _connect_failing,
+        unclear=_without_peers,
         about="5 connects or more, and 5 % of all or more, failed alike: critical from half of all on.",
         source="podtrace: 10 %; Coroot: any; 5 and 5 % keep single retries out",
     ),

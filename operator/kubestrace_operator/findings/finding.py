@@ -143,6 +143,8 @@ class Rule:
     needs: tuple[str, ...] = ()
     # Whether it compares calls with all calls: then a session that counts only some cannot be judged.
     compares: bool = False
+    # What it needs because of what a result holds; "": nothing. Asked where nothing was found.
+    unclear: Callable[[Facts], str] = lambda _: ""
     # For the documentation: what is found, and from where the thresholds are.
     about: str = ""
     source: str = ""
@@ -158,6 +160,11 @@ def many(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def named(pod: str, container: str) -> str:
+    """Return a container for a sentence; what local mode traces belongs to no pod."""
+    return f"container {container} of pod {pod}" if pod else container
+
+
 def cut(text: str) -> str:
     """Return the arguments of a call as a sentence can hold them."""
     return text if len(text) <= _MOST_NAMED else f"{text[: _MOST_NAMED - 3]}..."
@@ -166,6 +173,11 @@ def cut(text: str) -> str:
 def percent(share: float) -> str:
     """Return a share for people: 68 %."""
     return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.1f} %"
+
+
+def of_these(count: int, total: int) -> str:
+    """Return the beginning of a sentence that says where most of something is."""
+    return "All" if count == total else f"{percent(count / total)} of these" if count < 0.995 * total else "Nearly all"
 
 
 def number(value: float) -> str:

@@ -47,8 +47,11 @@ def judge(facts: Facts) -> Judgement:
     for rule in RULES:
         if needs := _missing(rule, facts):
             missing.append((rule.id, needs))
-        else:
-            judged += rule.judge(facts)
+            continue
+        found = list(rule.judge(facts))
+        judged += found
+        if not found and (lacking := rule.unclear(facts)):
+            missing.append((rule.id, lacking))
     told = _without_repetition(judged)
     return Judgement(tuple(sorted(told, key=_order)), tuple(missing), pods=facts.pods)
 
@@ -63,11 +66,13 @@ def _missing(rule: Rule, facts: Facts) -> str:
 
 
 def _without_repetition(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Leave out what another finding says better: that containers crash, where it is known why."""
+    """Leave out what another finding says better: that containers crash, or have no CPU, where it is known why."""
     known = list(findings)
+    throttled = any(each.id == "cpu-throttled" for each in known)
     explained = {place for each in known if each.id in {"died-after-error", "oom-killed"} for place in each.places}
     for each in known:
-        if each.id != "crash-loop" or not set(each.places) <= explained:
+        repeats = each.id == "crash-loop" and set(each.places) <= explained
+        if not repeats and not (throttled and each.id == "cpu-starved"):
             yield each
 
 

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_WIDTH = 100
+_WIDTH = 120
 
 
 def lines(status: Mapping[str, Any]) -> Iterator[str]:
@@ -16,12 +16,14 @@ def lines(status: Mapping[str, Any]) -> Iterator[str]:
     if not findings:
         yield "findings: none"
     for number, each in enumerate(findings, 1):
-        yield f"{number}. {each['severity'].upper()} {each['id']}: {each['summary']}" + _pods(each)
+        yield from _wrapped(f"{number}. {each['severity'].upper()} {each['id']}: {each['summary']}{_pods(each)}")
         yield from _indented("What to do", each["advice"])
         yield from _indented("No problem if", each["clearedBy"])
     if not_judged:
         views = sorted({need for each in not_judged for need in each["needs"].split(", ")})
-        yield f"not judged: {', '.join(each['id'] for each in not_judged)} (they need {', '.join(views)})"
+        yield from _wrapped(
+            f"not judged: {', '.join(each['id'] for each in not_judged)} (they need {', '.join(views)})"
+        )
 
 
 def _pods(finding: Mapping[str, Any]) -> str:
@@ -31,4 +33,9 @@ def _pods(finding: Mapping[str, Any]) -> str:
 
 
 def _indented(head: str, text: str) -> list[str]:
-    return textwrap.wrap(f"{head}: {text}", _WIDTH, initial_indent="   ", subsequent_indent="   ")
+    return _wrapped(f"   {head}: {text}")
+
+
+def _wrapped(text: str) -> list[str]:
+    """Return lines for a terminal and a ticket; a path that is longer stays whole, to be copied."""
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="   ", break_long_words=False, break_on_hyphens=False)

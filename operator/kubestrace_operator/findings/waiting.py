@@ -17,7 +17,7 @@ from kubestrace_operator.findings.finding import (
 )
 
 _HUNG_NS = 10_000_000_000
-_LOCK_RATE, _WAKE_SHARE, _LOCK_SHARE, _LOCK_NS = 5000.0, 0.3, 0.2, 1_000_000
+_LOCK_RATE, _WAKE_SHARE, _LOCK_SHARE, _LOCK_NS = 5000.0, 0.3, 0.5, 1_000_000
 _YIELD_RATE = 1000.0
 _SLEEP_RATE, _SLEEP_NS = 1000.0, 1_000_000
 _STARVED_SHARE, _LEAST_THREAD_SECONDS = 0.1, 1.0
@@ -29,13 +29,15 @@ def _hung(facts: Facts) -> Iterator[Finding]:
     if not hung:
         return
     oldest = max(hung, key=lambda row: row["ageNanoseconds"])
-    call = f"{oldest['syscall']}({cut(oldest.get('arguments', ''))})"
+    who = f"{oldest['process']} called " if oldest.get("process") else ""
+    call = f"{who}{oldest['syscall']}({cut(oldest.get('arguments', ''))})"
+    others = f"; nor have {len(hung) - 1} more" if len(hung) > 1 else ""
     yield Finding(
         "hung-call",
         Severity.CRITICAL,
         Confidence.HIGH,
-        f"{call} has not returned for {duration(oldest['ageNanoseconds'])}"
-        f"{f', and {len(hung) - 1} more' if len(hung) > 1 else ''}: the thread waits for a disk or for the kernel.",
+        f"{call}, which has not returned for {duration(oldest['ageNanoseconds'])}{others}: the thread waits for a disk "
+        "or for the kernel.",
         "Look at the volume and the network file system behind it (kubectl get events, dmesg on the node).",
         "The call is meant to take as long.",
         (Evidence("ageSeconds", oldest["ageNanoseconds"] / 1e9, _HUNG_NS / 1e9),),
@@ -60,7 +62,7 @@ def _lock_convoy(facts: Facts) -> Iterator[Finding]:
         Severity.WARNING,
         Confidence.MEDIUM,
         f"{number(facts.rate(woken + waited))} futex calls a second, {percent(share)} of the threads' time: they wait "
-        f"{duration(middle)} in the middle for one another's locks.",
+        f"for one another's locks, {duration(middle)} in the median.",
         "Split the lock or use fewer threads; the stacks of slow calls name the lock's function.",
         "Waits of 10 ms and more are idle workers.",
         (
@@ -83,7 +85,7 @@ def _busy_poll(facts: Facts) -> Iterator[Finding]:
                 Confidence.LOW,
                 f"{number(facts.rate(count))} {name} a second: threads look again and again whether there is work.",
                 "Wait for an event (a condition variable, epoll, eventfd) instead of looking; join timers.",
-                "A program that pays with CPU for short delays on purpose.",
+                "A program that pays with CPU for short delays on purpose; the Go runtime does it while it is busy.",
                 (Evidence("callsPerSecond", facts.rate(count), least),),
             )
 
@@ -116,8 +118,8 @@ RULES = (
         _lock_convoy,
         needs=("cpuTime",),
         compares=True,
-        about="5,000 futex calls a second, 30 % of them wakes, short waits, and 20 % of the threads' time.",
-        source="idle pools wait long and wake seldom",
+        about="5,000 futex calls a second, 30 % of them wakes, short waits, and half of the threads' time.",
+        source="idle pools wait long and wake seldom; a healthy CPython server of many threads: 38 %",
     ),
     Rule(
         "busy-poll",

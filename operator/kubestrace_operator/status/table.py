@@ -147,7 +147,8 @@ def endings(containers: Iterable[ContainerRow]) -> str:
     lines = ["ended with an error:"]
     for (pod, container, code, reason), count in lives.most_common(_MOST_ENDINGS):
         times = f", {count} times" if count > 1 else ""
-        lines.append(f"  {container} of pod {pod}: exit code {code}{f' ({reason})' if reason else ''}{times}")
+        place = f"{container} of pod {pod}" if pod else container
+        lines.append(f"  {place}: exit code {code}{f' ({reason})' if reason else ''}{times}")
     others = sum(count for _, count in lives.most_common()[_MOST_ENDINGS:])
     lines += [f"  {others} more"] if others else []
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import errors_limits as limits
+from kubestrace_protos.v1.views import errors_optional_files as optional_files
 from kubestrace_protos.v1.views import errors_pb2
 from kubestrace_protos.v1.views.errors_pb2 import ErrorKind, ErrorSample, ErrorsRequest, ErrorsResult
 
@@ -216,9 +217,13 @@ def _ends(rows: Sequence[SampleRow]) -> tuple[SampleRow, ...]:
 
 
 def chosen(rows: Sequence[SampleRow], count: int) -> list[SampleRow]:
-    """Return as many in the order of time: the best one, the last, the first, then the best of the others."""
+    """Return as many in the order of time: the best one, the last, the first, then the best of the others.
+
+    Files that programs do without come after all others.
+    """
     spread: dict[str, SampleRow] = {}
-    for row in (*rows[:1], *_ends(rows), *rows):
+    telling = [row for row in rows if not optional_files.names_one(row.sample.arguments)]
+    for row in (*telling[:1], *_ends(telling), *telling, *rows[:1], *_ends(rows), *rows):
         spread.setdefault(row.sample.arguments, row)
     return sorted(list(spread.values())[:count], key=_time)
 

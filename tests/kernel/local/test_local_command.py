@@ -99,8 +99,25 @@ def test_the_table_shows_the_rows_the_errors_and_how_it_ended(known: Known) -> N
     ],
 )
 def test_the_exit_code_is_passed_on(words: list[str], exit_code: int) -> None:
-    """COMMAND's own, or 128 and the signal that killed it."""
-    assert kubestrace("local", "--", *words).returncode == exit_code
+    """COMMAND's own, or 128 and the signal that killed it; the result has it, too."""
+    done = kubestrace("local", "-o", "json", "--", *words)
+
+    assert done.returncode == exit_code
+    assert json.loads(done.stdout)["status"]["containers"][0]["exitCode"] == exit_code
+
+
+@pytest.mark.parametrize("until", [[], ["--until-empty"]])
+def test_the_last_failed_call_before_the_end_is_found(until: list[str]) -> None:
+    """The file that is missing, not the translation of the message about it; whoever is left behind lives on."""
+    script = "sleep 2 & cat /no-such-file; exit 3"
+    done = kubestrace("local", "--errors", "-o", "json", *until, "--", "sh", "-c", script)
+
+    (found,) = json.loads(done.stdout)["status"]["findings"]
+    assert found["id"] == "died-after-error"
+    assert found["summary"] == (
+        'sh ended with exit code 3, just after cat called openat(AT_FDCWD, "/no-such-file", O_RDONLY), '
+        "which failed with ENOENT."
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from kubestrace_agent.views.errors.sources import PART
 from kubestrace_agent.views.errors.values import ErrorsWanted
 from kubestrace_agent.views.loss import Loss
 from kubestrace_agent.views.view import Collector, put, put_lost
-from kubestrace_protos.v1.views import errors_pb2
+from kubestrace_protos.v1.views import errors_optional_files, errors_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -201,17 +201,20 @@ def _chosen(samples: Iterable[errors_pb2.ErrorSample], count: int) -> list[error
 
     The best alone may all be of one moment: what a program looks for at its start fails alike each time. And of those
     that differ in numbers only, one comes before all others: a storm of one folder must not hide the single file.
+    Files that programs do without come after all others.
     """
     best = sorted(samples, key=_order, reverse=True)
-    if not best:
-        return []
-    in_time = sorted(best, key=_time)
+    telling = [each for each in best if not errors_optional_files.names_one(each.arguments)]
     # Arguments differ: those that come twice count once.
-    spread = {each.arguments: each for each in (best[0], in_time[-1], in_time[0], *best)}
+    spread = {each.arguments: each for some in (telling, best) for each in _ends_first(some)}
     of_patterns = {_pattern(each.arguments): each for each in reversed(spread.values())}
     firsts = [each for each in spread.values() if of_patterns[_pattern(each.arguments)] is each]
     rest = [each for each in spread.values() if of_patterns[_pattern(each.arguments)] is not each]
     return sorted([*firsts, *rest][:count], key=_time)
+
+
+def _ends_first(best: Sequence[errors_pb2.ErrorSample]) -> list[errors_pb2.ErrorSample]:
+    return [best[0], max(best, key=_time), min(best, key=_time), *best] if best else []
 
 
 def _time(sample: errors_pb2.ErrorSample) -> int:

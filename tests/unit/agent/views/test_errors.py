@@ -79,6 +79,15 @@ def test_different_arguments_are_shown_from_all_of_the_time() -> None:
     assert shown(Failures(9, None), RawErrors(calls=calls)) == ['"/once"', '"/late"', '"/again"', '"/later"']
 
 
+def test_files_that_programs_do_without_come_last() -> None:
+    """Translations are looked for when a message is printed: after the file that it is about."""
+    calls = [call(b"/usr/share/locale/C/LC_MESSAGES/libc.mo", n) for n in (1, 5, 6)]
+    told = RawErrors(calls=[*calls, call(b"/etc/app.yaml", 3)])
+
+    assert shown(Failures(1, None), told) == ['"/etc/app.yaml"']
+    assert len(shown(Failures(2, None), told)) == 2
+
+
 def test_many_arguments_have_a_bound() -> None:
     """Those that were met least and longest ago make room."""
     calls = [call(b"/file-%d" % n, n) for n in range(1, 1000)]

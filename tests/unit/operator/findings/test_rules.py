@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubestrace_operator.findings import text
-from kubestrace_operator.findings.finding import Facts
+from kubestrace_operator.findings.finding import Facts, Severity
 from kubestrace_operator.findings.rules import MOST, RULES, judge
 from kubestrace_operator.results.histograms import bucket_index
 from kubestrace_operator.results.rows import ContainerRow, SyscallRow
 from kubestrace_protos.v1 import agent_pb2
 
 MS, SECOND = 1_000_000, 1_000_000_000
+UNUSED = dict.fromkeys(("stats", "syncs", "reads", "readBytes", "writes", "writeBytes", "totalNanoseconds"), 0)
 ALL_VIEWS = frozenset(view for rule in RULES for view in rule.needs)
 ENDED_NS = 1_767_225_605 * SECOND  # 2026-01-01T00:00:05Z
 
@@ -65,11 +66,13 @@ def budget(runnable_s: float, busy_s: float) -> dict[str, Any]:
     return {"timeBudget": {**parts, "runnableNanoseconds": int(runnable_s * SECOND)}}
 
 
-def disk(count: int, p99_ms: int, each_bytes: int = 4096) -> dict[str, Any]:
+def disk(count: int, p99_ms: int, each_bytes: int = 4096, waited_s: float = 0.5, **changes: Any) -> dict[str, Any]:
     """Return a status with one row of a disk."""
     times = {"p99Nanoseconds": p99_ms * MS}
     device = {"node": "n1", "device": "vda", "operation": "flush", "count": count, "bytes": count * each_bytes}
-    return {"blockIO": {"devices": [{**device, "deviceTime": times}]}}
+    pressure = {"ioSomeNanoseconds": int(waited_s * SECOND)}
+    containers = [{"pod": "shop-1", "container": "app", "resources": {"pressure": pressure}}]
+    return {"blockIO": {"devices": [{**device, "deviceTime": times, **changes}]}, "containers": containers}
 
 
 def throttled(periods: int, stopped: int, stopped_s: float, **changes: Any) -> dict[str, Any]:
@@ -93,8 +96,26 @@ def pod_network(**changes: Any) -> dict[str, Any]:
 
 def asked_for(paths: int, others: int = 0) -> dict[str, Any]:
     """Return a status with files, each asked for as often; and with so many others, asked for once."""
-    rows = [{"path": f"/etc/{number}", "stats": 100, "reads": 0, "writes": 0, "syncs": 0} for number in range(paths)]
+    rows = [{"path": f"/etc/{number}", **UNUSED, "stats": 100} for number in range(paths)]
     return {"files": {"paths": rows, "otherPaths": {"stats": others}}}
+
+
+def moved(word: str, count: int, each_bytes: int, path: str = "/data/log", spent_ns: int = SECOND) -> dict[str, Any]:
+    """Return a status with a file that was read or written so often."""
+    of_it = {f"{word}s": count, f"{word}Bytes": count * each_bytes, "totalNanoseconds": spent_ns}
+    return {"files": {"paths": [{"path": path, **UNUSED, **of_it}]}}
+
+
+def killed(oom_kills: int) -> dict[str, Any]:
+    """Return a status with a container of which processes were killed for memory."""
+    memory = {"oomKills": oom_kills, "limitBytes": 64 << 20}
+    return {"containers": [{"pod": "shop-1", "container": "app", "resources": {"memory": memory}}]}
+
+
+def peer(established: int = 0, **changes: Any) -> dict[str, Any]:
+    """Return a status with a peer that was tried ten times."""
+    row = {"address": "10.0.0.5", "port": 80, "attempts": 10, "established": established, "abandoned": 0, **changes}
+    return {"network": {"peers": [row]}}
 
 
 def hung(age_s: int, *, wait: bool = False) -> dict[str, Any]:
@@ -110,12 +131,18 @@ JUST_BEFORE, LONG_BEFORE = "2026-01-01T00:00:04.900000Z", "2026-01-01T00:00:01.0
 # Rule -> results that have the fault, and others that do not.
 CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
     "oom-killed": (
-        [facts(containers=[life(exit_code=137, reason="OOMKilled")])],
-        [facts(containers=[life(exit_code=137)]), facts(containers=[life(exit_code=0, reason="Completed")])],
+        [facts(containers=[life(exit_code=137, reason="OOMKilled")]), facts(status=killed(1))],
+        [
+            facts(containers=[life(exit_code=137)]),
+            facts(containers=[life(exit_code=0, reason="Completed")]),
+            facts(status=killed(0)),
+        ],
     ),
     "died-after-error": (
         [facts(containers=[life()], status=failed_call(JUST_BEFORE))],
         [
+            facts(containers=[life(exit_code=143)], status=failed_call(JUST_BEFORE)),
+            facts(containers=[life(exit_code=137)], status=failed_call(JUST_BEFORE)),
             facts(containers=[life()], status=failed_call(LONG_BEFORE)),
             facts(containers=[life(exit_code=0)], status=failed_call(JUST_BEFORE)),
             facts(containers=[life("shop-2")], status=failed_call(JUST_BEFORE)),
@@ -134,8 +161,19 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
     ),
     "fd-leak": ([facts(failing("accept4", "EMFILE", 1, 9))], [facts(failing("accept4", "EAGAIN", 1, 9))]),
     "connect-failing": (
-        [facts(failing("connect", "ECONNREFUSED", 5, 100)), facts(failing("connect", "ETIMEDOUT", 50, 60))],
         [
+            facts(failing("connect", "ECONNREFUSED", 5, 100)),
+            facts(failing("connect", "ETIMEDOUT", 50, 60)),
+            # What does not wait: Go, Node, nginx.
+            facts(
+                failing("connect", "EINPROGRESS", 10, 10),
+                status=peer(failed=[{"errno": "ECONNREFUSED", "count": 10}]),
+            ),
+            facts(failing("connect", "EINPROGRESS", 10, 10), status=peer(abandoned=5)),
+        ],
+        [
+            facts(failing("connect", "EINPROGRESS", 10, 10), status=peer(established=5, abandoned=5)),
+            facts(failing("connect", "EINPROGRESS", 10, 10), status=peer(established=10)),
             facts(failing("connect", "ECONNREFUSED", 4, 4)),
             facts(failing("connect", "ECONNREFUSED", 49, 1000)),
             facts(failing("connect", "ENOENT", 50, 60)),
@@ -182,9 +220,10 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
     ),
     "hung-call": ([facts(status=hung(10))], [facts(status=hung(9)), facts(status=hung(1000, wait=True))]),
     "lock-convoy": (
-        [facts(*LOCKS, status=budget(0, 1))],
+        [facts(*LOCKS, status=budget(0, 0.8))],
         [
-            facts(*LOCKS, status=budget(0, 10)),
+            # A CPython server of many threads: 38 %.
+            facts(*LOCKS, status=budget(0, 1.4)),
             facts(row("futex", 40_000), row("futex", 40_000, 20 * MS, wait=True), status=budget(0, 1)),
             facts(row("futex", 1_000), row("futex", 79_000, 20_000, wait=True), status=budget(0, 1)),
             facts(*(replace(each, calls=each.calls // 2) for each in LOCKS), status=budget(0, 1)),
@@ -207,21 +246,31 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
         ],
     ),
     "stat-storm": (
-        [facts(row("newfstatat", 10_000), row("mmap", 100_000), status=asked_for(10))],
+        [
+            facts(row("newfstatat", 10_000), row("mmap", 39_000), status=asked_for(10)),
+            # Forty files, of which the view tells thirty one by one.
+            facts(row("access", 10_000), status=asked_for(30, others=1000)),
+        ],
         [
             facts(row("newfstatat", 9_000), status=asked_for(10)),
-            facts(row("newfstatat", 10_000), row("mmap", 300_000), status=asked_for(10)),
+            facts(row("newfstatat", 10_000), row("mmap", 43_000), status=asked_for(10)),
             facts(row("newfstatat", 10_000), status=asked_for(100)),
-            facts(row("newfstatat", 10_000), status=asked_for(10, others=500)),
+            facts(row("newfstatat", 10_000), status=asked_for(30, others=4000)),
         ],
     ),
     "small-io": (
-        [facts(row("read", 10_000, bytes=10_000)), facts(row("write", 10_000, bytes=10_230_000))],
         [
-            facts(row("read", 9_000, bytes=9_000)),
-            facts(row("read", 10_000, bytes=10_240_000)),
-            facts(row("read", 10_000, wait=True, bytes=10_000)),
-            facts(row("read", 10_000, bytes=1), row("mmap", 300_000)),
+            facts(row("read", 10_000), status=moved("read", 10_000, 1)),
+            facts(row("pwrite64", 10_000), status=moved("write", 10_000, 1023)),
+        ],
+        [
+            facts(row("read", 9_000), status=moved("read", 9_000, 1)),
+            facts(row("read", 10_000), status=moved("read", 10_000, 1024)),
+            facts(row("read", 10_000, wait=True), status=moved("read", 10_000, 1)),
+            facts(row("read", 10_000), row("mmap", 300_000), status=moved("read", 10_000, 1)),
+            facts(row("read", 10_000), status=moved("read", 10_000, 8, path="anon_inode")),
+            # Sockets beside a file that is read now and then.
+            facts(row("read", 100_000), status=moved("read", 900, 1)),
         ],
     ),
     "clock-in-kernel": ([facts(row("clock_gettime", 10_000))], [facts(row("clock_gettime", 9_000))]),
@@ -230,8 +279,19 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
         [facts(row("execve", 99)), facts(row("execve", 99), seconds=1), facts(failing("execve", "ENOENT", 900, 950))],
     ),
     "disk-slow": (
-        [facts(status=disk(100, 21))],
-        [facts(status=disk(99, 21)), facts(status=disk(100, 20)), facts(status=disk(100, 90, 512 * 1024))],
+        [
+            facts(status=disk(100, 21)),
+            facts(status=disk(100, 21, operation="read", sync=True)),
+            facts(status={"blockIO": disk(100, 21)["blockIO"]}),
+        ],
+        [
+            facts(status=disk(99, 21)),
+            facts(status=disk(100, 20)),
+            facts(status=disk(100, 90, 512 * 1024)),
+            facts(status=disk(100, 90, operation="write", sync=False)),
+            facts(status=disk(100, 90, operation="discard")),
+            facts(status=disk(100, 90, waited_s=0.4)),
+        ],
     ),
 }
 
@@ -285,6 +345,11 @@ def test_shares_are_not_judged_where_not_all_is_counted(changes: dict[str, Any])
     assert found(replace(CASES["disk-full"][0][0], **changes)) == ["disk-full"]
 
 
+def times(numbers: dict[str, Any], factor: int) -> dict[str, Any]:
+    """Return so many times the numbers; what is no number stays."""
+    return {name: value * factor if isinstance(value, int) else value for name, value in numbers.items()}
+
+
 def scaled(given_facts: Facts, factor: int) -> Facts:
     """Return the same with so many times the calls in so many times the time."""
     rows = [
@@ -303,11 +368,14 @@ def scaled(given_facts: Facts, factor: int) -> Facts:
     status = {**given_facts.status}
     if "timeBudget" in status:
         status["timeBudget"] = {name: spent * factor for name, spent in status["timeBudget"].items()}
+    if "files" in status:
+        paths = [times(file, factor) for file in status["files"]["paths"]]
+        status["files"] = {"paths": paths, "otherPaths": times(status["files"].get("otherPaths", {}), factor)}
     return replace(given_facts, rows=rows, status=status, seconds=given_facts.seconds * factor)
 
 
 # Those that need a few, whatever the time: more of them are more.
-RATES = sorted(set(CASES) - {"connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"})
+RATES = sorted(set(CASES) - {"connect-failing", "cpu-starved", "cpu-throttled", "disk-slow", "memory-pressure"})
 
 
 @given(st.sampled_from(RATES), st.integers(2, 50))
@@ -370,19 +438,23 @@ def test_the_page() -> None:
     assert "2. CRITICAL crash-loop: container app of pod shop-1 started and ended" in page
     assert "   What to do: Look at the volume's and the node's free space" in page
     assert "   No problem if: The container is a job" in page
-    assert "not judged: died-after-error, listen-overflow, retransmits, lock-convoy" in page
+    assert "\nnot judged: died-after-error, listen-overflow, retransmits, lock-convoy" in page
+    assert max(map(len, page.splitlines())) <= 120
     assert list(text.lines({})) == []
     assert list(text.lines({"findings": []})) == ["findings: none"]
 
 
 def test_a_storm_names_its_file() -> None:
     """Where the view counted files."""
-    paths = [{"path": "/data/wal", "syncs": 97, "stats": 0, "writes": 5}, {"path": "/data/x", "syncs": 3, "stats": 0}]
+    paths = [{"path": "/data/wal", **UNUSED, "syncs": 97}, {"path": "/data/x", **UNUSED, "syncs": 3}]
     storm = CASES["fsync-storm"][0][0]
     (first, *_) = judge(replace(storm, status={"files": {"paths": paths}})).findings
 
-    assert first.summary.endswith("at most. 97 % of the syncs that have a path: /data/wal.")
-    assert judge(storm).findings[0].summary.endswith("at most.")
+    assert first.summary.endswith(" 97 % of these are of /data/wal.")
+    assert judge(storm).findings[0].summary.endswith("the median fsync takes 1.0ms, the longest 1.0ms.")
+    spread = [{"path": f"/data/{number}", **UNUSED, "syncs": 10} for number in range(10)]
+    (first, *_) = judge(replace(storm, status={"files": {"paths": spread}})).findings
+    assert first.summary.endswith(" For example /data/0 (10 % of these).")
 
 
 def test_failing_connects_name_their_peer() -> None:
@@ -390,7 +462,7 @@ def test_failing_connects_name_their_peer() -> None:
     peers = [
         {"address": "10.0.0.5", "port": 5432, "service": "db", "failed": [{"errno": "ECONNREFUSED", "count": 9}]},
         {"address": "10.0.0.9", "port": 80, "failed": [{"errno": "ECONNREFUSED", "count": 1}]},
-        {"address": "10.0.0.7", "port": 80, "failed": [{"errno": "ETIMEDOUT", "count": 99}]},
+        {"address": "10.0.0.7", "port": 80, "failed": [{"errno": "ETIMEDOUT", "count": 4}]},
     ]
     refused = replace(CASES["connect-failing"][0][0], status={"network": {"peers": peers}})
     (first,) = judge(refused).findings
@@ -411,3 +483,132 @@ def test_nothing_at_all_finds_nothing() -> None:
     """A session without a call, or of no length."""
     for each in (facts(), facts(seconds=0), facts(row("fsync", 5), seconds=0)):
         assert found(each) == []
+
+
+def test_small_reads_of_several_files_are_one_finding() -> None:
+    """As the pods of a Deployment have them, each with a file of its own."""
+    status = moved("read", 10_000, 1)
+    (file,) = status["files"]["paths"]
+    paths = [{**file, "path": f"/data/{number}", "reads": 5_000, "readBytes": 5_000} for number in range(2)]
+    (split, *_) = judge(facts(row("read", 10_000), status={"files": {"paths": paths}})).findings
+    (whole, *_) = judge(facts(row("read", 10_000), status=status)).findings
+
+    assert split.evidence == whole.evidence
+    assert split.summary.endswith(": /data/0 and 1 other file.")
+
+
+def test_files_that_are_synced_once_are_information() -> None:
+    """So does an installer; what syncs one file again and again may put its commits together."""
+    storm = CASES["fsync-storm"][0][0]
+    (again, *_) = judge(replace(storm, status={"files": {"paths": [{"path": "/a", **UNUSED, "syncs": 100}]}})).findings
+    each = [{"path": f"/{number}", **UNUSED, "syncs": 1} for number in range(100)]
+    (once, *_) = judge(replace(storm, status={"files": {"paths": each}})).findings
+
+    assert (again.severity, once.severity) == (Severity.WARNING, Severity.INFO)
+    assert found(facts(row("sync_file_range", 1000, MS))) == []
+
+
+def test_a_busy_log_is_information() -> None:
+    """Servers that log each request write small lines; a warning is where little else is done."""
+    writes = row("write", 10_000, 10_000)
+    log = moved("write", 10_000, 90)
+    (alone, *_) = judge(facts(writes, status=log)).findings
+    (beside, *_) = judge(facts(writes, row("sendto", 20_000, 10_000), status=log)).findings
+
+    assert (alone.severity, beside.severity) == (Severity.WARNING, Severity.INFO)
+    assert alone.summary == (
+        "1,000 writes a second move 90B each and take 100 % of the time in calls that work: /data/log."
+    )
+
+
+def test_syncs_of_a_file_are_no_small_writes() -> None:
+    """The time of a file is that of all that is done with it; redis syncs each of its small writes."""
+    storm = facts(row("write", 10_000), row("fdatasync", 5_000, MS), status=moved("write", 10_000, 46))
+
+    assert found(storm) == ["fsync-storm"]
+
+
+def test_connects_that_fail_later_are_not_judged_without_the_peers() -> None:
+    """Nothing found would say that none failed."""
+    later = facts(failing("connect", "EINPROGRESS", 10, 10))
+
+    assert ("connect-failing", "views.network") in judge(replace(later, views=frozenset())).not_judged
+    assert "connect-failing" not in dict(judge(later).not_judged)
+
+
+def test_processes_that_are_killed_for_memory_are_counted() -> None:
+    """By the kernel where the container goes on; a container that ended so is one of them."""
+    (counted,) = judge(facts(status=killed(3))).findings
+    lives = [life(restarts=each, exit_code=137, reason="OOMKilled") for each in range(2)]
+    (both,) = judge(facts(containers=lives, status=killed(1))).findings
+
+    assert counted.summary == (
+        "The kernel killed 3 processes of container app of pod shop-1 for memory in 10 s: its limit is 64.0MiB."
+    )
+    assert both.evidence[0].value == 2
+
+
+def test_a_missing_file_is_the_cause_only_where_nothing_else_failed() -> None:
+    """Programs look in several places, and for their own source when they print a trace."""
+    status = failed_call(JUST_BEFORE)
+    sample = {"time": "2026-01-01T00:00:04.800000Z", "arguments": "3, 10.0.0.5:80", "pod": "shop-1", "container": "app"}
+    refused = {"syscall": "connect", "errno": "ECONNREFUSED", "count": 1, "samples": [{**sample, "process": "app.py"}]}
+    status["summary"]["errorCounts"].append(refused)
+    (first,) = judge(facts(containers=[life()], status=status)).findings
+
+    assert first.summary == (
+        "container app of pod shop-1 ended with exit code 1, just after app.py called connect(3, 10.0.0.5:80), "
+        "which failed with ECONNREFUSED."
+    )
+
+
+def test_what_local_mode_traces_has_no_pod() -> None:
+    """It is called by its name."""
+    lost = {"pod": "", "container": "nginx", "resources": {"memory": {"oomKills": 1}}}
+    (first,) = judge(facts(status={"containers": [lost]})).findings
+
+    assert first.summary == "The kernel killed 1 process of nginx for memory in 10 s."
+
+
+def test_a_cpu_limit_explains_why_there_is_no_cpu() -> None:
+    """The wait for a CPU is told where no limit is the reason."""
+    both = facts(status={**budget(5, 5), **throttled(100, 90, 5)})
+
+    assert found(both) == ["cpu-throttled"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        'AT_FDCWD, "/usr/share/locale/C/LC_MESSAGES/grep.mo", O_RDONLY',
+        'AT_FDCWD, "/usr/lib/locale/C.UTF-8/LC_CTYPE", O_RDONLY|O_CLOEXEC',
+        'AT_FDCWD, "/root/lib/liblzma.so.5", O_RDONLY|O_CLOEXEC',
+        'AT_FDCWD, "/usr/bin/pybuilddir.txt", O_RDONLY',
+        'AT_FDCWD, "/usr/include/x86_64-linux-gnu/stdc-predef.h", O_RDONLY|O_NOCTTY',
+        'AT_FDCWD, "/sys/fs/cgroup/cpu.max", O_RDONLY',
+        'AT_FDCWD, "/opt/java/openjdk/lib/ext", O_RDONLY|O_NONBLOCK|O_DIRECTORY|O_CLOEXEC',
+        "4<socket>, unix:/var/run/nscd/socket, 110",
+        'AT_FDCWD, "/root/.curlrc", O_RDONLY',
+    ],
+)
+def test_a_file_that_programs_do_without_is_no_cause(arguments: str) -> None:
+    """Those of grep, bash, CPython, gcc and Go, which ended with an error for another reason."""
+    assert found(facts(containers=[life()], status=failed_call(JUST_BEFORE, arguments))) == []
+
+
+def test_a_library_is_the_cause_where_a_program_did_not_start() -> None:
+    """The loader then ends with 127."""
+    status = failed_call(JUST_BEFORE, 'AT_FDCWD, "/lib/libpq.so.5", O_RDONLY|O_CLOEXEC')
+
+    assert found(facts(containers=[life(exit_code=127)], status=status)) == ["died-after-error"]
+
+
+def test_executed_programs_are_named() -> None:
+    """The one that is executed most, where processes were counted; forks execute nothing."""
+    churn = CASES["process-churn"][0][0]
+    runs = [{"executable": "/bin/true", "image": 1}] * 3 + [{"executable": "/bin/ls", "processes": 1}]
+    shell = {"executable": "/bin/sh", "image": 0}
+    (first,) = judge(replace(churn, status={"processes": [*runs, *[shell] * 9]})).findings
+
+    assert first.summary.endswith("100 in 10 s. 75 % of these that are told one by one run /bin/true.")
+    assert judge(churn).findings[0].summary.endswith("100 in 10 s.")

@@ -124,6 +124,16 @@ def test_samples_of_parts_are_those_of_the_whole(parts: list[list[errors_pb2.Err
     )
 
 
+def test_files_that_programs_do_without_come_last() -> None:
+    """Also where every container of many has some."""
+    rows = [
+        errors.SampleRow(errors_pb2.ErrorSample(arguments=path, alike=alike), agent_pb2.Container(), "n")
+        for path, alike in (('"/usr/lib/locale/C/LC_CTYPE"', 9), ('"/etc/app.yaml"', 1))
+    ]
+
+    assert [row.sample.arguments for row in errors.chosen(rows, 1)] == ['"/etc/app.yaml"']
+
+
 def test_samples_of_errors_are_cut_to_the_room() -> None:
     """The most frequent failures keep theirs; all rows keep their times."""
     document = builder.status(failing(90, "x" * 500), replace(STARTED, views={"errors": errors.Settings(3)}), now=NOW)
