@@ -122,6 +122,17 @@ class Flag:
         return f"{self.words} {self.metavar if self.default is None else f'[{self.metavar}]'}"
 
 
+@dataclass(frozen=True)
+class Spans:
+    """Where a view's part of a status has numbers by time: a session's halves tell how much it differs from itself."""
+
+    # The part of the status, and its field with the length of a span.
+    part: str
+    length_ns: str
+    # Lists in that part, by what they count: calls, errors, time (of calls that work), waitTime.
+    series: Mapping[str, str]
+
+
 class View(Generic[Settings, Result, Part]):
     """One view. Hooks that a view does not need do nothing."""
 
@@ -140,6 +151,8 @@ class View(Generic[Settings, Result, Part]):
     has_stacks: ClassVar[bool] = False
     # All that may stand in trust.losses.
     known_losses: ClassVar[tuple[Loss, ...]] = ()
+    # None: its part of the status has nothing by time.
+    spans: ClassVar[Spans | None] = None
     # The message that agents report.
     result_type: type[Result]
 
