@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 _LOCAL = [str(Path(sys.executable).with_name("kubestrace")), "local", "-o", "json", "--until-empty"]
-_VIEWS = ["--errors", "--cpu-time", "--files", "--network", "--block-io"]
+_VIEWS = ["--errors", "--cpu-time", "--files", "--network", "--block-io", "--processes", "--slow", "10"]
 _OF_THE_MACHINE = "cpu-starved"
 _IMPORTS = "import ctypes, os, resource, socket, threading, time"
 _MAKEFILE = "all: $(addsuffix .o,1 2 3 4 5 6)\n%.o:\n\techo 'int main(void){return 0;}' | gcc -x c -O2 -c - -o $@\n"
