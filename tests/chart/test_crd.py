@@ -306,6 +306,9 @@ def full_comparison() -> dict[str, Any]:
                 "evidence": [{"name": "syncsPerSecond", "value": 212.5, "baselineValue": 106, "ratio": 2}],
             }
         ],
+        "rows": [
+            {"view": "files", "row": "/data/wal", **change, "ratios": [{"name": "calls", "ratio": 0.98}]},
+        ],
         "newSince": ["disk-slow"],
         "goneSince": ["fd-leak"],
         "remarks": ["Other views."],

@@ -104,7 +104,7 @@ def differences(compared: Compared) -> list[str]:
             if views
         ]
         found.append(
-            f"Other views ({'; '.join(parts)}): findings that need them are not compared. "
+            f"Other views ({'; '.join(parts)}): what only one of the two counted is not compared. "
             "Trace both sessions with the same views."
         )
     if own.syscalls is not None and other.syscalls is not None and own.syscalls != other.syscalls:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kubestrace_operator.comparison import calls, reading
+from kubestrace_operator.comparison import calls, objects, reading
 from kubestrace_operator.comparison import findings as of_findings
 from kubestrace_operator.comparison.baseline import Baseline, Compared, differences
 from kubestrace_operator.comparison.calls import Sessions
 from kubestrace_operator.comparison.noise import noise
 from kubestrace_operator.comparison.ratios import rounded
 
+# The lists of which the last rows may be cut, and their most rows.
+LISTS = ("calls", "rows")
 MOST_ROWS = 30
 
 
@@ -38,6 +40,7 @@ def compare(status: Mapping[str, Any], compared: Compared) -> dict[str, Any]:
         **found.document(),
         "remarks": remarks,
         "calls": rows[:MOST_ROWS],
+        "rows": objects.rows(sessions, halves)[:MOST_ROWS],
     }
 
 

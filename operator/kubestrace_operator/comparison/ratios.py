@@ -50,4 +50,7 @@ def ratios(pairs: Mapping[str, Pair]) -> dict[str, float | int]:
 
 def words(pairs: Mapping[str, Pair]) -> str:
     """Return the ratios that there are, for people: p99 3.1 times, calls 0.98 times."""
-    return ", ".join(f"{name} {times(pair.ratio)}" for name, pair in pairs.items() if pair.ratio is not None)
+    shown = {"waitTime": "waits"}
+    return ", ".join(
+        f"{shown.get(name, name)} {times(pair.ratio)}" for name, pair in pairs.items() if pair.ratio is not None
+    )

@@ -1,11 +1,11 @@
 """A comparison in words, for a page and for a terminal. Pure; from the status."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _WIDTH = 118
-_MOST_CALLS = 10
+_MOST_ROWS = 10
 
 
 def lines(status: Mapping[str, Any]) -> Iterator[str]:
@@ -21,18 +21,24 @@ def lines(status: Mapping[str, Any]) -> Iterator[str]:
         yield from _indented(f"{head}: {', '.join(ids) or 'none'}")
     for each in comparison["findings"]:
         yield from _indented(f"{each['id']}: {each['change'] or 'as before'}")
-    yield from _calls(comparison)
+    yield from _rows(comparison, "calls", _call)
+    yield from _rows(comparison, "rows", lambda row: f"{row['view']} {row['row']}")
     for remark in comparison["remarks"]:
         yield from _indented(remark)
 
 
-def _calls(comparison: Mapping[str, Any]) -> Iterator[str]:
-    changed = [row for row in comparison["calls"] if row["changed"]]
-    for row in changed[:_MOST_CALLS]:
-        marks = ", ".join(filter(None, (row.get("abi", ""), "waited" if row["wait"] else "")))
-        yield from _indented(f"{row['name']}{f' ({marks})' if marks else ''}: {row['change']}")
-    if len(changed) > _MOST_CALLS:
-        yield f"  ({len(changed) - _MOST_CALLS} more in comparison.calls)"
+def _rows(comparison: Mapping[str, Any], part: str, name: Callable[[Mapping[str, Any]], str]) -> Iterator[str]:
+    """Yield those that changed."""
+    changed = [row for row in comparison[part] if row["changed"]]
+    for row in changed[:_MOST_ROWS]:
+        yield from _indented(f"{name(row)}: {row['change']}")
+    if len(changed) > _MOST_ROWS:
+        yield f"  ({len(changed) - _MOST_ROWS} more in comparison.{part})"
+
+
+def _call(row: Mapping[str, Any]) -> str:
+    marks = ", ".join(filter(None, (row.get("abi", ""), "waited" if row["wait"] else "")))
+    return f"{row['name']}{f' ({marks})' if marks else ''}"
 
 
 def _indented(text: str) -> list[str]:

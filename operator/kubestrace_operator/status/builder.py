@@ -157,7 +157,9 @@ class _Builder:
                 self.findings,
             ]
         if self.comparison:
-            parts.append({"comparison": {name: part for name, part in self.comparison.items() if name != "calls"}})
+            parts.append(
+                {"comparison": {name: part for name, part in self.comparison.items() if name not in comparing.LISTS}}
+            )
         if self._progress.start is not None:
             parts += [view.document(each) for view, each in self._views]
         parts += [section.document(count) for section, count in zip(self.sections, kept, strict=True)]
@@ -188,7 +190,9 @@ class _Builder:
 
     def _compare(self, compared: Compared) -> None:
         self.comparison = comparing.compare(self.everything(), compared)
-        self.sections.append(listed(self.comparison["calls"], "comparison", "calls", share=_COMPARISON_SHARE))
+        self.sections += [
+            listed(self.comparison[part], "comparison", part, share=_COMPARISON_SHARE) for part in comparing.LISTS
+        ]
 
     def with_page(self, document: dict[str, Any], limit_bytes: int | None) -> dict[str, Any]:
         """Add one page for people, as much of it as there is room for."""

@@ -133,6 +133,20 @@ class Spans:
     series: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class ComparedRows:
+    """A list of a view's that is compared with an earlier session's; rows of one key are added up."""
+
+    # Where the list stands in the status.
+    path: tuple[str, ...]
+    # The fields that name a row, for people, too. Of alternatives ("service|address") the first that a row has.
+    key: tuple[str, ...]
+    # Counts and sums by the word for them: compared as rates a second. The first says whether there are enough.
+    counts: Mapping[str, str]
+    # Lengths by the word for them: compared as they are, where one row alone has the key.
+    lengths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class View(Generic[Settings, Result, Part]):
     """One view. Hooks that a view does not need do nothing."""
 
@@ -153,6 +167,7 @@ class View(Generic[Settings, Result, Part]):
     known_losses: ClassVar[tuple[Loss, ...]] = ()
     # None: its part of the status has nothing by time.
     spans: ClassVar[Spans | None] = None
+    compared_rows: ClassVar[tuple[ComparedRows, ...]] = ()
     # The message that agents report.
     result_type: type[Result]
 

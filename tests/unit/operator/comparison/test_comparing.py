@@ -319,6 +319,8 @@ def damage(document: Any, data: st.DataObject) -> None:
 def test_whatever_a_file_holds_is_compared_or_refused(data: st.DataObject) -> None:
     """Any parts of a status, at any depth, may be anything."""
     whole = timed(status(row("fsync", (MS, 1000)), row("write", (9, 9), ENOSPC=2)), 9, 9, 9, 9)
+    whole["files"] = {"paths": [{"path": "/etc/a", "calls": 100}]}
+    whole["blockIO"] = {"devices": [{"device": "vda", "count": 200, "deviceTime": {"p99Nanoseconds": MS}}]}
     for _ in range(data.draw(st.integers(1, 5))):
         damage(whole, data)
     found = baseline.read("before", {"spec": data.draw(ANYTHING), "status": whole})
@@ -326,7 +328,34 @@ def test_whatever_a_file_holds_is_compared_or_refused(data: st.DataObject) -> No
     if isinstance(found, Baseline):
         here = status(row("fsync", (MS, 1000)), compared=Compared(found, baseline.scope(parse(SPEC))))
         json.dumps(here, allow_nan=False)
+        json.dumps(compared(whole, found.status), allow_nan=False)
         assert here["comparison"]["reason"] == "Compared"
+
+
+def test_rows_of_views_are_compared() -> None:
+    """Those that both show, by what names them: a Service has other addresses from time to time."""
+    paths = [{"path": "/data/wal", "calls": 100, "errors": 0, "totalNanoseconds": 5}, {"path": "/etc/a", "calls": 9}]
+    peers = [
+        {"role": "client", "service": "db", "address": address, "port": 5432, "established": 50, "bytesSent": 7}
+        for address in ("10.0.0.1", "10.0.0.2")
+    ]
+    disks = [{"device": "vda", "operation": "flush", "count": 200, "deviceTime": {"p99Nanoseconds": MS}}]
+    parts = {"files": {"paths": paths}, "network": {"peers": peers}, "blockIO": {"devices": disks}}
+    before = {**status(row("read", (MS, 40))), **parts}
+    slower = [{**disks[0], "deviceTime": {"p99Nanoseconds": 3 * MS}}]
+    one_peer = [{**peers[0], "address": "10.0.0.9", "established": 98, "bytesSent": 14}]
+    here = {**before, "blockIO": {"devices": slower}, "network": {"peers": one_peer}}
+    here["files"] = {"paths": [{**paths[0], "calls": 300}, {"path": "/etc/b", "calls": 99}]}
+
+    shown = [(each["view"], each["row"], each["changed"], each["change"]) for each in compared(here, before)["rows"]]
+    assert shown == [
+        ("blockIO", "vda flush", True, "p99 3.0 times, requests 1.0 times"),
+        ("files", "/data/wal", True, "calls 3.0 times, time 1.0 times"),
+        ("network", "client db 5432", False, "connections 0.98 times, sent 1.0 times"),
+    ]
+    lines = list(text.lines({"comparison": compared(here, before)}))
+    assert "  blockIO vda flush: p99 3.0 times, requests 1.0 times" in lines
+    assert not any(each["changed"] for each in compared(before, before)["rows"])
 
 
 def test_a_comparison_is_bounded() -> None:
