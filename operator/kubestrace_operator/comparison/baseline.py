@@ -24,11 +24,6 @@ class Scope:
     views: frozenset[str] | None = None
     syscalls: frozenset[str] | None = None
 
-    @property
-    def filtered(self) -> bool:
-        """Whether only some calls were counted."""
-        return bool(self.syscalls)
-
 
 @dataclass(frozen=True)
 class Baseline:
