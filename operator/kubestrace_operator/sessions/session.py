@@ -494,7 +494,9 @@ def _endings(
     Without a document the counts are unknown: what an earlier operator wrote of them stays.
     """
     minimal = state.minimal()
-    bare = {name: minimal[name] for name in ("observedGeneration", "phase", "conditions")}
+    # With its end, from which a TTL counts.
+    known = ("observedGeneration", "phase", "completionTime", "conditions")
+    bare = {name: minimal[name] for name in known if name in minimal}
     whole = [partial(cluster.write_status, row, each) for each in (minimal, bare)]
     if document is None:
         return [partial(cluster.amend_status, row, minimal), *whole]
