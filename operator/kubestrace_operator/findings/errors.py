@@ -1,6 +1,6 @@
 """Findings about calls that fail: full disks, too many open files, peers that cannot be reached. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubestrace_operator.findings.finding import (
@@ -101,9 +101,9 @@ def _connect_failing(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _peers(facts: Facts) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = facts.status.get("network", {}).get("peers", ())
-    return found
+def _peers(facts: Facts) -> list[Mapping[str, Any]]:
+    """Return those that containers connect to."""
+    return [row for row in facts.status.get("network", {}).get("peers", ()) if row["role"] == "client"]
 
 
 def _attempts(facts: Facts) -> int:
@@ -114,7 +114,17 @@ def _attempts(facts: Facts) -> int:
 def _unreached(facts: Facts, errno: str) -> int:
     """Return how many connects failed so: those that waited for the answer say it, of the others the peers do."""
     calls = sum(row.errnos.get(errno, 0) for row in facts.named(("connect",)))
-    return max(calls, sum(_failed(row, errno) for row in _peers(facts)))
+    peers = sum(_failed(row, errno) for row in _peers(facts))
+    return max(calls, peers) - sum(_failed(row, errno) for row in _peers(facts) if _has_other_way(facts, row))
+
+
+def _has_other_way(facts: Facts, peer: Mapping[str, Any]) -> bool:
+    """Tell whether a name had an address of IPv6 at which nobody is, and one of IPv4 that answered as often."""
+    failed = sum(each["count"] for each in peer.get("failed", ()))
+    return ":" in peer["address"] and any(
+        ":" not in each["address"] and each["port"] == peer["port"] and each.get("established", 0) >= failed
+        for each in _peers(facts)
+    )
 
 
 def _failed(peer: Mapping[str, Any], errno: str) -> int:
@@ -138,7 +148,7 @@ def _peer(facts: Facts, errno: str) -> str:
         service = f"Service/{row['service']}" if "service" in row else ""
         name = service or row.get("workload") or row.get("pod", "")
         peer = f"{row['address']}:{row['port']}" + (f" ({name})" if name else "")
-        if count := _failed(row, errno):
+        if (count := _failed(row, errno)) and not _has_other_way(facts, row):
             counts[peer] = counts.get(peer, 0) + count
     if not counts:
         return ""

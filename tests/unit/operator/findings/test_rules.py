@@ -115,8 +115,29 @@ def killed(oom_kills: int) -> dict[str, Any]:
 
 def tried(established: int = 0, **changes: Any) -> dict[str, Any]:
     """Return a status with a peer that was tried ten times."""
-    row = {"address": "10.0.0.5", "port": 80, "attempts": 10, "established": established, "abandoned": 0, **changes}
+    row = {
+        "role": "client",
+        "address": "10.0.0.5",
+        "port": 80,
+        "attempts": 10,
+        "established": established,
+        "abandoned": 0,
+        **changes,
+    }
     return {"network": {"peers": [row]}}
+
+
+def both_ways(established: int) -> dict[str, Any]:
+    """Return a status with a peer of two addresses, of which that of IPv6 refused ten times."""
+    refused = {
+        "role": "client",
+        "address": "::1",
+        "port": 80,
+        "attempts": 10,
+        "failed": [{"errno": "ECONNREFUSED", "count": 10}],
+    }
+    taken = {"role": "client", "address": "127.0.0.1", "port": 80, "attempts": 10, "established": established}
+    return {"network": {"peers": [refused, taken]}}
 
 
 def hung(age_s: int, *, wait: bool = False) -> dict[str, Any]:
@@ -213,10 +234,13 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
                 status=tried(failed=[{"errno": "ECONNREFUSED", "count": 10}]),
             ),
             facts(failing("connect", "EINPROGRESS", 10, 10), status=tried(abandoned=5)),
+            facts(failing("connect", "ECONNREFUSED", 10, 20), status=both_ways(9)),
         ],
         [
             facts(failing("connect", "EINPROGRESS", 10, 10), status=tried(established=5, abandoned=5)),
             facts(failing("connect", "EINPROGRESS", 10, 10), status=tried(established=10)),
+            # localhost is ::1 and 127.0.0.1, and the server has the second.
+            facts(failing("connect", "ECONNREFUSED", 10, 20), status=both_ways(10)),
             facts(failing("connect", "ECONNREFUSED", 4, 4)),
             facts(failing("connect", "ECONNREFUSED", 49, 1000)),
             facts(failing("connect", "ENOENT", 50, 60)),
@@ -642,9 +666,15 @@ def test_a_storm_names_its_file() -> None:
 def test_failing_connects_name_their_peer() -> None:
     """With the name that the operator knows for it."""
     peers = [
-        {"address": "10.0.0.5", "port": 5432, "service": "db", "failed": [{"errno": "ECONNREFUSED", "count": 9}]},
-        {"address": "10.0.0.9", "port": 80, "failed": [{"errno": "ECONNREFUSED", "count": 1}]},
-        {"address": "10.0.0.7", "port": 80, "failed": [{"errno": "ETIMEDOUT", "count": 4}]},
+        {
+            "role": "client",
+            "address": "10.0.0.5",
+            "port": 5432,
+            "service": "db",
+            "failed": [{"errno": "ECONNREFUSED", "count": 9}],
+        },
+        {"role": "client", "address": "10.0.0.9", "port": 80, "failed": [{"errno": "ECONNREFUSED", "count": 1}]},
+        {"role": "client", "address": "10.0.0.7", "port": 80, "failed": [{"errno": "ETIMEDOUT", "count": 4}]},
     ]
     refused = replace(CASES["connect-failing"][0][0], status={"network": {"peers": peers}})
     (first,) = judge(refused).findings
