@@ -11,10 +11,12 @@ from rendering import Chart
 from kubestrace_operator.api import applied
 from kubestrace_operator.api.spec import parse
 from kubestrace_operator.views.files import Use
-from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
+from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey
 from kubestrace_operator.views.network_sockets import Socket, SocketKey, others
+from kubestrace_operator.views.pod_network import Pod, PodKey
 from kubestrace_operator.views.registry import CHOOSABLE
 from kubestrace_operator.views.view import PeerName, View
+from kubestrace_protos.v1.network_counters import COUNTERS, LEVELS
 
 TARGET_KINDS: list[dict[str, Any]] = [
     {"podName": "checkout-0"},
@@ -575,7 +577,12 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
     level = of("anonBytes fileBytes sharedBytes swapBytes virtualBytes pageTableBytes")
     level |= {"sinceStartNanoseconds": 5, "processes": 2, "unreadProcesses": 1}
     of_all = {
-        "resources": {"cpu": cpu, "memory": memory, "unavailable": [{**missing, "containers": 1}]},
+        "resources": {
+            "cpu": cpu,
+            "memory": memory,
+            "unavailable": [{**missing, "containers": 1}],
+            "pods": [full_pod()],
+        },
         "counters": {"software": software, "hardware": hardware},
         "memory": flows,
     }
@@ -583,6 +590,8 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
         "cpu": {**cpu, "limitMillicores": 300},
         "memory": {**memory, **levels},
         "pressure": pressure,
+        "pids": of("maxEvents current limit underLimit"),
+        "limits": {"openFiles": 2**63 - 1},
         "coveredNanoseconds": 5,
         "endedUnread": True,
         "unavailable": [missing],
@@ -591,6 +600,12 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 NAMES = {address: PeerName("db-0", "StatefulSet/db", "db") for address in ("10.0.0.7", "10.0.0.8")}
+
+
+def full_pod() -> dict[str, Any]:
+    """Return the network of a pod with every field set."""
+    counters, levels = dict.fromkeys(COUNTERS.values(), 2**53 + 1), dict.fromkeys(LEVELS, 3)
+    return dict(Pod(True, counters, levels).document(PodKey("n1", "checkout-0")))
 
 
 def full_network() -> dict[str, Any]:
@@ -613,7 +628,7 @@ def full_network() -> dict[str, Any]:
         "otherSockets": others([(udp, Socket(failed={"EPERM": 1}))]),
         "otherPeers": {**counts, **more, "rows": 1, "failed": 1},
         "listeners": [Listener().document(ListenerKey("n1", "checkout-0", "::", 8080)) | {"acceptDelay": times}],
-        "pods": [dict(Pod().document(PodKey("n1", "checkout-0")))],
+        "pods": [full_pod()],
     }
 
 

@@ -21,6 +21,7 @@ GROWN = (
     "pressure.memoryFullNanoseconds",
     "pressure.ioSomeNanoseconds",
     "pressure.ioFullNanoseconds",
+    "pids.maxEvents",
 )
 # Of levels.
 LEVELS = (
@@ -31,4 +32,8 @@ LEVELS = (
     "memory.workingSetBytes",
     "memory.anonBytes",
     "memory.fileBytes",
+    "pids.current",
+    "pids.limit",
+    "pids.underLimit",
+    "limits.openFiles",
 )

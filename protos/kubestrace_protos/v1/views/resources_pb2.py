@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*kubestrace_protos/v1/views/resources.proto\x12\rkubestrace.v1\"\x12\n\x10ResourcesRequest\"\x91\x03\n\x0fResourcesResult\x12\x38\n\x05grown\x18\x01 \x03(\x0b\x32).kubestrace.v1.ResourcesResult.GrownEntry\x12:\n\x06levels\x18\x02 \x03(\x0b\x32*.kubestrace.v1.ResourcesResult.LevelsEntry\x12\x44\n\x0bunavailable\x18\x03 \x03(\x0b\x32/.kubestrace.v1.ResourcesResult.UnavailableEntry\x12\x1b\n\x13\x63overed_nanoseconds\x18\x04 \x01(\x04\x12\x14\n\x0c\x65nded_unread\x18\x05 \x01(\x08\x1a,\n\nGrownEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bLevelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x32\n\x10UnavailableEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*kubestrace_protos/v1/views/resources.proto\x12\rkubestrace.v1\"\x12\n\x10ResourcesRequest\"\xc1\x03\n\x0fResourcesResult\x12\x38\n\x05grown\x18\x01 \x03(\x0b\x32).kubestrace.v1.ResourcesResult.GrownEntry\x12:\n\x06levels\x18\x02 \x03(\x0b\x32*.kubestrace.v1.ResourcesResult.LevelsEntry\x12\x44\n\x0bunavailable\x18\x03 \x03(\x0b\x32/.kubestrace.v1.ResourcesResult.UnavailableEntry\x12\x1b\n\x13\x63overed_nanoseconds\x18\x04 \x01(\x04\x12\x14\n\x0c\x65nded_unread\x18\x05 \x01(\x08\x12.\n\x0bpod_network\x18\x06 \x01(\x0b\x32\x19.kubestrace.v1.PodNetwork\x1a,\n\nGrownEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bLevelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x32\n\x10UnavailableEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xef\x01\n\nPodNetwork\x12\x0f\n\x07of_node\x18\x01 \x01(\x08\x12\x39\n\x08\x63ounters\x18\x02 \x03(\x0b\x32\'.kubestrace.v1.PodNetwork.CountersEntry\x12\x35\n\x06levels\x18\x03 \x03(\x0b\x32%.kubestrace.v1.PodNetwork.LevelsEntry\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bLevelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,14 +37,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_options = b'8\001'
   _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._loaded_options = None
   _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_options = b'8\001'
+  _globals['_PODNETWORK_COUNTERSENTRY']._loaded_options = None
+  _globals['_PODNETWORK_COUNTERSENTRY']._serialized_options = b'8\001'
+  _globals['_PODNETWORK_LEVELSENTRY']._loaded_options = None
+  _globals['_PODNETWORK_LEVELSENTRY']._serialized_options = b'8\001'
   _globals['_RESOURCESREQUEST']._serialized_start=61
   _globals['_RESOURCESREQUEST']._serialized_end=79
   _globals['_RESOURCESRESULT']._serialized_start=82
-  _globals['_RESOURCESRESULT']._serialized_end=483
-  _globals['_RESOURCESRESULT_GROWNENTRY']._serialized_start=340
-  _globals['_RESOURCESRESULT_GROWNENTRY']._serialized_end=384
-  _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_start=386
-  _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_end=431
-  _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_start=433
-  _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_end=483
+  _globals['_RESOURCESRESULT']._serialized_end=531
+  _globals['_RESOURCESRESULT_GROWNENTRY']._serialized_start=388
+  _globals['_RESOURCESRESULT_GROWNENTRY']._serialized_end=432
+  _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_start=434
+  _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_end=479
+  _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_start=481
+  _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_end=531
+  _globals['_PODNETWORK']._serialized_start=534
+  _globals['_PODNETWORK']._serialized_end=773
+  _globals['_PODNETWORK_COUNTERSENTRY']._serialized_start=679
+  _globals['_PODNETWORK_COUNTERSENTRY']._serialized_end=726
+  _globals['_PODNETWORK_LEVELSENTRY']._serialized_start=434
+  _globals['_PODNETWORK_LEVELSENTRY']._serialized_end=479
 # @@protoc_insertion_point(module_scope)

@@ -2,12 +2,13 @@
 
 import pytest
 
-from kubestrace_operator.results.rows import ContainerKey
-from kubestrace_operator.views.resources import MAX_UNAVAILABLE, Part, Resources, summed
+from kubestrace_operator.results.rows import ContainerKey, ContainerRow
+from kubestrace_operator.views.pod_network import losses
+from kubestrace_operator.views.resources import MAX_UNAVAILABLE, Part, Resources, pods, summed
 from kubestrace_operator.views.resources_text import Row, lines
 from kubestrace_operator.views.view import ContainerResult
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.views.resources_pb2 import ResourcesResult
+from kubestrace_protos.v1.views.resources_pb2 import PodNetwork, ResourcesResult
 
 VIEW = Resources()
 MS = 1_000_000
@@ -34,6 +35,45 @@ def test_containers_are_added_and_levels_and_pressure_are_not() -> None:
     document = summed(merged(result(), result(2 * MS)).values())
 
     assert document == {"cpu": {"usageNanoseconds": 7 * MS, "periods": 20}, "unavailable": []}
+
+
+def of_pod(count: int, pod: str, container: str, life: str = "1") -> ContainerRow:
+    """Return a container of a pod; its agent says that `count` attempts failed since it began."""
+    state = agent_pb2.ContainerState(
+        container=agent_pb2.Container(pod_uid=pod, pod_name=pod, container_name=container, container_id=life)
+    )
+    return ContainerRow(state, "n1")
+
+
+def test_the_network_of_a_pod_is_told_once() -> None:
+    """Its containers share it: that which was there longest has the most. Lives of one container follow each other."""
+    counts = {("a", "app", "1"): 4, ("a", "app", "2"): 2, ("a", "log", "3"): 5, ("b", "app", "4"): 1}
+    rows = [of_pod(count, *which) for which, count in counts.items()]
+    part = VIEW.merge(
+        ContainerResult(
+            row.key,
+            row.state.container,
+            ResourcesResult(pod_network=PodNetwork(counters={"Tcp.AttemptFails": count}, levels={"TCP.tw": count})),
+        )
+        for row, count in zip(rows, counts.values(), strict=True)
+    )
+
+    first, second = pods(part, rows)
+
+    assert (first["pod"], first["failedAttempts"], first["timeWait"]) == ("a", 6, 5)
+    assert (second["pod"], second["failedAttempts"], second["nodeNetwork"]) == ("b", 1, False)
+    assert "listenDrops" not in first
+
+
+def test_what_a_pod_lost_is_told_in_words() -> None:
+    """And where the numbers are those of the whole node, that is told, too."""
+    row = {"pod": "a", "nodeNetwork": False, "udpReceiveBufferErrors": 3, "listenOverflows": 0}
+
+    (own,) = losses([row])
+    (node,) = losses([{**row, "nodeNetwork": True}])
+
+    assert own == "pod a: 3 datagrams dropped as a socket's buffer was full"
+    assert node.startswith("pod a (in the node's network): 3")
 
 
 def test_agents_that_served_a_container_one_after_the_other_are_added() -> None:
