@@ -17,6 +17,7 @@ from kubestrace_operator.views.pod_network import Pod, PodKey
 from kubestrace_operator.views.registry import CHOOSABLE
 from kubestrace_operator.views.view import PeerName, View
 from kubestrace_protos.v1.network_counters import COUNTERS, LEVELS
+from kubestrace_protos.v1.views.resources_names import GROWN_BY_BUCKET, LEVELS_BY_BUCKET
 
 TARGET_KINDS: list[dict[str, Any]] = [
     {"podName": "checkout-0"},
@@ -566,6 +567,8 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
     memory = of("faults majorFaults refaults highEvents maxEvents ooms oomKills")
     levels = of("limitBytes currentBytes peakBytes workingSetBytes anonBytes fileBytes")
     pressure = {f"{of_what}{how}Nanoseconds": 5 for of_what in ("cpu", "memory", "io") for how in ("Some", "Full")}
+    by_bucket = (*GROWN_BY_BUCKET, *LEVELS_BY_BUCKET)
+    buckets = {name.partition(".")[2]: [some, 0] for name in by_bucket}
     missing = {"name": "memory.peakBytes", "reason": "Linux 5.19 and later have it"}
     software = of("minorFaults majorFaults voluntarySwitches involuntarySwitches migrations")
     software |= {"runQueueNanoseconds": some, "cpuNanoseconds": some}
@@ -582,6 +585,7 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
             "memory": memory,
             "unavailable": [{**missing, "containers": 1}],
             "pods": [full_pod()],
+            "buckets": buckets,
         },
         "counters": {"software": software, "hardware": hardware},
         "memory": flows,
@@ -592,6 +596,7 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
         "pressure": pressure,
         "pids": of("maxEvents current limit underLimit"),
         "limits": {"openFiles": 2**63 - 1},
+        "buckets": buckets,
         "coveredNanoseconds": 5,
         "endedUnread": True,
         "unavailable": [missing],

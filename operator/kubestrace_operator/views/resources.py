@@ -1,6 +1,6 @@
 """What the kernel counts of containers anyway: CPU and its limit, memory, pressure. Each session has it. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,14 +9,18 @@ from kubestrace_operator.results.rows import ContainerKey, ContainerRow
 from kubestrace_operator.status.sections import Section, combined, listed
 from kubestrace_operator.views import resources_text
 from kubestrace_operator.views.pod_network import MAX_PODS, Pod, PodKey, losses
-from kubestrace_operator.views.view import ContainerResult, Shown, Span, View
+from kubestrace_operator.views.resources_by_bucket import Series, bars, length, total
+from kubestrace_operator.views.view import Bars, ContainerResult, Shown, Span, View
 from kubestrace_protos.v1.views.resources_names import GROWN, LEVELS
 from kubestrace_protos.v1.views.resources_pb2 import PodNetwork, ResourcesRequest, ResourcesResult
 
 # Reasons that are shown for all containers together.
 MAX_UNAVAILABLE = 20
-# Pods may take so much of the room.
+# Pods, and sums by bucket, may take so much of the room.
 _SHARE_OF_PODS = 16
+_SHARE_OF_SUMS = 8
+# Of the room that is left for numbers of single containers, those by bucket may take so much.
+_SHARE_OF_BUCKETS = 4
 
 
 @dataclass
@@ -30,6 +34,8 @@ class Numbers:
     ended_unread: bool = False
     # Of the pod's network namespace; None: no process of the container could be asked.
     pod: Pod | None = None
+    # In sessions that count by time.
+    by_bucket: Series | None = None
 
     def then(self, later: "Numbers") -> "Numbers":
         """Return what two agents, one after the other, read of one container."""
@@ -40,6 +46,7 @@ class Numbers:
             self.covered_ns + later.covered_ns,
             self.ended_unread or later.ended_unread,
             _one_after_the_other(self.pod, later.pod),
+            _later(self.by_bucket, later.by_bucket),
         )
 
 
@@ -68,7 +75,13 @@ class Resources(View[Settings, ResourcesResult, Part]):
 
     def request(self, settings: Settings, span: Span) -> ResourcesRequest:
         """Return what agents are asked for."""
-        return ResourcesRequest()
+        if not span.buckets:
+            return ResourcesRequest()
+        return ResourcesRequest(
+            buckets=span.buckets,
+            duration_milliseconds=span.duration_milliseconds,
+            elapsed_milliseconds=span.elapsed_milliseconds,
+        )
 
     def merge(self, results: Iterable[ContainerResult[ResourcesResult]]) -> Part:
         """Return the numbers of each container of a report."""
@@ -87,14 +100,30 @@ class Resources(View[Settings, ResourcesResult, Part]):
         return {"resources": summed(shown.part.values())} if shown.part else {}
 
     def sections(self, shown: Shown[Settings, Part]) -> Sequence[Section]:
-        """Return the network of each pod."""
-        found = pods(shown.part, shown.containers)[:MAX_PODS]
-        return (listed(found, "resources", "pods", share=_SHARE_OF_PODS),) if found else ()
+        """Return the network of each pod, and the sums by bucket."""
+        found, series = pods(shown.part, shown.containers)[:MAX_PODS], _series(shown.part.values())
+        columns = list(total(series).columns(length(series)).items())
+        return (
+            *([listed(found, "resources", "pods", share=_SHARE_OF_PODS)] if found else []),
+            *([Section(columns, _buckets(columns), share=_SHARE_OF_SUMS)] if columns else []),
+        )
 
     def container_sections(self, shown: Shown[Settings, Part], listed: int) -> Sequence[Section]:
         """Return the numbers of each container, as fields of its row."""
         rows = [_row(shown.part.get(row.key)) for row in shown.containers[:listed]]
-        return (Section(rows, lambda kept: {"containers": rows[:kept]} if kept else {}),)
+        base = Section(rows, lambda kept: {"containers": rows[:kept]} if kept else {})
+        count = length(_series(shown.part.values()))
+        if not count:
+            return (base,)
+        series = [_by_bucket(shown.part.get(row.key), count) for row in shown.containers[:listed]]
+        return (
+            base,
+            Section(series, lambda kept: {"containers": series[:kept]} if kept else {}, share=_SHARE_OF_BUCKETS),
+        )
+
+    def bars(self, shown: Shown[Settings, Part]) -> Sequence[Bars]:
+        """Return CPU, memory and waits by time."""
+        return bars(total(_series(shown.part.values())))
 
     def table_text(self, shown: Shown[Settings, Part]) -> str:
         """Return a few lines for people; none where nothing could be read."""
@@ -116,11 +145,30 @@ def _numbers(message: ResourcesResult) -> Numbers:
         message.covered_nanoseconds,
         message.ended_unread,
         _network(message.pod_network) if message.HasField("pod_network") else None,
+        Series.of(message.by_bucket) if message.HasField("by_bucket") else None,
     )
+
+
+def _series(numbers: Iterable[Numbers]) -> list[Series]:
+    return [each.by_bucket for each in numbers if each.by_bucket is not None]
+
+
+def _buckets(columns: Sequence[tuple[str, Any]]) -> Callable[[int], Mapping[str, Any]]:
+    return lambda kept: {"resources": {"buckets": dict(columns[:kept])}}
+
+
+def _by_bucket(numbers: Numbers | None, count: int) -> dict[str, Any]:
+    if numbers is None or numbers.by_bucket is None:
+        return {}
+    return {"resources": {"buckets": numbers.by_bucket.columns(count)}}
 
 
 def _network(message: PodNetwork) -> Pod:
     return Pod.of(message.counters, message.levels, host_network=message.of_node)
+
+
+def _later(earlier: Series | None, later: Series | None) -> Series | None:
+    return earlier.then(later) if earlier and later else earlier or later
 
 
 def _one_after_the_other(earlier: Pod | None, later: Pod | None) -> Pod | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.containers.network_counters import PodCounters
     from kubestrace_agent.kernel.counters.counts import RawCounts
+    from kubestrace_agent.views.resources.by_bucket import ByBucket
     from kubestrace_agent.views.resources.watching import WatchedCgroup
     from kubestrace_protos.v1 import agent_pb2
 
@@ -29,7 +30,8 @@ class Numbers(Collector):
 
     name: ClassVar[str] = NAME
 
-    def __init__(self) -> None:
+    def __init__(self, by_bucket: ByBucket | None = None) -> None:
+        self._by_bucket = by_bucket
         self._cgroup: WatchedCgroup | None = None
         self._start: Reading | None = None
         self._now: Reading | None = None
@@ -48,6 +50,8 @@ class Numbers(Collector):
         if self._cgroup is not None:
             self._now = self._cgroup.read(fresh=not new)
             self._start = Reading(self._now.time_ns) if new and self._now else self._now
+            if self._by_bucket and self._start:
+                self._by_bucket.begin(self._start)
             self._take_network()
 
     def count(self, counts: RawCounts) -> None:
@@ -58,6 +62,8 @@ class Numbers(Collector):
         self._now = self._cgroup.read()
         if self._start is None:
             self._start = self._now
+        if self._by_bucket and self._now:
+            self._by_bucket.add(self._now)
         self._take_network()
 
     def _take_network(self) -> None:
@@ -76,6 +82,8 @@ class Numbers(Collector):
             result.unavailable.update(self._now.unavailable)
             result.ended_unread = self._cgroup is not None and self._cgroup.ended_unread
             result.covered_nanoseconds = self._now.time_ns - self._start.time_ns
+        if self._by_bucket is not None:
+            result.by_bucket.CopyFrom(self._by_bucket.message())
         if self._network_start is not None and self._network is not None:
             result.pod_network.of_node = self._network.host_network
             result.pod_network.counters.update(added(self._network_start.numbers, self._network.numbers))

@@ -37,3 +37,14 @@ LEVELS = (
     "pids.underLimit",
     "limits.openFiles",
 )
+# Of what was added, and of levels, those that are told by bucket.
+GROWN_BY_BUCKET = (
+    "cpu.usageNanoseconds",
+    "cpu.throttledNanoseconds",
+    "memory.majorFaults",
+    "memory.refaults",
+    "pressure.cpuSomeNanoseconds",
+    "pressure.memorySomeNanoseconds",
+    "pressure.ioSomeNanoseconds",
+)
+LEVELS_BY_BUCKET = ("memory.currentBytes", "memory.anonBytes", "memory.fileBytes")

@@ -4,15 +4,21 @@ import time
 from pathlib import Path
 
 import pytest
+from google.protobuf import any_pb2
 from view_messages import resources
 
 from kubestrace_agent.kernel.counters.counts import RawCounts
+from kubestrace_agent.views.grid import Grid
 from kubestrace_agent.views.resources import parsing
+from kubestrace_agent.views.resources.by_bucket import ByBucket
 from kubestrace_agent.views.resources.collector import Numbers
 from kubestrace_agent.views.resources.files import CgroupFiles, GoneError
+from kubestrace_agent.views.resources.values import Reading
+from kubestrace_agent.views.resources.view import VIEW
+from kubestrace_agent.views.view import RequestError
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views.resources_names import GROWN, LEVELS
-from kubestrace_protos.v1.views.resources_pb2 import ResourcesResult
+from kubestrace_protos.v1.views.resources_pb2 import ResourcesRequest, ResourcesResult
 
 PSI = "some avg10=1.00 avg60=0.50 avg300=0.00 total={}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
 ID = "c" * 64
@@ -265,6 +271,60 @@ def test_the_network_of_a_pod_is_reported_from_the_first_reading_on(
     assert dict(told.pod_network.counters) == {"Tcp.AttemptFails": 6, "TcpExt.ListenDrops": 0}
     assert told.pod_network.levels["TCP.tw"] == 1
     assert not told.pod_network.of_node
+
+
+def reading(at_ns: int, usage_ns: int, bytes_: int) -> Reading:
+    """Return a reading of two numbers."""
+    return Reading(at_ns, {"cpu.usageNanoseconds": usage_ns}, {"memory.anonBytes": bytes_})
+
+
+def by_bucket(grid: Grid, *readings: Reading) -> dict[str, dict[int, int]]:
+    """Return what readings come to by bucket, as the wire carries it."""
+    buckets = ByBucket(grid)
+    buckets.begin(readings[0])
+    for each in readings[1:]:
+        buckets.add(each)
+    message = buckets.message()
+    return {name: dict(zip(message.buckets, each.values, strict=True)) for name, each in message.series.items()}
+
+
+def test_numbers_stand_in_the_bucket_of_the_middle_of_their_time() -> None:
+    """What was added adds up; a level is that of the last reading. The same one adds nothing."""
+    grid = Grid(0, 4000, 4)
+    last = reading(2050, 90, 4)
+
+    found = by_bucket(grid, reading(0, 10, 1), reading(500, 20, 2), reading(1010, 50, 3), last, last)
+
+    assert found["cpu.usageNanoseconds"] == {0: 40, 1: 40}
+    assert found["memory.anonBytes"] == {0: 3, 1: 4}
+    assert found.keys() == {"cpu.usageNanoseconds", "memory.anonBytes"}
+
+
+def test_buckets_of_a_session_without_duration_double() -> None:
+    """What was added adds up, the later level stays."""
+    grid = Grid(0, 4000, 4, grows=True)
+
+    found = by_bucket(grid, reading(0, 0, 1), *(reading(1000 * n, 10 * n, n) for n in range(1, 8)))
+
+    assert found["cpu.usageNanoseconds"] == {0: 20, 1: 20, 2: 20, 3: 10}
+    assert found["memory.anonBytes"] == {0: 2, 1: 4, 2: 6, 3: 7}
+
+
+def test_a_session_with_buckets_reads_at_their_borders() -> None:
+    """Others read whenever they report."""
+    asked, plain = any_pb2.Any(), any_pb2.Any()
+    asked.Pack(ResourcesRequest(buckets=4, duration_milliseconds=4000, elapsed_milliseconds=500))
+    plain.Pack(ResourcesRequest())
+
+    moment = VIEW.ask(asked, 0).next_snapshot(1)
+
+    assert moment
+    assert moment.at_ns == 500_000_000
+    assert VIEW.ask(plain, 0).next_snapshot(1) is None
+    asked.Pack(ResourcesRequest(buckets=1000))
+    with pytest.raises(RequestError) as refused:
+        VIEW.ask(asked, 0)
+    assert refused.value.reason == "InvalidResources"
 
 
 def test_of_a_cgroup_that_was_created_for_the_container_everything_is_told(tmp_path: Path) -> None:
