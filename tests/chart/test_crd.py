@@ -577,6 +577,7 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
         {"name": "cache-misses", "unavailable": "the machine has no such counter"},
     ]
     flows = {"flows": [{"kind": "munmap", **of("calls failed bytes totalNanoseconds")}], "unsizedCalls": 1}
+    grown = {"kind": "brk up", **of("calls bytes"), "stack": ["leak (app)", "main (app)"]}
     level = of("anonBytes fileBytes sharedBytes swapBytes virtualBytes pageTableBytes")
     level |= {"sinceStartNanoseconds": 5, "processes": 2, "unreadProcesses": 1}
     of_all = {
@@ -588,7 +589,7 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
             "buckets": buckets,
         },
         "counters": {"software": software, "hardware": hardware},
-        "memory": flows,
+        "memory": {**flows, "growth": [grown], "otherGrowth": of("calls bytes")},
     }
     own = {
         "cpu": {**cpu, "limitMillicores": 300},

@@ -60,6 +60,8 @@ class GrowthStacks(Collector):
 
     name: ClassVar[str] = "memory"
     part: ClassVar[str] = GROWTH
+    # The calls are counted all the same.
+    unavailable: ClassVar[str] = "MemoryStacksUnavailable"
 
     names: Names
     # Whose files the stacks lead to.
