@@ -84,3 +84,13 @@ def test_the_documentation_has_what_each_views_tables_take(maps: Maps) -> None:
         found = fixed / MIB, each_cpu / KIB, ring_bytes(name) / MIB
         if fixed:
             assert (name, told.get(name)) == (name, pytest.approx(found, rel=0.1, abs=1))
+
+
+def test_the_documentation_has_what_the_tables_of_an_idle_node_take(maps: Maps) -> None:
+    """About as much: of more CPUs some tables are larger."""
+    (told,) = re.findall(r"^    (\d+) MB \+ row", LIMITS.read_text(encoding="utf-8"), re.MULTILINE)
+    names = (name for source in registry.all_sources() for name in source.maps if maps.has(name))
+
+    idle = sum(Table.of(maps.fd(name)).bytes for name in names)
+
+    assert idle / 1e6 == pytest.approx(int(told), rel=0.1, abs=maps.cpus)
