@@ -86,7 +86,7 @@ def _memory_growth(facts: Facts) -> Iterator[Finding]:
         "memory-growth",
         Severity.WARNING,
         Confidence.MEDIUM,
-        f"Memory of {named(row)} that is of no file grew by {size(bytes_)} in {seconds:.0f} s, all the time "
+        f"Anonymous memory of {named(row)} grew steadily, by {size(bytes_)} in {seconds:.0f} s "
         f"({size(int(rate))} a second).{_until_limit(row, rate)}{_by_whom(facts)}{others([each for each, _ in found])}",
         f"Take a heap profile; {_next_step(facts, row)}",
         "It fills a cache that has a bound, or has just started.",
