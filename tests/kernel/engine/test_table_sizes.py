@@ -1,6 +1,7 @@
 """What the agent's tables take in the kernel, against what the documentation says."""
 
 import importlib
+import mmap
 import re
 from pathlib import Path
 
@@ -22,11 +23,13 @@ ROWS = 100
 
 @pytest.fixture
 def maps(tracer: Tracer) -> Maps:
-    """Give the maps of a node on which nothing is traced; older kernels do not say what they take (Linux 6.4 does)."""
-    maps = tracer._programs.maps
-    if Table.of(maps.fd("memory_breaks")).bytes % 4096 == 0:
-        pytest.skip("this kernel accounts for tables as if they were full")
-    return maps
+    """Give the maps of a node."""
+    return tracer._programs.maps
+
+
+def accounts(maps: Maps) -> bool:
+    """Return whether the kernel says what tables take (Linux 6.4); older ones say what their keys and values would."""
+    return Table.of(maps.fd("memory_breaks")).bytes % mmap.PAGESIZE != 0
 
 
 def fixed_and_each_cpu(maps: Maps, name: str) -> tuple[int, int]:
@@ -58,6 +61,10 @@ def ring_bytes(name: str) -> int:
 def test_a_row_takes_what_the_formula_says(maps: Maps) -> None:
     """In each table that allocates as it fills: so does a full one, which no test fills."""
     cpus = maps.cpus
+    if not accounts(maps):
+        table = Table.of(maps.fd("memory_breaks"))
+        assert table.bytes == table.entries * (table.key_bytes + table.value_bytes)
+        return
     for name in (name for source in registry.all_sources() for name in source.maps if maps.has(name)):
         fd, before = maps.fd(name), Table.of(maps.fd(name))
         if not before.fills:
@@ -82,7 +89,9 @@ def test_the_documentation_has_what_each_views_tables_take(maps: Maps) -> None:
     for name in registry.views():
         fixed, each_cpu = fixed_and_each_cpu(maps, name)
         found = fixed / MIB, each_cpu / KIB, ring_bytes(name) / MIB
-        if fixed:
+        if fixed and not accounts(maps):
+            assert name in told
+        elif fixed:
             assert (name, told.get(name)) == (name, pytest.approx(found, rel=0.1, abs=1))
 
 
@@ -93,4 +102,4 @@ def test_the_documentation_has_what_the_tables_of_an_idle_node_take(maps: Maps) 
 
     idle = sum(Table.of(maps.fd(name)).bytes for name in names)
 
-    assert idle / 1e6 == pytest.approx(int(told), rel=0.1, abs=maps.cpus)
+    assert not accounts(maps) or idle / 1e6 == pytest.approx(int(told), rel=0.1, abs=maps.cpus)
