@@ -10,19 +10,19 @@ from kubestrace_operator.views.view import Bars
 from kubestrace_protos.v1.views.resources_names import GROWN_BY_BUCKET, LEVELS_BY_BUCKET
 from kubestrace_protos.v1.views.resources_pb2 import ResourcesBuckets
 
-# Lines of the chart: names of at most 9 characters. Those of the second kind are left out where all is zero.
-_ALWAYS = {"cpu": "cpu.usageNanoseconds", "memory": "memory.currentBytes"}
+# Lines of the chart: the name, and what it is where that does not say it. Those of the second kind are left out where
+# all is zero.
+_ALWAYS = {"cpu.usageNanoseconds": ("cpu", ""), "memory.currentBytes": ("memory", "")}
 _IF_ANY = {
-    "throttled": "cpu.throttledNanoseconds",
-    "anon": "memory.anonBytes",
-    "file": "memory.fileBytes",
-    "cpu wait": "pressure.cpuSomeNanoseconds",
-    "mem wait": "pressure.memorySomeNanoseconds",
-    "io wait": "pressure.ioSomeNanoseconds",
+    "cpu.throttledNanoseconds": ("capped", "throttled"),
+    "memory.anonBytes": ("anon", ""),
+    "memory.fileBytes": ("file", ""),
+    "pressure.cpuSomeNanoseconds": ("queued", "waited for a CPU"),
+    "pressure.memorySomeNanoseconds": ("stall", "waited for memory"),
+    "pressure.ioSomeNanoseconds": ("disk", "waited for disks"),
 }
-
 # The most telling first: where there is no room, the last are left out.
-_ORDER = tuple(dict.fromkeys((*(_ALWAYS | _IF_ANY).values(), *GROWN_BY_BUCKET, *LEVELS_BY_BUCKET)))
+_ORDER = tuple(dict.fromkeys((*_ALWAYS, *_IF_ANY, *GROWN_BY_BUCKET, *LEVELS_BY_BUCKET)))
 
 
 @dataclass
@@ -79,9 +79,9 @@ def length(parts: Iterable[Series]) -> int:
 def bars(whole: Series) -> list[Bars]:
     """Return the lines of a chart."""
     lines = []
-    for name, of in (_ALWAYS | _IF_ANY).items():
+    for of, (name, what) in (_ALWAYS | _IF_ANY).items():
         values: Mapping[int, int] = whole.values.get(of, {})
-        if values and (name in _ALWAYS or any(values.values())):
+        if values and (of in _ALWAYS or any(values.values())):
             level = of in LEVELS_BY_BUCKET
-            lines.append(Bars(name, values, size if level else duration, level))
+            lines.append(Bars(name, values, size if level else duration, level, what))
     return lines

@@ -224,19 +224,18 @@ def chart(series: Mapping[str, list[int]], bucket_ns: int, more: Sequence[Bars] 
     """Return a line of bars for each series, each to its own maximum; an empty place is a bucket of zero."""
     width = len(series["calls"])
     end = duration(width * bucket_ns)
-    names = [*_SERIES.values(), *(bars.name for bars in more)]
-    head = max(6, *map(len, names))
-    lines = [f"{'':>{head}} 0{end:>{max(width, len(end)) + 1}}"]
+    lines = [f"       0{end:>{max(width, len(end)) + 1}}"]
     for key, name in _SERIES.items():
         most = max(series[key], default=0)
         shown = duration(most) if key.endswith("Nanoseconds") else str(most)
         scale = f"at most {shown} in {duration(bucket_ns)}" if most else "none"
-        lines.append(f"{name:>{head}} |{''.join(_bar(value, most) for value in series[key])}| {scale}")
+        lines.append(f"{name:>6} |{''.join(_bar(value, most) for value in series[key])}| {scale}")
     for bars in more:
         values = [bars.values.get(index, 0) for index in range(width)]
         most = max(values, default=0)
-        scale = f"at most {bars.text(most)}{'' if bars.level else f' in {duration(bucket_ns)}'}" if most else "none"
-        lines.append(f"{bars.name:>{head}} |{''.join(_bar(value, most) for value in values)}| {scale}")
+        of_time = "" if bars.level else f" in {duration(bucket_ns)}"
+        scale = f"{bars.what} at most {bars.text(most)}{of_time}".lstrip() if most else "none"
+        lines.append(f"{bars.name:>6} |{''.join(_bar(value, most) for value in values)}| {scale}")
     return "\n".join(lines) + "\n"
 
 

@@ -54,7 +54,7 @@ class PeerName(NamedTuple):
 class Bars:
     """A line of a chart over a session's buckets."""
 
-    # At most 9 characters.
+    # At most 6 characters.
     name: str
     # By index; what is missing is 0.
     values: Mapping[int, int]
@@ -62,6 +62,8 @@ class Bars:
     text: Callable[[int], str]
     # A level, not what came in each bucket.
     level: bool = False
+    # What it is, where the name does not say it: "throttled".
+    what: str = ""
 
 
 @dataclass(frozen=True)

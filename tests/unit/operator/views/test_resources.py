@@ -176,7 +176,7 @@ def test_numbers_by_bucket_are_added_over_containers_but_for_waits() -> None:
     assert [(each.name, dict(each.values)) for each in bars(whole)] == [
         ("cpu", {1: 5, 2: 2}),
         ("memory", {1: 17, 2: 20}),
-        ("io wait", {1: 6, 2: 0}),
+        ("disk", {1: 6, 2: 0}),
     ]
 
 

@@ -169,12 +169,13 @@ def test_the_chart_has_a_line_for_what_other_views_have_by_time() -> None:
     """In their own words, below the calls; buckets that have not begun are not shown."""
     series = {name: [0, 1] for name in ("calls", "errors", "totalNanoseconds", "waitNanoseconds")}
     lines = chart(
-        series, 10**9, [Bars("throttled", {0: 4, 1: 8, 2: 99}, str), Bars("memory", {1: 5}, str, level=True)]
+        series,
+        10**9,
+        [Bars("capped", {0: 4, 1: 8, 2: 99}, str, what="throttled"), Bars("memory", {1: 5}, str, level=True)],
     ).splitlines()
 
-    assert lines[0] == "          0 2.0s"
     assert lines[-3:] == [
-        "     wait | █| at most 1ns in 1.0s",
-        "throttled |▄█| at most 8 in 1.0s",
-        "   memory | █| at most 5",
+        "  wait | █| at most 1ns in 1.0s",
+        "capped |▄█| throttled at most 8 in 1.0s",
+        "memory | █| at most 5",
     ]
