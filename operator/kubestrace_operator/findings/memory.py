@@ -129,7 +129,10 @@ def _thrashing(facts: Facts) -> Iterator[Finding]:
         return float(row["resources"].get("coveredNanoseconds", 0) / 1e9)
 
     def share(row: Row) -> float:
-        return float(row["resources"].get("pressure", {}).get("memorySomeNanoseconds", 0) / 1e9 / seconds(row))
+        # A page that comes back from a disk is waited for as the disk is, unless it was in use for long.
+        waits = row["resources"].get("pressure", {})
+        longest = max(waits.get("memorySomeNanoseconds", 0), waits.get("ioSomeNanoseconds", 0))
+        return float(longest / 1e9 / seconds(row))
 
     def rate(row: Row, name: str) -> float:
         return float(row["resources"]["memory"].get(name, 0) / seconds(row))
@@ -151,7 +154,7 @@ def _thrashing(facts: Facts) -> Iterator[Finding]:
         Severity.CRITICAL,
         Confidence.HIGH,
         f"{at_head(worst)} read {number(rate(worst, 'refaults'))} pages a second back that the kernel had just taken "
-        f"away, and waited for memory for {percent(share(worst))} of the time.{others(hurt)}",
+        f"away, and waited for memory or the disk for {percent(share(worst))} of the time.{others(hurt)}",
         "Raise the memory limit: code and data that are in use do not fit below it.",
         "The first half minute of a process.",
         (
@@ -222,9 +225,9 @@ RULES = (
     Rule(
         "thrashing",
         _thrashing,
-        numbers=("memory.refaults", "pressure.memorySomeNanoseconds"),
-        about="100 major faults and 100 refaults a second or more in 10 s or more, and a wait for memory in more than "
-        "5 % of the time.",
+        numbers=("memory.refaults", "pressure.memorySomeNanoseconds", "pressure.ioSomeNanoseconds"),
+        about="100 major faults and 100 refaults a second or more in 10 s or more, and a wait for memory or the "
+        "disk in more than 5 % of the time.",
         source="PSI proves the wait; refaults, that there is too little",
     ),
     Rule(

@@ -276,7 +276,11 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
         ],
     ),
     "thrashing": (
-        [facts(status=thrashing()), facts(status=thrashing(coveredNanoseconds=10 * SECOND), containers=[began(0)])],
+        [
+            facts(status=thrashing()),
+            facts(status=thrashing(coveredNanoseconds=10 * SECOND), containers=[began(0)]),
+            facts(status=thrashing(pressure={"memorySomeNanoseconds": 0, "ioSomeNanoseconds": SECOND})),
+        ],
         [
             facts(status=thrashing(major=999)),
             facts(status=thrashing(refaults=10)),
