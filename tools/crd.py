@@ -20,7 +20,8 @@ import yaml
 from crd_reference import reference
 
 from kubestrace_operator.api import spec
-from kubestrace_operator.views.registry import VIEWS
+from kubestrace_operator.views import profiles
+from kubestrace_operator.views.registry import PROFILES, VIEWS
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "charts" / "kubestrace" / "schema"
@@ -73,6 +74,8 @@ def assembled() -> Node:
     lists = {
         "conditions": ", ".join(_all(parts, "conditions")),
         "gaps": "".join(f", {reason} ({why})" for part in parts for reason, why in part.get("gaps", {}).items()),
+        "profiles": ", ".join(PROFILES),
+        "default_profile": profiles.DEFAULT.value,
         "cut": ", ".join(_all(parts, "cut")[:-1]) + f" or {_all(parts, 'cut')[-1]}",
     }
     crd: dict[str, Any] = _read(SCHEMA / "base.yaml", {**_numbers(spec), **lists})

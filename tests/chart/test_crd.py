@@ -472,6 +472,7 @@ def full_status() -> dict[str, Any]:
                 **place,
             }
         ],
+        "views": ["counters", "files"],
         "timeline": {
             **{name: [0, 2**53 + 1] for name in ("calls", "errors", "totalNanoseconds", "waitNanoseconds")},
             "startTime": time,

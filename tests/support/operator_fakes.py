@@ -481,8 +481,9 @@ class Stage:
         )
 
     def session(self, known: Mapping[str, Any] | None = None, **spec: Any) -> Session:
-        """Return a session of ten seconds over all pods with app=shop."""
-        spec = {"target": {"selector": {"matchLabels": {"app": "shop"}}}, "durationSeconds": 10} | spec
+        """Return a session of ten seconds over all pods with app=shop, without any view that is not named."""
+        target = {"selector": {"matchLabels": {"app": "shop"}}}
+        spec = {"target": target, "durationSeconds": 10, "profile": "Counts"} | spec
         body = {"metadata": {"generation": 1}, "spec": spec, "status": known or {}}
         index = TraceIndex(self.agents, self.agents)
         row = SessionRow("u1", "shop", "s1", "1")

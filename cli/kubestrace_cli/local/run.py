@@ -79,6 +79,7 @@ class _Local:
             options.target,
             duration_seconds=options.duration_seconds,
             syscalls=options.syscalls,
+            profile=options.profile,
             views=options.views,
         )
         if options.output == "folded" and not any(view.has_stacks for view, _ in registry.chosen(self._session.views)):

@@ -9,6 +9,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.histograms import add_into
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import files_text
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.files_limits import MAX_PATTERN_CHARACTERS, MAX_PATTERNS
 from kubestrace_protos.v1.views.files_pb2 import FileRow, FilesRequest, FilesResult
@@ -137,6 +138,7 @@ class Files(View[Settings, FilesResult, Part]):
     """The slice."""
 
     name = "files"
+    profiles = frozenset({Profile.FILES, Profile.STORAGE})
     fields = ("top", "redact")
     result_type = FilesResult
     known_losses = _LOSSES

@@ -9,6 +9,7 @@ from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
 from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.status.sections import Section
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.memory_pb2 import MemoryLevels, MemoryRequest, MemoryResult
 
@@ -79,6 +80,7 @@ class MemoryView(View[Settings, MemoryResult, Part]):
     """The slice."""
 
     name = "memory"
+    profiles = frozenset({Profile.MEMORY})
     result_type = MemoryResult
     known_losses = (_LOST,)
     flags = (

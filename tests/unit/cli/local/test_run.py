@@ -90,8 +90,8 @@ def process() -> Iterator[int]:
 
 
 def run(*words: str) -> int:
-    """Run the command's own function."""
-    return local.run(options.parse(["local", *words]))
+    """Run the command's own function, with the counts alone."""
+    return local.run(options.parse(["local", "--profile", "Counts", *words]))
 
 
 def test_a_process_is_traced_to_its_end_and_everything_is_given_back(
