@@ -22,6 +22,7 @@ from crd_reference import reference
 from kubestrace_operator.api import spec
 from kubestrace_operator.views import profiles
 from kubestrace_operator.views.registry import PROFILES, VIEWS
+from kubestrace_protos.v1 import redaction
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "charts" / "kubestrace" / "schema"
@@ -78,7 +79,7 @@ def assembled() -> Node:
         "default_profile": profiles.DEFAULT.value,
         "cut": ", ".join(_all(parts, "cut")[:-1]) + f" or {_all(parts, 'cut')[-1]}",
     }
-    crd: dict[str, Any] = _read(SCHEMA / "base.yaml", {**_numbers(spec), **lists})
+    crd: dict[str, Any] = _read(SCHEMA / "base.yaml", {**_numbers(spec), **_numbers(redaction), **lists})
     (version,) = crd["spec"]["versions"]
     properties = version["schema"]["openAPIV3Schema"]["properties"]
     views = properties["spec"]["properties"]["views"].setdefault("properties", {})

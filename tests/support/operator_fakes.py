@@ -151,7 +151,7 @@ class FakeAgent:
         self.report_seconds = 0.0
         self.unknown: set[str] = set()
         self.described = agent_pb2.DescribeResponse(
-            can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED, watches_pods=True
+            can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED, watches_pods=True, redacts=True
         )
         self.described.views.extend(agent_pb2.ViewSupport(name=view.name, available=True) for view in VIEWS)
         self.traces: dict[str, FakeTrace] = {}

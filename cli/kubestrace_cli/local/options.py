@@ -69,6 +69,8 @@ class Options:
     # Of --pid, also the children that are there.
     with_children: bool = False
     profile: Profile | None = None  # None: as the session says
+    # Patterns beside the session's.
+    redact: tuple[str, ...] = ()
     # What flags ask of views, by the view's name, as a spec has it; all else is as the session says.
     views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -151,7 +153,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
 def _usage() -> str:
     """Return the usage with the flags of all views."""
     flags = " ".join(f"[{flag.usage}]".replace(" ", "\0") for view in VIEWS for flag in view.flags)
-    session = "[-f\0SESSION.yaml] [-d\0SECONDS] [-e\0SYSCALLS] [--profile\0NAME] [--views\0NAMES]"
+    session = "[-f\0SESSION.yaml] [-d\0SECONDS] [-e\0SYSCALLS] [--profile\0NAME] [--views\0NAMES] [--redact\0PATTERN]"
     lines = textwrap.wrap(f"{session} {flags}", 90, break_on_hyphens=False)
     lines += [
         "[-o table|yaml|json] [--to FILE]",
@@ -164,9 +166,8 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
     session = local.add_argument_group("the session")
     session.add_argument(
         "-f", "--file", type=_session_file, metavar="SESSION.yaml",
-        help="a TraceSession (-: from standard input): its durationSeconds, syscalls and views "
-        "apply unless a flag says otherwise, its metadata is kept; its target is replaced by what the command line "
-        "names",
+        help="a TraceSession (-: from standard input): its durationSeconds, syscalls, profile, redact and views apply "
+        "unless a flag says otherwise, its metadata is kept; its target is replaced by what the command line names",
     )  # fmt: skip
     session.add_argument(
         "-d", "--duration", type=_number(1, MAX_DURATION_SECONDS, "whole seconds"), metavar="SECONDS",
@@ -187,6 +188,11 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         "--views", type=_views, default=(), metavar="NAMES",
         help=f"also these views, with their defaults, separated by commas, or {_ALL}: "
         f"{', '.join(view.name for view in CHOOSABLE)}",
+    )  # fmt: skip
+    session.add_argument(
+        "--redact", action="append", default=[], metavar="PATTERN",
+        help="show no paths, peers and texts that fit PATTERN, in which * stands for any characters ('*/secrets/*'); "
+        "may be given more than once, and adds to the session's",
     )  # fmt: skip
     for view in VIEWS:
         for flag in view.flags:
@@ -258,6 +264,7 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         until_empty=options.until_empty,
         with_children=options.with_children,
         profile=options.profile,
+        redact=tuple(options.redact),
         views=_of_views(options),
     )
 

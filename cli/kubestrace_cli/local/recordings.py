@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.kernel.counters.tracer import Tracer
     from kubestrace_agent.symbols.roots import Held
     from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.views.redaction import Redaction
 
 _USER = "local"
 # Children that fork while they are looked for are found by looking again, not for ever.
@@ -69,12 +70,14 @@ class Recording:
         wanted: frozenset[SyscallKey] | None,
         views: Mapping[str, any_pb2.Any] | None = None,
         held: Held | None = None,
+        redact: Sequence[str] = (),
     ) -> None:
         """Begin. Raises TargetError when the target has gone, and what the tracer raises.
 
-        `views` are the requests as in a StartTraceRequest. `held` is the process that waits for the beginning.
+        `views` are the requests as in a StartTraceRequest, `redact` its patterns. `held` is the process that waits for
+        the beginning.
         """
-        requests = registry.requests(views or {})
+        requests = registry.requests(views or {}, redact=redact)
         self._tracer = tracer
         self._session = Session(
             node=Node(platform.node(), f"local-{os.getpid()}"),
@@ -99,7 +102,9 @@ class Recording:
         for _, why in acquired.share.missing:
             raise why
         self._share, self._counter = acquired.share, acquired.counter
-        traced = self._session.containers[_USER] = self._session.counted(_state(target), acquired, time.time_ns())
+        traced = self._session.containers[_USER] = self._session.counted(
+            _state(target, requests.redaction), acquired, time.time_ns()
+        )
         self._session.start_ns = traced.state.start_time_unix_nanoseconds
 
     def follow(self, living: Callable[[], Sequence[int]]) -> None:
@@ -145,9 +150,10 @@ class Recording:
         return report
 
 
-def _state(target: Target) -> agent_pb2.ContainerState:
+def _state(target: Target, redaction: Redaction) -> agent_pb2.ContainerState:
+    name = redaction.text(target.name.encode()).decode()
     return agent_pb2.ContainerState(
-        container=agent_pb2.Container(container_name=target.name, container_id=target.container_id),
+        container=agent_pb2.Container(container_name=name, container_id=target.container_id),
         host_pid=target.host_pid,
         pid=target.pid,
     )

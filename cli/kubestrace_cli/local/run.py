@@ -4,6 +4,7 @@ One target, one slot of the tracer, one final report. Imports neither kopf nor k
 """
 
 import contextlib
+import dataclasses
 import errno
 import os
 import platform
@@ -21,6 +22,7 @@ from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
 from kubestrace_agent.text import utf8
 from kubestrace_agent.views import loading
 from kubestrace_agent.views import registry as agent_views
+from kubestrace_agent.views.redaction import Redaction
 from kubestrace_cli.local import endings, launch, scopes, targets, waits
 from kubestrace_cli.local.commands import ENDING_SIGNALS, Command
 from kubestrace_cli.local.options import Options, UsageError
@@ -64,6 +66,17 @@ def run(options: Options) -> int:
         return _refuse(TOO_MANY_FILES, CANNOT_TRACE)
 
 
+def _shown(traced: Mapping[str, Any], redaction: Redaction) -> Mapping[str, Any]:
+    """Return what the command line named as the result shows it."""
+    words = traced.get("command")
+    if words is None:
+        return traced
+    return {
+        **traced,
+        "command": [redaction.text(os.fsencode(word)).decode("utf-8", "surrogateescape") for word in words],
+    }
+
+
 def _refuse(error: Exception | str, exit_code: int) -> int:
     print(f"kubestrace: {error}", file=sys.stderr)
     return exit_code
@@ -80,8 +93,11 @@ class _Local:
             duration_seconds=options.duration_seconds,
             syscalls=options.syscalls,
             profile=options.profile,
+            redact=options.redact,
             views=options.views,
         )
+        self._redaction = Redaction.of(self._session.redact)
+        self._session = dataclasses.replace(self._session, traced=_shown(self._session.traced, self._redaction))
         if options.output == "folded" and not any(view.has_stacks for view, _ in registry.chosen(self._session.views)):
             flags = " or ".join(view.flags[0].words for view in registry.VIEWS if view.has_stacks)
             raise UsageError(f"-o folded prints the stacks of a view, and none with stacks is on: add {flags}")
@@ -154,7 +170,8 @@ class _Local:
         with _watched(target, command, until_empty=self._options.until_empty) as watched:
             before = targets.descendants(target.host_pid) if target.by_process else []
             there = {pid: targets.named(pid) for pid in before}
-            recording = Recording(tracer, target, self._wanted, self._requests, command.held if command else None)
+            held = command.held if command else None
+            recording = Recording(tracer, target, self._wanted, self._requests, held, self._session.redact)
             children = self._children(recording, target, there)
             if command:
                 command.release()
@@ -181,6 +198,8 @@ class _Local:
         gaps = command.gaps() if command else []
         left = _left_by(command, recording, target)
         report = recording.finish(agent_pb2.END_REASON_STOPPED if ending.by_person else agent_pb2.END_REASON_COMPLETED)
+        for gap in gaps:
+            gap.message = self._without(gap.message)
         report.trust.gaps.extend(gaps)
         if command and command.child.ended():
             command.child.raise_if_not_executed()
@@ -188,8 +207,13 @@ class _Local:
                 row.state.exit_code = command.child.wait()
                 row.state.finish_time_unix_nanoseconds = command.child.end_unix_ns
         remarks = (_why_nothing(report, self._session, target), left, children)
-        status = results.status(self._session, report, ending, self._hierarchy.mode, [each for each in remarks if each])
+        said = [self._without(each) for each in remarks if each]
+        status = results.status(self._session, report, ending, self._hierarchy.mode, said)
         return self._session.document(status)
+
+    def _without(self, sentence: str) -> str:
+        """Return a sentence that names processes without what the session does not show."""
+        return os.fsdecode(self._redaction.text(os.fsencode(sentence))) if self._redaction.patterns else sentence
 
     def _children(self, recording: Recording, target: targets.Target, before: dict[int, str]) -> str:
         """Count the children that a process has, where that is asked for; otherwise return what is to be said.

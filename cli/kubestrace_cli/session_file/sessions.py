@@ -46,6 +46,8 @@ class Session:
     duration_seconds: int | None
     syscalls: tuple[str, ...]
     profile: Profile = profiles.DEFAULT
+    # Patterns of what is not shown.
+    redact: tuple[str, ...] = ()
     # The settings of the views that are on.
     views: registry.Chosen = field(default_factory=dict)
 
@@ -69,6 +71,8 @@ class Session:
             wanted["syscalls"] = list(self.syscalls)
         if self.profile != profiles.DEFAULT:
             wanted["profile"] = self.profile.value
+        if self.redact:
+            wanted["redact"] = list(self.redact)
         duration_seconds = self.duration_seconds or spec.DEFAULT_DURATION_SECONDS
         if overrides := registry.overrides(self.profile, self.views, duration_seconds):
             wanted["views"] = overrides
@@ -88,6 +92,7 @@ def make(
     duration_seconds: int | None,
     syscalls: tuple[str, ...] | None,
     profile: Profile | None = None,
+    redact: tuple[str, ...] = (),
     views: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Session:
     """Return the session; what is given here takes precedence over the file, and the file over the defaults.
@@ -100,6 +105,7 @@ def make(
         wanted["durationSeconds"] = duration_seconds
     if profile is not None:
         wanted["profile"] = profile.value
+    wanted |= _with_patterns(wanted.get("redact"), redact)
     parsed = _parsed(file, _with_views(file, wanted, views or {}))
     has_duration = wanted.get("durationSeconds") is not None or "command" not in traced
     given = body.get("metadata") or {"name": _DEFAULT_NAME}
@@ -110,8 +116,16 @@ def make(
         duration_seconds=parsed.duration_seconds if has_duration else None,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
         profile=parsed.profile,
+        redact=parsed.redact,
         views=parsed.views,
     )
+
+
+def _with_patterns(of_file: object, given: tuple[str, ...]) -> dict[str, object]:
+    """Return the patterns of file and command line together; of a file that has something else, that."""
+    if not given:
+        return {}
+    return {"redact": [*of_file, *given] if isinstance(of_file, list) else of_file or list(given)}
 
 
 def _with_views(

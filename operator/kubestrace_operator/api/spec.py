@@ -12,6 +12,7 @@ from typing import Any
 from kubestrace_operator.api import fields
 from kubestrace_operator.views import profiles, registry
 from kubestrace_operator.views.profiles import Profile
+from kubestrace_protos.v1 import redaction
 from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
 DEFAULT_DURATION_SECONDS = 30
@@ -19,7 +20,17 @@ DEFAULT_MAX_PODS = 20
 MAX_MAX_PODS = 500
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 MAX_TTL_SECONDS = 2**31 - 1
-_FIELDS = ("target", "durationSeconds", "syscalls", "cancel", "suspend", "ttlSecondsAfterFinished", "profile", "views")
+_FIELDS = (
+    "target",
+    "durationSeconds",
+    "syscalls",
+    "cancel",
+    "suspend",
+    "ttlSecondsAfterFinished",
+    "profile",
+    "redact",
+    "views",
+)
 _TARGET_FIELDS = (
     *("podName", "selector", "workload"),
     *("containers", "initContainers", "ephemeralContainers", "maxPods"),
@@ -105,6 +116,8 @@ class TraceSpec:
     profile: Profile = profiles.DEFAULT
     # The settings of the views that are on.
     views: registry.Chosen = field(default_factory=dict)
+    # Patterns of paths, peers and texts that are not shown.
+    redact: tuple[str, ...] = ()
     # None: the session is never deleted by itself.
     ttl_seconds: int | None = None
 
@@ -128,6 +141,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         if top.has("ttlSecondsAfterFinished")
         else None,
         profile=profile,
+        redact=_redact(top),
         views=_views(top, profile, duration_seconds),
     )
     if top.problems:
@@ -175,6 +189,13 @@ def _profile(top: fields.Fields) -> Profile:
         return profiles.DEFAULT
     name = top.choice("profile", registry.PROFILES)
     return Profile(name) if name in registry.PROFILES else profiles.DEFAULT
+
+
+def _redact(top: fields.Fields) -> tuple[str, ...]:
+    patterns = top.strings("redact")
+    for where, problem in redaction.problems([pattern for pattern in patterns if pattern]):
+        top.problem(f"redact{where}", problem)
+    return patterns
 
 
 def _views(top: fields.Fields, profile: Profile, duration_seconds: int) -> registry.Chosen:
