@@ -23,6 +23,7 @@ from kubestrace_agent.text import utf8
 from kubestrace_agent.views import loading
 from kubestrace_agent.views import registry as agent_views
 from kubestrace_agent.views.redaction import Redaction
+from kubestrace_agent.views.secret_words import HIDDEN
 from kubestrace_cli.local import endings, launch, scopes, targets, waits
 from kubestrace_cli.local.commands import ENDING_SIGNALS, Command
 from kubestrace_cli.local.options import Options, UsageError
@@ -64,6 +65,11 @@ def run(options: Options) -> int:
         if error.errno != errno.EMFILE:
             raise
         return _refuse(TOO_MANY_FILES, CANNOT_TRACE)
+
+
+def _named(target: targets.Target, command: str, redaction: Redaction) -> targets.Target:
+    """Return the target of a COMMAND, whose name is that of its file."""
+    return dataclasses.replace(target, name=HIDDEN) if redaction.hides(os.fsencode(command)) else target
 
 
 def _shown(traced: Mapping[str, Any], redaction: Redaction) -> Mapping[str, Any]:
@@ -124,7 +130,7 @@ class _Local:
                 return _refuse(f"ended by {name} before counting began", 128 + received[0].number)
             if isinstance(place, str):
                 command = stack.enter_context(Command(place, words, self._root, signals))
-                target = command.target
+                target = _named(command.target, place, self._redaction)
             else:
                 command, target = None, place
             if command is None:

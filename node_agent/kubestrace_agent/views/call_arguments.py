@@ -227,7 +227,7 @@ def address(text: bytes, redaction: Redaction = DEFAULT) -> str:
     if family == socket.AF_UNIX:
         # A path ends at a NUL, an abstract name has one before it and may have others.
         name_of_it = b"@" + text[3:] if text[2:3] == _NUL else text[2:].partition(_NUL)[0]
-        return f"unix:{safe(redaction.path(name_of_it), _MAX_TEXT)}" if name_of_it else "unix"
+        return f"unix:{safe(redaction.socket(name_of_it), _MAX_TEXT)}" if name_of_it else "unix"
     port = int.from_bytes(text[2:4], "big")
     if family == socket.AF_INET and len(text) >= 8:
         return _endpoint("{}:{}", socket.inet_ntop(socket.AF_INET, text[4:8]), port, redaction)

@@ -84,6 +84,10 @@ class Redaction:
         """
         return _text(self.patterns, text)
 
+    def socket(self, name: bytes) -> bytes:
+        """Return the name of a unix socket, as it is shown; "@" stands before an abstract one."""
+        return self.path(name) if name.startswith(b"@") else self.relative(name, b"")
+
     def peer(self, address: str, port: int = 0) -> str:
         """Return an address as it is shown; patterns may have its port: "10.0.0.*", "10.0.0.7:443"."""
         if not self.patterns or not address:
@@ -121,21 +125,32 @@ def _text(patterns: tuple[bytes, ...], text: bytes) -> bytes:
 def _without(pattern: bytes, text: bytes) -> bytes:
     """Hide each path of a text that fits one pattern."""
     if pattern.endswith(b"*"):
-        begins = [0] if pattern.startswith(b"*") else [found.start() for found in _BEGINS.finditer(text)]
-        for begin in begins:
-            kept = _fits(pattern, text[begin:])
-            if kept is not None:
-                return text[:begin] + kept + _HIDDEN
-        return text
-    if _fits(pattern, text) is not None:
+        shown = [text[:begin] + kept for begin, kept in _kept_from(pattern, text)]
+        return min(shown, key=len) + _HIDDEN if shown else text
+    if _within(pattern, text) is not None:
         return _folder(text) + _HIDDEN
-    shown, at = bytearray(), 0
+    words, at = bytearray(), 0
     for begin, end in _words(text):
-        found = [_fits(pattern, text[start:end]) for start in _starts(text, begin, end)]
-        if any(kept is not None for kept in found):
-            shown += text[at:begin] + _folder(text[begin:end]) + _HIDDEN
+        if any(_within(pattern, text[start:end]) is not None for start in _starts(text, begin, end)):
+            words += text[at:begin] + _folder(text[begin:end]) + _HIDDEN
             at = end
-    return bytes(shown) + text[at:]
+    return bytes(words) + text[at:]
+
+
+def _kept_from(pattern: bytes, text: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield where a path may begin, and what is shown from there, for each that fits a pattern up to the text's end."""
+    for begin in dict.fromkeys([0, *(found.start() for found in _BEGINS.finditer(text))]):
+        if (kept := _within(pattern, text[begin:])) is not None:
+            yield begin, kept
+
+
+def _within(pattern: bytes, path: bytes) -> bytes | None:
+    """What is shown of a path within a text; a relative one may begin in the root."""
+    kept = _fits(pattern, path)
+    if kept is None and not path.startswith(b"/"):
+        kept = _fits(pattern, b"/" + path)
+        return kept if kept is None else kept[1:]
+    return kept
 
 
 def _words(text: bytes) -> Iterator[tuple[int, int]]:

@@ -193,7 +193,7 @@ def _profile(top: fields.Fields) -> Profile:
 
 def _redact(top: fields.Fields) -> tuple[str, ...]:
     patterns = top.strings("redact")
-    for where, problem in redaction.problems([pattern for pattern in patterns if pattern]):
+    for where, problem in redaction.problems(patterns):
         top.problem(f"redact{where}", problem)
     return patterns
 

@@ -50,12 +50,12 @@ CHOOSABLE = tuple(view for view in VIEWS if not view.always)
 
 def in_profile(profile: Profile) -> tuple[View[Any, Any, Any], ...]:
     """Return the views that a profile turns on."""
-    return tuple(view for view in CHOOSABLE if profile is Profile.EVERYTHING or profile in view.profiles)
+    return tuple(view for view in CHOOSABLE if profile == Profile.EVERYTHING or profile in view.profiles)
 
 
 # Those that spec.profile may name; not one whose views do not exist yet, which would be OVERVIEW by another name.
 PROFILES = tuple(
-    profile for profile in Profile if profile is Profile.OVERVIEW or in_profile(profile) != in_profile(Profile.OVERVIEW)
+    profile for profile in Profile if profile == Profile.OVERVIEW or in_profile(profile) != in_profile(Profile.OVERVIEW)
 )
 
 # The settings of each view that is on, by its name.

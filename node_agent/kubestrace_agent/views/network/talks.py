@@ -72,7 +72,7 @@ def _shown(talker: Talker, redaction: Redaction) -> Talker:
     if talker.other:
         return talker
     if _ROLES[talker.role][0] == "unix":
-        path = redaction.path(_bare(talker.name))
+        path = redaction.socket(_bare(talker.name))
         return talker if path == _bare(talker.name) else Talker(talker.role, bytes(16), 0, path)
     is_hidden = any(talker.address) and redaction.peer(address(talker.address), talker.port) == HIDDEN
     return Talker(talker.role, bytes(16), 0, HIDDEN.encode()) if is_hidden else talker

@@ -18,6 +18,7 @@ from kubestrace_agent.syscalls import name
 from kubestrace_agent.text import safe
 from kubestrace_agent.views.processes.arguments import arguments, redacted
 from kubestrace_agent.views.redaction import DEFAULT
+from kubestrace_agent.views.secret_words import HIDDEN
 from kubestrace_protos.v1.views import processes_pb2
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _MAX_COMMAND, _MAX_FILE, _MAX_PATH, _MAX_TITLE = (
     header("views/processes/processes.h").number(f"{room}_BYTES") - 2 for room in ("ARGUMENT", "FILE", "PATH", "TITLE")
 )
 _MAX_NAME = 64
+# The kernel's TASK_COMM_LEN without its NUL.
+_NAME_BYTES = 15
 # The kernel's SIGRTMIN (asm/signal.h), which is not that of the C library: it keeps two for itself.
 _REAL_TIME = 32
 
@@ -249,7 +252,7 @@ class Process:
     def message(self, unix_minus_monotonic_ns: int, begun_ns: int, threads: int) -> processes_pb2.Process:
         """Give it with so many threads as the wire carries it; its life began at `begun_ns` (CLOCK_MONOTONIC)."""
         busiest, other_threads = self._busiest(threads)
-        hide = self.redaction.text
+        hide, name_of = self.redaction.text, self._name
         command, title = (
             safe(redacted(hide(each)), most) for each, most in ((self.command, _MAX_COMMAND), (self.title, _MAX_TITLE))
         )
@@ -263,8 +266,8 @@ class Process:
             start_time_unix_nanoseconds=begun_ns + unix_minus_monotonic_ns,
             command=command,
             title="" if same else title,
-            name=safe(hide(self.name), _MAX_NAME),
-            first_name=safe(hide(self.first_name), _MAX_NAME),
+            name=safe(name_of(self.name), _MAX_NAME),
+            first_name=safe(name_of(self.first_name), _MAX_NAME),
             executable=executable(self.path, self.file, self.redaction, deleted=self.deleted, detached=self.detached),
             arguments=arguments(self.words, self.redaction) if self.words else (),
             lifetime_nanoseconds=self.ended_ns and max(1, self.ended_ns - begun_ns),
@@ -289,6 +292,13 @@ class Process:
             _write_status(message, self.status)
         return message
 
+    def _name(self, name: bytes) -> bytes:
+        """Return the name of a thread, as it is shown: an exec names it after its file, as far as 15 bytes go."""
+        file = self.path.rpartition(b"/")[2]
+        is_files = bool(name) and file[:_NAME_BYTES] == name[:_NAME_BYTES]
+        hidden = is_files and self.redaction.hides(self.path)
+        return HIDDEN.encode() if hidden else self.redaction.text(name)
+
     def _busiest(self, threads: int) -> tuple[list[processes_pb2.ProcessThread], Sums]:
         """Return the busiest threads, and the sums of the others."""
         busiest = heapq.nlargest(threads, self.threads.values(), key=lambda each: (*each.sums.order(), -each.host_tid))
@@ -300,8 +310,8 @@ class Process:
             processes_pb2.ProcessThread(
                 tid=each.tid,
                 host_tid=each.host_tid,
-                name=safe(self.redaction.text(each.name), _MAX_NAME),
-                first_name=safe(self.redaction.text(each.first_name), _MAX_NAME),
+                name=safe(self._name(each.name), _MAX_NAME),
+                first_name=safe(self._name(each.first_name), _MAX_NAME),
                 sums=each.sums.message(),
             )
             for each in busiest

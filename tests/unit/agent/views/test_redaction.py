@@ -3,8 +3,11 @@
 import pytest
 from view_messages import every_view
 
-from kubestrace_agent.views import registry
+from kubestrace_agent.views import redacted_messages, registry
 from kubestrace_agent.views.redaction import Redaction
+from kubestrace_agent.views.view import Collector, put
+from kubestrace_protos.v1 import agent_pb2
+from kubestrace_protos.v1.views import processes_pb2
 
 
 @pytest.mark.parametrize(
@@ -133,3 +136,39 @@ def test_sessions_that_hide_different_things_share_nothing() -> None:
 
     assert shown.shared_key != hidden.shared_key == same.shared_key
     assert all(each.redaction is hidden.redaction for each in hidden.own_collectors(None))
+
+
+class Forgetful(Collector):
+    """A view whose author forgot that sessions hide something."""
+
+    name = "forgetful"
+
+    def write(self, report: agent_pb2.ContainerReport) -> None:
+        """Put texts into all kinds of fields."""
+        process = processes_pb2.Process(
+            command="/run/secrets/a", arguments=["--key=/run/secrets/b", "x"], execs=[processes_pb2.Exec(command="c/d")]
+        )
+        process.syscalls.add(name="read")
+        put(report, self.name, processes_pb2.ProcessesResult(processes=[process]))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["*/secrets/*"], ("/run/secrets/***", ["--key=/run/secrets/***", "x"], "c/d", "read")),
+        (["*"], ("***", ["***", "x"], "***", "read")),
+        ([], ("/run/secrets/a", ["--key=/run/secrets/b", "x"], "c/d", "read")),
+    ],
+)
+def test_texts_of_a_view_that_hides_nothing_itself_are_searched(patterns: list[str], expected: object) -> None:
+    """For what looks like a path: words of ours, as names of system calls, stay."""
+    collector, report = Forgetful(), agent_pb2.ContainerReport()
+    collector.redaction = Redaction.of(patterns)
+
+    redacted_messages.write(collector, report)
+
+    result = processes_pb2.ProcessesResult()
+    report.views["forgetful"].Unpack(result)
+    (process,) = result.processes
+    shown = process.command, list(process.arguments), process.execs[0].command, process.syscalls[0].name
+    assert shown == expected

@@ -75,6 +75,11 @@ def test_names_that_are_not_known_are_told_the_right_ones(name: str, capsys: pyt
     )
 
 
+def test_patterns_add_up() -> None:
+    """Each flag is one."""
+    assert options.parse(["local", "--redact", "*.key", "--redact", "a,b", "-p", "1"]).redact == ("*.key", "a,b")
+
+
 def test_a_dash_is_standard_input_or_output() -> None:
     """As kubectl has it, for the session and for the result."""
     parsed = options.parse(["local", "-f", "-", "--to", "-", "-p", "1"])

@@ -229,14 +229,28 @@ def test_a_profile_of_the_file_or_of_the_command_line(tmp_path: Path) -> None:
     assert "profile" not in made(None).document({})["spec"]
 
 
-def test_a_field_of_a_view_that_the_profile_has_needs_no_other_flag() -> None:
+@pytest.mark.parametrize("profile", [Profile.STORAGE, Profile.EVERYTHING])
+def test_a_field_of_a_view_that_the_profile_has_needs_no_other_flag(profile: Profile) -> None:
     """As where the session's file turns it on."""
     stacks = {"slowCalls": {"stacks": True}}
 
-    session = sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, profile=Profile.STORAGE, views=stacks)
+    session = sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, profile=profile, views=stacks)
 
     slow = {"thresholdMilliseconds": 10, "limit": 50, "stacks": True}
     assert session.document({})["spec"]["views"] == {"slowCalls": slow}
+
+
+def test_patterns_of_the_file_and_of_the_command_line(tmp_path: Path) -> None:
+    """Both hold: who adds one does not take the file's away."""
+    asked = written(tmp_path, FILE.replace("spec:", 'spec:\n  redact: ["*/secrets/*"]', 1))
+
+    both = sessions.make(asked, COMMAND, duration_seconds=None, syscalls=None, redact=("*.key",))
+
+    assert both.redact == ("*/secrets/*", "*.key")
+    assert both.document({})["spec"]["redact"] == ["*/secrets/*", "*.key"]
+    assert "redact" not in made(None).document({})["spec"]
+    with pytest.raises(sessions.SessionFileError, match=r"^the command line: spec.redact\[0\] is"):
+        sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, redact=("a\nb",))
 
 
 def test_stacks_need_slow_calls(tmp_path: Path) -> None:

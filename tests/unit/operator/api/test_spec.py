@@ -283,6 +283,21 @@ def test_profiles_are_those_that_a_view_belongs_to() -> None:
     assert "spec.profile must be a non-empty string, not 3" in problems({"target": {"podName": "a"}, "profile": 3})
 
 
+def test_what_is_not_shown_has_bounds() -> None:
+    """The agents' own; each wrong pattern is named with its place."""
+    target = {"podName": "a"}
+    found = problems({"target": target, "redact": ["*.key", "x" * 257, "a\nb", "", "\u00e9", 3]})
+
+    assert parse({"target": target, "redact": ["*/secrets/*", "*.key"]}).redact == ("*/secrets/*", "*.key")
+    assert parse({"target": target}).redact == ()
+    assert f"spec.redact[1] is '{'x' * 40}'; it must be printable ASCII of 1 to 256 characters" in found
+    assert "spec.redact[2] is 'a\\nb'; it must be printable ASCII" in found
+    assert "spec.redact[3] must be a non-empty string, not ''" in found
+    assert "spec.redact[4] is '\\xe9'; it must be printable ASCII" in found
+    assert "spec.redact[5] must be a non-empty string, not 3" in found
+    assert "spec.redact has 21 patterns; it may have 20" in problems({"target": target, "redact": ["*"] * 21})
+
+
 def test_buckets_that_are_too_short_are_refused() -> None:
     """The sentence says how many there is room for."""
     found = problems({"target": {"podName": "a"}, "durationSeconds": 5, "views": {"timeline": {"buckets": 51}}})
