@@ -177,7 +177,11 @@ class _Local:
             before = targets.descendants(target.host_pid) if target.by_process else []
             there = {pid: targets.named(pid) for pid in before}
             held = command.held if command else None
-            recording = Recording(tracer, target, self._wanted, self._requests, held, self._session.redact)
+            # Nobody has named these.
+            of_profile = {view.name for view in registry.in_profile(self._session.profile)}
+            recording = Recording(
+                tracer, target, self._wanted, self._requests, held, self._session.redact, can_do_without=of_profile
+            )
             children = self._children(recording, target, there)
             if command:
                 command.release()

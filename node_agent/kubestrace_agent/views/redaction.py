@@ -32,6 +32,8 @@ _GONE = b" (deleted)"
 _CUT = b"..."
 # Steps that lead nowhere.
 _NOWHERE = re.compile(rb"/(?:\.?/)+")
+# Those, and steps that lead up.
+_STEPS = re.compile(rb"/(?:/|\.(?:/|\.|$))")
 # Where a path may begin within a text, and what is surely no part of it.
 _ENDS = re.compile(rb"[\s\"'`()<>\[\]{},;|]+")
 _BEGINS = re.compile(rb"(?:^|(?<=[\s\"'`()<>\[\]{},;|=:@&]))[^\s\"'`()<>\[\]{},;|]")
@@ -102,8 +104,8 @@ class Redaction:
         The shortest of what the patterns leave, as each one's secret is hidden. Also as the path reads without steps
         that lead nowhere or up, and a relative one from the root.
         """
-        forms = [path, _normal(path)]
-        kept = [shown for form in dict.fromkeys(forms) for shown in _fitting(self.patterns, form)]
+        forms = [path, _normal(path)] if _STEPS.search(path) else [path]
+        kept = [shown for form in forms for shown in _fitting(self.patterns, form)]
         if not kept and not path.startswith(b"/"):
             kept = [shown[1:] for shown in _fitting(self.patterns, b"/" + path)]
         return min(kept, key=len) if kept else None
