@@ -101,18 +101,19 @@ def _peers(
 ) -> Iterable[network_pb2.NetworkPeer]:
     """Yield the rows that saw anything or have a connection; of more than MAX_PEERS the sums of the rest.
 
-    Peers that are not shown are one row for each role.
+    Peers that are not shown are one row for each role, and for each port of one's own.
     """
     rows: list[_Row] = []
-    hidden: dict[Role, list[_Row]] = {}
+    hidden: dict[Peer, list[_Row]] = {}
     for peer, counts in grown.items():
         row = peer, counts, levels.get(peer, Level())
         if peer.role == Role.LISTENER or not (any(counts.numbers.values()) or row[2].open):
             continue
         is_hidden = not peer.other and redaction.peer(address(peer.address), peer.port) == HIDDEN
-        (hidden.setdefault(peer.role, []) if is_hidden else rows).append(row)
-    for role, of_role in hidden.items():
-        yield _peer(Peer(role, bytes(16), 0), *_together_rows(of_role), HIDDEN)
+        as_shown = Peer(peer.role, bytes(16), peer.port if peer.role == Role.SERVER else 0)
+        (hidden.setdefault(as_shown, []) if is_hidden else rows).append(row)
+    for as_shown, together in hidden.items():
+        yield _peer(as_shown, *_together_rows(together), HIDDEN)
     rows.sort(key=_worth)
     shown = [row for row in rows[:MAX_PEERS] if not row[0].other]
     yield from (_peer(*row, address(row[0].address)) for row in shown)

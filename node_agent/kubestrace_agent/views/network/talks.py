@@ -75,7 +75,8 @@ def _shown(talker: Talker, redaction: Redaction) -> Talker:
         path = redaction.socket(_bare(talker.name))
         return talker if path == _bare(talker.name) else Talker(talker.role, bytes(16), 0, path)
     is_hidden = any(talker.address) and redaction.peer(address(talker.address), talker.port) == HIDDEN
-    return Talker(talker.role, bytes(16), 0, HIDDEN.encode()) if is_hidden else talker
+    port = talker.port if talker.role == Role.UDP_SERVER else 0
+    return Talker(talker.role, bytes(16), port, HIDDEN.encode()) if is_hidden else talker
 
 
 def _since(then: Talk, now: Talk) -> Talk:

@@ -120,7 +120,7 @@ def test_peers_that_are_not_shown_are_one_row_with_their_sums() -> None:
 
     assert [(row.role, row.address, row.port, row.attempts, row.bytes_sent, row.open) for row in found.peers] == [
         ("client", "***", 0, 6, 7, 2),
-        ("server", "***", 0, 0, 0, 0),
+        ("server", "***", 5432, 0, 0, 0),
         ("client", "10.0.1.44", 5432, 2, 0, 0),
     ]
     assert b"10.0.0." not in found.SerializeToString()
