@@ -69,7 +69,9 @@ def run(options: Options) -> int:
 
 def _named(target: targets.Target, command: str, redaction: Redaction) -> targets.Target:
     """Return the target of a COMMAND, whose name is that of its file."""
-    return dataclasses.replace(target, name=HIDDEN) if redaction.hides(os.fsencode(command)) else target
+    return (
+        dataclasses.replace(target, name=HIDDEN) if redaction.hides(os.fsencode(os.path.abspath(command))) else target
+    )
 
 
 def _shown(traced: Mapping[str, Any], redaction: Redaction) -> Mapping[str, Any]:
