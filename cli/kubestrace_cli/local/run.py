@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 from kubestrace_agent import syscalls
@@ -69,20 +70,18 @@ def run(options: Options) -> int:
 
 def _named(target: targets.Target, command: str, redaction: Redaction) -> targets.Target:
     """Return the target of a COMMAND, whose name is that of its file."""
-    return (
-        dataclasses.replace(target, name=HIDDEN) if redaction.hides(os.fsencode(os.path.abspath(command))) else target
-    )
+    hidden = redaction.hides(bytes(Path.cwd() / command))
+    return dataclasses.replace(target, name=HIDDEN) if hidden else target
 
 
 def _shown(traced: Mapping[str, Any], redaction: Redaction) -> Mapping[str, Any]:
     """Return what the command line named as the result shows it."""
-    words = traced.get("command")
-    if words is None:
+    if "command" not in traced:
         return traced
-    return {
-        **traced,
-        "command": [redaction.text(os.fsencode(word)).decode("utf-8", "surrogateescape") for word in words],
-    }
+    program, *words = map(os.fsencode, traced["command"])
+    # One without a folder is looked for in PATH.
+    program = redaction.relative(program, bytes(Path.cwd())) if b"/" in program else redaction.text(program)
+    return {**traced, "command": [os.fsdecode(each) for each in (program, *map(redaction.text, words))]}
 
 
 def _refuse(error: Exception | str, exit_code: int) -> int:
