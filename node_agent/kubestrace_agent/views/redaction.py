@@ -28,6 +28,8 @@ _ASSIGNED_IN_TEXT = re.compile(rf"({NAME}=)[^/&;\s\"']+".encode(), re.IGNORECASE
 # user:password@, as in a cache of repositories.
 _USER = re.compile(rb"(:/{1,2}[^/:@]+:)[^/@]+(?=@)")
 _GONE = b" (deleted)"
+# Each place of a text may be where a path begins: a program that makes names of a megabyte must not cost seconds.
+_MOST_TEXT = 2048
 # Before a path whose first folders are not known.
 _CUT = b"..."
 # Steps that lead nowhere.
@@ -82,7 +84,8 @@ class Redaction:
     def text(self, text: bytes) -> bytes:
         """Return a text of one line, such as a title, an argument or a function's name, as it is shown.
 
-        A path that fits a pattern with "*" at its end may have spaces: nothing is shown behind it.
+        A path that fits a pattern with "*" at its end may have spaces: nothing is shown behind it, and nothing at all
+        of a text that is too long to be looked through.
         """
         return _text(self.patterns, text)
 
@@ -117,6 +120,8 @@ DEFAULT = Redaction()
 
 @lru_cache(maxsize=1024)
 def _text(patterns: tuple[bytes, ...], text: bytes) -> bytes:
+    if patterns and len(text) > _MOST_TEXT:
+        return _HIDDEN
     if patterns:
         text = _NOWHERE.sub(b"/", text)
         for pattern in patterns:
@@ -178,7 +183,10 @@ def _fits(pattern: bytes, path: bytes) -> bytes | None:
 
     Each part of a pattern is looked for from the left, so that a path costs no more than its length for each.
     """
-    first, *rest = pattern.split(b"*")
+    parts, longest = _parts(pattern)
+    if longest not in path:
+        return None
+    first, *rest = parts
     if not rest:
         return _folder(path) if path == pattern else None
     if not path.startswith(first):
@@ -193,6 +201,13 @@ def _fits(pattern: bytes, path: bytes) -> bytes | None:
     if not last:
         return path[:at]
     return _folder(path) if len(path) - at >= len(last) and path.endswith(last) else None
+
+
+@lru_cache(maxsize=1024)
+def _parts(pattern: bytes) -> tuple[list[bytes], bytes]:
+    """Return what stands between the stars of a pattern, and the longest of that."""
+    parts = pattern.split(b"*")
+    return parts, max(parts, key=len)
 
 
 def _normal(path: bytes) -> bytes:

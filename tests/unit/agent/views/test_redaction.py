@@ -107,6 +107,14 @@ def test_paths_within_texts_are_hidden(pattern: str, text: str, expected: str) -
     assert redaction.text(redaction.text(text.encode())) == expected.encode()
 
 
+def test_a_text_that_is_too_long_to_be_looked_through_is_hidden() -> None:
+    """Only where there is something to look for."""
+    text = b"a:" * 1_000_000
+
+    assert Redaction.of(["*/secrets/*"]).text(text) == b"***"
+    assert Redaction().text(text) == text
+
+
 @pytest.mark.parametrize(
     ("pattern", "address", "port", "expected"),
     [
