@@ -137,6 +137,9 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
         (timeline(241), "less than or equal to 240"),
         (timeline(11, durationSeconds=1), "a bucket is at least 100 ms long; at most durationSeconds x 10 buckets"),
         ({"target": {"podName": "x", "namespace": "y"}}, 'unknown field "spec.target.namespace"'),
+        ({"target": {"podName": "x"}, "compareTo": "slow-checkout"}, "compareTo names the session itself"),
+        ({"target": {"podName": "x"}, "compareTo": ""}, "spec.compareTo"),
+        ({"target": {"podName": "x"}, "compareTo": "a" * 254}, "spec.compareTo"),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -227,6 +230,7 @@ def test_defaults_are_written_into_the_top_of_the_spec_only(cluster: Cluster) ->
         ({"syscalls": ["read"]}, "syscalls cannot change after creation; create another TraceSession"),
         ({"syscalls": None}, "syscalls cannot change after creation"),
         ({"views": {"timeline": {"buckets": 5}}}, "views cannot change after creation; create another TraceSession"),
+        ({"compareTo": "another"}, "compareTo cannot change after creation; create another TraceSession"),
     ],
     ids=str,
 )
@@ -244,6 +248,15 @@ def test_syscalls_cannot_be_added_to_a_session_that_counts_all(cluster: Cluster)
     assert "spec.syscalls" in cluster.refusal(*patch({"syscalls": ["read"]}))
 
 
+def test_a_baseline_stays_what_it_is(cluster: Cluster) -> None:
+    """A session that is compared cannot be compared with another one, nor with none."""
+    given = created(cluster, session({"target": {"podName": "x"}, "compareTo": "healthy-checkout"}))
+
+    assert given["spec"]["compareTo"] == "healthy-checkout"
+    for change in ("other", None):
+        assert "compareTo cannot change after creation" in cluster.refusal(*patch({"compareTo": change}))
+
+
 def test_cancel_is_taken_and_cannot_be_taken_back(cluster: Cluster) -> None:
     """A session that was told to end cannot be told to go on, by false or by leaving cancel out."""
     created(cluster, session())
@@ -259,6 +272,53 @@ def test_labels_and_annotations_stay_free(cluster: Cluster) -> None:
     created(cluster, session())
 
     cluster.ask("label", "tsess", "slow-checkout", "reviewed=yes")
+
+
+def full_comparison() -> dict[str, Any]:
+    """Return status.comparison with every field."""
+    rates = {"callsPerSecond": 211.5, "baselineCallsPerSecond": 216}
+    ratios = {f"{name}Ratio": 0.98 for name in ("calls", "errors", "time")}
+    change = {"changed": True, "change": "p99 3.1 times, calls 0.98 times"}
+    of_waits = {"waitTimeRatio": 1.5}
+    return {
+        "reason": "Compared",
+        "message": "Compared with healthy-checkout.",
+        "baseline": {
+            "name": "healthy-checkout",
+            "startTime": "2026-11-22T14:00:00Z",
+            "seconds": 30,
+            "pods": 3,
+            "complete": True,
+        },
+        "noise": {"known": True, **ratios, **of_waits, "message": "Noise: the halves differ."},
+        "total": {**change, **rates, **ratios, **of_waits},
+        "calls": [
+            {
+                "name": "fsync",
+                "abi": "i386",
+                "wait": False,
+                "onlyIn": "session",
+                **change,
+                **rates,
+                **ratios,
+                "p50Ratio": 1.1,
+                "p99Ratio": 3.1,
+            }
+        ],
+        "findings": [
+            {
+                "id": "fsync-storm",
+                "change": "syncsPerSecond 2.0 times",
+                "evidence": [{"name": "syncsPerSecond", "value": 212.5, "baselineValue": 106, "ratio": 2}],
+            }
+        ],
+        "rows": [
+            {"view": "files", "row": "/data/wal", **change, "ratios": [{"name": "calls", "ratio": 0.98}]},
+        ],
+        "newSince": ["disk-slow"],
+        "goneSince": ["fd-leak"],
+        "remarks": ["Other views."],
+    }
 
 
 def full_status() -> dict[str, Any]:
@@ -344,6 +404,7 @@ def full_status() -> dict[str, Any]:
         ],
         "notJudged": [{"id": "disk-slow", "needs": "views.blockIO"}],
         "findingIds": "fsync-storm",
+        "comparison": full_comparison(),
         "report": "1. CRITICAL fsync-storm",
         "containers": [
             {**place, **totals, **life, "restarts": 0, "pid": 1, "hostPid": 48213, "timeBudget": budget, **of_container}

@@ -21,15 +21,8 @@ MAX_MAX_PODS = 500
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 MAX_TTL_SECONDS = 2**31 - 1
 _FIELDS = (
-    "target",
-    "durationSeconds",
-    "syscalls",
-    "cancel",
-    "suspend",
-    "ttlSecondsAfterFinished",
-    "profile",
-    "redact",
-    "views",
+    *("target", "durationSeconds", "syscalls", "profile", "views", "redact", "compareTo"),
+    *("cancel", "suspend", "ttlSecondsAfterFinished"),
 )
 _TARGET_FIELDS = (
     *("podName", "selector", "workload"),
@@ -120,6 +113,8 @@ class TraceSpec:
     redact: tuple[str, ...] = ()
     # None: the session is never deleted by itself.
     ttl_seconds: int | None = None
+    # An earlier session of the same namespace; empty: none.
+    compare_to: str = ""
 
 
 def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> TraceSpec:
@@ -143,6 +138,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         profile=profile,
         redact=_redact(top),
         views=_views(top, profile, duration_seconds),
+        compare_to=top.named("compareTo", NAME, "a session's name") if top.has("compareTo") else "",
     )
     if top.problems:
         raise InvalidSpecError(tuple(top.problems))

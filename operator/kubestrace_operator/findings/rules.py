@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kubestrace_operator.findings import disks, endings, errors, limits, waiting, work
+from kubestrace_operator.findings import connections, disks, endings, errors, limits, threads, waiting, work
 from kubestrace_operator.findings.finding import Facts, Finding, Rule
 
 RULES: tuple[Rule, ...] = (
@@ -14,6 +14,8 @@ RULES: tuple[Rule, ...] = (
     *waiting.RULES,
     *work.RULES,
     *disks.RULES,
+    *connections.RULES,
+    *threads.RULES,
 )
 # What a status tells.
 MOST = 10

@@ -11,7 +11,7 @@ from kubestrace_operator.views import network_text
 from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
 from kubestrace_operator.views.network_sockets import Socket, SocketKey, key_of, ordered, others
 from kubestrace_operator.views.profiles import Profile
-from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
+from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.network_limits import MAX_TOP
 from kubestrace_protos.v1.views.network_pb2 import NetworkRequest, NetworkResult
 
@@ -87,6 +87,14 @@ class Network(View[Settings, NetworkResult, Part]):
     fields = ("top",)
     shows_peers = True
     result_type = NetworkResult
+    compared_rows = (
+        ComparedRows(
+            ("network", "peers"),
+            ("role", "service|workload|address", "port"),
+            {"connections": "established", "sent": "bytesSent", "received": "bytesReceived", "resets": "reset"},
+            {"connect p99": ("connect", "p99Nanoseconds"), "lifetime p50": ("lifetime", "p50Nanoseconds")},
+        ),
+    )
     known_losses = (_LOST,)
     flags = (
         Flag(

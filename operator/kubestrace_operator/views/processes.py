@@ -9,7 +9,7 @@ from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import processes_text
 from kubestrace_operator.views.profiles import Profile
-from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
+from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import processes_limits as limits
 from kubestrace_protos.v1.views.processes_pb2 import (
@@ -116,6 +116,13 @@ class Processes(View[Settings, ProcessesResult, Busiest]):
     profiles = frozenset({Profile.CPU, Profile.MEMORY})
     fields = ("top", "threads", "arguments", "groupBy")
     result_type = ProcessesResult
+    compared_rows = (
+        ComparedRows(
+            ("processes",),
+            ("container", "command|name"),
+            {"calls": "calls", "errors": "errors", "time": "totalNanoseconds"},
+        ),
+    )
     known_losses = _LOSSES
     flags = (
         Flag(

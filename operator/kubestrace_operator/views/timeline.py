@@ -13,7 +13,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import duration, precise
 from kubestrace_operator.results.rows import ContainerKey, ContainerRow
 from kubestrace_operator.status.sections import Section
-from kubestrace_operator.views.view import ContainerResult, Flag, Shown, Span, View
+from kubestrace_operator.views.view import ContainerResult, Flag, Shown, Span, Spans, View
 from kubestrace_protos.v1.views import timeline_limits as limits
 from kubestrace_protos.v1.views.timeline_pb2 import TimelineRequest, TimelineResult
 
@@ -76,6 +76,11 @@ class Timeline(View[Settings, TimelineResult, Parts]):
     name = "timeline"
     fields = ("buckets",)
     result_type = TimelineResult
+    spans = Spans(
+        "timeline",
+        "bucketNanoseconds",
+        {"calls": "calls", "errors": "errors", "time": "totalNanoseconds", "waitTime": "waitNanoseconds"},
+    )
     flags = (
         Flag(
             "--timeline",

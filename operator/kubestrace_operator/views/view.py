@@ -123,6 +123,31 @@ class Flag:
         return f"{self.words} {self.metavar if self.default is None else f'[{self.metavar}]'}"
 
 
+@dataclass(frozen=True)
+class Spans:
+    """Where a view's part of a status has numbers by time: a session's halves tell how much it differs from itself."""
+
+    # The part of the status, and its field with the length of a span.
+    part: str
+    length_ns: str
+    # Lists in that part, by what they count: calls, errors, time (of calls that work), waitTime.
+    series: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ComparedRows:
+    """A list of a view's that is compared with an earlier session's; rows of one key are added up."""
+
+    # Where the list stands in the status.
+    path: tuple[str, ...]
+    # The fields that name a row, for people, too. Of alternatives ("service|address") the first that a row has.
+    key: tuple[str, ...]
+    # Counts and sums by the word for them: compared as rates a second. The first says whether there are enough.
+    counts: Mapping[str, str]
+    # Lengths by the word for them: compared as they are, where one row alone has the key.
+    lengths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class View(Generic[Settings, Result, Part]):
     """One view. Hooks that a view does not need do nothing."""
 
@@ -143,6 +168,9 @@ class View(Generic[Settings, Result, Part]):
     has_stacks: ClassVar[bool] = False
     # All that may stand in trust.losses.
     known_losses: ClassVar[tuple[Loss, ...]] = ()
+    # None: its part of the status has nothing by time.
+    spans: ClassVar[Spans | None] = None
+    compared_rows: ClassVar[tuple[ComparedRows, ...]] = ()
     # The message that agents report.
     result_type: type[Result]
 

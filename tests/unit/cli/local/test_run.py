@@ -154,6 +154,25 @@ def test_a_view_of_the_profile_that_cannot_be_had_is_a_gap(
     assert "no files here" in capsys.readouterr().err
 
 
+def test_a_trace_is_compared_with_an_earlier_one(
+    tracer: FakeTracer, process: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is what -o json wrote; a wrong one is refused before anything is traced."""
+    earlier = tmp_path / "earlier.json"
+    assert run("--pid", str(process), "-d", "1", "-o", "json", "--to", str(earlier)) == 0
+
+    assert run("--pid", str(os.getpid()), "-d", "1", "--compare", str(earlier)) == 0
+    shown = capsys.readouterr().out
+    assert "Compared with earlier.json: calls " in shown
+    assert "Noise: not known, the baseline has no timeline: trace it with views.timeline." in shown
+
+    tracer.did.clear()
+    earlier.write_text("{}")
+    assert run("--pid", str(os.getpid()), "-d", "1", "--compare", str(earlier)) == 2
+    assert "earlier.json: holds no TraceSession; write one with kubestrace local -o json" in capsys.readouterr().err
+    assert tracer.did == []
+
+
 def test_the_selection_reaches_the_tracer(tracer: FakeTracer, process: int) -> None:
     """-e becomes the keys that the kernel side compares with."""
     run("--pid", str(process), "-e", "getppid", "--to", os.devnull)

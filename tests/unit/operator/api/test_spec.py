@@ -50,6 +50,7 @@ def test_everything_that_can_be_said() -> None:
         "syscalls": ["%file", "!stat"],
         "cancel": True,
         "profile": "Counts",
+        "compareTo": "healthy-checkout",
     }
 
     assert parse(spec) == TraceSpec(
@@ -58,7 +59,15 @@ def test_everything_that_can_be_said() -> None:
         ("%file", "!stat"),
         cancel=True,
         profile=Profile.COUNTS,
+        compare_to="healthy-checkout",
     )
+
+
+@pytest.mark.parametrize("name", ["", "../pods", "Upper", "a" * 254, 7, "a?b"])
+def test_a_baseline_has_the_name_of_an_object(name: Any) -> None:
+    """It goes into a path."""
+    with pytest.raises(InvalidSpecError, match=r"spec\.compareTo"):
+        parse({"target": {"podName": "a"}, "compareTo": name})
 
 
 def test_every_problem_is_named_at_once() -> None:
