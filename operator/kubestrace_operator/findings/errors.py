@@ -83,7 +83,7 @@ def _connect_failing(facts: Facts) -> Iterator[Finding]:
     attempts = _attempts(facts)
     for errno, advice in _UNREACHED.items():
         failed = _unreached(facts, errno)
-        if failed >= _LEAST_ATTEMPTS and failed >= _LEAST_SHARE * attempts:
+        if _enough(facts, errno):
             how = f"failed with {errno}" if errno != _GIVEN_UP else "were given up before there was an answer"
             yield Finding(
                 "connect-failing",
@@ -135,10 +135,29 @@ def _failed(peer: Mapping[str, Any], errno: str) -> int:
 
 
 def _without_peers(facts: Facts) -> str:
-    """A connect that does not wait for its answer fails later: only the view says how."""
-    rows = facts.named(("connect",))
-    later = sum(row.errnos.get("EINPROGRESS", 0) for row in rows)
-    return "views.network" if later >= _LEAST_ATTEMPTS and "network" not in facts.views else ""
+    """A connect that does not wait for its answer fails later, and one that is refused may go to a second address.
+
+    Only the view tells of these.
+    """
+    if "network" in facts.views:
+        return ""
+    later = sum(row.errnos.get("EINPROGRESS", 0) for row in facts.named(("connect",)))
+    only_refused = _may_have_other_way(facts) and not any(_enough(facts, errno) for errno in _UNREACHED)
+    return "views.network" if later >= _LEAST_ATTEMPTS or only_refused else ""
+
+
+def _may_have_other_way(facts: Facts) -> bool:
+    """Tell whether as many connects came about as were refused, not known to whom: localhost has two."""
+    refused = _unreached(facts, "ECONNREFUSED")
+    return "network" not in facts.views and _LEAST_ATTEMPTS <= refused <= _attempts(facts) / 2
+
+
+def _enough(facts: Facts, errno: str) -> bool:
+    """Tell whether so many connects failed so that it is no chance."""
+    failed = _unreached(facts, errno)
+    if errno == "ECONNREFUSED" and _may_have_other_way(facts):
+        return False
+    return failed >= _LEAST_ATTEMPTS and failed >= _LEAST_SHARE * _attempts(facts)
 
 
 def _peer(facts: Facts, errno: str) -> str:
