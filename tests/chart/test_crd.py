@@ -11,10 +11,13 @@ from rendering import Chart
 from kubestrace_operator.api import applied
 from kubestrace_operator.api.spec import parse
 from kubestrace_operator.views.files import Use
-from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
+from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey
 from kubestrace_operator.views.network_sockets import Socket, SocketKey, others
+from kubestrace_operator.views.pod_network import Pod, PodKey
 from kubestrace_operator.views.registry import CHOOSABLE
 from kubestrace_operator.views.view import PeerName, View
+from kubestrace_protos.v1.network_counters import COUNTERS, LEVELS
+from kubestrace_protos.v1.views.resources_names import GROWN_BY_BUCKET, LEVELS_BY_BUCKET
 
 TARGET_KINDS: list[dict[str, Any]] = [
     {"podName": "checkout-0"},
@@ -632,6 +635,8 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
     memory = of("faults majorFaults refaults highEvents maxEvents ooms oomKills")
     levels = of("limitBytes currentBytes peakBytes workingSetBytes anonBytes fileBytes")
     pressure = {f"{of_what}{how}Nanoseconds": 5 for of_what in ("cpu", "memory", "io") for how in ("Some", "Full")}
+    by_bucket = (*GROWN_BY_BUCKET, *LEVELS_BY_BUCKET)
+    buckets = {name.partition(".")[2]: [some, 0] for name in by_bucket}
     missing = {"name": "memory.peakBytes", "reason": "Linux 5.19 and later have it"}
     software = of("minorFaults majorFaults voluntarySwitches involuntarySwitches migrations")
     software |= {"runQueueNanoseconds": some, "cpuNanoseconds": some}
@@ -640,17 +645,27 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
         {"name": "cache-misses", "unavailable": "the machine has no such counter"},
     ]
     flows = {"flows": [{"kind": "munmap", **of("calls failed bytes totalNanoseconds")}], "unsizedCalls": 1}
+    grown = {"kind": "brk up", **of("calls bytes"), "stack": ["leak (app)", "main (app)"]}
     level = of("anonBytes fileBytes sharedBytes swapBytes virtualBytes pageTableBytes")
     level |= {"sinceStartNanoseconds": 5, "processes": 2, "unreadProcesses": 1}
     of_all = {
-        "resources": {"cpu": cpu, "memory": memory, "unavailable": [{**missing, "containers": 1}]},
+        "resources": {
+            "cpu": cpu,
+            "memory": memory,
+            "unavailable": [{**missing, "containers": 1}],
+            "pods": [full_pod()],
+            "buckets": buckets,
+        },
         "counters": {"software": software, "hardware": hardware},
-        "memory": flows,
+        "memory": {**flows, "growth": [grown], "otherGrowth": of("calls bytes")},
     }
     own = {
         "cpu": {**cpu, "limitMillicores": 300},
         "memory": {**memory, **levels},
         "pressure": pressure,
+        "pids": of("maxEvents current limit underLimit"),
+        "limits": {"openFiles": 2**63 - 1},
+        "buckets": buckets,
         "coveredNanoseconds": 5,
         "endedUnread": True,
         "unavailable": [missing],
@@ -659,6 +674,12 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 NAMES = {address: PeerName("db-0", "StatefulSet/db", "db") for address in ("10.0.0.7", "10.0.0.8")}
+
+
+def full_pod() -> dict[str, Any]:
+    """Return the network of a pod with every field set."""
+    counters, levels = dict.fromkeys(COUNTERS.values(), 2**53 + 1), dict.fromkeys(LEVELS, 3)
+    return dict(Pod(True, counters, levels).document(PodKey("n1", "checkout-0")))
 
 
 def full_network() -> dict[str, Any]:
@@ -681,7 +702,7 @@ def full_network() -> dict[str, Any]:
         "otherSockets": others([(udp, Socket(failed={"EPERM": 1}))]),
         "otherPeers": {**counts, **more, "rows": 1, "failed": 1},
         "listeners": [Listener().document(ListenerKey("n1", "checkout-0", "::", 8080)) | {"acceptDelay": times}],
-        "pods": [dict(Pod().document(PodKey("n1", "checkout-0")))],
+        "pods": [full_pod()],
     }
 
 

@@ -6,6 +6,7 @@ are never cut; lists are sections (status.sections), cut to their shares of the 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -221,7 +222,8 @@ class _Builder:
         for section in (each for view, shown in self._views for each in view.container_sections(shown, containers)):
             kept = len(section.rows)
             if limit_bytes is not None:
-                kept = sections.fitting(section.rows, limit_bytes - size(combined(document, section.document(0))))
+                room = limit_bytes - size(combined(document, section.document(0)))
+                kept = sections.fitting(section.rows, room // section.share)
             document = combined(document, section.document(kept))
             document["truncated"] = document["truncated"] or section.is_cut(kept)
         return document
@@ -291,7 +293,7 @@ def _shown(
     calls: Counter[str] = Counter()
     for row in merged.syscalls.values():
         calls[row.name] += row.calls
-    return [
+    views: list[tuple[View[Any, Any, Any], Shown[Any, Any]]] = [
         (
             view,
             Shown(
@@ -310,6 +312,8 @@ def _shown(
         for view, settings in registry.chosen(progress.views)
         if view.name in merged.views or not merged.containers
     ]
+    bars = [line for view, shown in views for line in view.bars(shown)]
+    return [(view, replace(shown, bars=bars)) for view, shown in views]
 
 
 def _trust(merged: Merged, progress: Progress, complete: Completeness) -> dict[str, Any]:

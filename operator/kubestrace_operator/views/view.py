@@ -4,7 +4,7 @@ A view is one module of this folder and one line in registry. Nothing else names
 the command line go through the hooks of View.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -29,6 +29,8 @@ class Span:
 
     duration_milliseconds: int
     elapsed_milliseconds: int = 0
+    # Parts of the duration in which the session counts by time; 0: it does not.
+    buckets: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,22 @@ class PeerName(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Bars:
+    """A line of a chart over a session's buckets."""
+
+    # At most 6 characters.
+    name: str
+    # By index; what is missing is 0.
+    values: Mapping[int, int]
+    # The largest value for people.
+    text: Callable[[int], str]
+    # A level, not what came in each bucket.
+    level: bool = False
+    # What it is, where the name does not say it: "throttled".
+    what: str = ""
+
+
+@dataclass(frozen=True)
 class Shown(Generic[Settings, Part]):
     """What the parts of a status are made of, for one view that is on."""
 
@@ -68,6 +86,8 @@ class Shown(Generic[Settings, Part]):
     calls: Mapping[str, int] = field(default_factory=dict)
     # By address as text.
     peer_names: Mapping[str, PeerName] = field(default_factory=dict)
+    # What all views have to show by time.
+    bars: Sequence[Bars] = ()
 
 
 @dataclass(frozen=True)
@@ -188,6 +208,10 @@ class View(Generic[Settings, Result, Part]):
         """Return what agents are asked for."""
         raise NotImplementedError
 
+    def buckets(self, settings: Settings) -> int:
+        """Return in how many parts of its duration the session counts, for all views; 0: this view does not ask."""
+        return 0
+
     # Merging.
 
     def merge(self, results: Iterable[ContainerResult[Result]]) -> Part:
@@ -235,6 +259,10 @@ class View(Generic[Settings, Result, Part]):
     def table_text(self, shown: Shown[Settings, Part]) -> str:
         """Return what stands below status.table."""
         return ""
+
+    def bars(self, shown: Shown[Settings, Part]) -> Sequence[Bars]:
+        """Return what there is to show by time, beside calls."""
+        return ()
 
     # Text of local mode, from the status: a view that is off finds nothing of its own there.
 

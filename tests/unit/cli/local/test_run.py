@@ -105,7 +105,7 @@ def test_a_process_is_traced_to_its_end_and_everything_is_given_back(
     assert exit_code == 0
     assert (row["name"], row["calls"], row["totalNanoseconds"], row["maxNanoseconds"]) == ("getppid", 5, 600, 120)
     told = document["status"]["containers"][0].pop("resources")
-    assert {each["name"] for each in told["unavailable"]} == {"cpu", "memory", "pressure"}
+    assert {each["name"] for each in told["unavailable"]} == {"cpu", "memory", "pressure", "pids", "pods", "limits"}
     assert document["status"]["containers"][0] | {"node": ""} == {
         "pod": "",
         "container": "sleep",

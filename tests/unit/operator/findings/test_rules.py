@@ -18,7 +18,7 @@ from kubestrace_protos.v1 import agent_pb2
 
 MS, SECOND = 1_000_000, 1_000_000_000
 UNUSED = dict.fromkeys(("stats", "syncs", "reads", "readBytes", "writes", "writeBytes", "totalNanoseconds"), 0)
-ALL_VIEWS = frozenset(view for rule in RULES for view in rule.needs)
+ALL_VIEWS = frozenset({"network", *(view for rule in RULES for view in rule.needs)})
 ENDED_NS = 1_767_225_605 * SECOND  # 2026-01-01T00:00:05Z
 
 
@@ -89,10 +89,64 @@ def stalled(memory_s: float) -> dict[str, Any]:
     return {"containers": [{"pod": "shop-1", "container": "app", "resources": {"pressure": pressure}}]}
 
 
+def growing(*mib: float, processes: int = 1, each_s: float = 5, **changes: Any) -> dict[str, Any]:
+    """Return a status with a container that had so much anonymous memory, at equal times."""
+    levels = [
+        {"sinceStartNanoseconds": int(at * each_s * SECOND), "anonBytes": int(each * (1 << 20)), "processes": 1}
+        for at, each in enumerate(mib)
+    ]
+    levels[-1]["processes"] = processes
+    row = {"pod": "shop-1", "container": "app", "restarts": 0, "memory": {"levels": levels, "flows": []}}
+    return {"startTime": "2026-01-01T00:00:00Z", "containers": [row | changes]}
+
+
+def thrashing(major: int = 1000, refaults: int = 1000, waited_s: float = 1, **changes: Any) -> dict[str, Any]:
+    """Return a status with a container whose pages do not fit, for ten seconds."""
+    numbers = {
+        "memory": {"majorFaults": major, "refaults": refaults},
+        "pressure": {"memorySomeNanoseconds": int(waited_s * SECOND), "memoryFullNanoseconds": 0},
+        "coveredNanoseconds": 10 * SECOND,
+    }
+    row = {"pod": "shop-1", "container": "app", "restarts": 0, "resources": numbers | changes}
+    return {"startTime": "2026-01-01T00:00:00Z", "containers": [row]}
+
+
+def churning(
+    mapped: int, unmapped: int, given_back: int = 0, faults: int = 100_000, system_ms: int = 100
+) -> dict[str, Any]:
+    """Return a status with a container that maps and unmaps, and uses a second of CPU."""
+    counts = {"mmap anonymous private": mapped, "munmap": unmapped, "madvise given back": given_back}
+    flows = [{"kind": kind, "calls": calls, "bytes": 0} for kind, calls in counts.items()]
+    cpu = {"usageNanoseconds": SECOND, "systemNanoseconds": system_ms * MS}
+    numbers = {"cpu": cpu, "memory": {"faults": faults}}
+    return {"containers": [{"pod": "a", "container": "app", "memory": {"flows": flows}, "resources": numbers}]}
+
+
+def threads(refused: int = 0, under_limit: int = 10, limit: int = 100) -> dict[str, Any]:
+    """Return a status with a container that has a limit of threads."""
+    pids = {"maxEvents": refused, "current": 5, "underLimit": under_limit, "limit": limit}
+    return {"containers": [{"pod": "shop-1", "container": "app", "resources": {"pids": pids}}]}
+
+
+def began(second: int) -> ContainerRow:
+    """Return a container that was counted from then on."""
+    made = life(restarts=0, exit_code=0)
+    made.state.start_time_unix_nanoseconds = ENDED_NS + (second - 5) * SECOND
+    return made
+
+
+MINUTE = range(13)
+
+
 def pod_network(**changes: Any) -> dict[str, Any]:
     """Return a status with the network of a pod."""
     counters = {"listenOverflows": 0, "listenDrops": 0, "sentSegments": 0, "retransmittedSegments": 0}
     return {"network": {"pods": [{"pod": "shop-1", "nodeNetwork": False, **counters, **changes}]}}
+
+
+def pod_counters(**changes: Any) -> dict[str, Any]:
+    """Return the same as every session has it."""
+    return {"resources": pod_network(**changes)["network"]}
 
 
 def asked_for(paths: int, others: int = 0) -> dict[str, Any]:
@@ -270,6 +324,69 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
         ],
     ),
     "memory-pressure": ([facts(status=stalled(0.2))], [facts(status=stalled(0.1))]),
+    "memory-growth": (
+        [
+            facts(status=growing(*(100 + 5 * at for at in MINUTE)), seconds=60),
+            # Of what a collector frees the floor rises, too.
+            facts(status=growing(*(50 + 4 * at + 30 * (at % 2) for at in range(26)), each_s=2.4), seconds=60),
+            facts(status=growing(*(100 + 5 * at for at in range(26))), containers=[began(10)], seconds=130),
+        ],
+        [
+            # Too little, too little of what there is, a plateau, a collector's sawtooth, more processes, a start.
+            facts(status=growing(*(100 + 1.2 * at for at in MINUTE)), seconds=60),
+            facts(status=growing(*(1000 + 4 * at for at in MINUTE)), seconds=60),
+            facts(status=growing(*(min(200, 100 + 25 * at) for at in MINUTE)), seconds=60),
+            facts(status=growing(*(50 + 40 * (at % 4) for at in MINUTE)), seconds=60),
+            facts(status=growing(*(100 + 5 * at for at in MINUTE), processes=3), seconds=60),
+            facts(status=growing(*(100 + 5 * at for at in MINUTE)), containers=[began(10)], seconds=75),
+            facts(status=growing(*(100 + 5 * at for at in MINUTE), each_s=2), seconds=60),
+        ],
+    ),
+    "thrashing": (
+        [
+            facts(status=thrashing()),
+            facts(status=thrashing(coveredNanoseconds=10 * SECOND), containers=[began(0)]),
+            facts(status=thrashing(pressure={"memorySomeNanoseconds": 0, "ioSomeNanoseconds": SECOND})),
+        ],
+        [
+            facts(status=thrashing(major=999)),
+            facts(status=thrashing(refaults=10)),
+            facts(status=thrashing(waited_s=0.4)),
+            facts(status=thrashing(coveredNanoseconds=9 * SECOND)),
+            facts(status=thrashing(), containers=[began(9)]),
+        ],
+    ),
+    "mmap-churn": (
+        [facts(status=churning(5000, 6000)), facts(status=churning(5, 5, given_back=10_000))],
+        [
+            facts(status=churning(4900, 6000)),
+            facts(status=churning(20_000, 10)),
+            facts(status=churning(5000, 6000, faults=99_000)),
+            facts(status=churning(5000, 6000, system_ms=99)),
+            facts(status=churning(50_000, 60_000, faults=1_000_000), seconds=101),
+        ],
+    ),
+    "udp-drops": (
+        [facts(status=pod_counters(udpReceiveBufferErrors=10, udpInDatagrams=9_990))],
+        [
+            facts(status=pod_counters(udpReceiveBufferErrors=9, udpInDatagrams=9)),
+            facts(status=pod_counters(udpReceiveBufferErrors=10, udpInDatagrams=10_990)),
+            facts(status=pod_counters(udpReceiveBufferErrors=1000, nodeNetwork=True)),
+        ],
+    ),
+    "pids-limit": (
+        [facts(status=threads(refused=1)), facts(status=threads(under_limit=90))],
+        [
+            facts(status=threads(under_limit=89)),
+            facts(
+                status={
+                    "containers": [
+                        {"pod": "a", "container": "b", "resources": {"pids": {"current": 5, "maxEvents": 0}}}
+                    ]
+                }
+            ),
+        ],
+    ),
     "listen-overflow": (
         [facts(status=pod_network(listenOverflows=1)), facts(status=pod_network(listenDrops=2))],
         [facts(status=pod_network()), facts(status=pod_network(listenDrops=2, nodeNetwork=True))],
@@ -491,6 +608,8 @@ def scaled(given_facts: Facts, factor: int) -> Facts:
 # Numbers of a status that are the same however long somebody looks.
 SAME = {"port", "pid", "tid", "hostPid", "hostTid", "threads", "nanoseconds", "ageNanoseconds", "limitMillicores"}
 SAME |= {"p50Nanoseconds", "p99Nanoseconds"}
+# The bytes of these are no counts.
+OF_CONTAINERS = {"memory-growth", "thrashing", "mmap-churn", "udp-drops", "pids-limit"}
 
 
 def longer(part: Any, factor: int) -> Any:
@@ -513,7 +632,7 @@ RATES = set(CASES) - {
 
 
 # What stands exactly at the bound of memory-pressure may be rounded to either side of it.
-@given(st.sampled_from(sorted(set(CASES) - {"memory-pressure"})), st.integers(2, 50))
+@given(st.sampled_from(sorted(set(CASES) - {"memory-pressure"} - OF_CONTAINERS)), st.integers(2, 50))
 def test_a_longer_session_of_the_same_finds_the_same(name: str, factor: int) -> None:
     """Rates and shares decide, not how long somebody looks; where a least number decides, too, more are enough."""
     faults, innocent = CASES[name]
@@ -550,7 +669,7 @@ def test_the_same_counts_in_two_pods_find_the_same(name: str, share: float) -> N
 
 # Where a view's part of a status stands.
 PLACES = {"blockIO": "blockIO", "network": "network", "files": "files", "processes": "processes"}
-PLACES |= {"cpuTime": "timeBudget", "slowCalls": "slowCalls", "errors": "summary"}
+PLACES |= {"cpuTime": "timeBudget", "slowCalls": "slowCalls", "errors": "summary", "memory": "memory"}
 
 
 @given(st.sampled_from(sorted(CASES)), st.sets(st.sampled_from(sorted(ALL_VIEWS))))
@@ -645,7 +764,7 @@ def test_the_page() -> None:
     assert "2. CRITICAL crash-loop: container app of pod shop-1 started and ended" in page
     assert "   What to do: Look at the volume's and the node's free space" in page
     assert "   No problem if: The container is a job" in page
-    assert "\nnot judged: died-after-error, listen-overflow, retransmits, lock-convoy" in page
+    assert "\nnot judged: died-after-error, memory-growth, mmap-churn, lock-convoy" in page
     assert max(map(len, page.splitlines())) <= 120
     assert list(text.lines({})) == []
     assert list(text.lines({"findings": []})) == ["findings: none"]
@@ -825,3 +944,46 @@ def test_executed_programs_are_named() -> None:
 
     assert first.summary.endswith("100 in 10 s. 75 % of these that are told one by one run /bin/true.")
     assert judge(churn).findings[0].summary.endswith("100 in 10 s.")
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("cpu-throttled", "resources.cpu.periods, missing of 1 of 1 container"),
+        ("memory-pressure", "resources.pressure.memoryFullNanoseconds, missing of 1 of 1 container"),
+        ("pids-limit", "resources.pids.current, missing of 1 of 1 container"),
+        ("listen-overflow", "resources.pods, which no agent could read"),
+        ("memory-growth", "a session of 60 s or longer"),
+    ],
+)
+def test_what_an_older_agent_does_not_serve_is_not_judged(name: str, needs: str) -> None:
+    """That nothing is found is no statement about it."""
+    judged = judge(facts(status={"containers": [{"pod": "shop-1", "container": "app"}]}))
+
+    assert dict(judged.not_judged)[name] == needs
+
+
+def test_what_some_containers_have_is_judged_and_the_others_are_told() -> None:
+    """Of two nodes one has an older agent: what is found is found, of what is not nothing is known."""
+    old = {"pod": "shop-2", "container": "app"}
+    hurt, well = throttled(100, 25, 0.5), throttled(100, 0, 0)
+
+    first = judge(facts(status={"containers": [*hurt["containers"], old]}))
+    second = judge(facts(status={"containers": [*well["containers"], old]}))
+
+    assert [each.id for each in first.findings] == ["cpu-throttled"]
+    assert "cpu-throttled" not in dict(first.not_judged)
+    assert dict(second.not_judged)["cpu-throttled"] == "resources.cpu.periods, missing of 1 of 2 containers"
+
+
+def test_growth_names_who_asked_for_much_and_when_the_limit_is_reached() -> None:
+    """Where that is known."""
+    memory = {"limitBytes": 400 << 20, "workingSetBytes": 160 << 20}
+    status = growing(*(100 + 5 * at for at in MINUTE), resources={"memory": memory})
+    stack = ["mmap (libc.so.6)", "libc.so.6+0x95f28 (build id 93ac)", "remember (app)", "main (app)"]
+    status["memory"] = {"growth": [{"kind": "brk up", "calls": 60, "bytes": 60 << 20, "stack": stack}]}
+
+    (finding,) = judge(facts(status=status, seconds=60)).findings
+
+    assert "it reaches its limit of 400.0MiB in 4 min." in finding.summary
+    assert "mmap (libc.so.6) < remember (app) < main (app)" in finding.summary
