@@ -99,7 +99,9 @@ class Recording:
         for _, why in acquired.share.missing:
             raise why
         self._share, self._counter = acquired.share, acquired.counter
-        traced = self._session.containers[_USER] = self._session.counted(_state(target), acquired, time.time_ns())
+        traced = self._session.containers[_USER] = self._session.counted(
+            _state(target, from_start=held is not None), acquired, time.time_ns()
+        )
         self._session.start_ns = traced.state.start_time_unix_nanoseconds
 
     def follow(self, living: Callable[[], Sequence[int]]) -> None:
@@ -145,9 +147,10 @@ class Recording:
         return report
 
 
-def _state(target: Target) -> agent_pb2.ContainerState:
+def _state(target: Target, *, from_start: bool) -> agent_pb2.ContainerState:
     return agent_pb2.ContainerState(
         container=agent_pb2.Container(container_name=target.name, container_id=target.container_id),
         host_pid=target.host_pid,
         pid=target.pid,
+        from_start=from_start,
     )

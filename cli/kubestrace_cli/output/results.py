@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import json
 import os
+import platform
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,6 +57,7 @@ def status(
         completion=end,
         targets=progress.Targets(matched=1, finished=1),
         cgroup_modes=frozenset({_MODES[mode]}),
+        architectures=frozenset({platform.machine()}),
         filtered=bool(session.syscalls),
         views=session.views,
         duration_seconds=session.duration_seconds,

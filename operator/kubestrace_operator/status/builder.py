@@ -118,6 +118,7 @@ class _Builder:
         self._head = _head(progress, complete, now, previous)
         self._trust = _trust(merged, progress, complete)
         self._views = _shown(merged, progress, documents.error_counts(self.rows), now)
+        self._names = documents.names(merged, progress.architectures)
         self._syscalls = {row.key: documents.syscall(row, self._syscall_fields(row)) for row in self.rows}
         # What rules find, once the whole is known.
         self.findings: dict[str, Any] = {}
@@ -248,6 +249,7 @@ class _Builder:
             "interrupted": self._merged.interrupted,
             "totalNanoseconds": self._merged.total_ns,
             "waitNanoseconds": self._merged.wait_ns,
+            **self._names,
             "syscalls": [self._syscalls[row.key] for row in shown],
         }
 
