@@ -37,7 +37,7 @@ class Options:
     """What `kubestrace seccomp` was asked for."""
 
     sessions: tuple[str, ...]
-    files: tuple[str, ...]
+    paths: tuple[str, ...]
     namespace: str | None
     format: str
     default_action: str
@@ -74,10 +74,10 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def checked(options: argparse.Namespace) -> Options:
     """Return what was asked for."""
-    files = [source for source in options.source if _is_file(source)]
+    paths = [source for source in options.source if _is_file(source)]
     return Options(
-        sessions=tuple(each.removeprefix(SESSION_PREFIX) for each in options.source if each not in files),
-        files=tuple(files),
+        sessions=tuple(each.removeprefix(SESSION_PREFIX) for each in options.source if each not in paths),
+        paths=tuple(paths),
         namespace=options.namespace,
         format=options.format,
         default_action=options.default_action,

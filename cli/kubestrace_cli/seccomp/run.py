@@ -27,7 +27,7 @@ def run(options: Options) -> int:
 
 def _seen(options: Options) -> list[Seen]:
     found = []
-    for path in dict.fromkeys(options.files):
+    for path in dict.fromkeys(options.paths):
         place = "standard input" if path == STANDARD_INPUT else path
         found += [each for document in reading.file(path) for each in sessions(document, place)]
     if options.sessions:

@@ -42,7 +42,7 @@ def test_files_and_sessions_are_told_apart(tmp_path: Path) -> None:
 
     chosen = words.parse(["seccomp", "web", "a.json", "./b", "result", "tsess/result", "-", "-n", "shop"])
 
-    assert (chosen.sessions, chosen.files, chosen.namespace) == (
+    assert (chosen.sessions, chosen.paths, chosen.namespace) == (
         ("web", "result"),
         ("a.json", "./b", "result", "-"),
         "shop",
