@@ -13,9 +13,9 @@ ENDINGS = frozenset({"exit", "exit_group", "rt_sigreturn", "restart_syscall"})
 # setresuid.
 _STEPS = frozenset({
     "capget", "capset", "chdir", "close", "close_range", "dup3", "execve", "faccessat", "faccessat2", "fchdir",
-    "fchown", "fcntl", "fstat", "fstatfs", "getcwd", "getdents64", "getegid", "geteuid", "getgid", "getpid", "getppid", "getuid",
-    "newfstatat", "openat", "openat2", "prctl", "read", "readlinkat", "setgid", "setgroups", "setresgid", "setresuid",
-    "setuid", "statfs", "umask", "write",
+    "fchown", "fcntl", "fstat", "fstatfs", "getcwd", "getdents64", "getegid", "geteuid", "getgid", "getpid", "getppid",
+    "getuid", "newfstatat", "openat", "openat2", "prctl", "read", "readlinkat", "setgid", "setgroups", "setresgid",
+    "setresuid", "setuid", "statfs", "umask", "write",
 })  # fmt: skip
 
 # runc init is a Go program with several threads, which go on meanwhile: memory, signals, sleep.
