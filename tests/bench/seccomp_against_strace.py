@@ -129,15 +129,16 @@ def works_under_profile(server: Server, place: Path) -> bool:
     config["root"] = {"path": "rootfs", "readonly": False}
     config["mounts"] = [
         {"destination": path, "source": path, "type": "none", "options": ["rbind"]}
-        for path in ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc", "/var", "/run", "/dev", "/proc", str(place))
-    ]
-    linux["namespaces"] = [{"type": "mount"}]
+        for path in ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc", "/var", "/run", "/dev", str(place))
+    ] + [{"destination": "/proc", "source": "proc", "type": "proc"}]
+    # All end with the first of them.
+    linux["namespaces"] = [{"type": "mount"}, {"type": "pid"}]
     linux["seccomp"] = json.loads((place / "profile.json").read_text())
     linux["maskedPaths"], linux["readonlyPaths"] = [], []
     config.pop("hostname", None)
     (bundle / "config.json").write_text(json.dumps(config))
     name = f"kubestrace-bench-{os.getpid()}"
-    container = subprocess.Popen(["runc", "run", "--bundle", str(bundle), name])
+    container = subprocess.Popen(["runc", "run", "--bundle", str(bundle), name], stdout=subprocess.DEVNULL)
     try:
         return _put_load(server, container)
     finally:
