@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 // Reads a file and says so; with the argument mkdir or clone3 it makes that call instead, and prints its error.
 #define _GNU_SOURCE
 #include <errno.h>
