@@ -123,3 +123,16 @@ def test_without_what_the_runtime_needs_no_container_starts(
     profile["syscalls"] = [each for each in profile["syscalls"] if "runtime" not in each["comment"]]
 
     assert run_container(profile).returncode != 0
+
+
+def test_a_call_that_never_returned_is_in_the_profile(tmp_path: Path) -> None:
+    """It is in no row of the table, and the program needs it all the same."""
+    result = tmp_path / "run.json"
+    traced = kubestrace("local", "-d", "1", "-o", "json", "--to", str(result), "--", "sleep", "4")
+    assert traced.returncode == 0, traced.stderr
+    summary = json.loads(result.read_text())["status"]["summary"]
+    assert "clock_nanosleep" not in {row["name"] for row in summary["syscalls"]}
+
+    profile = json.loads(kubestrace("seccomp", str(result)).stdout)
+
+    assert "clock_nanosleep" in profile["syscalls"][0]["names"]
