@@ -18,6 +18,7 @@ import yaml
 from kubestrace_cli.local.endings import Ending
 from kubestrace_cli.session_file.sessions import Session
 from kubestrace_operator.api import conditions
+from kubestrace_operator.comparison.baseline import Compared, Unusable
 from kubestrace_operator.results import merge
 from kubestrace_operator.status import builder as statuses
 from kubestrace_operator.status import page, progress
@@ -40,6 +41,8 @@ def status(
     ending: Ending,
     mode: agent_pb2.CgroupMode,
     remarks: Sequence[str] = (),
+    *,
+    compared: Compared | Unusable | None = None,
 ) -> dict[str, Any]:
     """Return the status, whole: no cap on its size. `remarks` are added to the message of how it ended."""
     message = " ".join(f"{text[0].upper()}{text[1:]}." for text in (ending.message, *remarks))
@@ -59,6 +62,7 @@ def status(
         filtered=bool(session.syscalls),
         views=session.views,
         duration_seconds=session.duration_seconds,
+        compared=compared,
     )
     return statuses.status(merge.merge([report]), stands, now=end, limit_bytes=None)
 

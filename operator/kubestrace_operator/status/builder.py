@@ -6,12 +6,15 @@ are never cut; lists are sections (status.sections), cut to their shares of the 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
 from kubestrace_operator.api import conditions, timestamps
 from kubestrace_operator.api.conditions import Completeness
+from kubestrace_operator.comparison import comparing
+from kubestrace_operator.comparison.baseline import Compared, Unusable
 from kubestrace_operator.findings import rules
 from kubestrace_operator.findings.finding import Facts
 from kubestrace_operator.results.merge import Merged
@@ -33,6 +36,8 @@ _PAGE_ROWS = 30
 _WAIT_SHARE = 4
 # Unreturned calls may take a quarter of the room.
 _UNRETURNED_SHARE = 4
+# What changed since the baseline may take an eighth.
+_COMPARISON_SHARE = 8
 # Containers may take half of it: of a Job or of crash loops there are hundreds, and the table is not to go for them.
 _CONTAINERS_SHARE = 2
 
@@ -123,6 +128,9 @@ class _Builder:
         self._syscalls = {row.key: documents.syscall(row, self._syscall_fields(row)) for row in self.rows}
         # What rules find, once the whole is known.
         self.findings: dict[str, Any] = {}
+        # What changed since the baseline, then too; that there is none is known before.
+        of_baseline = progress.compared
+        self.comparison: dict[str, Any] = of_baseline.document() if isinstance(of_baseline, Unusable) else {}
         # The table and summary.syscalls take what these leave.
         self.sections = self._sections()
 
@@ -150,6 +158,11 @@ class _Builder:
                 {"trust": self._trust},
                 self.findings,
             ]
+        if self.comparison:
+            parts.append(
+                {"comparison": {name: part for name, part in self.comparison.items() if name not in comparing.LISTS}}
+            )
+        if self._progress.start is not None:
             parts += [view.document(each) for view, each in self._views]
         parts += [section.document(count) for section, count in zip(self.sections, kept, strict=True)]
         cut = any(section.is_cut(count) for section, count in zip(self.sections, kept, strict=True))
@@ -174,6 +187,14 @@ class _Builder:
             lost_calls=self._merged.trust.lost_calls,
         )
         self.findings = rules.judge(facts).document()
+        if isinstance(progress.compared, Compared):
+            self._compare(progress.compared)
+
+    def _compare(self, compared: Compared) -> None:
+        self.comparison = comparing.compare(self.everything(), compared)
+        self.sections += [
+            listed(self.comparison[part], "comparison", part, share=_COMPARISON_SHARE) for part in comparing.LISTS
+        ]
 
     def with_page(self, document: dict[str, Any], limit_bytes: int | None) -> dict[str, Any]:
         """Add one page for people, as much of it as there is room for."""
@@ -201,7 +222,8 @@ class _Builder:
         for section in (each for view, shown in self._views for each in view.container_sections(shown, containers)):
             kept = len(section.rows)
             if limit_bytes is not None:
-                kept = sections.fitting(section.rows, limit_bytes - size(combined(document, section.document(0))))
+                room = limit_bytes - size(combined(document, section.document(0)))
+                kept = sections.fitting(section.rows, room // section.share)
             document = combined(document, section.document(kept))
             document["truncated"] = document["truncated"] or section.is_cut(kept)
         return document
@@ -272,7 +294,7 @@ def _shown(
     calls: Counter[str] = Counter()
     for row in merged.syscalls.values():
         calls[row.name] += row.calls
-    return [
+    views: list[tuple[View[Any, Any, Any], Shown[Any, Any]]] = [
         (
             view,
             Shown(
@@ -291,6 +313,8 @@ def _shown(
         for view, settings in registry.chosen(progress.views)
         if view.name in merged.views or not merged.containers
     ]
+    bars = [line for view, shown in views for line in view.bars(shown)]
+    return [(view, replace(shown, bars=bars)) for view, shown in views]
 
 
 def _trust(merged: Merged, progress: Progress, complete: Completeness) -> dict[str, Any]:

@@ -6,6 +6,7 @@ It is status.report, and what local mode prints.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kubestrace_operator.comparison import text as comparison_text
 from kubestrace_operator.findings import text as findings_text
 from kubestrace_operator.results.rows import shown_mark
 from kubestrace_operator.status import error_lines, narrow
@@ -23,8 +24,10 @@ def lines(status: Mapping[str, Any], table: str, columns: int | None = None) -> 
 
     Without `columns` the table is as wide as it is.
     """
-    body = [*findings_text.lines(status, columns or COLUMNS)]
-    body += [""] if body else []
+    body = []
+    for block in (findings_text.lines(status, columns or COLUMNS), _compared(status, columns or COLUMNS)):
+        rows = list(block)
+        body += [*rows, ""] if rows else []
     text = table.rstrip("\n")
     body += (narrow.fitted(text, columns) if columns else text).splitlines()
     for view in registry.VIEWS:
@@ -35,6 +38,10 @@ def lines(status: Mapping[str, Any], table: str, columns: int | None = None) -> 
     body += _unreturned(status["unreturned"])
     remarks = list(_remarks(status))
     return body, ["", *(narrow.wrapped(remarks, columns) if columns else remarks)]
+
+
+def _compared(status: Mapping[str, Any], columns: int) -> Iterator[str]:
+    return narrow.wrapped(list(comparison_text.lines(status)), columns)
 
 
 def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

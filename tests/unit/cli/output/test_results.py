@@ -447,7 +447,7 @@ def test_processes_are_told_as_strace_would_sum_up_each() -> None:
     assert "\n12 other processes: 100 calls, 0 errors, 0.000000 s\n" in text
     assert "3 calls counted in no process" in text
     assert "2 executed programs had no room: execs may miss some." in text
-    assert "processes" not in results.table(document(OPENAT))
+    assert "other processes" not in results.table(document(OPENAT))
 
 
 def test_colour_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
