@@ -24,6 +24,10 @@ def main(words: "Sequence[str] | None" = None) -> int:
 
         chosen = options.parse(sys.argv[1:] if words is None else words)
         # Read only now: --help and --version need nothing of it.
+        if not isinstance(chosen, options.Options):
+            from kubestrace_cli.seccomp import run as seccomp  # noqa: PLC0415
+
+            return seccomp.run(chosen)
         from kubestrace_cli.local import run  # noqa: PLC0415
 
         return run.run(chosen)

@@ -6,8 +6,7 @@
 Traces the programs of findings.toml and findings_real.toml in local mode, with the views that rules need, and says what
 was found. A fault is found if its rule is the first or the second finding; a program without one must have no warning.
 Recall: faults that were found. Precision: warnings that were right. --busy runs them while each CPU has a program that
-computes. What came out is kept in findings.json beside docs/findings.md; --write makes the tables there, of it and of
-the rules.
+computes. What came out is kept in findings.json beside docs/findings.md; --write makes the table there.
 
 Needs root. A program whose tools are not installed is left out and named, and one whose rule is not there. Where the
 machine is busy cpu-starved is right for any of them, and not counted. `also` names what is right beside the fault.
@@ -135,23 +134,13 @@ def _cell(found: Found) -> str:
     return ", ".join(f"`{each}`" + (" (info)" if severity == "info" else "") for each, severity in found) or "-"
 
 
-def rules() -> str:
-    """Return the table of all rules."""
-    lines = ["| rule | applies when | needs | where its bounds are from |", "| --- | --- | --- | --- |"]
-    for rule in RULES:
-        needs = ", ".join(f"`{view}`" for view in rule.needs) or "-"
-        lines.append(f"| `{rule.id}` | {rule.about} | {needs} | {rule.source} |")
-    return "\n".join(lines)
-
-
 def write() -> None:
-    """Put the tables into the page."""
+    """Put the table into the page."""
     text = _PAGE.read_text()
-    for mark, made in (("truth", table(json.loads(_RESULTS.read_text()))), ("rules", rules())):
-        begin, end = (f"<!-- {word} {mark}: by tests/bench/findings.py --write -->" for word in ("begin", "end"))
-        first, last = text.index(begin) + len(begin), text.index(end)
-        text = f"{text[:first]}\n\n{made}\n\n{text[last:]}"
-    _PAGE.write_text(text)
+    made = table(json.loads(_RESULTS.read_text()))
+    begin, end = (f"<!-- {word} truth: by tests/bench/findings.py --write -->" for word in ("begin", "end"))
+    first, last = text.index(begin) + len(begin), text.index(end)
+    _PAGE.write_text(f"{text[:first]}\n\n{made}\n\n{text[last:]}")
 
 
 def main() -> None:

@@ -341,7 +341,13 @@ def full_status() -> dict[str, Any]:
     request_times = {f"{name}Nanoseconds": 2**53 + 1 for name in ("total", "p50", "p99", "max")}
     failed = [{"errno": "ENOENT", "count": 2**53 + 1}]
     file_use = {name: value for name, value in Use(opens=2**53 + 1).document().items() if name != "failed"}
-    life = {"kind": "container", "exitCode": 3, "reason": "Error", "finishTime": "2026-01-01T00:00:05Z"}
+    life = {
+        "kind": "container",
+        "fromStart": True,
+        "exitCode": 3,
+        "reason": "Error",
+        "finishTime": "2026-01-01T00:00:05Z",
+    }
     place = {"node": "n1", "pod": "checkout-0", "container": "app"}
     of_all, of_container = full_numbers()
     why = {"reason": "AgentRestarted", "message": "The agent was restarted."}
@@ -361,6 +367,10 @@ def full_status() -> dict[str, Any]:
         "summary": {
             **totals,
             "interrupted": 1,
+            "syscallNames": ["fsync", "i386:open"],
+            "deniedSyscalls": ["mount"],
+            "lastNewCallTime": time,
+            "architectures": ["x86_64"],
             "syscalls": [
                 {"name": "fsync", "abi": "i386", "calls": 1, "errors": 0, "interrupted": 0, **lengths, "wait": False},
                 {"name": "read", "calls": 1, "bytes": 2**53 + 1, "zeroResults": 1},

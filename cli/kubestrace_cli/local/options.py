@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from kubestrace_cli.seccomp import options as seccomp
 from kubestrace_operator.api.spec import DEFAULT_DURATION_SECONDS
 from kubestrace_operator.views.profiles import DEFAULT, Profile
 from kubestrace_operator.views.registry import CHOOSABLE, PROFILES, VIEWS
@@ -96,7 +97,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
-def parse(words: Sequence[str]) -> Options:
+def parse(words: Sequence[str]) -> Options | seccomp.Options:
     """Read the command line without the program's name.
 
     Ends the program (argparse's way) after --help and --version with 0, and with 2 when the words are wrong.
@@ -107,6 +108,10 @@ def parse(words: Sequence[str]) -> Options:
     options, unknown = program.parse_known_args(ours)
     if options.subcommand is None:
         program.error("name a command, such as kubestrace local")
+    if options.subcommand == seccomp.NAME:
+        if unknown or theirs is not None:
+            program.error(f"unknown words after seccomp: {' '.join([*unknown, *(theirs or [])]) or '--'}")
+        return seccomp.checked(options)
     try:
         return _checked(options, unknown, theirs)
     except UsageError as error:
@@ -128,7 +133,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         allow_abbrev=False,
     )
     program.add_argument("--version", action=_Version, help="print the version and exit")
-    local = program.add_subparsers(title="commands", dest="subcommand", metavar="COMMAND").add_parser(
+    commands = program.add_subparsers(title="commands", dest="subcommand", metavar="COMMAND")
+    local = commands.add_parser(
         "local",
         help="trace a program, process, cgroup or container of this machine",
         description="Counts and times the system calls of one program, process, cgroup or container of this machine, "
@@ -150,6 +156,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     local.add_argument(
         "--with-children", action="store_true", help="with --pid: also the children that it has now, and theirs"
     )
+    seccomp.add_parser(commands)
     return program, local
 
 

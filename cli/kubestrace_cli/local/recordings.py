@@ -106,7 +106,7 @@ class Recording:
                 raise why
         self._share, self._counter = acquired.share, acquired.counter
         traced = self._session.containers[_USER] = self._session.counted(
-            _state(target, requests.redaction), acquired, time.time_ns()
+            _state(target, requests.redaction, from_start=held is not None), acquired, time.time_ns()
         )
         traced.gaps += [
             reports.without_view(platform.node(), traced.state, each.unavailable, f"{each.name}: {why}")
@@ -157,10 +157,11 @@ class Recording:
         return report
 
 
-def _state(target: Target, redaction: Redaction) -> agent_pb2.ContainerState:
+def _state(target: Target, redaction: Redaction, *, from_start: bool) -> agent_pb2.ContainerState:
     name = redaction.text(target.name.encode()).decode()
     return agent_pb2.ContainerState(
         container=agent_pb2.Container(container_name=name, container_id=target.container_id),
         host_pid=target.host_pid,
         pid=target.pid,
+        from_start=from_start,
     )

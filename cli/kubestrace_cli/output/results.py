@@ -4,6 +4,8 @@ import codecs
 import contextlib
 import json
 import os
+import platform
+import re
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,23 +16,19 @@ from typing import Any, TextIO
 import yaml
 
 from kubestrace_cli.local.endings import Ending
-from kubestrace_cli.output import error_lines, narrow
 from kubestrace_cli.session_file.sessions import Session
 from kubestrace_operator.api import conditions
-from kubestrace_operator.comparison import text as comparison_text
 from kubestrace_operator.comparison.baseline import Compared, Unusable
-from kubestrace_operator.findings import text as findings_text
 from kubestrace_operator.results import merge
-from kubestrace_operator.results.rows import shown_mark
 from kubestrace_operator.status import builder as statuses
-from kubestrace_operator.status import progress
+from kubestrace_operator.status import page, progress
 from kubestrace_operator.views import registry
-from kubestrace_operator.views.view import Loss
 from kubestrace_protos.v1 import agent_pb2
 
 _MODES = {agent_pb2.CGROUP_MODE_UNIFIED: "unified", agent_pb2.CGROUP_MODE_HYBRID: "hybrid"}
-# Lines of the lists below the table; -o yaml and json have more.
-_SHOWN_UNRETURNED = 20
+_SEVERITY = re.compile(r"^(\d+\. )(CRITICAL|WARNING|INFO)\b", re.MULTILINE)
+# Bold red, bold yellow, bold.
+_COLOURS = {"CRITICAL": "1;31", "WARNING": "1;33", "INFO": "1"}
 
 
 class ResultFileError(Exception):
@@ -60,6 +58,7 @@ def status(
         completion=end,
         targets=progress.Targets(matched=1, finished=1),
         cgroup_modes=frozenset({_MODES[mode]}),
+        architectures=frozenset({platform.machine()}),
         filtered=bool(session.syscalls),
         views=session.views,
         duration_seconds=session.duration_seconds,
@@ -109,6 +108,7 @@ def write(document: Mapping[str, Any], output: str, to: TextIO, *, anew: bool = 
     as_utf_8 = codecs.lookup(encoding).name == "utf-8"
     if output == "table":
         text = table(document, _columns(to))
+        text = _coloured(text) if _wants_colour(to) else text
     elif output == "folded":
         text = _folded(document)
     else:
@@ -159,60 +159,18 @@ def table(document: Mapping[str, Any], columns: int | None = None) -> str:
     It fits into a terminal with so many columns, but for lines of lists, which may hold paths of any length.
     """
     state = document["status"]
-    text = state["table"].rstrip("\n")
-    lines = [narrow.fitted(text, columns) if columns else text]
-    found = list(findings_text.lines({"findings": state["findings"]})) if state.get("findings") else []
-    for block in (list(comparison_text.lines(state)), found):
-        if block:
-            lines = [*(narrow.wrapped(block, columns) if columns else block), "", *lines]
-    for view in registry.VIEWS:
-        lines += view.overview(state)
-    lines += error_lines.lines(state["summary"]["errorCounts"])
-    for view in registry.VIEWS:
-        lines += view.details(state)
-    lines += _unreturned(state["unreturned"])
-    remarks = list(_remarks(state))
-    lines += ["", *(narrow.wrapped(remarks, columns) if columns else remarks)]
-    return "\n".join(lines) + "\n"
+    body, trust = page.lines(state, state["table"], columns)
+    return "\n".join([*body, *trust]) + "\n"
 
 
-def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the calls that have not returned: for how long, who, and what; `>` means at least."""
-    if not rows:
-        return
-    yield from ("", "not returned and not counted, those that wait at the end")
-    yield "        sec   pid   tid  thread           call"
-    for row in rows[:_SHOWN_UNRETURNED]:
-        age = f"{'>' if row['beganEarlier'] else ''}{row['ageNanoseconds'] / 1e9:.3f}"
-        mark = shown_mark(row.get("abi", ""), wait=row["wait"])
-        who = f"{row.get('pid', row['hostPid']):5} {row.get('tid', row['hostTid']):5}  {row.get('thread', ''):<16}"
-        yield f"{age:>11} {who} {row['syscall']}({row.get('arguments', '')})  {mark}".rstrip()
-    if len(rows) > _SHOWN_UNRETURNED:
-        yield f"({len(rows) - _SHOWN_UNRETURNED} more)"
+def _coloured(text: str) -> str:
+    """Colour the words that say how bad a finding is."""
+    return _SEVERITY.sub(lambda found: f"{found[1]}\x1b[{_COLOURS[found[2]]}m{found[2]}\x1b[0m", text)
 
 
-def _remarks(state: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how it ended, and what the numbers do not hold."""
-    conditions = {each["type"]: each for each in state["conditions"]}
-    trust = state["trust"]
-    yield conditions["Finished"]["message"]
-    if not trust["complete"]:
-        yield f"NOT COMPLETE: {conditions['DataComplete']['message']}"
-    if trust["unmatchedCalls"]:
-        yield f"In progress when counting began: {trust['unmatchedCalls']}, counted without a length."
-    # The list above says so of those that are in it.
-    if trust["unreturnedCalls"] and not state["unreturned"]:
-        yield f"Not returned when counting ended: {trust['unreturnedCalls']}, not counted."
-    for view in registry.VIEWS:
-        yield from view.remarks(state)
-        yield from _losses(view.known_losses, trust.get("losses", {}))
-
-
-def _losses(known: Sequence[Loss], losses: Mapping[str, int]) -> Iterator[str]:
-    """Yield the losses that leave the result complete: the others are in DataComplete."""
-    for loss in known:
-        if not loss.reason and losses.get(loss.name):
-            yield loss.sentence(losses[loss.name])
+def _wants_colour(to: TextIO) -> bool:
+    """Tell whether this is a terminal with colours whose user has nothing against them (no-color.org)."""
+    return to.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _json(document: Mapping[str, Any], as_utf_8: bool) -> str:

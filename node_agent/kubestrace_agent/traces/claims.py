@@ -166,6 +166,7 @@ class Claims:
         return agent_pb2.ContainerState(
             container=container,
             phase=agent_pb2.ContainerState.PHASE_TRACING,
+            from_start=life.counter is not None,
             start_time_unix_nanoseconds=self._unix_ns(life.container.started_ns or life.container.created_ns),
         )
 

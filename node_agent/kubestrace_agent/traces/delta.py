@@ -60,7 +60,18 @@ _order = attrgetter("order")
 class Since:
     """The growing difference of one trace: `difference` that does not work out again what has not changed."""
 
-    def __init__(self, start: RawCounts | None, *, wanted: frozenset[SyscallKey] | None, architecture: str) -> None:
+    def __init__(
+        self,
+        start: RawCounts | None,
+        *,
+        wanted: frozenset[SyscallKey] | None,
+        architecture: str,
+        unix_offset_ns: int = 0,
+    ) -> None:
+        """`unix_offset_ns`: Unix time less CLOCK_MONOTONIC."""
+        self._unix_offset_ns = unix_offset_ns
+        # Unix time of the first snapshot with a call.
+        self._first_seen: dict[SyscallKey, int] = {}
         self._start = start or RawCounts()
         self._wanted = wanted
         self._architecture = architecture
@@ -85,7 +96,9 @@ class Since:
         for key, row in now.rows.items():
             done = self._done.get(key)
             if done is None or done.row is not row:
-                self._done[key] = done = self._work_out(key, self._rows.get(key, _NOTHING), row)
+                self._done[key] = done = self._work_out(
+                    key, self._rows.get(key, _NOTHING), row, now.time_ns + self._unix_offset_ns
+                )
             trust.io_uring |= done.io_uring
             if done.counts is not None:
                 grown.append(done)
@@ -113,7 +126,7 @@ class Since:
             if call.start_ns >= self._start.joined_ns:
                 self._longest[call.key] = max(self._longest.get(call.key, 0), call.length_ns)
 
-    def _work_out(self, key: SyscallKey, then: Row, row: Row) -> _Done:
+    def _work_out(self, key: SyscallKey, then: Row, row: Row, now_ns: int) -> _Done:
         if row is then:
             return _Done(row)
         rings, wanted = name(key) in _IO_URING, is_wanted(key, self._wanted)
@@ -124,6 +137,7 @@ class Since:
         io_uring = rings and counts.calls > counts.errors
         if not (wanted and counts.calls):
             return _Done(row, io_uring)
+        counts.first_seen_unix_nanoseconds = self._first_seen.setdefault(key, now_ns)
         counts.max_nanoseconds = max(counts.max_nanoseconds, self._longest.get(key, 0))
         order = (-counts.total_nanoseconds, counts.name, counts.abi, counts.wait)
         return _Done(row, io_uring, counts, row.unmatched - then.unmatched, order)

@@ -6,6 +6,7 @@ Ten users who trace one workload at once then cost little more than one: what wa
 from __future__ import annotations
 
 import platform
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,8 @@ class Share:
     def begin(self, start: RawCounts | None) -> None:
         """Count what comes after `start`; None: nothing was counted before."""
         self.attach_end = start.attach_end if start else 0
-        self._since = Since(start, wanted=self.wanted, architecture=platform.machine())
+        offset_ns = time.time_ns() - time.monotonic_ns()
+        self._since = Since(start, wanted=self.wanted, architecture=platform.machine(), unix_offset_ns=offset_ns)
         self._unreturned = Unreturned(start, wanted=self.wanted, paths=self.paths, redaction=self.redaction)
 
     def calls(self, counter: Counter) -> int:
@@ -71,6 +73,7 @@ class Share:
             report.unreturned.extend(self._unreturned.calls(counts))
             for user in report.trust.ring_users:
                 user.process = self.redaction.text(user.process.encode()).decode()
+            report.unreturned_names.extend(self._unreturned.names(counts))
         for collector in self.collectors:
             redacted_messages.write(collector, report)
         return report

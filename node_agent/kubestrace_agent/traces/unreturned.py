@@ -48,6 +48,11 @@ class Unreturned:
         oldest = heapq.nsmallest(MOST, wanted, key=lambda call: (call.key.waited, -call.age_ns, call.tid))
         return [self._told(call, counts.time_ns, known) for call in oldest]
 
+    def names(self, counts: RawCounts) -> list[str]:
+        """The names of all of a snapshot, each once, of another ABI than the machine's own with it (`i386:read`)."""
+        keys = {call.key._replace(waited=False) for call in counts.in_flight if is_wanted(call.key, self._wanted)}
+        return sorted(name(key) if key.abi == platform.machine() else f"{key.abi}:{name(key)}" for key in keys)
+
     def _told(
         self, call: InFlight, now_ns: int, known: dict[tuple[int, bytes], agent_pb2.UnreturnedCall]
     ) -> agent_pb2.UnreturnedCall:

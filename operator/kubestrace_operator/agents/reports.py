@@ -51,6 +51,10 @@ def check(report: agent_pb2.Report, *, session_uid: str, node: str, namespace: s
             raise InvalidReportError(f"it has {len(container.syscalls)} rows of a container, more than {MAX_ROWS}")
         for counts in container.syscalls:
             _check_counts(counts)
+        for each in container.unreturned_names:
+            abi, _, name = each.rpartition(":")
+            if not _CALL.fullmatch(name) or not _ABI.fullmatch(abi):
+                raise InvalidReportError(f"it has an unreturned call with the name {text(each, 64)!r}")
 
 
 def check_states(states: Iterable[agent_pb2.ContainerState], namespace: str) -> None:

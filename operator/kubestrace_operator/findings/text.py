@@ -4,26 +4,31 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_WIDTH = 120
+_INDENT = "   "
 
 
-def lines(status: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines; none where nothing was judged."""
+def lines(status: Mapping[str, Any], columns: int) -> Iterator[str]:
+    """Yield two lines for each, what was found and what to do, as long as they fit into the columns.
+
+    None where nothing was judged.
+    """
     if "findings" not in status:
         return
     findings: Sequence[Mapping[str, Any]] = status["findings"]
-    not_judged: Sequence[Mapping[str, Any]] = status.get("notJudged", ())
     if not findings:
         yield "findings: none"
     for number, each in enumerate(findings, 1):
-        yield from _wrapped(f"{number}. {each['severity'].upper()} {each['id']}: {each['summary']}{_pods(each)}")
-        yield from _indented("What to do", each["advice"])
-        yield from _indented("No problem if", each["clearedBy"])
-    if not_judged:
-        views = sorted({need for each in not_judged for need in each["needs"].split(", ")})
-        yield from _wrapped(
-            f"not judged: {', '.join(each['id'] for each in not_judged)} (they need {', '.join(views)})"
-        )
+        head = f"{number}. {each['severity'].upper()} {each['id']}: {each['summary']}{_pods(each)}"
+        yield from _wrapped(head, columns, first="")
+        yield from _wrapped(f"{each['advice']} No problem if: {each['clearedBy']}", columns, first=_INDENT)
+
+
+def not_judged(status: Mapping[str, Any]) -> str:
+    """Return which rules were not judged, and what they need; empty: all were."""
+    rules = status.get("notJudged", ())
+    needs = sorted({need for each in rules for need in each["needs"].split(", ")})
+    names = ", ".join(each["id"] for each in rules)
+    return f"Not judged: {names} (they need {', '.join(needs)})." if rules else ""
 
 
 def _pods(finding: Mapping[str, Any]) -> str:
@@ -32,10 +37,8 @@ def _pods(finding: Mapping[str, Any]) -> str:
     return f" In {finding['pods']} of {finding['ofPods']} pods."
 
 
-def _indented(head: str, text: str) -> list[str]:
-    return _wrapped(f"   {head}: {text}")
-
-
-def _wrapped(text: str) -> list[str]:
-    """Return lines for a terminal and a ticket; a path that is longer stays whole, to be copied."""
-    return textwrap.wrap(text, _WIDTH, subsequent_indent="   ", break_long_words=False, break_on_hyphens=False)
+def _wrapped(text: str, columns: int, *, first: str) -> list[str]:
+    # A path or an address stays whole: it is to be copied.
+    return textwrap.wrap(
+        text, columns, initial_indent=first, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False
+    )

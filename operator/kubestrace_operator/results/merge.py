@@ -15,6 +15,7 @@ from kubestrace_operator.results.rows import (
     SyscallKey,
     SyscallRow,
     UnreturnedRow,
+    first,
     oldest,
 )
 from kubestrace_operator.views import registry
@@ -169,6 +170,7 @@ def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
         sum_row.max_ns = max(sum_row.max_ns, row.max_ns)
         sum_row.bytes += row.bytes
         sum_row.zero_results += row.zero_results
+        sum_row.first_seen_ns = first(sum_row.first_seen_ns, row.first_seen_ns)
         histograms.add_into(sum_row.errnos, row.errnos)
         histograms.add_into(sum_row.latency, row.latency)
     return total
@@ -188,6 +190,7 @@ def _count(rows: dict[SyscallKey, SyscallRow], counts: agent_pb2.SyscallCounts) 
     row.max_ns = max(row.max_ns, counts.max_nanoseconds)
     row.bytes += counts.bytes
     row.zero_results += counts.zero_results
+    row.first_seen_ns = first(row.first_seen_ns, counts.first_seen_unix_nanoseconds)
     for errno in counts.errnos:
         row.errnos[errno.name] = row.errnos.get(errno.name, 0) + errno.count
     known = row.latency
@@ -205,6 +208,7 @@ def _container(node: str, report: agent_pb2.ContainerReport) -> ContainerRow:
         wait_ns=sum(counts.total_nanoseconds for counts in report.syscalls if counts.wait),
         unreturned_calls=report.trust.unreturned_calls,
         unreturned=tuple(report.unreturned),
+        unreturned_names=frozenset(report.unreturned_names),
     )
 
 
@@ -230,6 +234,8 @@ def _both(one: ContainerRow, other: ContainerRow) -> ContainerRow:
         # A call is in one agent's last report and in the next one's too: it is one call.
         unreturned_calls=later.unreturned_calls,
         unreturned=later.unreturned,
+        # In the first agent's last report, they may have returned before the next one counted.
+        unreturned_names=one.unreturned_names | other.unreturned_names,
     )
 
 

@@ -20,6 +20,11 @@ class SyscallKey(NamedTuple):
     wait: bool = False
 
 
+def first(*moments_ns: int) -> int:
+    """Return the earliest of some times, of which 0 is none."""
+    return min((each for each in moments_ns if each), default=0)
+
+
 def shown_name(name: str, abi: str = "", *, wait: bool = False) -> str:
     """Return how text names a call's row: `read`, `read (waited)`, `read (i386)`, `read (i386, waited)`."""
     return f"{name} {shown_mark(abi, wait=wait)}".rstrip()
@@ -66,6 +71,8 @@ class SyscallRow:
     # Moved, where the call's result says so, and how many calls returned 0.
     bytes: int = 0
     zero_results: int = 0
+    # Unix time, as of a reading of the counters; 0: not known.
+    first_seen_ns: int = 0
     errnos: dict[str, int] = field(default_factory=dict)
     latency: dict[int, int] = field(default_factory=dict)
 
@@ -97,6 +104,8 @@ class ContainerRow:
     # As of the last report: all, and the oldest one by one.
     unreturned_calls: int = 0
     unreturned: tuple[agent_pb2.UnreturnedCall, ...] = ()
+    # The names of all.
+    unreturned_names: frozenset[str] = frozenset()
 
     @property
     def key(self) -> ContainerKey:

@@ -277,6 +277,7 @@ class NodeTrace:
             )
         self._can_watch = described.watches_pods
         self.state.described[described.agent_id] = described
+        self.state.architecture = described.architecture
         self.state.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")
 
     def _take(self, report: agent_pb2.Report) -> None:

@@ -31,6 +31,8 @@ class NodeState:
         # The latest of each agent that served the node, by agent id.
         self.reports: dict[str, agent_pb2.Report] = {}
         self.cgroup_mode = ""
+        # As uname -m has it: x86_64, aarch64.
+        self.architecture = ""
         # What each agent that served the node says of itself, by agent id.
         self.described: dict[str, agent_pb2.DescribeResponse] = {}
         # The whole node's failure, as long as it lasts.

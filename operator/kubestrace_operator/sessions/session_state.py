@@ -186,6 +186,9 @@ class SessionState:
             targets=self._targets(final=final),
             failures=(*self.failures(final=final), *self._left_out()),
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
+            architectures=frozenset(
+                node.architecture for node in self.nodes.values() if node.architecture and node.traced
+            ),
             views=self.views,
             duration_seconds=self.duration_seconds,
             # Rows of views are written at the end.

@@ -8,21 +8,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from kubestrace_operator.api import conditions, timestamps
 from kubestrace_operator.api.conditions import Completeness
 from kubestrace_operator.comparison import comparing
-from kubestrace_operator.comparison import text as comparison_text
 from kubestrace_operator.comparison.baseline import Compared, Unusable
 from kubestrace_operator.findings import rules
-from kubestrace_operator.findings import text as findings_text
 from kubestrace_operator.findings.finding import Facts
 from kubestrace_operator.results.merge import Merged
 from kubestrace_operator.results.rows import SyscallRow
+from kubestrace_operator.status import page, sections, table
 from kubestrace_operator.status import rows as documents
-from kubestrace_operator.status import sections, table
 from kubestrace_operator.status.progress import Progress, completeness
 from kubestrace_operator.status.sections import Section, combined, listed, size
 from kubestrace_operator.views import registry
@@ -32,6 +30,8 @@ MAX_STATUS_BYTES = 64 * 1024
 # The page for people: at most, and what is kept free for it.
 PAGE_BYTES = 16 * 1024
 _RESERVED_PAGE_BYTES = 8 * 1024
+# Of its table.
+_PAGE_ROWS = 30
 # A cut table keeps this share of its rows for calls that wait.
 _WAIT_SHARE = 4
 # Unreturned calls may take a quarter of the room.
@@ -124,6 +124,7 @@ class _Builder:
         self._head = _head(progress, complete, now, previous)
         self._trust = _trust(merged, progress, complete)
         self._views = _shown(merged, progress, documents.error_counts(self.rows), now)
+        self._names = documents.names(merged, progress.architectures)
         self._syscalls = {row.key: documents.syscall(row, self._syscall_fields(row)) for row in self.rows}
         # What rules find, once the whole is known.
         self.findings: dict[str, Any] = {}
@@ -201,20 +202,20 @@ class _Builder:
         if not self.findings:
             return document
         room = PAGE_BYTES if limit_bytes is None else min(PAGE_BYTES, limit_bytes - size({**document, "report": ""}))
-        page = sections.page(self._page(document["table"]), room)
-        return {**document, "report": page} if page else document
+        text = sections.page(*self._page, room)
+        return {**document, "report": text} if text else document
 
     def page_bytes(self) -> int:
         """Return how much room to keep free for the page."""
         if not self.findings:
             return 0
-        shown, left_out = _kept(self.rows, len(self.rows))
-        return min(_RESERVED_PAGE_BYTES, size({"report": "\n".join(self._page(self._table(shown, left_out)))}))
+        body, end = self._page
+        return min(_RESERVED_PAGE_BYTES, size({"report": "\n".join([*body, *end])}))
 
-    def _page(self, table_text: str) -> list[str]:
-        compared = list(comparison_text.lines({"comparison": self.comparison}))
-        blocks = (list(findings_text.lines(self.findings)), compared, table_text.splitlines())
-        return [line for block in blocks if block for line in ("", *block)][1:]
+    @cached_property
+    def _page(self) -> tuple[list[str], list[str]]:
+        """The page of the whole status, with the first rows of the table."""
+        return page.lines(self.everything(), self._table(*_kept(self.rows, _PAGE_ROWS)), page.COLUMNS)
 
     def with_containers(self, document: dict[str, Any], limit_bytes: int | None) -> dict[str, Any]:
         """Add what views say of single containers, into the room that all else has left."""
@@ -274,6 +275,7 @@ class _Builder:
             "interrupted": self._merged.interrupted,
             "totalNanoseconds": self._merged.total_ns,
             "waitNanoseconds": self._merged.wait_ns,
+            **self._names,
             "syscalls": [self._syscalls[row.key] for row in shown],
         }
 

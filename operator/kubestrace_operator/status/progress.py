@@ -54,6 +54,8 @@ class Progress:
     failures: tuple[Failure, ...] = ()
     # "unified" or "hybrid"; of each node that traces and said it.
     cgroup_modes: frozenset[str] = frozenset()
+    # Of each node that traces and said it, as uname -m has it.
+    architectures: frozenset[str] = frozenset()
     # The settings of the views that are on.
     views: registry.Chosen = field(default_factory=dict)
     # The session's; None: it has none, as a COMMAND of local mode.

@@ -6,8 +6,8 @@ from typing import Any
 
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.timestamps import precise, utc
-from kubestrace_operator.results.merge import Trust
-from kubestrace_operator.results.rows import ContainerRow, SyscallRow, UnreturnedRow
+from kubestrace_operator.results.merge import Merged, Trust
+from kubestrace_operator.results.rows import ContainerRow, SyscallRow, UnreturnedRow, first
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.limits import MAX_RING_USERS
@@ -45,6 +45,43 @@ def syscall(row: SyscallRow, added: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
+def names(merged: Merged, architectures: Iterable[str]) -> dict[str, Any]:
+    """Return the names of all calls that were seen, with those that have not returned: they are never cut."""
+    seen = {_marked(row.name, row.abi) for row in merged.syscalls.values() if row.calls}
+    seen |= {name for row in merged.containers.values() for name in row.unreturned_names}
+    first_seen: dict[str, int] = {}
+    for row in merged.syscalls.values():
+        name = _marked(row.name, row.abi)
+        first_seen[name] = first(first_seen.get(name, 0), row.first_seen_ns)
+    document: dict[str, Any] = {"syscallNames": sorted(seen)}
+    if refused := _denied(merged):
+        document["deniedSyscalls"] = sorted(refused)
+    if last := max(first_seen.values(), default=0):
+        document["lastNewCallTime"] = precise(utc(last))
+    if known := sorted(architectures):
+        document["architectures"] = known
+    return document
+
+
+def _denied(merged: Merged) -> set[str]:
+    """Return the calls of which each was denied by seccomp: all failed, and none began.
+
+    What was under way when counting began has no length either: so many calls may be those.
+    """
+    calls: Counter[str] = Counter()
+    begun: Counter[str] = Counter()
+    for row in merged.syscalls.values():
+        name = _marked(row.name, row.abi)
+        calls[name] += row.calls
+        begun[name] += row.calls - min(row.errors, row.calls - row.timed)
+    inside = {name for row in merged.containers.values() for name in row.unreturned_names}
+    return {name for name, count in calls.items() if not begun[name] and count > merged.trust.unmatched_calls} - inside
+
+
+def _marked(name: str, abi: str) -> str:
+    return f"{abi}:{name}" if abi else name
+
+
 def error_counts(rows: Sequence[SyscallRow]) -> list[dict[str, Any]]:
     """Return summary.errorCounts, the most frequent first."""
     counted: Counter[tuple[str, str, str]] = Counter()
@@ -79,6 +116,7 @@ def container(row: ContainerRow) -> dict[str, Any]:
         "pod": container.pod_name,
         "container": container.container_name,
         **kind,
+        **({"fromStart": True} if row.state.from_start else {}),
         **_ending(row.state),
         "node": row.node,
         "restarts": container.restart_count,

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,16 +71,14 @@ def _both(one: Any, more: Any) -> Any:
     return more
 
 
-def page(lines: Iterable[str], limit_bytes: int) -> str:
-    """Return the first lines that take so many bytes as JSON, with a word at the end where others are left out."""
-    kept: list[str] = []
-    room = limit_bytes - size([_MORE])
-    for line in lines:
-        room -= size([line])
-        if room < 0:
-            return "\n".join([*kept, _MORE, ""]) if kept else ""
-        kept.append(line)
-    return "\n".join([*kept, ""])
+def page(body: Sequence[str], end: Sequence[str], limit_bytes: int) -> str:
+    """Return lines that take so many bytes as JSON; the body's last ones are left out, and a line says so."""
+    whole = "\n".join([*body, *end, ""])
+    if size([whole]) <= limit_bytes:
+        return whole
+    room = limit_bytes - size([_MORE, *end])
+    kept = fitting(body, room)
+    return "\n".join([*body[:kept], _MORE, *end, ""]) if kept else ""
 
 
 def size(document: Mapping[str, Any] | Sequence[Any]) -> int:

@@ -163,7 +163,7 @@ class StartTraceResponse(_message.Message):
     def __init__(self, agent_id: _Optional[str] = ..., created: _Optional[bool] = ..., containers: _Optional[_Iterable[_Union[ContainerState, _Mapping]]] = ..., start_time_unix_nanoseconds: _Optional[int] = ...) -> None: ...
 
 class ContainerState(_message.Message):
-    __slots__ = ("container", "phase", "reason", "message", "host_pid", "pid", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "exit_code", "exit_reason", "finish_time_unix_nanoseconds")
+    __slots__ = ("container", "phase", "reason", "message", "host_pid", "pid", "start_time_unix_nanoseconds", "end_time_unix_nanoseconds", "exit_code", "exit_reason", "finish_time_unix_nanoseconds", "from_start")
     class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PHASE_UNSPECIFIED: _ClassVar[ContainerState.Phase]
@@ -185,6 +185,7 @@ class ContainerState(_message.Message):
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     EXIT_REASON_FIELD_NUMBER: _ClassVar[int]
     FINISH_TIME_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
+    FROM_START_FIELD_NUMBER: _ClassVar[int]
     container: Container
     phase: ContainerState.Phase
     reason: str
@@ -196,7 +197,8 @@ class ContainerState(_message.Message):
     exit_code: int
     exit_reason: str
     finish_time_unix_nanoseconds: int
-    def __init__(self, container: _Optional[_Union[Container, _Mapping]] = ..., phase: _Optional[_Union[ContainerState.Phase, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., host_pid: _Optional[int] = ..., pid: _Optional[int] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., end_time_unix_nanoseconds: _Optional[int] = ..., exit_code: _Optional[int] = ..., exit_reason: _Optional[str] = ..., finish_time_unix_nanoseconds: _Optional[int] = ...) -> None: ...
+    from_start: bool
+    def __init__(self, container: _Optional[_Union[Container, _Mapping]] = ..., phase: _Optional[_Union[ContainerState.Phase, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., host_pid: _Optional[int] = ..., pid: _Optional[int] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., end_time_unix_nanoseconds: _Optional[int] = ..., exit_code: _Optional[int] = ..., exit_reason: _Optional[str] = ..., finish_time_unix_nanoseconds: _Optional[int] = ..., from_start: _Optional[bool] = ...) -> None: ...
 
 class WatchTraceRequest(_message.Message):
     __slots__ = ("session_uid", "interval_milliseconds")
@@ -269,7 +271,7 @@ class Report(_message.Message):
     def __init__(self, session_uid: _Optional[str] = ..., node: _Optional[str] = ..., agent_id: _Optional[str] = ..., sequence: _Optional[int] = ..., final: _Optional[bool] = ..., end_reason: _Optional[_Union[EndReason, str]] = ..., start_time_unix_nanoseconds: _Optional[int] = ..., time_unix_nanoseconds: _Optional[int] = ..., containers: _Optional[_Iterable[_Union[ContainerReport, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ...) -> None: ...
 
 class ContainerReport(_message.Message):
-    __slots__ = ("state", "syscalls", "trust", "unreturned", "views")
+    __slots__ = ("state", "syscalls", "trust", "unreturned", "views", "unreturned_names")
     class ViewsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -282,12 +284,14 @@ class ContainerReport(_message.Message):
     TRUST_FIELD_NUMBER: _ClassVar[int]
     UNRETURNED_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
+    UNRETURNED_NAMES_FIELD_NUMBER: _ClassVar[int]
     state: ContainerState
     syscalls: _containers.RepeatedCompositeFieldContainer[SyscallCounts]
     trust: Trust
     unreturned: _containers.RepeatedCompositeFieldContainer[UnreturnedCall]
     views: _containers.MessageMap[str, _any_pb2.Any]
-    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., unreturned: _Optional[_Iterable[_Union[UnreturnedCall, _Mapping]]] = ..., views: _Optional[_Mapping[str, _any_pb2.Any]] = ...) -> None: ...
+    unreturned_names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, state: _Optional[_Union[ContainerState, _Mapping]] = ..., syscalls: _Optional[_Iterable[_Union[SyscallCounts, _Mapping]]] = ..., trust: _Optional[_Union[Trust, _Mapping]] = ..., unreturned: _Optional[_Iterable[_Union[UnreturnedCall, _Mapping]]] = ..., views: _Optional[_Mapping[str, _any_pb2.Any]] = ..., unreturned_names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UnreturnedCall(_message.Message):
     __slots__ = ("name", "abi", "wait", "age_nanoseconds", "began_earlier", "arguments", "tid", "pid", "host_tid", "host_pid", "thread", "process")
@@ -318,7 +322,7 @@ class UnreturnedCall(_message.Message):
     def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., age_nanoseconds: _Optional[int] = ..., began_earlier: _Optional[bool] = ..., arguments: _Optional[str] = ..., tid: _Optional[int] = ..., pid: _Optional[int] = ..., host_tid: _Optional[int] = ..., host_pid: _Optional[int] = ..., thread: _Optional[str] = ..., process: _Optional[str] = ...) -> None: ...
 
 class SyscallCounts(_message.Message):
-    __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency", "bytes", "zero_results")
+    __slots__ = ("name", "abi", "wait", "calls", "errors", "interrupted", "timed", "total_nanoseconds", "max_nanoseconds", "errnos", "latency", "bytes", "zero_results", "first_seen_unix_nanoseconds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ABI_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
@@ -332,6 +336,7 @@ class SyscallCounts(_message.Message):
     LATENCY_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
     ZERO_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEEN_UNIX_NANOSECONDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     abi: str
     wait: bool
@@ -345,7 +350,8 @@ class SyscallCounts(_message.Message):
     latency: Histogram
     bytes: int
     zero_results: int
-    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., interrupted: _Optional[int] = ..., timed: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., max_nanoseconds: _Optional[int] = ..., errnos: _Optional[_Iterable[_Union[ErrnoCount, _Mapping]]] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., bytes: _Optional[int] = ..., zero_results: _Optional[int] = ...) -> None: ...
+    first_seen_unix_nanoseconds: int
+    def __init__(self, name: _Optional[str] = ..., abi: _Optional[str] = ..., wait: _Optional[bool] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., interrupted: _Optional[int] = ..., timed: _Optional[int] = ..., total_nanoseconds: _Optional[int] = ..., max_nanoseconds: _Optional[int] = ..., errnos: _Optional[_Iterable[_Union[ErrnoCount, _Mapping]]] = ..., latency: _Optional[_Union[Histogram, _Mapping]] = ..., bytes: _Optional[int] = ..., zero_results: _Optional[int] = ..., first_seen_unix_nanoseconds: _Optional[int] = ...) -> None: ...
 
 class ErrnoCount(_message.Message):
     __slots__ = ("name", "count")

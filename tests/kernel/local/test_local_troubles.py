@@ -195,7 +195,7 @@ def test_straces_words_for_all_and_nothing(known: Known) -> None:
     assert counted(json.loads(everything.stdout.split("\n", 1)[1])) == known.calls
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert nothing.stderr == "kubestrace: The patterns select no system call.\n"
-    assert not_made.stdout.split("\n")[1] == "None of the chosen system calls was made."
+    assert "\nNone of the chosen system calls was made.\n" in not_made.stdout
 
 
 def test_a_signal_before_the_counting_is_told() -> None:

@@ -1,6 +1,7 @@
 """Two snapshots and what lies between them."""
 
 import errno
+import platform
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts, RingUser, Row
 from kubestrace_agent.syscalls import UNKNOWN_NUMBERS, SyscallKey
 from kubestrace_agent.traces.delta import Since, difference
+from kubestrace_agent.traces.unreturned import Unreturned
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import bucket_index
 
@@ -164,3 +166,30 @@ def test_a_growing_difference_is_the_same_as_a_new_one() -> None:
     assert since.to(early) == between(start, early)
     assert since.to(late) == between(start, late)
     assert since.to(late).syscalls[1] is since.to(late).syscalls[1]
+
+
+def test_when_a_call_was_first_seen_stays() -> None:
+    """Unix time of the first reading that held one of the session's own, whatever comes later."""
+    old, new = Row(10, 0, 0, {}, {10: 1}, ((1, 10),)), Row(20, 0, 0, {}, {10: 2}, ((2, 10),))
+    since = Since(RawCounts(rows={READ: old}), wanted=None, architecture="x86_64", unix_offset_ns=1_000)
+
+    def seen(time_ns: int, **rows: Row) -> dict[str, int]:
+        keys = {"read": READ, "getpid": GETPID}
+        counts = RawCounts(epoch=time_ns, time_ns=time_ns, rows={keys[name]: row for name, row in rows.items()})
+        return {each.name: each.first_seen_unix_nanoseconds for each in since.to(counts).syscalls}
+
+    assert seen(5, read=old) == {}
+    assert seen(6, read=new) == {"read": 1_006}
+    assert seen(9, read=replace(new, total_ns=30), getpid=old) == {"read": 1_006, "getpid": 1_009}
+
+
+def test_each_call_that_has_not_returned_is_named_once() -> None:
+    """Of all of them, although few are listed; another ABI's with its name."""
+    calls = [
+        InFlight(key, 10, False, tid) for tid, key in enumerate([READ, READ._replace(waited=True), OLD_GETPID] * 20)
+    ]
+
+    names = Unreturned(None, wanted=None, paths=False).names(RawCounts(in_flight=tuple(calls)))
+
+    assert names == (["i386:getpid", "read"] if platform.machine() == "x86_64" else names)
+    assert Unreturned(None, wanted=frozenset({GETPID}), paths=False).names(RawCounts(in_flight=tuple(calls))) == []

@@ -101,7 +101,8 @@ def test_the_table_is_followed_by_the_errors_and_the_end() -> None:
     """Errors by name and how it ended stand below the table; a clean trace has no further remark."""
     text = results.table(document(OPENAT))
 
-    assert text.endswith(
+    # What rules lack stands last.
+    assert text.partition("Not judged: ")[0].endswith(
         "\n"
         "   errors errno            syscall\n"
         "        2 ENOENT           openat\n"
@@ -159,7 +160,7 @@ def test_calls_that_have_not_returned_are_listed_with_their_threads() -> None:
     status = results.status(SESSION, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
     text = results.table(SESSION.document(status))
 
-    assert text.startswith("No system call returned.\n1 call has not returned: read 1.0s\n")
+    assert text.startswith("findings: none\n\nNo system call returned.\n1 call has not returned: read 1.0s\n")
     assert "\n      1.000     7     9  io               read()\n" in text
     assert "Not returned when counting ended" not in text
 
@@ -303,7 +304,7 @@ def test_slow_calls_stand_below_the_table() -> None:
 
     assert "\n12:00:00.123456     21.500     7     9  wal-writer       fsync(3</data/wal>) = -1 EIO\n" in text
     assert "2 slow calls had no room: slowCalls may miss some." in text
-    assert "slow" not in results.table(document(OPENAT))
+    assert "slow call" not in results.table(document(OPENAT))
 
 
 def test_stacks_stand_indented_below_their_call() -> None:
@@ -446,4 +447,32 @@ def test_processes_are_told_as_strace_would_sum_up_each() -> None:
     assert "\n12 other processes: 100 calls, 0 errors, 0.000000 s\n" in text
     assert "3 calls counted in no process" in text
     assert "2 executed programs had no room: execs may miss some." in text
-    assert "processes" not in results.table(document(OPENAT))
+    assert "other processes" not in results.table(document(OPENAT))
+
+
+def test_colour_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Severity is a word; a terminal colours it unless NO_COLOR or TERM say otherwise."""
+    shown = document(OPENAT)
+    finding = {"severity": "critical", "id": "disk-full", "summary": "Full.", "advice": "Look.", "clearedBy": "A test."}
+    shown["status"]["findings"] = [finding]
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    plain = "1. CRITICAL disk-full: Full.\n   Look. No problem if: A test.\n\n"
+
+    with (tmp_path / "out").open("w") as to:
+        results.write(shown, "table", to)
+    assert (tmp_path / "out").read_text().startswith(plain)
+    assert on_a_terminal(shown).startswith("1. \x1b[1;31mCRITICAL\x1b[0m disk-full: Full.\n")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert on_a_terminal(shown).startswith(plain)
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert on_a_terminal(shown).startswith(plain)
+
+
+def on_a_terminal(shown: dict[str, Any]) -> str:
+    """Return what a terminal gets."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w", encoding="utf-8") as to:
+        results.write(shown, "table", to)
+        return screen.read(4096).decode().replace("\r\n", "\n")

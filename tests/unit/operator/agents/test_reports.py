@@ -45,6 +45,7 @@ WRONG: dict[str, Callable[[agent_pb2.Report], object]] = {
     "rows of a container": lambda each: each.containers[0].syscalls.extend([agent_pb2.SyscallCounts()] * 2049),
     "gaps, more than": lambda each: each.trust.gaps.extend([agent_pb2.Gap()] * 1001),
     "a call with the name": lambda each: setattr(each.containers[0].syscalls[0], "name", "x\n100.00 9.9"),
+    "an unreturned call with the name": lambda each: each.containers[0].unreturned_names.append("i386:x:\n"),
     "2 buckets that do not fit": lambda each: each.containers[0].syscalls[0].latency.counts.append(1),
     "with a bucket 4000": lambda each: each.containers[0].syscalls[0].latency.buckets.__setitem__(1, 4000),
 }

@@ -756,18 +756,20 @@ def test_the_worst_comes_first_and_there_are_ten_at_most() -> None:
 def test_the_page() -> None:
     """What is wrong, where, what to do, and what would clear it; then what nobody could judge."""
     some = facts(failing("write", "ENOSPC", 3, 9), containers=LIVES, views=frozenset())
-    page = "\n".join(text.lines(judge(some).document()))
+    status = judge(some).document()
+    page = "\n".join(text.lines(status, 120))
 
     assert page.startswith(
         "1. CRITICAL disk-full: A file system had no room left (ENOSPC or EDQUOT): 3 times by write."
     )
     assert "2. CRITICAL crash-loop: container app of pod shop-1 started and ended" in page
-    assert "   What to do: Look at the volume's and the node's free space" in page
-    assert "   No problem if: The container is a job" in page
-    assert "\nnot judged: died-after-error, memory-growth, mmap-churn, lock-convoy" in page
+    assert "\n   Look at the volume's and the node's free space" in page
+    assert " No problem if: The container is a job" in " ".join(page.split())
     assert max(map(len, page.splitlines())) <= 120
-    assert list(text.lines({})) == []
-    assert list(text.lines({"findings": []})) == ["findings: none"]
+    assert text.not_judged(status).startswith("Not judged: died-after-error, memory-growth, mmap-churn, lock-convoy")
+    assert list(text.lines({}, 120)) == []
+    assert list(text.lines({"findings": []}, 120)) == ["findings: none"]
+    assert text.not_judged({"notJudged": []}) == ""
 
 
 def test_a_storm_names_its_file() -> None:

@@ -82,7 +82,9 @@ def test_a_large_status_has_its_page() -> None:
     document = builder.status(merged, STARTED, now=NOW)
     assert builder.size(document) <= 64 * 1024
     assert document["findingIds"].startswith("disk-full")
-    assert 7 * 1024 < builder.size({"report": document["report"]}) <= 16 * 1024
+    assert 4 * 1024 < builder.size({"report": document["report"]}) <= 16 * 1024
+    assert max(map(len, document["report"].splitlines())) <= 120
+    assert "\ndone\nNot judged: " in document["report"]
     assert document["report"].startswith("1. CRITICAL disk-full: A file system had no room left")
     assert "% time     seconds" in document["report"]
     running = builder.status(merged, replace(STARTED, completion=None), now=NOW)

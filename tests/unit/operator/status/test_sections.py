@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubestrace_operator.status import sections
 from kubestrace_operator.status.sections import Section, combined, fitting, listed, most_that_fit, size
 
 
@@ -53,3 +54,16 @@ def test_as_many_rows_fit_as_there_is_room_for(rows: list[str], limit: int) -> N
 
     assert most_that_fit(build, len(rows), limit) == most
     assert fitting(rows, limit - size(build(0))) <= most
+
+
+def test_a_page_that_is_cut_says_so_and_keeps_its_end() -> None:
+    """What to know before trusting it stands at the end, whatever is left out."""
+    body, end = [f"line {number}" for number in range(1000)], ["", "NOT COMPLETE: lost"]
+
+    cut = sections.page(body, end, 500)
+
+    assert sections.size([cut]) <= 500
+    assert cut.startswith("line 0\nline 1\n")
+    assert cut.endswith("\n... (the rest of the status has more)\n\nNOT COMPLETE: lost\n")
+    assert sections.page(body[:3], end, 500) == "line 0\nline 1\nline 2\n\nNOT COMPLETE: lost\n"
+    assert sections.page(body, end, 20) == ""

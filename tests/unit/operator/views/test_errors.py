@@ -8,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubestrace_cli.local import options
-from kubestrace_cli.output import error_lines
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import InvalidSpecError, parse
 from kubestrace_operator.results import merge
-from kubestrace_operator.status import builder
+from kubestrace_operator.status import builder, error_lines
 from kubestrace_operator.status.progress import Progress
 from kubestrace_operator.views import errors
 from kubestrace_protos.v1 import agent_pb2

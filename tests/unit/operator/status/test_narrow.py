@@ -1,6 +1,6 @@
 """Tables on terminals that have fewer columns."""
 
-from kubestrace_cli.output import narrow
+from kubestrace_operator.status import narrow
 
 TABLE = """\
 % time     seconds  usecs/call     calls    errors       p50       p99       max syscall
@@ -79,3 +79,16 @@ def test_words_are_not_broken() -> None:
     assert list(narrow.wrapped(["one /a/path/of/some-length two", ""], 10)) == [
         "one", "/a/path/of/some-length", "two", ""
     ]  # fmt: skip
+
+
+def test_rows_of_a_views_table_below_it_stay_rows() -> None:
+    """Their columns would be lost; sentences are wrapped."""
+    rule = "------ ------ ----"
+    rows = "    time      max  file\n    7.7s  120.7ms  /a/path/that/is/longer/than/the/terminal"
+    sentence = "Many words that find no room in one line of it."
+    text = f"% time  calls call\n{rule}\n100.00      1 read\n{rule}\n100.00      1 total\n{rows}\n{sentence}"
+
+    lines = narrow.fitted(text, 30).splitlines()
+
+    assert [line for line in lines if line in rows.splitlines()] == rows.splitlines()
+    assert lines[-2:] == ["Many words that find no room", "in one line of it."]

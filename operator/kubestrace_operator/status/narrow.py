@@ -1,4 +1,4 @@
-"""The table of a status on a terminal that has fewer columns. Pure; used by results."""
+"""The table of a status on a terminal that has fewer columns. Pure; used by page."""
 
 import re
 import textwrap
@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 _RULE = re.compile(r"-+(?: -+)+")
+# Of a view's table or list: its columns, or its indent, would be lost.
+_ROW = re.compile(r"^ |  ")
 # What goes first where a line still has no room: the others say as much.
 _LESS_NEEDED = ("usecs/call", "p50", "bytes", "p99", "% time")
 
@@ -31,8 +33,11 @@ def fitted(text: str, columns: int) -> str:
 
 
 def wrapped(sentences: Sequence[str], columns: int) -> Iterator[str]:
-    """Yield sentences in lines that are no longer, as far as their words allow."""
+    """Yield sentences in lines that are no longer, as far as their words allow; rows of columns stay as they are."""
     for sentence in sentences:
+        if _ROW.search(sentence):
+            yield sentence
+            continue
         yield from textwrap.wrap(sentence, columns, break_long_words=False, break_on_hyphens=False) or [""]
 
 

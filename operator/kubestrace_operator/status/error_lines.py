@@ -1,4 +1,4 @@
-"""Errors as text: how often, with what views have to say of them. Used by results."""
+"""Errors as text: how often, with what views have to say of them. Used by page."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

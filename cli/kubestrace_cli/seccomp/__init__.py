@@ -1,0 +1,1 @@
+"""`kubestrace seccomp`: a seccomp profile of what sessions have seen."""

@@ -1,0 +1,1 @@
+"""A seccomp profile from what sessions have seen."""
