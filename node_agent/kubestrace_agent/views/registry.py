@@ -42,6 +42,7 @@ _FOLDERS = (
     "counters",
     "memory",
     "callers",
+    "security",
 )
 
 
