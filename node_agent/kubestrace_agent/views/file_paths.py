@@ -2,6 +2,7 @@
 
 Used by views that count by path.
 """
+
 from __future__ import annotations
 
 from kubestrace_agent.kernel.maps.headers import header

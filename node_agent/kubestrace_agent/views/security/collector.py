@@ -233,6 +233,7 @@ def _exec(kind: Kind, count: int) -> security_pb2.SecurityExec:
         place=judged.place,
         signs=judged.signs,
         shell=judged.shell,
+        interactive=judged.interactive,
         parent=safe(kind.parent, _MAX_NAME),
         peer=judged.peer,
         rights=judged.rights,

@@ -30,9 +30,25 @@ _AF_PACKET, _SOCK_RAW, _SOCK_PACKET = 17, 3, 10
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 # Linux include/uapi/linux/ptrace.h and asm/ptrace-abi.h: those that change or take another process.
 _PTRACE = {
-    **{0: "TRACEME", 1: "PEEKTEXT", 2: "PEEKDATA", 3: "PEEKUSER", 4: "POKETEXT", 5: "POKEDATA", 6: "POKEUSER"},
-    **{7: "CONT", 8: "KILL", 9: "SINGLESTEP", 12: "GETREGS", 13: "SETREGS", 16: "ATTACH", 17: "DETACH"},
-    **{24: "SYSCALL", 0x4200: "SETOPTIONS", 0x4204: "GETREGSET", 0x4205: "SETREGSET", 0x4206: "SEIZE"},
+    0: "TRACEME",
+    1: "PEEKTEXT",
+    2: "PEEKDATA",
+    3: "PEEKUSER",
+    4: "POKETEXT",
+    5: "POKEDATA",
+    6: "POKEUSER",
+    7: "CONT",
+    8: "KILL",
+    9: "SINGLESTEP",
+    12: "GETREGS",
+    13: "SETREGS",
+    16: "ATTACH",
+    17: "DETACH",
+    24: "SYSCALL",
+    0x4200: "SETOPTIONS",
+    0x4204: "GETREGSET",
+    0x4205: "SETREGSET",
+    0x4206: "SEIZE",
 }
 # Linux include/uapi/linux/bpf.h, enum bpf_cmd.
 _BPF = {0: "MAP_CREATE", 5: "PROG_LOAD", 8: "PROG_ATTACH", 17: "RAW_TRACEPOINT_OPEN", 18: "BTF_LOAD", 28: "LINK_CREATE"}
@@ -41,7 +57,7 @@ _CONNECTING = frozenset({106, 114, 115})
 # What runc and crun call the copy of themselves that they execute, and their own names.
 _CLONES = (b"runc_cloned", b"crun_cloned", b"memfd:runc_cloned", b"memfd:crun_cloned")
 _RUNTIMES = frozenset({b"runc", b"crun", b"runc-dmz", b"youki", b"runsc"})
-_SHELLS = frozenset(b"sh ash bash dash zsh ksh ksh93 mksh fish csh tcsh rbash yash oksh".split())
+_SHELLS = frozenset(b"sh ash bash dash zsh ksh ksh93 mksh fish csh tcsh rbash yash oksh".split(b" "))
 _TERMINALS = frozenset({4, 5, *range(136, 144)})
 
 
@@ -224,6 +240,8 @@ class JudgedExec:
     program: bytes
     place: str
     shell: bool
+    # A shell without a command or a script.
+    interactive: bool
     signs: tuple[str, ...]
     peer: str
     rights: str
@@ -243,12 +261,14 @@ def exec_judged(raw: RawSecurityExec) -> JudgedExec:
         "listeningParent": shell and raw.parent_listens,
         "rights": bool(rights),
     }
-    return JudgedExec(path, program, place, shell, tuple(sign for sign, seen in signs.items() if seen), peer, rights)
+    interactive = shell and (raw.second is None or raw.second in {b"-i", b"-l", b"-il", b"--login"})
+    told = tuple(sign for sign, seen in signs.items() if seen)
+    return JudgedExec(path, program, place, shell, interactive, told, peer, rights)
 
 
 def _place(raw: RawSecurityExec, path: bytes) -> str:
     places: tuple[tuple[str, Callable[[], bool]], ...] = (
-        ("memory", lambda: raw.detached or path.startswith(b"/dev/shm/")),  # noqa: S108 - looked for, not written to
+        ("memory", lambda: raw.detached or path.startswith(b"/dev/shm/")),
         ("deleted", lambda: raw.deleted),
         ("upperLayer", lambda: raw.is_upper),
         ("image", lambda: raw.is_overlay),
@@ -267,7 +287,7 @@ def _rights(raw: RawSecurityExec) -> str:
 
 
 def _is_terminal(raw: RawSecurityExec) -> bool:
-    """Whether the first descriptor is a terminal: the kernel's own form of dev_t has the major number from bit 20 on."""
+    """Whether the first descriptor is a terminal; the kernel's own dev_t has the major number from bit 20 on."""
     first = raw.descriptors[0] if raw.descriptors else None
     return first is not None and stat.S_ISCHR(first.mode) and first.device >> 20 in _TERMINALS
 

@@ -31,7 +31,17 @@ _MATCH_HEAD = _MATCH.fields(
 _EXEC_HEAD = _EXEC.fields(
     *("time_ns", "effective", "ambient", "origin", "parent", "file_state", "file_mode", "filesystem", "is_upper"),
     *("is_of_root", "user", "effective_user", "group", "effective_group", "has_terminal", "parent_listens"),
-    *("modes", "devices", "peer_bytes", "parent_name", "argument", "path", "call.pid", "call.inner_pid"),
+    *(
+        "modes",
+        "devices",
+        "peer_bytes",
+        "argument_bytes",
+        "parent_name",
+        "argument",
+        "path",
+        "call.pid",
+        "call.inner_pid",
+    ),
     *("call.text_bytes", "call.modes"),
     size=_EXEC.offset("call.text"),
 )
@@ -198,7 +208,7 @@ def _exec(record: bytes) -> RawSecurityExec:
     origin, parent, state, file_mode, filesystem, upper, of_root, *rest = rest
     user, effective_user, group, effective_group, terminal, listens, *rest = rest
     modes, devices, peers, rest = rest[:_FDS], rest[_FDS : 2 * _FDS], rest[2 * _FDS : 3 * _FDS], rest[3 * _FDS :]
-    parent_name, argument, path, pid, inner_pid, first, _, mode, _ = rest
+    argument_bytes, parent_name, argument, path, pid, inner_pid, first, _, mode, _ = rest
     text = record[_EXEC_HEAD.size :]
     descriptors, at = [], first
     for kind, device, size in zip(modes, devices, peers, strict=True):
@@ -215,6 +225,7 @@ def _exec(record: bytes) -> RawSecurityExec:
         parent_listens=bool(listens),
         path=_string(path),
         argument=_string(argument),
+        second=_second(argument[:argument_bytes]),
         names=text[:first],
         names_mode=mode,
         deleted=state == _DELETED,
@@ -229,6 +240,12 @@ def _exec(record: bytes) -> RawSecurityExec:
         has_terminal=bool(terminal),
         descriptors=tuple(descriptors),
     )
+
+
+def _second(arguments: bytes) -> bytes | None:
+    """What follows argv[0]; None: nothing does, as far as it was read."""
+    _, _, rest = arguments.partition(b"\0")
+    return _string(rest) if rest else None
 
 
 def _string(text: bytes) -> bytes:

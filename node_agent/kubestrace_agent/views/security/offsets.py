@@ -25,6 +25,7 @@ _FIELDS = {
     "SECURITY_ROOT_OFFSET": "fs_struct.root",
     "SECURITY_STATE_OFFSET": "sock.__sk_common.skc_state",
     "SECURITY_ARGUMENTS_OFFSET": "mm_struct.arg_start",
+    "SECURITY_ARGUMENTS_END_OFFSET": "mm_struct.arg_end",
     "SECURITY_FILENAME_OFFSET": "linux_binprm.filename",
 }
 # Linux include/uapi/linux/magic.h.

@@ -119,9 +119,9 @@ struct security_exec {
   u32 modes[SECURITY_FDS]; /* of its first descriptors; 0: none */
   u32 devices[SECURITY_FDS];
   u32 peer_bytes[SECURITY_FDS]; /* of text, behind the executable's names */
-  u32 unused;
+  u32 argument_bytes; /* all of them */
   char parent_name[16];
-  char argument[PROGRAM_BYTES]; /* argv[0] */
+  char argument[PROGRAM_BYTES]; /* argv[0] and what follows, each with a NUL */
   char path[STRING_BYTES];      /* as it was named */
   struct call call;
 };

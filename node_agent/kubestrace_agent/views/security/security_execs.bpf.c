@@ -94,7 +94,13 @@ int on_security_exec(struct bpf_raw_tracepoint_args *ctx) {
   describe_rights(exec, at);
   describe_parent(exec, at, number);
   exec->argument[0] = exec->path[0] = 0;
-  read_string(exec->argument, sizeof(exec->argument), (void *)read_u64(memory, SECURITY_ARGUMENTS_OFFSET));
+  u64 from = read_u64(memory, SECURITY_ARGUMENTS_OFFSET);
+  exec->argument_bytes = read_u64(memory, SECURITY_ARGUMENTS_END_OFFSET) - from;
+  if (read_memory(exec->argument, sizeof(exec->argument), (void *)from)) {
+    /* They stand at the end of the stack. */
+    read_string(exec->argument, sizeof(exec->argument), (void *)from);
+    exec->argument_bytes = 0;
+  }
   u64 path = read_u64(ctx->args[2], SECURITY_FILENAME_OFFSET);
   bpf_probe_read_kernel_str(exec->path, sizeof(exec->path), (void *)path);
   call->modes[0] = TYPE_FOLDER | read_names(call, file + CALL_PATH_OFFSET);

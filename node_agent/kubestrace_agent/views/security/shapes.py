@@ -23,14 +23,16 @@ _ALONE_CALL = _side("CALL", flags=_ALONE)
 # What each group of findings looks at; the names are the kinds of proto.SecurityMatch.
 KERNEL_SURFACE = {
     **dict.fromkeys(
-        "perf_event_open init_module finit_module delete_module kexec_load kexec_file_load open_by_handle_at "
-        "userfaultfd add_key iopl ioperm".split(),
+        (
+            *("perf_event_open", "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load"),
+            *("open_by_handle_at", "userfaultfd", "add_key", "iopl", "ioperm"),
+        ),
         _ALONE_CALL,
     ),
     "bpf": _side("CALL"),
 }
 NAMESPACES = {
-    **dict.fromkeys("umount umount2 move_mount pivot_root fsmount mount_setattr".split(), _ALONE_CALL),
+    **dict.fromkeys(["umount", "umount2", "move_mount", "pivot_root", "fsmount", "mount_setattr"], _ALONE_CALL),
     "mount": _side("PATH", 1),
     "setns": _side("CALL", 1),
     "unshare": _side("SPACES"),

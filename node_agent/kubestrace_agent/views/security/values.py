@@ -73,6 +73,8 @@ class RawSecurityExec:
     # As it was named, argv[0], and the names of its file.
     path: bytes
     argument: bytes
+    # What follows it; None: nothing.
+    second: bytes | None
     names: bytes
     names_mode: int
     deleted: bool

@@ -57,7 +57,7 @@ class SecurityMatch(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., syscall: _Optional[str] = ..., abi: _Optional[str] = ..., program: _Optional[str] = ..., process: _Optional[str] = ..., object: _Optional[str] = ..., named: _Optional[str] = ..., pattern: _Optional[str] = ..., access: _Optional[str] = ..., errno: _Optional[str] = ..., count: _Optional[int] = ..., from_outside: _Optional[bool] = ..., runtime: _Optional[bool] = ...) -> None: ...
 
 class SecurityExec(_message.Message):
-    __slots__ = ("path", "program", "argument", "place", "signs", "shell", "parent", "peer", "rights", "count", "from_outside", "runtime")
+    __slots__ = ("path", "program", "argument", "place", "signs", "shell", "parent", "peer", "rights", "count", "from_outside", "runtime", "interactive")
     PATH_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     ARGUMENT_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class SecurityExec(_message.Message):
     COUNT_FIELD_NUMBER: _ClassVar[int]
     FROM_OUTSIDE_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    INTERACTIVE_FIELD_NUMBER: _ClassVar[int]
     path: str
     program: str
     argument: str
@@ -82,4 +83,5 @@ class SecurityExec(_message.Message):
     count: int
     from_outside: bool
     runtime: bool
-    def __init__(self, path: _Optional[str] = ..., program: _Optional[str] = ..., argument: _Optional[str] = ..., place: _Optional[str] = ..., signs: _Optional[_Iterable[str]] = ..., shell: _Optional[bool] = ..., parent: _Optional[str] = ..., peer: _Optional[str] = ..., rights: _Optional[str] = ..., count: _Optional[int] = ..., from_outside: _Optional[bool] = ..., runtime: _Optional[bool] = ...) -> None: ...
+    interactive: bool
+    def __init__(self, path: _Optional[str] = ..., program: _Optional[str] = ..., argument: _Optional[str] = ..., place: _Optional[str] = ..., signs: _Optional[_Iterable[str]] = ..., shell: _Optional[bool] = ..., parent: _Optional[str] = ..., peer: _Optional[str] = ..., rights: _Optional[str] = ..., count: _Optional[int] = ..., from_outside: _Optional[bool] = ..., runtime: _Optional[bool] = ..., interactive: _Optional[bool] = ...) -> None: ...

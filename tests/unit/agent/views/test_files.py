@@ -7,8 +7,8 @@ from view_messages import asking, files
 
 from kubestrace_agent.kernel.loader.btf import Btf, BtfError
 from kubestrace_agent.kernel.maps.headers import header
-from kubestrace_agent.views import registry
 from kubestrace_agent.views import file_paths as paths
+from kubestrace_agent.views import registry
 from kubestrace_agent.views.files import classes, offsets
 from kubestrace_agent.views.files.collector import FileUse
 from kubestrace_agent.views.files.redaction import hiding
