@@ -227,9 +227,9 @@ class Expected:
         networks, names = [], set()
         for peer in peers:
             host, port = _parted(peer)
-            network = _network(host)
-            if network is not None:
-                networks.append((network, port))
+            block = _network(host)
+            if block is not None:
+                networks.append((block, port))
             else:
                 names.add((host.lower(), port))
         return cls(tuple(networks), frozenset(names))
@@ -247,7 +247,7 @@ class Expected:
     def has(self, address: str, port: int, name: PeerName | None) -> bool:
         """Return whether a peer is among them; by name where it is known whose the address is."""
         known = ipaddress.ip_address(address)
-        if any(known in network and wanted in {0, port} for network, wanted in self.networks):
+        if any(known in block and wanted in {0, port} for block, wanted in self.networks):
             return True
         of_name = {name.service, name.pod, name.workload, name.workload.partition("/")[2]} - {""} if name else set()
         hosts = {host for host, wanted in self.names if wanted in {0, port}}

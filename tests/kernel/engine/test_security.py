@@ -226,11 +226,29 @@ def test_peers_are_told_by_address_but_those_of_the_pod_itself(runs: Runs) -> No
 
 
 def test_many_files_leave_room_for_those_of_interest(runs: Runs, tmp_path: Path) -> None:
-    """More files than a slot has rows are opened one after the other, and what follows is still told."""
-    (tmp_path / ".ssh").mkdir()
-    (tmp_path / ".ssh/id_ed25519").touch()
-    for number in range(3000):
+    """More files are opened than a slot has rows, and a secret behind them is still told."""
+    (tmp_path / "file-9000").touch()
+    for number in range(9000):
         (tmp_path / f"file-{number}").touch()
-    watched = Watched(runs, "many", str(tmp_path), "3000")
-    watched.finish()
-    assert watched.runs.tracer.lost("security", watched.slot) == 0
+    steps = [word for first in (0, 3000, 6000) for word in ("many", str(tmp_path), str(first), "3000", "pause")]
+    secret = frozenset({"*/file-9000"})
+    watched = Watched(runs, *steps, "many", str(tmp_path), "9000", "1", patterns=secret)
+    for _ in range(3):
+        assert watched.run.say() == b"pause"
+        watched.read()
+
+    assert matches(watched.finish(), "sensitivePath") == {("openat", f"{tmp_path}/file-9000", ""): 1}
+
+
+def test_a_storm_between_two_readings_is_a_loss(runs: Runs, tmp_path: Path) -> None:
+    """What found no row, or is not told, may have been of interest."""
+    for number in range(6000):
+        (tmp_path / f"file-{number}").touch()
+    watched = Watched(runs, "many", str(tmp_path), "0", "6000")
+    assert watched.run.say() == b"done"
+    watched.read()
+    report = agent_pb2.ContainerReport()
+    watched.collector.write(report)
+
+    assert 6000 - 4096 <= report.trust.losses["security"] < 6000
+    assert not security(report).matches

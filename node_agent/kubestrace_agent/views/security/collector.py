@@ -162,7 +162,7 @@ class Seen(Collector):
             execs_seen=self._execs_seen,
         )
         put(report, NAME, result)
-        put_lost(report, NAME, self._lost - self._lost_before)
+        put_lost(report, NAME, self._lost - self._lost_before + self._now.untold)
 
     def _rows(self) -> dict[Row, tuple[int, bytes, bytes]]:
         """How often each, with the name of the process and the path as it was named, of the first of them."""

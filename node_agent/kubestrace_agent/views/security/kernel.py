@@ -130,14 +130,23 @@ class Security:
             return {}
         execs = self._read_records()
         counts: dict[int, dict[MatchKey, int]] = {slot: {} for slot in self._shared.slots}
+        untold = dict.fromkeys(counts, 0)
         for key, value in bpf_syscall.lookup_all(self._programs.maps.fd("security_rows"), _KEY.size, _ROW.size):
             of = MatchKey(*_KEY.unpack(key))
             slot = self._shared.slot_of.get(of.generation)
-            if slot is not None and of in self._told[slot]:
-                (counts[slot][of],) = _COUNT.unpack(value)
+            if slot is None or of in self._innocent[slot]:
+                continue
+            (count,) = _COUNT.unpack(value)
+            if of in self._told[slot]:
+                counts[slot][of] = count
+            else:
+                untold[slot] += count
         for slot in counts:
             self._forget(slot)
-        return {slot: RawSecurity(counts[slot], self._told[slot], tuple(execs.get(slot, ()))) for slot in counts}
+        return {
+            slot: RawSecurity(counts[slot], self._told[slot], tuple(execs.get(slot, ())), untold[slot])
+            for slot in counts
+        }
 
     def _read_records(self) -> dict[int, list[RawSecurityExec]]:
         execs: dict[int, list[RawSecurityExec]] = {}

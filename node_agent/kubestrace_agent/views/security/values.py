@@ -106,3 +106,5 @@ class RawSecurity:
     counts: Mapping[MatchKey, int] = field(default_factory=dict)
     told: Mapping[MatchKey, RawMatch] = field(default_factory=dict)
     execs: tuple[RawSecurityExec, ...] = ()
+    # Calls of rows that are not told yet: nobody knows whether they are of interest.
+    untold: int = 0

@@ -208,10 +208,10 @@ static void peers(void) {
   connect(locals, (struct sockaddr *)&local, sizeof(local));
 }
 
-static void many(const char *folder, int count) {
+static void many(const char *folder, int first, int count) {
   char path[64];
   must(chdir(folder), folder);
-  for (int i = 0; i < count; i++) {
+  for (int i = first; i < first + count; i++) {
     snprintf(path, sizeof(path), "file-%d", i);
     close(open(path, O_RDONLY));
   }
@@ -238,7 +238,11 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "reads")) reads(argv[++i]);
     if (!strcmp(what, "writes")) writes(argv[++i]);
     if (!strcmp(what, "peers")) peers();
-    if (!strcmp(what, "many")) many(argv[i + 1], atoi(argv[i + 2])), i += 2;
+    if (!strcmp(what, "many")) many(argv[i + 1], atoi(argv[i + 2]), atoi(argv[i + 3])), i += 3;
+    if (!strcmp(what, "pause")) {
+      must(write(1, "pause\n", 6), "write");
+      must(read(0, &word, 1), "read a word");
+    }
   }
   must(write(1, "done\n", 5), "write");
   must(read(0, &word, 1), "read a word");
