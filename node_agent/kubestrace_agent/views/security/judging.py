@@ -252,7 +252,7 @@ def exec_judged(raw: RawSecurityExec) -> JudgedExec:
     path = file_paths.of_file(raw.names, raw.names_mode)
     program = raw.names.partition(b"\0")[0] or raw.path.rpartition(b"/")[2]
     place, shell, rights = _place(raw, path), is_shell(program, raw.argument), _rights(raw)
-    peer = next((address(each.peer) for each in raw.descriptors[:2] if each.peer), "")
+    peer = next((address(each.peer) for each in raw.descriptors if each.peer), "")
     signs = {
         "memory": place in {"memory", "deleted"},
         "notInImage": place in {"upperLayer", "volume"},

@@ -42,7 +42,7 @@ enum security_look {
 #define PROGRAM_BYTES 64
 #define PATH_WORDS 32
 /* Descriptors of an executed program that are looked at, and of its parent to find a listening socket. */
-#define SECURITY_FDS 3
+#define SECURITY_FDS 2
 #define PARENT_FDS 48
 #define TCP_LISTENING 10
 

@@ -40,23 +40,21 @@ static __always_inline void describe_descriptor(struct security_exec *exec, u64 
   exec->peer_bytes[at] = *(volatile u32 *)&exec->call.used - before;
 }
 
-/* Whether a process has a listening socket among its first descriptors. */
-static __always_inline bool listens(u64 task) {
+/* Whether a process has a listening socket among its first descriptors. Without branches, whose states the verifier would
+ * have to follow: where there is nothing to read, zeros are read. */
+static __always_inline u32 listens(u64 task) {
   u64 table = read_u64(read_u64(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET), files = read_u64(table, CALL_FD_OFFSET);
-  u32 most = read_u32(table, CALL_MAX_FDS_OFFSET);
+  u32 most = read_u32(table, CALL_MAX_FDS_OFFSET), found = 0;
 #pragma clang loop unroll(disable)
   for (u32 i = 0; i < PARENT_FDS; i++) {
     if (i >= most) break;
     u64 file = read_u64(files + 8 * (u64)i, 0);
-    if (!file) continue;
-    u16 mode = read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET);
-    if ((mode & 0170000) != TYPE_SOCKET) continue;
+    u32 is_socket = (read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET) & 0170000) == TYPE_SOCKET;
     u64 sock = read_u64(read_u64(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
-    u16 family = read_u32(sock, CALL_FAMILY_OFFSET);
-    if (family != FAMILY_IPV4 && family != FAMILY_IPV6) continue;
-    if ((u8)read_u32(sock, SECURITY_STATE_OFFSET) == TCP_LISTENING) return true;
+    u32 family = (u16)read_u32(sock, CALL_FAMILY_OFFSET), state = (u8)read_u32(sock, SECURITY_STATE_OFFSET);
+    found |= is_socket & ((family == FAMILY_IPV4) | (family == FAMILY_IPV6)) & (state == TCP_LISTENING);
   }
-  return false;
+  return found;
 }
 
 static __always_inline void describe_parent(struct security_exec *exec, u64 task, u32 slot) {
@@ -108,7 +106,6 @@ int on_security_exec(struct bpf_raw_tracepoint_args *ctx) {
   call->text_bytes[1] = call->modes[1] = 0;
   describe_descriptor(exec, at, 0);
   describe_descriptor(exec, at, 1);
-  describe_descriptor(exec, at, 2);
   u64 size = text_bytes_of(call) + __builtin_offsetof(struct security_exec, call.text);
   if (!put_security(slot, exec, size)) __sync_fetch_and_add(&slot->lost_execs, 1);
   return 0;
