@@ -31,7 +31,7 @@ _LOGINS = _names(
     "adduser cron crond unix_chkpwd systemd systemd-sysuser systemd-tmpfile pwck shadowconfig"
 )
 _DEBUGGERS = _names("gdb lldb strace ltrace perf dlv rr crashpad_handler crashpad_handle gcore pwsh")
-_SANDBOXES = _names("bwrap chrome chrome-sandbox chromium buildkitd buildah podman runc crun unshare nsenter")
+_SANDBOXES = _names("bwrap chrome chrome-sandbox chromium buildkitd buildah podman runc crun")
 _SERVERS_OF_SOCKETS = _names("inetd xinetd tcpserver tcpsvd systemd sshd git-daemon telnetd busybox ucspi")
 # Falco has them apart: they are read by many, or on the way to maturity.
 _COMMON_PATTERNS = frozenset(
@@ -105,10 +105,10 @@ def _described(row: _Row) -> str:
     if "signs" in row:
         parent = f" by {row['parent']}" if "parent" in row else ""
         peer = f" with {row['peer']}" if "peer" in row else ""
-        return f"{row['path']}{parent}{peer}{origin} {times}"
+        return f"{row['path']}{parent}{peer}{origin} ({times})"
     about = f" of {row['object']}" if "object" in row else ""
-    failed = f" ({row['errno']})" if "errno" in row else ""
-    return f"{row['syscall']}{about} by {row['program']}{failed}{origin} {times}"
+    failed = f"{row['errno']}, " if "errno" in row else ""
+    return f"{row['syscall']}{about} by {row['program']}{origin} ({failed}{times})"
 
 
 def _places(rows: Sequence[_Row]) -> tuple[Place, ...]:

@@ -226,29 +226,25 @@ def test_peers_are_told_by_address_but_those_of_the_pod_itself(runs: Runs) -> No
 
 
 def test_many_files_leave_room_for_those_of_interest(runs: Runs, tmp_path: Path) -> None:
-    """More files are opened than a slot has rows, and a secret behind them is still told."""
-    (tmp_path / "file-9000").touch()
-    for number in range(9000):
-        (tmp_path / f"file-{number}").touch()
-    steps = [word for first in (0, 3000, 6000) for word in ("many", str(tmp_path), str(first), "3000", "pause")]
-    secret = frozenset({"*/file-9000"})
-    watched = Watched(runs, *steps, "many", str(tmp_path), "9000", "1", patterns=secret)
+    """More files are asked for than a slot has rows, and a secret behind them is still told."""
+    (tmp_path / "file-24000").touch()
+    steps = [word for first in (0, 8000, 16_000) for word in ("many", str(tmp_path), str(first), "8000", "pause")]
+    secret = frozenset({"*/file-24000"})
+    watched = Watched(runs, *steps, "many", str(tmp_path), "24000", "1", patterns=secret)
     for _ in range(3):
         assert watched.run.say() == b"pause"
         watched.read()
 
-    assert matches(watched.finish(), "sensitivePath") == {("openat", f"{tmp_path}/file-9000", ""): 1}
+    assert matches(watched.finish(), "sensitivePath") == {("openat", f"{tmp_path}/file-24000", ""): 1}
 
 
 def test_a_storm_between_two_readings_is_a_loss(runs: Runs, tmp_path: Path) -> None:
     """What found no row, or is not told, may have been of interest."""
-    for number in range(6000):
-        (tmp_path / f"file-{number}").touch()
-    watched = Watched(runs, "many", str(tmp_path), "0", "6000")
+    watched = Watched(runs, "many", str(tmp_path), "0", "20000")
     assert watched.run.say() == b"done"
     watched.read()
     report = agent_pb2.ContainerReport()
     watched.collector.write(report)
 
-    assert 6000 - 4096 <= report.trust.losses["security"] < 6000
+    assert 20_000 - 16_384 <= report.trust.losses["security"] < 20_000
     assert not security(report).matches

@@ -56,14 +56,14 @@ _OVERLAY = 0x794C7630
 _RING = RingMaps(
     name="ks_security",
     array="security_rings",
-    ring_bytes=1 << 21,
+    ring_bytes=1 << 23,
     record_bytes=max(_MATCH.size, _EXEC.size),
     slots="security_slots",
     layout=_HEADER.struct("security_slot"),
 )
 _PROGRAMS = ("on_security_side", "on_security_call", "on_security_exec")
 # Rows that no pattern fits are taken away when a slot has this many.
-_MANY = _HEADER.number("SLOT_SECURITY_ROWS") // 4
+_MANY = _HEADER.number("SLOT_SECURITY_ROWS") // 8
 
 
 class Security:

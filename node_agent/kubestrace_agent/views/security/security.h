@@ -7,8 +7,8 @@
 
 /* Rows of all slots, and of one. Each takes some 130 bytes, once it is used. The agent takes away those that no pattern
  * fits; beyond them calls are counted as lost. */
-#define MAX_SECURITY_ROWS 32768
-#define SLOT_SECURITY_ROWS 4096
+#define MAX_SECURITY_ROWS 65536
+#define SLOT_SECURITY_ROWS 16384
 
 /* What is looked at of a call: one side of its shape, 16 bits. Calls with two paths have two sides. */
 enum security_look {

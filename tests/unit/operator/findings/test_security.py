@@ -145,14 +145,14 @@ def test_every_finding_says_what_it_is_worth_and_where() -> None:
         assert each.cleared_by
         assert [place.pod for place in each.places] == ["shop-1"]
     (reverse,) = judged(shell("socket", peer="1.2.3.4"))
-    assert "/bin/sh by server with 1.2.3.4 2 times." in reverse.summary
+    assert "/bin/sh by server with 1.2.3.4 (2 times)." in reverse.summary
 
 
 def test_many_rows_are_named_by_some() -> None:
     """A sentence holds three."""
     (one,) = judged(*(secret(object=f"/etc/shadow{number}") for number in range(5)))
 
-    assert one.summary.endswith("/etc/shadow2 by app 3 times, 2 more.")
+    assert one.summary.endswith("/etc/shadow2 by app (3 times), 2 more.")
 
 
 def test_without_the_view_no_rule_is_judged_and_none_finds() -> None:
