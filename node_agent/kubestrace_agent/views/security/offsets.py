@@ -24,6 +24,7 @@ _FIELDS = {
     "SECURITY_DENTRY_SUPER_OFFSET": "dentry.d_sb",
     "SECURITY_ROOT_OFFSET": "fs_struct.root",
     "SECURITY_STATE_OFFSET": "sock.__sk_common.skc_state",
+    "SECURITY_OPEN_FDS_OFFSET": "fdtable.open_fds",
     "SECURITY_ARGUMENTS_OFFSET": "mm_struct.arg_start",
     "SECURITY_ARGUMENTS_END_OFFSET": "mm_struct.arg_end",
     "SECURITY_FILENAME_OFFSET": "linux_binprm.filename",

@@ -139,7 +139,12 @@ static __always_inline void find_opened(struct security_call *seen, struct secur
 
 static __always_inline bool find_peer(struct security_call *seen, struct security_scratch *scratch, u32 look, u32 at) {
   struct call *call = &scratch->match.call;
-  read_arguments(call, seen->regs);
+  call->arguments[1] = argument_of(seen->head, seen->regs, 1);
+  if (look == LOOK_ADDRESS) {
+    call->arguments[2] = argument_of(seen->head, seen->regs, 2);
+    call->arguments[4] = argument_of(seen->head, seen->regs, 4);
+    call->arguments[5] = argument_of(seen->head, seen->regs, 5);
+  }
   if (look == LOOK_MESSAGE) {
     read_message(call, at, false);
   } else {
@@ -209,9 +214,13 @@ static __always_inline struct security_row *row_of_side(struct security_call *se
   key->detail = 0;
   key->error = has_failed(seen->result) ? -seen->result : 0;
   key->object = key->version = 0;
-  u64 file = read_u64(read_u64((u64)seen->task, SECURITY_MM_OFFSET), ORIGIN_EXE_OFFSET);
-  key->program = read_u64(file, CALL_INODE_OFFSET);
-  key->number = read_u64(key->program, SECURITY_NUMBER_OFFSET);
+  u64 memory, file, inode, number;
+  LOAD(u64, memory, seen->task, SECURITY_MM_OFFSET);
+  LOAD(u64, file, memory, ORIGIN_EXE_OFFSET);
+  LOAD(u64, inode, file, CALL_INODE_OFFSET);
+  LOAD(u64, number, inode, SECURITY_NUMBER_OFFSET);
+  key->program = inode;
+  key->number = number;
   if (!find_object(seen, scratch, side)) return NULL;
   struct security_row *row = security_rows.lookup(key);
   if (row) return row;

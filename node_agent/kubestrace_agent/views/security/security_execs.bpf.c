@@ -44,10 +44,11 @@ static __always_inline void describe_descriptor(struct security_exec *exec, u64 
  * have to follow: where there is nothing to read, zeros are read. */
 static __always_inline u32 listens(u64 task) {
   u64 table = read_u64(read_u64(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET), files = read_u64(table, CALL_FD_OFFSET);
+  u64 open = read_u64(read_u64(table, SECURITY_OPEN_FDS_OFFSET), 0);
   u32 most = read_u32(table, CALL_MAX_FDS_OFFSET), found = 0;
 #pragma clang loop unroll(disable)
   for (u32 i = 0; i < PARENT_FDS; i++) {
-    if (i >= most) break;
+    if (i >= most || !(open >> i)) break;
     u64 file = read_u64(files + 8 * (u64)i, 0);
     u32 is_socket = (read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET) & 0170000) == TYPE_SOCKET;
     u64 sock = read_u64(read_u64(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
