@@ -197,7 +197,11 @@ SHARED = "/dev/shm/x"  # noqa: S108 - nothing is written
         (executed(SHARED, is_overlay=False, is_of_root=False), "memory", executed(f"/srv{SHARED}")),
         (executed(is_upper=True), "notInImage", executed()),
         (executed(is_overlay=False, is_of_root=False), "notInImage", executed(is_overlay=False)),
-        (executed(descriptors=(PEER, *OTHERS)), "socket", executed(descriptors=(*OTHERS, RawDescriptor(stat.S_IFSOCK, 0)))),
+        (
+            executed(descriptors=(PEER, *OTHERS)),
+            "socket",
+            executed(descriptors=(*OTHERS, RawDescriptor(stat.S_IFSOCK, 0))),
+        ),
         (
             executed(SHELL, has_terminal=True, descriptors=(TERMINAL, *OTHERS)),
             "terminal",
