@@ -1,5 +1,7 @@
-"""What few programs have a reason to do, against a program that does it."""
+"""What few programs have a reason to do, against a program that does it, and against a container runtime."""
 
+import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -7,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from engine_runs import Run, Runs
+from engine_runs import Run, Runs, cgroup_root
 from view_messages import security
 
 from kubestrace_agent.views.security.collector import Seen
@@ -248,3 +250,55 @@ def test_a_storm_between_two_readings_is_a_loss(runs: Runs, tmp_path: Path) -> N
 
     assert 20_000 - 16_384 <= report.trust.losses["security"] < 20_000
     assert not security(report).matches
+
+
+# Waits for its input's end, unless it is told not to.
+SHELL = (
+    "#include <unistd.h>\nint main(int n, char **a) { char x; if (n < 2) write(1, a, 1), read(0, &x, 1); return 0; }"
+)
+
+
+def bundle(folder: Path, cgroup: Path) -> list[str]:
+    """Make what runc needs for a container with nothing but a shell of ours; returns how it is called."""
+    (folder / "rootfs/bin").mkdir(parents=True)
+    (folder / "shell.c").write_text(SHELL, encoding="ascii")
+    build = ["gcc", "-w", "-static", "-o", folder / "rootfs/bin/sh", folder / "shell.c"]
+    subprocess.run(build, check=True, timeout=200)
+    subprocess.run(["runc", "spec"], cwd=folder, check=True, timeout=60)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["process"] |= {"terminal": False, "args": ["/bin/sh"]}
+    config["linux"]["cgroupsPath"] = f"/{cgroup.relative_to(cgroup_root())}/container"
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return ["runc", "--root", str(folder / "state")]
+
+
+@pytest.mark.skipif(not (shutil.which("runc") and shutil.which("script")), reason="runc or script is not installed")
+def test_a_container_runtime_is_told_as_such_and_who_comes_from_outside(runs: Runs, tmp_path: Path) -> None:
+    """All that runc does from the cgroup's creation on; a shell on a terminal as kubectl exec has it."""
+    cgroup = runs.cgroup()
+    runc = bundle(tmp_path, cgroup.path)
+    slot = runs.trace(cgroup)
+    seen = Seen()
+    seen.begin(time.monotonic_ns(), 0)
+    runs.tracer.enable("security", slot, seen.wanted)
+    seen.take(runs.tracer.read("security").get(slot), 0, 0)
+    name = cgroup.path.name
+
+    with subprocess.Popen(
+        [*runc, "run", name], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as container:
+        assert container.stdout
+        assert container.stdout.read(1)
+        entering = ["script", "-qec", " ".join([*runc, "exec", "-t", name, "/bin/sh", "x"]), "/dev/null"]
+        subprocess.run(entering, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=60)
+        container.communicate(timeout=60)
+    seen.take(runs.tracer.read("security").get(slot), 0, 0)
+    report = agent_pb2.ContainerReport()
+    seen.write(report)
+
+    found = security(report)
+    assert {"mount", "pivot_root", "unshare"} <= {each.syscall for each in found.matches}
+    assert [each for each in found.matches if not each.runtime] == []
+    assert [(each.program, list(each.signs), each.from_outside) for each in found.execs if not each.runtime] == [
+        ("sh", ["terminal"], True)
+    ]
