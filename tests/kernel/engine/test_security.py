@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,11 +85,12 @@ def install(program: Path) -> None:
     program.chmod(0o755)
 
 
-def reachable(folder: Path) -> None:
-    """Let others into a folder of pytest's, which are its user's own."""
-    while folder != folder.parent and str(folder) != "/tmp":  # noqa: S108 - pytest's folders are below it
-        folder.chmod(0o755)
-        folder = folder.parent
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """Give a folder that other users reach: every run of pytest takes those of pytest away from them again."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def test_programs_from_memory_are_told(runs: Runs) -> None:
@@ -123,12 +125,9 @@ def test_a_shell_on_a_terminal_and_one_of_a_server_are_told(runs: Runs) -> None:
 @pytest.mark.parametrize(
     ("prepare", "rights"), [("chmod u+s {}", "setuid"), ("setcap cap_net_raw+ep {}", "capabilities")]
 )
-def test_programs_that_get_rights_from_their_file_are_told(
-    runs: Runs, tmp_path: Path, prepare: str, rights: str
-) -> None:
+def test_programs_that_get_rights_from_their_file_are_told(runs: Runs, public: Path, prepare: str, rights: str) -> None:
     """What runs with the rights that it had is not."""
-    reachable(tmp_path)
-    granted = tmp_path / "granted"
+    granted = public / "granted"
     install(granted)
     subprocess.run(prepare.format(granted).split(), check=True, timeout=60)
 
@@ -137,14 +136,13 @@ def test_programs_that_get_rights_from_their_file_are_told(
     assert [(each.path, each.rights, list(each.signs)) for each in found.execs] == [(str(granted), rights, ["rights"])]
 
 
-def test_programs_that_were_written_since_the_image_are_told(runs: Runs, tmp_path: Path) -> None:
+def test_programs_that_were_written_since_the_image_are_told(runs: Runs, public: Path) -> None:
     """Those of the layers below are the image's; one from another file system is of a volume."""
-    reachable(tmp_path)
-    (tmp_path / "layers").mkdir()
-    with overlay(tmp_path / "layers") as merged:
+    (public / "layers").mkdir()
+    with overlay(public / "layers") as merged:
         install(merged / "new")
-        install(tmp_path / "layers" / "other")
-        programs = [merged / "own", merged / "new", tmp_path / "layers" / "other"]
+        install(public / "layers" / "other")
+        programs = [merged / "own", merged / "new", public / "layers" / "other"]
         found = Watched(runs, *(word for each in programs for word in ("granted", str(each)))).finish()
 
     assert executed(found) == {("new", "upperLayer", "notInImage"), ("other", "volume", "notInImage")}
