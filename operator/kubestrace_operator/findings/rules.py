@@ -4,7 +4,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kubestrace_operator.findings import connections, disks, endings, errors, limits, memory, security, threads, waiting, work
+from kubestrace_operator.findings import (
+    connections,
+    disks,
+    endings,
+    errors,
+    limits,
+    memory,
+    security,
+    threads,
+    waiting,
+    work,
+)
+from kubestrace_operator.findings.finding import Facts, Finding, Rule, many
 
 RULES: tuple[Rule, ...] = (
     *endings.RULES,

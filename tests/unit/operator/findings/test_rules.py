@@ -673,6 +673,7 @@ def test_the_same_counts_in_two_pods_find_the_same(name: str, share: float) -> N
 # Where a view's part of a status stands.
 PLACES = {"blockIO": "blockIO", "network": "network", "files": "files", "processes": "processes"}
 PLACES |= {"cpuTime": "timeBudget", "slowCalls": "slowCalls", "errors": "summary", "memory": "memory"}
+PLACES |= {"security": "security"}
 
 
 @given(st.sampled_from(sorted(CASES)), st.sets(st.sampled_from(sorted(ALL_VIEWS))))
