@@ -37,7 +37,8 @@ def status(case: Case, views: Sequence[str], place: Path) -> Mapping[str, Any]:
             _run([*_LOCAL, *views, "-d", str(_TRACED_SECONDS), "--cgroup", str(cgroup)], here, environment)
     else:
         # The program's own exit code is passed on: it says nothing here.
-        command = [*_LOCAL, *views, "--until-empty", "--", *_command(case)]
+        # In mounts of its own: those that a program makes are a finding.
+        command = ["unshare", "-m", *_LOCAL, *views, "--until-empty", "--", *_command(case)]
         _run(command, here, environment, check=False)
     found: Mapping[str, Any] = json.loads((here / "result.json").read_text())["status"]
     return found
@@ -77,9 +78,9 @@ def _run(
 
 
 def _command(case: Case) -> list[str]:
-    """Return the program, in mounts of its own."""
+    """Return the program."""
     if "sh" in case:
-        return ["unshare", "-m", "sh", "-c", case["sh"]]
+        return ["sh", "-c", case["sh"]]
     body = "\n ".join(case["python"].strip().splitlines())
     program = (
         f"{_IMPORTS}\n{case.get('before', '').strip()}\nend = time.time() + 3\nwhile time.time() < end:\n {body}\n"

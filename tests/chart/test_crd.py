@@ -447,6 +447,7 @@ def full_status() -> dict[str, Any]:
                 "counters": 1,
                 "memory": 1,
                 "callers": 1,
+                "security": 1,
             },
             "ioUring": {
                 "used": True,
@@ -616,6 +617,7 @@ def full_status() -> dict[str, Any]:
             "otherOperations": {"rows": 1, "submitted": 2, "completed": 2, "errors": 0},
         },
         "network": full_network(),
+        "security": full_security(),
         **of_all,
         "callers": [
             {
@@ -713,6 +715,25 @@ def full_network() -> dict[str, Any]:
         "otherPeers": {**counts, **more, "rows": 1, "failed": 1},
         "listeners": [Listener().document(ListenerKey("n1", "checkout-0", "::", 8080)) | {"acceptDelay": times}],
         "pods": [full_pod()],
+    }
+
+
+def full_security() -> dict[str, Any]:
+    """Return the view security with every field set."""
+    where = {"count": 2**53 + 1, "containers": [{"pod": "p", "container": "c"}], "containerCount": 1}
+    of_both = {"fromOutside": True, "runtime": True, **where}
+    words = ("abi", "process", "object", "named", "pattern", "access", "errno", "pod", "workload", "service")
+    match = {"kind": "peer", "syscall": "connect", "program": "app", "expected": False, **dict.fromkeys(words, "x")}
+    execution = {"path": "/bin/sh", "program": "dash", "place": "image", "signs": ["socket"], "shell": True}
+    execution |= {"interactive": True, **dict.fromkeys(("argument", "parent", "peer", "rights"), "x")}
+    return {
+        "executions": 2**53 + 1,
+        "expectedPeersGiven": True,
+        "counts": [{"kind": "peer", "count": 1}],
+        "matches": [match | of_both],
+        "otherMatches": 1,
+        "execs": [execution | of_both],
+        "otherExecs": 1,
     }
 
 

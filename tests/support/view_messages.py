@@ -17,6 +17,7 @@ from kubestrace_protos.v1.views import (
     network_pb2,
     processes_pb2,
     resources_pb2,
+    security_pb2,
     slow_calls_pb2,
     timeline_pb2,
 )
@@ -47,6 +48,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         files=files_pb2.FilesRequest(),
         network=network_pb2.NetworkRequest(),
         callers=callers_pb2.CallersRequest(per_second=1000, by_errno=True),
+        security=security_pb2.SecurityRequest(),
     )
 
 
@@ -114,6 +116,11 @@ def slow_calls(report: agent_pb2.ContainerReport) -> list[slow_calls_pb2.SlowCal
 def resources(report: agent_pb2.ContainerReport) -> resources_pb2.ResourcesResult:
     """The numbers of a report's cgroup."""
     return _result(report, "resources", resources_pb2.ResourcesResult())
+
+
+def security(report: agent_pb2.ContainerReport) -> security_pb2.SecurityResult:
+    """What of a report is of interest for security."""
+    return _result(report, "security", security_pb2.SecurityResult())
 
 
 def timeline(report: agent_pb2.ContainerReport) -> timeline_pb2.TimelineResult:

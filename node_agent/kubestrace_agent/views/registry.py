@@ -44,6 +44,7 @@ _FOLDERS = (
     "counters",
     "memory",
     "callers",
+    "security",
 )
 
 

@@ -4,7 +4,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kubestrace_operator.findings import connections, disks, endings, errors, limits, memory, threads, waiting, work
+from kubestrace_operator.findings import (
+    connections,
+    disks,
+    endings,
+    errors,
+    limits,
+    memory,
+    security,
+    threads,
+    waiting,
+    work,
+)
 from kubestrace_operator.findings.finding import Facts, Finding, Rule, many
 
 RULES: tuple[Rule, ...] = (
@@ -17,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     *disks.RULES,
     *connections.RULES,
     *threads.RULES,
+    *security.RULES,
 )
 # What a status tells.
 MOST = 10

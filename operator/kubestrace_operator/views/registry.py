@@ -24,6 +24,7 @@ from kubestrace_operator.views.network import Network
 from kubestrace_operator.views.processes import Processes
 from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.resources import Resources
+from kubestrace_operator.views.security import Security
 from kubestrace_operator.views.slow_calls import SlowCalls
 from kubestrace_operator.views.timeline import Timeline
 from kubestrace_operator.views.view import ContainerResult, Loss, Span, View
@@ -43,6 +44,7 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     ThreadCounters(),
     MemoryView(),
     Callers(),
+    Security(),
 )
 
 # Those that spec.views may name.

@@ -36,6 +36,9 @@ LARGER = {
     "on_file_call": Sizes(46_000, 16_384),
     "on_file_side": Sizes(46_000, 16_384),
     "on_file_name": Sizes(49_000, 16_384),
+    "on_security_call": Sizes(60_000, 36_864),
+    "on_security_side": Sizes(60_000, 36_864),
+    "on_security_exec": Sizes(45_000, 22_528),
 }
 
 

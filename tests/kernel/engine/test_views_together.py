@@ -20,6 +20,7 @@ from view_messages import (
     network,
     processes,
     resources,
+    security,
     slow_calls,
     timeline,
 )
@@ -210,6 +211,13 @@ def check_callers(output: str, report: agent_pb2.ContainerReport) -> None:
     assert {row.name for row in rows} <= counts
 
 
+def check_security(_: str, report: agent_pb2.ContainerReport) -> None:
+    """The program does nothing of interest."""
+    result = security(report)
+    assert not result.matches
+    assert not result.execs
+
+
 def check_resources(_: str, report: agent_pb2.ContainerReport) -> None:
     """The CPU time that its cgroup counted."""
     assert resources(report).grown["cpu.usageNanoseconds"] > 0
@@ -247,6 +255,7 @@ CHECKS = {
     "timeline": check_timeline,
     "ioUring": check_io_uring,
     "callers": check_callers,
+    "security": check_security,
 }
 
 

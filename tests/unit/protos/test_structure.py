@@ -59,7 +59,18 @@ SOURCES = (
 # the view.
 # Rules of findings say which view they need.
 RULES = "findings"
-PLAIN = {"errors", "files", "callers", "processes", "io_uring", "network", "resources", "counters", "memory"}
+PLAIN = {
+    "errors",
+    "files",
+    "callers",
+    "processes",
+    "io_uring",
+    "network",
+    "resources",
+    "counters",
+    "memory",
+    "security",
+}
 VIEWS = sorted(path.stem for path in (ROOT / "charts/kubestrace/schema/views").glob("*.yaml"))
 
 

@@ -57,6 +57,10 @@ class Btf:
             raise BtfError(f"{path} is a bit field")
         return bits // 8
 
+    def size(self, name: str) -> int:
+        """Return how many bytes a struct has. Raises BtfError."""
+        return int(self._words[self._at[self._struct_named(name)] + 2])
+
     def bits(self, path: str) -> int:
         """Return the offset of a field in bits, as offset does in bytes. Raises BtfError."""
         name, *fields = path.split(".")

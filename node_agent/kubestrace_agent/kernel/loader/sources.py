@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from kubestrace_agent.kernel.loader import (
     call_offsets,
+    origin_offsets,
     pod_offsets,
     poll_offsets,
     ring_offsets,
@@ -125,6 +126,12 @@ STACKS = Source(
     part="user_stacks",
     what="Stacks of programs",
 )
+# No program of its own: what those have in common that tell where a process comes from.
+ORIGINS = Source(
+    file="kernel/bpf/origins.bpf.c",
+    definitions=origin_offsets.definitions,
+    uses="kernel/bpf/calls.bpf.c",
+)
 # Containers of watched pods, from the creation of their cgroups on.
 PODS = Source(
     file="kernel/bpf/pods.bpf.c",
@@ -152,7 +159,7 @@ RINGS = Source(
     uses="kernel/bpf/calls.bpf.c",
     what="Users of io_uring",
 )
-CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, POLLS, STACKS, TASKS, RINGS, PODS)
+CORE = (CGROUP_FILTER, ROWS, CHAIN, COUNTING, WAITS, AGAIN, CALLS, POLLS, STACKS, ORIGINS, TASKS, RINGS, PODS)
 
 
 def places(of: Iterable[Source]) -> dict[str, int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.syscalls import errno_name
-from kubestrace_agent.views.files import classes, paths
+from kubestrace_agent.views import file_paths as paths
+from kubestrace_agent.views.files import classes
 from kubestrace_agent.views.files.sources import PART
 from kubestrace_agent.views.files.values import FileCounts, FileKey, FileKind, FileName, FilesWanted, RawFiles
 from kubestrace_agent.views.view import Collector, put, put_lost

@@ -11,15 +11,11 @@ _FIELDS = {
     "PROCESS_CODE_OFFSET": "task_struct.exit_code",
     "PROCESS_FLAGS_OFFSET": "signal_struct.flags",
     "PROCESS_GROUP_CODE_OFFSET": "signal_struct.group_exit_code",
-    "PROCESS_EXE_OFFSET": "mm_struct.exe_file",
     "PROCESS_ARGUMENTS_OFFSET": "mm_struct.arg_start",
     "PROCESS_ARGUMENTS_END_OFFSET": "mm_struct.arg_end",
     # How often a task has executed a program, with those that it was forked from.
     "PROCESS_IMAGE_OFFSET": "task_struct.self_exec_id",
     "PROCESS_OOM_OFFSET": "signal_struct.oom_mm",
-    "PROCESS_REAPER_OFFSET": "pid_namespace.child_reaper",
-    "PROCESS_CGROUP_PARENT_OFFSET": "cgroup.self.parent",
-    "PROCESS_CSS_CGROUP_OFFSET": "cgroup_subsys_state.cgroup",
     "PROCESS_FILENAME_OFFSET": "linux_binprm.filename",
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* What processes.bpf.c writes and kernel.py reads, by this file. */
 #pragma once
+#include "kernel/bpf/origins.h"
 #include <linux/types.h>
 
 /* Different system calls of one thread that are kept apart until it is reported; hints find them by the row. */
@@ -30,14 +31,6 @@ enum told { TOLD_THREAD = 1, TOLD_EXEC = 2, TOLD_ALIVE = 3, TOLD_WORDS = 4 };
 /* Linux include/linux/seccomp.h and uapi: a filter is on; it has ended this thread (5.17, and 5.15.25). */
 #define SECCOMP_FILTERS 2
 #define SECCOMP_ENDED 3
-/* Of an executable: it has no name in any folder any more; it never had one, as a memfd. */
-#define FILE_DELETED 1
-#define FILE_DETACHED 2
-/* Of a process: its parent is outside of the container, and the first process of its pid namespace is inside, or not. */
-enum origin { FROM_INSIDE, FROM_OUTSIDE, FROM_OUTSIDE_OR_FIRST };
-/* Depth of cgroups below the container's in which a parent is looked for. */
-#define PARENT_LEVELS 8
-
 /* One system call of one thread. */
 struct use {
   u64 total_ns;

@@ -12,7 +12,7 @@ SOURCES = (
         iterators=("tell_processes",),
         maps=("process_slots", "process_threads", "process_scratch", "process_rings", "first_ring"),
         definitions=offsets.definitions,
-        uses="kernel/bpf/calls.bpf.c",
+        uses="kernel/bpf/origins.bpf.c",
         part=PART,
         what="Processes",
     ),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import SyscallKey
 
-_HEADER = header("views/processes/processes.h")
+_HEADER = header("kernel/bpf/origins.h")
 
 
 class Origin(enum.IntEnum):

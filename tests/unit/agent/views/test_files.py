@@ -7,7 +7,8 @@ from view_messages import files
 
 from kubestrace_agent.kernel.loader.btf import Btf, BtfError
 from kubestrace_agent.kernel.maps.headers import header
-from kubestrace_agent.views.files import classes, offsets, paths
+from kubestrace_agent.views import file_paths as paths
+from kubestrace_agent.views.files import classes, offsets
 from kubestrace_agent.views.files.collector import FileUse
 from kubestrace_agent.views.files.values import FileCounts, FileKey, FileKind, FileName, FilesWanted, RawFiles
 from kubestrace_agent.views.redaction import Redaction

@@ -74,8 +74,8 @@ OF_THE_COUNTING = {"counters", "memory"}
 
 
 def _classes(path: Path) -> set[str]:
-    """Classes of system calls, as the modules that know them may name them: one is called as a view is."""
-    return set(tables.CLASSES) if path.parent == AGENT / "syscalls" else set()
+    """Classes of system calls and a call, as the modules that know them may name them: they are called as views are."""
+    return {*tables.CLASSES, "security"} if path.parent == AGENT / "syscalls" else set()
 
 
 @pytest.mark.parametrize("folder", folders())

@@ -1,4 +1,7 @@
-"""Paths as a container sees them, from what the kernel reported. Pure; bytes, as paths are, until they are shown."""
+"""Paths as a container sees them, from what the kernel reported. Pure; bytes, as paths are, until they are shown.
+
+Used by views that count by path.
+"""
 
 from __future__ import annotations
 
