@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kubestrace_operator.findings import disks, endings, errors, limits, waiting, work
+from kubestrace_operator.findings import disks, dns, endings, errors, limits, waiting, work
 from kubestrace_operator.findings.finding import Facts, Finding, Rule
 
 RULES: tuple[Rule, ...] = (
@@ -14,6 +14,7 @@ RULES: tuple[Rule, ...] = (
     *waiting.RULES,
     *work.RULES,
     *disks.RULES,
+    *dns.RULES,
 )
 # What a status tells.
 MOST = 10
@@ -57,7 +58,7 @@ def judge(facts: Facts) -> Judgement:
 
 
 def _missing(rule: Rule, facts: Facts) -> str:
-    views = [view for view in rule.needs if view not in facts.views]
+    views = [view for view in rule.needs if not facts.has(view)]
     if views:
         return ", ".join(f"views.{view}" for view in views)
     if rule.compares and facts.filtered:

@@ -78,7 +78,7 @@ def _since(then: Counts, now: Counts) -> Counts:
 
 
 def longer(then: Lengths, now: Lengths) -> Lengths:
-    """Return what came between: the longest is known where it is longer than all before, and by its bucket otherwise."""
+    """Return what came between: the longest is known where it is longer than all before, else by its bucket."""
     buckets = _more(then.buckets, now.buckets)
     longest = now.max_ns if now.max_ns > then.max_ns else min(now.max_ns, bucket_bounds(max(buckets, default=0))[1])
     return Lengths(buckets, now.total_ns - then.total_ns, longest if buckets else 0)

@@ -13,13 +13,22 @@ from kubestrace_agent.views.network.rows import buckets
 from kubestrace_agent.views.network.values import DnsCounts, DnsQuestion, Lengths, RawDns
 
 _HEADER = header("views/network/network_dns.h")
-_KEY, _QUERY_KEY, _ADDRESS = (
-    _HEADER.struct(name).whole() for name in ("dns_key", "dns_query_key", "dns_address")
-)
+_KEY, _QUERY_KEY, _ADDRESS = (_HEADER.struct(name).whole() for name in ("dns_key", "dns_query_key", "dns_address"))
 _ROW, _QUERY, _NAME, _SLOT = map(_HEADER.struct, ("dns_row", "dns_query", "dns_name", "dns_slot"))
 _NAME_KEY = _HEADER.struct("dns_name_key").whole()
 _BEGUN_AT, _KEY_AT, _LENGTHS_AT = _QUERY.offset("begun_ns"), _QUERY.offset("key"), _ROW.offset("lengths")
-_NUMBERS = ("queries", "answers", "nxdomain", "servfail", "failed", "truncated", "replaced", "late", "untracked")
+_NUMBERS = (
+    "queries",
+    "answers",
+    "nxdomain",
+    "servfail",
+    "failed",
+    "truncated",
+    "replaced",
+    "repeated",
+    "late",
+    "untracked",
+)
 _WORDS = _ROW.fields(*_NUMBERS, "total_ns", "max_ns", size=_LENGTHS_AT)
 _SLOT_WORDS = _SLOT.size // 8
 _ODD = ("malformed", "unmatched", "unread")
@@ -158,7 +167,7 @@ class Questions:
         }
 
     def _unanswered(self) -> Mapping[bytes, int]:
-        """Return how many queries have no answer, by struct dns_key: those that are given up, and those that look like it.
+        """Return how many queries have no answer, by struct dns_key: those given up, and those that look like it.
 
         A query that is younger than a second counts only where its socket is gone.
         """

@@ -25,7 +25,7 @@ MAX_NAMES = 512
 # What was lost is told apart from the connections' losses.
 LOST = "dns"
 _NOTHING = DnsCounts()
-_NUMBERS = ("queries", "answers", "nxdomain", "servfail", "failed", "truncated", "unanswered")
+_NUMBERS = ("queries", "answers", "nxdomain", "servfail", "failed", "truncated", "unanswered", "repeated")
 
 
 @dataclass(eq=False)

@@ -1,7 +1,7 @@
 r"""Names of DNS messages as text. Pure. Used by dns_collector.
 
-A name comes from a program's memory, which may hold anything: whatever is no letter, digit, hyphen or underscore is escaped
-as RFC 1035 has it in zone files (\DDD, and \. for a dot inside a label).
+A name comes from a program's memory, which may hold anything. Whatever is no letter, digit, hyphen or underscore is
+escaped as RFC 1035 has it in zone files (\DDD, and \. for a dot inside a label).
 """
 
 _MOST_LABEL = 63

@@ -171,6 +171,7 @@ static __always_inline struct dns_row *dns_row_of(struct dns_slot *slot, struct 
 }
 
 static __always_inline void count_dns_query(struct dns_slot *slot, struct dns_work *work) {
+  u64 now = bpf_ktime_get_ns();
   struct dns_row *row = dns_row_of(slot, work);
   if (!row) return;
   __sync_fetch_and_add(&row->queries, 1);
@@ -179,8 +180,9 @@ static __always_inline void count_dns_query(struct dns_slot *slot, struct dns_wo
     work->query = *known;
     struct dns_row *its = dns_rows.lookup(&work->query.key);
     if (its) __sync_fetch_and_add(&its->replaced, 1);
+    if (its && now - work->query.begun_ns >= DNS_AGAIN_MILLISECONDS * 1000000ULL) __sync_fetch_and_add(&its->repeated, 1);
   }
-  work->query.begun_ns = bpf_ktime_get_ns();
+  work->query.begun_ns = now;
   work->query.key = work->key;
   if (dns_queries.update(&work->of, &work->query)) {
     __sync_fetch_and_add(&row->untracked, 1);

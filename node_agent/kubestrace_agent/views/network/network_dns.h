@@ -21,6 +21,8 @@
 #define DNS_STEPS 24
 /* An answer that comes later than that is none. */
 #define DNS_PATIENCE_SECONDS 5
+/* A query that is sent again after so long: the program has waited in vain. musl asks again after 2.5 s, glibc after 5. */
+#define DNS_AGAIN_MILLISECONDS 2400
 
 /* Beside the kind of a call (enum net_call): its buffer is an array of struct iovec. */
 #define DNS_PARTS 0x100
@@ -42,6 +44,7 @@ struct dns_row {
   u64 failed;    /* with another code */
   u64 truncated; /* answers that told to ask again by TCP */
   u64 replaced;  /* queries that were sent again by the same socket before there was an answer */
+  u64 repeated; /* of these, those that had waited for DNS_AGAIN_MILLISECONDS */
   u64 late;
   u64 untracked; /* queries whose answer could not be waited for, for lack of room */
   u64 total_ns;

@@ -35,7 +35,7 @@ class NetworkResult(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[_Union[NetworkPeer, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[NetworkListener, _Mapping]]] = ..., pod: _Optional[_Union[NetworkPod, _Mapping]] = ..., calls: _Optional[_Union[NetworkCalls, _Mapping]] = ..., passed_sockets: _Optional[int] = ..., talks: _Optional[_Iterable[_Union[NetworkTalk, _Mapping]]] = ..., questions: _Optional[_Iterable[_Union[DnsQuestion, _Mapping]]] = ..., odd_messages: _Optional[_Union[DnsOddMessages, _Mapping]] = ..., names: _Optional[_Iterable[_Union[DnsName, _Mapping]]] = ...) -> None: ...
 
 class DnsQuestion(_message.Message):
-    __slots__ = ("name", "type", "server", "other", "queries", "answers", "nxdomain", "servfail", "failed", "truncated", "unanswered", "times")
+    __slots__ = ("name", "type", "server", "other", "queries", "answers", "nxdomain", "servfail", "failed", "truncated", "unanswered", "times", "repeated")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class DnsQuestion(_message.Message):
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     UNANSWERED_FIELD_NUMBER: _ClassVar[int]
     TIMES_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: str
     server: str
@@ -60,7 +61,8 @@ class DnsQuestion(_message.Message):
     truncated: int
     unanswered: int
     times: NetworkTimes
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., server: _Optional[str] = ..., other: _Optional[bool] = ..., queries: _Optional[int] = ..., answers: _Optional[int] = ..., nxdomain: _Optional[int] = ..., servfail: _Optional[int] = ..., failed: _Optional[int] = ..., truncated: _Optional[int] = ..., unanswered: _Optional[int] = ..., times: _Optional[_Union[NetworkTimes, _Mapping]] = ...) -> None: ...
+    repeated: int
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., server: _Optional[str] = ..., other: _Optional[bool] = ..., queries: _Optional[int] = ..., answers: _Optional[int] = ..., nxdomain: _Optional[int] = ..., servfail: _Optional[int] = ..., failed: _Optional[int] = ..., truncated: _Optional[int] = ..., unanswered: _Optional[int] = ..., times: _Optional[_Union[NetworkTimes, _Mapping]] = ..., repeated: _Optional[int] = ...) -> None: ...
 
 class DnsOddMessages(_message.Message):
     __slots__ = ("malformed", "unmatched", "unread")

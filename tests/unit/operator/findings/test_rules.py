@@ -13,6 +13,8 @@ from kubestrace_operator.findings.finding import Facts, Severity
 from kubestrace_operator.findings.rules import MOST, RULES, judge
 from kubestrace_operator.results.histograms import bucket_index
 from kubestrace_operator.results.rows import ContainerRow, SyscallRow
+from kubestrace_operator.views.network_dns import NUMBERS, Dns, Question, QuestionKey
+from kubestrace_operator.views.network_rows import Times
 from kubestrace_protos.v1 import agent_pb2
 
 MS, SECOND = 1_000_000, 1_000_000_000
@@ -92,6 +94,22 @@ def pod_network(**changes: Any) -> dict[str, Any]:
     """Return a status with the network of a pod."""
     counters = {"listenOverflows": 0, "listenDrops": 0, "sentSegments": 0, "retransmittedSegments": 0}
     return {"network": {"pods": [{"pod": "shop-1", "nodeNetwork": False, **counters, **changes}]}}
+
+
+def dns(*names: str, each_ms: int = 1, **numbers: int) -> dict[str, Any]:
+    """Return a status with queries of DNS: NAME*N asks N times, and !NAME for what there is not."""
+    asked: dict[QuestionKey, Question] = {}
+    for word in names:
+        name, _, times = word.partition("*")
+        count = int(times or 1)
+        counts = {"queries": count, "answers": count, "nxdomain": count if name.startswith("!") else 0}
+        histogram = {bucket_index(each_ms * MS): count}
+        key = QuestionKey(name.removeprefix("!"), "A", "10.96.0.10")
+        asked[key] = Question(
+            dict.fromkeys(NUMBERS, 0) | counts | numbers, Times(histogram, each_ms * count * MS, each_ms * MS)
+        )
+    told = Dns(asked)
+    return {"network": {**told.document(), **told.section(20, 1).document(20)["network"]}}
 
 
 def asked_for(paths: int, others: int = 0) -> dict[str, Any]:
@@ -291,6 +309,46 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(status=disk(100, 90, operation="write", sync=False)),
             facts(status=disk(100, 90, operation="discard")),
             facts(status=disk(100, 90, waited_s=0.4)),
+        ],
+    ),
+    "dns-search-storm": (
+        [
+            facts(status=dns("!api.test.shop.svc.k8s*5", "!api.test.svc.k8s*5", "!api.test.k8s*5", "api.test*5")),
+            # A name of another namespace is found with the second suffix.
+            facts(status=dns("!db.data.shop.svc.k8s*10", "db.data.svc.k8s*10")),
+        ],
+        [
+            facts(status=dns("!api.test.shop.svc.k8s*4", "!api.test.svc.k8s*5", "!api.test.k8s*5", "api.test*5")),
+            facts(status=dns("!api.test.shop.svc.k8s*9", "api.test*11")),
+            facts(status=dns("!a.test*10", "!b.test*10", "!a.other*10", "good.test*5")),
+            # Nobody has it, with a suffix or without.
+            facts(status=dns("!dp.shop.svc.k8s*10", "!dp.svc.k8s*10", "!dp.k8s*10", "!dp*10")),
+        ],
+    ),
+    "dns-slow": (
+        [facts(status=dns("a.test*10", "b.test*10", each_ms=120))],
+        [facts(status=dns("a.test*19", each_ms=900)), facts(status=dns("a.test*50", each_ms=90))],
+    ),
+    "dns-unanswered": (
+        [
+            facts(status=dns("a.test*10", unanswered=1, repeated=1)),
+            facts(status=dns("a.test*200", unanswered=3)),
+            facts(status=dns("a.test*3", answers=0, unanswered=3)),
+        ],
+        [facts(status=dns("a.test*10", unanswered=2)), facts(status=dns("a.test*500", unanswered=4))],
+    ),
+    "dns-failing": (
+        [
+            facts(status=dns("a.test*100", servfail=5)),
+            facts(status=dns("a.test*100", failed=5)),
+            facts(status=dns("!dp.shop.svc.k8s*2", "!dp.svc.k8s*2", "!dp.k8s*2", "!dp*2")),
+        ],
+        [
+            facts(status=dns("a.test*10", servfail=4)),
+            facts(status=dns("a.test*101", servfail=5)),
+            facts(status=dns("!a.test*4")),
+            facts(status=dns("!a.test*9", "b.test*11")),
+            facts(status=dns("!api.test.shop.svc.k8s*5", "!api.test.svc.k8s*5", "api.test*5")),
         ],
     ),
 }
