@@ -67,7 +67,7 @@ def serve():
     for each in datagrams, streams: threading.Thread(target=each, daemon=True).start()
 def client(connected=True):
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.settimeout(5)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 5, 0))
     if connected: made.connect(("127.0.0.1", 53))
     return made
 """
