@@ -1,8 +1,12 @@
 """What containers ask DNS, against a server that knows what it was asked."""
 
+import time
+
 from dns_runs import SERVER, Program, WatchedDns, asked
 from engine_runs import Runs
+from view_messages import network
 
+from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import network_pb2
 
 Row = network_pb2.DnsQuestion
@@ -142,6 +146,22 @@ one.close()
     }
 
 
+def test_a_static_program_without_a_resolver(runs: Runs) -> None:
+    """What nothing in user space would see."""
+    result = asked(
+        runs,
+        f"""
+import subprocess
+apart(); serve()
+step()
+assert subprocess.run([{str(runs.program("asks"))!r}, "Static.test"], timeout=20).returncode == 0
+""",
+    )
+
+    assert {key: numbers(row)[:2] for key, row in rows(result).items()} == {("static.test", "AAAA"): (2, 2)}
+    assert [(each.address, each.name) for each in result.names] == [("::1", "static.test")]
+
+
 def test_several_queries_in_one_call(runs: Runs) -> None:
     """As glibc sends two; of more than eight the rest is told to be unread."""
     result = asked(
@@ -266,6 +286,39 @@ def test_nothing_runs_once_nobody_asks(runs: Runs) -> None:
 
     assert "on_dns_call" not in runs.tracer.active
     assert not runs.tracer.read("dns")
+
+
+def test_queries_for_which_there_is_no_room(runs: Runs) -> None:
+    """Queries whose answers find no room are told to be lost, and are not unanswered."""
+    cgroup = runs.cgroup()
+    program = Program(
+        runs,
+        cgroup,
+        SERVER
+        + """
+apart()
+deaf = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+deaf.bind(ADDRESS)
+step()
+held = [client() for _ in range(9)]
+for number in range(2000):
+    for each in held: each.send(query("flood.silent", number=number))
+step()
+""",
+    )
+    watched = WatchedDns(runs, runs.trace(cgroup))
+    program.go()
+    time.sleep(1.1)
+    watched.read()
+    lost = runs.tracer.lost("dns", watched.slot)
+    report = agent_pb2.ContainerReport()
+    watched.lookups.write(report)
+
+    (row,) = network(report).questions
+    assert report.trust.losses["dns"] == lost > 0
+    assert (row.queries, row.answers) == (18000, 0)
+    assert row.unanswered == row.queries - lost
+    program.end()
 
 
 def test_a_full_table_counts_into_other(runs: Runs) -> None:
