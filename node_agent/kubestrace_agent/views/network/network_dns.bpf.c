@@ -405,6 +405,17 @@ int on_dns_answer(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
+/* Whether a call's peer may have port 53: a socket with a peer may send to another one, which the call says then. */
+static __always_inline bool may_be_dns(struct net_message *message) {
+  u16 port = read_u32(message->sk, CALL_PORT_OFFSET), parts[2] = {};
+  bool receives = is_net_receive(message->kind);
+  if (port == DNS_PORT || message->kind >= NET_SENDMMSG) return true;
+  if (port && receives) return false;
+  u64 named = net_named(message);
+  if (named && !read_memory(parts, sizeof(parts), (void *)named)) port = parts[1];
+  return port ? port == DNS_PORT : receives;
+}
+
 /* Most calls are of no socket, or of one of another port: these end here. */
 static __always_inline void look_for_dns(struct bpf_raw_tracepoint_args *ctx, struct task_struct *task, struct entry *entry) {
   struct net_message message = {};
@@ -412,11 +423,8 @@ static __always_inline void look_for_dns(struct bpf_raw_tracepoint_args *ctx, st
   u32 program = entry->program;
   struct dns_work *work = dns_scratch.lookup(&program);
   if (!work || !is_dns_call(&message, &slot, ctx, task, entry)) return;
-  u16 port = read_u32(message.sk, CALL_PORT_OFFSET);
   message.kind &= ~DNS_PARTS;
-  /* A socket with a peer may send to another one, which the call says then. */
-  if (port && port != DNS_PORT && is_net_receive(message.kind)) return;
-  if (is_dns_peek(&message)) return;
+  if (!may_be_dns(&message) || is_dns_peek(&message)) return;
   work->nth = 0;
   dns_message_readers.call(ctx, 0);
 }
