@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from dns_runs import SERVER, Program, WatchedDns, asked
 from engine_runs import Runs
 from view_messages import network
@@ -97,6 +98,30 @@ step()
     found = rows(watched.reported())
     assert numbers(found["again.silent.test", "A"]) == (2, 0, 0, 0, 0, 2)
     assert numbers(found["young.silent.test", "A"]) == (1, 0, 0, 0, 0, 1)
+
+
+def test_nothing_is_unanswered_where_nobody_knows_what_is_open(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk over the open files that fails says nothing of sockets."""
+    cgroup = runs.cgroup()
+    program = Program(runs, cgroup, SERVER + """
+apart(); serve()
+step()
+one = client()
+one.send(query("young.silent.test"))
+step()
+one.send(query("young.silent.test", number=8))
+step()
+""")  # fmt: skip
+    watched = WatchedDns(runs, runs.trace(cgroup))
+    monkeypatch.setattr(runs.tracer._programs, "walk", lambda _: None)
+    program.go()
+    assert numbers(rows(watched.reported())["young.silent.test", "A"]) == (1, 0, 0, 0, 0, 0)
+    time.sleep(1.1)
+    assert numbers(rows(watched.reported())["young.silent.test", "A"]) == (1, 0, 0, 0, 0, 1)
+    monkeypatch.undo()
+    program.go()
+    program.end()
+    assert numbers(rows(watched.reported())["young.silent.test", "A"]) == (2, 0, 0, 0, 0, 2)
 
 
 def test_each_way_to_send_and_receive(runs: Runs) -> None:

@@ -52,6 +52,8 @@ _SOCKETS = "walk_dns__task_file"
 _PATIENCE_NS = _HEADER.number("DNS_PATIENCE_SECONDS") * 1_000_000_000
 # A younger query may still be answered, if its socket is open.
 _YOUNG_NS = 1_000_000_000
+# The walk over all open files takes at most a part of the time.
+_WALK_SHARE = 20
 
 
 class Questions:
@@ -65,6 +67,7 @@ class Questions:
         self._lost_before: dict[int, int] = {}
         # Queries that nobody waits for any more, by struct dns_key.
         self._given_up: dict[bytes, int] = {}
+        self._next_walk_ns = 0
         # Mapped at the first use.
         self._slots = memoryview(b"")
 
@@ -174,12 +177,12 @@ class Questions:
         fd = self._programs.maps.fd("dns_queries")
         pending = list(bpf_syscall.lookup_all(fd, _QUERY_KEY.size, _QUERY.size))
         now_ns = time.monotonic_ns()
-        sockets = self._open_sockets() if pending else frozenset()
+        sockets = self._open_sockets() if pending else None
         likely: dict[bytes, int] = {}
         for key, value in pending:
             age_ns = now_ns - int.from_bytes(value[_BEGUN_AT : _BEGUN_AT + 8], "little")
             row = value[_KEY_AT : _KEY_AT + _KEY.size]
-            is_open = int.from_bytes(key[:8], "little") in sockets
+            is_open = sockets is None or int.from_bytes(key[:8], "little") in sockets
             if age_ns >= _PATIENCE_NS or not is_open:
                 # An answer may have come meanwhile.
                 if self._is_still(fd, key, value) and bpf_syscall.delete(fd, key):
@@ -193,9 +196,15 @@ class Questions:
         now = ctypes.create_string_buffer(_QUERY.size)
         return bpf_syscall.lookup(fd, key, now) and now.raw == value
 
-    def _open_sockets(self) -> frozenset[int]:
-        told = self._programs.walk(_SOCKETS) or b""
-        return frozenset(memoryview(told)[: len(told) // 8 * 8].cast("Q"))
+    def _open_sockets(self) -> frozenset[int] | None:
+        """Return the sockets of all slots that ask, by their addresses; None: nobody can tell now."""
+        now_ns = time.monotonic_ns()
+        if now_ns < self._next_walk_ns:
+            return None
+        began_ns = time.thread_time_ns()
+        told = self._programs.walk(_SOCKETS)
+        self._next_walk_ns = time.monotonic_ns() + (time.thread_time_ns() - began_ns) * _WALK_SHARE
+        return None if told is None else frozenset(memoryview(told)[: len(told) // 8 * 8].cast("Q"))
 
     @property
     def needs_drain(self) -> bool:
