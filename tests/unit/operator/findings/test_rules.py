@@ -516,8 +516,8 @@ def test_a_storm_names_its_file() -> None:
 
 
 def test_failing_connects_name_their_peer() -> None:
-    """With the name that the operator knows for it."""
-    peers = [
+    """With the name that the operator knows for it, or DNS."""
+    peers: list[dict[str, Any]] = [
         {"address": "10.0.0.5", "port": 5432, "service": "db", "failed": [{"errno": "ECONNREFUSED", "count": 9}]},
         {"address": "10.0.0.9", "port": 80, "failed": [{"errno": "ECONNREFUSED", "count": 1}]},
         {"address": "10.0.0.7", "port": 80, "failed": [{"errno": "ETIMEDOUT", "count": 4}]},
@@ -526,6 +526,10 @@ def test_failing_connects_name_their_peer() -> None:
     (first,) = judge(refused).findings
 
     assert first.summary.endswith("a second. 90 % of these to 10.0.0.5:5432 (Service/db).")
+    del peers[0]["service"]
+    peers[0]["name"] = "db.test"
+    (first,) = judge(refused).findings
+    assert first.summary.endswith("a second. 90 % of these to 10.0.0.5:5432 (db.test).")
 
 
 def test_places_are_told_by_pods() -> None:
