@@ -393,6 +393,14 @@ def test_a_rule_without_its_view_is_not_judged(rule: Any) -> None:
             assert rule.id in [finding.id for finding in judged.findings]
 
 
+def test_a_rule_without_the_part_of_its_view_is_not_judged() -> None:
+    """The view is on, and that part was not asked for."""
+    judged = judge(facts(status=pod_network()))
+
+    assert ("dns-slow", "views.network.dns") in judged.not_judged
+    assert "retransmits" not in dict(judged.not_judged)
+
+
 @pytest.mark.parametrize("changes", [{"filtered": True}, {"lost_calls": 1}])
 def test_shares_are_not_judged_where_not_all_is_counted(changes: dict[str, Any]) -> None:
     """A share of some calls is no share."""
