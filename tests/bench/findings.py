@@ -10,7 +10,7 @@ computes. What came out is kept in findings.json beside docs/findings.md; --writ
 the rules.
 
 Needs root. A program whose tools are not installed is left out and named, and one whose rule is not there. Where the
-machine is busy cpu-starved is right for any of them, and not counted; a program that has a fault may have another one.
+machine is busy cpu-starved is right for any of them, and not counted. `also` names what is right beside the fault.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import findings_runs
 
 from kubestrace_operator.findings.rules import RULES
 
-_VIEWS = ["--errors", "--cpu-time", "--files", "--dns", "--block-io"]
+_VIEWS = ["--errors", "--cpu-time", "--files", "--dns", "--block-io", "--processes", "--slow", "10"]
 _OF_THE_MACHINE = "cpu-starved"
 _MAKEFILE = (
     "all: $(addsuffix .o,1 2 3 4 5 6)\n\t@true\n%.o:\n\techo 'int main(void){return 0;}' | gcc -x c -O2 -c - -o $@\n"
@@ -57,10 +57,11 @@ def not_run(case: findings_runs.Case) -> str:
     return "" if not rule or rule in {each.id for each in RULES} else f"there is no rule {rule}"
 
 
-def judged(rule: str, found: Found) -> tuple[bool, int, int]:
+def judged(case: findings_runs.Case, found: Found) -> tuple[bool, int, int]:
     """Return whether the fault was found, how many warnings there were, and how many of them were right."""
+    rule = case.get("rule", "")
     told = [each for each, severity in found if severity != "info" or each == rule]
-    right = sum(each == rule for each in told)
+    right = sum(each in {rule, *case.get("also", ())} for each in told)
     return bool(rule) and rule in [each for each, _ in found[:2]], len(told), right
 
 
@@ -121,7 +122,7 @@ def table(kept: Mapping[str, Any]) -> str:
             found = result.get(way)
             cells.append(_cell(found) if found is not None else result.get("notRun", "not tried"))
             if found is not None:
-                hit, told, right = judged(rule, found)
+                hit, told, right = judged(case, found)
                 for place, number in enumerate((bool(rule), hit, told, right)):
                     sums[way][place] += number
         lines.append(f"| {case['name']} | {f'`{rule}`' if rule else '-'} | {cells[0]} | {cells[1]} |")

@@ -12,10 +12,13 @@ from kubestrace_operator.api import applied
 from kubestrace_operator.api.spec import parse
 from kubestrace_operator.views.files import Use
 from kubestrace_operator.views.network_dns import NUMBERS, Dns, Question, QuestionKey
-from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey, Times
+from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Times
 from kubestrace_operator.views.network_sockets import Socket, SocketKey, others
+from kubestrace_operator.views.pod_network import Pod, PodKey
 from kubestrace_operator.views.registry import CHOOSABLE
 from kubestrace_operator.views.view import PeerName, View
+from kubestrace_protos.v1.network_counters import COUNTERS, LEVELS
+from kubestrace_protos.v1.views.resources_names import GROWN_BY_BUCKET, LEVELS_BY_BUCKET
 
 TARGET_KINDS: list[dict[str, Any]] = [
     {"podName": "checkout-0"},
@@ -132,6 +135,9 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
         (timeline(241), "less than or equal to 240"),
         (timeline(11, durationSeconds=1), "a bucket is at least 100 ms long; at most durationSeconds x 10 buckets"),
         ({"target": {"podName": "x", "namespace": "y"}}, 'unknown field "spec.target.namespace"'),
+        ({"target": {"podName": "x"}, "compareTo": "slow-checkout"}, "compareTo names the session itself"),
+        ({"target": {"podName": "x"}, "compareTo": ""}, "spec.compareTo"),
+        ({"target": {"podName": "x"}, "compareTo": "a" * 254}, "spec.compareTo"),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -222,6 +228,7 @@ def test_defaults_are_written_into_the_top_of_the_spec_only(cluster: Cluster) ->
         ({"syscalls": ["read"]}, "syscalls cannot change after creation; create another TraceSession"),
         ({"syscalls": None}, "syscalls cannot change after creation"),
         ({"views": {"timeline": {"buckets": 5}}}, "views cannot change after creation; create another TraceSession"),
+        ({"compareTo": "another"}, "compareTo cannot change after creation; create another TraceSession"),
     ],
     ids=str,
 )
@@ -239,6 +246,15 @@ def test_syscalls_cannot_be_added_to_a_session_that_counts_all(cluster: Cluster)
     assert "spec.syscalls" in cluster.refusal(*patch({"syscalls": ["read"]}))
 
 
+def test_a_baseline_stays_what_it_is(cluster: Cluster) -> None:
+    """A session that is compared cannot be compared with another one, nor with none."""
+    given = created(cluster, session({"target": {"podName": "x"}, "compareTo": "healthy-checkout"}))
+
+    assert given["spec"]["compareTo"] == "healthy-checkout"
+    for change in ("other", None):
+        assert "compareTo cannot change after creation" in cluster.refusal(*patch({"compareTo": change}))
+
+
 def test_cancel_is_taken_and_cannot_be_taken_back(cluster: Cluster) -> None:
     """A session that was told to end cannot be told to go on, by false or by leaving cancel out."""
     created(cluster, session())
@@ -254,6 +270,53 @@ def test_labels_and_annotations_stay_free(cluster: Cluster) -> None:
     created(cluster, session())
 
     cluster.ask("label", "tsess", "slow-checkout", "reviewed=yes")
+
+
+def full_comparison() -> dict[str, Any]:
+    """Return status.comparison with every field."""
+    rates = {"callsPerSecond": 211.5, "baselineCallsPerSecond": 216}
+    ratios = {f"{name}Ratio": 0.98 for name in ("calls", "errors", "time")}
+    change = {"changed": True, "change": "p99 3.1 times, calls 0.98 times"}
+    of_waits = {"waitTimeRatio": 1.5}
+    return {
+        "reason": "Compared",
+        "message": "Compared with healthy-checkout.",
+        "baseline": {
+            "name": "healthy-checkout",
+            "startTime": "2026-11-22T14:00:00Z",
+            "seconds": 30,
+            "pods": 3,
+            "complete": True,
+        },
+        "noise": {"known": True, **ratios, **of_waits, "message": "Noise: the halves differ."},
+        "total": {**change, **rates, **ratios, **of_waits},
+        "calls": [
+            {
+                "name": "fsync",
+                "abi": "i386",
+                "wait": False,
+                "onlyIn": "session",
+                **change,
+                **rates,
+                **ratios,
+                "p50Ratio": 1.1,
+                "p99Ratio": 3.1,
+            }
+        ],
+        "findings": [
+            {
+                "id": "fsync-storm",
+                "change": "syncsPerSecond 2.0 times",
+                "evidence": [{"name": "syncsPerSecond", "value": 212.5, "baselineValue": 106, "ratio": 2}],
+            }
+        ],
+        "rows": [
+            {"view": "files", "row": "/data/wal", **change, "ratios": [{"name": "calls", "ratio": 0.98}]},
+        ],
+        "newSince": ["disk-slow"],
+        "goneSince": ["fd-leak"],
+        "remarks": ["Other views."],
+    }
 
 
 def full_status() -> dict[str, Any]:
@@ -339,6 +402,7 @@ def full_status() -> dict[str, Any]:
         ],
         "notJudged": [{"id": "disk-slow", "needs": "views.blockIO"}],
         "findingIds": "fsync-storm",
+        "comparison": full_comparison(),
         "report": "1. CRITICAL fsync-storm",
         "containers": [
             {**place, **totals, **life, "restarts": 0, "pid": 1, "hostPid": 48213, "timeBudget": budget, **of_container}
@@ -566,6 +630,8 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
     memory = of("faults majorFaults refaults highEvents maxEvents ooms oomKills")
     levels = of("limitBytes currentBytes peakBytes workingSetBytes anonBytes fileBytes")
     pressure = {f"{of_what}{how}Nanoseconds": 5 for of_what in ("cpu", "memory", "io") for how in ("Some", "Full")}
+    by_bucket = (*GROWN_BY_BUCKET, *LEVELS_BY_BUCKET)
+    buckets = {name.partition(".")[2]: [some, 0] for name in by_bucket}
     missing = {"name": "memory.peakBytes", "reason": "Linux 5.19 and later have it"}
     software = of("minorFaults majorFaults voluntarySwitches involuntarySwitches migrations")
     software |= {"runQueueNanoseconds": some, "cpuNanoseconds": some}
@@ -574,17 +640,27 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
         {"name": "cache-misses", "unavailable": "the machine has no such counter"},
     ]
     flows = {"flows": [{"kind": "munmap", **of("calls failed bytes totalNanoseconds")}], "unsizedCalls": 1}
+    grown = {"kind": "brk up", **of("calls bytes"), "stack": ["leak (app)", "main (app)"]}
     level = of("anonBytes fileBytes sharedBytes swapBytes virtualBytes pageTableBytes")
     level |= {"sinceStartNanoseconds": 5, "processes": 2, "unreadProcesses": 1}
     of_all = {
-        "resources": {"cpu": cpu, "memory": memory, "unavailable": [{**missing, "containers": 1}]},
+        "resources": {
+            "cpu": cpu,
+            "memory": memory,
+            "unavailable": [{**missing, "containers": 1}],
+            "pods": [full_pod()],
+            "buckets": buckets,
+        },
         "counters": {"software": software, "hardware": hardware},
-        "memory": flows,
+        "memory": {**flows, "growth": [grown], "otherGrowth": of("calls bytes")},
     }
     own = {
         "cpu": {**cpu, "limitMillicores": 300},
         "memory": {**memory, **levels},
         "pressure": pressure,
+        "pids": of("maxEvents current limit underLimit"),
+        "limits": {"openFiles": 2**63 - 1},
+        "buckets": buckets,
         "coveredNanoseconds": 5,
         "endedUnread": True,
         "unavailable": [missing],
@@ -593,6 +669,12 @@ def full_numbers() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 NAMES = {address: PeerName("db-0", "StatefulSet/db", "db") for address in ("10.0.0.7", "10.0.0.8")}
+
+
+def full_pod() -> dict[str, Any]:
+    """Return the network of a pod with every field set."""
+    counters, levels = dict.fromkeys(COUNTERS.values(), 2**53 + 1), dict.fromkeys(LEVELS, 3)
+    return dict(Pod(True, counters, levels).document(PodKey("n1", "checkout-0")))
 
 
 def full_network() -> dict[str, Any]:
@@ -625,7 +707,7 @@ def full_network() -> dict[str, Any]:
         "otherSockets": others([(udp, Socket(failed={"EPERM": 1}))]),
         "otherPeers": {**counts, **more, "rows": 1, "failed": 1},
         "listeners": [Listener().document(ListenerKey("n1", "checkout-0", "::", 8080)) | {"acceptDelay": times}],
-        "pods": [dict(Pod().document(PodKey("n1", "checkout-0")))],
+        "pods": [full_pod()],
     }
 
 

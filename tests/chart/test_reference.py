@@ -19,6 +19,9 @@ REASONS = ROOT / "docs" / "reasons.md"
 # The modules that give the reasons of conditions, failures and gaps.
 WITH_REASONS = (
     *(f"operator/kubestrace_operator/sessions/{name}.py" for name in ("node", "node_state", "outcomes", "session")),
+    *(f"operator/kubestrace_operator/{name}.py" for name in ("sessions/baselines", "comparison/baseline")),
+    "operator/kubestrace_operator/comparison/comparing.py",
+    "cli/kubestrace_cli/session_file/baselines.py",
     *(f"operator/kubestrace_operator/sessions/{name}.py" for name in ("pod_watcher", "session_state", "targets")),
     *(f"operator/kubestrace_operator/status/{name}.py" for name in ("builder", "progress")),
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("operator/kubestrace_operator/views/*.py"))),
@@ -30,15 +33,16 @@ WITH_REASONS = (
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("node_agent/kubestrace_agent/views/*/[!v]*.py"))),
     *(f"node_agent/kubestrace_agent/kernel/loader/{name}.py" for name in ("probe", "programs")),
 )
+EVENTS = {"AgentLost", "CriticalFinding"}
 # What no status shows: the operator takes an agent that shuts down as unavailable and drops a trace that is unknown;
-# an agent without a tracer has a better reason; AgentLost is an event's; the operator sends no request that is invalid.
-UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "AgentLost", "InvalidView"} | {
+# an agent without a tracer has a better reason; events have their own; the operator sends no request that is invalid.
+UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "InvalidView", *EVENTS} | {
     f"Invalid{part}" for part in ("Session", "Duration", "Lease", "Interval")
 }
 # Reasons of one word, which do not look like reasons in the code.
-SHORT = {"Pending", "Tracing", "Suspended", "Completed", "Cancelled", "Complete", "Failed"}
+SHORT = {"Pending", "Tracing", "Suspended", "Completed", "Cancelled", "Complete", "Failed", "Compared"}
 # Kinds of objects, in modules that give reasons.
-NO_REASONS = {"ReplicaSet"}
+NO_REASONS = {"ReplicaSet", "TraceSession"}
 
 
 def test_the_definition_and_the_reference_are_up_to_date() -> None:
@@ -99,7 +103,8 @@ def test_the_definition_lists_the_reasons_that_the_code_gives(chart: Chart) -> N
     (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
     status = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
     places = (status["conditions"], status["failures"], status["trust"]["properties"]["gaps"])
-    described = " ".join(place["items"]["properties"]["reason"]["description"] for place in places)
+    objects = [*(place["items"] for place in places), status["comparison"]]
+    described = " ".join(each["properties"]["reason"]["description"] for each in objects)
 
     given = {word for path in WITH_REASONS for word in _reasons(ROOT / path)} - NO_REASONS
 
@@ -114,9 +119,10 @@ def test_the_table_of_reasons_has_those_that_the_code_gives() -> None:
     given = {word for path in WITH_REASONS for word in _reasons(ROOT / path)} - UNSEEN - NO_REASONS
 
     assert sorted(names) == sorted(set(names))
-    assert sorted((given | SHORT | {"AgentLost"}) - set(names)) == []
-    assert sorted(set(names) - given - SHORT - {"AgentLost"}) == []
-    assert {place for _, places in rows for place in places.split(", ")} <= {"condition", "failure", "gap", "event"}
+    assert sorted((given | SHORT | EVENTS) - set(names)) == []
+    assert sorted(set(names) - given - SHORT - EVENTS) == []
+    known = {"condition", "failure", "gap", "event", "comparison"}
+    assert {place for _, places in rows for place in places.split(", ")} <= known
 
 
 def _reasons(path: Path) -> set[str]:

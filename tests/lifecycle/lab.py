@@ -71,8 +71,17 @@ class Lab:
     # The operator.
 
     def start_operator(self) -> None:
-        """Start the operator's process."""
+        """Start the operator's process, and wait until it serves sessions."""
         self.scale.start_operator()
+        if not eventually(self._ready, 60):
+            raise RuntimeError(f"the operator is not ready: {self.log()[-2000:]}")
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{scale_cluster.HEALTH_PORT}/readyz", timeout=5):
+                return True
+        except OSError:
+            return False
 
     def kill_operator(self) -> None:
         """Kill the operator as a crash does."""

@@ -38,6 +38,7 @@ _OPTIONS = {
     "life": ["-nostdlib", "-ffreestanding", "-static"],
     "pure32": ["-m32", "-nostdlib", "-ffreestanding", "-static"],
     "stacks": [],
+    "growth": [],
     "compiles": [],
     "stripped": ["-s", "-Wl,--build-id=0x0123456789abcdef0123456789abcdef01234567"],
 }

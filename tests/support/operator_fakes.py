@@ -377,6 +377,8 @@ class FakeCluster:
         # Seconds before pods are listed; the error that listing them gives.
         self.slow = 0.0
         self.forbids: ClusterError | None = None
+        # Seconds before a session is given by its name.
+        self.slow_baseline = 0.0
         self._changed = asyncio.Event()
 
     def become(self, *pods: Document) -> None:
@@ -425,6 +427,15 @@ class FakeCluster:
             raise NotFoundError("gone")
         return {"status": self.status, **self.objects[row.uid]}
 
+    async def session_named(self, namespace: str, name: str) -> Mapping[str, Any]:
+        """Return a session's object, by what the test called it."""
+        await asyncio.sleep(self.slow_baseline)
+        if self.error:
+            raise self.error
+        if name not in self.objects:
+            raise NotFoundError("gone")
+        return self.objects[name]
+
     async def write_status(self, row: SessionRow, status: Mapping[str, Any]) -> None:
         """Replace the status, unless the API server fails."""
         self._write(dict(status))
@@ -466,6 +477,8 @@ class Stage:
         self.events: list[tuple[str, str, str]] = []
         self.places = Places()
         self.only_enabled = False
+        # Of events of which a session has one each.
+        self.keys: list[str] = []
 
     @property
     def dependencies(self) -> Dependencies:
@@ -486,7 +499,11 @@ class Stage:
         body = {"metadata": {"generation": 1}, "spec": spec, "status": known or {}}
         index = TraceIndex(self.agents, self.agents)
         row = SessionRow("u1", "shop", "s1", "1")
-        return Session(row, body, self.dependencies, index, lambda *event: self.events.append(event))
+        return Session(row, body, self.dependencies, index, self._note)
+
+    def _note(self, kind: str, reason: str, message: str, key: str = "") -> None:
+        self.events.append((kind, reason, message))
+        self.keys += [key] * bool(key)
 
     async def run(self, **spec: Any) -> Document:
         """Run a session to its end and return its status."""

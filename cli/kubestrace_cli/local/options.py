@@ -38,6 +38,7 @@ something was traced, 1 when tracing is not possible here (the message says why 
 Examples:
   kubestrace local -- make -j4
   kubestrace local --pid 4711 -d 10
+  kubestrace local --pid 4711 -d 10 --compare yesterday.json
   kubestrace local -e '%file,%network,!stat' -- python3 app.py
 {views}  kubestrace local --container 3f4e19a2 -o json --to result.json
   kubestrace local -f session.yaml --cgroup system.slice/nginx.service
@@ -63,6 +64,8 @@ class Options:
     command: tuple[str, ...] = ()
     # Trace until the last process that COMMAND left has ended.
     until_empty: bool = False
+    # An earlier result; None: compared with nothing.
+    compare: Path | None = None
     # Of --pid, also the children that are there.
     with_children: bool = False
     # What flags ask of views, by the view's name, as a spec has it; all else is as the session says.
@@ -149,7 +152,7 @@ def _usage() -> str:
     flags = " ".join(f"[{flag.usage}]".replace(" ", "\0") for view in VIEWS for flag in view.flags)
     lines = textwrap.wrap(f"[-f\0SESSION.yaml] [-d\0SECONDS] [-e\0SYSCALLS] {flags}", 90, break_on_hyphens=False)
     lines += [
-        "[-o table|yaml|json] [--to FILE]",
+        "[-o table|yaml|json] [--compare FILE] [--to FILE]",
         "(-p P [--with-children] | --cgroup PATH | --container ID | [--until-empty] -- COMMAND ...)",
     ]
     return "kubestrace local " + "\n                        ".join(lines).replace("\0", " ")
@@ -211,6 +214,11 @@ def _add_result_arguments(local: argparse.ArgumentParser) -> None:
         "--callers, folded for flame graphs (default: table)",
     )  # fmt: skip
     result.add_argument(
+        "--compare", type=_compared_file, metavar="FILE",
+        help="say what changed since an earlier result: FILE holds what kubestrace local -o json, or kubectl get tsess "
+        "NAME -o json, wrote",
+    )  # fmt: skip
+    result.add_argument(
         "--to", type=_result_file, metavar="FILE", help="write the result to FILE (default, and -: standard output)"
     )
 
@@ -234,6 +242,7 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         session_file=options.file,
         output=options.output,
         to=options.to,
+        compare=options.compare,
         duration_seconds=options.duration,
         syscalls=options.syscalls,
         pid=options.pid,
@@ -267,6 +276,10 @@ def _pid(text: str) -> int:
 
 
 def _session_file(text: str) -> Path:
+    return Path(_not_empty(text))
+
+
+def _compared_file(text: str) -> Path:
     return Path(_not_empty(text))
 
 

@@ -28,7 +28,7 @@ from kubestrace_cli.local.progress import Progress
 from kubestrace_cli.local.recordings import Recording
 from kubestrace_cli.local.signals import Signals
 from kubestrace_cli.output import results
-from kubestrace_cli.session_file import sessions
+from kubestrace_cli.session_file import baselines, sessions
 from kubestrace_operator.views import registry
 from kubestrace_operator.views.view import Span
 from kubestrace_protos.v1 import agent_pb2
@@ -81,6 +81,7 @@ class _Local:
             syscalls=options.syscalls,
             views=options.views,
         )
+        self._compared = baselines.compared(options.compare, self._session)
         if options.output == "folded" and not any(view.has_stacks for view, _ in registry.chosen(self._session.views)):
             flags = " or ".join(view.flags[0].words for view in registry.VIEWS if view.has_stacks)
             raise UsageError(f"-o folded prints the stacks of a view, and none with stacks is on: add {flags}")
@@ -187,7 +188,8 @@ class _Local:
                 row.state.exit_code = command.child.wait()
                 row.state.finish_time_unix_nanoseconds = command.child.end_unix_ns
         remarks = (_why_nothing(report, self._session, target), left, children)
-        status = results.status(self._session, report, ending, self._hierarchy.mode, [each for each in remarks if each])
+        said = [each for each in remarks if each]
+        status = results.status(self._session, report, ending, self._hierarchy.mode, said, compared=self._compared)
         return self._session.document(status)
 
     def _children(self, recording: Recording, target: targets.Target, before: dict[int, str]) -> str:

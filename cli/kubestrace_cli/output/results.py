@@ -17,6 +17,8 @@ from kubestrace_cli.local.endings import Ending
 from kubestrace_cli.output import error_lines, narrow
 from kubestrace_cli.session_file.sessions import Session
 from kubestrace_operator.api import conditions
+from kubestrace_operator.comparison import text as comparison_text
+from kubestrace_operator.comparison.baseline import Compared, Unusable
 from kubestrace_operator.findings import text as findings_text
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.rows import shown_mark
@@ -41,6 +43,8 @@ def status(
     ending: Ending,
     mode: agent_pb2.CgroupMode,
     remarks: Sequence[str] = (),
+    *,
+    compared: Compared | Unusable | None = None,
 ) -> dict[str, Any]:
     """Return the status, whole: no cap on its size. `remarks` are added to the message of how it ended."""
     message = " ".join(f"{text[0].upper()}{text[1:]}." for text in (ending.message, *remarks))
@@ -59,6 +63,7 @@ def status(
         filtered=bool(session.syscalls),
         views=session.views,
         duration_seconds=session.duration_seconds,
+        compared=compared,
     )
     return statuses.status(merge.merge([report]), stands, now=end, limit_bytes=None)
 
@@ -156,9 +161,10 @@ def table(document: Mapping[str, Any], columns: int | None = None) -> str:
     state = document["status"]
     text = state["table"].rstrip("\n")
     lines = [narrow.fitted(text, columns) if columns else text]
-    if state.get("findings"):
-        found = list(findings_text.lines({"findings": state["findings"]}))
-        lines = [*(narrow.wrapped(found, columns) if columns else found), "", *lines]
+    found = list(findings_text.lines({"findings": state["findings"]})) if state.get("findings") else []
+    for block in (list(comparison_text.lines(state)), found):
+        if block:
+            lines = [*(narrow.wrapped(block, columns) if columns else block), "", *lines]
     for view in registry.VIEWS:
         lines += view.overview(state)
     lines += error_lines.lines(state["summary"]["errorCounts"])

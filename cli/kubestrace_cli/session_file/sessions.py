@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from kubestrace_cli.output import documents
 from kubestrace_cli.session_file import metadata
 from kubestrace_operator.api import spec
+from kubestrace_operator.comparison.baseline import LOCAL_TARGET
 from kubestrace_operator.views import registry
 
 API_VERSION = "kubestrace.io/v1alpha1"
@@ -20,8 +21,6 @@ STANDARD_INPUT = Path("-")
 _COMMAND_LINE = Path("the command line")
 # As the API server has them; it refuses others just as well.
 _FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
-# What was traced in truth: the resource knows pods alone as targets.
-TARGET_ANNOTATION = "kubestrace.io/local-target"
 
 
 class SessionFileError(Exception):
@@ -46,6 +45,8 @@ class Session:
     syscalls: tuple[str, ...]
     # The settings of the views that are on.
     views: registry.Chosen = field(default_factory=dict)
+    # The session of a cluster that the file names to be compared with.
+    compare_to: str = ""
 
     @property
     def name(self) -> str:
@@ -59,7 +60,7 @@ class Session:
 
     def document(self, status: Mapping[str, Any]) -> dict[str, Any]:
         """Return the whole resource as a cluster would hold it; one that is given it begins a session of its own."""
-        annotations = {**(self.metadata.get("annotations") or {}), TARGET_ANNOTATION: json.dumps(self.traced)}
+        annotations = {**(self.metadata.get("annotations") or {}), LOCAL_TARGET: json.dumps(self.traced)}
         wanted: dict[str, Any] = {"target": dict(self.target)}
         if self.duration_seconds is not None:
             wanted["durationSeconds"] = self.duration_seconds
@@ -69,6 +70,8 @@ class Session:
             wanted["views"] = {
                 view.name: view.spec(self.views[view.name]) for view in registry.CHOOSABLE if view.name in self.views
             }
+        if self.compare_to:
+            wanted["compareTo"] = self.compare_to
         return {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -104,6 +107,7 @@ def make(
         duration_seconds=parsed.duration_seconds if has_duration else None,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
         views=parsed.views,
+        compare_to=parsed.compare_to,
     )
 
 

@@ -18,7 +18,10 @@ DEFAULT_MAX_PODS = 20
 MAX_MAX_PODS = 500
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 MAX_TTL_SECONDS = 2**31 - 1
-_FIELDS = ("target", "durationSeconds", "syscalls", "cancel", "suspend", "ttlSecondsAfterFinished", "views")
+_FIELDS = (
+    *("target", "durationSeconds", "syscalls", "cancel", "suspend", "ttlSecondsAfterFinished", "views"),
+    "compareTo",
+)
 _TARGET_FIELDS = (
     *("podName", "selector", "workload"),
     *("containers", "initContainers", "ephemeralContainers", "maxPods"),
@@ -105,6 +108,8 @@ class TraceSpec:
     views: registry.Chosen = field(default_factory=dict)
     # None: the session is never deleted by itself.
     ttl_seconds: int | None = None
+    # An earlier session of the same namespace; empty: none.
+    compare_to: str = ""
 
 
 def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> TraceSpec:
@@ -125,6 +130,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         if top.has("ttlSecondsAfterFinished")
         else None,
         views=_views(top, duration_seconds),
+        compare_to=top.named("compareTo", NAME, "a session's name") if top.has("compareTo") else "",
     )
     if top.problems:
         raise InvalidSpecError(tuple(top.problems))

@@ -112,21 +112,27 @@ def _died_after_error(facts: Facts) -> Iterator[Finding]:
         alike = [call for call, rows in last.items() if any(_ends_alike(row, each) for each in rows)]
         if len(alike) == 1:
             last[alike[0]].append(row)
-    for (errno, syscall, arguments, process), rows in last.items():
-        codes = Counter(row.state.exit_code for row in rows)
-        times = f", {len(rows)} times" if len(rows) > 1 else ""
-        yield Finding(
-            "died-after-error",
-            Severity.CRITICAL,
-            Confidence.MEDIUM,
-            f"{_names(rows)} ended with exit code {', '.join(map(str, codes))}{times}, just after "
-            f"{f'{process} called ' if process else ''}{syscall}({cut(arguments)}), which failed with {errno}.",
-            _TELLING[errno],
-            "The same call failed in runs that went on.",
-            (Evidence("endsAfterThisError", len(rows), 1),),
-            _places(rows),
-            weight=1.0 + len(rows),
-        )
+    for call, rows in last.items():
+        yield _died_after(call, rows)
+
+
+def _died_after(call: _Call, rows: Sequence[ContainerRow]) -> Finding:
+    errno, syscall, arguments, process = call
+    names, codes = _names(rows), Counter(row.state.exit_code for row in rows)
+    times = f", {len(rows)} times" if len(rows) > 1 else ""
+    who = "it" if process in {"", names} else process
+    return Finding(
+        "died-after-error",
+        Severity.CRITICAL,
+        Confidence.MEDIUM,
+        f"{names} ended with exit code {', '.join(map(str, codes))}{times}, just after {who} called "
+        f"{syscall}({cut(arguments)}), which failed with {errno}.",
+        _TELLING[errno],
+        "The same call failed in runs that went on.",
+        (Evidence("endsAfterThisError", len(rows), 1),),
+        _places(rows),
+        weight=1.0 + len(rows),
+    )
 
 
 def _last_call(row: ContainerRow, samples: Iterable[Mapping[str, Any]]) -> _Call | None:

@@ -1,6 +1,6 @@
 """Findings about calls that fail: full disks, too many open files, peers that cannot be reached. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubestrace_operator.findings.finding import (
@@ -83,7 +83,7 @@ def _connect_failing(facts: Facts) -> Iterator[Finding]:
     attempts = _attempts(facts)
     for errno, advice in _UNREACHED.items():
         failed = _unreached(facts, errno)
-        if failed >= _LEAST_ATTEMPTS and failed >= _LEAST_SHARE * attempts:
+        if _enough(facts, errno):
             how = f"failed with {errno}" if errno != _GIVEN_UP else "were given up before there was an answer"
             yield Finding(
                 "connect-failing",
@@ -101,9 +101,9 @@ def _connect_failing(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _peers(facts: Facts) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = facts.status.get("network", {}).get("peers", ())
-    return found
+def _peers(facts: Facts) -> list[Mapping[str, Any]]:
+    """Return those that containers connect to."""
+    return [row for row in facts.status.get("network", {}).get("peers", ()) if row["role"] == "client"]
 
 
 def _attempts(facts: Facts) -> int:
@@ -114,7 +114,17 @@ def _attempts(facts: Facts) -> int:
 def _unreached(facts: Facts, errno: str) -> int:
     """Return how many connects failed so: those that waited for the answer say it, of the others the peers do."""
     calls = sum(row.errnos.get(errno, 0) for row in facts.named(("connect",)))
-    return max(calls, sum(_failed(row, errno) for row in _peers(facts)))
+    peers = sum(_failed(row, errno) for row in _peers(facts))
+    return max(calls, peers) - sum(_failed(row, errno) for row in _peers(facts) if _has_other_way(facts, row))
+
+
+def _has_other_way(facts: Facts, peer: Mapping[str, Any]) -> bool:
+    """Tell whether a name had an address of IPv6 at which nobody is, and one of IPv4 that answered as often."""
+    failed = sum(each["count"] for each in peer.get("failed", ()))
+    return ":" in peer["address"] and any(
+        ":" not in each["address"] and each["port"] == peer["port"] and each.get("established", 0) >= failed
+        for each in _peers(facts)
+    )
 
 
 def _failed(peer: Mapping[str, Any], errno: str) -> int:
@@ -125,10 +135,29 @@ def _failed(peer: Mapping[str, Any], errno: str) -> int:
 
 
 def _without_peers(facts: Facts) -> str:
-    """A connect that does not wait for its answer fails later: only the view says how."""
-    rows = facts.named(("connect",))
-    later = sum(row.errnos.get("EINPROGRESS", 0) for row in rows)
-    return "views.network" if later >= _LEAST_ATTEMPTS and "network" not in facts.views else ""
+    """A connect that does not wait for its answer fails later, and one that is refused may go to a second address.
+
+    Only the view tells of these.
+    """
+    if "network" in facts.views:
+        return ""
+    later = sum(row.errnos.get("EINPROGRESS", 0) for row in facts.named(("connect",)))
+    only_refused = _may_have_other_way(facts) and not any(_enough(facts, errno) for errno in _UNREACHED)
+    return "views.network" if later >= _LEAST_ATTEMPTS or only_refused else ""
+
+
+def _may_have_other_way(facts: Facts) -> bool:
+    """Tell whether as many connects came about as were refused, not known to whom: localhost has two."""
+    refused = _unreached(facts, "ECONNREFUSED")
+    return "network" not in facts.views and _LEAST_ATTEMPTS <= refused <= _attempts(facts) / 2
+
+
+def _enough(facts: Facts, errno: str) -> bool:
+    """Tell whether so many connects failed so that it is no chance."""
+    failed = _unreached(facts, errno)
+    if errno == "ECONNREFUSED" and _may_have_other_way(facts):
+        return False
+    return failed >= _LEAST_ATTEMPTS and failed >= _LEAST_SHARE * _attempts(facts)
 
 
 def _peer(facts: Facts, errno: str) -> str:
@@ -138,7 +167,7 @@ def _peer(facts: Facts, errno: str) -> str:
         service = f"Service/{row['service']}" if "service" in row else ""
         name = service or row.get("workload") or row.get("pod") or row.get("name", "")
         peer = f"{row['address']}:{row['port']}" + (f" ({name})" if name else "")
-        if count := _failed(row, errno):
+        if (count := _failed(row, errno)) and not _has_other_way(facts, row):
             counts[peer] = counts.get(peer, 0) + count
     if not counts:
         return ""

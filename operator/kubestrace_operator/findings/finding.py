@@ -146,6 +146,10 @@ class Rule:
     judge: Callable[[Facts], Iterable[Finding]]
     # Views without which it cannot be judged, or parts of these that must be asked for.
     needs: tuple[str, ...] = ()
+    # Numbers of status.resources without which it cannot be judged, as group.name; "pods": the network of pods.
+    numbers: tuple[str, ...] = ()
+    # How long a session must be.
+    least_seconds: float = 0
     # Whether it compares calls with all calls: then a session that counts only some cannot be judged.
     compares: bool = False
     # What it needs because of what a result holds; "": nothing. Asked where nothing was found.

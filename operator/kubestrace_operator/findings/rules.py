@@ -4,17 +4,31 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kubestrace_operator.findings import disks, dns, endings, errors, limits, waiting, work
-from kubestrace_operator.findings.finding import Facts, Finding, Rule
+from kubestrace_operator.findings import (
+    connections,
+    disks,
+    dns,
+    endings,
+    errors,
+    limits,
+    memory,
+    threads,
+    waiting,
+    work,
+)
+from kubestrace_operator.findings.finding import Facts, Finding, Rule, many
 
 RULES: tuple[Rule, ...] = (
     *endings.RULES,
     *errors.RULES,
     *limits.RULES,
+    *memory.RULES,
     *waiting.RULES,
     *work.RULES,
     *disks.RULES,
     *dns.RULES,
+    *connections.RULES,
+    *threads.RULES,
 )
 # What a status tells.
 MOST = 10
@@ -51,7 +65,7 @@ def judge(facts: Facts) -> Judgement:
             continue
         found = list(rule.judge(facts))
         judged += found
-        if not found and (lacking := rule.unclear(facts)):
+        if not found and (lacking := rule.unclear(facts) or _unread(rule, facts)):
             missing.append((rule.id, lacking))
     told = _without_repetition(judged)
     return Judgement(tuple(sorted(told, key=_order)), tuple(missing), pods=facts.pods)
@@ -61,9 +75,26 @@ def _missing(rule: Rule, facts: Facts) -> str:
     views = [view for view in rule.needs if not facts.has(view)]
     if views:
         return ", ".join(f"views.{view}" for view in views)
+    if facts.seconds < rule.least_seconds:
+        return f"a session of {rule.least_seconds:.0f} s or longer"
     if rule.compares and facts.filtered:
         return _ALL_CALLS
     return _NO_LOSS if rule.compares and facts.lost_calls else ""
+
+
+def _unread(rule: Rule, facts: Facts) -> str:
+    """Return which numbers are not there of which containers: an older agent, or a node that does not count them."""
+    containers = [row.get("resources", {}) for row in facts.status.get("containers", ())]
+    for name in rule.numbers:
+        if name == "pods":
+            if containers and not any(facts.status.get(part, {}).get("pods") for part in ("resources", "network")):
+                return "resources.pods, which no agent could read"
+            continue
+        group, _, field = name.partition(".")
+        lacking = sum(field not in row.get(group, {}) for row in containers)
+        if lacking:
+            return f"resources.{name}, missing of {lacking} of {many(len(containers), 'container')}"
+    return ""
 
 
 def _without_repetition(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -72,6 +72,10 @@ class Cluster:
         """Return a session's whole object. Raises NotFoundError when it is gone, or another one has its name."""
         return _same(row, await self._server.request("GET", _path(row)))
 
+    async def session_named(self, namespace: str, name: str) -> Mapping[str, Any]:
+        """Return the whole object of whichever session has this name. Raises NotFoundError, ClusterError."""
+        return await self._server.request("GET", f"{_sessions_path(namespace)}/{name}")
+
     async def write_status(self, row: SessionRow, status: Mapping[str, Any]) -> None:
         """Replace a session's status; no part of the one before stays.
 

@@ -1,6 +1,7 @@
 """Kubernetes events about sessions: what `kubectl describe` shows. Posted in the background, in their order."""
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.kube.api_client import FIELD_MANAGER, ApiServer
-from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
+from kubestrace_operator.kube.errors import ClusterError, ConflictError, NotFoundError, RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.watches import back_off
 
@@ -29,9 +30,14 @@ class Events:
         # One session's events go to one worker: they keep their order.
         self._queues: list[asyncio.Queue[dict[str, Any]]] = [asyncio.Queue(_QUEUE // _WORKERS) for _ in range(_WORKERS)]
 
-    def post(self, row: SessionRow, kind: str, reason: str, message: str) -> None:
-        """Post an event about a session; `kind` is Normal or Warning. Never waits."""
+    def post(self, row: SessionRow, kind: str, reason: str, message: str, key: str = "") -> None:
+        """Post an event about a session; `kind` is Normal or Warning. Never waits.
+
+        Of events with the same `key` a session has one, whoever posts it and how often.
+        """
         event = _event(row, kind, reason, message, datetime.now(UTC))
+        if key:
+            event["metadata"]["name"] = f"{row.name[:230]}.{_fixed(row.uid, key)}"
         try:
             self._queues[hash(row.uid) % _WORKERS].put_nowait(event)
         except asyncio.QueueFull:
@@ -53,6 +59,9 @@ class Events:
             try:
                 path = f"/api/v1/namespaces/{namespace}/events"
                 await self._server.request("POST", path, body=event, background=True)
+            except ConflictError:
+                # An earlier operator has posted it.
+                return
             except (NotFoundError, RejectedError) as error:
                 # Its namespace is gone or going.
                 _log.info("%s/%s: the event %s was refused: %s", namespace, name, event["reason"], error)
@@ -62,6 +71,10 @@ class Events:
                 await back_off(attempt)
             else:
                 return
+
+
+def _fixed(uid: str, key: str) -> str:
+    return hashlib.sha256(f"{uid} {key}".encode()).hexdigest()[:16]
 
 
 def _event(row: SessionRow, kind: str, reason: str, message: str, now: datetime) -> dict[str, Any]:

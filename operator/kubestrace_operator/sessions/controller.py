@@ -27,7 +27,7 @@ _RETRY_SECONDS = 2.0
 _ATTEMPTS = 5
 
 # Posts an event about a session: its row, type, reason, message.
-Post = Callable[[SessionRow, str, str, str], None]
+Post = Callable[[SessionRow, str, str, str, str], None]
 # Lists the finished sessions.
 Finished = Callable[[], Awaitable[list[SessionRow]]]
 
@@ -203,8 +203,8 @@ class Sessions:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _session(self, row: SessionRow, body: Mapping[str, Any]) -> Session:
-        def notify(kind: str, reason: str, message: str) -> None:
-            self._post(row, kind, reason, message)
+        def notify(kind: str, reason: str, message: str, key: str = "") -> None:
+            self._post(row, kind, reason, message, key)
 
         return Session(row, body, self._dependencies, self._index, notify)
 

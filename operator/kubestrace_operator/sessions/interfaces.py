@@ -48,6 +48,10 @@ class ClusterCalls(Protocol):
         """Return a session's whole object."""
         ...
 
+    async def session_named(self, namespace: str, name: str) -> Mapping[str, Any]:
+        """Return the whole object of whichever session has this name."""
+        ...
+
     async def write_status(self, row: SessionRow, status: Mapping[str, Any]) -> None:
         """Replace a session's status."""
 

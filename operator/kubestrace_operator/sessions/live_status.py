@@ -9,7 +9,7 @@ from typing import Any
 
 _PARTS = (
     *("observedGeneration", "phase", "startTime", "expectedCompletionTime", "conditions", "targets", "failures"),
-    "trust",
+    *("trust", "comparison"),
 )
 _TOTALS = ("calls", "errors", "interrupted", "totalNanoseconds", "waitNanoseconds")
 

@@ -1,7 +1,9 @@
 """How a session stands and how it ended, in words: reasons for programs, messages for people."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
@@ -112,6 +114,16 @@ def completed(summary: Summary, *, unanswered: Sequence[str]) -> Outcome:
     reason = "PartiallyCompleted" if summary.failures or unanswered or lost else "Completed"
     missed = f" Not everything was counted on {targets.listed(sorted(set(lost)))}; see trust.gaps." if lost else ""
     return Outcome(conditions.SUCCEEDED, reason, _counted(summary) + missed)
+
+
+def critical(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the critical findings of a status for its events: what names each in the session, and its words."""
+    seen: Counter[str] = Counter()
+    for each in status.get("findings", ()):
+        if each["severity"] == "critical":
+            # A rule may find several; their order is the status's.
+            yield f"finding {each['id']} {seen[each['id']]}", f"{each['id']}: {each['summary']} {each['advice']}"
+            seen[each["id"]] += 1
 
 
 def _counted(summary: Summary) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.any_pb2 import Any as Packed
 
@@ -19,10 +19,11 @@ from kubestrace_operator.agents.reports import MAX_MESSAGE, text
 from kubestrace_operator.api import applied, conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
+from kubestrace_operator.comparison.baseline import Compared
 from kubestrace_operator.kube.errors import ClusterError, RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.status_writer import StatusWriter, growing, write_last
-from kubestrace_operator.sessions import outcomes, targets
+from kubestrace_operator.sessions import baselines, outcomes, targets
 from kubestrace_operator.sessions.admission import Admission
 from kubestrace_operator.sessions.clock import Schedule
 from kubestrace_operator.sessions.interfaces import AgentCalls, ClusterCalls, Dependencies
@@ -36,7 +37,14 @@ from kubestrace_operator.views import registry
 from kubestrace_operator.views.view import Span
 from kubestrace_protos.v1 import expressions
 
-Notify = Callable[[str, str, str], None]
+
+class Notify(Protocol):
+    """Takes type, reason and message of an event; of those with one key a session has one."""
+
+    def __call__(self, kind: str, reason: str, message: str, key: str = "") -> None:
+        """Post it some time."""
+
+
 # Reports of a node in a session: what an agent counts after its last report is lost with it.
 _REPORTS = 15
 _REPORT_MOST_SECONDS = 4.0
@@ -56,7 +64,7 @@ class Session:
     ) -> None:
         """`body` is the session's object; its status is what an earlier operator wrote.
 
-        `index` knows which agents have its traces; `notify` takes type, reason and message of an event.
+        `index` knows which agents have its traces; `notify` posts events.
         """
         self.row = row
         self._raw_spec = applied.spec(body)
@@ -79,6 +87,8 @@ class Session:
         # An earlier operator may have started traces on nodes that are not found yet.
         self._resumed = self._state.start is not None
         self._latency = Latency(resumed=self._resumed)
+        # None: not parsed, or it cannot be served.
+        self._spec: TraceSpec | None = None
         self._gone = False
         self._cancelled = False
         self._suspended = False
@@ -162,6 +172,7 @@ class Session:
             spec = parse(self._raw_spec)
         except InvalidSpecError as error:
             return outcomes.invalid(error.problems)
+        self._spec = spec
         self._state.filtered = bool(spec.syscalls)
         self._schedule.duration_seconds = spec.duration_seconds
         self._cancelled = self._cancelled or spec.cancel
@@ -182,6 +193,8 @@ class Session:
         else:
             labels, retry = self._cluster.namespace_labels, self._timing.retry
             self._spawn(self._admission.check(labels, retry, self._wake.set, only_enabled=self._only_enabled))
+        # At once: until the end it may be deleted.
+        self._spawn(self._read_baseline(spec))
         if spec.syscalls and self._state.start is None:
             self._spawn(self._check_syscalls(spec))
         else:
@@ -255,6 +268,9 @@ class Session:
         if found is not None:
             self._state.note(found)
         self._wake.set()
+
+    async def _read_baseline(self, spec: TraceSpec) -> None:
+        self._state.compared = await baselines.read(self._cluster, self.row.namespace, spec)
 
     async def _check_syscalls(self, spec: TraceSpec) -> None:
         """Check the patterns: expressions here, and what needs the names of the calls by any one agent."""
@@ -378,12 +394,17 @@ class Session:
             await self.stop_traces()
             return
         await self._ask_for_services()
-        if await write_last(self.row.path, _endings(state, self.row, self._cluster, await self._document())):
+        if self._spec is not None and not isinstance(state.compared, Compared):
+            await self._read_baseline(self._spec)
+        document = await self._document()
+        if await write_last(self.row.path, _endings(state, self.row, self._cluster, document)):
             metrics.finished(outcome.phase, outcome.reason)
             if state.start is not None:
                 self._latency.final(self._schedule.late)
             normal = outcome.phase != conditions.FAILED and outcome.reason != "PartiallyCompleted"
             self._notify("Normal" if normal else "Warning", outcome.reason, outcome.message)
+            for key, message in outcomes.critical(document or {}):
+                self._notify("Warning", "CriticalFinding", message, key)
         else:
             await self.stop_traces()
 
@@ -473,7 +494,9 @@ def _endings(
     Without a document the counts are unknown: what an earlier operator wrote of them stays.
     """
     minimal = state.minimal()
-    bare = {name: minimal[name] for name in ("observedGeneration", "phase", "conditions")}
+    # With its end, from which a TTL counts.
+    known = ("observedGeneration", "phase", "completionTime", "conditions")
+    bare = {name: minimal[name] for name in known if name in minimal}
     whole = [partial(cluster.write_status, row, each) for each in (minimal, bare)]
     if document is None:
         return [partial(cluster.amend_status, row, minimal), *whole]

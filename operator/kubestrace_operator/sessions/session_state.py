@@ -19,6 +19,7 @@ from kubestrace_operator.status.progress import MAX_PODS_REACHED, Failure, Progr
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
+    from kubestrace_operator.comparison.baseline import Compared, Unusable
     from kubestrace_operator.views import registry
 
 # Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
@@ -59,6 +60,8 @@ class SessionState:
         # How often the session was suspended while it traced: each time its traces begin anew, by another name.
         self.suspensions = int(known_status.get("suspensions") or 0)
         self.peers = PeerNames()
+        # What the result is compared with, or why with nothing; None: not known yet, or nobody asked.
+        self.compared: Compared | Unusable | None = None
         self._taken_up = self.start is not None
         # All that were ever chosen, by UID: a rollout may bring thousands.
         self._pods: dict[str, _SeenPod] = {}
@@ -187,6 +190,7 @@ class SessionState:
             duration_seconds=self.duration_seconds,
             # Rows of views are written at the end.
             peer_names=self.peers.names() if final else {},
+            compared=self.compared,
         )
 
     def _targets(self, *, final: bool) -> Targets:

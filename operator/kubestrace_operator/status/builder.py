@@ -6,12 +6,16 @@ are never cut; lists are sections (status.sections), cut to their shares of the 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from kubestrace_operator.api import conditions, timestamps
 from kubestrace_operator.api.conditions import Completeness
+from kubestrace_operator.comparison import comparing
+from kubestrace_operator.comparison import text as comparison_text
+from kubestrace_operator.comparison.baseline import Compared, Unusable
 from kubestrace_operator.findings import rules
 from kubestrace_operator.findings import text as findings_text
 from kubestrace_operator.findings.finding import Facts
@@ -32,6 +36,8 @@ _RESERVED_PAGE_BYTES = 8 * 1024
 _WAIT_SHARE = 4
 # Unreturned calls may take a quarter of the room.
 _UNRETURNED_SHARE = 4
+# What changed since the baseline may take an eighth.
+_COMPARISON_SHARE = 8
 # Containers may take half of it: of a Job or of crash loops there are hundreds, and the table is not to go for them.
 _CONTAINERS_SHARE = 2
 
@@ -121,6 +127,9 @@ class _Builder:
         self._syscalls = {row.key: documents.syscall(row, self._syscall_fields(row)) for row in self.rows}
         # What rules find, once the whole is known.
         self.findings: dict[str, Any] = {}
+        # What changed since the baseline, then too; that there is none is known before.
+        of_baseline = progress.compared
+        self.comparison: dict[str, Any] = of_baseline.document() if isinstance(of_baseline, Unusable) else {}
         # The table and summary.syscalls take what these leave.
         self.sections = self._sections()
 
@@ -148,6 +157,11 @@ class _Builder:
                 {"trust": self._trust},
                 self.findings,
             ]
+        if self.comparison:
+            parts.append(
+                {"comparison": {name: part for name, part in self.comparison.items() if name not in comparing.LISTS}}
+            )
+        if self._progress.start is not None:
             parts += [view.document(each) for view, each in self._views]
         parts += [section.document(count) for section, count in zip(self.sections, kept, strict=True)]
         cut = any(section.is_cut(count) for section, count in zip(self.sections, kept, strict=True))
@@ -172,6 +186,14 @@ class _Builder:
             lost_calls=self._merged.trust.lost_calls,
         )
         self.findings = rules.judge(facts).document()
+        if isinstance(progress.compared, Compared):
+            self._compare(progress.compared)
+
+    def _compare(self, compared: Compared) -> None:
+        self.comparison = comparing.compare(self.everything(), compared)
+        self.sections += [
+            listed(self.comparison[part], "comparison", part, share=_COMPARISON_SHARE) for part in comparing.LISTS
+        ]
 
     def with_page(self, document: dict[str, Any], limit_bytes: int | None) -> dict[str, Any]:
         """Add one page for people, as much of it as there is room for."""
@@ -189,7 +211,9 @@ class _Builder:
         return min(_RESERVED_PAGE_BYTES, size({"report": "\n".join(self._page(self._table(shown, left_out)))}))
 
     def _page(self, table_text: str) -> list[str]:
-        return [*findings_text.lines(self.findings), "", *table_text.splitlines()]
+        compared = list(comparison_text.lines({"comparison": self.comparison}))
+        blocks = (list(findings_text.lines(self.findings)), compared, table_text.splitlines())
+        return [line for block in blocks if block for line in ("", *block)][1:]
 
     def with_containers(self, document: dict[str, Any], limit_bytes: int | None) -> dict[str, Any]:
         """Add what views say of single containers, into the room that all else has left."""
@@ -197,7 +221,8 @@ class _Builder:
         for section in (each for view, shown in self._views for each in view.container_sections(shown, containers)):
             kept = len(section.rows)
             if limit_bytes is not None:
-                kept = sections.fitting(section.rows, limit_bytes - size(combined(document, section.document(0))))
+                room = limit_bytes - size(combined(document, section.document(0)))
+                kept = sections.fitting(section.rows, room // section.share)
             document = combined(document, section.document(kept))
             document["truncated"] = document["truncated"] or section.is_cut(kept)
         return document
@@ -267,7 +292,7 @@ def _shown(
     calls: Counter[str] = Counter()
     for row in merged.syscalls.values():
         calls[row.name] += row.calls
-    return [
+    views: list[tuple[View[Any, Any, Any], Shown[Any, Any]]] = [
         (
             view,
             Shown(
@@ -286,6 +311,8 @@ def _shown(
         for view, settings in registry.chosen(progress.views)
         if view.name in merged.views or not merged.containers
     ]
+    bars = [line for view, shown in views for line in view.bars(shown)]
+    return [(view, replace(shown, bars=bars)) for view, shown in views]
 
 
 def _trust(merged: Merged, progress: Progress, complete: Completeness) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kubestrace_operator.api.conditions import Completeness, Outcome
+from kubestrace_operator.comparison.baseline import Compared, Unusable
 from kubestrace_operator.results.merge import Merged
 from kubestrace_operator.views import registry
 from kubestrace_operator.views.view import PeerName
@@ -59,6 +60,8 @@ class Progress:
     duration_seconds: int | None = None
     # Whose addresses are, as far as it may be told; by address as text.
     peer_names: Mapping[str, PeerName] = field(default_factory=dict)
+    # What the result is compared with, or why with nothing; None: nobody asked.
+    compared: Compared | Unusable | None = None
 
     @property
     def expected_completion(self) -> datetime | None:

@@ -8,7 +8,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.histograms import add_into, bucket_bounds, percentile
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import block_io_text
-from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
+from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.block_io_pb2 import BlockIORequest, BlockIOResult, BlockLengths, BlockRow
 
 # Rows that are kept and shown, those with the most time in devices.
@@ -94,6 +94,14 @@ class BlockIO(View[Settings, BlockIOResult, Part]):
 
     name = "blockIO"
     result_type = BlockIOResult
+    compared_rows = (
+        ComparedRows(
+            ("blockIO", "devices"),
+            ("device", "operation"),
+            {"requests": "count", "bytes": "bytes"},
+            {"p99": ("deviceTime", "p99Nanoseconds"), "p50": ("deviceTime", "p50Nanoseconds")},
+        ),
+    )
     known_losses = (_LOST,)
     flags = (
         Flag(

@@ -9,7 +9,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.histograms import add_into
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import files_text
-from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
+from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.files_limits import MAX_PATTERN_CHARACTERS, MAX_PATTERNS
 from kubestrace_protos.v1.views.files_pb2 import FileRow, FilesRequest, FilesResult
 
@@ -139,6 +139,13 @@ class Files(View[Settings, FilesResult, Part]):
     name = "files"
     fields = ("top", "redact")
     result_type = FilesResult
+    compared_rows = (
+        ComparedRows(
+            ("files", "paths"),
+            ("path",),
+            {"calls": "calls", "errors": "errors", "time": "totalNanoseconds"},
+        ),
+    )
     known_losses = _LOSSES
     flags = (
         Flag(

@@ -9,11 +9,15 @@ from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
 from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.status.sections import Section
+from kubestrace_operator.views import memory_growth
+from kubestrace_operator.views.memory_growth import Growth
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.memory_pb2 import MemoryLevels, MemoryRequest, MemoryResult
 
 # Containers whose levels the text shows.
 _MOST = 10
+# Stacks may take so much of the room.
+_SHARE = 8
 _LOST = Loss(
     "memory",
     "process",
@@ -60,11 +64,15 @@ class Memory:
     flows: dict[str, Flow] = field(default_factory=dict)
     unsized_calls: int = 0
     levels: list[dict[str, int]] = field(default_factory=list)
+    # None: it was not asked for, or the node cannot tell.
+    growth: Growth | None = None
 
     def then(self, other: "Memory") -> "Memory":
         """Return what two agents, one after the other, reported: the levels are those of the longer report."""
         levels = max(self.levels, other.levels, key=lambda each: (len(each), str(each)))
-        return Memory(added([self.flows, other.flows]), self.unsized_calls + other.unsized_calls, levels)
+        parts = [each.growth for each in (self, other) if each.growth is not None]
+        growth = memory_growth.added(parts) if parts else None
+        return Memory(added([self.flows, other.flows]), self.unsized_calls + other.unsized_calls, levels, growth)
 
 
 Part = dict[ContainerKey, Memory]
@@ -72,13 +80,16 @@ Part = dict[ContainerKey, Memory]
 
 @dataclass(frozen=True)
 class Settings:
-    """The view has none."""
+    """Whether those are told who asked for much memory."""
+
+    stacks: bool = False
 
 
 class MemoryView(View[Settings, MemoryResult, Part]):
     """The slice."""
 
     name = "memory"
+    fields = ("stacks",)
     result_type = MemoryResult
     known_losses = (_LOST,)
     flags = (
@@ -87,19 +98,24 @@ class MemoryView(View[Settings, MemoryResult, Part]):
             "also show what COMMAND asked of the kernel for memory (mmap, munmap, mremap, brk, madvise), in calls and "
             "bytes, and how much it had, by time",
         ),
+        Flag(
+            "--memory-stacks",
+            "as --memory, and also show which functions made the calls that added 1 MiB or more each",
+            field="stacks",
+        ),
     )
 
     def parse(self, fields: Fields, duration_seconds: int) -> Settings:
         """Return the settings."""
-        return Settings()
+        return Settings(stacks=fields.boolean("stacks"))
 
     def spec(self, settings: Settings) -> dict[str, Any]:
-        """Return them as a spec has them."""
-        return {}
+        """Return them as a spec has them; without stacks where they are off."""
+        return {"stacks": True} if settings.stacks else {}
 
     def request(self, settings: Settings, span: Span) -> MemoryRequest:
         """Return what agents are asked for."""
-        return MemoryRequest()
+        return MemoryRequest(stacks=settings.stacks)
 
     def merge(self, results: Iterable[ContainerResult[MemoryResult]]) -> Part:
         """Return what each container of a report did."""
@@ -118,6 +134,20 @@ class MemoryView(View[Settings, MemoryResult, Part]):
         flows = added(each.flows for each in shown.part.values())
         unsized = sum(each.unsized_calls for each in shown.part.values())
         return {"memory": {"flows": [_flow(*item) for item in _ordered(flows)], "unsizedCalls": unsized}}
+
+    def sections(self, shown: Shown[Settings, Part]) -> Sequence[Section]:
+        """Return who asked for much memory, and the sums of the others."""
+        parts = _growths(shown)
+        if not parts:
+            return ()
+        growth = memory_growth.added(parts)
+        rows = growth.rows
+
+        def document(kept: int) -> Mapping[str, Any]:
+            return {"memory": memory_growth.document(rows[:kept], growth.whole)}
+
+        documents = memory_growth.document(rows, growth.whole)["growth"]
+        return (Section(documents, document, share=_SHARE),)
 
     def container_sections(self, shown: Shown[Settings, Part], listed: int) -> Sequence[Section]:
         """Return the flows and levels of each container, as fields of its row."""
@@ -142,7 +172,13 @@ class MemoryView(View[Settings, MemoryResult, Part]):
         lines += [text for _, text in sorted(changes, key=lambda each: -each[0])[:_MOST]]
         if len(changes) > _MOST:
             lines.append(f"and {len(changes) - _MOST} more in status.containers")
+        if parts := _growths(shown):
+            lines += memory_growth.lines(memory_growth.added(parts))
         return "\n" + "".join(f"{line}\n" for line in lines)
+
+
+def _growths(shown: Shown[Settings, Part]) -> list[Growth]:
+    return [each.growth for each in shown.part.values() if each.growth is not None]
 
 
 def added(parts: Iterable[Mapping[str, Flow]]) -> dict[str, Flow]:
@@ -160,7 +196,8 @@ def _ordered(flows: Mapping[str, Flow]) -> list[tuple[str, Flow]]:
 
 def _memory(message: MemoryResult) -> Memory:
     flows = {each.kind: Flow(each.calls, each.failed, each.bytes, each.total_nanoseconds) for each in message.flows}
-    return Memory(flows, message.unsized_calls, [_levels(each) for each in message.levels])
+    growth = Growth.of(message.growth) if message.HasField("growth") else None
+    return Memory(flows, message.unsized_calls, [_levels(each) for each in message.levels], growth)
 
 
 def _levels(message: MemoryLevels) -> dict[str, int]:

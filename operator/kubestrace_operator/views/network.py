@@ -8,15 +8,15 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.histograms import add_into
 from kubestrace_operator.status.sections import Section, listed
 from kubestrace_operator.views import network_dns, network_search, network_text
-from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Pod, PodKey
+from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey
 from kubestrace_operator.views.network_sockets import Socket, SocketKey, key_of, ordered, others
-from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
+from kubestrace_operator.views.pod_network import MAX_PODS, Pod, PodKey
+from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.network_limits import MAX_TOP
 from kubestrace_protos.v1.views.network_pb2 import NetworkRequest, NetworkResult
 
 DEFAULT_TOP = 20
 MAX_LISTENERS = 20
-MAX_PODS = 20
 MAX_SERVERS, MAX_SUFFIXES = network_dns.MAX_SERVERS, network_search.MAX_SUFFIXES
 # Peers may take an eighth of the room, listeners and pods less.
 _SHARE = 8
@@ -97,6 +97,14 @@ class Network(View[Settings, NetworkResult, Part]):
     fields = ("top", "dns")
     shows_peers = True
     result_type = NetworkResult
+    compared_rows = (
+        ComparedRows(
+            ("network", "peers"),
+            ("role", "service|workload|address", "port"),
+            {"connections": "established", "sent": "bytesSent", "received": "bytesReceived", "resets": "reset"},
+            {"connect p99": ("connect", "p99Nanoseconds"), "lifetime p50": ("lifetime", "p50Nanoseconds")},
+        ),
+    )
     known_losses = (_LOST, _LOST_QUERIES)
     flags = (
         Flag(
@@ -147,7 +155,7 @@ class Network(View[Settings, NetworkResult, Part]):
                 whole.sockets.setdefault(key_of(talk), Socket()).add(Socket.of(talk))
             if message.HasField("pod"):
                 whole.pods.setdefault(PodKey(each.key.node, each.container.pod_name), Pod()).raise_to(
-                    Pod.of(message.pod)
+                    Pod.of(message.pod.counters, message.pod.levels, host_network=message.pod.of_node)
                 )
             add_into(whole.calls, {name: getattr(message.calls, of) for name, of in _CALLS.items()})
             whole.passed += message.passed_sockets

@@ -6,24 +6,7 @@ from typing import Any, NamedTuple
 
 from kubestrace_operator.results.histograms import add_into, percentile
 from kubestrace_operator.views.view import PeerName
-from kubestrace_protos.v1.views.network_pb2 import NetworkListener, NetworkPeer, NetworkPod, NetworkTimes
-
-# Of what the kernel counts for a pod, what is shown, by its names.
-_COUNTERS = {
-    "retransmittedSegments": "Tcp.RetransSegs",
-    "sentSegments": "Tcp.OutSegs",
-    "failedAttempts": "Tcp.AttemptFails",
-    "resetConnections": "Tcp.EstabResets",
-    "sentResets": "Tcp.OutRsts",
-    "listenOverflows": "TcpExt.ListenOverflows",
-    "listenDrops": "TcpExt.ListenDrops",
-    "timeouts": "TcpExt.TCPTimeouts",
-    "synRetransmits": "TcpExt.TCPSynRetrans",
-    "backlogDrops": "TcpExt.TCPBacklogDrop",
-    "abortedForMemory": "TcpExt.TCPAbortOnMemory",
-    "udpReceiveBufferErrors": "Udp.RcvbufErrors",
-    "udpInErrors": "Udp.InErrors",
-}
+from kubestrace_protos.v1.views.network_pb2 import NetworkListener, NetworkPeer, NetworkTimes
 
 
 def named(address: str, names: Mapping[str, PeerName]) -> dict[str, str]:
@@ -50,13 +33,6 @@ class ListenerKey(NamedTuple):
     address: str
     port: int
     other: bool = False
-
-
-class PodKey(NamedTuple):
-    """A pod, and where it ran."""
-
-    node: str
-    pod: str
 
 
 @dataclass
@@ -221,41 +197,3 @@ class Listener:
         if self.delay.histogram:
             found["acceptDelay"] = self.delay.document()
         return found
-
-
-@dataclass
-class Pod:
-    """What the kernel counted for a pod's network namespace."""
-
-    host_network: bool = False
-    counters: dict[str, int] = field(default_factory=dict)
-    time_wait: int = 0
-
-    @classmethod
-    def of(cls, message: NetworkPod) -> "Pod":
-        """Return what the wire carries."""
-        return cls(message.of_node, dict(message.counters), message.levels.get("TCP.tw", 0))
-
-    def add(self, more: "Pod") -> None:
-        """Add what came before or after."""
-        self.host_network |= more.host_network
-        add_into(self.counters, more.counters)
-        self.time_wait = max(self.time_wait, more.time_wait)
-
-    def raise_to(self, other: "Pod") -> None:
-        """Take what another container of the pod has more of: they share the counters, and one began earlier."""
-        self.host_network |= other.host_network
-        for name, count in other.counters.items():
-            self.counters[name] = max(self.counters.get(name, 0), count)
-        self.time_wait = max(self.time_wait, other.time_wait)
-
-    def document(self, key: PodKey) -> Mapping[str, Any]:
-        """Return it as the status has it."""
-        counters = {name: self.counters.get(of, 0) for name, of in _COUNTERS.items()}
-        return {
-            "pod": key.pod,
-            "node": key.node,
-            "nodeNetwork": self.host_network,
-            "timeWait": self.time_wait,
-            **counters,
-        }

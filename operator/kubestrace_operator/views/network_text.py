@@ -4,16 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kubestrace_operator.api.timestamps import duration
+from kubestrace_operator.views.pod_network import losses
 
 _MOST = 10
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-# Of a pod's counters, those that tell of something lost, in words.
-_LOST = {
-    "listenOverflows": "connections dropped as a listener's queue was full",
-    "backlogDrops": "segments dropped as a socket's backlog was full",
-    "abortedForMemory": "connections ended as memory was short",
-    "udpReceiveBufferErrors": "datagrams dropped as a socket's buffer was full",
-}
 
 
 def lines(
@@ -32,8 +26,8 @@ def lines(
     if sockets:
         yield ""
         yield from _sockets(sockets)
-    for pod in pods:
-        yield from _lost(pod)
+    # Pods that have a name are told below their numbers, which each session has.
+    yield from losses(pod for pod in pods if not pod["pod"])
     if passed:
         yield f"{passed} descriptors of TCP sockets were made elsewhere and passed: they are not in these rows."
 
@@ -93,13 +87,6 @@ def _socket(row: Mapping[str, Any]) -> str:
     if row["role"] == "client":
         return f"udp to {_place(row)}" if row["address"] else "udp to nobody told"
     return f"udp from {_address(row) or 'nobody told'} at port {row['port']}"
-
-
-def _lost(pod: Mapping[str, Any]) -> Iterator[str]:
-    where = "the node" if pod["nodeNetwork"] else f"pod {pod['pod']}" if pod["pod"] else "its network namespace"
-    for name, words in _LOST.items():
-        if pod[name]:
-            yield f"{where}: {pod[name]} {words}"
 
 
 def _time(row: Mapping[str, Any], name: str, which: str) -> str:

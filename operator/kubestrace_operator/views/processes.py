@@ -8,7 +8,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import processes_text
-from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
+from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import processes_limits as limits
 from kubestrace_protos.v1.views.processes_pb2 import (
@@ -114,6 +114,13 @@ class Processes(View[Settings, ProcessesResult, Busiest]):
     name = "processes"
     fields = ("top", "threads", "arguments", "groupBy")
     result_type = ProcessesResult
+    compared_rows = (
+        ComparedRows(
+            ("processes",),
+            ("container", "command|name"),
+            {"calls": "calls", "errors": "errors", "time": "totalNanoseconds"},
+        ),
+    )
     known_losses = _LOSSES
     flags = (
         Flag(

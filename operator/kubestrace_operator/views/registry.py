@@ -4,6 +4,7 @@ In the order in which their parts stand in the status.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.any_pb2 import Any as Packed
@@ -57,6 +58,8 @@ def chosen(settings: Chosen) -> Iterator[tuple[View[Any, Any, Any], Any]]:
 def requests(settings: Chosen, span: Span) -> dict[str, Packed]:
     """Return what an agent is asked for, by the view's name."""
     packed = {}
+    buckets = max(view.buckets(wanted) for view, wanted in chosen(settings))
+    span = replace(span, buckets=buckets)
     for view, wanted in chosen(settings):
         packed[view.name] = Packed()
         packed[view.name].Pack(view.request(wanted, span))

@@ -13,8 +13,8 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import duration, precise
 from kubestrace_operator.results.rows import ContainerKey, ContainerRow
 from kubestrace_operator.status.sections import Section
-from kubestrace_operator.views.view import ContainerResult, Flag, Shown, Span, View
-from kubestrace_protos.v1.views import timeline_limits as limits
+from kubestrace_operator.views.view import Bars, ContainerResult, Flag, Shown, Span, Spans, View
+from kubestrace_protos.v1 import bucket_limits as limits
 from kubestrace_protos.v1.views.timeline_pb2 import TimelineRequest, TimelineResult
 
 DEFAULT_BUCKETS = 60
@@ -76,6 +76,11 @@ class Timeline(View[Settings, TimelineResult, Parts]):
     name = "timeline"
     fields = ("buckets",)
     result_type = TimelineResult
+    spans = Spans(
+        "timeline",
+        "bucketNanoseconds",
+        {"calls": "calls", "errors": "errors", "time": "totalNanoseconds", "waitTime": "waitNanoseconds"},
+    )
     flags = (
         Flag(
             "--timeline",
@@ -112,6 +117,10 @@ class Timeline(View[Settings, TimelineResult, Parts]):
             elapsed_milliseconds=span.elapsed_milliseconds,
         )
 
+    def buckets(self, settings: Settings) -> int:
+        """Return them: other views count in the same."""
+        return settings.buckets
+
     def merge(self, results: Iterable[ContainerResult[TimelineResult]]) -> Parts:
         """Return the series of each container of a report."""
         return self.add({each.key: from_message(each.message)} for each in results)
@@ -134,7 +143,7 @@ class Timeline(View[Settings, TimelineResult, Parts]):
                 "bucketNanoseconds": grid.bucket_ns,
                 "lateSnapshots": whole.late,
                 **columns,
-                "chart": chart(columns, grid.bucket_ns),
+                "chart": chart(columns, grid.bucket_ns, shown.bars),
             }
         }
 
@@ -216,7 +225,7 @@ def _columns(series: Series, buckets: int) -> dict[str, list[int]]:
     return dict(zip(_SERIES, map(list, zip(*rows, strict=True)), strict=True))
 
 
-def chart(series: Mapping[str, list[int]], bucket_ns: int) -> str:
+def chart(series: Mapping[str, list[int]], bucket_ns: int, more: Sequence[Bars] = ()) -> str:
     """Return a line of bars for each series, each to its own maximum; an empty place is a bucket of zero."""
     width = len(series["calls"])
     end = duration(width * bucket_ns)
@@ -226,6 +235,12 @@ def chart(series: Mapping[str, list[int]], bucket_ns: int) -> str:
         shown = duration(most) if key.endswith("Nanoseconds") else str(most)
         scale = f"at most {shown} in {duration(bucket_ns)}" if most else "none"
         lines.append(f"{name:>6} |{''.join(_bar(value, most) for value in series[key])}| {scale}")
+    for bars in more:
+        values = [bars.values.get(index, 0) for index in range(width)]
+        most = max(values, default=0)
+        of_time = "" if bars.level else f" in {duration(bucket_ns)}"
+        scale = f"{bars.what} at most {bars.text(most)}{of_time}".lstrip() if most else "none"
+        lines.append(f"{bars.name:>6} |{''.join(_bar(value, most) for value in values)}| {scale}")
     return "\n".join(lines) + "\n"
 
 

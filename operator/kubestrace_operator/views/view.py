@@ -4,7 +4,7 @@ A view is one module of this folder and one line in registry. Nothing else names
 the command line go through the hooks of View.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -28,6 +28,8 @@ class Span:
 
     duration_milliseconds: int
     elapsed_milliseconds: int = 0
+    # Parts of the duration in which the session counts by time; 0: it does not.
+    buckets: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,22 @@ class PeerName(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Bars:
+    """A line of a chart over a session's buckets."""
+
+    # At most 6 characters.
+    name: str
+    # By index; what is missing is 0.
+    values: Mapping[int, int]
+    # The largest value for people.
+    text: Callable[[int], str]
+    # A level, not what came in each bucket.
+    level: bool = False
+    # What it is, where the name does not say it: "throttled".
+    what: str = ""
+
+
+@dataclass(frozen=True)
 class Shown(Generic[Settings, Part]):
     """What the parts of a status are made of, for one view that is on."""
 
@@ -67,6 +85,8 @@ class Shown(Generic[Settings, Part]):
     calls: Mapping[str, int] = field(default_factory=dict)
     # By address as text.
     peer_names: Mapping[str, PeerName] = field(default_factory=dict)
+    # What all views have to show by time.
+    bars: Sequence[Bars] = ()
 
 
 @dataclass(frozen=True)
@@ -122,6 +142,31 @@ class Flag:
         return f"{self.words} {self.metavar if self.default is None else f'[{self.metavar}]'}"
 
 
+@dataclass(frozen=True)
+class Spans:
+    """Where a view's part of a status has numbers by time: a session's halves tell how much it differs from itself."""
+
+    # The part of the status, and its field with the length of a span.
+    part: str
+    length_ns: str
+    # Lists in that part, by what they count: calls, errors, time (of calls that work), waitTime.
+    series: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ComparedRows:
+    """A list of a view's that is compared with an earlier session's; rows of one key are added up."""
+
+    # Where the list stands in the status.
+    path: tuple[str, ...]
+    # The fields that name a row, for people, too. Of alternatives ("service|address") the first that a row has.
+    key: tuple[str, ...]
+    # Counts and sums by the word for them: compared as rates a second. The first says whether there are enough.
+    counts: Mapping[str, str]
+    # Lengths by the word for them: compared as they are, where one row alone has the key.
+    lengths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class View(Generic[Settings, Result, Part]):
     """One view. Hooks that a view does not need do nothing."""
 
@@ -140,6 +185,9 @@ class View(Generic[Settings, Result, Part]):
     has_stacks: ClassVar[bool] = False
     # All that may stand in trust.losses.
     known_losses: ClassVar[tuple[Loss, ...]] = ()
+    # None: its part of the status has nothing by time.
+    spans: ClassVar[Spans | None] = None
+    compared_rows: ClassVar[tuple[ComparedRows, ...]] = ()
     # The message that agents report.
     result_type: type[Result]
 
@@ -156,6 +204,10 @@ class View(Generic[Settings, Result, Part]):
     def request(self, settings: Settings, span: Span) -> Message:
         """Return what agents are asked for."""
         raise NotImplementedError
+
+    def buckets(self, settings: Settings) -> int:
+        """Return in how many parts of its duration the session counts, for all views; 0: this view does not ask."""
+        return 0
 
     # Merging.
 
@@ -204,6 +256,10 @@ class View(Generic[Settings, Result, Part]):
     def table_text(self, shown: Shown[Settings, Part]) -> str:
         """Return what stands below status.table."""
         return ""
+
+    def bars(self, shown: Shown[Settings, Part]) -> Sequence[Bars]:
+        """Return what there is to show by time, beside calls."""
+        return ()
 
     # Text of local mode, from the status: a view that is off finds nothing of its own there.
 

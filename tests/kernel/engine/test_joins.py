@@ -10,7 +10,8 @@ from kubestrace_agent.kernel.counters.counts import RawCounts
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.syscalls import parse_patterns
 from kubestrace_agent.traces.delta import Difference, Since
-from kubestrace_agent.views.timeline.collector import Buckets, Grid
+from kubestrace_agent.views.grid import Grid
+from kubestrace_agent.views.timeline.collector import Buckets
 from kubestrace_protos.v1 import agent_pb2
 
 

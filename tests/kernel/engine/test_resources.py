@@ -1,6 +1,7 @@
 """The numbers of real cgroups, against what the kernel's own files and the program's use of CPU say."""
 
 import contextlib
+import resource
 import subprocess
 import sys
 import time
@@ -21,6 +22,38 @@ MOUNT = Path("/sys/fs/cgroup")
 QUOTA_US, PERIOD_US = 20_000, 100_000
 # Spins for a second of wall time, then says how much CPU time it had.
 SPIN = "import time\nend = time.monotonic() + 1\nwhile time.monotonic() < end: pass\nprint(time.process_time())"
+# In a network namespace of its own: 30 connections to where nobody listens, 1,000 datagrams to a socket that nobody
+# reads, and a connection that stays in TIME_WAIT; tells how many datagrams were lost, as it sees them.
+NETWORK = """
+import socket, sys
+print("ready", flush=True); sys.stdin.readline()
+for _ in range(30): socket.socket().connect_ex(("127.0.0.1", 9))
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+receiver.bind(("127.0.0.1", 0))
+for _ in range(1000): socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(bytes(500), receiver.getsockname())
+receiver.setblocking(False)
+came = 0
+try:
+    while receiver.recv(1000): came += 1
+except BlockingIOError: pass
+listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+client = socket.create_connection(listener.getsockname())
+server, _ = listener.accept()
+client.close(); server.close()
+print(1000 - came, flush=True); sys.stdin.readline()
+"""
+# Starts threads until it may not.
+THREADS = """
+import threading
+refused = 0
+stop = threading.Event()
+for _ in range(20):
+    try: threading.Thread(target=stop.wait, daemon=True).start()
+    except RuntimeError: refused += 1
+print(refused, flush=True); stop.set()
+"""
+MOST_THREADS = 8
 # Touches 2,048 pages that it has never touched before.
 TOUCH = "import mmap\nm = mmap.mmap(-1, 2048 * 4096)\nfor i in range(2048): m[i * 4096] = 1"
 
@@ -35,10 +68,10 @@ class Limited:
         self.folders = [self.cgroup]
         if hierarchy.mode == agent_pb2.CGROUP_MODE_HYBRID:
             self.cpu = MOUNT / "cpu" / name
-            self.folders += [self.cpu, MOUNT / "memory" / name]
+            self.folders += [self.cpu, MOUNT / "memory" / name, MOUNT / "pids" / name]
         else:
             self.cpu = self.cgroup
-            (hierarchy.root / "cgroup.subtree_control").write_text("+cpu +memory")
+            (hierarchy.root / "cgroup.subtree_control").write_text("+cpu +memory +pids")
         for folder in self.folders:
             folder.mkdir()
         if self.cpu == self.cgroup:
@@ -47,13 +80,18 @@ class Limited:
             (self.cpu / "cpu.cfs_period_us").write_text(str(PERIOD_US))
             (self.cpu / "cpu.cfs_quota_us").write_text(str(QUOTA_US))
 
-    def start(self, program: str) -> subprocess.Popen[str]:
-        """Start a program of Python inside."""
+        self.pids = next((folder for folder in self.folders if (folder / "pids.max").exists()), None)
+
+    def start(self, program: str, *before: str) -> subprocess.Popen[str]:
+        """Start a program of Python inside, by a command that comes `before` it."""
         moves = "".join(
             f"open({str(folder / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n" for folder in self.folders
         )
         return subprocess.Popen(
-            [sys.executable, "-c", f"import os\n{moves}{program}"], stdout=subprocess.PIPE, text=True
+            [*before, sys.executable, "-c", f"import os\n{moves}{program}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def stat(self) -> dict[str, int]:
@@ -138,3 +176,49 @@ def test_a_container_is_read_when_its_last_process_has_ended(limited: Limited) -
 
     assert not result.ended_unread
     assert result.grown["cpu.usageNanoseconds"] == pytest.approx(float(output) * 1e9, rel=0.05, abs=30e6)
+
+
+def test_what_a_pods_network_lost_is_exactly_what_the_program_saw(limited: Limited) -> None:
+    """Counted for its network namespace alone, up to its last moment; what was before is left out."""
+    with limited.start(NETWORK, "unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh") as program:
+        assert program.stdin
+        assert program.stdout
+        assert program.stdout.readline() == "ready\n"
+        collector = Numbers()
+        collector.begin_cgroup(limited.cgroup, new=False)
+        program.stdin.write("go\n")
+        program.stdin.flush()
+        dropped = int(program.stdout.readline())
+        waiting = told(collector).pod_network
+        program.communicate("end\n", timeout=60)
+    time.sleep(0.2)
+
+    network = told(collector).pod_network
+
+    assert not network.of_node
+    assert network.counters["Tcp.AttemptFails"] == network.counters["Tcp.OutRsts"] == 30
+    assert network.counters["Udp.RcvbufErrors"] == network.counters["Udp.InErrors"] == dropped > 0
+    assert network.counters["Tcp.RetransSegs"] == network.counters["TcpExt.ListenOverflows"] == 0
+    assert waiting.levels["TCP.tw"] == 1
+
+
+def test_threads_that_the_limit_refused_are_counted(limited: Limited) -> None:
+    """With the limit; how many descriptors a process may have open is told beside it."""
+    assert limited.pids
+    (limited.pids / "pids.max").write_text(str(MOST_THREADS))
+    with limited.start(f"print('ready', flush=True); input()\n{THREADS}input()") as program:
+        assert program.stdin
+        assert program.stdout
+        assert program.stdout.readline() == "ready\n"
+        collector = Numbers()
+        collector.begin_cgroup(limited.cgroup, new=False)
+        program.stdin.write("go\n")
+        program.stdin.flush()
+        refused = int(program.stdout.readline())
+        result = told(collector)
+        program.communicate("end\n", timeout=60)
+
+    assert result.grown["pids.maxEvents"] == refused == 20 - (MOST_THREADS - 1)
+    assert result.levels["pids.limit"] == MOST_THREADS
+    assert result.levels["pids.underLimit"] == result.levels["pids.current"] <= MOST_THREADS
+    assert result.levels["limits.openFiles"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]

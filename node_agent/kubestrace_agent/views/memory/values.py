@@ -1,8 +1,10 @@
 """What was asked of the kernel for memory, and how much there was. Made by kernel.py, used by the collector."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from kubestrace_agent.symbols.frames import CodeMapping, UserStack
 
 # In the order of enum memory_flow.
 KINDS = (
@@ -61,3 +63,27 @@ class RawMemory:
     flows: Sequence[Flow] = field(default_factory=tuple)
     unsized: int = 0
     levels: Levels = field(default_factory=Levels)
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthSample:
+    """A call that added 1 MiB or more, and who made it."""
+
+    # Of KINDS.
+    kind: str
+    bytes: int
+    # As the host numbers it, and as its own PID namespace does.
+    pid: int
+    inner_pid: int
+    stack: UserStack
+    # What code a process of the host has mapped now.
+    mappings: Callable[[int], Sequence[CodeMapping]]
+
+
+@dataclass(frozen=True, slots=True)
+class RawGrowth:
+    """One reading of a slot: all such calls since it asked, and the stacks that were taken since the last reading."""
+
+    calls: int = 0
+    bytes: int = 0
+    samples: Sequence[GrowthSample] = ()

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from kubestrace_agent.views.growing import Growing
 from kubestrace_agent.views.network.sources import PART
 from kubestrace_agent.views.network.talks import address, failures, talks
-from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, PodCounters, RawNetwork, Role
+from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, RawNetwork, Role
 from kubestrace_protos.v1.histograms import bucket_bounds
 from kubestrace_protos.v1.views import network_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from kubestrace_agent.containers.network_counters import PodCounters
 
 
 NAME = "network"

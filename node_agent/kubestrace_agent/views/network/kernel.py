@@ -3,15 +3,16 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from kubestrace_agent.containers import network_counters
+from kubestrace_agent.containers.network_counters import PodCounters
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import names
-from kubestrace_agent.views.network import pod_counters
 from kubestrace_agent.views.network.rows import Read, add_living
 from kubestrace_agent.views.network.rows import reader as rows_reader
-from kubestrace_agent.views.network.values import Counts, Level, Peer, PodCounters, RawNetwork
+from kubestrace_agent.views.network.values import Counts, Level, Peer, RawNetwork
 
 _HEADER = header("views/network/network.h")
 _KEY = _HEADER.struct("net_key").whole()
@@ -190,7 +191,7 @@ class Sockets:
         found: dict[int, PodCounters] = {}
         for generation, pid, space in processes:
             if generation and generation not in found:
-                counters = pod_counters.read(pid, host_network=space in of_host)
+                counters = network_counters.read(pid, host_network=space in of_host)
                 if counters:
                     found[generation] = counters
         return found

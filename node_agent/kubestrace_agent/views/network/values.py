@@ -1,9 +1,11 @@
-"""Whom a slot talked to, as the kernel reported it. Made by kernel.py and pod_counters.py, used by the collector."""
+"""Whom a slot talked to, as the kernel reported it. Made by kernel.py, used by the collector."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
+
+from kubestrace_agent.containers.network_counters import PodCounters
 
 
 class Role(IntEnum):
@@ -87,17 +89,6 @@ class Level:
     # Of a listener: the longest queue of connections to be accepted, and how long it may be.
     backlog_peak: int = 0
     backlog_max: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PodCounters:
-    """What the kernel counts for a network namespace."""
-
-    host_network: bool
-    # As /proc/PID/net/snmp and netstat call them: "Tcp.RetransSegs"; everything only grows.
-    numbers: Mapping[str, int]
-    # Sockets now, as /proc/PID/net/sockstat calls them: "TCP.tw".
-    levels: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

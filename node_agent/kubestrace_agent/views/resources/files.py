@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kubestrace_agent.containers import procfs
 from kubestrace_agent.views.resources import parsing
+from kubestrace_agent.views.resources.asked import Asked
 from kubestrace_agent.views.resources.values import Reading
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _PROC = Path("/proc")
 _BYTES = 65536
 _RESOURCES = ("cpu", "memory", "io")
 # The controllers of cgroup v1 that matter here.
-_V1 = ("cpu", "memory")
+_V1 = ("cpu", "memory", "pids")
 
 
 class GoneError(Exception):
@@ -54,6 +55,7 @@ class CgroupFiles:
         self.cgroup = cgroup
         self._proc = proc
         self._root = _root(cgroup)
+        self._asked = Asked(proc)
         # By controller; found when a process is there to be asked.
         self._v1: dict[str, _Where] = {}
         self._v1_problems: dict[str, str] = {}
@@ -62,15 +64,19 @@ class CgroupFiles:
         """Read everything that there is. Raises GoneError."""
         found = _Found()
         after_end = not self._populated()
+        self._asked.ask(self._processes)
         self._find_v1()
-        for group, read in (("cpu", self._cpu), ("memory", self._memory), ("pressure", self._pressure)):
+        groups = {"cpu": self._cpu, "memory": self._memory, "pressure": self._pressure, "pids": self._pids}
+        for group, read in groups.items():
             try:
                 read(found)
             except (OSError, ValueError) as error:
                 found.unavailable[group] = f"cannot be read: {error}"
         if not self.cgroup.is_dir():
             raise GoneError(str(self.cgroup))
-        return Reading(time.monotonic_ns(), found.grown, found.levels, found.unavailable, after_end)
+        network = self._asked.network(after_end=after_end)
+        levels, unavailable = found.levels | self._asked.levels(), found.unavailable | self._asked.problems()
+        return Reading(time.monotonic_ns(), found.grown, levels, unavailable, network, after_end)
 
     def _populated(self) -> bool:
         try:
@@ -134,6 +140,22 @@ class CgroupFiles:
             if not numbers:
                 why = "this kernel has no PSI, or it is off (psi=1 on the kernel's command line turns it on)"
                 found.unavailable[f"pressure.{resource}"] = f"no {name}: {why}"
+
+    def _pids(self, found: _Found) -> None:
+        """Read how many threads there are, and the tightest limit of the container and the cgroups above it."""
+        where, problem = self._where("pids", "pids.current")
+        if where is None:
+            found.unavailable["pids"] = problem
+            return
+        found.levels["pids.current"] = int(_text(where.folder / "pids.current") or 0)
+        limits = {folder: limit for folder in _upward(where) if (limit := _pids_limit(folder)) is not None}
+        limiting = min(limits, key=lambda folder: limits[folder], default=where.folder)
+        if limits:
+            found.levels["pids.limit"] = limits[limiting]
+            found.levels["pids.underLimit"] = int(_text(limiting / "pids.current") or 0)
+        # Before Linux 6.11 the cgroup of who was refused counts it, since then that with the limit and those above it.
+        events = [parsing.keyed(_text(each / "pids.events") or "") for each in (where.folder, limiting)]
+        found.grown["pids.maxEvents"] = max(each.get("max", 0) for each in events)
 
     def _where(self, controller: str, file: str) -> tuple[_Where | None, str]:
         """Find where a controller's files are, or say why there are none."""
@@ -199,12 +221,20 @@ def _root(cgroup: Path) -> Path:
 
 def _tightest(where: _Where, limit_of: Callable[[Path], int | None]) -> int | None:
     """Return the lowest limit of a cgroup and those above it; None: there is none."""
-    limits = []
+    return min((limit for folder in _upward(where) if (limit := limit_of(folder)) is not None), default=None)
+
+
+def _upward(where: _Where) -> Iterator[Path]:
+    """Yield a cgroup and those above it, but for the root."""
     folder = where.folder
     while folder != where.root:
-        limits.append(limit_of(folder))
+        yield folder
         folder = folder.parent
-    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _pids_limit(folder: Path) -> int | None:
+    text = (_text(folder / "pids.max") or "max").strip()
+    return None if text == "max" else int(text)
 
 
 def _cpu_limit(folder: Path) -> int | None:

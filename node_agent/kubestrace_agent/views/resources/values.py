@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kubestrace_agent.containers.network_counters import PodCounters
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -14,5 +16,7 @@ class Reading:
     levels: Mapping[str, int] = field(default_factory=dict)
     # Why something is not there, by the name of a number or of a group.
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    # Of its network namespace; None: no process of it could be asked, ever.
+    network: PodCounters | None = None
     # The last process of the cgroup had ended before.
     after_end: bool = False

@@ -6,85 +6,21 @@ snapshots, and so its borders are as exact as the moments of these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from kubestrace_agent.kernel.counters.counts import RawCounts, Row
 from kubestrace_agent.traces import delta
-from kubestrace_agent.views.view import Collector, Moment, put
+from kubestrace_agent.views.view import Collector, put
 from kubestrace_protos.v1.views import timeline_pb2
 
 if TYPE_CHECKING:
     from kubestrace_agent.syscalls import Wanted
+    from kubestrace_agent.views.grid import Grid
     from kubestrace_protos.v1 import agent_pb2
 
 NAME = "timeline"
 _NOTHING = Row()
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Equal buckets of a duration that began at `origin_ns` (CLOCK_MONOTONIC, as snapshots have it)."""
-
-    origin_ns: int
-    duration_ns: int
-    buckets: int
-    # The duration is not known: buckets double when all are used.
-    grows: bool = False
-
-    @property
-    def bucket_ns(self) -> int:
-        """The length of a bucket."""
-        return self.duration_ns // self.buckets
-
-    @property
-    def end_ns(self) -> int:
-        """The end of the last bucket."""
-        return self.origin_ns + self.duration_ns
-
-    def border(self, index: int) -> int:
-        """Give the moment at which a bucket begins."""
-        return self.origin_ns + self.duration_ns * index // self.buckets
-
-    def bucket(self, moment_ns: int) -> int:
-        """Give the bucket of a moment; what lies before or after all of them is in the nearest."""
-        return min(max(self._index(moment_ns), 0), self.buckets - 1)
-
-    def next_border(self, now_ns: int) -> int | None:
-        """Give the next moment between two buckets; None when the last bucket has begun."""
-        index = max(self._index(now_ns) + 1, 1)
-        return self.border(index) if index < self.buckets else None
-
-    def is_late(self, since_ns: int, now_ns: int) -> bool:
-        """Tell whether the time between two snapshots goes on for more than half a bucket after a border."""
-        border = self.next_border(since_ns)
-        return border is not None and 2 * self.buckets * (now_ns - border) > self.duration_ns
-
-    def _index(self, moment_ns: int) -> int:
-        # The first whole nanosecond of a bucket is its border, rounded down; so is this, the other way round.
-        return ((moment_ns - self.origin_ns + 1) * self.buckets - 1) // self.duration_ns
-
-    def doubled(self) -> Grid:
-        """Give as many buckets of twice the length."""
-        return replace(self, duration_ns=2 * self.duration_ns)
-
-    def is_used_up(self, now_ns: int) -> bool:
-        """Tell whether the buckets are to double: not at once, so that the last snapshot may be a little late."""
-        return self.grows and now_ns > self._used_up_ns
-
-    @property
-    def _used_up_ns(self) -> int:
-        return self.end_ns + self.bucket_ns // 2
-
-    def next_snapshot(self, now_ns: int) -> Moment | None:
-        """Give when the counts are to be read next: within a quarter of a bucket of a border."""
-        grid = self
-        while grid.is_used_up(now_ns):
-            grid = grid.doubled()
-        border = grid.next_border(now_ns)
-        if border is None and grid.grows:
-            border = grid.end_ns if now_ns < grid.end_ns else grid._used_up_ns + 1
-        return None if border is None else Moment(border, grid.bucket_ns // 4)
 
 
 class Totals(NamedTuple):

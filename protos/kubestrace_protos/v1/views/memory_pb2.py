@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kubestrace_protos/v1/views/memory.proto\x12\rkubestrace.v1\"\x0f\n\rMemoryRequest\"|\n\x0cMemoryResult\x12(\n\x05\x66lows\x18\x01 \x03(\x0b\x32\x19.kubestrace.v1.MemoryFlow\x12\x15\n\runsized_calls\x18\x02 \x01(\x04\x12+\n\x06levels\x18\x03 \x03(\x0b\x32\x1b.kubestrace.v1.MemoryLevels\"c\n\nMemoryFlow\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\x12\x19\n\x11total_nanoseconds\x18\x05 \x01(\x04\"\xdf\x01\n\x0cMemoryLevels\x12\x1f\n\x17since_start_nanoseconds\x18\x01 \x01(\x04\x12\x11\n\tprocesses\x18\x02 \x01(\r\x12\x12\n\nanon_bytes\x18\x03 \x01(\x04\x12\x12\n\nfile_bytes\x18\x04 \x01(\x04\x12\x14\n\x0cshared_bytes\x18\x05 \x01(\x04\x12\x12\n\nswap_bytes\x18\x06 \x01(\x04\x12\x15\n\rvirtual_bytes\x18\x07 \x01(\x04\x12\x18\n\x10page_table_bytes\x18\x08 \x01(\x04\x12\x18\n\x10unread_processes\x18\t \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kubestrace_protos/v1/views/memory.proto\x12\rkubestrace.v1\"\x1f\n\rMemoryRequest\x12\x0e\n\x06stacks\x18\x01 \x01(\x08\"\xa9\x01\n\x0cMemoryResult\x12(\n\x05\x66lows\x18\x01 \x03(\x0b\x32\x19.kubestrace.v1.MemoryFlow\x12\x15\n\runsized_calls\x18\x02 \x01(\x04\x12+\n\x06levels\x18\x03 \x03(\x0b\x32\x1b.kubestrace.v1.MemoryLevels\x12+\n\x06growth\x18\x04 \x01(\x0b\x32\x1b.kubestrace.v1.MemoryGrowth\"c\n\nMemoryFlow\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\x12\x19\n\x11total_nanoseconds\x18\x05 \x01(\x04\"\xdf\x01\n\x0cMemoryLevels\x12\x1f\n\x17since_start_nanoseconds\x18\x01 \x01(\x04\x12\x11\n\tprocesses\x18\x02 \x01(\r\x12\x12\n\nanon_bytes\x18\x03 \x01(\x04\x12\x12\n\nfile_bytes\x18\x04 \x01(\x04\x12\x14\n\x0cshared_bytes\x18\x05 \x01(\x04\x12\x12\n\nswap_bytes\x18\x06 \x01(\x04\x12\x15\n\rvirtual_bytes\x18\x07 \x01(\x04\x12\x18\n\x10page_table_bytes\x18\x08 \x01(\x04\x12\x18\n\x10unread_processes\x18\t \x01(\r\"q\n\x0cMemoryGrowth\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x30\n\x06stacks\x18\x03 \x03(\x0b\x32 .kubestrace.v1.MemoryGrowthStack\x12\x11\n\tfunctions\x18\x04 \x03(\t\"R\n\x11MemoryGrowthStack\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tfunctions\x18\x02 \x03(\r\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kubestrace_protos.v1.views.
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MEMORYREQUEST']._serialized_start=58
-  _globals['_MEMORYREQUEST']._serialized_end=73
-  _globals['_MEMORYRESULT']._serialized_start=75
-  _globals['_MEMORYRESULT']._serialized_end=199
-  _globals['_MEMORYFLOW']._serialized_start=201
-  _globals['_MEMORYFLOW']._serialized_end=300
-  _globals['_MEMORYLEVELS']._serialized_start=303
-  _globals['_MEMORYLEVELS']._serialized_end=526
+  _globals['_MEMORYREQUEST']._serialized_end=89
+  _globals['_MEMORYRESULT']._serialized_start=92
+  _globals['_MEMORYRESULT']._serialized_end=261
+  _globals['_MEMORYFLOW']._serialized_start=263
+  _globals['_MEMORYFLOW']._serialized_end=362
+  _globals['_MEMORYLEVELS']._serialized_start=365
+  _globals['_MEMORYLEVELS']._serialized_end=588
+  _globals['_MEMORYGROWTH']._serialized_start=590
+  _globals['_MEMORYGROWTH']._serialized_end=703
+  _globals['_MEMORYGROWTHSTACK']._serialized_start=705
+  _globals['_MEMORYGROWTHSTACK']._serialized_end=787
 # @@protoc_insertion_point(module_scope)

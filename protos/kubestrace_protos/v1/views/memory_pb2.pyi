@@ -7,18 +7,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MemoryRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("stacks",)
+    STACKS_FIELD_NUMBER: _ClassVar[int]
+    stacks: bool
+    def __init__(self, stacks: _Optional[bool] = ...) -> None: ...
 
 class MemoryResult(_message.Message):
-    __slots__ = ("flows", "unsized_calls", "levels")
+    __slots__ = ("flows", "unsized_calls", "levels", "growth")
     FLOWS_FIELD_NUMBER: _ClassVar[int]
     UNSIZED_CALLS_FIELD_NUMBER: _ClassVar[int]
     LEVELS_FIELD_NUMBER: _ClassVar[int]
+    GROWTH_FIELD_NUMBER: _ClassVar[int]
     flows: _containers.RepeatedCompositeFieldContainer[MemoryFlow]
     unsized_calls: int
     levels: _containers.RepeatedCompositeFieldContainer[MemoryLevels]
-    def __init__(self, flows: _Optional[_Iterable[_Union[MemoryFlow, _Mapping]]] = ..., unsized_calls: _Optional[int] = ..., levels: _Optional[_Iterable[_Union[MemoryLevels, _Mapping]]] = ...) -> None: ...
+    growth: MemoryGrowth
+    def __init__(self, flows: _Optional[_Iterable[_Union[MemoryFlow, _Mapping]]] = ..., unsized_calls: _Optional[int] = ..., levels: _Optional[_Iterable[_Union[MemoryLevels, _Mapping]]] = ..., growth: _Optional[_Union[MemoryGrowth, _Mapping]] = ...) -> None: ...
 
 class MemoryFlow(_message.Message):
     __slots__ = ("kind", "calls", "failed", "bytes", "total_nanoseconds")
@@ -55,3 +59,27 @@ class MemoryLevels(_message.Message):
     page_table_bytes: int
     unread_processes: int
     def __init__(self, since_start_nanoseconds: _Optional[int] = ..., processes: _Optional[int] = ..., anon_bytes: _Optional[int] = ..., file_bytes: _Optional[int] = ..., shared_bytes: _Optional[int] = ..., swap_bytes: _Optional[int] = ..., virtual_bytes: _Optional[int] = ..., page_table_bytes: _Optional[int] = ..., unread_processes: _Optional[int] = ...) -> None: ...
+
+class MemoryGrowth(_message.Message):
+    __slots__ = ("calls", "bytes", "stacks", "functions")
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    calls: int
+    bytes: int
+    stacks: _containers.RepeatedCompositeFieldContainer[MemoryGrowthStack]
+    functions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, calls: _Optional[int] = ..., bytes: _Optional[int] = ..., stacks: _Optional[_Iterable[_Union[MemoryGrowthStack, _Mapping]]] = ..., functions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MemoryGrowthStack(_message.Message):
+    __slots__ = ("kind", "functions", "calls", "bytes")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    functions: _containers.RepeatedScalarFieldContainer[int]
+    calls: int
+    bytes: int
+    def __init__(self, kind: _Optional[str] = ..., functions: _Optional[_Iterable[int]] = ..., calls: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...

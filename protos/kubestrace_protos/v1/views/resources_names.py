@@ -21,6 +21,7 @@ GROWN = (
     "pressure.memoryFullNanoseconds",
     "pressure.ioSomeNanoseconds",
     "pressure.ioFullNanoseconds",
+    "pids.maxEvents",
 )
 # Of levels.
 LEVELS = (
@@ -31,4 +32,19 @@ LEVELS = (
     "memory.workingSetBytes",
     "memory.anonBytes",
     "memory.fileBytes",
+    "pids.current",
+    "pids.limit",
+    "pids.underLimit",
+    "limits.openFiles",
 )
+# Of what was added, and of levels, those that are told by bucket.
+GROWN_BY_BUCKET = (
+    "cpu.usageNanoseconds",
+    "cpu.throttledNanoseconds",
+    "memory.majorFaults",
+    "memory.refaults",
+    "pressure.cpuSomeNanoseconds",
+    "pressure.memorySomeNanoseconds",
+    "pressure.ioSomeNanoseconds",
+)
+LEVELS_BY_BUCKET = ("memory.currentBytes", "memory.anonBytes", "memory.fileBytes")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*kubestrace_protos/v1/views/resources.proto\x12\rkubestrace.v1\"\x12\n\x10ResourcesRequest\"\x91\x03\n\x0fResourcesResult\x12\x38\n\x05grown\x18\x01 \x03(\x0b\x32).kubestrace.v1.ResourcesResult.GrownEntry\x12:\n\x06levels\x18\x02 \x03(\x0b\x32*.kubestrace.v1.ResourcesResult.LevelsEntry\x12\x44\n\x0bunavailable\x18\x03 \x03(\x0b\x32/.kubestrace.v1.ResourcesResult.UnavailableEntry\x12\x1b\n\x13\x63overed_nanoseconds\x18\x04 \x01(\x04\x12\x14\n\x0c\x65nded_unread\x18\x05 \x01(\x08\x1a,\n\nGrownEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bLevelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x32\n\x10UnavailableEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*kubestrace_protos/v1/views/resources.proto\x12\rkubestrace.v1\"`\n\x10ResourcesRequest\x12\x0f\n\x07\x62uckets\x18\x01 \x01(\r\x12\x1d\n\x15\x64uration_milliseconds\x18\x02 \x01(\r\x12\x1c\n\x14\x65lapsed_milliseconds\x18\x03 \x01(\r\"\xf5\x03\n\x0fResourcesResult\x12\x38\n\x05grown\x18\x01 \x03(\x0b\x32).kubestrace.v1.ResourcesResult.GrownEntry\x12:\n\x06levels\x18\x02 \x03(\x0b\x32*.kubestrace.v1.ResourcesResult.LevelsEntry\x12\x44\n\x0bunavailable\x18\x03 \x03(\x0b\x32/.kubestrace.v1.ResourcesResult.UnavailableEntry\x12\x1b\n\x13\x63overed_nanoseconds\x18\x04 \x01(\x04\x12\x14\n\x0c\x65nded_unread\x18\x05 \x01(\x08\x12.\n\x0bpod_network\x18\x06 \x01(\x0b\x32\x19.kubestrace.v1.PodNetwork\x12\x32\n\tby_bucket\x18\x07 \x01(\x0b\x32\x1f.kubestrace.v1.ResourcesBuckets\x1a,\n\nGrownEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bLevelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x32\n\x10UnavailableEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xef\x01\n\nPodNetwork\x12\x0f\n\x07of_node\x18\x01 \x01(\x08\x12\x39\n\x08\x63ounters\x18\x02 \x03(\x0b\x32\'.kubestrace.v1.PodNetwork.CountersEntry\x12\x35\n\x06levels\x18\x03 \x03(\x0b\x32%.kubestrace.v1.PodNetwork.LevelsEntry\x1a/\n\rCountersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bLevelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xce\x01\n\x10ResourcesBuckets\x12\x0f\n\x07\x62uckets\x18\x01 \x03(\r\x12;\n\x06series\x18\x02 \x03(\x0b\x32+.kubestrace.v1.ResourcesBuckets.SeriesEntry\x12\x1d\n\x15\x64uration_milliseconds\x18\x03 \x01(\r\x1aM\n\x0bSeriesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.kubestrace.v1.ResourcesSeries:\x02\x38\x01\"!\n\x0fResourcesSeries\x12\x0e\n\x06values\x18\x01 \x03(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,14 +37,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_options = b'8\001'
   _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._loaded_options = None
   _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_options = b'8\001'
+  _globals['_PODNETWORK_COUNTERSENTRY']._loaded_options = None
+  _globals['_PODNETWORK_COUNTERSENTRY']._serialized_options = b'8\001'
+  _globals['_PODNETWORK_LEVELSENTRY']._loaded_options = None
+  _globals['_PODNETWORK_LEVELSENTRY']._serialized_options = b'8\001'
+  _globals['_RESOURCESBUCKETS_SERIESENTRY']._loaded_options = None
+  _globals['_RESOURCESBUCKETS_SERIESENTRY']._serialized_options = b'8\001'
   _globals['_RESOURCESREQUEST']._serialized_start=61
-  _globals['_RESOURCESREQUEST']._serialized_end=79
-  _globals['_RESOURCESRESULT']._serialized_start=82
-  _globals['_RESOURCESRESULT']._serialized_end=483
-  _globals['_RESOURCESRESULT_GROWNENTRY']._serialized_start=340
-  _globals['_RESOURCESRESULT_GROWNENTRY']._serialized_end=384
-  _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_start=386
-  _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_end=431
-  _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_start=433
-  _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_end=483
+  _globals['_RESOURCESREQUEST']._serialized_end=157
+  _globals['_RESOURCESRESULT']._serialized_start=160
+  _globals['_RESOURCESRESULT']._serialized_end=661
+  _globals['_RESOURCESRESULT_GROWNENTRY']._serialized_start=518
+  _globals['_RESOURCESRESULT_GROWNENTRY']._serialized_end=562
+  _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_start=564
+  _globals['_RESOURCESRESULT_LEVELSENTRY']._serialized_end=609
+  _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_start=611
+  _globals['_RESOURCESRESULT_UNAVAILABLEENTRY']._serialized_end=661
+  _globals['_PODNETWORK']._serialized_start=664
+  _globals['_PODNETWORK']._serialized_end=903
+  _globals['_PODNETWORK_COUNTERSENTRY']._serialized_start=809
+  _globals['_PODNETWORK_COUNTERSENTRY']._serialized_end=856
+  _globals['_PODNETWORK_LEVELSENTRY']._serialized_start=564
+  _globals['_PODNETWORK_LEVELSENTRY']._serialized_end=609
+  _globals['_RESOURCESBUCKETS']._serialized_start=906
+  _globals['_RESOURCESBUCKETS']._serialized_end=1112
+  _globals['_RESOURCESBUCKETS_SERIESENTRY']._serialized_start=1035
+  _globals['_RESOURCESBUCKETS_SERIESENTRY']._serialized_end=1112
+  _globals['_RESOURCESSERIES']._serialized_start=1114
+  _globals['_RESOURCESSERIES']._serialized_end=1147
 # @@protoc_insertion_point(module_scope)

@@ -1,12 +1,8 @@
 """What a session sees of a slot's connections: the difference of two readings."""
 
-import os
-from pathlib import Path
-
-import pytest
 from view_messages import network
 
-from kubestrace_agent.views.network import pod_counters
+from kubestrace_agent.containers.network_counters import PodCounters
 from kubestrace_agent.views.network.collector import MAX_PEERS, Connections
 from kubestrace_agent.views.network.talks import MAX_TALKS, address
 from kubestrace_agent.views.network.values import (
@@ -14,7 +10,6 @@ from kubestrace_agent.views.network.values import (
     Lengths,
     Level,
     Peer,
-    PodCounters,
     RawNetwork,
     Role,
     Talk,
@@ -129,28 +124,6 @@ def test_a_pods_counters_are_those_that_came_between() -> None:
     assert dict(found.pod.levels) == {"TCP.tw": 2}
     assert found.passed_sockets == 4
     assert not result(RawNetwork()).HasField("pod")
-
-
-def test_the_counters_of_a_process_are_read() -> None:
-    """By the kernel's names; who has ended has none."""
-    found = pod_counters.read(os.getpid(), host_network=True)
-
-    assert found
-    assert found.host_network
-    assert {"Tcp.RetransSegs", "TcpExt.ListenOverflows", "Udp.RcvbufErrors"} <= found.numbers.keys()
-    assert "TCP.tw" in found.levels
-    assert pod_counters.read(1 << 30, host_network=False) is None
-
-
-def test_a_file_of_counters_that_is_odd_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No number is made of what is not one."""
-    folder = tmp_path / "7/net"
-    folder.mkdir(parents=True)
-    for name in ("snmp", "netstat", "sockstat"):
-        (folder / name).write_text("Tcp: RetransSegs\nTcp: many\n")
-    monkeypatch.setattr(pod_counters, "_PROC", tmp_path)
-
-    assert pod_counters.read(7, host_network=False) is None
 
 
 def test_addresses() -> None:

@@ -13,7 +13,8 @@ from kubestrace_agent.kernel.counters.counts import RawCounts, Row
 from kubestrace_agent.service import limits
 from kubestrace_agent.syscalls import SyscallKey
 from kubestrace_agent.traces import delta
-from kubestrace_agent.views.timeline.collector import Buckets, Grid
+from kubestrace_agent.views.grid import Grid
+from kubestrace_agent.views.timeline.collector import Buckets
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import timeline_pb2
 

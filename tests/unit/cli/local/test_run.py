@@ -105,7 +105,7 @@ def test_a_process_is_traced_to_its_end_and_everything_is_given_back(
     assert exit_code == 0
     assert (row["name"], row["calls"], row["totalNanoseconds"], row["maxNanoseconds"]) == ("getppid", 5, 600, 120)
     told = document["status"]["containers"][0].pop("resources")
-    assert {each["name"] for each in told["unavailable"]} == {"cpu", "memory", "pressure"}
+    assert {each["name"] for each in told["unavailable"]} == {"cpu", "memory", "pressure", "pids", "pods", "limits"}
     assert document["status"]["containers"][0] | {"node": ""} == {
         "pod": "",
         "container": "sleep",
@@ -119,6 +119,25 @@ def test_a_process_is_traced_to_its_end_and_everything_is_given_back(
         "waitNanoseconds": 0,
     }
     assert tracer.did[:5] == [("add", process, None), ("begin", 3), ("stop", 3), ("remove", 3), "close"]
+
+
+def test_a_trace_is_compared_with_an_earlier_one(
+    tracer: FakeTracer, process: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is what -o json wrote; a wrong one is refused before anything is traced."""
+    earlier = tmp_path / "earlier.json"
+    assert run("--pid", str(process), "-d", "1", "-o", "json", "--to", str(earlier)) == 0
+
+    assert run("--pid", str(os.getpid()), "-d", "1", "--compare", str(earlier)) == 0
+    shown = capsys.readouterr().out
+    assert "Compared with earlier.json: calls " in shown
+    assert "Noise: not known, the baseline has no timeline: trace it with views.timeline." in shown
+
+    tracer.did.clear()
+    earlier.write_text("{}")
+    assert run("--pid", str(os.getpid()), "-d", "1", "--compare", str(earlier)) == 2
+    assert "earlier.json: holds no TraceSession; write one with kubestrace local -o json" in capsys.readouterr().err
+    assert tracer.did == []
 
 
 def test_the_selection_reaches_the_tracer(tracer: FakeTracer, process: int) -> None:

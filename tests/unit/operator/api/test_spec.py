@@ -37,6 +37,7 @@ def test_everything_that_can_be_said() -> None:
         "durationSeconds": 3600,
         "syscalls": ["%file", "!stat"],
         "cancel": True,
+        "compareTo": "healthy-checkout",
     }
 
     assert parse(spec) == TraceSpec(
@@ -44,7 +45,15 @@ def test_everything_that_can_be_said() -> None:
         3600,
         ("%file", "!stat"),
         cancel=True,
+        compare_to="healthy-checkout",
     )
+
+
+@pytest.mark.parametrize("name", ["", "../pods", "Upper", "a" * 254, 7, "a?b"])
+def test_a_baseline_has_the_name_of_an_object(name: Any) -> None:
+    """It goes into a path."""
+    with pytest.raises(InvalidSpecError, match=r"spec\.compareTo"):
+        parse({"target": {"podName": "a"}, "compareTo": name})
 
 
 def test_every_problem_is_named_at_once() -> None:

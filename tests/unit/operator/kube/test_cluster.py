@@ -523,6 +523,26 @@ async def test_events_about_sessions(server: FakeServer, cluster: Cluster) -> No
     assert len(last["message"]) == 1024
 
 
+async def test_an_event_that_is_there_is_not_posted_again(server: FakeServer, cluster: Cluster) -> None:
+    """Of events with one key a session has one: another operator gives it the same name."""
+    path = "/api/v1/namespaces/shop/events"
+    for status in (200, 409, 200):
+        server.answer("POST", path, {"message": "exists"}, status=status)
+    api_server = ApiServer(Configuration(host=server.url))
+    events = Events(api_server)
+    running = asyncio.create_task(events.run())
+
+    for key in ("finding fd-leak 0", "finding fd-leak 0", "finding fd-leak 1"):
+        events.post(ROW, "Warning", "CriticalFinding", "fd-leak", key)
+    await asyncio.sleep(0.5)
+    running.cancel()
+    await api_server.close()
+
+    first, again, other = (each["metadata"]["name"] for each in server.sent("POST"))
+    assert first == again != other
+    assert first.startswith("s1.")
+
+
 async def test_events_that_find_no_room(caplog: pytest.LogCaptureFixture) -> None:
     """An API server that is away for long costs no memory without end; what is dropped is in the log."""
     events = Events(ApiServer(Configuration(host="http://127.0.0.1:9")))

@@ -737,6 +737,7 @@ async def test_a_status_of_which_everything_is_refused() -> None:
 
     assert clock() > 200
     assert set(status) <= {"observedGeneration", "phase", "conditions", "startTime", "completionTime"}
+    assert "completionTime" in status
     assert stage.condition("Finished") == ("True", "Completed")
 
 

@@ -6,8 +6,9 @@ from typing import Any
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.views.network import Network, Part, Settings
-from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, PodKey
+from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey
 from kubestrace_operator.views.network_text import lines, size
+from kubestrace_operator.views.pod_network import PodKey
 from kubestrace_operator.views.view import ContainerResult, PeerName, Shown
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import bucket_index
@@ -134,7 +135,7 @@ def test_the_text_is_a_table_for_people() -> None:
     )[3].rows[0]  # fmt: skip
 
     head, first, second, _, listeners, asked, dropped, passed = lines(
-        [peer.document(DB, NAMES), incoming], [listener], [], [pod], 2
+        [peer.document(DB, NAMES), incoming], [listener], [], [pod, {**pod, "pod": ""}], 2
     )
 
     assert head.split()[:5] == ["conns", "failed", "open", "sent", "received"]
@@ -146,7 +147,7 @@ def test_the_text_is_a_table_for_people() -> None:
     assert second.endswith("from 2001:db8::1 at port 8080")
     assert listeners.split()[0] == "accepted"
     assert asked.split() == ["9", "129", "128", "-", "-", "[::]:8080"]
-    assert dropped == "pod checkout: 3 connections dropped as a listener's queue was full"
+    assert dropped == "its network namespace: 3 connections dropped as a listener's queue was full"
     assert passed.startswith("2 descriptors")
     assert list(lines([], [], [], [], 0)) == ["No TCP connection was seen."]
 

@@ -11,7 +11,7 @@ from kubestrace_operator.status import builder
 from kubestrace_operator.status.progress import Progress
 from kubestrace_operator.views import registry
 from kubestrace_operator.views.timeline import Settings, chart
-from kubestrace_operator.views.view import Span
+from kubestrace_operator.views.view import Bars, Span
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import timeline_pb2
 
@@ -163,3 +163,19 @@ def test_the_chart_has_a_line_for_each_series() -> None:
         "  work | █▄▁| at most 8ns in 500.0ms\n"
         "  wait |█   | at most 1.0s in 500.0ms\n"
     )
+
+
+def test_the_chart_has_a_line_for_what_other_views_have_by_time() -> None:
+    """In their own words, below the calls; buckets that have not begun are not shown."""
+    series = {name: [0, 1] for name in ("calls", "errors", "totalNanoseconds", "waitNanoseconds")}
+    lines = chart(
+        series,
+        10**9,
+        [Bars("capped", {0: 4, 1: 8, 2: 99}, str, what="throttled"), Bars("memory", {1: 5}, str, level=True)],
+    ).splitlines()
+
+    assert lines[-3:] == [
+        "  wait | █| at most 1ns in 1.0s",
+        "capped |▄█| throttled at most 8 in 1.0s",
+        "memory | █| at most 5",
+    ]
