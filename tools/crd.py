@@ -20,7 +20,9 @@ import yaml
 from crd_reference import reference
 
 from kubestrace_operator.api import spec
-from kubestrace_operator.views.registry import VIEWS
+from kubestrace_operator.views import profiles
+from kubestrace_operator.views.registry import PROFILES, VIEWS
+from kubestrace_protos.v1 import redaction
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "charts" / "kubestrace" / "schema"
@@ -73,11 +75,13 @@ def assembled() -> Node:
     lists = {
         "conditions": ", ".join(_all(parts, "conditions")),
         "gaps": "".join(f", {reason} ({why})" for part in parts for reason, why in part.get("gaps", {}).items()),
+        "profiles": ", ".join(PROFILES),
+        "default_profile": profiles.DEFAULT.value,
         "cut": ", ".join(_all(parts, "cut")[:-1]) + f" or {_all(parts, 'cut')[-1]}",
     }
     # What tells the noise of a comparison.
     (lists["spans"],) = (view.name for view in VIEWS if view.spans)
-    crd: dict[str, Any] = _read(SCHEMA / "base.yaml", {**_numbers(spec), **lists})
+    crd: dict[str, Any] = _read(SCHEMA / "base.yaml", {**_numbers(spec), **_numbers(redaction), **lists})
     (version,) = crd["spec"]["versions"]
     properties = version["schema"]["openAPIV3Schema"]["properties"]
     views = properties["spec"]["properties"]["views"].setdefault("properties", {})

@@ -146,6 +146,7 @@ def _describe(chosen: settings.Settings, able: _Ability) -> agent_pb2.DescribeRe
     host = os.uname()
     return agent_pb2.DescribeResponse(
         watches_pods=True,
+        redacts=True,
         node=chosen.node_name,
         agent_id=uuid.uuid4().hex,
         agent_version=metadata.version("kubestrace"),

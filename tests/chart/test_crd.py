@@ -131,6 +131,12 @@ def test_a_target_is_one_thing(dry_cluster: Cluster, spec: dict[str, Any]) -> No
         ({"target": {"podName": "x"}, "views": {"errors": {"samples": 11}}}, "less than or equal to 10"),
         ({"target": {"podName": "x"}, "views": {"cpuTime": {"each": 1}}}, 'unknown field "spec.views.cpuTime.each"'),
         ({"target": {"podName": "x"}, "views": {"weather": {}}}, 'unknown field "spec.views.weather"'),
+        ({"target": {"podName": "x"}, "profile": "files"}, 'supported values: "Counts", "Overview", "Files"'),
+        ({"target": {"podName": "x"}, "redact": ["*"] * 21}, "must have at most 20 items"),
+        ({"target": {"podName": "x"}, "redact": ["x" * 257]}, "may not be more than 256"),
+        ({"target": {"podName": "x"}, "redact": [""]}, "spec.redact[0]"),
+        ({"target": {"podName": "x"}, "redact": ["a\nb"]}, "a pattern must be printable ASCII"),
+        ({"target": {"podName": "x"}, "redact": ["\u00e9"]}, "a pattern must be printable ASCII"),
         (timeline(0), "greater than or equal to 1"),
         (timeline(241), "less than or equal to 240"),
         (timeline(11, durationSeconds=1), "a bucket is at least 100 ms long; at most durationSeconds x 10 buckets"),
@@ -171,7 +177,7 @@ def test_a_view_with_nothing_behind_it_is_on(cluster: Cluster, words: list[str],
     given = json.loads(cluster.ask("get", "tsess", "slow-checkout", "-o", "json"))
 
     assert given["spec"]["views"] == ({} if words == ["apply"] else {view.name: None})
-    assert parse(applied.spec(given)).views.keys() == {view.name}
+    assert parse(applied.spec(given)).views.keys() == {view.name, "counters"}
 
 
 def test_a_view_with_nothing_behind_it_may_be_applied_again(cluster: Cluster) -> None:
@@ -191,7 +197,7 @@ def test_a_view_can_be_taken_out(dry_cluster: Cluster, view: View[Any, Any, Any]
 
     given = created(dry_cluster, session(wanted), "--dry-run=server")
 
-    assert parse(given["spec"]).views == {}
+    assert parse(given["spec"]).views.keys() == {"counters"} - {view.name}
 
 
 def test_a_view_that_is_on_cannot_be_taken_out_later(cluster: Cluster) -> None:
@@ -538,6 +544,7 @@ def full_status() -> dict[str, Any]:
                 **place,
             }
         ],
+        "views": ["counters", "files"],
         "timeline": {
             **{name: [0, 2**53 + 1] for name in ("calls", "errors", "totalNanoseconds", "waitNanoseconds")},
             "startTime": time,

@@ -151,7 +151,7 @@ class FakeAgent:
         self.report_seconds = 0.0
         self.unknown: set[str] = set()
         self.described = agent_pb2.DescribeResponse(
-            can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED, watches_pods=True
+            can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED, watches_pods=True, redacts=True
         )
         self.described.views.extend(agent_pb2.ViewSupport(name=view.name, available=True) for view in VIEWS)
         self.traces: dict[str, FakeTrace] = {}
@@ -494,8 +494,9 @@ class Stage:
         )
 
     def session(self, known: Mapping[str, Any] | None = None, **spec: Any) -> Session:
-        """Return a session of ten seconds over all pods with app=shop."""
-        spec = {"target": {"selector": {"matchLabels": {"app": "shop"}}}, "durationSeconds": 10} | spec
+        """Return a session of ten seconds over all pods with app=shop, without any view that is not named."""
+        target = {"selector": {"matchLabels": {"app": "shop"}}}
+        spec = {"target": target, "durationSeconds": 10, "profile": "Counts"} | spec
         body = {"metadata": {"generation": 1}, "spec": spec, "status": known or {}}
         index = TraceIndex(self.agents, self.agents)
         row = SessionRow("u1", "shop", "s1", "1")

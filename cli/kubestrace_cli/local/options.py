@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kubestrace_operator.api.spec import DEFAULT_DURATION_SECONDS
-from kubestrace_operator.views.registry import VIEWS
+from kubestrace_operator.views.profiles import DEFAULT, Profile
+from kubestrace_operator.views.registry import CHOOSABLE, PROFILES, VIEWS
 from kubestrace_operator.views.view import Flag
 from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
+# In the place of the names of all views.
+_ALL = "all"
 _EPILOG = """\
 What to trace (exactly one):
   -p, --pid P       a running process: its threads, and the children that it starts from now on; with
@@ -68,6 +71,9 @@ class Options:
     compare: Path | None = None
     # Of --pid, also the children that are there.
     with_children: bool = False
+    profile: Profile | None = None  # None: as the session says
+    # Patterns beside the session's.
+    redact: tuple[str, ...] = ()
     # What flags ask of views, by the view's name, as a spec has it; all else is as the session says.
     views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -150,7 +156,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
 def _usage() -> str:
     """Return the usage with the flags of all views."""
     flags = " ".join(f"[{flag.usage}]".replace(" ", "\0") for view in VIEWS for flag in view.flags)
-    lines = textwrap.wrap(f"[-f\0SESSION.yaml] [-d\0SECONDS] [-e\0SYSCALLS] {flags}", 90, break_on_hyphens=False)
+    session = "[-f\0SESSION.yaml] [-d\0SECONDS] [-e\0SYSCALLS] [--profile\0NAME] [--views\0NAMES] [--redact\0PATTERN]"
+    lines = textwrap.wrap(f"{session} {flags}", 90, break_on_hyphens=False)
     lines += [
         "[-o table|yaml|json] [--compare FILE] [--to FILE]",
         "(-p P [--with-children] | --cgroup PATH | --container ID | [--until-empty] -- COMMAND ...)",
@@ -162,9 +169,8 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
     session = local.add_argument_group("the session")
     session.add_argument(
         "-f", "--file", type=_session_file, metavar="SESSION.yaml",
-        help="a TraceSession (-: from standard input): its durationSeconds, syscalls and views "
-        "apply unless a flag says otherwise, its metadata is kept; its target is replaced by what the command line "
-        "names",
+        help="a TraceSession (-: from standard input): its durationSeconds, syscalls, profile, redact and views apply "
+        "unless a flag says otherwise, its metadata is kept; its target is replaced by what the command line names",
     )  # fmt: skip
     session.add_argument(
         "-d", "--duration", type=_number(1, MAX_DURATION_SECONDS, "whole seconds"), metavar="SECONDS",
@@ -175,6 +181,21 @@ def _add_session_arguments(local: argparse.ArgumentParser) -> None:
         "-e", "--syscalls", type=_syscalls, metavar="SYSCALLS",
         help="only these system calls, in strace's words, separated by commas: names, classes (%%file, %%network), "
         "/regular expressions, !exclusions (default: the session's, else all)",
+    )  # fmt: skip
+    session.add_argument(
+        "--profile", type=_profile, metavar="NAME",
+        help=f"a set of views: {', '.join(PROFILES)} (default: the session's, else {DEFAULT}); --views and the flags "
+        "below add to it",
+    )  # fmt: skip
+    session.add_argument(
+        "--views", type=_views, default=(), metavar="NAMES",
+        help=f"also these views, with their defaults, separated by commas, or {_ALL}: "
+        f"{', '.join(view.name for view in CHOOSABLE)}",
+    )  # fmt: skip
+    session.add_argument(
+        "--redact", action="append", default=[], metavar="PATTERN",
+        help="show no paths, peers and texts that fit PATTERN, in which * stands for any characters ('*/secrets/*'); "
+        "may be given more than once, and adds to the session's",
     )  # fmt: skip
     for view in VIEWS:
         for flag in view.flags:
@@ -197,7 +218,7 @@ def _place(view: str, flag: Flag) -> str:
 
 def _of_views(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return what flags ask of views."""
-    asked: dict[str, dict[str, Any]] = {}
+    asked: dict[str, dict[str, Any]] = {name: {"enabled": True} for name in options.views}
     for view in VIEWS:
         for flag in view.flags:
             value = getattr(options, _place(view.name, flag))
@@ -251,6 +272,8 @@ def _checked(options: argparse.Namespace, unknown: Sequence[str], command: list[
         command=tuple(command or ()),
         until_empty=options.until_empty,
         with_children=options.with_children,
+        profile=options.profile,
+        redact=tuple(options.redact),
         views=_of_views(options),
     )
 
@@ -300,6 +323,25 @@ def _number(least: int, most: int, unit: str) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _profile(text: str) -> Profile:
+    return Profile(_known(text, PROFILES, "a profile"))
+
+
+def _views(text: str) -> tuple[str, ...]:
+    """Read names of views; all of them for _ALL."""
+    known = [view.name for view in CHOOSABLE]
+    names = [_known(name.strip(), [*known, _ALL], "a view") for name in text.split(",")]
+    return tuple(known if _ALL in names else dict.fromkeys(names))
+
+
+def _known(text: str, names: Sequence[str], what: str) -> str:
+    """Return the name that is meant, in whatever case it is written."""
+    found = next((name for name in names if name.casefold() == text.casefold()), None)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}; there are {', '.join(names)}")
+    return found
 
 
 def _syscalls(text: str) -> tuple[str, ...]:

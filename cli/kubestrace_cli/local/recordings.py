@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Owner, Roots
+from kubestrace_agent.traces import reports
 from kubestrace_agent.traces.session import Node, Session, stop_counting
 from kubestrace_agent.traces.shared_counters import Counters
 from kubestrace_agent.views import registry
@@ -20,13 +21,14 @@ from kubestrace_cli.local.targets import Target, TargetError
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from google.protobuf import any_pb2
 
     from kubestrace_agent.kernel.counters.tracer import Tracer
     from kubestrace_agent.symbols.roots import Held
     from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.views.redaction import Redaction
 
 _USER = "local"
 # Children that fork while they are looked for are found by looking again, not for ever.
@@ -69,12 +71,15 @@ class Recording:
         wanted: frozenset[SyscallKey] | None,
         views: Mapping[str, any_pb2.Any] | None = None,
         held: Held | None = None,
+        redact: Sequence[str] = (),
+        can_do_without: Collection[str] = (),
     ) -> None:
         """Begin. Raises TargetError when the target has gone, and what the tracer raises.
 
-        `views` are the requests as in a StartTraceRequest. `held` is the process that waits for the beginning.
+        `views` are the requests as in a StartTraceRequest, `redact` its patterns. `held` is the process that waits for
+        the beginning. A view that this machine cannot serve is a gap where it is in `can_do_without`.
         """
-        requests = registry.requests(views or {})
+        requests = registry.requests(views or {}, redact=redact)
         self._tracer = tracer
         self._session = Session(
             node=Node(platform.node(), f"local-{os.getpid()}"),
@@ -96,10 +101,17 @@ class Recording:
             raise TargetError(f"{target.name} has just ended") from acquired
         if isinstance(acquired, Exception):
             raise acquired
-        for _, why in acquired.share.missing:
-            raise why
+        for collector, why in acquired.share.missing:
+            if collector.name not in can_do_without:
+                raise why
         self._share, self._counter = acquired.share, acquired.counter
-        traced = self._session.containers[_USER] = self._session.counted(_state(target), acquired, time.time_ns())
+        traced = self._session.containers[_USER] = self._session.counted(
+            _state(target, requests.redaction), acquired, time.time_ns()
+        )
+        traced.gaps += [
+            reports.without_view(platform.node(), traced.state, each.unavailable, f"{each.name}: {why}")
+            for each, why in acquired.share.missing
+        ]
         self._session.start_ns = traced.state.start_time_unix_nanoseconds
 
     def follow(self, living: Callable[[], Sequence[int]]) -> None:
@@ -145,9 +157,10 @@ class Recording:
         return report
 
 
-def _state(target: Target) -> agent_pb2.ContainerState:
+def _state(target: Target, redaction: Redaction) -> agent_pb2.ContainerState:
+    name = redaction.text(target.name.encode()).decode()
     return agent_pb2.ContainerState(
-        container=agent_pb2.Container(container_name=target.name, container_id=target.container_id),
+        container=agent_pb2.Container(container_name=name, container_id=target.container_id),
         host_pid=target.host_pid,
         pid=target.pid,
     )

@@ -4,6 +4,7 @@ One target, one slot of the tracer, one final report. Imports neither kopf nor k
 """
 
 import contextlib
+import dataclasses
 import errno
 import os
 import platform
@@ -11,6 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 from kubestrace_agent import syscalls
@@ -21,6 +23,8 @@ from kubestrace_agent.kernel.loader.probe import TOO_MANY_FILES
 from kubestrace_agent.text import utf8
 from kubestrace_agent.views import loading
 from kubestrace_agent.views import registry as agent_views
+from kubestrace_agent.views.redaction import Redaction
+from kubestrace_agent.views.secret_words import HIDDEN
 from kubestrace_cli.local import endings, launch, scopes, targets, waits
 from kubestrace_cli.local.commands import ENDING_SIGNALS, Command
 from kubestrace_cli.local.options import Options, UsageError
@@ -64,6 +68,22 @@ def run(options: Options) -> int:
         return _refuse(TOO_MANY_FILES, CANNOT_TRACE)
 
 
+def _named(target: targets.Target, command: str, redaction: Redaction) -> targets.Target:
+    """Return the target of a COMMAND, whose name is that of its file."""
+    hidden = redaction.hides(bytes(Path.cwd() / command))
+    return dataclasses.replace(target, name=HIDDEN) if hidden else target
+
+
+def _shown(traced: Mapping[str, Any], redaction: Redaction) -> Mapping[str, Any]:
+    """Return what the command line named as the result shows it."""
+    if "command" not in traced:
+        return traced
+    program, *words = map(os.fsencode, traced["command"])
+    # One without a folder is looked for in PATH.
+    program = redaction.relative(program, bytes(Path.cwd())) if b"/" in program else redaction.text(program)
+    return {**traced, "command": [os.fsdecode(each) for each in (program, *map(redaction.text, words))]}
+
+
 def _refuse(error: Exception | str, exit_code: int) -> int:
     print(f"kubestrace: {error}", file=sys.stderr)
     return exit_code
@@ -79,8 +99,12 @@ class _Local:
             options.target,
             duration_seconds=options.duration_seconds,
             syscalls=options.syscalls,
+            profile=options.profile,
+            redact=options.redact,
             views=options.views,
         )
+        self._redaction = Redaction.of(self._session.redact)
+        self._session = dataclasses.replace(self._session, traced=_shown(self._session.traced, self._redaction))
         self._compared = baselines.compared(options.compare, self._session)
         if options.output == "folded" and not any(view.has_stacks for view, _ in registry.chosen(self._session.views)):
             flags = " or ".join(view.flags[0].words for view in registry.VIEWS if view.has_stacks)
@@ -108,7 +132,7 @@ class _Local:
                 return _refuse(f"ended by {name} before counting began", 128 + received[0].number)
             if isinstance(place, str):
                 command = stack.enter_context(Command(place, words, self._root, signals))
-                target = command.target
+                target = _named(command.target, place, self._redaction)
             else:
                 command, target = None, place
             if command is None:
@@ -154,7 +178,12 @@ class _Local:
         with _watched(target, command, until_empty=self._options.until_empty) as watched:
             before = targets.descendants(target.host_pid) if target.by_process else []
             there = {pid: targets.named(pid) for pid in before}
-            recording = Recording(tracer, target, self._wanted, self._requests, command.held if command else None)
+            held = command.held if command else None
+            # Nobody has named these.
+            of_profile = {view.name for view in registry.in_profile(self._session.profile)}
+            recording = Recording(
+                tracer, target, self._wanted, self._requests, held, self._session.redact, can_do_without=of_profile
+            )
             children = self._children(recording, target, there)
             if command:
                 command.release()
@@ -181,6 +210,8 @@ class _Local:
         gaps = command.gaps() if command else []
         left = _left_by(command, recording, target)
         report = recording.finish(agent_pb2.END_REASON_STOPPED if ending.by_person else agent_pb2.END_REASON_COMPLETED)
+        for gap in gaps:
+            gap.message = self._without(gap.message)
         report.trust.gaps.extend(gaps)
         if command and command.child.ended():
             command.child.raise_if_not_executed()
@@ -188,9 +219,13 @@ class _Local:
                 row.state.exit_code = command.child.wait()
                 row.state.finish_time_unix_nanoseconds = command.child.end_unix_ns
         remarks = (_why_nothing(report, self._session, target), left, children)
-        said = [each for each in remarks if each]
+        said = [self._without(each) for each in remarks if each]
         status = results.status(self._session, report, ending, self._hierarchy.mode, said, compared=self._compared)
         return self._session.document(status)
+
+    def _without(self, sentence: str) -> str:
+        """Return a sentence that names processes without what the session does not show."""
+        return os.fsdecode(self._redaction.text(os.fsencode(sentence))) if self._redaction.patterns else sentence
 
     def _children(self, recording: Recording, target: targets.Target, before: dict[int, str]) -> str:
         """Count the children that a process has, where that is asked for; otherwise return what is to be said.

@@ -11,7 +11,8 @@ from kubestrace_cli.output import documents
 from kubestrace_cli.session_file import metadata
 from kubestrace_operator.api import spec
 from kubestrace_operator.comparison.baseline import LOCAL_TARGET
-from kubestrace_operator.views import registry
+from kubestrace_operator.views import profiles, registry
+from kubestrace_operator.views.profiles import Profile
 
 API_VERSION = "kubestrace.io/v1alpha1"
 KIND = "TraceSession"
@@ -43,6 +44,9 @@ class Session:
     traced: Mapping[str, Any]
     duration_seconds: int | None
     syscalls: tuple[str, ...]
+    profile: Profile = profiles.DEFAULT
+    # Patterns of what is not shown.
+    redact: tuple[str, ...] = ()
     # The settings of the views that are on.
     views: registry.Chosen = field(default_factory=dict)
     # The session of a cluster that the file names to be compared with.
@@ -66,10 +70,13 @@ class Session:
             wanted["durationSeconds"] = self.duration_seconds
         if self.syscalls:
             wanted["syscalls"] = list(self.syscalls)
-        if self.views:
-            wanted["views"] = {
-                view.name: view.spec(self.views[view.name]) for view in registry.CHOOSABLE if view.name in self.views
-            }
+        if self.profile != profiles.DEFAULT:
+            wanted["profile"] = self.profile.value
+        if self.redact:
+            wanted["redact"] = list(self.redact)
+        duration_seconds = self.duration_seconds or spec.DEFAULT_DURATION_SECONDS
+        if overrides := registry.overrides(self.profile, self.views, duration_seconds):
+            wanted["views"] = overrides
         if self.compare_to:
             wanted["compareTo"] = self.compare_to
         return {
@@ -87,6 +94,8 @@ def make(
     *,
     duration_seconds: int | None,
     syscalls: tuple[str, ...] | None,
+    profile: Profile | None = None,
+    redact: tuple[str, ...] = (),
     views: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Session:
     """Return the session; what is given here takes precedence over the file, and the file over the defaults.
@@ -97,6 +106,9 @@ def make(
     wanted = dict(body.get("spec") or {})
     if duration_seconds is not None:
         wanted["durationSeconds"] = duration_seconds
+    if profile is not None:
+        wanted["profile"] = profile.value
+    wanted |= _with_patterns(wanted.get("redact"), redact)
     parsed = _parsed(file, _with_views(file, wanted, views or {}))
     has_duration = wanted.get("durationSeconds") is not None or "command" not in traced
     given = body.get("metadata") or {"name": _DEFAULT_NAME}
@@ -106,9 +118,18 @@ def make(
         traced=traced,
         duration_seconds=parsed.duration_seconds if has_duration else None,
         syscalls=parsed.syscalls if syscalls is None else syscalls,
+        profile=parsed.profile,
+        redact=parsed.redact,
         views=parsed.views,
         compare_to=parsed.compare_to,
     )
+
+
+def _with_patterns(of_file: object, given: tuple[str, ...]) -> dict[str, object]:
+    """Return the patterns of file and command line together; of a file that has something else, that."""
+    if not given:
+        return {}
+    return {"redact": [*of_file, *given] if isinstance(of_file, list) else of_file or list(given)}
 
 
 def _with_views(
@@ -119,11 +140,14 @@ def _with_views(
     if not asked or not isinstance(views, Mapping):
         return wanted
     merged = dict(views)
+    profile = wanted.get("profile")
+    of_profile = {view.name for view in registry.in_profile(profile)} if profile in registry.PROFILES else set()
     for name, fields in asked.items():
         known = views.get(name) or {}
         if not isinstance(known, Mapping):
             continue
-        if missing := _missing(name, fields, on=name in views and known.get("enabled") is not False):
+        on = (name in views or name in of_profile) and known.get("enabled") is not False
+        if missing := _missing(name, fields, on=on):
             raise SessionFileError(file or _COMMAND_LINE, missing)
         merged[name] = {**known, **fields, "enabled": True}
     return {**wanted, "views": merged}
@@ -132,7 +156,7 @@ def _with_views(
 def _missing(name: str, fields: Mapping[str, Any], *, on: bool) -> str:
     """Return what a view needs beside these flags; empty: nothing."""
     (flags,) = (view.flags for view in registry.VIEWS if view.name == name)
-    turns_on = any(not flag.needs and flag.field in fields for flag in flags) or not fields
+    turns_on = any(not flag.needs and flag.field in fields for flag in flags) or not fields or "enabled" in fields
     return "" if on or turns_on else next(flag.needs for flag in flags if flag.field in fields)
 
 

@@ -102,7 +102,7 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> registr
             "TooManyContainers", f"{len(request.pods)} pods, and one trace watches {limits.max_containers}"
         )
     try:
-        return registry.requests(request.views)
+        return registry.requests(request.views, redact=request.redact)
     except registry.RequestError as error:
         raise InvalidRequestError(error.reason, str(error)) from error
 

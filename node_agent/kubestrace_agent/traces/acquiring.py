@@ -13,6 +13,7 @@ from kubestrace_agent.kernel.counters.tracer import NodeFullError
 from kubestrace_agent.kernel.loader.programs import UnsupportedKernelError
 from kubestrace_agent.traces.counter import Counter, union
 from kubestrace_agent.traces.sharing import Share
+from kubestrace_agent.views.redaction import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.syscalls import Wanted
     from kubestrace_agent.traces.counter import Place, Tracer
     from kubestrace_agent.traces.shared_views import SharedViews
+    from kubestrace_agent.views.redaction import Redaction
     from kubestrace_agent.views.view import Collector
 
 # What concerns one container alone.
@@ -39,6 +41,7 @@ class Asked:
     views: Hashable = None
     # See Share.
     paths: bool = False
+    redaction: Redaction = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Acquiring:
         self._views = views
         self._clock_ns = clock_ns
         self._new: set[Counter] = set()
-        self._shares: dict[tuple[Counter, Wanted, Hashable, bool], Share] = {}
+        self._shares: dict[tuple[Counter, Wanted, Hashable, bool, Redaction], Share] = {}
 
     def run(self, asked: Sequence[Asked]) -> list[Acquired | Exception]:
         """Count the containers; a result for each of `asked`, in their order."""
@@ -105,9 +108,9 @@ class Acquiring:
         return counter
 
     def _share(self, counter: Counter, asked: Asked) -> Share:
-        key = counter, asked.wanted, asked.views, asked.paths
+        key = counter, asked.wanted, asked.views, asked.paths, asked.redaction
         if key not in self._shares:
-            self._shares[key] = Share(asked.wanted, asked.collectors(), asked.paths)
+            self._shares[key] = Share(asked.wanted, asked.collectors(), asked.paths, asked.redaction)
             counter.shares.add(self._shares[key])
         return self._shares[key]
 

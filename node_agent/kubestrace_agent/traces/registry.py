@@ -180,7 +180,7 @@ class Traces:
             counters=self._counters,
             wanted=selection.keys(),
             views=views,
-            ask_views=lambda: views_registry.requests(request.views),
+            ask_views=lambda: views_registry.requests(request.views, redact=request.redact),
             lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
             start_ns=(start_ns := self._clock_ns()),
             session_start_ns=start_ns - 1_000_000 * request.elapsed_milliseconds,
@@ -233,7 +233,7 @@ class Traces:
     def _join(self, trace: Trace, request: agent_pb2.StartTraceRequest) -> None:
         """Let the time of a trace run that waits for its first container: that of the session does, on other nodes."""
         if trace.waits and trace.final is None:
-            trace.ask_views = lambda: views_registry.requests(request.views)
+            trace.ask_views = lambda: views_registry.requests(request.views, redact=request.redact)
             trace.start_ns = self._clock_ns()
             trace.session_start_ns = trace.start_ns - 1_000_000 * request.elapsed_milliseconds
             self._let_run(trace, request.duration_milliseconds / 1000)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.text import utf8
+from kubestrace_agent.views import redacted_messages
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def container_report(traced: TracedContainer, node: str) -> agent_pb2.ContainerR
     report.CopyFrom(traced.collected or traced.share.report(counter))
     traced.note_counts()
     for collector in traced.own:
-        collector.write(report)
+        redacted_messages.write(collector, report)
     report.trust.gaps.extend(traced.gaps)
     if counter.unknown is not None:
         report.trust.gaps.append(_state_unknown(traced, counter.unknown, node))

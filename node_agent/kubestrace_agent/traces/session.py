@@ -72,6 +72,7 @@ class Session:
             lambda: self.views.collectors(self.wanted, names, owner),
             self.views.shared_key,
             paths=self.shows_paths,
+            redaction=self.views.redaction,
         )
 
     def counted(self, state: agent_pb2.ContainerState, acquired: Acquired, start_ns: int) -> reports.TracedContainer:

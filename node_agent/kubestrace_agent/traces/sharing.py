@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from kubestrace_agent.traces.delta import Since
 from kubestrace_agent.traces.unreturned import Unreturned
+from kubestrace_agent.views import redacted_messages
+from kubestrace_agent.views.redaction import DEFAULT
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from kubestrace_agent.kernel.counters.counts import RawCounts
     from kubestrace_agent.syscalls import Wanted
     from kubestrace_agent.traces.counter import Counter
+    from kubestrace_agent.views.redaction import Redaction
     from kubestrace_agent.views.view import Collector
 
 
@@ -28,6 +31,8 @@ class Share:
     collectors: list[Collector]
     # Of calls that have not returned, report files and peers too.
     paths: bool = False
+    # What they do not show.
+    redaction: Redaction = DEFAULT
     users: set[str] = field(default_factory=set)
     # Collectors whose part of a view cannot be had, and why: the counts are as good as without.
     missing: list[tuple[Collector, Exception]] = field(default_factory=list)
@@ -42,7 +47,7 @@ class Share:
         """Count what comes after `start`; None: nothing was counted before."""
         self.attach_end = start.attach_end if start else 0
         self._since = Since(start, wanted=self.wanted, architecture=platform.machine())
-        self._unreturned = Unreturned(start, wanted=self.wanted, paths=self.paths)
+        self._unreturned = Unreturned(start, wanted=self.wanted, paths=self.paths, redaction=self.redaction)
 
     def calls(self, counter: Counter) -> int:
         """Give the number of calls in what was read last, and make no report for that."""
@@ -64,6 +69,8 @@ class Share:
             report.syscalls.extend(counted.syscalls)
             report.trust.CopyFrom(counted.trust)
             report.unreturned.extend(self._unreturned.calls(counts))
+            for user in report.trust.ring_users:
+                user.process = self.redaction.text(user.process.encode()).decode()
         for collector in self.collectors:
-            collector.write(report)
+            redacted_messages.write(collector, report)
         return report

@@ -16,11 +16,13 @@ from kubestrace_agent.kernel.counters.counts import RawCall
 from kubestrace_agent.syscalls import abi_names, name
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views import call_arguments, polled
+from kubestrace_agent.views.redaction import DEFAULT
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
     from kubestrace_agent.kernel.counters.counts import InFlight, RawCounts
     from kubestrace_agent.syscalls import Wanted
+    from kubestrace_agent.views.redaction import Redaction
 
 # Of one container; trust.unreturned_calls counts all.
 MOST = 20
@@ -30,11 +32,12 @@ _TELLING_MODES = frozenset({stat.S_IFSOCK, stat.S_IFIFO})
 class Unreturned:
     """The calls that one container has under way, for one session."""
 
-    def __init__(self, start: RawCounts | None, *, wanted: Wanted, paths: bool) -> None:
+    def __init__(self, start: RawCounts | None, *, wanted: Wanted, paths: bool, redaction: Redaction = DEFAULT) -> None:
         """`start`: the counts that the session begins with. `paths`: tell files and peers behind descriptors too."""
         self._start = start
         self._wanted = wanted
         self._paths = paths
+        self._redaction = redaction
         # Thread and details -> what was made of them: most calls that have not returned have not the last time.
         self._made: dict[tuple[int, bytes], agent_pb2.UnreturnedCall] = {}
 
@@ -49,7 +52,7 @@ class Unreturned:
         self, call: InFlight, now_ns: int, known: dict[tuple[int, bytes], agent_pb2.UnreturnedCall]
     ) -> agent_pb2.UnreturnedCall:
         key = call.tid, call.details
-        made = self._made[key] = known.get(key) or _message(call, paths=self._paths)
+        made = self._made[key] = known.get(key) or _message(call, self._redaction, paths=self._paths)
         message = agent_pb2.UnreturnedCall(age_nanoseconds=call.age_ns)
         message.MergeFrom(made)
         began_ns = now_ns - call.age_ns
@@ -57,7 +60,7 @@ class Unreturned:
         return message
 
 
-def _message(call: InFlight, *, paths: bool) -> agent_pb2.UnreturnedCall:
+def _message(call: InFlight, redaction: Redaction, *, paths: bool) -> agent_pb2.UnreturnedCall:
     message = agent_pb2.UnreturnedCall(
         name=name(call.key),
         abi="" if call.key.abi == platform.machine() else call.key.abi,
@@ -67,9 +70,9 @@ def _message(call: InFlight, *, paths: bool) -> agent_pb2.UnreturnedCall:
     )
     if call.details:
         _, raw_call = single_calls.parsed(call.details, abi_names(platform.machine()), RawCall)
-        message.arguments = call_arguments.described(raw_call if paths else _without_paths(raw_call))
+        message.arguments = call_arguments.described(raw_call if paths else _without_paths(raw_call), redaction)
         message.tid, message.pid = raw_call.inner_tid, raw_call.inner_pid
-        message.thread, message.process = call_arguments.names(raw_call)
+        message.thread, message.process = call_arguments.names(raw_call, redaction)
     return message
 
 

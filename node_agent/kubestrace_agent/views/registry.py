@@ -13,10 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel.loader.sources import CORE
+from kubestrace_agent.views.redaction import DEFAULT, Redaction
 from kubestrace_agent.views.view import RequestError, View
+from kubestrace_protos.v1 import redaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from google.protobuf import any_pb2
 
@@ -96,6 +98,8 @@ class ViewRequests:
     shared_key: Hashable = None
     # Those that this agent does not know.
     unknown: tuple[str, ...] = ()
+    # What the session does not show.
+    redaction: Redaction = DEFAULT
 
     @property
     def parts(self) -> set[str]:
@@ -114,11 +118,17 @@ class ViewRequests:
 
     def collectors(self, wanted: Wanted, names: Names, owner: Owner) -> list[Collector]:
         """Return collectors for one container; `wanted` are the session's system calls."""
-        return [each for asked in self.asked.values() for each in asked.collectors(wanted, names, owner)]
+        return self._redacting(each for asked in self.asked.values() for each in asked.collectors(wanted, names, owner))
 
     def own_collectors(self, wanted: Wanted) -> list[Collector]:
         """Return collectors for one container that no other session shares."""
-        return [each for asked in self.asked.values() for each in asked.own_collectors(wanted)]
+        return self._redacting(each for asked in self.asked.values() for each in asked.own_collectors(wanted))
+
+    def _redacting(self, collectors: Iterable[Collector]) -> list[Collector]:
+        made = list(collectors)
+        for each in made:
+            each.redaction = self.redaction
+        return made
 
     def next_snapshot(self, now_ns: int) -> Moment | None:
         """Return when the counts are to be read after a moment; None: whenever that may be."""
@@ -126,13 +136,19 @@ class ViewRequests:
         return min((moment for moment in moments if moment is not None), default=None)
 
 
-def requests(wanted: Mapping[str, any_pb2.Any], now_ns: int | None = None) -> ViewRequests:
-    """Read what a session asks for, which came at a moment (CLOCK_MONOTONIC; None: now). Raises RequestError."""
+def requests(wanted: Mapping[str, any_pb2.Any], now_ns: int | None = None, redact: Sequence[str] = ()) -> ViewRequests:
+    """Read what a session asks for, which came at a moment (CLOCK_MONOTONIC; None: now). Raises RequestError.
+
+    `redact` are its patterns of what is not to be shown.
+    """
+    for where, problem in redaction.problems(redact):
+        raise RequestError("InvalidRedact", f"redact{where} {problem}")
     moment_ns = time.monotonic_ns() if now_ns is None else now_ns
     known = views()
     asked = {name: known[name].ask(wanted[name], moment_ns) for name in known if name in wanted}
-    key = tuple((name, wanted[name].value) for name, each in asked.items() if each.parts)
-    return ViewRequests(asked, key, tuple(sorted(wanted.keys() - known.keys())))
+    hidden = Redaction.of(redact)
+    key = hidden, *((name, wanted[name].value) for name, each in asked.items() if each.parts)
+    return ViewRequests(asked, key, tuple(sorted(wanted.keys() - known.keys())), hidden)
 
 
 __all__ = ["RequestError", "Support", "ViewRequests", "all_sources", "parts", "requests", "sources", "support", "views"]

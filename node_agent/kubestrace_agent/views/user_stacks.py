@@ -13,12 +13,14 @@ from kubestrace_agent.symbols.names import Question
 from kubestrace_agent.symbols.naming import Place, Stack
 from kubestrace_agent.symbols.unwind import Registers
 from kubestrace_agent.text import safe
+from kubestrace_agent.views.redaction import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
     from kubestrace_agent.symbols.roots import Owner
+    from kubestrace_agent.views.redaction import Redaction
 
 MOST_NAME = 120
 UNKNOWN = "[not known]"
@@ -70,13 +72,16 @@ def code_frames(frames: Sequence[UserFrame]) -> tuple[UserFrame, ...]:
 
 
 @lru_cache(maxsize=4096)
-def user_word(place: Place) -> str:
+def user_word(place: Place, redaction: Redaction = DEFAULT) -> str:
     """Name one frame: fsync+0x10 (libc.so.6), app+0x1139 (build id 5f0c...) where no symbol is known."""
     mapping, build_id, name = place.mapping, place.frame.build_id, place.name
     path = mapping.path.removesuffix(b" (deleted)") if mapping else b""
-    file = safe(path.rpartition(b"/")[2], MOST_NAME)
+    # A file's name may be hidden by its folder.
+    file = safe(redaction.path(path).rpartition(b"/")[2], MOST_NAME)
     if name:
-        return f"{safe(plain(name.text), MOST_NAME)}+{name.plus:#x}" + (f" ({file})" if file else "")
+        # Of generated code a name may have the path of its source.
+        function = safe(redaction.text(plain(name.text)), MOST_NAME)
+        return f"{function}+{name.plus:#x}" + (f" ({file})" if file else "")
     if build_id:
         return f"{file or '[file]'}+{place.offset:#x} (build id {build_id.hex()})"
     if file:
@@ -84,9 +89,9 @@ def user_word(place: Place) -> str:
     return _NO_FILE if mapping else UNKNOWN
 
 
-def function_word(place: Place) -> str:
+def function_word(place: Place, redaction: Redaction = DEFAULT) -> str:
     """Name a frame's function alone, as one for all places in it: fsync (libc.so.6)."""
-    word = user_word(place)
+    word = user_word(place, redaction)
     return re.sub(r"\+0x[0-9a-f]+(?= \(|$)", "", word) if place.name else word
 
 

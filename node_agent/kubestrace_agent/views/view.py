@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from google.protobuf import message
 
+from kubestrace_agent.views.redaction import DEFAULT, Redaction
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -73,6 +75,11 @@ class Collector:
     part: ClassVar[str] = ""
     # The reason of the gap where that part cannot be had.
     unavailable: ClassVar[str] = UNSUPPORTED
+    # Whether it applies `redaction` itself, where rows must be told by what is shown; else its texts are searched for
+    # paths once they are written.
+    redacts: ClassVar[bool] = False
+    # What is not shown of paths, arguments and names. Set before it begins.
+    redaction: Redaction = DEFAULT
 
     @property
     def wanted(self) -> Any:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubestrace_operator.api import fields
-from kubestrace_operator.views import registry
+from kubestrace_operator.views import profiles, registry
+from kubestrace_operator.views.profiles import Profile
+from kubestrace_protos.v1 import redaction
 from kubestrace_protos.v1.limits import MAX_DURATION_SECONDS
 
 DEFAULT_DURATION_SECONDS = 30
@@ -19,8 +21,8 @@ MAX_MAX_PODS = 500
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 MAX_TTL_SECONDS = 2**31 - 1
 _FIELDS = (
-    *("target", "durationSeconds", "syscalls", "cancel", "suspend", "ttlSecondsAfterFinished", "views"),
-    "compareTo",
+    *("target", "durationSeconds", "syscalls", "profile", "views", "redact", "compareTo"),
+    *("cancel", "suspend", "ttlSecondsAfterFinished"),
 )
 _TARGET_FIELDS = (
     *("podName", "selector", "workload"),
@@ -104,8 +106,11 @@ class TraceSpec:
     cancel: bool = False
     # The session does not start, or stops and starts anew later.
     suspend: bool = False
+    profile: Profile = profiles.DEFAULT
     # The settings of the views that are on.
     views: registry.Chosen = field(default_factory=dict)
+    # Patterns of paths, peers and texts that are not shown.
+    redact: tuple[str, ...] = ()
     # None: the session is never deleted by itself.
     ttl_seconds: int | None = None
     # An earlier session of the same namespace; empty: none.
@@ -120,6 +125,7 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
     top = fields.Fields(spec, "spec", list(_FIELDS))
     target = _target(top, required=target_required)
     duration_seconds = top.integer("durationSeconds", DEFAULT_DURATION_SECONDS, 1, MAX_DURATION_SECONDS)
+    profile = _profile(top)
     parsed = TraceSpec(
         target=target,
         duration_seconds=duration_seconds,
@@ -129,7 +135,9 @@ def parse(spec: Mapping[str, Any] | None, *, target_required: bool = True) -> Tr
         ttl_seconds=top.integer("ttlSecondsAfterFinished", 0, 0, MAX_TTL_SECONDS)
         if top.has("ttlSecondsAfterFinished")
         else None,
-        views=_views(top, duration_seconds),
+        profile=profile,
+        redact=_redact(top),
+        views=_views(top, profile, duration_seconds),
         compare_to=top.named("compareTo", NAME, "a session's name") if top.has("compareTo") else "",
     )
     if top.problems:
@@ -172,12 +180,30 @@ def _workload(target: fields.Fields) -> Workload:
     return Workload(workload.choice("kind", WORKLOAD_KINDS), workload.named("name", NAME, "a workload's name"))
 
 
-def _views(top: fields.Fields, duration_seconds: int) -> registry.Chosen:
-    """Return the settings of the views that are on: those that are named, also with null, but for `enabled: false`."""
+def _profile(top: fields.Fields) -> Profile:
+    if not top.has("profile"):
+        return profiles.DEFAULT
+    name = top.choice("profile", registry.PROFILES)
+    return Profile(name) if name in registry.PROFILES else profiles.DEFAULT
+
+
+def _redact(top: fields.Fields) -> tuple[str, ...]:
+    patterns = top.strings("redact")
+    for where, problem in redaction.problems(patterns):
+        top.problem(f"redact{where}", problem)
+    return patterns
+
+
+def _views(top: fields.Fields, profile: Profile, duration_seconds: int) -> registry.Chosen:
+    """Return the settings of the views that are on.
+
+    These are those of the profile and those that are named, also with null, but for `enabled: false`.
+    """
+    of_profile = registry.in_profile(profile)
     views = top.nested("views", [view.name for view in registry.CHOOSABLE])
     settings = {}
     for view in registry.CHOOSABLE:
-        if views.names(view.name):
+        if view in of_profile or views.names(view.name):
             given = views.nested(view.name, ["enabled", *view.fields])
             settings[view.name] = view.parse(given, duration_seconds)
             if not given.boolean("enabled", default=True):

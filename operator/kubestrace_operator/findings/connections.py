@@ -40,7 +40,7 @@ def _is_churn(facts: Facts, row: _Row) -> bool:
     life_ns = row.get("lifetime", {}).get("p50Nanoseconds", _LIFE_NS)
     return (
         facts.rate(row.get("established", 0)) >= _RATE
-        and row["closed"] >= _LEAST
+        and row.get("closed", 0) >= _LEAST
         and life_ns < _LIFE_NS
         and _mean(row) <= _BYTES
     )

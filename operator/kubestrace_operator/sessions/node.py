@@ -58,6 +58,8 @@ class TraceRequest:
     elapsed: Callable[[], int] = lambda: 0
     # Between two reports of a node.
     report_seconds: float = 1.0
+    # Patterns of what is not shown.
+    redact: tuple[str, ...] = ()
 
     @property
     def namespace(self) -> str:
@@ -226,6 +228,7 @@ class NodeTrace:
             duration_milliseconds=max(1, self._trace_request.remaining()),
             lease_seconds=LEASE_SECONDS,
             views=self._trace_request.views(),
+            redact=self._trace_request.redact,
             elapsed_milliseconds=(elapsed := 0 if self.state.has_counted else self._trace_request.elapsed()),
         )
         self.asked = True
@@ -266,6 +269,12 @@ class NodeTrace:
         """Ask an agent for its cgroup mode and for what it can do."""
         # As patient as with the start of a trace: a node with many sessions answers late.
         described = await self._calls.describe(agent, within_seconds=START_SECONDS)
+        if self._trace_request.redact and not described.redacts:
+            # It would drop the patterns as fields that it does not know, and show everything.
+            version = f" ({described.agent_version})" if described.agent_version else ""
+            raise InvalidRequestError(
+                f"the agent on node {self._node}{version} does not know spec.redact: update it", "CannotRedact"
+            )
         self._can_watch = described.watches_pods
         self.state.described[described.agent_id] = described
         self.state.cgroup_mode = _CGROUP_MODES.get(described.cgroup_mode, "")

@@ -186,6 +186,7 @@ class Session:
             lambda: self._view_requests(spec),
             lambda: int(1000 * self._schedule.elapsed) if self._schedule.settled else 0,
             min(max(spec.duration_seconds / _REPORTS, 1.0), _REPORT_MOST_SECONDS),
+            spec.redact,
         )
         if self._state.start is not None:
             self._admission.take_up()

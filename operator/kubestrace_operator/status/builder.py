@@ -152,6 +152,7 @@ class _Builder:
         parts: list[Mapping[str, Any]] = [self._head, {"targets": vars(self._progress.targets).copy()}]
         if self._progress.start is not None:
             parts += [
+                {"views": registry.names(self._progress.views)},
                 {"table": self._table(shown, left_out)},
                 {"summary": self._summary(shown)},
                 {"trust": self._trust},

@@ -8,6 +8,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.histograms import add_into, bucket_bounds, percentile
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import block_io_text
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.block_io_pb2 import BlockIORequest, BlockIOResult, BlockLengths, BlockRow
 
@@ -93,6 +94,7 @@ class BlockIO(View[Settings, BlockIOResult, Part]):
     """The slice."""
 
     name = "blockIO"
+    profiles = frozenset({Profile.STORAGE})
     result_type = BlockIOResult
     compared_rows = (
         ComparedRows(

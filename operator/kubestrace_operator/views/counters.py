@@ -8,6 +8,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import duration
 from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.status.sections import Section
+from kubestrace_operator.views.profiles import ALL_BUT_COUNTS
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views import counters_limits as limits
 from kubestrace_protos.v1.views.counters_pb2 import CountersRequest, CountersResult
@@ -84,6 +85,7 @@ class ThreadCounters(View[Settings, CountersResult, Part]):
     """The slice."""
 
     name = "counters"
+    profiles = ALL_BUT_COUNTS
     fields = ("events",)
     result_type = CountersResult
     known_losses = (_LOST,)

@@ -9,6 +9,7 @@ from kubestrace_operator.api.timestamps import duration
 from kubestrace_operator.results.histograms import add_into
 from kubestrace_operator.results.rows import ContainerKey, SyscallKey, shown_name
 from kubestrace_operator.status.sections import Section
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import Column, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.cpu_time_pb2 import CpuTimeRequest, CpuTimeResult, TimeBudget
 
@@ -85,6 +86,7 @@ class CpuTime(View[Settings, CpuTimeResult, Part]):
     """The slice."""
 
     name = "cpuTime"
+    profiles = frozenset({Profile.CPU})
     result_type = CpuTimeResult
     known_losses = (_LOST,)
     example = "--cpu-time --pid 4711"

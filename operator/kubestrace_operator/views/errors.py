@@ -9,6 +9,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.results.rows import container_key
 from kubestrace_operator.status.sections import Section
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import errors_limits as limits
@@ -81,6 +82,7 @@ class Errors(View[Settings, ErrorsResult, Details]):
     """The slice."""
 
     name = "errors"
+    profiles = frozenset({Profile.FILES, Profile.NETWORK})
     fields = ("samples",)
     result_type = ErrorsResult
     known_losses = (_LOST,)

@@ -9,8 +9,8 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.histograms import add_into
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import files_text
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
-from kubestrace_protos.v1.views.files_limits import MAX_PATTERN_CHARACTERS, MAX_PATTERNS
 from kubestrace_protos.v1.views.files_pb2 import FileRow, FilesRequest, FilesResult
 
 DEFAULT_TOP = 30
@@ -127,17 +127,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Settings:
-    """How many paths are shown, and which are not."""
+    """How many paths are shown."""
 
     top: int = DEFAULT_TOP
-    redact: tuple[str, ...] = ()
 
 
 class Files(View[Settings, FilesResult, Part]):
     """The slice."""
 
     name = "files"
-    fields = ("top", "redact")
+    profiles = frozenset({Profile.FILES, Profile.STORAGE})
+    fields = ("top",)
     result_type = FilesResult
     compared_rows = (
         ComparedRows(
@@ -161,24 +161,15 @@ class Files(View[Settings, FilesResult, Part]):
 
     def parse(self, fields: Fields, duration_seconds: int) -> Settings:
         """Return the settings."""
-        redact = fields.strings("redact")
-        if len(redact) > MAX_PATTERNS:
-            fields.problem("redact", f"has {len(redact)} patterns; it may have {MAX_PATTERNS}")
-        for number, pattern in enumerate(redact):
-            if len(pattern) > MAX_PATTERN_CHARACTERS or not pattern.isascii() or not pattern.isprintable():
-                fields.problem(
-                    f"redact[{number}]",
-                    f"is {pattern!a}; it must be printable ASCII of at most {MAX_PATTERN_CHARACTERS} characters",
-                )
-        return Settings(fields.integer("top", DEFAULT_TOP, 1, MAX_TOP), redact)
+        return Settings(fields.integer("top", DEFAULT_TOP, 1, MAX_TOP))
 
     def spec(self, settings: Settings) -> dict[str, Any]:
         """Return them as a spec has them."""
-        return {"top": settings.top} | ({"redact": list(settings.redact)} if settings.redact else {})
+        return {"top": settings.top}
 
     def request(self, settings: Settings, span: Span) -> FilesRequest:
         """Return what agents are asked for."""
-        return FilesRequest(redact=settings.redact)
+        return FilesRequest()
 
     def merge(self, results: Iterable[ContainerResult[FilesResult]]) -> Part:
         """Return the files of a report: containers' paths of one name are one row."""

@@ -8,6 +8,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.histograms import add_into, percentile
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import io_uring_text
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.io_uring_pb2 import IOUringRequest, IOUringResult, RingRow
 
@@ -74,6 +75,7 @@ class IOUring(View[Settings, IOUringResult, Part]):
     """The slice."""
 
     name = "ioUring"
+    profiles = frozenset({Profile.STORAGE})
     result_type = IOUringResult
     known_losses = (_LOST,)
     flags = (

@@ -11,6 +11,7 @@ from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import memory_growth
 from kubestrace_operator.views.memory_growth import Growth
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.memory_pb2 import MemoryLevels, MemoryRequest, MemoryResult
 
@@ -90,6 +91,7 @@ class MemoryView(View[Settings, MemoryResult, Part]):
 
     name = "memory"
     fields = ("stacks",)
+    profiles = frozenset({Profile.MEMORY})
     result_type = MemoryResult
     known_losses = (_LOST,)
     flags = (

@@ -11,6 +11,7 @@ from kubestrace_operator.views import network_dns, network_search, network_text
 from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey
 from kubestrace_operator.views.network_sockets import Socket, SocketKey, key_of, ordered, others
 from kubestrace_operator.views.pod_network import MAX_PODS, Pod, PodKey
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1.views.network_limits import MAX_TOP
 from kubestrace_protos.v1.views.network_pb2 import NetworkRequest, NetworkResult
@@ -94,6 +95,7 @@ class Network(View[Settings, NetworkResult, Part]):
     """The slice."""
 
     name = "network"
+    profiles = frozenset({Profile.NETWORK})
     fields = ("top", "dns")
     shows_peers = True
     result_type = NetworkResult

@@ -107,7 +107,9 @@ def _name(row: Mapping[str, Any]) -> str:
 
 def _place(row: Mapping[str, Any]) -> str:
     address = f"[{row['address']}]" if ":" in row["address"] else row["address"]
-    return f"{address}:{row['port']}{_whose(row)}"
+    # Peers that are not shown have none.
+    port = f":{row['port']}" if row["port"] else ""
+    return f"{address}{port}{_whose(row)}"
 
 
 def _address(row: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import processes_text
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ComparedRows, ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import processes_limits as limits
@@ -112,6 +113,7 @@ class Processes(View[Settings, ProcessesResult, Busiest]):
     """The slice."""
 
     name = "processes"
+    profiles = frozenset({Profile.CPU, Profile.MEMORY})
     fields = ("top", "threads", "arguments", "groupBy")
     result_type = ProcessesResult
     compared_rows = (

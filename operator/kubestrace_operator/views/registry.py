@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import DecodeError
 
+from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.rows import container_key
 from kubestrace_operator.views.block_io import BlockIO
 from kubestrace_operator.views.callers import Callers
@@ -21,6 +22,7 @@ from kubestrace_operator.views.io_uring import IOUring
 from kubestrace_operator.views.memory import MemoryView
 from kubestrace_operator.views.network import Network
 from kubestrace_operator.views.processes import Processes
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.resources import Resources
 from kubestrace_operator.views.slow_calls import SlowCalls
 from kubestrace_operator.views.timeline import Timeline
@@ -46,6 +48,17 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
 # Those that spec.views may name.
 CHOOSABLE = tuple(view for view in VIEWS if not view.always)
 
+
+def in_profile(profile: Profile) -> tuple[View[Any, Any, Any], ...]:
+    """Return the views that a profile turns on."""
+    return tuple(view for view in CHOOSABLE if profile == Profile.EVERYTHING or profile in view.profiles)
+
+
+# Those that spec.profile may name; not one whose views do not exist yet, which would be OVERVIEW by another name.
+PROFILES = tuple(
+    profile for profile in Profile if profile == Profile.OVERVIEW or in_profile(profile) != in_profile(Profile.OVERVIEW)
+)
+
 # The settings of each view that is on, by its name.
 Chosen = Mapping[str, Any]
 
@@ -53,6 +66,28 @@ Chosen = Mapping[str, Any]
 def chosen(settings: Chosen) -> Iterator[tuple[View[Any, Any, Any], Any]]:
     """Yield each view that is on, with its settings."""
     return ((view, settings.get(view.name)) for view in VIEWS if view.always or view.name in settings)
+
+
+def names(settings: Chosen) -> list[str]:
+    """Return the names of the views that are on, of those that may be off."""
+    return [view.name for view in CHOOSABLE if view.name in settings]
+
+
+def overrides(profile: Profile, settings: Chosen, duration_seconds: int) -> dict[str, dict[str, Any]]:
+    """Return what a spec with this profile says in `views`, so that these settings come of it."""
+    found = {}
+    of_profile = in_profile(profile)
+    for view in CHOOSABLE:
+        if view.name not in settings:
+            if view in of_profile:
+                found[view.name] = {"enabled": False}
+        elif view not in of_profile or settings[view.name] != view.parse(_nothing(view), duration_seconds):
+            found[view.name] = view.spec(settings[view.name])
+    return found
+
+
+def _nothing(view: View[Any, Any, Any]) -> Fields:
+    return Fields(None, f"spec.views.{view.name}", view.fields)
 
 
 def requests(settings: Chosen, span: Span) -> dict[str, Packed]:

@@ -9,6 +9,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import precise, utc
 from kubestrace_operator.results.rows import shown_mark
 from kubestrace_operator.status.sections import Section, listed
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import ContainerResult, Flag, Loss, Shown, Span, View
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import slow_calls_limits as limits
@@ -48,6 +49,7 @@ class SlowCalls(View[Settings, SlowCallsResult, list[SlowCallRow]]):
     """The slice."""
 
     name = "slowCalls"
+    profiles = frozenset({Profile.NETWORK, Profile.STORAGE})
     fields = ("thresholdMilliseconds", "limit", "stacks")
     result_type = SlowCallsResult
     known_losses = (_CALLS_LOST, _STACKS_LOST)

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.rows import ContainerKey, ContainerRow, SyscallKey
 from kubestrace_operator.status.sections import Section
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_protos.v1 import agent_pb2
 
 # What a spec asks for, a message of the wire, and the merged results.
@@ -174,6 +175,8 @@ class View(Generic[Settings, Result, Part]):
     name: ClassVar[str]
     # Every session has it, and spec.views does not name it.
     always: ClassVar[bool] = False
+    # Those that turn it on, beside EVERYTHING: with its defaults.
+    profiles: ClassVar[frozenset[Profile]] = frozenset()
     # Fields of the view's spec beside `enabled`.
     fields: ClassVar[tuple[str, ...]] = ()
     flags: ClassVar[tuple[Flag, ...]] = ()

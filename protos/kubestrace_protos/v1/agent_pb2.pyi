@@ -39,7 +39,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, syscalls: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("node", "agent_id", "agent_version", "kernel_release", "architecture", "cgroup_mode", "can_trace", "reason", "message", "syscall_problems", "views", "watches_pods")
+    __slots__ = ("node", "agent_id", "agent_version", "kernel_release", "architecture", "cgroup_mode", "can_trace", "reason", "message", "syscall_problems", "views", "watches_pods", "redacts")
     NODE_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,7 @@ class DescribeResponse(_message.Message):
     SYSCALL_PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     WATCHES_PODS_FIELD_NUMBER: _ClassVar[int]
+    REDACTS_FIELD_NUMBER: _ClassVar[int]
     node: str
     agent_id: str
     agent_version: str
@@ -64,7 +65,8 @@ class DescribeResponse(_message.Message):
     syscall_problems: _containers.RepeatedScalarFieldContainer[str]
     views: _containers.RepeatedCompositeFieldContainer[ViewSupport]
     watches_pods: bool
-    def __init__(self, node: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel_release: _Optional[str] = ..., architecture: _Optional[str] = ..., cgroup_mode: _Optional[_Union[CgroupMode, str]] = ..., can_trace: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., syscall_problems: _Optional[_Iterable[str]] = ..., views: _Optional[_Iterable[_Union[ViewSupport, _Mapping]]] = ..., watches_pods: _Optional[bool] = ...) -> None: ...
+    redacts: bool
+    def __init__(self, node: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel_release: _Optional[str] = ..., architecture: _Optional[str] = ..., cgroup_mode: _Optional[_Union[CgroupMode, str]] = ..., can_trace: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., syscall_problems: _Optional[_Iterable[str]] = ..., views: _Optional[_Iterable[_Union[ViewSupport, _Mapping]]] = ..., watches_pods: _Optional[bool] = ..., redacts: _Optional[bool] = ...) -> None: ...
 
 class ViewSupport(_message.Message):
     __slots__ = ("name", "available", "message")
@@ -118,7 +120,7 @@ class Pod(_message.Message):
     def __init__(self, uid: _Optional[str] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., excluded_containers: _Optional[_Iterable[str]] = ..., containers: _Optional[_Iterable[str]] = ..., kinds: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StartTraceRequest(_message.Message):
-    __slots__ = ("session_uid", "session_name", "containers", "syscalls", "duration_milliseconds", "lease_seconds", "views", "elapsed_milliseconds", "pods")
+    __slots__ = ("session_uid", "session_name", "containers", "syscalls", "duration_milliseconds", "lease_seconds", "views", "elapsed_milliseconds", "pods", "redact")
     class ViewsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +137,7 @@ class StartTraceRequest(_message.Message):
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
     PODS_FIELD_NUMBER: _ClassVar[int]
+    REDACT_FIELD_NUMBER: _ClassVar[int]
     session_uid: str
     session_name: str
     containers: _containers.RepeatedCompositeFieldContainer[Container]
@@ -144,7 +147,8 @@ class StartTraceRequest(_message.Message):
     views: _containers.MessageMap[str, _any_pb2.Any]
     elapsed_milliseconds: int
     pods: _containers.RepeatedCompositeFieldContainer[Pod]
-    def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Mapping[str, _any_pb2.Any]] = ..., elapsed_milliseconds: _Optional[int] = ..., pods: _Optional[_Iterable[_Union[Pod, _Mapping]]] = ...) -> None: ...
+    redact: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, session_uid: _Optional[str] = ..., session_name: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., syscalls: _Optional[_Iterable[str]] = ..., duration_milliseconds: _Optional[int] = ..., lease_seconds: _Optional[int] = ..., views: _Optional[_Mapping[str, _any_pb2.Any]] = ..., elapsed_milliseconds: _Optional[int] = ..., pods: _Optional[_Iterable[_Union[Pod, _Mapping]]] = ..., redact: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StartTraceResponse(_message.Message):
     __slots__ = ("agent_id", "created", "containers", "start_time_unix_nanoseconds")

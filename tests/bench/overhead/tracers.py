@@ -68,7 +68,8 @@ def _mode(name: str, says: str, *options: str, on: tuple[str, ...] = ()) -> Trac
     """One mode of ours: the command line's own options make the difference."""
 
     def command(target: Target) -> list[str]:
-        return ["kubestrace", "local", "-o", "json", "-d", "120", *options, "--cgroup", str(target.cgroup)]
+        local = ["kubestrace", "local", "--profile", "Counts", "-o", "json", "-d", "120"]
+        return [*local, *options, "--cgroup", str(target.cgroup)]
 
     return Tracer(
         name, says, command, ready=BPF_LINK, seen=_seen_by_us, latency=True, ours=True, needs=("kubestrace",), on=on

@@ -36,6 +36,7 @@ def test_a_command_is_counted_exactly_from_its_execve_to_its_exit(known: Known) 
         "unreturnedCalls": 0,
         "gaps": [],
         "ioUring": {"used": False},
+        "losses": {"counters": 0},
         "agentCpuMillicores": 0,
         "cgroupMode": document["status"]["trust"]["cgroupMode"],
     }

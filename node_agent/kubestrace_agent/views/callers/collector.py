@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.symbols.names import Names, Question
     from kubestrace_agent.syscalls import SyscallKey
     from kubestrace_agent.views.callers.values import Sample
+    from kubestrace_agent.views.redaction import Redaction
     from kubestrace_protos.v1 import agent_pb2
 
 NAME = "callers"
@@ -74,6 +75,7 @@ class CallStacks(Collector):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    redacts: ClassVar[bool] = True
 
     per_second: int
     by_errno: bool
@@ -136,7 +138,7 @@ class CallStacks(Collector):
         self.names.ask(pending.question for pending in self._pending)
         while self._pending and (self._pending[0].question.done.is_set() or len(self._pending) > _MOST_PENDING):
             first = self._pending.popleft()
-            self._add(first.row, _frames(first.question), first.weight)
+            self._add(first.row, _frames(first.question, self.redaction), first.weight)
 
     def _add(self, row: Row, frames: Frames, weight: int) -> None:
         key = row, frames
@@ -174,8 +176,8 @@ class CallStacks(Collector):
         return found
 
 
-def _frames(question: Question) -> Frames:
+def _frames(question: Question, redaction: Redaction) -> Frames:
     if not question.done.is_set() or question.answer is None:
         return (NOT_NAMED,)
-    words = [user_stacks.function_word(place) for place in question.answer]
+    words = [user_stacks.function_word(place, redaction) for place in question.answer]
     return tuple(user_stacks.bounded(words, MOST_FRAMES)) or (UNKNOWN,)

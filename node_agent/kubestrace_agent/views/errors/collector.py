@@ -73,6 +73,7 @@ class Failures(Collector):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    redacts: ClassVar[bool] = True
 
     samples: int
     # As Selection.keys(): None is everything.
@@ -118,7 +119,7 @@ class Failures(Collector):
         return kind
 
     def _keep(self, call: RawCall, unix_minus_monotonic_ns: int) -> None:
-        kind, said = self._kind(call.key, -call.result), described(call)
+        kind, said = self._kind(call.key, -call.result), described(call, self.redaction)
         known = kind.samples.pop(said, None)
         if known is None and len(kind.samples) >= 2 * _CANDIDATES:
             # Many at once: with ever new arguments each would have to be compared with all others.
@@ -129,7 +130,7 @@ class Failures(Collector):
             self._loss.before -= 1
             return
         self._candidates += known is None
-        thread, process = names(call)
+        thread, process = names(call, self.redaction)
         kind.samples[said] = errors_pb2.ErrorSample(
             time_unix_nanoseconds=call.start_ns + call.length_ns + unix_minus_monotonic_ns,
             arguments=said,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.syscalls import errno_name
 from kubestrace_agent.views.files import classes, paths
-from kubestrace_agent.views.files.redaction import hiding
 from kubestrace_agent.views.files.sources import PART
 from kubestrace_agent.views.files.values import FileCounts, FileKey, FileKind, FileName, FilesWanted, RawFiles
 from kubestrace_agent.views.view import Collector, put, put_lost
@@ -86,9 +85,8 @@ class FileUse(Collector):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    redacts: ClassVar[bool] = True
 
-    # What is shown of a path.
-    hide: Callable[[bytes], bytes] = field(default_factory=lambda: hiding(()))
     _since_ns: int = 0
     _start: RawFiles | None = None
     _now: RawFiles | None = None
@@ -172,7 +170,7 @@ class FileUse(Collector):
         if name is None:
             return b""
         of = paths.of_path(*name) if key.kind == FileKind.PATH else paths.of_file(name.walk, name.mode)
-        return self.hide(of)
+        return self.redaction.path(of)
 
 
 def _began_anew(before: FileCounts, now: FileCounts) -> bool:

@@ -9,6 +9,7 @@ from kubestrace_agent.views.growing import Growing
 from kubestrace_agent.views.network.sources import PART
 from kubestrace_agent.views.network.talks import address, failures, talks
 from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, RawNetwork, Role
+from kubestrace_agent.views.secret_words import HIDDEN
 from kubestrace_protos.v1.histograms import bucket_bounds
 from kubestrace_protos.v1.views import network_pb2
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kubestrace_agent.containers.network_counters import PodCounters
+    from kubestrace_agent.views.redaction import Redaction
 
 
 NAME = "network"
@@ -33,6 +35,7 @@ class Connections(Growing[RawNetwork]):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    redacts: ClassVar[bool] = True
 
     # The last that a process of the container could be asked.
     pod_start: PodCounters | None = None
@@ -53,9 +56,9 @@ class Connections(Growing[RawNetwork]):
         """Return what came between."""
         result = network_pb2.NetworkResult(passed_sockets=self.passed)
         grown = _grown(start, now)
-        result.peers.extend(_peers(grown, now.levels))
+        result.peers.extend(_peers(grown, now.levels, self.redaction))
         result.listeners.extend(_listeners(grown, now.levels))
-        result.talks.extend(talks(start.talks, now.talks))
+        result.talks.extend(talks(start.talks, now.talks, self.redaction))
         for name, count in now.calls.items():
             setattr(result.calls, name, count - start.calls.get(name, 0))
         if self.pod_start and self.pod_now:
@@ -92,21 +95,38 @@ def _more(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
     return {index: count for index, count in grown.items() if count}
 
 
-def _peers(grown: Mapping[Peer, Counts], levels: Mapping[Peer, Level]) -> Iterable[network_pb2.NetworkPeer]:
-    """Yield the rows that saw anything or have a connection; of more than MAX_PEERS the sums of the rest."""
-    rows = [
-        (peer, counts, levels.get(peer, Level()))
-        for peer, counts in grown.items()
-        if peer.role != Role.LISTENER and (any(counts.numbers.values()) or levels.get(peer, Level()).open)
-    ]
+_Row = tuple[Peer, Counts, Level]
+
+
+def _peers(
+    grown: Mapping[Peer, Counts], levels: Mapping[Peer, Level], redaction: Redaction
+) -> Iterable[network_pb2.NetworkPeer]:
+    """Yield the rows that saw anything or have a connection; of more than MAX_PEERS the sums of the rest.
+
+    Peers that are not shown are one row for each role, and for each port of one's own.
+    """
+    rows: list[_Row] = []
+    hidden: dict[Peer, list[_Row]] = {}
+    for peer, counts in grown.items():
+        row = peer, counts, levels.get(peer, Level())
+        if peer.role == Role.LISTENER or not (any(counts.numbers.values()) or row[2].open):
+            continue
+        is_hidden = not peer.other and redaction.peer(address(peer.address), peer.port) == HIDDEN
+        as_shown = Peer(peer.role, bytes(16), peer.port if peer.role == Role.SERVER else 0)
+        (hidden.setdefault(as_shown, []) if is_hidden else rows).append(row)
+    for as_shown, together in hidden.items():
+        yield _peer(as_shown, *_together_rows(together), HIDDEN)
     rows.sort(key=_worth)
     shown = [row for row in rows[:MAX_PEERS] if not row[0].other]
-    yield from (_peer(*row) for row in shown)
+    yield from (_peer(*row, address(row[0].address)) for row in shown)
     for role in _ROLES:
         rest = [row for row in rows[len(shown) :] if row[0].role == role]
         if rest:
-            counts, level = _sums([row[1] for row in rest]), _total([row[2] for row in rest])
-            yield _peer(Peer(role, bytes(16), 0, other=True), counts, level)
+            yield _peer(Peer(role, bytes(16), 0, other=True), *_together_rows(rest), "")
+
+
+def _together_rows(rows: Sequence[_Row]) -> tuple[Counts, Level]:
+    return _sums([row[1] for row in rows]), _total([row[2] for row in rows])
 
 
 def _sums(rows: Sequence[Counts]) -> Counts:
@@ -143,7 +163,7 @@ def _added(rows: Iterable[Mapping[_Key, int]]) -> dict[_Key, int]:
     return total
 
 
-def _worth(row: tuple[Peer, Counts, Level]) -> tuple[bool, int, int, int, Peer]:
+def _worth(row: _Row) -> tuple[bool, int, int, int, Peer]:
     peer, counts, _ = row
     numbers = counts.numbers
     failed = numbers.get("failed", 0) + numbers.get("abandoned", 0)
@@ -156,11 +176,11 @@ def _worth(row: tuple[Peer, Counts, Level]) -> tuple[bool, int, int, int, Peer]:
     )
 
 
-def _peer(peer: Peer, counts: Counts, level: Level) -> network_pb2.NetworkPeer:
+def _peer(peer: Peer, counts: Counts, level: Level, shown: str) -> network_pb2.NetworkPeer:
     number: Callable[[str], int] = lambda name: counts.numbers.get(name, 0)  # noqa: E731 - short names for one call
     return network_pb2.NetworkPeer(
         role=_ROLES[peer.role],
-        address="" if peer.other else address(peer.address),
+        address=shown,
         port=peer.port,
         other=peer.other,
         attempts=number("attempts"),

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from kubestrace_agent.syscalls import errno_name
 from kubestrace_agent.text import safe
 from kubestrace_agent.views.network.values import Role, Talk, Talker
+from kubestrace_agent.views.secret_words import HIDDEN
 from kubestrace_protos.v1.views import network_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from kubestrace_agent.views.redaction import Redaction
 
 # Rows of a container in a report; the sums of the others are one row for each role.
 MAX_TALKS = 256
@@ -40,10 +43,21 @@ def failures(errors: Mapping[int, int], failed: int) -> list[network_pb2.Network
     return [network_pb2.NetworkFailure(errno=name, count=count) for name, count in found.items()]
 
 
-def talks(start: Mapping[Talker, Talk], now: Mapping[Talker, Talk]) -> Iterator[network_pb2.NetworkTalk]:
-    """Yield the rows that saw a call; of more than MAX_TALKS the sums of the rest."""
+def talks(
+    start: Mapping[Talker, Talk], now: Mapping[Talker, Talk], redaction: Redaction
+) -> Iterator[network_pb2.NetworkTalk]:
+    """Yield the rows that saw a call; of more than MAX_TALKS the sums of the rest. What is not shown is one row."""
     grown = [(talker, _since(start.get(talker, _NOTHING), talk)) for talker, talk in now.items()]
-    rows = sorted((row for row in grown if _calls(row[1])), key=_worth)
+    rows: list[tuple[Talker, Talk]] = []
+    hidden: dict[Talker, list[Talk]] = {}
+    for talker, talk in (row for row in grown if _calls(row[1])):
+        as_shown = _shown(talker, redaction)
+        if as_shown == talker:
+            rows.append((talker, talk))
+        else:
+            hidden.setdefault(as_shown, []).append(talk)
+    rows += [(talker, _sum(together)) for talker, together in hidden.items()]
+    rows.sort(key=_worth)
     shown = [row for row in rows[:MAX_TALKS] if not row[0].other]
     for talker, talk in shown:
         yield _row(talker, talk)
@@ -51,6 +65,18 @@ def talks(start: Mapping[Talker, Talk], now: Mapping[Talker, Talk]) -> Iterator[
         rest = [talk for talker, talk in rows[len(shown) :] if talker.role == role]
         if rest:
             yield _row(Talker(role, bytes(16), 0, other=True), _sum(rest))
+
+
+def _shown(talker: Talker, redaction: Redaction) -> Talker:
+    """Return whom a row is shown to be about: of one that is not shown address or name are HIDDEN's."""
+    if talker.other:
+        return talker
+    if _ROLES[talker.role][0] == "unix":
+        path = redaction.socket(_bare(talker.name))
+        return talker if path == _bare(talker.name) else Talker(talker.role, bytes(16), 0, path)
+    is_hidden = any(talker.address) and redaction.peer(address(talker.address), talker.port) == HIDDEN
+    port = talker.port if talker.role == Role.UDP_SERVER else 0
+    return Talker(talker.role, bytes(16), port, HIDDEN.encode()) if is_hidden else talker
 
 
 def _since(then: Talk, now: Talk) -> Talk:
@@ -86,9 +112,9 @@ def _row(talker: Talker, talk: Talk) -> network_pb2.NetworkTalk:
     return network_pb2.NetworkTalk(
         protocol=protocol,
         role=role,
-        address=address(talker.address) if protocol == "udp" and any(talker.address) else "",
+        address=_address(talker) if protocol == "udp" else "",
         port=talker.port,
-        path=_path(talker.name),
+        path=_path(talker.name) if protocol == "unix" else "",
         other=talker.other,
         **{name: numbers.get(name, 0) for name in (*_CALLS, "again")},
         failed=failures(talk.errors, numbers.get("failed", 0)),
@@ -97,7 +123,16 @@ def _row(talker: Talker, talk: Talk) -> network_pb2.NetworkTalk:
     )
 
 
+def _address(talker: Talker) -> str:
+    # A UDP socket has no name, but for one that is not shown.
+    return _path(talker.name) or (address(talker.address) if any(talker.address) else "")
+
+
 def _path(name: bytes) -> str:
-    """Return a name of a unix socket; an abstract one as ss and lsof show it."""
-    shown = b"@" + name[1:] if name.startswith(b"\0") else name
+    shown = _bare(name)
     return safe(shown, len(shown))
+
+
+def _bare(name: bytes) -> bytes:
+    """Return a name of a unix socket; an abstract one as ss and lsof show it."""
+    return b"@" + name[1:] if name.startswith(b"\0") else name

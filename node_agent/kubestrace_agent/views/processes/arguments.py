@@ -11,12 +11,14 @@ import re
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.text import safe
+from kubestrace_agent.views.redaction import DEFAULT
 from kubestrace_agent.views.secret_words import HIDDEN, KNOWN_TOKEN, NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kubestrace_agent.views.processes.values import Words
+    from kubestrace_agent.views.redaction import Redaction
 
 CUT = "..."
 # Of one command line, as it is told.
@@ -70,7 +72,7 @@ _SHORT_FOLLOWED = (
 
 
 @functools.lru_cache(maxsize=256)
-def arguments(words: Words) -> tuple[str, ...]:
+def arguments(words: Words, redaction: Redaction = DEFAULT) -> tuple[str, ...]:
     """Return the words behind argv[0], safe to print; CUT stands where there were more, or a word was longer."""
     text = words.text
     cut = len(text) < words.bytes
@@ -80,7 +82,9 @@ def arguments(words: Words) -> tuple[str, ...]:
     name, *rest = text.decode("latin-1").split("\0")
     while rest and not rest[-1]:
         rest.pop()
-    return tuple(_bounded(_hidden(name, rest), cut=cut))
+    # The session's patterns last: what the rules look for must not be cut before.
+    shown = (redaction.text(word.encode("latin-1")).decode("latin-1") for word in _hidden(name, rest))
+    return tuple(_bounded(shown, cut=cut))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -89,7 +93,7 @@ def redacted(text: bytes) -> bytes:
     return _word(text.decode("latin-1")).encode("latin-1")
 
 
-def _bounded(words: Sequence[str], *, cut: bool) -> Iterator[str]:
+def _bounded(words: Iterable[str], *, cut: bool) -> Iterator[str]:
     room = _MAX_ALL
     for position, word in enumerate(words):
         if position == _MAX_WORDS or room <= 0:

@@ -58,6 +58,7 @@ class ProcessCalls(Collector):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    redacts: ClassVar[bool] = True
 
     settings: Settings
     # As Selection.keys(): None is everything.
@@ -139,7 +140,7 @@ class ProcessCalls(Collector):
         known = self._kept.get(identity)
         if known is None and len(self._kept) < _MOST:
             self.seen += 1
-            known = self._kept[identity] = Process(*identity, pid, parent_pid)
+            known = self._kept[identity] = Process(*identity, pid, parent_pid, self.redaction)
             self._follow_on(known)
         return known
 

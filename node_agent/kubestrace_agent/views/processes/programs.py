@@ -60,7 +60,7 @@ class Program:
         message.denied = sum(counts[3] for counts in self.by_call.values())
         del message.syscalls[:], message.arguments[:], message.execs[:]
         message.syscalls.extend(syscalls(self.by_call))
-        message.arguments.extend(arguments(self.words) if self.words else ())
+        message.arguments.extend(arguments(self.words, self.first.redaction) if self.words else ())
         for of_one in ("lifetime_nanoseconds", "exit_code", "signal", "end", "title", "name", "first_name", "image"):
             message.ClearField(of_one)
         return message

@@ -17,6 +17,8 @@ from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import name
 from kubestrace_agent.text import safe
 from kubestrace_agent.views.processes.arguments import arguments, redacted
+from kubestrace_agent.views.redaction import DEFAULT
+from kubestrace_agent.views.secret_words import HIDDEN
 from kubestrace_protos.v1.views import processes_pb2
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.syscalls import SyscallKey
     from kubestrace_agent.views.processes.values import RawExec, RawThread, Used, Words
+    from kubestrace_agent.views.redaction import Redaction
 
 # Of one process.
 _SYSCALLS = 5
@@ -36,6 +39,8 @@ _MAX_COMMAND, _MAX_FILE, _MAX_PATH, _MAX_TITLE = (
     header("views/processes/processes.h").number(f"{room}_BYTES") - 2 for room in ("ARGUMENT", "FILE", "PATH", "TITLE")
 )
 _MAX_NAME = 64
+# The kernel's TASK_COMM_LEN without its NUL.
+_NAME_BYTES = 15
 # The kernel's SIGRTMIN (asm/signal.h), which is not that of the C library: it keeps two for itself.
 _REAL_TIME = 32
 
@@ -104,12 +109,12 @@ class Executed:
     executable: str
 
     @classmethod
-    def of(cls, reported: RawExec) -> Executed:
+    def of(cls, reported: RawExec, redaction: Redaction = DEFAULT) -> Executed:
         """Return it as it is shown."""
         return cls(
             reported.time_ns,
             reported.argument,
-            executable(reported.path, reported.file, deleted=reported.deleted, detached=reported.detached),
+            executable(reported.path, reported.file, redaction, deleted=reported.deleted, detached=reported.detached),
         )
 
 
@@ -122,6 +127,8 @@ class Process:
     image_id: int
     pid: int
     parent_pid: int
+    # What is not shown of it.
+    redaction: Redaction = DEFAULT
     # Counted from what the process was at first.
     image: int = 0
     command: bytes = b""
@@ -175,7 +182,7 @@ class Process:
         self.deleted, self.detached = reported.deleted, reported.detached
         self.executed_ns = reported.time_ns
         self.execs_seen += 1
-        self.execs.append(Executed.of(reported))
+        self.execs.append(Executed.of(reported, self.redaction))
 
     def become(self, after: Process) -> None:
         """End with the exec that began another image."""
@@ -245,8 +252,9 @@ class Process:
     def message(self, unix_minus_monotonic_ns: int, begun_ns: int, threads: int) -> processes_pb2.Process:
         """Give it with so many threads as the wire carries it; its life began at `begun_ns` (CLOCK_MONOTONIC)."""
         busiest, other_threads = self._busiest(threads)
+        hide, name_of = self.redaction.text, self._name
         command, title = (
-            safe(redacted(each), most) for each, most in ((self.command, _MAX_COMMAND), (self.title, _MAX_TITLE))
+            safe(redacted(hide(each)), most) for each, most in ((self.command, _MAX_COMMAND), (self.title, _MAX_TITLE))
         )
         # A title is read for longer than argv[0].
         same = title.startswith(command.removesuffix("...")) if command.endswith("...") else title == command
@@ -258,10 +266,10 @@ class Process:
             start_time_unix_nanoseconds=begun_ns + unix_minus_monotonic_ns,
             command=command,
             title="" if same else title,
-            name=safe(self.name, _MAX_NAME),
-            first_name=safe(self.first_name, _MAX_NAME),
-            executable=executable(self.path, self.file, deleted=self.deleted, detached=self.detached),
-            arguments=arguments(self.words) if self.words else (),
+            name=safe(name_of(self.name), _MAX_NAME),
+            first_name=safe(name_of(self.first_name), _MAX_NAME),
+            executable=executable(self.path, self.file, self.redaction, deleted=self.deleted, detached=self.detached),
+            arguments=arguments(self.words, self.redaction) if self.words else (),
             lifetime_nanoseconds=self.ended_ns and max(1, self.ended_ns - begun_ns),
             end=self.end,
             sums=self.sums.message(),
@@ -271,7 +279,7 @@ class Process:
             execs=[
                 processes_pb2.Exec(
                     time_unix_nanoseconds=each.time_ns + unix_minus_monotonic_ns,
-                    command=safe(redacted(each.command), _MAX_COMMAND),
+                    command=safe(redacted(hide(each.command)), _MAX_COMMAND),
                     executable=each.executable,
                 )
                 for each in self.execs
@@ -284,6 +292,13 @@ class Process:
             _write_status(message, self.status)
         return message
 
+    def _name(self, name: bytes) -> bytes:
+        """Return the name of a thread, as it is shown: an exec names it after its file, as far as 15 bytes go."""
+        file = self.path.rpartition(b"/")[2]
+        is_files = bool(name) and file[:_NAME_BYTES] == name[:_NAME_BYTES]
+        hidden = is_files and self.redaction.hides(self.path)
+        return HIDDEN.encode() if hidden else self.redaction.text(name)
+
     def _busiest(self, threads: int) -> tuple[list[processes_pb2.ProcessThread], Sums]:
         """Return the busiest threads, and the sums of the others."""
         busiest = heapq.nlargest(threads, self.threads.values(), key=lambda each: (*each.sums.order(), -each.host_tid))
@@ -295,23 +310,26 @@ class Process:
             processes_pb2.ProcessThread(
                 tid=each.tid,
                 host_tid=each.host_tid,
-                name=safe(each.name, _MAX_NAME),
-                first_name=safe(each.first_name, _MAX_NAME),
+                name=safe(self._name(each.name), _MAX_NAME),
+                first_name=safe(self._name(each.first_name), _MAX_NAME),
                 sums=each.sums.message(),
             )
             for each in busiest
         ], others
 
 
-def executable(path: bytes, file: bytes, *, deleted: bool, detached: bool) -> str:
+def executable(path: bytes, file: bytes, redaction: Redaction = DEFAULT, *, deleted: bool, detached: bool) -> str:
     """Name an executable: by its path, its file's name, or as memfd:NAME where it never had a path."""
-    shown = safe(file, _MAX_COMMAND) if detached and file else safe(path, _MAX_PATH) or _cut(file)
+    if detached and file:
+        shown = safe(redaction.path(file), _MAX_COMMAND)
+    else:
+        # A path, and a file's name, may have filled its room.
+        shown = safe(_hidden(path, _MAX_PATH, redaction), _MAX_PATH) or safe(redaction.path(file), _MAX_FILE)
     return f"{shown} (deleted)" if deleted and shown else shown
 
 
-def _cut(file: bytes) -> str:
-    """Show a file's name, which may have filled its room."""
-    return safe(file, _MAX_FILE)
+def _hidden(path: bytes, most: int, redaction: Redaction) -> bytes:
+    return redaction.path(path) if len(path) <= most else redaction.cut(path)
 
 
 def syscalls(by_call: dict[SyscallKey, list[int]]) -> list[processes_pb2.ProcessSyscall]:

@@ -16,6 +16,7 @@ from kubestrace_agent.syscalls import errno_name, name
 from kubestrace_agent.traces.delta import is_wanted
 from kubestrace_agent.views.call_arguments import described, names
 from kubestrace_agent.views.loss import Loss
+from kubestrace_agent.views.redaction import DEFAULT
 from kubestrace_agent.views.slow_calls import stacks
 from kubestrace_agent.views.slow_calls.sources import PART
 from kubestrace_agent.views.slow_calls.values import Floors
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.symbols.frames import CodeMapping
     from kubestrace_agent.symbols.names import Names
     from kubestrace_agent.syscalls import SyscallKey
+    from kubestrace_agent.views.redaction import Redaction
     from kubestrace_agent.views.slow_calls.values import SlowCall
     from kubestrace_protos.v1 import agent_pb2
 
@@ -54,6 +56,7 @@ class Slowest(Collector):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    redacts: ClassVar[bool] = True
 
     threshold_ns: int
     limit: int
@@ -140,29 +143,29 @@ class Slowest(Collector):
             questions = [held.stacks.question for held in shown if held.stacks]
             self.names.ask(questions)
             self.names.wait(questions)
-        return [_said(held) for held in shown]
+        return [_said(held, self.redaction) for held in shown]
 
 
 _Kept = tuple[int, int, _Held]
 
 
-def _said(held: _Held) -> slow_calls_pb2.SlowCall:
+def _said(held: _Held, redaction: Redaction) -> slow_calls_pb2.SlowCall:
     if held.message is None:
-        held.message = message(held.call, held.unix_minus_monotonic_ns)
+        held.message = message(held.call, held.unix_minus_monotonic_ns, redaction)
     if held.stacks is not None:
         held.message.kernel_stack[:] = held.stacks.kernel
-        held.message.user_stack[:] = held.stacks.user()
+        held.message.user_stack[:] = held.stacks.user(redaction)
         if held.stacks.question.done.is_set():
             # What it was made of is much, and holds words of the program's stack.
             held.stacks, held.call = None, replace(held.call, stack=None)
     return held.message
 
 
-def message(call: SlowCall, unix_minus_monotonic_ns: int) -> slow_calls_pb2.SlowCall:
+def message(call: SlowCall, unix_minus_monotonic_ns: int, redaction: Redaction = DEFAULT) -> slow_calls_pb2.SlowCall:
     """One call as the wire carries it."""
     failed = -_MAX_ERRNO <= call.result < 0
     abi = "" if call.key.abi == platform.machine() else call.key.abi
-    thread, process = names(call)
+    thread, process = names(call, redaction)
     return slow_calls_pb2.SlowCall(
         name=name(call.key),
         abi=abi,
@@ -171,7 +174,7 @@ def message(call: SlowCall, unix_minus_monotonic_ns: int) -> slow_calls_pb2.Slow
         nanoseconds=call.length_ns,
         result=0 if failed else call.result,
         errno=(_RESTARTS.get(-call.result) or errno_name(-call.result)) if failed else "",
-        arguments=described(call),
+        arguments=described(call, redaction),
         tid=call.inner_tid,
         pid=call.inner_pid,
         host_tid=call.tid,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kubestrace_agent.symbols.frames import CodeMapping
     from kubestrace_agent.symbols.roots import Owner
+    from kubestrace_agent.views.redaction import Redaction
     from kubestrace_agent.views.slow_calls.values import RawStack, SlowCall
     from kubestrace_protos.v1 import agent_pb2
 
@@ -65,11 +66,13 @@ class ReportedStacks:
         self.kernel = user_stacks.bounded(kernel_words(raw), _MOST_FRAMES)
         self.question = user_stacks.question(owner, call.pid, call.inner_pid, raw.user, mappings)
 
-    def user(self) -> list[str]:
+    def user(self, redaction: Redaction) -> list[str]:
         """Give the words of the user's stack, as well as they are known now."""
         stack = self.question.stack
         places = self.question.answer or [stack.place(frame) for frame in stack.followed]
-        return user_stacks.bounded([user_stacks.user_word(place) for place in places], _MOST_FRAMES) or [UNKNOWN]
+        return user_stacks.bounded([user_stacks.user_word(place, redaction) for place in places], _MOST_FRAMES) or [
+            UNKNOWN
+        ]
 
 
 # By owner and id() of the stack: sessions that trace one container get the same calls.

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&kubestrace_protos/v1/views/files.proto\x12\rkubestrace.v1\"\x1e\n\x0c\x46ilesRequest\x12\x0e\n\x06redact\x18\x01 \x03(\t\"\xa3\x01\n\x0b\x46ilesResult\x12%\n\x05paths\x18\x01 \x03(\x0b\x32\x16.kubestrace.v1.FileRow\x12+\n\x0bother_paths\x18\x02 \x01(\x0b\x32\x16.kubestrace.v1.FileRow\x12\x18\n\x10other_path_count\x18\x03 \x01(\x04\x12&\n\x06others\x18\x04 \x03(\x0b\x32\x16.kubestrace.v1.FileRow\"\xae\x02\n\x07\x46ileRow\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\r\n\x05opens\x18\x03 \x01(\x04\x12\r\n\x05stats\x18\x04 \x01(\x04\x12\r\n\x05other\x18\x05 \x01(\x04\x12\r\n\x05reads\x18\x06 \x01(\x04\x12\x12\n\nread_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06writes\x18\x08 \x01(\x04\x12\x13\n\x0bwrite_bytes\x18\t \x01(\x04\x12\x15\n\rsynced_writes\x18\n \x01(\x04\x12\r\n\x05syncs\x18\x0b \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x0c \x01(\x04\x12(\n\x06\x65rrnos\x18\r \x03(\x0b\x32\x18.kubestrace.v1.FileErrno\x12\x19\n\x11total_nanoseconds\x18\x0e \x01(\x04\x12\x17\n\x0fmax_nanoseconds\x18\x0f \x01(\x04\"(\n\tFileErrno\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&kubestrace_protos/v1/views/files.proto\x12\rkubestrace.v1\"\x14\n\x0c\x46ilesRequestJ\x04\x08\x01\x10\x02\"\xa3\x01\n\x0b\x46ilesResult\x12%\n\x05paths\x18\x01 \x03(\x0b\x32\x16.kubestrace.v1.FileRow\x12+\n\x0bother_paths\x18\x02 \x01(\x0b\x32\x16.kubestrace.v1.FileRow\x12\x18\n\x10other_path_count\x18\x03 \x01(\x04\x12&\n\x06others\x18\x04 \x03(\x0b\x32\x16.kubestrace.v1.FileRow\"\xae\x02\n\x07\x46ileRow\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\r\n\x05opens\x18\x03 \x01(\x04\x12\r\n\x05stats\x18\x04 \x01(\x04\x12\r\n\x05other\x18\x05 \x01(\x04\x12\r\n\x05reads\x18\x06 \x01(\x04\x12\x12\n\nread_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06writes\x18\x08 \x01(\x04\x12\x13\n\x0bwrite_bytes\x18\t \x01(\x04\x12\x15\n\rsynced_writes\x18\n \x01(\x04\x12\r\n\x05syncs\x18\x0b \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x0c \x01(\x04\x12(\n\x06\x65rrnos\x18\r \x03(\x0b\x32\x18.kubestrace.v1.FileErrno\x12\x19\n\x11total_nanoseconds\x18\x0e \x01(\x04\x12\x17\n\x0fmax_nanoseconds\x18\x0f \x01(\x04\"(\n\tFileErrno\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kubestrace_protos.v1.views.
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FILESREQUEST']._serialized_start=57
-  _globals['_FILESREQUEST']._serialized_end=87
-  _globals['_FILESRESULT']._serialized_start=90
-  _globals['_FILESRESULT']._serialized_end=253
-  _globals['_FILEROW']._serialized_start=256
-  _globals['_FILEROW']._serialized_end=558
-  _globals['_FILEERRNO']._serialized_start=560
-  _globals['_FILEERRNO']._serialized_end=600
+  _globals['_FILESREQUEST']._serialized_end=77
+  _globals['_FILESRESULT']._serialized_start=80
+  _globals['_FILESRESULT']._serialized_end=243
+  _globals['_FILEROW']._serialized_start=246
+  _globals['_FILEROW']._serialized_end=548
+  _globals['_FILEERRNO']._serialized_start=550
+  _globals['_FILEERRNO']._serialized_end=590
 # @@protoc_insertion_point(module_scope)

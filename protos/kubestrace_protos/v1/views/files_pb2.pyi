@@ -7,10 +7,8 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FilesRequest(_message.Message):
-    __slots__ = ("redact",)
-    REDACT_FIELD_NUMBER: _ClassVar[int]
-    redact: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, redact: _Optional[_Iterable[str]] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class FilesResult(_message.Message):
     __slots__ = ("paths", "other_paths", "other_path_count", "others")

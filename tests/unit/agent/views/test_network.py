@@ -1,5 +1,7 @@
 """What a session sees of a slot's connections: the difference of two readings."""
 
+from collections.abc import Sequence
+
 from view_messages import network
 
 from kubestrace_agent.containers.network_counters import PodCounters
@@ -15,6 +17,7 @@ from kubestrace_agent.views.network.values import (
     Talk,
     Talker,
 )
+from kubestrace_agent.views.redaction import Redaction
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.histograms import bucket_bounds, bucket_index
 from kubestrace_protos.v1.views import network_pb2
@@ -27,9 +30,10 @@ def peer(number: int = 1, role: Role = Role.CLIENT, *, other: bool = False) -> P
     return Peer(role, MAPPED + bytes((10, 0, number >> 8, number & 255)), 5432, other)
 
 
-def result(*readings: RawNetwork, lost: int = 0) -> network_pb2.NetworkResult:
+def result(*readings: RawNetwork, lost: int = 0, redact: Sequence[str] = ()) -> network_pb2.NetworkResult:
     """Return what a session reports after these readings."""
     collector = Connections()
+    collector.redaction = Redaction.of(redact)
     collector.begin(0, 5)
     for reading in readings:
         collector.take(reading, 5 + lost, 0)
@@ -96,6 +100,49 @@ def test_of_many_peers_the_worst_are_told_and_the_sums_of_the_rest() -> None:
     assert (found[-1].other, found[-1].address) == (True, "")
     assert {each.errno: each.count for each in found[-1].failed} == {"ECONNREFUSED": 2}
     assert sum(row.bytes_sent for row in found) == sum(each.numbers["sent"] for each in counts.values())
+
+
+def test_peers_that_are_not_shown_are_one_row_with_their_sums() -> None:
+    """For each role, whatever their ports; the others are as they are."""
+    counts = {
+        peer(1): Counts({"attempts": 5, "sent": 7}),
+        peer(2): Counts({"attempts": 1}),
+        peer(300): Counts({"attempts": 2}),
+    }
+    counts[peer(1, Role.SERVER)] = Counts({"established": 4})
+    grown = RawNetwork(counts, {peer(2): Level(open=2)})
+
+    found = result(RawNetwork(), grown, redact=["10.0.0.*"])
+
+    assert [(row.role, row.address, row.port, row.attempts, row.bytes_sent, row.open) for row in found.peers] == [
+        ("client", "***", 0, 6, 7, 2),
+        ("server", "***", 5432, 0, 0, 0),
+        ("client", "10.0.1.44", 5432, 2, 0, 0),
+    ]
+    assert b"10.0.0." not in found.SerializeToString()
+
+
+def test_sockets_that_are_not_shown_are_one_row_with_their_sums() -> None:
+    """Of UDP by address, of unix by name, where a relative one may be anywhere."""
+    talks = {
+        Talker(Role.UDP_CLIENT, peer(1).address, 53): Talk({"sends": 5}),
+        Talker(Role.UDP_CLIENT, peer(2).address, 53): Talk({"sends": 1}, {111: 1}),
+        Talker(Role.UDP_CLIENT, peer(300).address, 53): Talk({"sends": 2}),
+        Talker(Role.UNIX_CLIENT, b"a" * 16, 0, b"/run/secrets/a"): Talk({"connects": 1}),
+        Talker(Role.UNIX_CLIENT, b"b" * 16, 0, b"/run/secrets/b"): Talk({"connects": 2}),
+        Talker(Role.UNIX_CLIENT, b"c" * 16, 0, b"b"): Talk({"connects": 3}),
+        Talker(Role.UNIX_CLIENT, b"d" * 16, 0, b"\0dbus"): Talk({"connects": 4}),
+    }
+
+    found = result(RawNetwork(), RawNetwork(talks=talks), redact=["10.0.0.*", "*/secrets/*"]).talks
+
+    assert {(row.protocol, row.address, row.port, row.path): row.sends + row.connects for row in found} == {
+        ("udp", "***", 0, ""): 6,
+        ("udp", "10.0.1.44", 53, ""): 2,
+        ("unix", "", 0, "/run/secrets/***"): 3,
+        ("unix", "", 0, "***"): 3,
+        ("unix", "", 0, "@dbus"): 4,
+    }
 
 
 def test_listeners_are_told_by_themselves() -> None:

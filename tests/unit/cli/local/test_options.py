@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from kubestrace_cli.local import options
-from kubestrace_operator.views.registry import VIEWS
+from kubestrace_operator.views.profiles import Profile
+from kubestrace_operator.views.registry import CHOOSABLE, PROFILES, VIEWS
 from kubestrace_operator.views.view import Flag, View
 
 
@@ -48,6 +49,35 @@ def test_options_are_read_with_their_units() -> None:
     parsed = options.parse(["local", "-f", "s.yaml", "-d", "5", "--to", "out", "-o", "yaml", "--cgroup", "/x"])
 
     assert (parsed.session_file, parsed.duration_seconds, parsed.to) == (Path("s.yaml"), 5, Path("out"))
+
+
+def test_a_profile_and_views_are_named_in_any_case() -> None:
+    """Views have their defaults, and flags set their fields; `all` is all of them."""
+    parsed = options.parse(["local", "--profile", "cpu", "--views", "blockio, files", "--files", "7", "-p", "1"])
+    everything = options.parse(["local", "--views", "files,all", "-p", "1"])
+
+    assert parsed.profile is Profile.CPU
+    assert parsed.views == {"blockIO": {"enabled": True}, "files": {"enabled": True, "top": 7}}
+    assert list(everything.views) == [view.name for view in CHOOSABLE]
+    assert everything.profile is None
+
+
+@pytest.mark.parametrize("name", ["weather", "", "resources"])
+def test_names_that_are_not_known_are_told_the_right_ones(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of profiles and of views."""
+    views, profiles = ", ".join(view.name for view in CHOOSABLE), ", ".join(PROFILES)
+
+    assert f"--profile: {name!r} is not a profile; there are {profiles}" in refused(
+        ["local", "--profile", name, "-p", "1"], capsys
+    )
+    assert f"--views: {name!r} is not a view; there are {views}, all" in refused(
+        ["local", "--views", f"files,{name}", "-p", "1"], capsys
+    )
+
+
+def test_patterns_add_up() -> None:
+    """Each flag is one."""
+    assert options.parse(["local", "--redact", "*.key", "--redact", "a,b", "-p", "1"]).redact == ("*.key", "a,b")
 
 
 def test_a_dash_is_standard_input_or_output() -> None:

@@ -90,8 +90,8 @@ def process() -> Iterator[int]:
 
 
 def run(*words: str) -> int:
-    """Run the command's own function."""
-    return local.run(options.parse(["local", *words]))
+    """Run the command's own function, with the counts alone."""
+    return local.run(options.parse(["local", "--profile", "Counts", *words]))
 
 
 def test_a_process_is_traced_to_its_end_and_everything_is_given_back(
@@ -119,6 +119,39 @@ def test_a_process_is_traced_to_its_end_and_everything_is_given_back(
         "waitNanoseconds": 0,
     }
     assert tracer.did[:5] == [("add", process, None), ("begin", 3), ("stop", 3), ("remove", 3), "close"]
+
+
+class WithoutViews(FakeTracer):
+    """A tracer of a machine whose kernel serves no view."""
+
+    def lost(self, _part: str, _slot: int) -> int:
+        """Return nothing."""
+        return 0
+
+    def read(self, _part: str) -> dict[int, object]:
+        """Return nothing."""
+        return {}
+
+    def enable(self, part: str, _slot: int, _wanted: object) -> None:
+        """Refuse."""
+        raise UnsupportedKernelError("UnsupportedKernel", f"no {part} here")
+
+
+def test_a_view_of_the_profile_that_cannot_be_had_is_a_gap(
+    tracer: FakeTracer, process: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has named it: the rest is traced. One that was named is an error."""
+    monkeypatch.setattr(local.loading, "load", lambda **_: WithoutViews())
+
+    assert run("--profile", "Overview", "--pid", str(process), "-o", "json") == 0
+    status = json.loads(capsys.readouterr().out)["status"]
+    assert run("--files", "--pid", str(os.getpid()), "-d", "1") == local.CANNOT_TRACE
+
+    assert [(gap["reason"], gap["message"]) for gap in status["trust"]["gaps"]] == [
+        ("ViewUnsupported", "counters: no counters here")
+    ]
+    assert status["summary"]["calls"] == 5
+    assert "no files here" in capsys.readouterr().err
 
 
 def test_a_trace_is_compared_with_an_earlier_one(

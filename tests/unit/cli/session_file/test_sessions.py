@@ -8,6 +8,7 @@ import pytest
 
 from kubestrace_cli.session_file import sessions
 from kubestrace_operator.views import registry
+from kubestrace_operator.views.profiles import Profile
 from kubestrace_operator.views.view import Span, View
 
 FILE = """\
@@ -200,8 +201,56 @@ def test_cpu_time_of_the_file_or_of_the_command_line(tmp_path: Path) -> None:
     alone = sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, views={"cpuTime": {}})
 
     assert of_file.document({})["spec"]["views"] == alone.document({})["spec"]["views"] == {"cpuTime": {}}
-    assert registry.requests(of_file.views, Span(0)).keys() == {"resources", "cpuTime"}
-    assert registry.requests(made(None).views, Span(0)).keys() == {"resources"}
+    assert registry.requests(of_file.views, Span(0)).keys() == {"resources", "counters", "cpuTime"}
+    assert registry.requests(made(None).views, Span(0)).keys() == {"resources", "counters"}
+
+
+def test_a_profile_of_the_file_or_of_the_command_line(tmp_path: Path) -> None:
+    """The command line's is taken; the document says the profile and what differs from it."""
+    asked = written(tmp_path, FILE.replace("spec:", "spec:\n  profile: CPU\n  views: {cpuTime: {enabled: false}}", 1))
+
+    of_file = made(asked)
+    of_both = sessions.make(asked, COMMAND, duration_seconds=None, syscalls=None, profile=Profile.FILES)
+    again = sessions.make(
+        asked, COMMAND, duration_seconds=None, syscalls=None, views={"cpuTime": {"enabled": True}, "files": {"top": 2}}
+    )
+
+    assert of_file.views.keys() == {"counters", "processes"}
+    assert of_file.document({})["spec"] | {"target": 0} == {
+        "target": 0,
+        "durationSeconds": 7,
+        "syscalls": ["%file", "!stat"],
+        "profile": "CPU",
+        "views": {"cpuTime": {"enabled": False}},
+    }
+    assert of_both.document({})["spec"]["profile"] == "Files"
+    assert of_both.views.keys() == {"counters", "errors", "files"}
+    assert again.document({})["spec"]["views"] == {"files": {"top": 2}}
+    assert "profile" not in made(None).document({})["spec"]
+
+
+@pytest.mark.parametrize("profile", [Profile.STORAGE, Profile.EVERYTHING])
+def test_a_field_of_a_view_that_the_profile_has_needs_no_other_flag(profile: Profile) -> None:
+    """As where the session's file turns it on."""
+    stacks = {"slowCalls": {"stacks": True}}
+
+    session = sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, profile=profile, views=stacks)
+
+    slow = {"thresholdMilliseconds": 10, "limit": 50, "stacks": True}
+    assert session.document({})["spec"]["views"] == {"slowCalls": slow}
+
+
+def test_patterns_of_the_file_and_of_the_command_line(tmp_path: Path) -> None:
+    """Both hold: who adds one does not take the file's away."""
+    asked = written(tmp_path, FILE.replace("spec:", 'spec:\n  redact: ["*/secrets/*"]', 1))
+
+    both = sessions.make(asked, COMMAND, duration_seconds=None, syscalls=None, redact=("*.key",))
+
+    assert both.redact == ("*/secrets/*", "*.key")
+    assert both.document({})["spec"]["redact"] == ["*/secrets/*", "*.key"]
+    assert "redact" not in made(None).document({})["spec"]
+    with pytest.raises(sessions.SessionFileError, match=r"^the command line: spec.redact\[0\] is"):
+        sessions.make(None, COMMAND, duration_seconds=None, syscalls=None, redact=("a\nb",))
 
 
 def test_stacks_need_slow_calls(tmp_path: Path) -> None:
@@ -222,7 +271,8 @@ def test_a_view_with_nothing_behind_it_is_on(tmp_path: Path, view: View[Any, Any
     """`errors:` is null in YAML, as for a cluster; `enabled: false` takes the view out, a flag puts it back."""
 
     def views(words: str, flags: dict[str, Any]) -> Any:
-        file = written(tmp_path, FILE.replace("spec:", f"spec:\n  views: {{{view.name}: {words}}}", 1))
+        asked = f"spec:\n  profile: Counts\n  views: {{{view.name}: {words}}}"
+        file = written(tmp_path, FILE.replace("spec:", asked, 1))
         session = sessions.make(file, COMMAND, duration_seconds=None, syscalls=None, views=flags)
         return session.document({})["spec"].get("views")
 

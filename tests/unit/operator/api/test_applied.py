@@ -12,7 +12,7 @@ from kubestrace_operator.api.spec import parse
 def session(views: Any, annotation: Any) -> dict[str, Any]:
     """Return a session whose annotation says what was applied."""
     text = annotation if isinstance(annotation, str) else json.dumps(annotation)
-    spec = {"target": {"podName": "a"}} | ({} if views is None else {"views": views})
+    spec = {"target": {"podName": "a"}, "profile": "Counts"} | ({} if views is None else {"views": views})
     return {"metadata": {"annotations": {applied.ANNOTATION: text}}, "spec": spec}
 
 
@@ -35,4 +35,4 @@ def test_a_session_that_was_made_without_apply_is_as_it_stands() -> None:
 @pytest.mark.parametrize("annotation", ["", "[", "[]", "null", "7", {}, {"spec": None}, {"spec": {"views": []}}])
 def test_an_annotation_that_is_something_else_is_ignored(annotation: Any) -> None:
     """Anybody may write one."""
-    assert applied.spec(session(None, annotation)) == {"target": {"podName": "a"}}
+    assert applied.spec(session(None, annotation)) == {"target": {"podName": "a"}, "profile": "Counts"}

@@ -13,8 +13,9 @@ from kubestrace_operator.api.spec import (
     Workload,
     parse,
 )
-from kubestrace_operator.views import cpu_time, processes, slow_calls, timeline
-from kubestrace_operator.views.registry import CHOOSABLE
+from kubestrace_operator.views import counters, cpu_time, processes, registry, slow_calls, timeline
+from kubestrace_operator.views.profiles import Profile
+from kubestrace_operator.views.registry import CHOOSABLE, PROFILES, in_profile, overrides
 from kubestrace_operator.views.view import View
 
 
@@ -25,9 +26,20 @@ def problems(spec: Any) -> str:
     return str(raised.value)
 
 
+def views(given: Any = None, **spec: Any) -> registry.Chosen:
+    """Return the views of a spec whose profile has none, unless it is said otherwise."""
+    asked = {"target": {"podName": "a"}, "profile": "Counts", "views": given} | spec
+    return parse(asked).views
+
+
+OVERVIEW = {"counters": counters.Settings()}
+
+
 def test_everything_that_is_left_out_has_a_default() -> None:
     """The shortest spec."""
-    assert parse({"target": {"podName": "a"}}) == TraceSpec(Target(pod_name="a", max_pods=20), 30, (), cancel=False)
+    target = Target(pod_name="a", max_pods=20)
+
+    assert parse({"target": {"podName": "a"}}) == TraceSpec(target, 30, (), cancel=False, views=OVERVIEW)
 
 
 def test_everything_that_can_be_said() -> None:
@@ -37,6 +49,7 @@ def test_everything_that_can_be_said() -> None:
         "durationSeconds": 3600,
         "syscalls": ["%file", "!stat"],
         "cancel": True,
+        "profile": "Counts",
         "compareTo": "healthy-checkout",
     }
 
@@ -45,6 +58,7 @@ def test_everything_that_can_be_said() -> None:
         3600,
         ("%file", "!stat"),
         cancel=True,
+        profile=Profile.COUNTS,
         compare_to="healthy-checkout",
     )
 
@@ -92,7 +106,7 @@ def test_a_target_is_needed(spec: Any) -> None:
 
 def test_local_mode_needs_no_target() -> None:
     """There the command line names it."""
-    assert parse({"durationSeconds": 5}, target_required=False) == TraceSpec(None, 5)
+    assert parse({"durationSeconds": 5}, target_required=False) == TraceSpec(None, 5, views=OVERVIEW)
 
 
 @pytest.mark.parametrize("target", ["a", [], {"selector": []}, {"selector": {"matchLabels": {"a": 1}}}])
@@ -183,12 +197,10 @@ def test_labels_with_a_prefix_and_without_a_value() -> None:
 
 def test_slow_calls_have_defaults() -> None:
     """An empty view is one with the usual threshold and limit; without it the view is off."""
-    target = {"podName": "a"}
-
-    assert parse({"target": target}).views == {}
-    assert parse({"target": target, "views": {}}).views == {}
-    assert parse({"target": target, "views": {"slowCalls": {}}}).views == {"slowCalls": slow_calls.Settings(10, 50)}
-    assert parse({"target": target, "views": {"slowCalls": {"thresholdMilliseconds": 1, "limit": 200}}}).views == {
+    assert views() == {}
+    assert views({}) == {}
+    assert views({"slowCalls": {}}) == {"slowCalls": slow_calls.Settings(10, 50)}
+    assert views({"slowCalls": {"thresholdMilliseconds": 1, "limit": 200}}) == {
         "slowCalls": slow_calls.Settings(1, 200)
     }
 
@@ -197,10 +209,8 @@ def test_processes_have_a_default_and_bounds() -> None:
     """20; no fewer than 1 and no more than 100."""
     target = {"podName": "a"}
 
-    assert parse({"target": target, "views": {"processes": {}}}).views == {"processes": processes.Settings(20)}
-    assert parse({"target": target, "views": {"processes": {"top": 100}}}).views == {
-        "processes": processes.Settings(100)
-    }
+    assert views({"processes": {}}) == {"processes": processes.Settings(20)}
+    assert views({"processes": {"top": 100}}) == {"processes": processes.Settings(100)}
     found = problems({"target": target, "views": {"processes": {"top": 101}}})
     assert "spec.views.processes.top is 101; it must be from 1 to 100" in found
 
@@ -221,30 +231,80 @@ def test_slow_calls_have_bounds() -> None:
 )
 def test_a_timeline_has_sixty_buckets_unless_said_otherwise(given: dict[str, int], seconds: int, buckets: int) -> None:
     """Fewer where a short session has no room for sixty."""
-    spec = parse({"target": {"podName": "a"}, "durationSeconds": seconds, "views": {"timeline": given}})
-
-    assert spec.views == {"timeline": timeline.Settings(buckets)}
+    assert views({"timeline": given}, durationSeconds=seconds) == {"timeline": timeline.Settings(buckets)}
 
 
 @pytest.mark.parametrize("view", CHOOSABLE, ids=lambda view: view.name)
 def test_a_view_that_is_named_is_on(view: View[Any, Any, Any]) -> None:
     """Also with null, which is what `errors:` is in YAML; `enabled: false` takes it out, whatever else it says."""
-    on = parse({"target": {"podName": "a"}, "views": {view.name: {}}}).views
+    on = views({view.name: {}})
 
-    def views(given: Any) -> Any:
-        return parse({"target": {"podName": "a"}, "views": {view.name: given}}).views
+    def of_view(given: Any) -> Any:
+        return views({view.name: given})
 
     assert on.keys() == {view.name}
-    assert views(None) == views({"enabled": True}) == views({"enabled": None}) == on
-    assert views({"enabled": False}) == views({"enabled": False, **view.spec(on[view.name])}) == {}
-    assert views(view.spec(on[view.name])) == on
+    assert of_view(None) == of_view({"enabled": True}) == of_view({"enabled": None}) == on
+    assert of_view({"enabled": False}) == of_view({"enabled": False, **view.spec(on[view.name])}) == {}
+    assert of_view(view.spec(on[view.name])) == on
     wrong = {"target": {"podName": "a"}, "views": {view.name: {"enabled": 1}}}
     assert f"spec.views.{view.name}.enabled must be true or false, not 1" in problems(wrong)
 
 
 def test_a_timeline_is_off_unless_asked_for() -> None:
     """An empty mapping of views asks for none."""
-    assert parse({"target": {"podName": "a"}, "views": {}}).views == {}
+    assert views({}) == {}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_is_a_set_of_views_that_single_views_override(profile: Profile) -> None:
+    """Each is on with its defaults; one that is named is on as it says, and `enabled: false` takes one out."""
+    of_profile = views(profile=profile.value)
+
+    assert list(of_profile) == [view.name for view in in_profile(profile)]
+    assert all(of_profile[name] == views({name: None})[name] for name in of_profile)
+    for view in CHOOSABLE:
+        without = {name: settings for name, settings in of_profile.items() if name != view.name}
+        assert views({view.name: {"enabled": False}}, profile=profile.value) == without
+        assert views({view.name: None}, profile=profile.value).keys() == {*of_profile, view.name}
+    assert views({"files": {"top": 3}}, profile=profile.value)["files"].top == 3
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_spec_with_the_overrides_of_its_views_asks_for_the_same(profile: Profile) -> None:
+    """Local mode writes its session so; what the profile says is not repeated."""
+    changed = views({"files": {"top": 3}, "counters": {"enabled": False}}, profile=profile.value)
+
+    assert overrides(profile, views(profile=profile.value), 30) == {}
+    assert views(overrides(profile, changed, 30), profile=profile.value) == changed
+
+
+def test_profiles_are_those_that_a_view_belongs_to() -> None:
+    """Without a profile a session has one that shows no paths and no peers; a wrong name is told the right ones."""
+    assert PROFILES[0] == Profile.COUNTS
+    assert not in_profile(Profile.COUNTS)
+    assert in_profile(Profile.EVERYTHING) == CHOOSABLE
+    assert len({in_profile(profile) for profile in PROFILES}) == len(PROFILES) >= 8
+    assert all(set(in_profile(Profile.OVERVIEW)) <= set(in_profile(profile)) for profile in PROFILES[1:])
+    assert views(profile=None) == views(profile="Overview") == OVERVIEW
+    assert problems({"target": {"podName": "a"}, "profile": "files"}) == (
+        f"spec.profile is 'files'; it must be one of {', '.join(PROFILES)}"
+    )
+    assert "spec.profile must be a non-empty string, not 3" in problems({"target": {"podName": "a"}, "profile": 3})
+
+
+def test_what_is_not_shown_has_bounds() -> None:
+    """The agents' own; each wrong pattern is named with its place."""
+    target = {"podName": "a"}
+    found = problems({"target": target, "redact": ["*.key", "x" * 257, "a\nb", "", "\u00e9", 3]})
+
+    assert parse({"target": target, "redact": ["*/secrets/*", "*.key"]}).redact == ("*/secrets/*", "*.key")
+    assert parse({"target": target}).redact == ()
+    assert f"spec.redact[1] is '{'x' * 40}'; it must be printable ASCII of 1 to 256 characters" in found
+    assert "spec.redact[2] is 'a\\nb'; it must be printable ASCII" in found
+    assert "spec.redact[3] must be a non-empty string, not ''" in found
+    assert "spec.redact[4] is '\\xe9'; it must be printable ASCII" in found
+    assert "spec.redact[5] must be a non-empty string, not 3" in found
+    assert "spec.redact has 21 patterns; it may have 20" in problems({"target": target, "redact": ["*"] * 21})
 
 
 def test_buckets_that_are_too_short_are_refused() -> None:
@@ -258,7 +318,7 @@ def test_cpu_time_is_on_when_it_is_named() -> None:
     """It has no fields: one that is there is an error."""
     target = {"podName": "a"}
 
-    assert parse({"target": target, "views": {"cpuTime": {}}}).views == {"cpuTime": cpu_time.Settings()}
+    assert views({"cpuTime": {}}) == {"cpuTime": cpu_time.Settings()}
     assert "spec.views.cpuTime.each is not a field of this version; it has enabled" in problems(
         {"target": target, "views": {"cpuTime": {"each": 1}}}
     )

@@ -919,6 +919,45 @@ async def test_a_session_without_views_asks_for_none() -> None:
 
 
 @in_no_time
+async def test_what_is_not_shown_is_asked_of_the_agents() -> None:
+    """Of each, with each request; one that would drop it is asked nothing, and the status says why."""
+    stage = Stage(pod("a"), pod("b", "n2"))
+    stage.agents["n2"].described.redacts = False
+    stage.agents["n2"].described.agent_version = "0.0.9"
+
+    status = await stage.run(redact=["*/secrets/*"])
+
+    assert {tuple(each.redact) for each in stage.agents["n1"].requests} == {("*/secrets/*",)}
+    assert stage.agents["n2"].requests == []
+    (failure,) = status["failures"]
+    assert (failure["node"], failure["reason"]) == ("n2", "CannotRedact")
+    assert failure["message"] == "the agent on node n2 (0.0.9) does not know spec.redact: update it"
+
+
+@in_no_time
+async def test_an_older_agent_serves_sessions_that_show_everything() -> None:
+    """Nothing of it is lost."""
+    stage = Stage(pod("a"))
+    stage.agents["n1"].described.redacts = False
+
+    await stage.run()
+
+    assert stage.condition("Finished") == ("True", "Completed")
+    assert stage.agents["n1"].requests
+
+
+@in_no_time
+async def test_a_session_without_a_profile_has_the_overview() -> None:
+    """And its status names the views that were on."""
+    stage = Stage(pod("a"))
+
+    status = await stage.run(profile=None, views={"files": {}})
+
+    assert status["views"] == ["files", "counters"]
+    assert set(stage.agents["n1"].requests[0].views) == {"resources", "counters", "files"}
+
+
+@in_no_time
 async def test_an_agent_that_comes_late_is_told_how_much_has_gone() -> None:
     """Views go to every node; an agent that takes over in the middle counts in the session's buckets."""
     stage = Stage(pod("a"), pod("b", "n2"))

@@ -29,7 +29,7 @@ def test_errors_have_a_default_and_bounds() -> None:
     """3 samples; no fewer than 1 and no more than 10."""
     target = {"podName": "a"}
 
-    assert parse({"target": target, "views": {"errors": {}}}).views == {"errors": errors.Settings(3)}
+    assert parse({"target": target, "views": {"errors": {}}}).views["errors"] == errors.Settings(3)
     with pytest.raises(InvalidSpecError, match=r"spec.views.errors.samples is 0; it must be from 1 to 10"):
         parse({"target": target, "views": {"errors": {"samples": 0}}})
 

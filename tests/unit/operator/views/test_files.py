@@ -9,7 +9,7 @@ from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.status.sections import combined
 from kubestrace_operator.views.files import MAX_ERRNOS, MAX_TOP, Files, Part, Settings, worst
-from kubestrace_operator.views.view import ContainerResult, Shown, Span
+from kubestrace_operator.views.view import ContainerResult, Shown
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import files_pb2
 
@@ -140,18 +140,3 @@ def test_the_number_of_paths_has_bounds(value: int) -> None:
 
     assert fields.problems == [f"spec.views.files.top is {value}; it must be from 1 to {MAX_TOP}"]
     assert VIEW.spec(VIEW.parse(Fields({}, "", VIEW.fields), 60)) == {"top": 30}
-
-
-@pytest.mark.parametrize("pattern", ["x" * 257, "a\nb", "\u00e9"])
-def test_what_is_redacted_is_asked_of_agents(pattern: str) -> None:
-    """A pattern that no agent takes is refused at once."""
-    settings = VIEW.parse(Fields({"redact": ["*/secrets/*"]}, "spec.views.files", VIEW.fields), 60)
-    wrong = Fields({"redact": ["*", pattern]}, "spec.views.files", VIEW.fields)
-    many = Fields({"redact": ["*"] * 21}, "spec.views.files", VIEW.fields)
-    VIEW.parse(wrong, 60)
-    VIEW.parse(many, 60)
-
-    assert list(VIEW.request(settings, Span(60_000)).redact) == ["*/secrets/*"]
-    assert VIEW.spec(settings) == {"top": 30, "redact": ["*/secrets/*"]}
-    assert wrong.problems[0].startswith("spec.views.files.redact[1] is")
-    assert many.problems == ["spec.views.files.redact has 21 patterns; it may have 20"]
