@@ -19,7 +19,8 @@ from typing import Any
 Case = Mapping[str, Any]
 
 _LOCAL = [str(Path(sys.executable).with_name("kubestrace")), "local", "-o", "json", "--to", "result.json"]
-_IMPORTS = "import ctypes, os, resource, socket, threading, time"
+_SUPPORT = str(Path(__file__).parents[1] / "support")
+_IMPORTS = f"import ctypes, os, resource, socket, sys, threading, time; sys.path.insert(0, {_SUPPORT!r})"
 _PREPARE_SECONDS, _READY_SECONDS, _TRACED_SECONDS, _MOST_SECONDS = 180, 20, 5, 120
 _CGROUPS = Path("/sys/fs/cgroup")
 _PERIOD_US = 100_000

@@ -11,7 +11,8 @@ from rendering import Chart
 from kubestrace_operator.api import applied
 from kubestrace_operator.api.spec import parse
 from kubestrace_operator.views.files import Use
-from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey
+from kubestrace_operator.views.network_dns import NUMBERS, Dns, Question, QuestionKey
+from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey, Times
 from kubestrace_operator.views.network_sockets import Socket, SocketKey, others
 from kubestrace_operator.views.pod_network import Pod, PodKey
 from kubestrace_operator.views.registry import CHOOSABLE
@@ -444,6 +445,7 @@ def full_status() -> dict[str, Any]:
                 "filePaths": 1,
                 "fileCalls": 1,
                 "network": 1,
+                "dns": 1,
                 "counters": 1,
                 "memory": 1,
                 "callers": 1,
@@ -701,16 +703,26 @@ def full_network() -> dict[str, Any]:
     more = dict.fromkeys(("closed", "open", "retransmits"), 1)
     calls = ("connectAttempts", "connectAgain", "connectOtherSockets", "accepted", "acceptFailed", "acceptOtherSockets")
     calls += ("messageCalls", "tcpMessageCalls", "otherMessageCalls", "readWriteCalls")
-    udp, unix = SocketKey("udp", "server", "10.0.0.8", 53, ""), SocketKey("unix", "client", "", 0, "/run/a.sock")
+    udp, unix = SocketKey("udp", "client", "10.0.0.8", 53, ""), SocketKey("unix", "client", "", 0, "/run/a.sock")
     peer = PeerKey("client", "10.0.0.7", 5432)
     rows = Peer(failed={"ECONNREFUSED": 3}, abandoned=1, rtt_count=1).document(peer, NAMES)
+    lengths = Times({100: 1}, 1, 1)
+    question, other = QuestionKey("db.shop", "A", "10.96.0.10"), QuestionKey("", "", "", other=True)
+    missing = QuestionKey("db.shop.shop.svc.cluster.local", "A", "10.96.0.10")
+    found, gone = (
+        Question(dict.fromkeys(NUMBERS, 0) | {"answers": 1}, lengths),
+        dict.fromkeys(NUMBERS, 0) | {"nxdomain": 1},
+    )
+    dns = Dns({question: found, missing: Question(gone), other: Question(gone)}, names=dict.fromkeys(NAMES, "db.shop"))
     return {
         **counts,
         "failed": 3,
         "passedSockets": 1,
         "calls": dict.fromkeys(calls, 7) | {"attemptsWithoutCall": -1},
-        "peers": [rows | {"connect": times, "lifetime": times}],
-        "sockets": [Socket(failed={"ECONNREFUSED": 3}).document(each, NAMES) for each in (udp, unix)],
+        "peers": [dns.named(rows) | {"connect": times, "lifetime": times}],
+        "sockets": [dns.named(Socket(failed={"ECONNREFUSED": 3}).document(each, NAMES)) for each in (udp, unix)],
+        **dns.document(),
+        **dns.section(3, 1).document(2)["network"],
         "otherSockets": others([(udp, Socket(failed={"EPERM": 1}))]),
         "otherPeers": {**counts, **more, "rows": 1, "failed": 1},
         "listeners": [Listener().document(ListenerKey("n1", "checkout-0", "::", 8080)) | {"acceptDelay": times}],

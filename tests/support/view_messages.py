@@ -46,7 +46,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         memory=memory_pb2.MemoryRequest(),
         ioUring=io_uring_pb2.IOUringRequest(),
         files=files_pb2.FilesRequest(),
-        network=network_pb2.NetworkRequest(),
+        network=network_pb2.NetworkRequest(dns=True),
         callers=callers_pb2.CallersRequest(per_second=1000, by_errno=True),
         security=security_pb2.SecurityRequest(),
     )

@@ -165,7 +165,7 @@ def _peer(facts: Facts, errno: str) -> str:
     counts: dict[str, int] = {}
     for row in _peers(facts):
         service = f"Service/{row['service']}" if "service" in row else ""
-        name = service or row.get("workload") or row.get("pod", "")
+        name = service or row.get("workload") or row.get("pod") or row.get("name", "")
         peer = f"{row['address']}:{row['port']}" + (f" ({name})" if name else "")
         if (count := _failed(row, errno)) and not _has_other_way(facts, row):
             counts[peer] = counts.get(peer, 0) + count

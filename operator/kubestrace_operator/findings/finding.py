@@ -109,6 +109,11 @@ class Facts:
     filtered: bool = False
     lost_calls: int = 0
 
+    def has(self, view: str) -> bool:
+        """Return whether a view was on, or a part of one: network, network.dns."""
+        name, _, part = view.partition(".")
+        return name in self.views and (not part or part in self.status.get(name, {}))
+
     def named(self, names: Iterable[str], *, wait: bool | None = None) -> list[SyscallRow]:
         """Return the rows of some calls; those that waited, those that worked, or both."""
         wanted = frozenset(names)
@@ -139,7 +144,7 @@ class Rule:
 
     id: str
     judge: Callable[[Facts], Iterable[Finding]]
-    # Views without which it cannot be judged.
+    # Views without which it cannot be judged, or parts of these that must be asked for.
     needs: tuple[str, ...] = ()
     # Numbers of status.resources without which it cannot be judged, as group.name; "pods": the network of pods.
     numbers: tuple[str, ...] = ()

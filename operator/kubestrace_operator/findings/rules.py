@@ -7,6 +7,7 @@ from typing import Any
 from kubestrace_operator.findings import (
     connections,
     disks,
+    dns,
     endings,
     errors,
     limits,
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     *waiting.RULES,
     *work.RULES,
     *disks.RULES,
+    *dns.RULES,
     *connections.RULES,
     *threads.RULES,
     *security.RULES,
@@ -72,7 +74,7 @@ def judge(facts: Facts) -> Judgement:
 
 
 def _missing(rule: Rule, facts: Facts) -> str:
-    views = [view for view in rule.needs if view not in facts.views]
+    views = [view for view in rule.needs if not facts.has(view)]
     if views:
         return ", ".join(f"views.{view}" for view in views)
     if facts.seconds < rule.least_seconds:

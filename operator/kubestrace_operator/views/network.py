@@ -7,7 +7,7 @@ from typing import Any
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.histograms import add_into
 from kubestrace_operator.status.sections import Section, listed
-from kubestrace_operator.views import network_text
+from kubestrace_operator.views import network_dns, network_search, network_text
 from kubestrace_operator.views.network_rows import Listener, ListenerKey, Peer, PeerKey
 from kubestrace_operator.views.network_sockets import Socket, SocketKey, key_of, ordered, others
 from kubestrace_operator.views.pod_network import MAX_PODS, Pod, PodKey
@@ -18,15 +18,24 @@ from kubestrace_protos.v1.views.network_pb2 import NetworkRequest, NetworkResult
 
 DEFAULT_TOP = 20
 MAX_LISTENERS = 20
+MAX_SERVERS, MAX_SUFFIXES = network_dns.MAX_SERVERS, network_search.MAX_SUFFIXES
 # Peers may take an eighth of the room, listeners and pods less.
 _SHARE = 8
 _SHARE_OF_OTHERS = 24
+_SHARE_OF_DNS = 12
 _LOST = Loss(
     "network",
     "connection",
     "connections",
     "found no room; some may have been of other containers.",
     reason="NetworkLost",
+)
+_LOST_QUERIES = Loss(
+    "dns",
+    "query of DNS",
+    "queries of DNS",
+    "had no room to wait for an answer: it is in no row's answers, and not unanswered.",
+    reason="DnsLost",
 )
 _CALLS = {
     "connectAttempts": "connect_attempts",
@@ -48,9 +57,10 @@ _OF_SUMMARY_TOO = ("recvmmsg_time64",)
 
 @dataclass(frozen=True)
 class Settings:
-    """How many peers are shown."""
+    """How many peers are shown, and whether queries of DNS are read."""
 
     top: int = DEFAULT_TOP
+    dns: bool = False
 
 
 @dataclass
@@ -64,6 +74,7 @@ class Part:
     # By the names of the status.
     calls: dict[str, int] = field(default_factory=dict)
     passed: int = 0
+    dns: network_dns.Dns = field(default_factory=network_dns.Dns)
 
     def add(self, more: "Part") -> None:
         """Add another's; of that nothing is kept."""
@@ -77,6 +88,7 @@ class Part:
             self.sockets.setdefault(talker, Socket()).add(socket)
         add_into(self.calls, more.calls)
         self.passed += more.passed
+        self.dns.add(more.dns)
 
 
 class Network(View[Settings, NetworkResult, Part]):
@@ -84,7 +96,7 @@ class Network(View[Settings, NetworkResult, Part]):
 
     name = "network"
     profiles = frozenset({Profile.NETWORK})
-    fields = ("top",)
+    fields = ("top", "dns")
     shows_peers = True
     result_type = NetworkResult
     compared_rows = (
@@ -95,7 +107,7 @@ class Network(View[Settings, NetworkResult, Part]):
             {"connect p99": ("connect", "p99Nanoseconds"), "lifetime p50": ("lifetime", "p50Nanoseconds")},
         ),
     )
-    known_losses = (_LOST,)
+    known_losses = (_LOST, _LOST_QUERIES)
     flags = (
         Flag(
             "--network",
@@ -107,19 +119,29 @@ class Network(View[Settings, NetworkResult, Part]):
             bounds=(1, MAX_TOP),
             default=DEFAULT_TOP,
         ),
+        Flag(
+            "--dns",
+            "also show what is asked of DNS, by name: queries, answers, failures and times; it reads the messages "
+            "to and from port 53, and names the peers by them (turns --network on)",
+            field="dns",
+        ),
     )
 
     def parse(self, fields: Fields, duration_seconds: int) -> Settings:
         """Return the settings."""
-        return Settings(fields.integer("top", DEFAULT_TOP, 1, MAX_TOP))
+        return Settings(fields.integer("top", DEFAULT_TOP, 1, MAX_TOP), dns=fields.boolean("dns"))
+
+    def losses(self, settings: Settings) -> Sequence[Loss]:
+        """Return those of connections, and of queries where these are read."""
+        return self.known_losses if settings.dns else (_LOST,)
 
     def spec(self, settings: Settings) -> dict[str, Any]:
         """Return them as a spec has them."""
-        return {"top": settings.top}
+        return {"top": settings.top, "dns": settings.dns}
 
     def request(self, settings: Settings, span: Span) -> NetworkRequest:
         """Return what agents are asked for."""
-        return NetworkRequest()
+        return NetworkRequest(dns=settings.dns)
 
     def merge(self, results: Iterable[ContainerResult[NetworkResult]]) -> Part:
         """Return what a report's containers have done. Each has the counters of its pod: of these the most."""
@@ -139,6 +161,7 @@ class Network(View[Settings, NetworkResult, Part]):
                 )
             add_into(whole.calls, {name: getattr(message.calls, of) for name, of in _CALLS.items()})
             whole.passed += message.passed_sockets
+            whole.dns.merge(message)
         return whole
 
     def add(self, parts: Iterable[Part]) -> Part:
@@ -152,6 +175,7 @@ class Network(View[Settings, NetworkResult, Part]):
         """Return the totals, and how they compare with the calls."""
         part = shown.part
         total = _sum(part.peers.values())
+        dns = part.dns.document() if shown.settings.dns else {}
         calls = {name: part.calls.get(name, 0) for name in _CALLS}
         counted = sum(shown.calls.get(name, 0) for name in (*_OF_SUMMARY, *_OF_SUMMARY_TOO))
         told = sum(calls.values()) - calls["readWriteCalls"]
@@ -166,6 +190,7 @@ class Network(View[Settings, NetworkResult, Part]):
                 "bytesReceived": total.bytes_received,
                 "passedSockets": part.passed,
                 "calls": calls | {"attemptsWithoutCall": total.attempts - calls["connectAttempts"]},
+                **dns,
             },
         }
 
@@ -173,7 +198,7 @@ class Network(View[Settings, NetworkResult, Part]):
         """Return the peers, the worst first, and the sums of the others; listeners; pods."""
         ordered = _ordered(shown.part)
         own = [(key, peer) for key, peer in ordered if not key.other][: shown.settings.top]
-        rows = [peer.document(key, shown.peer_names) for key, peer in own]
+        rows = [shown.part.dns.named(peer.document(key, shown.peer_names)) for key, peer in own]
 
         def peers(kept: int) -> Mapping[str, Any]:
             kept_keys = {key for key, _ in own[:kept]}
@@ -182,21 +207,25 @@ class Network(View[Settings, NetworkResult, Part]):
 
         listeners = [row.document(key) for key, row in sorted(shown.part.listeners.items(), key=_busiest)]
         pods = [pod.document(key) for key, pod in sorted(shown.part.pods.items())]
+        questions = (shown.part.dns.section(shown.settings.top, _SHARE_OF_DNS),) if shown.settings.dns else ()
         return (
             Section(rows, peers, share=_SHARE),
             _sockets(shown),
             listed(listeners[:MAX_LISTENERS], "network", "listeners", share=_SHARE_OF_OTHERS),
             listed(pods[:MAX_PODS], "network", "pods", share=_SHARE_OF_OTHERS),
+            *questions,
         )
 
     def table_text(self, shown: Shown[Settings, Part]) -> str:
         """Return the peers and listeners for people."""
         part, names = shown.part, shown.peer_names
-        peers = [peer.document(key, names) for key, peer in _ordered(part) if not key.other]
+        peers = [part.dns.named(peer.document(key, names)) for key, peer in _ordered(part) if not key.other]
         listeners = [row.document(key) for key, row in sorted(part.listeners.items(), key=_busiest)]
         pods = [pod.document(key) for key, pod in sorted(part.pods.items())]
-        sockets = [socket.document(of, names) for of, socket in ordered(part.sockets) if not of.other]
-        found = network_text.lines(peers, listeners, sockets, pods, part.passed)
+        sockets = [part.dns.named(socket.document(of, names)) for of, socket in ordered(part.sockets) if not of.other]
+        found = [*network_text.lines(peers, listeners, sockets, pods, part.passed)]
+        if shown.settings.dns:
+            found += ["", *part.dns.lines()]
         return "\n" + "".join(f"{line}\n" for line in found)
 
 
@@ -204,7 +233,7 @@ def _sockets(shown: Shown[Settings, Part]) -> Section:
     """Return UDP and unix sockets, the worst first, and the sums of the others."""
     rows = ordered(shown.part.sockets)
     own = [(key, socket) for key, socket in rows if not key.other][: shown.settings.top]
-    documents = [socket.document(key, shown.peer_names) for key, socket in own]
+    documents = [shown.part.dns.named(socket.document(key, shown.peer_names)) for key, socket in own]
 
     def document(kept: int) -> Mapping[str, Any]:
         kept_keys = {key for key, _ in own[:kept]}

@@ -117,9 +117,9 @@ def _address(row: Mapping[str, Any]) -> str:
 
 
 def _whose(row: Mapping[str, Any]) -> str:
-    """Return the workload or the pod that an address is of. A listener's pod is that which listens."""
+    """Return the workload or pod of an address, or its name by DNS. A listener's pod is that which listens."""
     service = f"Service/{row['service']}" if "service" in row else ""
-    name = service or row.get("workload") or ("" if "accepted" in row else row.get("pod"))
+    name = service or row.get("workload") or ("" if "accepted" in row else row.get("pod")) or row.get("name")
     return f" ({name})" if name else ""
 
 

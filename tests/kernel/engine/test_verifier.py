@@ -31,6 +31,8 @@ LARGER = {
     "on_process_end": Sizes(12_000, 61_440),
     "on_block_issue": Sizes(15_000, 16_384),
     "on_sock_state": Sizes(40_000, 20_480),
+    "on_dns_message": Sizes(80_000, 24_576),
+    "on_dns_answer": Sizes(20_000, 16_384),
     "on_net_call": Sizes(40_000, 24_576),
     "on_cgroup_mkdir": Sizes(35_000, 16_384),
     "on_file_call": Sizes(46_000, 16_384),

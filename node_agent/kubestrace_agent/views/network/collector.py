@@ -76,14 +76,14 @@ def _since(then: Counts, now: Counts) -> Counts:
         # Bytes of a connection that has just closed may be missing from one reading.
         {name: max(0, value - then.numbers.get(name, 0)) for name, value in now.numbers.items()},
         _more(then.errors, now.errors),
-        _longer(then.opening, now.opening),
-        _longer(then.lifetime, now.lifetime),
+        longer(then.opening, now.opening),
+        longer(then.lifetime, now.lifetime),
         now.abandoned_max_ns if abandoned else 0,
     )
 
 
-def _longer(then: Lengths, now: Lengths) -> Lengths:
-    """What came between: the longest is known where it is longer than all before, and by its bucket otherwise."""
+def longer(then: Lengths, now: Lengths) -> Lengths:
+    """Return what came between: the longest is known where it is longer than all before, else by its bucket."""
     buckets = _more(then.buckets, now.buckets)
     longest = now.max_ns if now.max_ns > then.max_ns else min(now.max_ns, bucket_bounds(max(buckets, default=0))[1])
     return Lengths(buckets, now.total_ns - then.total_ns, longest if buckets else 0)
@@ -134,13 +134,14 @@ def _sums(rows: Sequence[Counts]) -> Counts:
     return Counts(
         _added(each.numbers for each in rows),
         _added(each.errors for each in rows),
-        _together([each.opening for each in rows]),
-        _together([each.lifetime for each in rows]),
+        together([each.opening for each in rows]),
+        together([each.lifetime for each in rows]),
         max(each.abandoned_max_ns for each in rows),
     )
 
 
-def _together(rows: Sequence[Lengths]) -> Lengths:
+def together(rows: Sequence[Lengths]) -> Lengths:
+    """Return the sum of rows."""
     buckets = _added(each.buckets for each in rows)
     return Lengths(buckets, sum(each.total_ns for each in rows), max(each.max_ns for each in rows))
 
@@ -196,8 +197,8 @@ def _peer(peer: Peer, counts: Counts, level: Level, shown: str) -> network_pb2.N
         retransmits=number("retransmits"),
         rtt_total_nanoseconds=1000 * (number("rtt_total_us") + level.rtt_total_us),
         rtt_count=number("rtt_count") + level.rtt_count,
-        connect=_times(counts.opening),
-        lifetime=_times(counts.lifetime),
+        connect=times(counts.opening),
+        lifetime=times(counts.lifetime),
     )
 
 
@@ -213,11 +214,12 @@ def _listeners(grown: Mapping[Peer, Counts], levels: Mapping[Peer, Level]) -> It
             accepted=counts.numbers.get("established", 0),
             backlog_peak=level.backlog_peak,
             backlog_max=level.backlog_max,
-            accept_delay=_times(counts.opening),
+            accept_delay=times(counts.opening),
         )
 
 
-def _times(lengths: Lengths) -> network_pb2.NetworkTimes | None:
+def times(lengths: Lengths) -> network_pb2.NetworkTimes | None:
+    """Return them as the wire carries them; None: there are none."""
     if not lengths.buckets:
         return None
     indexes = sorted(lengths.buckets)

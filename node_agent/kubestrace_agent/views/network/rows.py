@@ -173,13 +173,13 @@ def _row(value: bytes, errors: Mapping[int, int]) -> Row:
     words = _WORDS.unpack(value[: _WORDS.size])
     numbers = dict(zip(NUMBERS, words, strict=False))
     others = dict(zip(_OTHERS, words[len(NUMBERS) :], strict=True))
-    opening = Lengths(_buckets(value, _OPENING), others["opening_total_ns"], others["opening_max_ns"])
-    lifetime = Lengths(_buckets(value, _LIFETIME), others["lifetime_total_ns"], others["lifetime_max_ns"])
+    opening = Lengths(buckets(value, _OPENING), others["opening_total_ns"], others["opening_max_ns"])
+    lifetime = Lengths(buckets(value, _LIFETIME), others["lifetime_total_ns"], others["lifetime_max_ns"])
     counts = Counts(numbers, errors, opening, lifetime, others["abandoned_max_ns"])
     return Row(counts, others["backlog_peak"], others["backlog_max"])
 
 
-def _buckets(value: bytes, at: int) -> dict[int, int]:
+def buckets(value: bytes, at: int) -> dict[int, int]:
     """Return a row's buckets as those of agent.proto: each is two of them, and counts as the upper one."""
     counts = memoryview(value)[at : at + 4 * _BUCKETS].cast("I")
     return {2 * (index + _FIRST_BUCKET) + 1: count for index, count in enumerate(counts) if count}

@@ -104,3 +104,35 @@ class RawNetwork:
     # None: no process of the slot could be asked.
     pod: PodCounters | None = None
     talks: Mapping[Talker, Talk] = field(default_factory=dict)
+
+
+class DnsQuestion(NamedTuple):
+    """Queries that are counted together."""
+
+    # As in a message, in small letters: labels with their lengths, and the 0 at the end.
+    name: bytes
+    # As RFC 1035 numbers it.
+    type: int
+    # 16 bytes in network order, IPv4 mapped.
+    server: bytes
+    # All for which there was no row.
+    other: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DnsCounts:
+    """What came of queries, by the names of struct dns_row and `unanswered`; it only grows."""
+
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    lengths: Lengths = field(default_factory=Lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class RawDns:
+    """All of a slot."""
+
+    rows: Mapping[DnsQuestion, DnsCounts] = field(default_factory=dict)
+    # Messages that are in no row, by the names of struct dns_slot.
+    odd: Mapping[str, int] = field(default_factory=dict)
+    # 16 bytes in network order, IPv4 mapped -> the name that was asked for, as in DnsQuestion.
+    names: Mapping[bytes, bytes] = field(default_factory=dict)

@@ -7,24 +7,80 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class NetworkRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("dns",)
+    DNS_FIELD_NUMBER: _ClassVar[int]
+    dns: bool
+    def __init__(self, dns: _Optional[bool] = ...) -> None: ...
 
 class NetworkResult(_message.Message):
-    __slots__ = ("peers", "listeners", "pod", "calls", "passed_sockets", "talks")
+    __slots__ = ("peers", "listeners", "pod", "calls", "passed_sockets", "talks", "questions", "odd_messages", "names")
     PEERS_FIELD_NUMBER: _ClassVar[int]
     LISTENERS_FIELD_NUMBER: _ClassVar[int]
     POD_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     PASSED_SOCKETS_FIELD_NUMBER: _ClassVar[int]
     TALKS_FIELD_NUMBER: _ClassVar[int]
+    QUESTIONS_FIELD_NUMBER: _ClassVar[int]
+    ODD_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
     peers: _containers.RepeatedCompositeFieldContainer[NetworkPeer]
     listeners: _containers.RepeatedCompositeFieldContainer[NetworkListener]
     pod: NetworkPod
     calls: NetworkCalls
     passed_sockets: int
     talks: _containers.RepeatedCompositeFieldContainer[NetworkTalk]
-    def __init__(self, peers: _Optional[_Iterable[_Union[NetworkPeer, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[NetworkListener, _Mapping]]] = ..., pod: _Optional[_Union[NetworkPod, _Mapping]] = ..., calls: _Optional[_Union[NetworkCalls, _Mapping]] = ..., passed_sockets: _Optional[int] = ..., talks: _Optional[_Iterable[_Union[NetworkTalk, _Mapping]]] = ...) -> None: ...
+    questions: _containers.RepeatedCompositeFieldContainer[DnsQuestion]
+    odd_messages: DnsOddMessages
+    names: _containers.RepeatedCompositeFieldContainer[DnsName]
+    def __init__(self, peers: _Optional[_Iterable[_Union[NetworkPeer, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[NetworkListener, _Mapping]]] = ..., pod: _Optional[_Union[NetworkPod, _Mapping]] = ..., calls: _Optional[_Union[NetworkCalls, _Mapping]] = ..., passed_sockets: _Optional[int] = ..., talks: _Optional[_Iterable[_Union[NetworkTalk, _Mapping]]] = ..., questions: _Optional[_Iterable[_Union[DnsQuestion, _Mapping]]] = ..., odd_messages: _Optional[_Union[DnsOddMessages, _Mapping]] = ..., names: _Optional[_Iterable[_Union[DnsName, _Mapping]]] = ...) -> None: ...
+
+class DnsQuestion(_message.Message):
+    __slots__ = ("name", "type", "server", "other", "queries", "answers", "nxdomain", "servfail", "failed", "truncated", "unanswered", "times", "repeated")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    NXDOMAIN_FIELD_NUMBER: _ClassVar[int]
+    SERVFAIL_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    UNANSWERED_FIELD_NUMBER: _ClassVar[int]
+    TIMES_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    server: str
+    other: bool
+    queries: int
+    answers: int
+    nxdomain: int
+    servfail: int
+    failed: int
+    truncated: int
+    unanswered: int
+    times: NetworkTimes
+    repeated: int
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., server: _Optional[str] = ..., other: _Optional[bool] = ..., queries: _Optional[int] = ..., answers: _Optional[int] = ..., nxdomain: _Optional[int] = ..., servfail: _Optional[int] = ..., failed: _Optional[int] = ..., truncated: _Optional[int] = ..., unanswered: _Optional[int] = ..., times: _Optional[_Union[NetworkTimes, _Mapping]] = ..., repeated: _Optional[int] = ...) -> None: ...
+
+class DnsOddMessages(_message.Message):
+    __slots__ = ("malformed", "unmatched", "unread")
+    MALFORMED_FIELD_NUMBER: _ClassVar[int]
+    UNMATCHED_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_FIELD_NUMBER: _ClassVar[int]
+    malformed: int
+    unmatched: int
+    unread: int
+    def __init__(self, malformed: _Optional[int] = ..., unmatched: _Optional[int] = ..., unread: _Optional[int] = ...) -> None: ...
+
+class DnsName(_message.Message):
+    __slots__ = ("address", "name")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    name: str
+    def __init__(self, address: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class NetworkTalk(_message.Message):
     __slots__ = ("protocol", "role", "address", "port", "path", "other", "connects", "accepts", "sends", "receives", "again", "failed", "bytes_sent", "bytes_received")

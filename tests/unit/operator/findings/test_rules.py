@@ -14,6 +14,8 @@ from kubestrace_operator.findings.rules import MOST, RULES, judge
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.histograms import bucket_index
 from kubestrace_operator.results.rows import ContainerRow, SyscallRow
+from kubestrace_operator.views.network_dns import NUMBERS, Dns, Question, QuestionKey
+from kubestrace_operator.views.network_rows import Times
 from kubestrace_protos.v1 import agent_pb2
 
 MS, SECOND = 1_000_000, 1_000_000_000
@@ -144,6 +146,22 @@ def pod_network(**changes: Any) -> dict[str, Any]:
     """Return a status with the network of a pod."""
     counters = {"listenOverflows": 0, "listenDrops": 0, "sentSegments": 0, "retransmittedSegments": 0}
     return {"network": {"pods": [{"pod": "shop-1", "nodeNetwork": False, **counters, **changes}]}}
+
+
+def dns(*names: str, each_ms: int = 1, **numbers: int) -> dict[str, Any]:
+    """Return a status with queries of DNS: NAME*N asks N times, and !NAME for what there is not."""
+    asked: dict[QuestionKey, Question] = {}
+    for word in names:
+        name, _, times = word.partition("*")
+        count = int(times or 1)
+        counts = {"queries": count, "answers": count, "nxdomain": count if name.startswith("!") else 0}
+        histogram = {bucket_index(each_ms * MS): count}
+        key = QuestionKey(name.removeprefix("!"), "A", "10.96.0.10")
+        asked[key] = Question(
+            dict.fromkeys(NUMBERS, 0) | counts | numbers, Times(histogram, each_ms * count * MS, each_ms * MS)
+        )
+    told = Dns(asked)
+    return {"network": {**told.document(), **told.section(20, 1).document(20)["network"]}}
 
 
 def pod_counters(**changes: Any) -> dict[str, Any]:
@@ -535,6 +553,46 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(status=disk(100, 90, waited_s=0.4)),
         ],
     ),
+    "dns-search-storm": (
+        [
+            facts(status=dns("!api.test.shop.svc.k8s*5", "!api.test.svc.k8s*5", "!api.test.k8s*5", "api.test*5")),
+            # A name of another namespace is found with the second suffix.
+            facts(status=dns("!db.data.shop.svc.k8s*10", "db.data.svc.k8s*10")),
+        ],
+        [
+            facts(status=dns("!api.test.shop.svc.k8s*4", "!api.test.svc.k8s*5", "!api.test.k8s*5", "api.test*5")),
+            facts(status=dns("!api.test.shop.svc.k8s*9", "api.test*11")),
+            facts(status=dns("!a.test*10", "!b.test*10", "!a.other*10", "good.test*5")),
+            # Nobody has it, with a suffix or without.
+            facts(status=dns("!dp.shop.svc.k8s*10", "!dp.svc.k8s*10", "!dp.k8s*10", "!dp*10")),
+        ],
+    ),
+    "dns-slow": (
+        [facts(status=dns("a.test*10", "b.test*10", each_ms=120))],
+        [facts(status=dns("a.test*19", each_ms=900)), facts(status=dns("a.test*50", each_ms=90))],
+    ),
+    "dns-unanswered": (
+        [
+            facts(status=dns("a.test*10", unanswered=1, repeated=1)),
+            facts(status=dns("a.test*200", unanswered=3)),
+            facts(status=dns("a.test*3", answers=0, unanswered=3)),
+        ],
+        [facts(status=dns("a.test*10", unanswered=2)), facts(status=dns("a.test*500", unanswered=4))],
+    ),
+    "dns-failing": (
+        [
+            facts(status=dns("a.test*100", servfail=5)),
+            facts(status=dns("a.test*100", failed=5)),
+            facts(status=dns("!dp.shop.svc.k8s*2", "!dp.svc.k8s*2", "!dp.k8s*2", "!dp*2")),
+        ],
+        [
+            facts(status=dns("a.test*10", servfail=4)),
+            facts(status=dns("a.test*101", servfail=5)),
+            facts(status=dns("!a.test*4")),
+            facts(status=dns("!a.test*9", "b.test*11")),
+            facts(status=dns("!api.test.shop.svc.k8s*5", "!api.test.svc.k8s*5", "api.test*5")),
+        ],
+    ),
 }
 
 
@@ -577,6 +635,14 @@ def test_a_rule_without_its_view_is_not_judged(rule: Any) -> None:
         else:
             # It is found, or it is said what would tell.
             assert rule.id in {*(finding.id for finding in judged.findings), *dict(judged.not_judged)}
+
+
+def test_a_rule_without_the_part_of_its_view_is_not_judged() -> None:
+    """The view is on, and that part was not asked for."""
+    judged = judge(facts(status=pod_network()))
+
+    assert ("dns-slow", "views.network.dns") in judged.not_judged
+    assert "retransmits" not in dict(judged.not_judged)
 
 
 @pytest.mark.parametrize("changes", [{"filtered": True}, {"lost_calls": 1}])
@@ -628,7 +694,8 @@ def longer(part: Any, factor: int) -> Any:
 
 
 # All but those of which a few are chance: more of them are more.
-RATES = set(CASES) - {
+RATES = set(CASES) - {"dns-failing", "dns-search-storm", "dns-slow", "dns-unanswered"}
+RATES -= {
     *("connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"),
     *("connection-churn", "disk-slow", "listen-overflow", "retransmits"),
 }
@@ -674,6 +741,7 @@ def test_the_same_counts_in_two_pods_find_the_same(name: str, share: float) -> N
 PLACES = {"blockIO": "blockIO", "network": "network", "files": "files", "processes": "processes"}
 PLACES |= {"cpuTime": "timeBudget", "slowCalls": "slowCalls", "errors": "summary", "memory": "memory"}
 PLACES |= {"security": "security"}
+PLACES["network.dns"] = ""  # a part of a place
 
 
 @given(st.sampled_from(sorted(CASES)), st.sets(st.sampled_from(sorted(ALL_VIEWS))))
@@ -790,8 +858,8 @@ def test_a_storm_names_its_file() -> None:
 
 
 def test_failing_connects_name_their_peer() -> None:
-    """With the name that the operator knows for it."""
-    peers = [
+    """With the name that the operator knows for it, or DNS."""
+    peers: list[dict[str, Any]] = [
         {
             "role": "client",
             "address": "10.0.0.5",
@@ -806,6 +874,10 @@ def test_failing_connects_name_their_peer() -> None:
     (first,) = judge(refused).findings
 
     assert first.summary.endswith("a second. 90 % of these to 10.0.0.5:5432 (Service/db).")
+    del peers[0]["service"]
+    peers[0]["name"] = "db.test"
+    (first,) = judge(refused).findings
+    assert first.summary.endswith("a second. 90 % of these to 10.0.0.5:5432 (db.test).")
 
 
 def test_places_are_told_by_pods() -> None:
