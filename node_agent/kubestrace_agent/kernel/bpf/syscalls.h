@@ -47,7 +47,7 @@ enum chain {
   CHAINS
 };
 /* Programs of all views together. */
-#define CHAIN_PLACES 16
+#define CHAIN_PLACES 20
 
 struct config {
   u32 generation; /* changes with every change of containers: caches filled under another one are void. The agent writes
