@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubestrace_operator.findings import (
+    attempts,
     connections,
     disks,
     dns,
@@ -30,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     *dns.RULES,
     *connections.RULES,
     *threads.RULES,
+    *attempts.RULES,
     *security.RULES,
 )
 # What a status tells.
