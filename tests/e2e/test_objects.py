@@ -11,8 +11,9 @@ REQUESTS, REFUSED, MISSING = 20, 5, 30
 PAGE_BYTES = 1000
 VIEWS = {
     "files": {"top": 100},
-    "network": {"top": 50},
-    "memory": {},
+    "network": {"top": 50, "dns": True},
+    "memory": {"stacks": True},
+    "security": {},
     "blockIO": {},
     "counters": {},
     "callers": {"perSecond": 1000},
@@ -86,6 +87,7 @@ def _peer(status: Document, role: str, port: int) -> Document:
 
 def test_nothing_is_missing(status: Document) -> None:
     """Every view could be had on both nodes, all that was told found room, and rows add up to the summary."""
+    assert {"files", "network", "memory", "security", "blockIO", "counters", "callers"} <= {*status["views"]}
     assert status["trust"]["gaps"] == []
     assert status["trust"]["complete"] is True
     assert not any(status["trust"].get("differences", {}).values())
