@@ -70,8 +70,16 @@ def run(options: Options) -> int:
 
 def _named(target: targets.Target, command: str, redaction: Redaction) -> targets.Target:
     """Return the target of a COMMAND, whose name is that of its file."""
-    hidden = redaction.hides(bytes(Path.cwd() / command))
+    hidden = redaction.hides(bytes(_folder() / command))
     return dataclasses.replace(target, name=HIDDEN) if hidden else target
+
+
+def _folder() -> Path:
+    """Return where we were started: it may be gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
 
 
 def _shown(traced: Mapping[str, Any], redaction: Redaction) -> Mapping[str, Any]:
@@ -80,7 +88,7 @@ def _shown(traced: Mapping[str, Any], redaction: Redaction) -> Mapping[str, Any]
         return traced
     program, *words = map(os.fsencode, traced["command"])
     # One without a folder is looked for in PATH.
-    program = redaction.relative(program, bytes(Path.cwd())) if b"/" in program else redaction.text(program)
+    program = redaction.relative(program, bytes(_folder())) if b"/" in program else redaction.text(program)
     return {**traced, "command": [os.fsdecode(each) for each in (program, *map(redaction.text, words))]}
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _INDENT = "   "
+# Rules that were not judged: of more only the number, as what they need says more.
+_MOST_NAMED = 6
 
 
 def lines(status: Mapping[str, Any], columns: int) -> Iterator[str]:
@@ -26,8 +28,9 @@ def lines(status: Mapping[str, Any], columns: int) -> Iterator[str]:
 def not_judged(status: Mapping[str, Any]) -> str:
     """Return which rules were not judged, and what they need; empty: all were."""
     rules = status.get("notJudged", ())
-    needs = sorted({need for each in rules for need in each["needs"].split(", ")})
-    names = ", ".join(each["id"] for each in rules)
+    words = {need for each in rules for need in each["needs"].split(", ")}
+    needs = sorted(need for need in words if not need.startswith("missing of "))
+    names = ", ".join(each["id"] for each in rules) if len(rules) <= _MOST_NAMED else f"{len(rules)} rules"
     return f"Not judged: {names} (they need {', '.join(needs)})." if rules else ""
 
 

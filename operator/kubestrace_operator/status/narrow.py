@@ -2,12 +2,13 @@
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 _RULE = re.compile(r"-+(?: -+)+")
-# Of a view's table or list: its columns, or its indent, would be lost.
+# Of a view's table or list: what follows it is told apart from the next one.
 _ROW = re.compile(r"^ |  ")
+_BELOW = " " * 8
 # What goes first where a line still has no room: the others say as much.
 _LESS_NEEDED = ("usecs/call", "p50", "bytes", "p99", "% time")
 
@@ -32,13 +33,27 @@ def fitted(text: str, columns: int) -> str:
     return "\n".join([*_drawn(cells), *wrapped([*hint, *lines[end:]], columns)])
 
 
-def wrapped(sentences: Sequence[str], columns: int) -> Iterator[str]:
-    """Yield sentences in lines that are no longer, as far as their words allow; rows of columns stay as they are."""
-    for sentence in sentences:
-        if _ROW.search(sentence):
-            yield sentence
-            continue
-        yield from textwrap.wrap(sentence, columns, break_long_words=False, break_on_hyphens=False) or [""]
+def wrapped(lines: Iterable[str], columns: int) -> Iterator[str]:
+    """Yield lines that are no longer, as far as words allow; of rows of columns only lists are broken."""
+    for line in lines:
+        if len(line) <= columns:
+            yield line
+        elif _ROW.search(line):
+            yield from _row(line, columns)
+        else:
+            yield from textwrap.wrap(line, columns, break_long_words=False, break_on_hyphens=False)
+
+
+def _row(line: str, columns: int) -> Iterator[str]:
+    first, *more = line.split(", ")
+    shown = first
+    for each in more:
+        if len(shown) + len(each) + 3 > columns:
+            yield f"{shown},"
+            shown = f"{_BELOW}{each}"
+        else:
+            shown = f"{shown}, {each}"
+    yield shown
 
 
 def _cells(line: str, rule: str) -> list[str]:

@@ -30,18 +30,23 @@ def lines(status: Mapping[str, Any], table: str, columns: int | None = None) -> 
         body += [*rows, ""] if rows else []
     text = table.rstrip("\n")
     body += (narrow.fitted(text, columns) if columns else text).splitlines()
-    for view in registry.VIEWS:
-        body += view.overview(status)
-    body += error_lines.lines(status["summary"]["errorCounts"])
-    for view in registry.VIEWS:
-        body += view.details(status)
-    body += _unreturned(status["unreturned"])
-    remarks = list(_remarks(status))
+    below, remarks = _below(status), _remarks(status)
+    body += narrow.wrapped(below, columns) if columns else below
     return body, ["", *(narrow.wrapped(remarks, columns) if columns else remarks)]
 
 
+def _below(status: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what stands below the table."""
+    for view in registry.VIEWS:
+        yield from view.overview(status)
+    yield from error_lines.lines(status["summary"]["errorCounts"])
+    for view in registry.VIEWS:
+        yield from view.details(status)
+    yield from _unreturned(status["unreturned"])
+
+
 def _compared(status: Mapping[str, Any], columns: int) -> Iterator[str]:
-    return narrow.wrapped(list(comparison_text.lines(status)), columns)
+    return narrow.wrapped(comparison_text.lines(status), columns)
 
 
 def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

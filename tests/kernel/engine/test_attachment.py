@@ -157,7 +157,7 @@ PARTS = [source.part for source in registry.sources()]
 @pytest.mark.parametrize("part", [*dict.fromkeys(PARTS), ""])
 def test_each_part_of_a_view_can_be_loaded_without_the_others(part: str) -> None:
     """As local mode does, for which all of them take too long; what is not loaded says so."""
-    needs = {"slow_stacks": ["slow_calls", "user_stacks"], "callers": ["user_stacks"]}
+    needs = {"slow_stacks": ["slow_calls", "user_stacks"], "callers": ["user_stacks"], "dns": ["sockets"]}
     asked = {part, *needs.get(part, [])}
     loaded = Programs.load(SMALL, all_sources(), loading.PROBE, parts=asked)
     try:

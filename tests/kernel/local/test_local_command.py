@@ -184,7 +184,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once() -> None:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_table_fits_the_terminal(columns: int) -> None:
-    """Whatever its width: no line of the table or of the sentences is longer."""
+    """Whatever its width: no line of the table or of the sentences is longer; of 120 columns none at all."""
     pid, terminal = pty.fork()
     if pid == 0:
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -196,7 +196,9 @@ def test_the_table_fits_the_terminal(columns: int) -> None:
     head = next(line for line in lines if line.endswith("syscall"))
     assert ("usecs/call" in head) == (columns == 120)
     assert any("clock_nanosleep (waited)" in line for line in lines)
-    assert max(map(len, lines)) <= columns, said
+    # A row of a view's own table stays whole.
+    rows = [line for line in lines if columns == 120 or not line.startswith("  ")]
+    assert max(map(len, rows)) <= columns, said
 
 
 def _read_all(terminal: int) -> bytes:

@@ -92,3 +92,14 @@ def test_rows_of_a_views_table_below_it_stay_rows() -> None:
 
     assert [line for line in lines if line in rows.splitlines()] == rows.splitlines()
     assert lines[-2:] == ["Many words that find no room", "in one line of it."]
+
+
+def test_a_list_in_a_row_goes_on_below() -> None:
+    """So that a row is no longer than the terminal where it need not be."""
+    row = " 94.9  waiting  | wait4 102.5ms, clock_nanosleep 100.1ms, vfork 1us"
+
+    assert list(narrow.wrapped([row], 40)) == [
+        " 94.9  waiting  | wait4 102.5ms,",
+        "        clock_nanosleep 100.1ms,",
+        "        vfork 1us",
+    ]
