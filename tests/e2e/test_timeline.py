@@ -44,4 +44,5 @@ def test_two_bursts_on_two_nodes_are_where_they_were(namespace: Namespace) -> No
         assert sum(rows[name][max(first - 1, 0) : last + 2]) == sum(rows[name]) == 20_300
     printed = namespace.kubectl("get", "tsess", "when", "-o", "jsonpath={.status.timeline.chart}")
     print(printed)
-    assert [line.split()[0] for line in printed.splitlines()[1:]] == ["calls", "errors", "work", "wait"]
+    # Below them stand the containers' own numbers.
+    assert [line.split()[0] for line in printed.splitlines()[1:5]] == ["calls", "errors", "work", "wait"]
