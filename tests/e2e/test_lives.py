@@ -84,10 +84,12 @@ def test_each_life_of_fifty_crash_loops_is_exact(namespace: Namespace, tmp_path:
             assert numbers(row)[:3] == ("initContainer", 0, "Completed") or numbers(row) == LIFE
         restarts = [row["restarts"] for row in rows if row["container"] == "app"]
         assert restarts == list(range(len(restarts)))
-    (finding,) = status["findings"]
+    finding, *others = status["findings"]
     assert (finding["id"], finding["severity"]) == ("crash-loop", "critical")
     assert (finding["pods"], finding["ofPods"]) == (PODS, PODS)
-    assert status["findingIds"] == "crash-loop"
+    # A busy machine may have more to say.
+    assert not [each for each in others if each["severity"] == "critical"], others
+    assert status["findingIds"].startswith("crash-loop")
     assert status["report"].startswith(f"1. CRITICAL crash-loop: {PODS} containers of {PODS} pods started and ended")
 
 
