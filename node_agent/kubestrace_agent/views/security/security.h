@@ -43,7 +43,7 @@ enum security_look {
 #define PATH_WORDS 32
 /* Descriptors of an executed program that are looked at, and of its parent to find a listening socket. */
 #define SECURITY_FDS 2
-#define PARENT_FDS 48
+#define PARENT_FDS 32
 #define TCP_LISTENING 10
 
 /* Calls that are counted together. */

@@ -50,17 +50,19 @@ static __always_inline u64 differs_from_listening(u64 file) {
   return differs;
 }
 
-/* Whether a process has a listening socket among its first descriptors. Without branches for each of them, whose states the
- * verifier would have to follow (Linux 6.1 gives up): where there is nothing to read, zeros are read. */
+/* Whether a process has a listening socket among its first descriptors. Without any branch for them, whose states the verifier
+ * would have to follow (Linux 6.1 gives up): where there is nothing to read, zeros are read. */
 static __always_inline u32 listens(u64 task) {
   u64 table = read_u64(read_u64(task, CALL_FILES_OFFSET), CALL_FDT_OFFSET), files = read_u64(table, CALL_FD_OFFSET);
   u64 open = read_u64(read_u64(table, SECURITY_OPEN_FDS_OFFSET), 0), found = 0;
-  u32 most = read_u32(table, CALL_MAX_FDS_OFFSET);
+  u64 most = read_u32(table, CALL_MAX_FDS_OFFSET);
 #pragma clang loop unroll(disable)
-  for (u32 i = 0; i < PARENT_FDS; i++) {
-    if (i >= most || !(open >> i)) break;
-    /* A difference is below 2^40: less one it has the highest bit only where there was none. */
-    found |= (differs_from_listening(read_u64(files + 8 * (u64)i, 0)) - 1) >> 63;
+  for (u64 i = 0; i < PARENT_FDS; i++) {
+    /* 1 where it is within the table and open: a difference below zero has the highest bit. */
+    u64 is_open = (i - most) >> 63 & open >> i;
+    asm volatile("" : "+r"(is_open));
+    u64 file = read_u64(files + 8 * i, 0) * (is_open & 1);
+    found |= (differs_from_listening(file) - 1) >> 63;
   }
   return found;
 }
@@ -68,11 +70,12 @@ static __always_inline u32 listens(u64 task) {
 static __always_inline void describe_parent(struct security_exec *exec, u64 task, u32 slot) {
   u64 leader = read_u64(task, CALL_LEADER_OFFSET);
   u64 parent = read_u64(read_u64(leader, SECURITY_PARENT_OFFSET), CALL_LEADER_OFFSET);
+  /* First: what comes before it multiplies what the verifier follows. */
+  exec->parent_listens = listens(parent);
   exec->start_ns = read_u64(leader, SECURITY_START_OFFSET);
   exec->parent = read_u32(parent, PID_OFFSET);
   bpf_probe_read_kernel(exec->parent_name, sizeof(exec->parent_name), (void *)(parent + CALL_COMM_OFFSET));
   exec->origin = origin_of(leader, parent, slot);
-  exec->parent_listens = listens(parent);
   exec->has_terminal = read_u64(read_u64(task, SIGNAL_OFFSET), SECURITY_TERMINAL_OFFSET) != 0;
 }
 
@@ -96,9 +99,9 @@ int on_security_exec(struct bpf_raw_tracepoint_args *ctx) {
   call->generation = generation;
   call->slot = number;
   read_task(call, at);
+  describe_parent(exec, at, number);
   describe_file(exec, at, file);
   describe_rights(exec, at);
-  describe_parent(exec, at, number);
   exec->argument[0] = exec->path[0] = 0;
   u64 from = read_u64(memory, SECURITY_ARGUMENTS_OFFSET);
   exec->argument_bytes = read_u64(memory, SECURITY_ARGUMENTS_END_OFFSET) - from;
