@@ -20,8 +20,8 @@ from kubestrace_agent.kernel.maps.maps import Maps
 
 _log = logging.getLogger(__name__)
 
-# Half a second on a machine, a minute on an emulated one that is busy.
-_LOAD_TIMEOUT_SECONDS = 180
+# Seconds on a machine, a minute on an emulated one, and minutes there beside other work.
+_LOAD_TIMEOUT_SECONDS = 400
 _MESSAGE_BYTES = 1 << 16
 # As many as the kernel hands over at once (SCM_MAX_FD, Linux include/net/scm.h).
 _MAX_FDS = 253
