@@ -18,8 +18,8 @@ from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import block_io_pb2
 
 MIB = 1 << 20
-# While the kernel has no memory for the group of a new container it charges requests to the root: the page tells whose
-# they are then.
+# On a busy machine some requests of a new container were not charged to it. Supposed, not seen: the kernel charges the
+# root while it has no memory for a new group, and the page tells whose a request is then.
 OWN = ("container", "pageOwner")
 # The hierarchies of cgroup v1 that requests and pages are charged in; none on a machine with v2 alone.
 V1 = [path for path in map(Path, ("/sys/fs/cgroup/blkio", "/sys/fs/cgroup/memory")) if (path / "tasks").exists()]
