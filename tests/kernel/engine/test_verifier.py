@@ -40,7 +40,7 @@ LARGER = {
     "on_file_name": Sizes(49_000, 16_384),
     "on_security_call": Sizes(60_000, 36_864),
     "on_security_side": Sizes(60_000, 36_864),
-    "on_security_exec": Sizes(400_000, 22_528),
+    "on_security_exec": Sizes(75_000, 22_528),
 }
 
 
