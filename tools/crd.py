@@ -1,6 +1,7 @@
-"""Puts the CRD together from charts/kubestrace/schema: writes the chart's templates/crd.yaml and docs/reference.md.
+"""Puts the CRDs together from charts/kubestrace/schema: the chart's templates and docs/reference.md.
 
-`python tools/crd.py` writes both; with --check it says whether they are what would be written.
+`python tools/crd.py` writes all; with --check it says whether they are what would be written. The definition of
+TraceSession is base.yaml and a part of each view, that of TraceSchedule is schedule.yaml with a session's spec in it.
 
 A view's part (schema/views/NAME.yaml) has `name`, as in spec.views; `spec`, its schema there (none where it is always
 on); `rules` of the whole spec; `status`, merged into the properties of status; and words for descriptions of base.yaml:
@@ -8,6 +9,7 @@ the `conditions` (reasons of DataComplete) and `gaps` that the view adds, and th
 """
 
 import argparse
+import copy
 import importlib
 import string
 import sys
@@ -20,6 +22,8 @@ import yaml
 from crd_reference import reference
 
 from kubestrace_operator.api import spec
+from kubestrace_operator.schedules import decision
+from kubestrace_operator.schedules import spec as schedule_spec
 from kubestrace_operator.views import profiles
 from kubestrace_operator.views.registry import PROFILES, VIEWS
 from kubestrace_protos.v1 import redaction
@@ -27,6 +31,7 @@ from kubestrace_protos.v1 import redaction
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "charts" / "kubestrace" / "schema"
 TEMPLATE = ROOT / "charts" / "kubestrace" / "templates" / "crd.yaml"
+SCHEDULES = TEMPLATE.with_name("crd-schedules.yaml")
 REFERENCE = ROOT / "docs" / "reference.md"
 
 HEAD = """\
@@ -45,18 +50,25 @@ ENABLED = {
     "type": "boolean",
 }
 
+# Of a session's spec: what concerns one that exists, and so is nothing for a template.
+OF_ONE_SESSION = ("cancel", "suspend")
+
 Node = Mapping[str, Any]
 
 
 def main() -> int:
-    """Write both files, or check them."""
+    """Write the files, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is out of date")
     check = parser.parse_args().check
     crd = assembled()
-    stale = [
-        path for path, text in ((TEMPLATE, template(crd)), (REFERENCE, reference(crd))) if _differs(path, text, check)
-    ]
+    schedules = of_schedules(crd)
+    files = (
+        (TEMPLATE, template(crd)),
+        (SCHEDULES, template(schedules)),
+        (REFERENCE, reference(crd, schedules)),
+    )
+    stale = [path for path, text in files if _differs(path, text, check)]
     for path in stale:
         sys.stderr.write(f"{path.relative_to(ROOT)} is out of date: run python tools/crd.py\n")
     return 1 if stale else 0
@@ -70,7 +82,7 @@ def _differs(path: Path, text: str, check: bool) -> bool:
 
 
 def assembled() -> Node:
-    """Return the whole definition."""
+    """Return the whole definition of TraceSession."""
     parts = list(_parts())
     lists = {
         "conditions": ", ".join(_all(parts, "conditions")),
@@ -91,6 +103,40 @@ def assembled() -> Node:
         properties["spec"]["x-kubernetes-validations"] += part.get("rules", [])
         _merge(properties["status"]["properties"], part["status"], "status")
     return crd
+
+
+def of_schedules(sessions: Node) -> Node:
+    """Return the definition of TraceSchedule, with the spec of a session as its template."""
+    crd = _read(SCHEMA / "schedule.yaml", {**_numbers(schedule_spec), **_numbers(decision)})
+    schema = _schema(crd)
+    of_template = schema["properties"]["spec"]["properties"]["sessionTemplate"]["properties"]
+    of_session = copy.deepcopy(_schema(sessions)["properties"]["spec"])
+    of_session["description"] = (
+        "What each session traces and for how long: the spec of a TraceSession but for cancel and suspend."
+    )
+    for name in OF_ONE_SESSION:
+        del of_session["properties"][name]
+    _may_change(of_session)
+    of_template["spec"] = of_session
+    return crd
+
+
+def _schema(crd: Node) -> dict[str, Any]:
+    (version,) = crd["spec"]["versions"]
+    schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def _may_change(node: dict[str, Any]) -> None:
+    """Take out what keeps a session's spec as it was created: a template may change."""
+    rules = [rule for rule in node.pop("x-kubernetes-validations", ()) if "oldSelf" not in rule["rule"]]
+    if rules:
+        node["x-kubernetes-validations"] = rules
+    if "description" in node:
+        node["description"] = node["description"].replace(" Cannot change after creation.", "")
+    for child in (*node.get("properties", {}).values(), node.get("items")):
+        if child:
+            _may_change(child)
 
 
 def template(crd: Node) -> str:

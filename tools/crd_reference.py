@@ -4,32 +4,51 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Node = Mapping[str, Any]
+# The spec of a session in that of a schedule.
+TEMPLATE = "spec.sessionTemplate.spec"
 
 
-def reference(crd: Node) -> str:
-    """Return the whole page."""
-    (version,) = crd["spec"]["versions"]
-    names = crd["spec"]["names"]
-    schema = version["schema"]["openAPIV3Schema"]
+def reference(crd: Node, schedules: Node) -> str:
+    """Return the whole page: sessions, and then schedules."""
+    schedule = schedules["spec"]["names"]["kind"]
     lines = [
-        f"# {names['kind']}, field by field",
+        f"# {crd['spec']['names']['kind']} and {schedule}, field by field",
         "",
         "<!-- Made from charts/kubestrace/schema by tools/crd.py: change it there. -->",
         "",
+        *_kind(crd, ""),
+        "",
+        f"# {schedule}",
+        "",
+        *_kind(schedules, f"{schedule}: "),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _kind(crd: Node, prefix: str) -> Iterator[str]:
+    """Return a kind's lines; `prefix` comes before the names of its sections."""
+    (version,) = crd["spec"]["versions"]
+    names = crd["spec"]["names"]
+    schema = version["schema"]["openAPIV3Schema"]
+    yield from (
         _one_line(schema["description"]),
         "",
         f"`apiVersion: {crd['spec']['group']}/{version['name']}`, `kind: {names['kind']}`; namespaced. "
         f"For kubectl: `{names['plural']}`, `{names['shortNames'][0]}`, and the category `{names['categories'][0]}`.",
-    ]
+    )
     for name in ("spec", "status"):
-        lines += _section(name, schema["properties"][name])
-    return "\n".join([*lines, *_columns(version), ""])
+        yield from _section(name, schema["properties"][name], prefix)
+    yield from _columns(version, names["shortNames"][0])
 
 
-def _section(path: str, node: Node) -> Iterator[str]:
+def _section(path: str, node: Node, prefix: str) -> Iterator[str]:
     """Return the section of an object and those of the objects in it."""
     fields: Mapping[str, Node] = node.get("properties", {})
-    yield from ("", f"## {path}", "", _one_line(node.get("description", "")), "")
+    yield from ("", f"## {prefix}{path}", "", _one_line(node.get("description", "")), "")
+    if path == TEMPLATE:
+        # All that stands above.
+        yield "Its fields are those of [spec](#spec)."
+        return
     yield from ("| field | type | meaning |", "| --- | --- | --- |")
     required = set(node.get("required", ())) if path.startswith("spec") else set()
     for name, field in fields.items():
@@ -42,7 +61,7 @@ def _section(path: str, node: Node) -> Iterator[str]:
         inner = field.get("items", field)
         if "properties" in inner:
             of_a_list = {"description": field["description"]} if "items" in field else {}
-            yield from _section(f"{path}.{name}{'[]' if of_a_list else ''}", {**inner, **of_a_list})
+            yield from _section(f"{path}.{name}{'[]' if of_a_list else ''}", {**inner, **of_a_list}, prefix)
 
 
 def _type(field: Node) -> str:
@@ -66,7 +85,8 @@ def _meaning(field: Node, *, required: bool) -> str:
         parts.append(f"One of {', '.join(f'`{value}`' for value in field['enum'])}.")
     parts += _bounds(field)
     if "default" in field and not isinstance(field["default"], dict):
-        parts.append(f"Default: `{str(field['default']).lower()}`.")
+        value = field["default"]
+        parts.append(f"Default: `{str(value).lower() if isinstance(value, bool) else value}`.")
     return " ".join(parts).replace("|", "\\|")
 
 
@@ -79,9 +99,9 @@ def _bounds(field: Node) -> Iterator[str]:
         yield f"At most {field['maxProperties']} entries."
 
 
-def _columns(version: Node) -> Iterator[str]:
+def _columns(version: Node, short: str) -> Iterator[str]:
     """Return what kubectl get shows."""
-    yield from ("", "## What `kubectl get tsess` shows", "", "| column | from |", "| --- | --- |")
+    yield from ("", f"## What `kubectl get {short}` shows", "", "| column | from |", "| --- | --- |")
     for column in version["additionalPrinterColumns"]:
         wide = " (with `-o wide`)" if column.get("priority") else ""
         yield f"| {column['name']}{wide} | `{column['jsonPath'].lstrip('.')}` |"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -94,7 +95,7 @@ async def _serve(
 ) -> None:
     able = await asyncio.to_thread(_find_out, chosen)
     description = _describe(chosen, able)
-    async with cri.Runtime(chosen.cri_sockets) as runtime:
+    async with cri.Runtime(chosen.cri_sockets) as runtime, contextlib.AsyncExitStack() as closing:
         cannot = (able.reason, able.message) if able.tracer is None else None
         traces = Traces(
             able.tracer,
@@ -105,6 +106,8 @@ async def _serve(
             names=Names(Naming(Roots(chosen.proc_root, _runtime_roots(chosen.cri_sockets)))),
         )
         certificates = Certificates(chosen.tls_folder)
+        if chosen.metrics_listen:
+            await _serve_metrics(chosen, able, description, traces, runtime, closing)
         await _until_certificates(certificates, stop)
         if stop.is_set():
             return
@@ -120,6 +123,35 @@ async def _serve(
         await health_server.set_serving(serving=False)
         await traces.shutdown()
         await listener.stop(_GRACE_SECONDS)
+
+
+async def _serve_metrics(
+    chosen: settings.Settings,
+    able: _Ability,
+    description: agent_pb2.DescribeResponse,
+    traces: Traces,
+    runtime: cri.Runtime,
+    closing: contextlib.AsyncExitStack,
+) -> None:
+    """Serve /metrics until the stack is closed."""
+    # Only now: the library takes some memory, which an agent without metrics need not hold.
+    from kubestrace_agent.service import metrics  # noqa: PLC0415
+
+    tracer = able.tracer
+    served = metrics.Metrics(
+        metrics.Sources(
+            description=description,
+            tallies=traces.tallies,
+            standing=traces.standing,
+            runtime_errors=lambda: runtime.errors,
+            programs=lambda: tracer.program_parts if tracer else {},
+            walk_failures=lambda: tracer.walk_failures.count if tracer else 0,
+            max_traces=chosen.max_traces,
+            max_containers=chosen.max_containers,
+        )
+    )
+    _log.info("metrics on port %d", await served.start(chosen.metrics_listen))
+    closing.push_async_callback(served.stop)
 
 
 def _runtime_roots(sockets: Iterable[Path]) -> Path | None:

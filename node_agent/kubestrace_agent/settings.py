@@ -29,6 +29,8 @@ class Settings:
     listen: str
     # host:port of kubelet's probe; empty: none.
     health_listen: str
+    # host:port of /metrics; empty: none.
+    metrics_listen: str
     # The gRPC health service, for people.
     health_socket: Path
     # Holds tls.crt, tls.key and ca.crt.
@@ -58,6 +60,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     setting("node-name", "KUBESTRACE_NODE_NAME", socket.gethostname(), "the node's name in Kubernetes")
     setting("listen", "KUBESTRACE_LISTEN", "[::]:9640", "host:port of the gRPC service")
     setting("health-listen", "KUBESTRACE_HEALTH_LISTEN", "[::]:9641", "host:port of kubelet's probe, /healthz")
+    setting("metrics-listen", "KUBESTRACE_METRICS_LISTEN", "", "host:port of /metrics for Prometheus; empty: none")
     setting("health-socket", "KUBESTRACE_HEALTH_SOCKET", "/run/kubestrace/health.sock", "gRPC health service")
     setting("tls-dir", "KUBESTRACE_TLS_DIR", "/etc/kubestrace/tls", "folder of tls.crt, tls.key and ca.crt")
     setting("cri-socket", "KUBESTRACE_CRI_SOCKET", "", "the container runtime's socket; empty: the known ones")
@@ -82,7 +85,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     for name, text in (("max-containers", given.max_containers), ("max-traces", given.max_traces)):
         if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 4096:
             parser.error(f"--{name} {text} is not a number from 1 to 4096")
-    for name, text in (("listen", given.listen), ("health-listen", given.health_listen)):
+    listens = {"listen": given.listen, "health-listen": given.health_listen, "metrics-listen": given.metrics_listen}
+    for name, text in listens.items():
         port = text.rpartition(":")[2]
         if (text or name == "listen") and not (":" in text and port.isascii() and port.isdigit() and int(port) < 65536):
             parser.error(f"--{name} {text} is not host:port, as in 10.0.0.1:9640 or [fd00::1]:9640")
@@ -90,6 +94,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         node_name=given.node_name,
         listen=_address(given.listen),
         health_listen=_address(given.health_listen),
+        metrics_listen=_address(given.metrics_listen),
         health_socket=Path(given.health_socket),
         tls_folder=Path(given.tls_dir),
         cri_sockets=_sockets(given.cri_socket),

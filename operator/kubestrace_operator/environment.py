@@ -1,6 +1,8 @@
 """The operator's settings, from its environment."""
 
 import os
+import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,6 +31,8 @@ class Environment:
     ca_secret: str
     operator_tls_secret: str
     agent_tls_secret: str
+    # The ConfigMap of nodes' states; empty: none is written.
+    nodes_config_map: str
     # Where the probes are answered; no host: all addresses, IPv4 and IPv6.
     health_host: str | None
     health_port: int
@@ -42,6 +46,15 @@ class Environment:
     traced_namespaces: str
     # At a time; 0: any number.
     sessions_per_namespace: int
+    # The Lease by which replicas agree on the one that leads, in the operator's namespace.
+    lease: str
+    # Who this process is to the other replicas: the pod's name. A restarted container leads again at once.
+    identity: str
+    # Of a namespace; 0: any number.
+    container_seconds_per_hour: int
+    container_seconds_per_day: int
+    # Whether the chart's admission policy holds sessions' annotation kubestrace.io/requested-by against their creators.
+    requesters_proven: bool
     log_level: str
     log_format: str
 
@@ -65,6 +78,7 @@ def read(variables: Mapping[str, str] = os.environ) -> Environment:
         ca_secret=value("CA_SECRET", "kubestrace-ca"),
         operator_tls_secret=value("OPERATOR_TLS_SECRET", "kubestrace-operator-tls"),
         agent_tls_secret=value("AGENT_TLS_SECRET", "kubestrace-agent-tls"),
+        nodes_config_map=value("NODES_CONFIG_MAP", ""),
         health_host=health_host,
         health_port=health_port,
         metrics_host=metrics_host,
@@ -74,6 +88,12 @@ def read(variables: Mapping[str, str] = os.environ) -> Environment:
             "TRACED_NAMESPACES", value("TRACED_NAMESPACES", TRACED_NAMESPACES[0]), TRACED_NAMESPACES
         ),
         sessions_per_namespace=_count("SESSIONS_PER_NAMESPACE", value("SESSIONS_PER_NAMESPACE", "0")),
+        lease=value("LEASE", "kubestrace-operator"),
+        identity=value("IDENTITY", f"{socket.gethostname()}_{secrets.token_hex(4)}"),
+        container_seconds_per_hour=_count("CONTAINER_SECONDS_PER_HOUR", value("CONTAINER_SECONDS_PER_HOUR", "0")),
+        container_seconds_per_day=_count("CONTAINER_SECONDS_PER_DAY", value("CONTAINER_SECONDS_PER_DAY", "0")),
+        requesters_proven=_one_of("REQUESTERS_PROVEN", value("REQUESTERS_PROVEN", "false"), ("false", "true"))
+        == "true",
         log_level=_one_of("LOG_LEVEL", value("LOG_LEVEL", "INFO").upper(), LOG_LEVELS),
         log_format=_one_of("LOG_FORMAT", value("LOG_FORMAT", logs.FORMATS[0]), logs.FORMATS),
     )

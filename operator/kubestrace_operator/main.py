@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -20,9 +21,16 @@ from kubestrace_operator.kube.api_client import ApiServer
 from kubestrace_operator.kube.cluster import Cluster
 from kubestrace_operator.kube.errors import ClusterError, ConfigurationError
 from kubestrace_operator.kube.events import Events
+from kubestrace_operator.kube.fence import Fence
 from kubestrace_operator.kube.health import Health
+from kubestrace_operator.kube.leadership import Leadership, LeadershipLostError
+from kubestrace_operator.kube.schedules import ScheduleObjects
+from kubestrace_operator.nodes.keeper import Nodes
 from kubestrace_operator.pki import credentials
-from kubestrace_operator.sessions.admission import Places
+from kubestrace_operator.schedules.controller import Schedules
+from kubestrace_operator.schedules.interfaces import Surroundings
+from kubestrace_operator.sessions.admission import Places, refusal
+from kubestrace_operator.sessions.container_seconds import Ledger
 from kubestrace_operator.sessions.controller import Sessions
 from kubestrace_operator.sessions.interfaces import Dependencies
 from kubestrace_protos import logs
@@ -47,7 +55,7 @@ def main() -> None:
         # Cancelled: a signal came before kopf was there to take it.
         with suppress(asyncio.CancelledError):
             asyncio.run(_serve(settings))
-    except (EnvironmentProblem, ConfigurationError) as error:
+    except (EnvironmentProblem, ConfigurationError, LeadershipLostError) as error:
         sys.exit(f"kubestrace-operator: {error}")
 
 
@@ -68,19 +76,27 @@ async def _serve(settings: Environment) -> None:
     serving = cast("asyncio.Task[None]", asyncio.current_task())
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-    server = await ApiServer.connect()
+    fence = Fence()
+    server = await ApiServer.connect(fence)
     try:
         # The probes are answered from here on, whatever the rest waits for.
         async with (
             health.endpoint(state, settings.health_host, settings.health_port),
             health.metrics_endpoint(settings.metrics_host, settings.metrics_port),
         ):
-            cluster = Cluster(server, settings.namespace)
-            certificates = await _waited_for(state, "certificates", lambda: _certificates(cluster, settings))
-            await _waited_for(state, "the TraceSession CRD", cluster.check_served)
-            await Operator(settings, server, cluster, Agents(certificates), state).run()
+            leadership = Leadership(server, settings.namespace, settings.lease, settings.identity, fence)
+            await leadership.acquire(state.waiting)
+            await leadership.hold(_lead(settings, server, state, fence))
     finally:
         await server.close()
+
+
+async def _lead(settings: Environment, server: ApiServer, state: Health, fence: Fence) -> None:
+    cluster = Cluster(server, settings.namespace)
+    certificates = await _waited_for(state, "certificates", lambda: _certificates(cluster, settings))
+    await _waited_for(state, "the TraceSession CRD", cluster.check_served)
+    agents = Agents(certificates, may_write=lambda: fence.is_open)
+    await Operator(settings, server, cluster, agents, state).run()
 
 
 async def _waited_for(state: Health, what: str, attempt: Callable[[], Awaitable[_Answer]]) -> _Answer:
@@ -114,9 +130,16 @@ class Operator:
             agents,
             self._directory,
             only_enabled_namespaces=settings.traced_namespaces == "if-enabled",
+            requesters_proven=settings.requesters_proven,
             places=Places(settings.sessions_per_namespace),
+            ledger=Ledger(settings.container_seconds_per_hour, settings.container_seconds_per_day),
         )
         self._sessions = Sessions(dependencies, self._events.post)
+        self._schedule_objects = ScheduleObjects(server)
+        may_trace = partial(refusal, only_enabled=dependencies.only_enabled_namespaces)
+        self._schedules = Schedules(
+            Surroundings(self._schedule_objects, cluster, self._events.post, may_trace, dependencies.now)
+        )
 
     async def run(self) -> None:
         """Serve until a signal comes; raises what one of the tasks failed with."""
@@ -138,6 +161,7 @@ class Operator:
         """Let go of everything: the traces go on, and the next operator takes them up."""
         for task in self._tasks:
             task.cancel()
+        await self._schedules.close()
         await self._sessions.close()
         self._cluster.close()
         await self._agents.close()
@@ -147,7 +171,12 @@ class Operator:
         yield self._directory.follow(self._cluster.agent_pods(self._settings.agent_selector), self._agents)
         yield _renew(self._cluster, self._agents, self._settings)
         yield self._events.run()
+        if self._settings.nodes_config_map:
+            yield self._keep_nodes(self._settings.nodes_config_map)
         yield self._sessions.run()
+        # In some namespaces only: the operator may not list namespaces.
+        if not self._settings.watch_namespaces:
+            yield self._sessions.follow_namespaces(self._cluster.namespaces())
         yield self._serve()
 
     async def _serve(self) -> None:
@@ -158,11 +187,20 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             for namespace in namespaces or (None,):
                 group.create_task(self._follow(namespace))
+                group.create_task(self._follow_schedules(namespace))
+
+    async def _keep_nodes(self, name: str) -> None:
+        await self._directory.wait_until_known(_AGENTS_SECONDS)
+        await Nodes(self._directory, self._agents.describe, self._cluster, name, lambda: datetime.now(UTC)).run()
 
     async def _follow(self, namespace: str | None) -> None:
         watch = f"TraceSessions in {namespace or 'all namespaces'}"
         changes = self._cluster.sessions(namespace, heard=partial(self._health.heard, watch))
-        await self._sessions.follow(changes, partial(self._cluster.finished_sessions, namespace))
+        heard_of = self._schedules.overhear(changes)
+        await self._sessions.follow(heard_of, partial(self._cluster.finished_sessions, namespace))
+
+    async def _follow_schedules(self, namespace: str | None) -> None:
+        await self._schedules.follow(self._schedule_objects.follow(namespace))
 
 
 async def _renew(cluster: Cluster, agents: Agents, settings: Environment) -> None:

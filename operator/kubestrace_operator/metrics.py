@@ -6,7 +6,7 @@ Labels have few values: no name of a session, pod, node or namespace is one.
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
@@ -20,6 +20,9 @@ _MOST_REASONS = 100
 # CPU seconds, memory and open files of this process.
 ProcessCollector(registry=REGISTRY)
 
+LEADER = Gauge(
+    "kubestrace_leader", "1 while this replica leads, 0 while it stands by for the one that does.", registry=REGISTRY
+)
 _FINISHED = Counter(
     "kubestrace_sessions_finished", "Sessions that have ended since the start.", ["phase", "reason"], registry=REGISTRY
 )
@@ -44,6 +47,18 @@ REPORTS_LATE = Counter(
 REPORTS_LOST = Counter(
     "kubestrace_reports_lost", "Final reports that had not come when their session ended.", registry=REGISTRY
 )
+_SCHEDULED = Counter(
+    "kubestrace_schedule_sessions",
+    "Sessions that schedules made, by why: Time, or the event of a pod.",
+    ["cause"],
+    registry=REGISTRY,
+)
+_SKIPPED = Counter(
+    "kubestrace_schedule_skipped",
+    "Times and events for which schedules made no session, by why not.",
+    ["reason"],
+    registry=REGISTRY,
+)
 _WATCH_RESTARTS = Counter(
     "kubestrace_watch_restarts",
     "Watches of the API server that began anew: ended by it in time, failed, or expired and listed again.",
@@ -57,6 +72,11 @@ _API_REQUESTS = Counter(
     registry=REGISTRY,
 )
 _reasons: set[str] = set()
+# A series that begins with its first event shows Prometheus no increase: those that alerts watch begin with 0.
+_FINISHED.labels("Failed", "OperatorFailed")
+for _result in ("accepted", "refused"):
+    _REPORTS.labels(_result)
+_SKIPPED.labels("Refused")
 
 Standings = Callable[[], Iterable[tuple[str, str]]]
 
@@ -74,6 +94,16 @@ def finished(phase: str, reason: str) -> None:
 def report(*, accepted: bool) -> None:
     """Count a report of an agent."""
     _REPORTS.labels("accepted" if accepted else "refused").inc()
+
+
+def scheduled(event: str) -> None:
+    """Count a session that a schedule made, at a time or after an event."""
+    _SCHEDULED.labels(event or "Time").inc()
+
+
+def schedule_skipped(reason: str, count: int) -> None:
+    """Count times or events for which a schedule made no session."""
+    _SKIPPED.labels(reason).inc(count)
 
 
 def watch_restarted(path: str, cause: str) -> None:

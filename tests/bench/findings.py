@@ -29,7 +29,7 @@ import findings_runs
 
 from kubestrace_operator.findings.rules import RULES
 
-_VIEWS = [*("--errors", "--cpu-time", "--files", "--dns", "--block-io", "--processes", "--slow", "10", "--security")]
+_VIEWS = ["--views", "all", "--dns"]
 _OF_THE_MACHINE = "cpu-starved"
 _MAKEFILE = (
     "all: $(addsuffix .o,1 2 3 4 5 6)\n\t@true\n%.o:\n\techo 'int main(void){return 0;}' | gcc -x c -O2 -c - -o $@\n"

@@ -12,6 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from apiserver import Cluster
 from rendering import NAMESPACE, Chart
 
+# What the chart installs.
+DEFINITIONS = ("tracesessions.kubestrace.io", "traceschedules.kubestrace.io")
+
 
 @pytest.fixture(scope="session")
 def chart() -> Chart:
@@ -21,23 +24,28 @@ def chart() -> Chart:
 
 @pytest.fixture(scope="session")
 def api_server(chart: Chart) -> Iterator[None]:
-    """Make sure that a cluster answers and serves TraceSessions as this tree defines them."""
+    """Make sure that a cluster answers and serves both kinds as this tree defines them."""
     asked = Cluster("default").run("get", "--raw", "/readyz", "--request-timeout=10s")
     if asked.returncode:
         _no_cluster(asked.stderr)
-    crd = chart.one("CustomResourceDefinition", "kubestrace.io")
-    # So that a later `helm install` takes the definition over instead of refusing one that it does not own.
-    owner = {"meta.helm.sh/release-name": chart.release, "meta.helm.sh/release-namespace": NAMESPACE}
-    crd["metadata"]["annotations"] |= owner
     kubectl = Cluster("default")
-    there_before = kubectl.run("get", "crd", crd["metadata"]["name"]).returncode == 0
-    kubectl.ask("apply", "--server-side", "--force-conflicts", "--field-manager=chart-tests", "-f", "-", document=crd)
-    # `kubectl wait` fails on a definition so new that it has no conditions.
-    kubectl.ask_until("get", crd["metadata"]["name"], "--request-timeout=5s", timeout_seconds=60)
+    there_before = {name for name in DEFINITIONS if kubectl.run("get", "crd", name).returncode == 0}
+    for name in DEFINITIONS:
+        crd = chart.one("CustomResourceDefinition", name)
+        # So that a later `helm install` takes the definition over instead of refusing one that it does not own.
+        owner = {"meta.helm.sh/release-name": chart.release, "meta.helm.sh/release-namespace": NAMESPACE}
+        crd["metadata"]["annotations"] |= owner
+        kubectl.ask(
+            "apply", "--server-side", "--force-conflicts", "--field-manager=chart-tests", "-f", "-", document=crd
+        )
+    for name in DEFINITIONS:
+        # `kubectl wait` fails on a definition so new that it has no conditions.
+        kubectl.ask_until("get", name, "--request-timeout=5s", timeout_seconds=60)
     yield
-    if not there_before:
-        # Waited for, so that what comes next does not meet a definition that is going away.
-        kubectl.ask("delete", "crd", crd["metadata"]["name"], "--timeout=60s")
+    for name in DEFINITIONS:
+        if name not in there_before:
+            # Waited for, so that what comes next does not meet a definition that is going away.
+            kubectl.ask("delete", "crd", name, "--timeout=60s")
 
 
 def _no_cluster(why: str) -> None:

@@ -16,7 +16,7 @@ USERS: dict[str, list[dict[str, Any]]] = {
     "viewer-of-pods": [{"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list", "create"]}],
     "one-pod": [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"], "resourceNames": ["mine"]}],
 }
-SESSIONS = {"apiGroups": ["kubestrace.io"], "resources": ["tracesessions"], "verbs": ["*"]}
+SESSIONS = {"apiGroups": ["kubestrace.io"], "resources": ["tracesessions", "traceschedules"], "verbs": ["*"]}
 
 
 class Guarded(Cluster):
@@ -36,7 +36,8 @@ class Guarded(Cluster):
             self.ask("create", "rolebinding", user, f"--role={user}", f"--user={user}")
         self.ask("create", "-f", "-", document=self.policy(**values))
         deadline = time.monotonic() + 30
-        while self.as_user("writer", "create", session("probe"), "--dry-run=server")[0]:
+        probes = session("probe"), schedule("probe")
+        while any(self.as_user("writer", "create", probe, "--dry-run=server")[0] for probe in probes):
             assert time.monotonic() < deadline, "the policy is not enforced"
             time.sleep(0.2)
 
@@ -45,9 +46,10 @@ class Guarded(Cluster):
         release = Chart(self.namespace, self.namespace)
         manifests = release.manifests(fullnameOverride=self.namespace, **values)
         found = [each for each in manifests if each["kind"] in POLICY_KINDS]
-        (binding,) = (each for each in found if each["kind"] == "ValidatingAdmissionPolicyBinding")
         names = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
-        binding["spec"]["matchResources"] = {"namespaceSelector": names}
+        for each in found:
+            if each["kind"] == "ValidatingAdmissionPolicyBinding":
+                each["spec"]["matchResources"] = {"namespaceSelector": names}
         return found
 
     def label(self, value: str) -> None:
@@ -66,6 +68,13 @@ def session(name: str, **spec: Any) -> dict[str, Any]:
     """Return a session of all pods, or of what the spec says."""
     kind = {"apiVersion": "kubestrace.io/v1alpha1", "kind": "TraceSession", "metadata": {"name": name}}
     return {**kind, "spec": {"target": {"selector": {}}, **spec}}
+
+
+def schedule(name: str, target: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    """Return a schedule of sessions of all pods, or of a target."""
+    template = {"spec": {"target": target or {"selector": {}}}}
+    kind = {"apiVersion": "kubestrace.io/v1alpha1", "kind": "TraceSchedule", "metadata": {"name": name}}
+    return {**kind, "spec": {"schedule": "0 3 * * *", "sessionTemplate": template, **spec}}
 
 
 @pytest.fixture(scope="module")
@@ -220,3 +229,75 @@ def _until_allowed(guarded: Guarded, user: str) -> None:
             return
         assert time.monotonic() < deadline, said
         time.sleep(0.2)
+
+
+# Schedules: no way round.
+
+
+@pytest.mark.parametrize(
+    ("user", "target", "allowed"),
+    [
+        ("tracer", {"selector": {}}, True),
+        ("writer", {"selector": {}}, False),
+        ("viewer-of-pods", {"podName": "any"}, False),
+        ("one-pod", {"podName": "mine"}, True),
+        ("one-pod", {"selector": {}}, False),
+    ],
+)
+def test_a_schedule_needs_the_right_that_its_sessions_need(
+    guarded: Guarded, user: str, target: dict[str, Any], allowed: bool
+) -> None:
+    """The operator makes the sessions, and has no such right itself."""
+    done, said = guarded.as_user(user, "create", schedule("tried", target), "--dry-run=server")
+
+    assert done == allowed, said
+    assert allowed or f"{user} must be allowed to create pods/exec in namespace {guarded.namespace}" in said
+
+
+def test_who_may_not_trace_may_suspend_a_schedule_and_do_nothing_else_with_it(guarded: Guarded) -> None:
+    """Less tracing needs no right in the pods; another template does even while it is suspended."""
+    guarded.ask("create", "-f", "-", document=schedule("nightly"))
+    others = (
+        schedule("nightly", {"podName": "other"}, suspend=True),
+        schedule("nightly", schedule="* * * * *"),
+        schedule("nightly", podEvents=["Restarted"]),
+    )
+    refused = [not guarded.as_user("writer", "replace", each, "--dry-run=server")[0] for each in others]
+    suspended, said = guarded.as_user("writer", "replace", schedule("nightly", suspend=True))
+    resumed, _ = guarded.as_user("writer", "replace", schedule("nightly"))
+
+    assert refused == [True, True, True]
+    assert suspended, said
+    assert not resumed
+    assert guarded.as_user("tracer", "replace", schedule("nightly"))[0]
+
+
+def test_a_closed_namespace_takes_no_schedule(guarded: Guarded) -> None:
+    """Whoever asks."""
+    guarded.label("disabled")
+    try:
+        done, said = guarded.as_user("tracer", "create", schedule("tried"), "--dry-run=server")
+    finally:
+        guarded.label("")
+
+    assert not done
+    assert "is closed to tracing" in said
+
+
+def test_the_operator_makes_sessions_of_schedules_only(guarded: Guarded) -> None:
+    """Its account has no right in the pods, so a session without a schedule is refused, and so is anybody else's."""
+    owner = {
+        "apiVersion": "kubestrace.io/v1alpha1",
+        "kind": "TraceSchedule",
+        "name": "nightly",
+        "uid": "1",
+        "controller": True,
+    }
+    owned = session("owned")
+    owned["metadata"]["ownerReferences"] = [owner]
+    operator = f"system:serviceaccount:{guarded.namespace}:{guarded.namespace}-operator"
+    guarded.ask("create", "rolebinding", "operator", "--role=writer", f"--user={operator}")
+
+    assert guarded.as_user(operator, "create", owned, "--dry-run=server")[0]
+    assert not guarded.as_user(operator, "create", session("free"), "--dry-run=server")[0]
+    assert not guarded.as_user("writer", "create", owned, "--dry-run=server")[0]

@@ -356,6 +356,7 @@ def full_status() -> dict[str, Any]:
         "observedGeneration": 1,
         "phase": "Succeeded",
         "suspensions": 1,
+        "containerSeconds": 60,
         "startTime": time,
         "expectedCompletionTime": "2026-11-23T14:00:30Z",
         "completionTime": "2026-11-23T14:00:30.123456Z",
@@ -766,7 +767,7 @@ def test_the_schema_holds_all_that_the_operator_writes(cluster: Cluster) -> None
 
 def test_the_full_status_above_names_every_field_of_the_schema(chart: Chart) -> None:
     """A field that is added to the schema is added to the test above."""
-    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    (version,) = chart.one("CustomResourceDefinition", "tracesessions.kubestrace.io")["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]
 
     assert _paths_of_schema(schema) == _paths_of_value(full_status())
@@ -818,6 +819,7 @@ def test_kubectl_get_wide_says_why(shown: dict[str, Any]) -> None:
         "Message": "Traced.",
         "Completed": "2026-11-23T14:00:30.123456Z",
         "TTL": None,
+        "Container-Seconds": 60,
     }
 
 
@@ -838,7 +840,7 @@ def test_kubectl_explain_tells_what_a_field_means(dry_cluster: Cluster) -> None:
 
 def test_every_field_has_a_description(chart: Chart) -> None:
     """The reference is made from the schema, so nothing in it may go without words."""
-    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    (version,) = chart.one("CustomResourceDefinition", "tracesessions.kubestrace.io")["spec"]["versions"]
 
     silent = [path for path, node in _fields(version["schema"]["openAPIV3Schema"]) if "description" not in node]
 
@@ -848,7 +850,7 @@ def test_every_field_has_a_description(chart: Chart) -> None:
 @pytest.mark.parametrize("unit", ["Nanoseconds", "Milliseconds", "Seconds"])
 def test_a_field_with_a_unit_says_it(chart: Chart, unit: str) -> None:
     """In words, beside its name: in its own description, or in that of the whole for parts of one."""
-    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    (version,) = chart.one("CustomResourceDefinition", "tracesessions.kubestrace.io")["spec"]["versions"]
     fields = _fields(version["schema"]["openAPIV3Schema"])
 
     silent = [

@@ -10,21 +10,21 @@ import yaml
 from rendering import ROOT
 
 PAGE = ROOT / "docs" / "how-to" / "gitops.md"
-KEY = "resource.customizations.health.kubestrace.io_TraceSession"
+KEY = "resource.customizations.health.kubestrace.io_"
 
 
-def script() -> str:
+def script(kind: str) -> str:
     """Return the script as a reader would put it into argocd-cm."""
     (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return yaml.safe_load(block)["data"][KEY]
+    return yaml.safe_load(block)["data"][KEY + kind]
 
 
-def health(status: dict[str, Any] | None) -> tuple[str, str]:
-    """Run the script on a session of generation 2 and return its word and its message."""
+def health(status: dict[str, Any] | None, kind: str = "TraceSession") -> tuple[str, str]:
+    """Run the script on an object of generation 2 and return its word and its message."""
     session = {"metadata": {"generation": 2}, **({} if status is None else {"status": status})}
     program = f"""
         obj = {_lua(session)}
-        local function check() {script()} end
+        local function check() {script(kind)} end
         local health = check()
         print(health.status) print(health.message)
     """
@@ -57,6 +57,13 @@ def test_a_session_that_nobody_has_seen_progresses(status: dict[str, Any] | None
     assert health(status) == ("Progressing", "The operator has not seen this session yet.")
 
 
+def test_a_suspended_session_is_suspended() -> None:
+    """Argo CD has a word for what waits for somebody."""
+    held = {**conditions("False", "Unknown", "Suspended"), "phase": "Suspended"}
+
+    assert health(held) == ("Suspended", "Suspended: Suspended it is.")
+
+
 @pytest.mark.parametrize(
     ("status", "word", "message"),
     [
@@ -71,6 +78,29 @@ def test_a_session_that_nobody_has_seen_progresses(status: dict[str, Any] | None
 def test_the_health_is_the_conditions(status: dict[str, Any], word: str, message: str) -> None:
     """Progressing while it runs, healthy after success or a wanted end, degraded after a failure."""
     assert health(status) == (word, message)
+
+
+def ready(status: str, reason: str, generation: int = 2) -> dict[str, Any]:
+    """Return a schedule's status."""
+    condition = {"type": "Ready", "status": status, "reason": reason, "message": "It is so."}
+    return {"observedGeneration": generation, "conditions": [condition]}
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        ({"observedGeneration": -1}, "Progressing"),
+        (ready("True", "Active", generation=1), "Progressing"),
+        (ready("True", "Active"), "Healthy"),
+        (ready("True", "ScheduleSuspended"), "Suspended"),
+        (ready("False", "InvalidSpec"), "Degraded"),
+        (ready("False", "SessionRefused"), "Degraded"),
+    ],
+    ids=str,
+)
+def test_the_health_of_a_schedule(status: dict[str, Any], word: str) -> None:
+    """By its condition Ready."""
+    assert health(status, "TraceSchedule")[0] == word
 
 
 def _lua(value: Any) -> str:

@@ -11,6 +11,7 @@ import pytest
 from rendering import CHART, ROOT, Chart
 
 from kubestrace_agent.syscalls import tables
+from kubestrace_operator.schedules import decision
 from kubestrace_operator.views.registry import VIEWS
 
 SCRIPT = ROOT / "tools" / "crd.py"
@@ -36,11 +37,22 @@ WITH_REASONS = (
 EVENTS = {"AgentLost", "CriticalFinding"}
 # What no status shows: the operator takes an agent that shuts down as unavailable and drops a trace that is unknown;
 # an agent without a tracer has a better reason; events have their own; the operator sends no request that is invalid.
-UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "InvalidView", *EVENTS} | {
+UNSEEN = {"AgentShutdown", "TraceNotFound", "CannotTrace", "InvalidView", "RequestTooLarge", *EVENTS} | {
     f"Invalid{part}" for part in ("Session", "Duration", "Lease", "Interval")
 }
 # Reasons of one word, which do not look like reasons in the code.
-SHORT = {"Pending", "Tracing", "Suspended", "Completed", "Cancelled", "Complete", "Failed", "Compared"}
+SHORT = {
+    "Requested",
+    "Deleted",
+    "Pending",
+    "Tracing",
+    "Suspended",
+    "Completed",
+    "Cancelled",
+    "Complete",
+    "Failed",
+    "Compared",
+}
 # Kinds of objects, in modules that give reasons.
 NO_REASONS = {"ReplicaSet", "TraceSession"}
 
@@ -73,16 +85,20 @@ def test_each_view_has_its_part_of_the_schema_and_its_page() -> None:
 
 
 @pytest.mark.parametrize("part", ["spec", "status"])
-def test_the_reference_names_every_field_of_the_rendered_definition(chart: Chart, part: str) -> None:
+@pytest.mark.parametrize(("plural", "prefix"), [("tracesessions", ""), ("traceschedules", "TraceSchedule: ")])
+def test_the_reference_names_every_field_of_the_rendered_definition(
+    chart: Chart, plural: str, prefix: str, part: str
+) -> None:
     """The page is made from the template's text; what Helm renders of it has no other field."""
-    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    (version,) = chart.one("CustomResourceDefinition", f"{plural}.kubestrace.io")["spec"]["versions"]
     page = REFERENCE.read_text()
 
     missing = [
         f"{path}.{name}"
         for path, names in _objects(part, version["schema"]["openAPIV3Schema"]["properties"][part])
         for name in names
-        if f"| `{name}` |" not in _section(page, path)
+        # A template's fields are those of a session.
+        if not path.startswith("spec.sessionTemplate.spec") and f"| `{name}` |" not in _section(page, prefix + path)
     ]
 
     assert missing == []
@@ -90,7 +106,7 @@ def test_the_reference_names_every_field_of_the_rendered_definition(chart: Chart
 
 def test_the_definition_lists_the_classes_that_the_agents_know(chart: Chart) -> None:
     """A person finds in `kubectl explain` every word that a session may use."""
-    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    (version,) = chart.one("CustomResourceDefinition", "tracesessions.kubestrace.io")["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
     listed = set(re.findall(r"%%?\w+", spec["syscalls"]["description"]))
@@ -100,7 +116,7 @@ def test_the_definition_lists_the_classes_that_the_agents_know(chart: Chart) -> 
 
 def test_the_definition_lists_the_reasons_that_the_code_gives(chart: Chart) -> None:
     """Whoever meets a reason in a status finds it with `kubectl explain`."""
-    (version,) = chart.one("CustomResourceDefinition", "kubestrace.io")["spec"]["versions"]
+    (version,) = chart.one("CustomResourceDefinition", "tracesessions.kubestrace.io")["spec"]["versions"]
     status = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
     places = (status["conditions"], status["failures"], status["trust"]["properties"]["gaps"])
     objects = [*(place["items"] for place in places), status["comparison"]]
@@ -110,6 +126,19 @@ def test_the_definition_lists_the_reasons_that_the_code_gives(chart: Chart) -> N
 
     assert given, "no reason was found in the code"
     assert sorted(given - UNSEEN - set(re.findall(r"\w+", described))) == []
+
+
+def test_a_schedule_counts_and_names_every_reason(chart: Chart) -> None:
+    """Those that the code gives stand in the definition: why it is not ready, and why something was skipped."""
+    (version,) = chart.one("CustomResourceDefinition", "traceschedules.kubestrace.io")["spec"]["versions"]
+    status = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    conditions = status["conditions"]["items"]["properties"]["reason"]["description"]
+
+    given = _reasons(ROOT / "operator/kubestrace_operator/schedules/schedule.py") - {"SessionCreated"}
+
+    assert given == set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", conditions))
+    assert {name[0].upper() + name[1:] for name in status["skipped"]["properties"]} == set(decision.REASONS)
+    assert set(decision.REASONS) <= set(re.findall(r"\w+", status["lastSkip"]["properties"]["reason"]["description"]))
 
 
 def test_the_table_of_reasons_has_those_that_the_code_gives() -> None:

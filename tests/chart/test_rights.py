@@ -52,11 +52,15 @@ def _yes(done: subprocess.CompletedProcess[str]) -> bool:
         ("watch", "tracesessions.kubestrace.io", "--all-namespaces"),
         ("patch", "tracesessions.kubestrace.io", "--namespace=default"),
         ("delete", "tracesessions.kubestrace.io", "--namespace=default"),
+        ("create", "tracesessions.kubestrace.io", "--namespace=default"),
+        ("watch", "traceschedules.kubestrace.io", "--all-namespaces"),
+        ("patch", "traceschedules.kubestrace.io/status", "--namespace=default"),
         ("patch", "tracesessions.kubestrace.io/status", "--namespace=default"),
         ("list", "pods", "--namespace=default"),
         ("watch", "pods", "--namespace=default"),
         ("list", "services", "--namespace=default"),
         ("get", "namespaces", "--namespace=default"),
+        ("watch", "namespaces", "--all-namespaces"),
         ("get", "deployments.apps", "--namespace=default"),
         ("get", "statefulsets.apps", "--namespace=default"),
         ("get", "daemonsets.apps", "--namespace=default"),
@@ -73,7 +77,8 @@ def test_the_operator_may_do_its_work_in_every_namespace(installed: Cluster, ver
 @pytest.mark.parametrize(
     ("verb", "what", "where"),
     [
-        ("create", "tracesessions.kubestrace.io", "--namespace=default"),
+        ("create", "traceschedules.kubestrace.io", "--namespace=default"),
+        ("patch", "traceschedules.kubestrace.io", "--namespace=default"),
         ("get", "pods", "--namespace=default"),
         ("create", "pods", "--namespace=default"),
         ("delete", "pods", "--namespace=default"),
@@ -83,14 +88,14 @@ def test_the_operator_may_do_its_work_in_every_namespace(installed: Cluster, ver
         ("get", "secrets", "--namespace=default"),
         ("list", "secrets", "--namespace=default"),
         ("get", "configmaps", "--namespace=default"),
-        ("list", "namespaces", "--all-namespaces"),
+        ("patch", "namespaces", "--namespace=default"),
         ("list", "nodes", "--all-namespaces"),
         ("watch", "customresourcedefinitions.apiextensions.k8s.io", "--all-namespaces"),
         ("create", "serviceaccounts/token", "--namespace=default"),
     ],
 )
 def test_the_operator_may_do_no_more_there(installed: Cluster, verb: str, what: str, where: str) -> None:
-    """It cannot make sessions, touch pods or workloads, or read anybody's Secrets."""
+    """It cannot make schedules, touch pods or workloads, or read anybody's Secrets."""
     assert not may(installed, "operator", verb, what, where)
 
 
@@ -113,6 +118,20 @@ def test_the_operator_keeps_its_own_secrets_and_reads_no_other(installed: Cluste
     }
     assert may(installed, "operator", "create", "secrets")
     assert not may(installed, "operator", "list", "secrets")
+
+
+def test_the_operator_writes_its_own_lease_and_no_other(installed: Cluster) -> None:
+    """Leases of its namespace are those of others, too."""
+    name = installed.namespace
+    leases = "leases.coordination.k8s.io"
+
+    assert all(may(installed, "operator", verb, f"{leases}/{name}-operator") is False for verb in ("delete", "patch"))
+    user = f"--as=system:serviceaccount:{name}:{name}-operator"
+    for verb in ("get", "update"):
+        assert _yes(installed.run("auth", "can-i", verb, f"{leases}/{name}-operator", user))
+        assert not _yes(installed.run("auth", "can-i", verb, f"{leases}/somebody-elses", user))
+    assert may(installed, "operator", "create", leases)
+    assert not may(installed, "operator", "create", leases, "--namespace=default")
 
 
 @pytest.mark.parametrize("what", ["pods", "tracesessions.kubestrace.io", "secrets", "nodes", "events"])

@@ -1,5 +1,6 @@
 """What is installed: as little power as does the job."""
 
+import json
 from typing import Any
 
 import pytest
@@ -134,6 +135,14 @@ def test_every_linux_node_gets_an_agent(agent: dict[str, Any]) -> None:
     assert pod(agent)["nodeSelector"] == {"kubernetes.io/os": "linux"}
 
 
+def test_a_new_agent_is_ready_before_the_old_one_ends(agent: dict[str, Any]) -> None:
+    """A session's gap is a second instead of the time that an agent needs to start."""
+    assert agent["spec"]["updateStrategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+    }
+
+
 def test_the_operator_is_an_ordinary_pod(operator: dict[str, Any]) -> None:
     """No user 0, no capability, no writable root, the runtime's seccomp profile: the restricted level passes it."""
     security = container(operator)["securityContext"]
@@ -149,10 +158,52 @@ def test_the_operator_is_an_ordinary_pod(operator: dict[str, Any]) -> None:
     assert not {"hostPID", "hostNetwork", "hostIPC", "volumes"} & set(pod(operator))
 
 
-def test_there_is_never_a_second_operator(operator: dict[str, Any]) -> None:
-    """An upgrade ends the old one first: two would write the same statuses."""
+def test_one_operator_is_replaced_by_the_next(chart: Chart, operator: dict[str, Any]) -> None:
+    """An upgrade ends the old one first: one from before the Lease would write the same statuses."""
     assert operator["spec"]["replicas"] == 1
     assert operator["spec"]["strategy"] == {"type": "Recreate"}
+    assert "topologySpreadConstraints" not in pod(operator)
+    assert not [each for each in chart.manifests() if each["kind"] == "PodDisruptionBudget"]
+
+
+def test_replicas_are_spread_and_never_all_away(chart: Chart) -> None:
+    """An upgrade starts a new one before it ends an old one, and a drain takes one at a time."""
+    values = {"operator": {"replicas": 2, "priorityClassName": "important"}}
+    operator = chart.one("Deployment", "operator", **values)
+    budget = chart.one("PodDisruptionBudget", "operator", **values)
+    selector = operator["spec"]["selector"]["matchLabels"]
+    spread = {each["topologyKey"]: each for each in pod(operator)["topologySpreadConstraints"]}
+
+    assert operator["spec"]["replicas"] == 2
+    assert operator["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["selector"]["matchLabels"] == selector
+    assert spread.keys() == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    assert {each["whenUnsatisfiable"] for each in spread.values()} == {"ScheduleAnyway"}
+    assert all(each["labelSelector"]["matchLabels"] == selector for each in spread.values())
+    assert pod(operator)["priorityClassName"] == "important"
+
+
+def test_spread_and_budget_can_be_ones_own(chart: Chart) -> None:
+    """What is given replaces the default; a budget can be left out."""
+    own = [{"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]
+    values = {"operator": {"replicas": 2, "podDisruptionBudget": False, "topologySpreadConstraints": own}}
+
+    assert pod(chart.one("Deployment", "operator", **values))["topologySpreadConstraints"] == own
+    assert not [each for each in chart.manifests(**values) if each["kind"] == "PodDisruptionBudget"]
+
+
+def test_replicas_agree_by_a_lease_that_they_may_write(chart: Chart, operator: dict[str, Any]) -> None:
+    """The Lease has the release's name, so two releases in a namespace do not stop each other."""
+    variables = environment(operator)
+    rules = [each for each in chart.one("Role", "operator")["rules"] if each["resources"] == ["leases"]]
+
+    assert variables["KUBESTRACE_IDENTITY"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert [(each["verbs"], each.get("resourceNames")) for each in rules] == [
+        (["create"], None),
+        (["get", "update"], [variables["KUBESTRACE_LEASE"]]),
+    ]
+    assert variables["KUBESTRACE_LEASE"] == operator["metadata"]["name"]
 
 
 def test_every_container_says_what_it_needs_and_how_it_is_probed(
@@ -232,6 +283,64 @@ def test_monitors_select_the_operator(
     assert monitor["spec"][endpoints] == [{"port": "metrics", "path": "/metrics", "interval": "30s"}]
 
 
+def test_the_agents_serve_metrics_only_when_told_to(chart: Chart, agent: dict[str, Any]) -> None:
+    """Neither a port nor a monitor nor a rule is there by default; scrapers reach that port and no other."""
+    prometheus = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
+    values = {"agents": {"enabled": True}, "scrapers": [prometheus]}
+    pods = chart.one("DaemonSet", "agent", metrics=values)
+    (container,) = pods["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    policy = chart.one("NetworkPolicy", "agent", metrics=values)["spec"]
+
+    assert "KUBESTRACE_METRICS_LISTEN" not in environment(agent)
+    assert len(chart.one("NetworkPolicy", "agent", metrics={"scrapers": [prometheus]})["spec"]["ingress"]) == 1
+    assert environment(pods)["KUBESTRACE_METRICS_LISTEN"] == f"$(POD_IP):{ports['metrics']}"
+    assert policy["ingress"][1] == {"from": [prometheus], "ports": [{"port": ports["metrics"], "protocol": "TCP"}]}
+    assert [port["port"] for port in policy["ingress"][0]["ports"]] == [ports["grpc"]]
+
+
+@pytest.mark.parametrize("value", ["serviceMonitor", "podMonitor"])
+def test_agents_are_scraped_pod_by_pod(chart: Chart, agent: dict[str, Any], value: str) -> None:
+    """With the operator's monitor, whichever it is."""
+    monitor = {value: {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}}}
+    found = chart.one("PodMonitor", "agent", metrics={"agents": {"enabled": True}, **monitor})
+
+    labels = agent["spec"]["template"]["metadata"]["labels"]
+    assert found["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert found["metadata"]["labels"]["release"] == "prometheus"
+    assert found["spec"]["podMetricsEndpoints"] == [{"port": "metrics", "path": "/metrics", "interval": "1m"}]
+    others = chart.manifests(metrics=monitor)
+    assert not [each for each in others if each["kind"] == "PodMonitor" and each["metadata"]["name"].endswith("agent")]
+
+
+def test_alerts_and_dashboard_are_what_was_tested(chart: Chart) -> None:
+    """The files that promtool checks, with the runbooks' address and the labels of the values."""
+    rule = {"enabled": True, "labels": {"release": "prometheus"}, "runbooks": "https://docs.example/alerts"}
+    metrics = {"prometheusRule": rule, "dashboard": {"enabled": True}}
+    found = chart.one("PrometheusRule", "kubestrace", metrics=metrics)
+    dashboard = chart.one("ConfigMap", "dashboard", metrics=metrics)
+    text = (CHART / "monitoring" / "alerts.yaml").read_text().replace("docs/how-to/alerts.md", rule["runbooks"])
+
+    assert found["spec"] == yaml.safe_load(text)
+    assert found["metadata"]["labels"]["release"] == "prometheus"
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    original = json.loads((CHART / "monitoring" / "dashboard.json").read_text())
+    assert json.loads(dashboard["data"]["kubestrace.json"]) == original
+    others = {(each["kind"], each["metadata"]["name"]) for each in chart.manifests()}
+    assert not {each for each in others if each[0] == "PrometheusRule" or each[1].endswith("dashboard")}
+
+
+def test_the_operator_writes_the_config_map_that_the_chart_makes(chart: Chart, operator: dict[str, Any]) -> None:
+    """By name, and no other: what each node can trace. Without data here, no tool takes the operator's away."""
+    made = chart.one("ConfigMap", "nodes")
+    name = made["metadata"]["name"]
+    rules = [each for each in chart.one("Role", "operator")["rules"] if each["resources"] == ["configmaps"]]
+
+    assert environment(operator)["KUBESTRACE_NODES_CONFIG_MAP"] == name
+    assert [(each["resourceNames"], each["verbs"]) for each in rules] == [([name], ["get", "patch"])]
+    assert "data" not in made
+
+
 def test_nothing_is_looked_up_in_the_cluster() -> None:
     """`helm template`, Argo CD and Flux render what `helm install` does."""
     for template in (CHART / "templates").iterdir():
@@ -250,9 +359,11 @@ def test_the_operator_may_write_sessions_and_events_and_nothing_else_in_the_clus
     }
 
     assert writes == {
+        ("tracesessions", "create"),
         ("tracesessions", "patch"),
         ("tracesessions", "delete"),
         ("tracesessions/status", "patch"),
+        ("traceschedules/status", "patch"),
         ("events", "create"),
     }
     assert not any("*" in rule[part] for rule in rules for part in ("apiGroups", "resources", "verbs"))
@@ -341,9 +452,10 @@ def test_an_issuer_that_is_there_makes_the_chart_bring_none(chart: Chart) -> Non
 
 def test_the_definition_outlives_the_release(chart: Chart) -> None:
     """`helm uninstall` does not delete the sessions of the whole cluster."""
-    crd = chart.one("CustomResourceDefinition", "kubestrace.io")
+    for name in ("tracesessions.kubestrace.io", "traceschedules.kubestrace.io"):
+        crd = chart.one("CustomResourceDefinition", name)
 
-    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
 def test_namespaces_are_named_in_every_object(chart: Chart) -> None:

@@ -28,8 +28,9 @@ lock_rig() {
   flock -w 3600 9 || die "another command has held $rig/lock for an hour"
 }
 
-# After a reboot or a wrap a PID may belong to another process: the start time identifies it.
-start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" {print $20}'; }
+# After a reboot or a wrap a PID may belong to another process: the start time identifies it. One that was killed reads as a
+# zombie while others of its threads still hold its sockets: it is there until none is left.
+start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" || $18 > 1 {print $20}'; }
 
 record_pid() { echo "$2 $(start_time "$2")" >"$rig/pids/$1"; }
 
@@ -73,14 +74,16 @@ start() {
   restart "$name"
 }
 
+# restart NAME [ARGUMENT...]: starts a daemon again, once with more arguments.
 restart() {
   local name=$1 place command
+  shift
   eval "command=($(cat "$rig/daemons/$name"))"
   place=$(pid_of "${command[0]}") || die "${command[0]} does not run: tests/cluster/up"
   local namespaces=(--net)
   [ "${command[0]}" = control ] || namespaces+=(--mount)
   # Nothing forks here, so that $! is the daemon itself.
-  without_files setsid nsenter --target "$place" "${namespaces[@]}" -- "${command[@]:1}" \
+  without_files setsid nsenter --target "$place" "${namespaces[@]}" -- "${command[@]:1}" "$@" \
     >>"$rig/logs/$name.log" 2>&1 </dev/null &
   record_pid "$name" $!
 }

@@ -13,19 +13,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kubectl import Namespace, fresh_namespace, run, until
-
-ROOT = Path(__file__).parents[2]
-SYSTEM = "kubestrace-system"
+from install import SYSTEM, check_cluster, installed
+from kubectl import Namespace, fresh_namespace, until
 
 
 def pytest_configure() -> None:
     """Refuse to run against a cluster that nobody meant."""
-    if not os.environ.get("KUBECONFIG"):
-        raise pytest.UsageError("no KUBECONFIG: run this as `tests/cluster/run -- pytest tests/e2e`")
-    context = run("kubectl", "config", "current-context").strip()
-    if context != "kubestrace-rig":
-        raise pytest.UsageError(f"the current context is '{context}', not the rig's: these tests change their cluster")
+    check_cluster("tests/e2e", "change")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,32 +27,14 @@ def system() -> Namespace:
     """The chart, installed by Helm the way the README says, with every agent ready."""
     run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run_id is None:
-        return _installed()
+        return installed()
     # Several workers: the first installs, the others wait for it.
     with (Path(tempfile.gettempdir()) / f"kubestrace-e2e-{run_id}").open("a+") as done:
         fcntl.flock(done, fcntl.LOCK_EX)
         if done.seek(0, os.SEEK_END) == 0:
-            _installed()
+            installed()
             done.write("installed")
-    return Namespace(SYSTEM)
-
-
-def _installed() -> Namespace:
-    made = Namespace(SYSTEM)
-    was_there = SYSTEM in run("helm", "list", "--all-namespaces", "--output", "json")
-    run(
-        *("helm", "upgrade", "--install", "kubestrace", str(ROOT / "charts/kubestrace")),
-        *("--values", str(ROOT / "charts/kubestrace/ci/rig-values.yaml")),
-        *("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "3m"),
-        timeout_seconds=200,
-    )
-    both = ("deployment/kubestrace-operator", "daemonset/kubestrace-agent")
-    if was_there:
-        # The images keep their tags while they are being worked on: what runs may be older.
-        made.kubectl("rollout", "restart", *both)
-    for each in both:  # Helm does not wait for the last agent: one may be unavailable in an update
-        made.kubectl("rollout", "status", each, "--timeout=90s")
-    return made
+    return SYSTEM
 
 
 @pytest.fixture

@@ -12,6 +12,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scale"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from lab import Lab, Namespace
+from real_apiserver import tools
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs() -> Iterator[None]:
+    """Charts are rendered by the helm of the test cluster: these tests do not run in its network, which sets PATH."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PATH", str(tools()), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session")

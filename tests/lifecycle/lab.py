@@ -24,7 +24,14 @@ from simulated_agents import when
 _Answer = TypeVar("_Answer")
 Document = dict[str, Any]
 # Of the controllers that the API server does not have in itself.
-_CONTROLLERS = "namespace-controller,garbage-collector-controller,clusterrole-aggregation-controller"
+_CONTROLLERS = (
+    "namespace-controller,garbage-collector-controller,clusterrole-aggregation-controller,resourcequota-controller"
+)
+# As later versions of Kubernetes have it without being asked.
+_MUTATING_POLICIES = (
+    "--feature-gates=MutatingAdmissionPolicy=true",
+    "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+)
 _NODE = "node-1"
 
 
@@ -35,7 +42,7 @@ class Lab:
         self._folder = folder
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._context = scale_cluster.cluster(folder)
+        self._context = scale_cluster.cluster(folder, *_MUTATING_POLICIES)
         self.scale: scale_cluster.Cluster
 
     def do(self, work: Coroutine[Any, Any, _Answer], seconds: float = 120) -> _Answer:
@@ -103,6 +110,15 @@ class Lab:
         """Return what the operator has logged."""
         return (self._folder / "operator.log").read_text()
 
+    def audited(self) -> list[Document]:
+        """Return what the API server's audit log has of sessions that were created."""
+        events = (json.loads(line) for line in self.scale.server.audit_log.read_text().splitlines())
+        return [
+            each
+            for each in events
+            if each["verb"] == "create" and each.get("objectRef", {}).get("resource") == "tracesessions"
+        ]
+
     # Agents.
 
     def told(self, uid: str, what: str, within_seconds: float = 10) -> bool:
@@ -118,6 +134,34 @@ class Lab:
     def heard_of(self, uid: str) -> bool:
         """Return whether any agent has heard of a trace."""
         return when(self.scale.agents, uid, "started") is not None
+
+    def nodes(self) -> dict[str, str]:
+        """Return what kubectl shows of the nodes' states."""
+        found: dict[str, str] = self._config_map().get("data") or {}
+        return found
+
+    def nodes_version(self) -> str:
+        """Return the version of the nodes' states: it changes with each write."""
+        return str(self._config_map()["metadata"]["resourceVersion"])
+
+    def _config_map(self) -> Document:
+        got = Kubectl(scale_cluster.SYSTEM).ask("get", "configmap", scale_cluster.NODES, "-o", "json")
+        return dict(json.loads(got))
+
+    def set_agent(self, number: int, *, ready: bool) -> None:
+        """Have kubelet say whether an agent's pod is ready."""
+        pod = f"pod/{self.scale.agents[number].node}"
+        body = {"status": {"conditions": [{"type": "Ready", "status": str(ready)}]}}
+        patch = ("patch", pod, "--subresource=status", "--type=merge", "--patch-file=/dev/stdin")
+        Kubectl(scale_cluster.SYSTEM).ask(*patch, document=body)
+
+    def remove_agent(self, number: int) -> None:
+        """Take away an agent's pod, as happens when its node goes."""
+        Kubectl(scale_cluster.SYSTEM).ask("delete", "pod", self.scale.agents[number].node, "--force", "--wait=false")
+
+    def add_agent(self, number: int) -> None:
+        """Make an agent's pod."""
+        self.do(self.scale.add_agent_pod(number + 1, self.scale.agents[number]))
 
 
 class Namespace(Kubectl):

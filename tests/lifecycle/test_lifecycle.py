@@ -1,9 +1,14 @@
 """What a TraceSession goes through, judged by a real API server, kubectl and the real operator."""
 
+import json
 import time
+from typing import Any
 
+import monitored
 import pytest
-from lab import Lab, Namespace, document
+from lab import Lab, Namespace, document, eventually
+
+from kubestrace_protos.v1 import agent_pb2
 
 
 def test_a_generated_name_and_kubectl_wait(namespace: Namespace) -> None:
@@ -132,8 +137,60 @@ def test_metrics_of_a_session(lab: Lab, namespace: Namespace) -> None:
     assert during['kubestrace_agents{state="ready",version="unknown"}'] == len(lab.scale.agents)
     assert after[finished] == before.get(finished, 0) + 1
     assert after['kubestrace_api_requests_total{code="200",method="PATCH",resource="tracesessions/status"}'] > 1
+    wanted = {name for name in monitored.asked() if not monitored.of_agents(name)}
+    assert wanted <= {name.partition("{")[0] for name in during | after} | {"kubestrace_watch_restarts_total"}
     assert after["process_resident_memory_bytes"] > 1e7
     assert after["process_cpu_seconds_total"] > 0
+
+
+# What each node can trace.
+
+
+def states(lab: Lab) -> dict[str, dict[str, Any]]:
+    """Return the nodes of the ConfigMap."""
+    return dict(json.loads(lab.nodes().get("nodes.json", '{"nodes": {}}'))["nodes"])
+
+
+def test_what_each_node_can_trace(lab: Lab) -> None:
+    """One object, written only when something has changed, over restarts of operator and agents."""
+    blind = agent_pb2.DescribeResponse(reason="NoBTF", message="The kernel has no BTF.", kernel_release="5.4.0")
+    assert eventually(lambda: {each.get("traces") for each in states(lab).values()} == {"yes"}, 30)
+    assert states(lab).keys() == {agent.node for agent in lab.scale.agents}
+    version = lab.nodes_version()
+    lab.kill_operator()
+    lab.start_operator()
+    time.sleep(12)
+    unchanged = lab.nodes_version()
+
+    # Its agent starts anew on another kernel.
+    lab.scale.agents[1].description = blind
+    lab.set_agent(1, ready=False)
+    waiting = eventually(lambda: states(lab)["node-2"].get("reason") == "AgentNotReady", 30)
+    since = states(lab)["node-2"]["since"]
+    lab.set_agent(1, ready=True)
+    cannot = eventually(lambda: states(lab)["node-2"]["traces"] == "no", 30)
+    table = lab.nodes()["nodes"]
+    lab.scale.agents[1].description = None
+    lab.set_agent(1, ready=False)
+    assert eventually(lambda: states(lab)["node-2"]["traces"] == "unknown", 30)
+    lab.set_agent(1, ready=True)
+
+    assert unchanged == version
+    assert waiting
+    assert since.endswith("Z")
+    assert cannot
+    assert " ".join(table.splitlines()[1].split()) == "node-2 no - 5.4.0 - - NoBTF: The kernel has no BTF."
+    assert eventually(lambda: states(lab)["node-2"]["traces"] == "yes", 30)
+
+
+def test_a_node_that_is_gone_is_in_no_row(lab: Lab) -> None:
+    """As soon as its agent's pod is gone; another one that comes is asked."""
+    lab.remove_agent(1)
+    gone = eventually(lambda: "node-2" not in states(lab), 30)
+    lab.add_agent(1)
+
+    assert gone
+    assert eventually(lambda: states(lab).get("node-2", {}).get("traces") == "yes", 30)
 
 
 # ttlSecondsAfterFinished.
@@ -238,6 +295,21 @@ def test_a_field_that_is_not_served_is_refused_or_pruned(namespace: Namespace) -
     assert "followThePods" not in namespace.get("odd")["spec"]
 
 
+def test_a_finished_session_stays_finished(namespace: Namespace) -> None:
+    """A status from before its end that reaches the API server late is refused; other fields can be amended."""
+    namespace.session("done", 1)
+    status = namespace.reach("done", "Succeeded")
+    patch = ("patch", "tsess/done", "--subresource=status", "--type=merge", "--patch-file=/dev/stdin")
+
+    refusals = [
+        namespace.refusal(*patch, document={"status": {"phase": phase}}) for phase in ("Tracing", "Failed", None)
+    ]
+    namespace.ask(*patch, document={"status": {**status, "observedGeneration": 7}})
+
+    assert all("a finished session stays as it has finished" in each for each in refusals)
+    assert namespace.get("done")["status"]["observedGeneration"] == 7
+
+
 # Deletion.
 
 PHASES = {
@@ -291,15 +363,17 @@ def test_a_session_that_is_deleted_as_soon_as_it_is_made(lab: Lab, namespace: Na
 
 
 def test_deleting_the_namespace_amid_a_trace(lab: Lab, namespace: Namespace) -> None:
-    """Its sessions go with it within seconds, and their traces end."""
+    """The traces end at once, and the namespace goes as soon as Kubernetes begins to look for what is in it."""
     uids = [namespace.session(f"doomed-{number}") for number in range(10)]
     for number in range(10):
         namespace.reach(f"doomed-{number}", "Tracing")
 
     begun = time.monotonic()
-    # Kubernetes begins to delete what is in a namespace after 5 s, and looks again some seconds after it has found a
+    # Kubernetes begins to delete what is in a namespace after 5 s, and looks again after 5 s more when it has found a
     # finalizer.
     namespace.ask("delete", "namespace", namespace.namespace, "--timeout=30s")
+    gone = time.monotonic() - begun
 
-    assert max(lab.stopped_after(uid, begun) for uid in uids) < 10
+    assert max(lab.stopped_after(uid, begun) for uid in uids) < 5
+    assert gone < 10
     assert lab.operator_runs

@@ -15,11 +15,14 @@ from typing import Any
 
 import aiohttp
 import yaml
-from real_apiserver import ROOT, ApiServer, api_server, environment
+from real_apiserver import ROOT, ApiServer, api_server, environment, tools
 from simulated_agents import SimulatedAgent
 
 SYSTEM, NAMESPACE = "kubestrace-system", "shop"
+# As the chart makes it.
+NODES = "kubestrace-nodes"
 SESSIONS = f"/apis/kubestrace.io/v1alpha1/namespaces/{NAMESPACE}/tracesessions"
+SCHEDULES = f"/apis/kubestrace.io/v1alpha1/namespaces/{NAMESPACE}/traceschedules"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 AGENT_PORT, HEALTH_PORT, METRICS_PORT = 19640, 18080, 18081
 _WRITERS = 40
@@ -31,19 +34,23 @@ Document = dict[str, Any]
 class Cluster:
     """What the measuring scripts do in it."""
 
-    def __init__(self, server: ApiServer, session: aiohttp.ClientSession, folder: Path) -> None:
-        self.agents = [SimulatedAgent(f"node-{number}") for number in (1, 2)]
+    def __init__(
+        self, server: ApiServer, session: aiohttp.ClientSession, folder: Path, agents: list[SimulatedAgent]
+    ) -> None:
+        self.agents = agents
+        self.folder = folder
+        # Another checkout whose operator is measured.
+        self.operator_of: Path | None = None
         self.operator: subprocess.Popen[bytes] | None = None
-        self._server = server
+        self.server = server
         self._session = session
-        self._folder = folder
 
     async def send(
         self, method: str, path: str, body: Any = None, kind: str = "application/json", accept: str = "application/json"
     ) -> Document:
         """Send a request. Raises RuntimeError."""
         headers = {"Content-Type": kind, "Accept": accept}
-        async with self._session.request(method, self._server.url + path, json=body, headers=headers) as response:
+        async with self._session.request(method, self.server.url + path, json=body, headers=headers) as response:
             if response.status == 429:
                 await asyncio.sleep(1)
                 return await self.send(method, path, body, kind, accept)
@@ -51,6 +58,11 @@ class Cluster:
                 raise RuntimeError(f"{method} {path}: {response.status} {await response.text()}")
             answer: Document = await response.json()
             return answer
+
+    def stream(self, path: str, accept: str) -> Any:
+        """Return a request whose answer is read line by line, however long that takes."""
+        waits = aiohttp.ClientTimeout(total=None, sock_read=300)
+        return self._session.get(self.server.url + path, headers={"Accept": accept}, timeout=waits)
 
     async def create(self, path: str, body: Document, status: Document | None = None) -> Document:
         """Create an object, or take the one that an earlier run left, and write its status."""
@@ -63,45 +75,58 @@ class Cluster:
         return made
 
     async def install(self) -> None:
-        """Install the CRD and make the namespaces and the agents' pods."""
-        (crd,) = (each for each in self._chart() if each["kind"] == "CustomResourceDefinition")
+        """Install the CRDs and make the namespaces and the agents' pods."""
         definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-        await self.create(definitions, crd)
-        # That of an earlier run may be an older one.
-        await self.send("PATCH", f"{definitions}/{crd['metadata']['name']}", {"spec": crd["spec"]}, _MERGE)
+        for crd in (each for each in self._chart() if each["kind"] == "CustomResourceDefinition"):
+            await self.create(definitions, crd)
+            # That of an earlier run may be an older one.
+            await self.send("PATCH", f"{definitions}/{crd['metadata']['name']}", {"spec": crd["spec"]}, _MERGE)
         for name in (SYSTEM, NAMESPACE):
             await self.create("/api/v1/namespaces", {"metadata": {"name": name}})
+        await self.create(f"/api/v1/namespaces/{SYSTEM}/configmaps", {"metadata": {"name": NODES}})
         await until(self._served, "the CRD is served", 30)
         for number, agent in enumerate(self.agents, 1):
-            pod = pod_document(agent.node, agent.node, {"app": "agent"})
-            await self.create(f"/api/v1/namespaces/{SYSTEM}/pods", pod, pod_status(agent.node, f"127.0.0.{number}"))
+            await self.add_agent_pod(number, agent)
+
+    async def add_agent_pod(self, number: int, agent: SimulatedAgent) -> None:
+        """Make the pod of an agent, ready at its address."""
+        pod = pod_document(agent.node, agent.node, {"app": "agent"})
+        await self.create(f"/api/v1/namespaces/{SYSTEM}/pods", pod, pod_status(agent.node, f"127.0.0.{number}"))
 
     def _chart(self) -> Iterable[Document]:
-        # Builds Kubernetes where that was not done yet.
-        built = subprocess.run([ROOT / "scripts/tools"], check=True, capture_output=True, text=True, timeout=1800)
-        command = [f"{built.stdout.strip()}/helm", "template", "kubestrace", str(ROOT / "charts/kubestrace")]
+        command = [tools() / "helm", "template", "kubestrace", str(ROOT / "charts/kubestrace")]
         values = ["--set", "agent.image.repository=none/agent,operator.image.repository=none/operator"]
         done = subprocess.run([*command, *values], check=True, capture_output=True, text=True, timeout=60)
         return (each for each in yaml.safe_load_all(done.stdout) if each)
 
     async def _served(self) -> bool:
         try:
-            await self.send("GET", f"{SESSIONS}?limit=1")
+            for path in (SESSIONS, SCHEDULES):
+                await self.send("GET", f"{path}?limit=1")
         except RuntimeError:
             return False
         return True
 
-    def start_operator(self) -> float:
-        """Start the operator; return when."""
-        variables = {
-            **environment(self._server),
+    def operator_environment(self, health_port: int, metrics_port: int) -> dict[str, str]:
+        """Return the environment of an operator's process."""
+        return {
+            **environment(self.server),
             "KUBESTRACE_NAMESPACE": SYSTEM,
+            # A restarted container leads again at once.
+            "KUBESTRACE_IDENTITY": "operator-1",
             "KUBESTRACE_AGENT_SELECTOR": "app=agent",
             "KUBESTRACE_AGENT_PORT": str(AGENT_PORT),
-            "KUBESTRACE_LIVENESS": f"127.0.0.1:{HEALTH_PORT}",
-            "KUBESTRACE_METRICS": f"127.0.0.1:{METRICS_PORT}",
+            "KUBESTRACE_NODES_CONFIG_MAP": NODES,
+            "KUBESTRACE_LIVENESS": f"127.0.0.1:{health_port}",
+            "KUBESTRACE_METRICS": f"127.0.0.1:{metrics_port}",
         }
-        log = (self._folder / "operator.log").open("ab")
+
+    def start_operator(self) -> float:
+        """Start the operator; return when."""
+        variables = self.operator_environment(HEALTH_PORT, METRICS_PORT)
+        if self.operator_of is not None:
+            variables["PYTHONPATH"] = f"{self.operator_of / 'operator'}:{self.operator_of / 'protos'}"
+        log = (self.folder / "operator.log").open("ab")
         begun = time.monotonic()
         self.operator = subprocess.Popen(
             [sys.executable, "-m", "kubestrace_operator"], env=variables, stdout=log, stderr=log
@@ -115,8 +140,8 @@ class Cluster:
             self.operator.wait(30)
             self.operator = None
 
-    async def serve_agents(self) -> None:
-        """Let the agents listen, with the certificates that the operator made."""
+    async def certificates(self) -> dict[str, bytes]:
+        """Wait for the certificates that the operator makes for agents; return them by their names in the Secret."""
         secret = f"/api/v1/namespaces/{SYSTEM}/secrets/kubestrace-agent-tls"
 
         async def there() -> bool:
@@ -127,7 +152,11 @@ class Cluster:
             return True
 
         await until(there, "the agents have certificates", 30)
-        data = {name: base64.b64decode(each) for name, each in (await self.send("GET", secret))["data"].items()}
+        return {name: base64.b64decode(each) for name, each in (await self.send("GET", secret))["data"].items()}
+
+    async def serve_agents(self) -> None:
+        """Let the agents listen."""
+        data = await self.certificates()
         for number, agent in enumerate(self.agents, 1):
             await agent.serve(f"127.0.0.{number}:{AGENT_PORT}", data["tls.crt"], data["tls.key"], data["ca.crt"])
 
@@ -166,13 +195,18 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(folder: Path) -> AsyncIterator[Cluster]:
-    """Run everything but the operator; whatever runs ends with the context."""
-    with api_server(folder) as server:
+async def cluster(folder: Path, *options: str, agents: list[SimulatedAgent] | None = None) -> AsyncIterator[Cluster]:
+    """Run everything but the operator; whatever runs ends with the context.
+
+    Without `agents` there are two. `options` are the API server's.
+    """
+    with api_server(folder, *options) as server:
         connector = aiohttp.TCPConnector(limit=_WRITERS, ssl=ssl._create_unverified_context())  # noqa: S323
         headers = {"Authorization": f"Bearer {server.token}"}
         async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-            made = Cluster(server, session, folder)
+            if agents is None:
+                agents = [SimulatedAgent(f"node-{number}") for number in (1, 2)]
+            made = Cluster(server, session, folder, agents)
             try:
                 await made.install()
                 yield made

@@ -35,7 +35,7 @@ def main() -> None:
 async def measure(folder: Path, arguments: argparse.Namespace) -> None:
     """Run the sessions and print when each had its end."""
     async with cluster(folder) as scale:
-        scale.agents[:] = [SimulatedAgent(agent.node, arguments.rows) for agent in scale.agents]
+        scale.agents[:] = [SimulatedAgent(agent.node, arguments.rows, watches_pods=True) for agent in scale.agents]
         for number in range(6):
             name = f"shop-{number}"
             await scale.create(PODS, pod_document(name, f"node-{number % 2 + 1}", {"app": "shop"}), pod_status(name))

@@ -5,7 +5,8 @@ They answer as an agent does, at once, and note when they were told what.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -21,14 +22,31 @@ TRACING = agent_pb2.ContainerState.PHASE_TRACING
 class SimulatedAgent(agent_pb2_grpc.AgentServicer):
     """One node's agent."""
 
-    def __init__(self, node: str, rows: int = 60) -> None:
-        """`rows` are the system calls that each container makes."""
+    def __init__(
+        self, node: str, rows: int | Callable[[str], int] = 60, *, watches_pods: bool = False, grows: bool = False
+    ) -> None:
+        """`rows` are the system calls that a container makes, of each or by its ID.
+
+        `watches_pods`: it says that it counts containers from their first call. `grows`: each report has more
+        calls than the one before, so that a result that lacks the last one has too few.
+        """
         self.node = node
         # When StartTrace and StopTrace were called, by session UID (time.monotonic).
         self.started: dict[str, float] = {}
         self.stopped: dict[str, float] = {}
         self.calls = 0
+        # What it says of its node instead.
+        self.description: agent_pb2.DescribeResponse | None = None
+        # WatchTrace: how many streams are open, and when the last one was opened, by session UID.
+        self.watching: Counter[str] = Counter()
+        self.watched: dict[str, float] = {}
+        # Calls of all containers in the final report, by session UID.
+        self.counted: dict[str, int] = {}
         self._rows = rows
+        self._watches_pods = watches_pods
+        self._grows = grows
+        self._templates: dict[str, bytes] = {}
+        self._finals: dict[str, bytes] = {}
         self._ends: dict[str, float] = {}
         self._begins: dict[str, int] = {}
         self._containers: dict[str, dict[str, agent_pb2.Container]] = {}
@@ -50,8 +68,12 @@ class SimulatedAgent(agent_pb2_grpc.AgentServicer):
 
     async def Describe(self, request: Any, _: Any) -> agent_pb2.DescribeResponse:  # noqa: N802
         """Know every call."""
-        return agent_pb2.DescribeResponse(
-            node=self.node, agent_id=self.node, can_trace=True, cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED
+        return self.description or agent_pb2.DescribeResponse(
+            node=self.node,
+            agent_id=self.node,
+            can_trace=True,
+            cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED,
+            watches_pods=self._watches_pods,
         )
 
     async def StartTrace(self, request: Any, context: Any) -> agent_pb2.StartTraceResponse:  # noqa: N802
@@ -79,13 +101,18 @@ class SimulatedAgent(agent_pb2_grpc.AgentServicer):
         uid = request.session_uid
         if uid not in self._ends:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such trace")
-        while True:
-            report = self._report(uid)
-            yield report
-            if report.final:
-                return
-            left = self._ends[uid] - time.monotonic()
-            await asyncio.sleep(max(0.0, min(request.interval_milliseconds / 1000, left)))
+        self.watching[uid] += 1
+        self.watched[uid] = time.monotonic()
+        try:
+            while True:
+                report = self._report(uid)
+                yield report
+                if report.final:
+                    return
+                left = self._ends[uid] - time.monotonic()
+                await asyncio.sleep(max(0.0, min(request.interval_milliseconds / 1000, left)))
+        finally:
+            self.watching[uid] -= 1
 
     async def StopTrace(self, request: Any, context: Any) -> agent_pb2.StopTraceResponse:  # noqa: N802
         """End a trace."""
@@ -110,6 +137,8 @@ class SimulatedAgent(agent_pb2_grpc.AgentServicer):
         )
 
     def _report(self, uid: str) -> agent_pb2.Report:
+        if uid in self._finals:
+            return agent_pb2.Report.FromString(self._finals[uid])
         self._sequence += 1
         final = time.monotonic() >= self._ends[uid]
         report = agent_pb2.Report(
@@ -123,14 +152,33 @@ class SimulatedAgent(agent_pb2_grpc.AgentServicer):
             time_unix_nanoseconds=time.time_ns(),
         )
         for container in self._containers[uid].values():
-            each = report.containers.add(state=self._state(uid, container))
-            for row in range(self._rows):
-                counts = each.syscalls.add(name=f"call_{row}", calls=1000, errors=10, timed=1000, max_nanoseconds=10**6)
-                counts.total_nanoseconds = 10**9 - row
-                counts.errnos.add(name="ENOENT", count=10)
-                counts.latency.buckets.extend(range(50, 70))
-                counts.latency.counts.extend([50] * 20)
+            each = report.containers.add()
+            each.MergeFromString(self._counts(container.container_id))
+            each.syscalls[0].calls += self._sequence if self._grows else 0
+            each.state.CopyFrom(self._state(uid, container))
+        if final:
+            self.counted[uid] = sum(row.calls for each in report.containers for row in each.syscalls)
+            # Whoever asks again gets the same, as from an agent.
+            self._finals[uid] = report.SerializeToString()
         return report
+
+    def _counts(self, container_id: str) -> bytes:
+        """Return a container's rows, made once."""
+        if container_id not in self._templates:
+            rows = self._rows if isinstance(self._rows, int) else self._rows(container_id)
+            self._templates[container_id] = _container(rows).SerializeToString()
+        return self._templates[container_id]
+
+
+def _container(rows: int) -> agent_pb2.ContainerReport:
+    made = agent_pb2.ContainerReport()
+    for row in range(rows):
+        counts = made.syscalls.add(name=f"call_{row}", calls=1000, errors=10, timed=1000, max_nanoseconds=10**6)
+        counts.total_nanoseconds = 10**9 - row
+        counts.errnos.add(name="ENOENT", count=10)
+        counts.latency.buckets.extend(range(50, 70))
+        counts.latency.counts.extend([50] * 20)
+    return made
 
 
 def when(agents: Sequence[SimulatedAgent], uid: str, what: str) -> float | None:

@@ -31,10 +31,21 @@ class Authority:
         )
         self.certificate = _pem(self._certificate)
 
-    def leaf(self, name: str, *, dns: str = "", uri: str = "", hours: int = 1) -> Leaf:
-        """Sign a certificate; hours < 0: one that has expired."""
+    def leaf(
+        self,
+        name: str,
+        *,
+        dns: str = "",
+        uri: str = "",
+        hours: int = 1,
+        begins: int = -24,
+        usage: x509.ObjectIdentifier | None = None,
+    ) -> Leaf:
+        """Sign a certificate, valid from so many hours to so many from now; hours < 0: one that has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _build(_name(name), self._name, key.public_key(), authority=False, hours=hours)
+        builder = _build(_name(name), self._name, key.public_key(), authority=False, hours=(begins, hours))
+        if usage is not None:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         names: list[x509.GeneralName] = [x509.DNSName(dns)] * bool(dns) + [x509.UniformResourceIdentifier(uri)] * bool(
             uri
         )
@@ -80,7 +91,12 @@ def _name(name: str) -> x509.Name:
 
 
 def _build(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, authority: bool, hours: int = 1
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    authority: bool,
+    hours: tuple[int, int] = (-24, 1),
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -89,8 +105,8 @@ def _build(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(hours=hours))
+        .not_valid_before(now + datetime.timedelta(hours=hours[0]))
+        .not_valid_after(now + datetime.timedelta(hours=hours[1]))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     )
 

@@ -1,19 +1,28 @@
 """How the tests run programs in cgroups of their own and read what was counted."""
 
+import itertools
 import os
 import platform
 import subprocess
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
 import pytest
+from google.protobuf import any_pb2
 
 from kubestrace_agent.kernel.counters.tracer import RawCounts, Tracer
 from kubestrace_agent.kernel.maps import row_sizes
+from kubestrace_agent.symbols.names import Names
+from kubestrace_agent.symbols.naming import Naming
+from kubestrace_agent.symbols.roots import Owner
+from kubestrace_agent.traces.counter import CgroupPlace
 from kubestrace_agent.traces.delta import Difference, difference
+from kubestrace_agent.traces.session import Node, Session
+from kubestrace_agent.traces.shared_counters import Asked, Counters
+from kubestrace_agent.views import registry
 from kubestrace_agent.views.processes.values import RawProcesses
 from kubestrace_protos.v1 import agent_pb2
 
@@ -261,3 +270,22 @@ class Runs:
         for slot in self.slots:
             self.tracer.remove(slot)
         self.slots.clear()
+
+
+def session_with(tracer: Tracer, views: Mapping[str, any_pb2.Any]) -> Session:
+    """Make a session as the agent does it; the tracer stays the tests': nothing closes these counters."""
+    return Session(
+        node=Node("n1", "agent-1"),
+        sequence=itertools.count(1),
+        session_uid="s1",
+        counters=Counters(tracer),
+        wanted=None,
+        views=registry.requests(views),
+        start_ns=time.time_ns(),
+    )
+
+
+def asked(session: Session, cgroup: Cgroup) -> Asked:
+    """Make what a session asks of a cgroup."""
+    place = CgroupPlace(cgroup.path, cgroup.path.stat().st_ino)
+    return session.asks(place, Names(Naming()), Owner())

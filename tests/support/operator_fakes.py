@@ -18,6 +18,8 @@ from kubestrace_operator.api.spec import Selector, Workload
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.sessions.admission import Places
+from kubestrace_operator.sessions.container_seconds import Ledger
+from kubestrace_operator.sessions.descriptions import Descriptions
 from kubestrace_operator.sessions.interfaces import Dependencies
 from kubestrace_operator.sessions.session import Session
 from kubestrace_operator.sessions.trace_index import TraceIndex
@@ -468,6 +470,13 @@ async def _at_once(work: Callable[[], Any]) -> Any:
     return work()
 
 
+def _let_go() -> asyncio.Future[None]:
+    """Take away the finalizer of an object that has none."""
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done
+
+
 class Stage:
     """One session in its dependencies."""
 
@@ -476,7 +485,11 @@ class Stage:
         self.agents = FakeAgents(*nodes)
         self.events: list[tuple[str, str, str]] = []
         self.places = Places()
+        self.ledger = Ledger(now=now)
+        # None: each session knows only what it has heard itself.
+        self.descriptions: Descriptions | None = None
         self.only_enabled = False
+        self.requesters_proven = False
         # Of events of which a session has one each.
         self.keys: list[str] = []
 
@@ -490,7 +503,10 @@ class Stage:
             now=now,
             offload=_at_once,
             only_enabled_namespaces=self.only_enabled,
+            requesters_proven=self.requesters_proven,
             places=self.places,
+            ledger=self.ledger,
+            descriptions=self.descriptions or Descriptions(),
         )
 
     def session(self, known: Mapping[str, Any] | None = None, **spec: Any) -> Session:
@@ -500,7 +516,7 @@ class Stage:
         body = {"metadata": {"generation": 1}, "spec": spec, "status": known or {}}
         index = TraceIndex(self.agents, self.agents)
         row = SessionRow("u1", "shop", "s1", "1")
-        return Session(row, body, self.dependencies, index, self._note)
+        return Session(row, body, self.dependencies, index, self._note, _let_go)
 
     def _note(self, kind: str, reason: str, message: str, key: str = "") -> None:
         self.events.append((kind, reason, message))

@@ -67,11 +67,11 @@ def busy_cpus() -> Iterator[None]:
 
 
 @contextmanager
-def calling(containers: Sequence[Container], seconds: float) -> Iterator[None]:
-    """Have a process in each container make calls of many kinds."""
-    program = [sys.executable, "-S", "-c", _PROGRAM.format(seconds=seconds)]
+def running_in(containers: Sequence[Container], program: str) -> Iterator[None]:
+    """Run a program in Python in each container, until the context ends."""
+    command = [sys.executable, "-S", "-c", program]
     enter = ["/bin/sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"']
-    callers = [subprocess.Popen([*enter, str(each.cgroup), *program], start_new_session=True) for each in containers]
+    callers = [subprocess.Popen([*enter, str(each.cgroup), *command], start_new_session=True) for each in containers]
     try:
         yield
     finally:
@@ -94,8 +94,10 @@ class Outcome:
     final: agent_pb2.Report | None = field(default=None, repr=False)
 
 
-async def one_session(stub: Stub, number: int, containers: Sequence[Container], seconds: float) -> Outcome:
-    """Start a session with all views and watch it to its end, as the operator does."""
+async def one_session(
+    stub: Stub, number: int, containers: Sequence[Container], seconds: float, interval_seconds: float = 1.0
+) -> Outcome:
+    """Start a session with all views and watch it to its end, as the operator does: a report in each interval."""
     outcome, begin = Outcome(), time.monotonic()
     asked = request(
         *containers,
@@ -108,9 +110,12 @@ async def one_session(stub: Stub, number: int, containers: Sequence[Container], 
         await stub.StartTrace(asked, timeout=START_SECONDS)
         last = started = time.monotonic()
         outcome.start_seconds = started - begin
-        stream = stub.WatchTrace(agent_pb2.WatchTraceRequest(session_uid=asked.session_uid, interval_milliseconds=1000))
+        interval = int(interval_seconds * 1000)
+        stream = stub.WatchTrace(
+            agent_pb2.WatchTraceRequest(session_uid=asked.session_uid, interval_milliseconds=interval)
+        )
         while outcome.final is None:
-            report = await asyncio.wait_for(stream.read(), SILENCE_SECONDS)
+            report = await asyncio.wait_for(stream.read(), SILENCE_SECONDS * max(1.0, interval_seconds))
             now = time.monotonic()
             outcome.longest_silence_seconds = max(outcome.longest_silence_seconds, now - last)
             outcome.reports, outcome.bytes, last = outcome.reports + 1, outcome.bytes + report.ByteSize(), now
@@ -134,7 +139,8 @@ async def run(
         return await one_session(stub, number, traced, seconds)
 
     traced = [tree.container() for _ in range(containers)]
-    with calling(traced, seconds + 120), busy_cpus():
+    # Calls of many kinds, for longer than the sessions.
+    with running_in(traced, _PROGRAM.format(seconds=seconds + 120)), busy_cpus():
         async with agent.connect() as connection:
             stub = Stub(connection)
             return await asyncio.gather(*(later(number) for number in range(sessions)))

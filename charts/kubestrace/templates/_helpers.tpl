@@ -71,14 +71,23 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- include "kubestrace.fullname" . }}-ca
 {{- end }}
 
+{{- /* The Lease by which replicas of the operator agree on the one that leads. */}}
+{{- define "kubestrace.lease" -}}
+{{- include "kubestrace.fullname" . }}-operator
+{{- end }}
+
 {{- /* The operator's rights where it serves sessions. */}}
 {{- define "kubestrace.operatorRules" -}}
-# Patch: the finalizer that stops traces on the nodes before a session goes. Delete: ttlSecondsAfterFinished.
+# Patch: the finalizer that stops traces on the nodes before a session goes. Delete: ttlSecondsAfterFinished and the history
+# limits of schedules. Create: the sessions of schedules.
 - apiGroups: [kubestrace.io]
   resources: [tracesessions]
-  verbs: [get, list, watch, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [kubestrace.io]
-  resources: [tracesessions/status]
+  resources: [traceschedules]
+  verbs: [get, list, watch]
+- apiGroups: [kubestrace.io]
+  resources: [tracesessions/status, traceschedules/status]
   verbs: [patch]
 # The pods that a target matches, with their nodes and containers.
 - apiGroups: [""]
@@ -124,4 +133,39 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- else if ne .Values.agent.criSocket "none" -}}
 {{- dir (include "kubestrace.criSocket" .) -}}
 {{- end -}}
+{{- end }}
+
+{{- /* Who may trace, for the policies: the dictionary has the release (root), the path of a session's spec in the object,
+       and what is allowed beside the right (mayToo). */}}
+{{- define "kubestrace.whoMayTrace" -}}
+variables:
+  - name: exec
+    expression: authorizer.group('').resource('pods').subresource('exec').namespace(request.namespace)
+  # A right on some pods by name is enough for these.
+  - name: mayExec
+    expression: >-
+      has(object.{{ .spec }}.target.podName)
+      ? variables.exec.name(object.{{ .spec }}.target.podName).check('create').allowed()
+      : variables.exec.check('create').allowed()
+  - name: tracing
+    expression: >-
+      has(namespaceObject.metadata.labels) && 'kubestrace.io/tracing' in namespaceObject.metadata.labels
+      ? namespaceObject.metadata.labels['kubestrace.io/tracing'] : ''
+validations:
+  - expression: variables.tracing != 'disabled'
+    reason: Forbidden
+    messageExpression: >-
+      'namespace ' + request.namespace + ' is closed to tracing: it has the label kubestrace.io/tracing=disabled'
+  {{- if eq .root.Values.tracing.namespaces "if-enabled" }}
+  - expression: variables.tracing in ['enabled', 'disabled']
+    reason: Forbidden
+    messageExpression: >-
+      'namespace ' + request.namespace + ' is not open to tracing: it lacks the label kubestrace.io/tracing=enabled'
+  {{- end }}
+  - expression: >-
+      {{ .mayToo }}variables.mayExec
+    reason: Forbidden
+    messageExpression: >-
+      'tracing shows what happens in pods: ' + request.userInfo.username +
+      ' must be allowed to create pods/exec in namespace ' + request.namespace
 {{- end }}

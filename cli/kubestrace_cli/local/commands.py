@@ -14,7 +14,7 @@ from typing import Self
 
 from kubestrace_agent.containers import procfs
 from kubestrace_agent.symbols.roots import Held
-from kubestrace_cli.local import launch, scopes, targets
+from kubestrace_cli.local import launch, likely_files, scopes, targets
 from kubestrace_cli.local.moves import Moves
 from kubestrace_cli.local.signals import Received, Signals
 from kubestrace_protos.v1 import agent_pb2
@@ -38,7 +38,7 @@ class Command:
             self.child = launch.Child(path, words, signals.inherited)
             undo.callback(self.child.kill)
             self._scope.add(self.child.pid)
-            self.held = Held(self.child.pid)
+            self.held = Held(self.child.pid, likely_files=likely_files.of(path))
             scope = procfs.cgroup_path(targets.PROC, self.child.pid) or "/"
             self.moves = Moves(self._scope.processes, scope, self.child.pid)
             undo.pop_all()

@@ -19,7 +19,7 @@ def compared(file: Path | None, session: Session) -> Compared | Unusable | None:
         return _not_here(session.compare_to) if session.compare_to else None
     found = baseline.read(file.name, _session(file))
     if not isinstance(found, Baseline):
-        raise SessionFileError(file, f"cannot be compared with; {found.message}")
+        raise SessionFileError(file, f"cannot serve as a baseline. {found.message}")
     own = Scope(baseline.LOCAL, frozenset(session.views), frozenset(session.syscalls))
     return Compared(found, own)
 

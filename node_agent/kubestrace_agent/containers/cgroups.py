@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.containers import procfs
+from kubestrace_agent.containers.held_files import HeldFile
 from kubestrace_protos.v1 import agent_pb2
 
 if TYPE_CHECKING:
@@ -182,14 +183,26 @@ def cgroup_id(path: Path) -> int:
     return path.stat().st_ino
 
 
+def events(path: Path) -> HeldFile[bool]:
+    """Give what tells whether a process lives in a cgroup or below it, as `populated`, again and again.
+
+    A cgroup that is made later in the same place is another one.
+    """
+    return HeldFile(f"{path}/cgroup.events", _is_populated, again=False)
+
+
 def populated(path: Path) -> bool | None:
     """Tell whether a process lives in a cgroup or below it; None when the cgroup is gone.
 
     Raises OSError when that cannot be read, for instance with too many open files: the cgroup may well be there.
     """
     try:
-        return "populated 1" in (path / "cgroup.events").read_text()
+        return _is_populated((path / "cgroup.events").read_text())
     except OSError as error:
         if error.errno in procfs.GONE:
             return None
         raise
+
+
+def _is_populated(text: str) -> bool:
+    return "populated 1" in text

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 KNOWN_SOCKETS = ("containerd/containerd.sock", "k3s/containerd/containerd.sock", "crio/crio.sock", "cri-dockerd.sock")
 # kubelet's label on every container that it makes.
 _POD_UID_LABEL = "io.kubernetes.pod.uid"
+# Linux include/linux/threads.h: PID_MAX_LIMIT.
+_MOST_PID = 1 << 22
 _OPTIONS = (
     # Some Go servers refuse a socket's path as the name of a host.
     ("grpc.default_authority", "localhost"),
@@ -73,6 +76,8 @@ class Runtime:
         self._sockets = tuple(sockets)
         self._timeout_seconds = timeout_seconds
         self._channel: grpc.aio.Channel | None = None
+        # Questions that were not answered, by gRPC code; NO_SOCKET: there was nobody to ask.
+        self.errors: Counter[str] = Counter({"UNAVAILABLE": 0, "DEADLINE_EXCEEDED": 0, "NO_SOCKET": 0})
         self._closing: set[asyncio.Task[None]] = set()
 
     async def container_status(self, container_id: str) -> Status | None:
@@ -110,6 +115,8 @@ class Runtime:
             else:
                 await self._keep(channel)
                 return status
+        if not any(socket.exists() for socket in self._sockets):
+            self.errors["NO_SOCKET"] += 1
         raise RuntimeUnavailableError("no container runtime answered: " + ("; ".join(said) or "no socket is known"))
 
     async def _keep(self, channel: grpc.aio.Channel) -> None:
@@ -134,6 +141,7 @@ class Runtime:
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 return None
+            self.errors[error.code().name] += 1
             raise _CallError(error.code(), _brief(error)) from error
         except asyncio.CancelledError as error:
             # gRPC cancels the calls of a channel that is closed: that is not the caller's own cancellation.
@@ -158,13 +166,14 @@ class Runtime:
 def _status(response: api_pb2.ContainerStatusResponse) -> Status:
     info = _info(response.info.get("info", ""))
     pid = info.get("pid")
-    linux = (info.get("runtimeSpec") or {}).get("linux") or {}
+    cgroups_path = _object(_object(info.get("runtimeSpec")).get("linux")).get("cgroupsPath")
     return Status(
         running=response.status.state == api_pb2.CONTAINER_RUNNING,
         pod_uid=response.status.labels.get(_POD_UID_LABEL, ""),
         start_time_unix_ns=max(response.status.started_at, 0),
-        pid=pid if isinstance(pid, int) and pid > 0 else 0,
-        cgroups_path=str(linux.get("cgroupsPath") or ""),
+        # JSON's true is a number to Python.
+        pid=pid if type(pid) is int and 0 < pid <= _MOST_PID else 0,
+        cgroups_path=cgroups_path if isinstance(cgroups_path, str) else "",
         name=response.status.metadata.name,
         attempt=response.status.metadata.attempt,
         exited=response.status.state == api_pb2.CONTAINER_EXITED,
@@ -178,10 +187,14 @@ def _info(text: str) -> dict[str, Any]:
     """Read the runtime's own JSON, whose form the CRI leaves open; one that is not understood says nothing."""
     try:
         info = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         _log.warning("the container runtime's verbose answer is not JSON; looking the container up in the cgroup tree")
         return {}
-    return info if isinstance(info, dict) else {}
+    return _object(info)
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _brief(error: grpc.aio.AioRpcError) -> str:

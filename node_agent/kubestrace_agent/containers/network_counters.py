@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 from kubestrace_protos.v1.network_counters import COUNTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
 _PROC = Path("/proc")
 _BYTES = 65536
+# What is as new as that is good for all containers of a pod that are read together.
+_FRESH_NS = 20_000_000
 # Those of counters, those of levels; sockstat6 is not there where IPv6 is off.
 _COUNTERS, _LEVELS = ("snmp", "netstat"), ("sockstat", "sockstat6")
 _OPTIONAL = {"sockstat6"}
@@ -34,18 +37,6 @@ class PodCounters:
     numbers: Mapping[str, int]
     # Sockets now, as /proc/PID/net/sockstat and sockstat6 call them: "TCP.tw".
     levels: Mapping[str, int]
-
-
-def read(pid: int, *, host_network: bool) -> PodCounters | None:
-    """Read those of a process's network namespace; None: it has ended, or may not be read."""
-    folder = _PROC / str(pid) / "net"
-    try:
-        texts = {name: (folder / name).read_text(encoding="ascii") for name in (*_COUNTERS, "sockstat")}
-        more = folder / "sockstat6"
-        texts["sockstat6"] = more.read_text(encoding="ascii") if more.exists() else ""
-        return _counters(texts, host_network=host_network)
-    except (OSError, ValueError):
-        return None
 
 
 def _counters(texts: Mapping[str, str], *, host_network: bool) -> PodCounters:
@@ -82,6 +73,8 @@ class NetworkNamespace:
 
     def __init__(self, folder: Path, *, host_network: bool) -> None:
         self._host_network = host_network
+        # The last reading, and when it began.
+        self._last: tuple[int, PodCounters] | None = None
         self._files: dict[str, int] = {}
         self._close = weakref.finalize(self, _close, self._files)
         try:
@@ -92,10 +85,16 @@ class NetworkNamespace:
             self._close()
             raise
 
-    def read(self) -> PodCounters:
-        """Read the counters. Raises OSError and ValueError."""
+    def read(self, *, fresh: bool = True) -> PodCounters:
+        """Read the counters; without `fresh`, those that were just read will do. Raises OSError and ValueError."""
+        now_ns = time.monotonic_ns()
+        last = self._last
+        if not fresh and last is not None and now_ns - last[0] < _FRESH_NS:
+            return last[1]
         texts = {name: _text(self._files[name]) if name in self._files else "" for name in (*_COUNTERS, *_LEVELS)}
-        return _counters(texts, host_network=self._host_network)
+        counters = _counters(texts, host_network=self._host_network)
+        self._last = now_ns, counters
+        return counters
 
 
 def _text(file: int) -> str:
@@ -129,3 +128,20 @@ def namespace_of(pid: int, proc: Path = _PROC) -> NetworkNamespace:
             host_network = which == (proc / "1" / "net" / "snmp").stat().st_ino
             found = _known[which] = NetworkNamespace(folder, host_network=host_network)
         return found
+
+
+def of_process(
+    pid: int, proc: Path = _PROC, read: MutableMapping[NetworkNamespace, PodCounters] | None = None
+) -> PodCounters | None:
+    """Read those of a process's network namespace; None: it has ended, or may not be read.
+
+    `read`: what was read together with these; a namespace is read once for all of it.
+    """
+    known = {} if read is None else read
+    try:
+        namespace = namespace_of(pid, proc)
+        if namespace not in known:
+            known[namespace] = namespace.read()
+        return known[namespace]
+    except (OSError, ValueError):
+        return None

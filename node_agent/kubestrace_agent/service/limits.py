@@ -5,6 +5,7 @@ Used by traces; server turns the errors into gRPC's codes.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -69,6 +70,15 @@ class Limits:
     default_interval_milliseconds: int = 1000
     min_interval_milliseconds: int = 100
     max_interval_milliseconds: int = 60_000
+    # Of one text of a request, be it a name or an ID: Kubernetes' names have 253 characters, and no name of a view 64.
+    max_text: int = 320
+    max_view_name: int = 64
+    # Named in one request: this agent may be older than the operator, which knows more of them.
+    max_views: int = 64
+    # Of one pod, by their names.
+    max_pod_containers: int = 1024
+    # Of what one view is asked for.
+    max_view_bytes: int = 1 << 15
     # Final reports kept for an operator that comes back.
     max_kept: int = 128
     keep_seconds: float = 600.0
@@ -101,10 +111,53 @@ def check_start(request: agent_pb2.StartTraceRequest, limits: Limits) -> registr
         raise InvalidRequestError(
             "TooManyContainers", f"{len(request.pods)} pods, and one trace watches {limits.max_containers}"
         )
+    _check_sizes(request, limits)
     try:
         return registry.requests(request.views, redact=request.redact)
     except registry.RequestError as error:
         raise InvalidRequestError(error.reason, str(error)) from error
+
+
+def _check_sizes(request: agent_pb2.StartTraceRequest, limits: Limits) -> None:
+    """Refuse what would grow in memory and in reports: it is kept as long as its trace, and told of each container."""
+    texts = itertools.chain(
+        [request.session_name],
+        *(_texts(each) for each in request.containers),
+        *((pod.namespace, pod.name, *pod.containers, *pod.excluded_containers) for pod in request.pods),
+        *(itertools.chain.from_iterable(pod.kinds.items()) for pod in request.pods),
+    )
+    longest = max(map(len, texts))
+    if longest > limits.max_text:
+        raise InvalidRequestError("RequestTooLarge", f"a name has {longest} characters, and may have {limits.max_text}")
+    for pod in request.pods:
+        named = max(len(pod.containers), len(pod.excluded_containers), len(pod.kinds))
+        if named > limits.max_pod_containers:
+            raise InvalidRequestError(
+                "RequestTooLarge", f"{named} containers of a pod are named, and {limits.max_pod_containers} may be"
+            )
+    if len(request.views) > limits.max_views or any(len(name) > limits.max_view_name for name in request.views):
+        raise InvalidRequestError(
+            "RequestTooLarge",
+            f"{len(request.views)} views are named, and {limits.max_views} may be, of {limits.max_view_name} "
+            "characters each",
+        )
+    for name, each in request.views.items():
+        if each.ByteSize() > limits.max_view_bytes:
+            raise InvalidRequestError(
+                "RequestTooLarge",
+                f"what is asked of the view {name} has {each.ByteSize()} bytes, and may have {limits.max_view_bytes}",
+            )
+
+
+def _texts(container: agent_pb2.Container) -> tuple[str, ...]:
+    return (
+        container.pod_uid,
+        container.pod_namespace,
+        container.pod_name,
+        container.container_name,
+        container.container_id,
+        container.kind,
+    )
 
 
 def _check_known(request: agent_pb2.StartTraceRequest) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kubestrace_agent.service.certificates import Certificates, KeyPair
+    from kubestrace_agent.service.tallies import Tallies
     from kubestrace_agent.traces.registry import Traces
 
 _log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 _MAX_CONCURRENT_CALLS = 512
+# It goes in a header, and may quote the request.
+_MAX_MESSAGE_CHARACTERS = 2000
 
 _STATUS = {
     limits.InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -53,9 +56,10 @@ _STATUS = {
 class AuthInterceptor(grpc.aio.ServerInterceptor):
     """Stands before every method: refuses strangers, and turns what traces raise into gRPC's codes."""
 
-    def __init__(self, identity: str | None) -> None:
+    def __init__(self, identity: str | None, tallies: Tallies) -> None:
         # None lets everybody in: for tests without certificates only.
         self._identity = identity
+        self._tallies = tallies
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
@@ -78,7 +82,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
             try:
                 return await method(request, context)
             except limits.TraceError as error:
-                await _refuse(context, error)
+                await self._refuse(context, error)
 
         return call
 
@@ -89,7 +93,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
                 async for message in method(request, context):
                     yield message
             except limits.TraceError as error:
-                await _refuse(context, error)
+                await self._refuse(context, error)
 
         return call
 
@@ -100,9 +104,17 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         # peer_uri holds the URI names of a certificate that the handshake verified against our CA.
         if self._identity.encode() in peer.get("peer_uri", ()) and peer.get("ssl_tls_version") == [b"TLSv1.3"]:
             return
+        self._tallies.strangers += 1
         _log.warning("refused %s, whose certificate names %s", context.peer(), _names(peer))
         await context.abort(
             grpc.StatusCode.PERMISSION_DENIED, f"only {self._identity} may call this agent, over TLS 1.3"
+        )
+
+    async def _refuse(self, context: grpc.aio.ServicerContext[Any, Any], error: limits.TraceError) -> None:
+        self._tallies.refused[error.reason] += 1
+        code = next(code for kind, code in _STATUS.items() if isinstance(error, kind))
+        await context.abort(
+            code, str(error)[:_MAX_MESSAGE_CHARACTERS], trailing_metadata=(("kubestrace-reason", error.reason),)
         )
 
 
@@ -111,17 +123,13 @@ def _names(peer: Any) -> str:
     return ", ".join(repr(name.decode(errors="replace")[:100]) for name in list(names)[:5]) or "nobody"
 
 
-async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: limits.TraceError) -> None:
-    code = next(code for kind, code in _STATUS.items() if isinstance(error, kind))
-    await context.abort(code, str(error), trailing_metadata=(("kubestrace-reason", error.reason),))
-
-
 class AgentService(agent_pb2_grpc.AgentServicer):
     """The protocol's methods, each one call on traces."""
 
     def __init__(self, traces: Traces, description: agent_pb2.DescribeResponse) -> None:
         self._traces = traces
         self._description = description
+        self.tallies: Tallies = traces.tallies
 
     async def Describe(  # noqa: N802 - gRPC's name
         self, request: agent_pb2.DescribeRequest, _: grpc.aio.ServicerContext[Any, Any]
@@ -173,7 +181,7 @@ class Server:
             raise ValueError("either certificates, or insecure=True in a test")
         self._certificates = certificates
         self._server = grpc.aio.server(
-            interceptors=(AuthInterceptor(None if insecure else identity),),
+            interceptors=(AuthInterceptor(None if insecure else identity, service.tallies),),
             options=_OPTIONS,
             maximum_concurrent_rpcs=_MAX_CONCURRENT_CALLS,
         )

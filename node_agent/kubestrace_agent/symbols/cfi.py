@@ -15,6 +15,8 @@ _FRAME_POINTER, _STACK_POINTER, _RETURN = 6, 7, 16
 # Of a CIE or FDE: those of compilers have some dozens of bytes.
 _MOST_BYTES = 1 << 14
 _MOST_STATES = 64
+# x86-64 has 67 in DWARF's count. Each remembered state is a copy of all.
+_MOST_REGISTERS = 128
 # The search table of .eh_frame_hdr as every linker writes it: pairs of 4 bytes, relative to the section.
 _HEADER = b"\x01\x1b\x03\x3b"
 _PAIR = struct.Struct("<ii")
@@ -223,6 +225,8 @@ class _Rules:
                 self._move(low, code)
             else:
                 self._define(low, code)
+            if len(self._saved) > _MOST_REGISTERS:
+                raise CfiError("more registers than there are")
             if until is not None and self._at > until:
                 return
 

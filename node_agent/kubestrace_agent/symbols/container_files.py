@@ -32,8 +32,8 @@ class File:
         self._fd = fd
         status = os.fstat(fd)
         self.size = status.st_size
-        # Tells whether it is the same, unchanged.
-        self.identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        # Tells whether it is the same, unchanged: a program may set mtime, and nobody sets ctime.
+        self.identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def read(self, at: int, length: int) -> bytes:
         """Read so many bytes at a place."""

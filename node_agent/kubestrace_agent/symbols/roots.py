@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ class Held:
     pid: int
     # CLOCK_MONOTONIC; 0: not yet.
     released_ns: int = 0
+    # That it may have as that program, by their paths; they are taken out as they are looked at.
+    likely_files: list[bytes] = field(default_factory=list)
 
 
 @dataclass(unsafe_hash=True, slots=True)

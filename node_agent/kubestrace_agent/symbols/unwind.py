@@ -33,13 +33,38 @@ class Registers:
         return self.words[at] if not rest and 0 <= at < len(self.words) else None
 
 
+class Recorded:
+    """The words of a stack, and which of them a walk has looked at: where these are the same, so is the walk."""
+
+    def __init__(self, registers: Registers) -> None:
+        self._registers = registers
+        self._used: dict[int, int] = {}
+
+    def word(self, address: int) -> int | None:
+        """Give a word of the stack, if it was read."""
+        found = self._registers.word(address)
+        if found is not None:
+            self._used[(address - self._registers.stack_pointer) // _WORD] = found
+        return found
+
+    @property
+    def used(self) -> dict[int, int]:
+        """The words that were looked at, by their places from the stack pointer on."""
+        return self._used
+
+
 def walk(
-    registers: Registers, row_of: Callable[[int, bool], Row | None], is_code: Callable[[int], bool]
+    registers: Registers,
+    row_of: Callable[[int, bool], Row | None],
+    is_code: Callable[[int], bool],
+    word: Callable[[int], int | None] | None = None,
 ) -> tuple[list[int], bool]:
     """Give the addresses from the inside out, and whether the outermost frame was reached.
 
-    row_of: the row of an address; the second argument is true for the first, which is no return address.
+    row_of: the row of an address; the second argument is true for the first, which is no return address. `word`: what
+    gives the words of the stack, as `registers.word` does.
     """
+    word = word or registers.word
     found = [registers.instruction_pointer]
     stack, frame = registers.stack_pointer, registers.frame_pointer
     while len(found) < _MOST_FRAMES:
@@ -48,10 +73,10 @@ def walk(
             if row.return_offset is None:
                 return found, True
             above = (frame if row.by_frame_pointer else stack) + row.cfa_offset
-            back = registers.word(above + row.return_offset)
-            saved = frame if row.frame_pointer_offset is None else registers.word(above + row.frame_pointer_offset)
+            back = word(above + row.return_offset)
+            saved = frame if row.frame_pointer_offset is None else word(above + row.frame_pointer_offset)
         else:  # of no file, or of one that says nothing: compiled by the program itself, with a frame pointer or not
-            above, back, saved = frame + 2 * _WORD, registers.word(frame + _WORD), registers.word(frame)
+            above, back, saved = frame + 2 * _WORD, word(frame + _WORD), word(frame)
         if back is None or saved is None or above <= stack or not is_code(back):
             return found, False
         found.append(back)

@@ -17,6 +17,8 @@ from kubestrace_protos.v1 import expressions
 from kubestrace_protos.v1.automata import Budget
 
 _MAX_PATTERN = 256
+# As the schema of TraceSession has it; a wrong name costs a search for the nearest.
+_MAX_PATTERNS = 128
 # Stands for the calls that no table knows, as `all` has them too; no call has this name.
 _OTHERS = ""
 # strace's short form.
@@ -55,6 +57,10 @@ def parse_patterns(patterns: Sequence[str], architecture: str) -> Selection:
 
     Takes a bounded time, some tenths of a second at most, and none for patterns that were parsed lately.
     """
+    if len(patterns) > _MAX_PATTERNS:
+        raise SyscallPatternError([f"{len(patterns)} syscall patterns are given, and {_MAX_PATTERNS} may be."])
+    if any(len(pattern) > _MAX_PATTERN for pattern in patterns):
+        raise SyscallPatternError([f"A syscall pattern is longer than {_MAX_PATTERN} characters."])
     answer = _parsed(tuple(patterns), architecture)
     if isinstance(answer, tuple):
         raise SyscallPatternError(list(answer))
@@ -103,8 +109,6 @@ def _all_names() -> frozenset[str]:
 
 def _matching(word: str, pattern: str, budget: Budget) -> Iterable[str]:
     """The names that a pattern without its `!` stands for."""
-    if len(pattern) > _MAX_PATTERN:
-        raise _WrongPatternError(f"A syscall pattern is longer than {_MAX_PATTERN} characters.")
     may_be_missing = word.startswith("?") and word != "?"
     word = word.removeprefix("?")
     if "," in word and not word.startswith("/"):

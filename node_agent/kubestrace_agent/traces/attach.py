@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -83,6 +84,8 @@ class Attacher:
         self.node = node
         self.thread = thread
         self._clock_ns = clock_ns
+        # Containers that could not be counted, by reason.
+        self.failures: Counter[str] = Counter()
         # Runs in the tracer's thread.
         self.before_acquiring: Callable[[], None] = lambda: None
         self._acquiring: Batches[_Batch, list[Acquired | Exception]] = Batches(self._acquire, gather_seconds)
@@ -126,6 +129,8 @@ class Attacher:
                     traced = reports.failed(container, found.reason, str(found))
                 else:
                     traced = self._traced(trace, container, found, next(results), late=late)
+                if traced.state.phase == agent_pb2.ContainerState.PHASE_FAILED:
+                    self.failures[traced.state.reason] += 1
                 trace.containers[bare(container.container_id)] = traced
 
     async def _acquire(self, asked: list[_Batch]) -> list[list[Acquired | Exception]]:

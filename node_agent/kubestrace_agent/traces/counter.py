@@ -42,6 +42,9 @@ class Tracer(Protocol):
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Read counters."""
 
+    def make_room(self) -> None:
+        """Keep room for calls of further kinds, as each snapshot does."""
+
     @property
     def skipped_calls(self) -> int:
         """Count what the kernel skipped, since the tracer is there."""
@@ -117,6 +120,10 @@ class CgroupPlace:
     is_there = True
     is_new = False
 
+    def __post_init__(self) -> None:
+        """Hold what says whether a process is there: it is asked for each second."""
+        self._events = cgroups.events(self.cgroup)
+
     @property
     def key(self) -> int:
         """Its id."""
@@ -133,9 +140,13 @@ class CgroupPlace:
 
     def has_ended(self) -> bool:
         """Tell whether the last process is gone; a cgroup that never had one is still waiting for its first."""
-        populated = cgroups.populated(self.cgroup)
+        populated = self._events.value()
         self._was_populated = self._was_populated or bool(populated)
         return populated is None or (self._was_populated and not populated)
+
+    def close(self) -> None:
+        """Hold no file of it any more; it can be asked all the same."""
+        self._events.close()
 
 
 @dataclass(eq=False)

@@ -19,6 +19,7 @@ from kubestrace_agent.containers import pod_cgroups
 from kubestrace_agent.kernel.counters.tracer import Tracer as KernelTracer
 from kubestrace_agent.kernel.counters.tracer import UnsupportedKernelError
 from kubestrace_agent.service import limits as admission
+from kubestrace_agent.service.tallies import Tallies
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.traces import reports
@@ -55,7 +56,8 @@ _ReportAsked = tuple[Trace, agent_pb2.EndReason]
 _TICK_SECONDS = 1.0
 # Between two looks at views that may fill before the next tick.
 _DRAIN_SECONDS = 0.1
-# With more traces than this, those that begin wait for one another: so much for each, and so much at most.
+# With more traces than this, those that begin wait for one another: so much for each, and so much at most. And their
+# views share snapshots.
 _FEW_TRACES = 8
 _GATHER_SECONDS, _MOST_GATHER_SECONDS = 0.05, 1.0
 # Whoever waits for a report gets the last one again after this, so that it is clear that the agent is there.
@@ -87,11 +89,13 @@ class Traces:
     ) -> None:
         self._node = node
         self._limits = limits or admission.Limits()
+        self.tallies = Tallies()
         self._clock_ns = clock_ns
         self._counters = Counters(tracer, clock_ns) if tracer else None
         self._thread = TracerThread()
         names = names or Names(Naming())
         self._attacher = Attacher(resolver, names, node, self._thread, clock_ns, self._gather_seconds)
+        self._attacher.failures = self.tallies.containers_failed
         self._running: dict[str, Trace] = {}
         self._kept: OrderedDict[str, Trace] = OrderedDict()
         self._tasks: set[asyncio.Task[object]] = set()
@@ -291,6 +295,7 @@ class Traces:
         trace.watchers += 1
         report = trace.first_report()
         ended = self._spawn(trace.ended.wait())
+        sent: float | None = None
         try:
             while True:
                 making = self._spawn(self._report(trace))
@@ -298,6 +303,9 @@ class Traces:
                 while not await _any_done(_ALIVE_SECONDS, making, ended):
                     yield report
                 report = trace.final or making.result()
+                after, sent = sent and time.monotonic() - sent, time.monotonic()
+                self.tallies.report_sent(final=report.final, after_seconds=after, interval_seconds=interval)
+                trace.fetched = trace.fetched or report.final
                 yield report
                 if report.final:
                     return
@@ -311,7 +319,16 @@ class Traces:
     async def stop(self, session_uid: str) -> agent_pb2.Report:
         """End a trace and give its final report; one that has ended gives the report it kept."""
         trace = self._trace(session_uid)
-        return await asyncio.shield(self._spawn(self._end(trace, agent_pb2.END_REASON_STOPPED)))
+        report = await asyncio.shield(self._spawn(self._end(trace, agent_pb2.END_REASON_STOPPED)))
+        self.tallies.report_sent(final=True, after_seconds=None, interval_seconds=0.0)
+        trace.fetched = True
+        return report
+
+    def standing(self) -> tuple[int, int]:
+        """Return how many traces run, and how many containers they count; from any thread."""
+        running = list(self._running.values())
+        counted = {name for trace in running for name, each in list(trace.containers.items()) if each.counter}
+        return len(running), len(counted)
 
     def list(self) -> list[agent_pb2.TraceSummary]:
         """Sum up the traces that run and those that have ended and are kept."""
@@ -371,6 +388,7 @@ class Traces:
             trace.containers.clear()
         if trace.deadline is not None:
             trace.deadline.cancel()
+        self.tallies.traces_ended[agent_pb2.EndReason.Name(reason).removeprefix("END_REASON_")] += 1
         self._keep(trace)
         trace.begun.set()
         trace.ended.set()
@@ -397,6 +415,7 @@ class Traces:
             except Exception as error:  # noqa: BLE001 - the final report says so
                 _log.exception("trace %s: no counts in its final report", trace.session_uid)
                 trace.unreadable = f"the report could not be made: {error!r}"
+        self.tallies.reports_failed += 1
         return trace.empty_report(reason, self._clock_ns(), trace.unreadable)
 
     async def _settle(self, trace: Trace) -> None:
@@ -429,15 +448,22 @@ class Traces:
             self._ticker = None
         self._kept[trace.session_uid] = trace
         if len(self._kept) > self._limits.max_kept:
-            self._kept.popitem(last=False)
-        asyncio.get_running_loop().call_later(self._limits.keep_seconds, self._kept.pop, trace.session_uid, None)
+            self._drop(next(iter(self._kept)))
+        asyncio.get_running_loop().call_later(self._limits.keep_seconds, self._drop, trace.session_uid)
+
+    def _drop(self, session_uid: str) -> None:
+        """Let go of an ended trace's report."""
+        dropped = self._kept.pop(session_uid, None)
+        if dropped is not None and not dropped.fetched:
+            self.tallies.reports_lost += 1
 
     async def _tick(self, counters: Counters) -> None:
-        """Read the counters each second while any trace runs (they are small in the kernel), and see to leases."""
+        """Read what fills each second while any trace runs, notice what has ended, and see to leases."""
         while True:
-            await self._pass(_until_next(_TICK_SECONDS), counters)
+            # Not together with reports, which read all that a tick does.
+            await self._pass(_until_next(_TICK_SECONDS, _TICK_SECONDS / 4), counters)
             try:
-                await self._thread.call(counters.refresh)
+                await self._thread.call(counters.tick, _TICK_SECONDS)
             except Exception:  # noqa: BLE001 - whatever is wrong with the counts, leases must be seen to
                 _log.exception("cannot read the counters")
             for trace in self._running.values():
@@ -459,14 +485,22 @@ class Traces:
 
     async def _keep_time(self, trace: Trace) -> None:
         """Take the snapshots that views want at certain moments; what a busy node has missed is not made up for."""
+        after_ns = 0
         while not trace.ended.is_set():
-            moment = trace.views.next_snapshot(time.monotonic_ns())
-            if moment is None or await _happens(trace.ended, (moment.at_ns - time.monotonic_ns()) / 1e9):
+            moment = trace.views.next_snapshot(max(after_ns, time.monotonic_ns()))
+            if moment is None:
+                return
+            after_ns, shared = moment.at_ns, self._with_others(moment)
+            if await _happens(trace.ended, (shared.at_ns - time.monotonic_ns()) / 1e9):
                 return
             try:
-                await self._noting.ask((trace, moment))
+                await self._noting.ask((trace, shared))
             except Exception:  # noqa: BLE001 - the next snapshot holds what this one would have
                 _log.exception("trace %s: no snapshot for its views", trace.session_uid)
+
+    def _with_others(self, moment: Moment) -> Moment:
+        """Give when many traces want a snapshot together, as near to their moments as these allow."""
+        return moment if len(self._running) <= _FEW_TRACES else moment.rounded()
 
     def _spawn(self, work: Coroutine[object, object, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work)
@@ -501,9 +535,9 @@ def _built(asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]) -> list[a
     return built
 
 
-def _until_next(period_seconds: float) -> float:
-    """Give the time to the next multiple of a period, so that all who wait for one wake together; never too short."""
-    rest = period_seconds - time.monotonic() % period_seconds
+def _until_next(period_seconds: float, behind_seconds: float = 0.0) -> float:
+    """Give the time until so long behind a multiple of a period, so that all wake together; never too short."""
+    rest = period_seconds - (time.monotonic() - behind_seconds) % period_seconds
     return rest if rest > period_seconds / 4 else rest + period_seconds
 
 

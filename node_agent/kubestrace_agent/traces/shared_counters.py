@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kubestrace_agent.traces.acquiring import Acquired, Acquiring, Asked
+from kubestrace_agent.traces.counter import CgroupPlace
 from kubestrace_agent.traces.shared_views import SharedViews
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ _log = logging.getLogger(__name__)
 # Snapshots that are asked for together (all watchers wake at the same instants) are taken once. Where one takes long,
 # it is good for longer.
 _FRESH_SECONDS = 0.05
-_MOST_FRESH_SECONDS = 0.5
+_MOST_FRESH_SECONDS = 1.0
+# What nobody sees before the next report is read so often at least: counters in the kernel are 32 bits wide, and calls
+# that were in flight as a trace joined have a queue of their own.
+_READ_SECONDS = 5.0
+# Where reports were just made, a tick has nothing to do.
+_PART_OF_PERIOD = 0.3
 # Others wait meanwhile, above all for their reports.
 _DRAIN_SECONDS = 0.05
 
@@ -41,6 +47,7 @@ class Counters:
         self._clock_ns = clock_ns
         self._counters: dict[int, Counter] = {}
         self._refreshed = 0.0
+        self._acquired = 0.0
         self._fresh_seconds = _FRESH_SECONDS
         self._snapshot_at = 0.0
         self._snapshot_seconds = 0.0
@@ -65,6 +72,7 @@ class Counters:
             self.release([each for each in self._counters.values() if each.place.key in places], users)
             raise
         self.read_ns = self._clock_ns()
+        self._acquired = time.monotonic()
         refused = {each.place.key for each, result in zip(asked, results, strict=True) if isinstance(result, Exception)}
         self.release([each for each in self._counters.values() if each.place.key in refused], users)
         return results
@@ -116,6 +124,27 @@ class Counters:
             counter.ended_ns = self._clock_ns()
             self._remove(counter)
 
+    def tick(self, period_seconds: float) -> None:
+        """Notice what has ended, and read what fills, in each period; all, where that was not done for a while.
+
+        Reports read everything themselves.
+        """
+        now = time.monotonic()
+        if not self._counters or now - self._refreshed < _PART_OF_PERIOD * period_seconds:
+            return
+        waits = now - self._refreshed < _READ_SECONDS and now - self._acquired > _READ_SECONDS
+        if not waits or any(counter.has_ended(self._clock_ns()) for counter in self._counters.values()):
+            self.refresh(fresh=True)
+            return
+        self._tracer.make_room()
+        for part in self._parts():
+            if not self._may_wait(part):
+                self._shared.read(part, self._counters.values())
+
+    def _may_wait(self, part: str) -> bool:
+        collectors = (each for counter in self._counters.values() for each in counter.collectors.get(part, {}).values())
+        return all(each.may_wait for each in collectors)
+
     def _snapshot(self) -> None:
         begin = time.monotonic()
         by_slot = {counter.slot: counter for counter in self._counters.values()}
@@ -164,7 +193,7 @@ class Counters:
         until, found = time.monotonic() + _DRAIN_SECONDS, False
         for part in self._parts():
             while self._tracer.needs_drain(part) and time.monotonic() < until:
-                self._shared.read(part, self._counters.values())
+                self._shared.read(part, self._counters.values(), only_news=True)
                 found = True
         return found
 
@@ -180,4 +209,7 @@ class Counters:
 
     def _remove(self, counter: Counter) -> None:
         del self._counters[counter.place.key]
+        # At once: what could not be counted may be held by its error for a while.
+        if isinstance(counter.place, CgroupPlace):
+            counter.place.close()
         self._tracer.remove(counter.slot)

@@ -66,17 +66,23 @@ class SharedViews:
                 problems[counter] = error
         return problems
 
-    def read(self, part: str, counters: Iterable[Counter]) -> None:
-        """Read a part, if anybody collects it, and ask the kernel for what is still wanted."""
+    def read(self, part: str, counters: Iterable[Counter], *, only_news: bool = False) -> None:
+        """Read a part, if anybody collects it, and ask the kernel for what is still wanted.
+
+        `only_news`: those of whom nothing is reported are left out; the next reading says what they have lost.
+        """
         collecting = [counter for counter in counters if counter.collectors.get(part)]
         if not collecting:
             return
         reported = self._tracer.read(part)
         unix_minus_monotonic_ns = self._clock_ns() - time.monotonic_ns()
         for counter in collecting:
+            told = reported.get(counter.slot)
+            if only_news and not told:
+                continue
             lost = self._tracer.lost(part, counter.slot)
             for collector in counter.collectors[part].values():
-                collector.take(reported.get(counter.slot), lost, unix_minus_monotonic_ns)
+                collector.take(told, lost, unix_minus_monotonic_ns)
             counter.reads += 1
             self.enable(part, counter)
 

@@ -44,6 +44,8 @@ class Trace(Session):
     # Why there are no counts for the final report.
     unreadable: str = ""
     final: agent_pb2.Report | None = None
+    # Somebody was given the final report.
+    fetched: bool = False
 
     def lease_is_over(self) -> bool:
         """Tell whether nobody has watched or called for too long."""

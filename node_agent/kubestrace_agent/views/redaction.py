@@ -101,6 +101,10 @@ class Redaction:
         forms = [address, *([f"{host}:{port}"] if port else [])]
         return HIDDEN if any(self._kept(form.encode()) is not None for form in forms) else address
 
+    def host(self, name: str) -> str:
+        """Return the name of a host, such as one that is asked of DNS, as it is shown."""
+        return HIDDEN if self._kept(name.encode()) is not None else self.text(name.encode()).decode()
+
     def _kept(self, path: bytes) -> bytes | None:
         """What is shown of a path before the hidden part; None: all of it.
 

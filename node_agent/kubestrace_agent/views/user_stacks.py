@@ -6,6 +6,8 @@ Words in brackets are no functions: they say why there is none.
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from kubestrace_agent.text import safe
 from kubestrace_agent.views.redaction import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
     from kubestrace_agent.symbols.roots import Owner
@@ -32,6 +34,8 @@ _LEAST_WRONG_OFFSET = 1 << 63
 # _ZN, then lengths with names, as of C++ and of Rust; a Rust name ends with a hash.
 _PART = re.compile(rb"([1-9][0-9]{0,2})")
 _HASH = re.compile(rb"h[0-9a-f]{16}")
+# Stacks whose words are remembered.
+_MOST_STACKS = 4096
 # Processes of one container whose mappings are remembered.
 _MAX_PROCESSES = 64
 
@@ -71,17 +75,12 @@ def code_frames(frames: Sequence[UserFrame]) -> tuple[UserFrame, ...]:
     return tuple(each for each in frames if each.address >= _LEAST_ADDRESS and each.offset < _LEAST_WRONG_OFFSET)
 
 
-@lru_cache(maxsize=4096)
 def user_word(place: Place, redaction: Redaction = DEFAULT) -> str:
     """Name one frame: fsync+0x10 (libc.so.6), app+0x1139 (build id 5f0c...) where no symbol is known."""
     mapping, build_id, name = place.mapping, place.frame.build_id, place.name
-    path = mapping.path.removesuffix(b" (deleted)") if mapping else b""
-    # A file's name may be hidden by its folder.
-    file = safe(redaction.path(path).rpartition(b"/")[2], MOST_NAME)
+    file = _file_word(place.path, redaction)
     if name:
-        # Of generated code a name may have the path of its source.
-        function = safe(redaction.text(plain(name.text)), MOST_NAME)
-        return f"{function}+{name.plus:#x}" + (f" ({file})" if file else "")
+        return f"{_name_word(name.text, redaction)}+{name.plus:#x}" + (f" ({file})" if file else "")
     if build_id:
         return f"{file or '[file]'}+{place.offset:#x} (build id {build_id.hex()})"
     if file:
@@ -91,8 +90,53 @@ def user_word(place: Place, redaction: Redaction = DEFAULT) -> str:
 
 def function_word(place: Place, redaction: Redaction = DEFAULT) -> str:
     """Name a frame's function alone, as one for all places in it: fsync (libc.so.6)."""
-    word = user_word(place, redaction)
-    return re.sub(r"\+0x[0-9a-f]+(?= \(|$)", "", word) if place.name else word
+    if not place.name:
+        return user_word(place, redaction)
+    file = _file_word(place.path, redaction)
+    return _name_word(place.name.text, redaction) + (f" ({file})" if file else "")
+
+
+_Word = Callable[["Place", "Redaction"], str]
+
+
+class _Words:
+    """Words of whole stacks: most stacks are made of the very same places, again and again."""
+
+    def __init__(self) -> None:
+        # By what names places, and the id() of each; the places themselves are held, so that no other has its id().
+        self._known: OrderedDict[Hashable, tuple[Sequence[Place], tuple[str, ...]]] = OrderedDict()
+
+    def of(self, places: Sequence[Place], word: _Word, redaction: Redaction, most: int) -> tuple[str, ...]:
+        """Name places, the innermost first; of more than `most` those."""
+        key = word, redaction, most, *map(id, places)
+        found = self._known.pop(key, None)
+        if found is None:
+            found = tuple(places), tuple(bounded([word(place, redaction) for place in places], most))
+            if len(self._known) >= _MOST_STACKS:
+                self._known.popitem(last=False)
+        self._known[key] = found
+        return found[1]
+
+
+_words = _Words()
+
+
+def words(places: Sequence[Place], word: _Word, redaction: Redaction, most: int) -> tuple[str, ...]:
+    """Name the places of a stack by `user_word` or `function_word`; of more than `most` the innermost, and how many."""
+    return _words.of(places, word, redaction, most)
+
+
+# A node's programs share most of their files and functions, and each process has them at addresses of its own.
+@lru_cache(maxsize=4096)
+def _file_word(path: bytes, redaction: Redaction) -> str:
+    """Name a file; its name may be hidden by its folder."""
+    return safe(redaction.path(path.removesuffix(b" (deleted)")).rpartition(b"/")[2], MOST_NAME)
+
+
+@lru_cache(maxsize=16384)
+def _name_word(name: bytes, redaction: Redaction) -> str:
+    """Name a function; of generated code a name may have the path of its source."""
+    return safe(redaction.text(plain(name)), MOST_NAME)
 
 
 def plain(name: bytes) -> bytes:

@@ -4,7 +4,8 @@ What addresses mean is asked of the kernel by two iterators, so that it needs no
 tells other processes' mappings to those alone who may trace them, and the kernel's symbols to those with CAP_SYSLOG.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps.headers import header
@@ -27,6 +28,8 @@ _SYMBOLS = _HEADER.number("SYMBOLS")
 _MAPPING = _HEADER.struct("code_mapping").fields("start", "end", "offset_pages", "path")
 # A process with more pieces of code than this compiles them itself.
 _MOST_MAPPING_BYTES = 512 * _MAPPING.size
+# And with more than this, no two answers are likely to be the same.
+_MOST_SAME_BYTES = 64 * _MAPPING.size
 _MOST_NAME_BYTES = 1 << 16
 _MOST_NAMES = 8192
 _NAMES, _MAPPINGS = "bpf_iter__bpf_map", "bpf_iter__task_vma"
@@ -87,16 +90,25 @@ class Code:
             self._question[at : at + 8] = address.to_bytes(8, "little")
             at += 8
 
-    def mappings(self, pid: int) -> list[CodeMapping]:
+    def mappings(self, pid: int) -> Sequence[CodeMapping]:
         """What code a process of the host has mapped now; nothing if it has ended."""
         self._ask(pid, [])
         records = self._programs.iterate(_MAPPINGS, tid=pid, most=_MOST_MAPPING_BYTES)
-        records = records[: len(records) // _MAPPING.size * _MAPPING.size]
-        return [
-            CodeMapping(start, end, pages * self._page_bytes, path.partition(b"\0")[0])
-            for start, end, pages, path in _MAPPING.iter_unpack(records)
-        ]
+        parse = _same_mappings if len(records) <= _MOST_SAME_BYTES else _code_mappings
+        return parse(records, self._page_bytes)
 
     def close(self) -> None:
         """Give the memory back."""
         self._question.release()
+
+
+def _code_mappings(records: bytes, page_bytes: int) -> Sequence[CodeMapping]:
+    whole = records[: len(records) // _MAPPING.size * _MAPPING.size]
+    return tuple(
+        CodeMapping(start, end, pages * page_bytes, path.partition(b"\0")[0])
+        for start, end, pages, path in _MAPPING.iter_unpack(whole)
+    )
+
+
+# Most processes are asked again and again, and have mapped what they had: what is the same is one object.
+_same_mappings = lru_cache(maxsize=1024)(_code_mappings)

@@ -75,6 +75,9 @@ class Collector:
     part: ClassVar[str] = ""
     # The reason of the gap where that part cannot be had.
     unavailable: ClassVar[str] = UNSUPPORTED
+    # Whether its part may be read as seldom as reports are made: nothing of it fills in the kernel meanwhile, and the
+    # first and the newest reading alone are told.
+    may_wait: ClassVar[bool] = False
     # Whether it applies `redaction` itself, where rows must be told by what is shown; else its texts are searched for
     # paths once they are written.
     redacts: ClassVar[bool] = False
@@ -128,6 +131,15 @@ class Moment(NamedTuple):
 
     at_ns: int
     within_ns: int
+
+    def rounded(self) -> Moment:
+        """Give the nearest of the moments that others of about as much tolerance have, too."""
+        if self.within_ns <= 0:
+            return self
+        # Twice the tolerance by its four highest bits, so that those of nearly the same have the same.
+        rest = max(0, (2 * self.within_ns).bit_length() - 4)
+        step = 2 * self.within_ns >> rest << rest
+        return Moment((self.at_ns + step // 2) // step * step, self.within_ns)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ error says whether trying again helps.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -104,11 +104,15 @@ class Certificates(NamedTuple):
 class Agents:
     """Calls to all agents of the cluster."""
 
-    def __init__(self, certificates: Certificates) -> None:
+    def __init__(self, certificates: Certificates, may_write: Callable[[], bool] = lambda: True) -> None:
+        """`may_write` is asked before each call that changes something on a node."""
         self._certificates = certificates
+        self._may_write = may_write
         self._channels: dict[str, _Channel] = {}
         # The agents' ends of replaced channels: streams on them go on.
         self._retired: set[asyncio.Task[None]] = set()
+        # Agents that are being asked what they can do, by address.
+        self._described: dict[str, asyncio.Task[agent_pb2.DescribeResponse]] = {}
 
     def renew(self, certificates: Certificates) -> None:
         """Use other certificates for new calls; running streams go on over their old connections until they end."""
@@ -118,9 +122,12 @@ class Agents:
         for address in list(self._channels):
             self._retire(address)
 
-    async def keep(self, endpoints: Sequence[Endpoint]) -> None:
-        """Connect to these agents ahead of the first session, and let go of all others."""
-        wanted = {endpoint.address for endpoint in endpoints}
+    async def keep(self, endpoints: Sequence[Endpoint], leaving: Sequence[Endpoint] = ()) -> None:
+        """Connect to these agents ahead of the first session, and let go of all others.
+
+        Those that are `leaving` are not connected to, but heard out: their last reports come as they end.
+        """
+        wanted = {endpoint.address for endpoint in (*endpoints, *leaving)}
         for address in set(self._channels) - wanted:
             await self._channels.pop(address).grpc.close()
         for endpoint in endpoints:
@@ -144,7 +151,24 @@ class Agents:
     async def describe(
         self, agent: Endpoint, syscalls: Sequence[str] = (), *, within_seconds: float = DESCRIBE_SECONDS
     ) -> agent_pb2.DescribeResponse:
-        """Return what a node can do, and what is wrong with these syscall patterns."""
+        """Return what a node can do, and what is wrong with these syscall patterns.
+
+        Those who ask an agent at the same time share its answer: an operator that starts takes up many sessions.
+        """
+        if syscalls:
+            return await self._describe(agent, syscalls, within_seconds)
+        asked = self._described.get(agent.address)
+        if asked is None:
+            asked = asyncio.create_task(self._describe(agent, (), within_seconds))
+            self._described[agent.address] = asked
+            asked.add_done_callback(lambda _: self._described.pop(agent.address))
+            # Whoever waits hears of an error; when all have gone nobody does.
+            asked.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(asked)
+
+    async def _describe(
+        self, agent: Endpoint, syscalls: Sequence[str], within_seconds: float
+    ) -> agent_pb2.DescribeResponse:
         request = agent_pb2.DescribeRequest(syscalls=syscalls)
         with self._channel(agent).call() as stub:
             return await _answer("describe itself", agent, stub.Describe(request, timeout=within_seconds))
@@ -153,6 +177,7 @@ class Agents:
         """Start a trace, or add containers to it."""
         channel = self._channel(agent)
         async with channel.starting:
+            self._check(agent, "start a trace")
             with channel.call() as stub:
                 return await _answer("start a trace", agent, stub.StartTrace(request, timeout=START_SECONDS))
 
@@ -161,6 +186,7 @@ class Agents:
         request = agent_pb2.StopTraceRequest(session_uid=session_uid)
         channel = self._channel(agent)
         async with channel.stopping:
+            self._check(agent, "stop a trace")
             with channel.call() as stub:
                 return (await _answer("stop a trace", agent, stub.StopTrace(request, timeout=STOP_SECONDS))).report
 
@@ -186,8 +212,12 @@ class Agents:
                         report = await _answer("report", agent, stream.read())
                     if not isinstance(report, agent_pb2.Report):
                         return
+                    final = report.final
                     yield report
-                    if report.final:
+                    # While the next one is awaited nobody keeps this one: of thousands of streams that would be most of
+                    # the operator's memory.
+                    del report
+                    if final:
                         return
                     await pace.wait()
             except TimeoutError:
@@ -195,6 +225,10 @@ class Agents:
                 raise AgentUnavailableError(message) from None
             finally:
                 stream.cancel()
+
+    def _check(self, agent: Endpoint, what: str) -> None:
+        if not self._may_write():
+            raise AgentUnavailableError(f"node {agent.node} was not told to {what}: another operator may lead")
 
     def _channel(self, agent: Endpoint) -> "_Channel":
         channel = self._channels.get(agent.address)

@@ -4,18 +4,26 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kubestrace_operator.agents.client import Endpoint
 
 _log = logging.getLogger(__name__)
 
 
+class AgentPod(NamedTuple):
+    """The pod of an agent: `state` is ready, not_ready or ending, `identity` changes when the agent starts anew."""
+
+    version: str
+    state: str
+    identity: str
+
+
 class Connections(Protocol):
     """Who wants to know early which agents there are."""
 
-    async def keep(self, endpoints: list[Endpoint]) -> None:
-        """Connect to these, let go of all others."""
+    async def keep(self, endpoints: list[Endpoint], leaving: list[Endpoint]) -> None:
+        """Connect to these, hear those out that are leaving, and let go of all others."""
 
 
 class Directory:
@@ -24,10 +32,12 @@ class Directory:
     def __init__(self, port: int) -> None:
         self._port = port
         self._ready: dict[str, Endpoint] = {}
+        self._leaving: list[Endpoint] = []
         self._listeners: set[asyncio.Event] = set()
         self._known = asyncio.Event()
         # Version and state of every pod of an agent.
         self._states: list[tuple[str, str]] = []
+        self._pods: dict[str, AgentPod] | None = None
 
     async def follow(self, snapshots: AsyncIterator[list[Mapping[str, Any]]], connections: Connections) -> None:
         """Take over every snapshot of the agents' pods; ends when they do."""
@@ -35,11 +45,14 @@ class Directory:
             ready = endpoints(pods, self._port)
             self._known.set()
             self._states = [(_version(pod), _state(pod)) for pod in pods]
-            if ready == self._ready:
+            self._pods = by_node(pods)
+            leaving = replaced(pods, self._port, ready)
+            if (ready, leaving) == (self._ready, self._leaving):
                 continue
-            _log.info("ready agents: %s", ", ".join(sorted(ready)) or "none")
-            self._ready = ready
-            await connections.keep(list(ready.values()))
+            if ready != self._ready:
+                _log.info("ready agents: %s", ", ".join(sorted(ready)) or "none")
+            self._ready, self._leaving = ready, leaving
+            await connections.keep(list(ready.values()), leaving)
             for listener in self._listeners:
                 listener.set()
 
@@ -61,6 +74,10 @@ class Directory:
         """Return version and state (ready, not_ready, ending) of every pod of an agent."""
         return self._states
 
+    def pods(self) -> Mapping[str, AgentPod] | None:
+        """Return the pod of an agent on each node, the one that serves it or will; None: they are not known yet."""
+        return self._pods
+
     def subscribe(self, event: asyncio.Event) -> None:
         """Set this event whenever agents come or go."""
         self._listeners.add(event)
@@ -74,11 +91,40 @@ def endpoints(pods: Iterable[Mapping[str, Any]], port: int) -> dict[str, Endpoin
     """Return the ready agents among trimmed pods, by node; of two on one node the newer."""
     ready: dict[str, Endpoint] = {}
     for pod in sorted(pods, key=lambda each: str(each["metadata"].get("creationTimestamp"))):
-        node, address = pod["spec"]["nodeName"], pod["status"]["podIP"]
-        if node and address and pod["status"]["ready"] and not pod["metadata"].get("deletionTimestamp"):
-            host = f"[{address}]" if ":" in address else address
-            ready[node] = Endpoint(node, f"{host}:{port}")
+        agent = _endpoint(pod, port)
+        if agent and pod["status"]["ready"] and not pod["metadata"].get("deletionTimestamp"):
+            ready[agent.node] = agent
     return ready
+
+
+def replaced(pods: Iterable[Mapping[str, Any]], port: int, ready: Mapping[str, Endpoint]) -> list[Endpoint]:
+    """Return the agents that end, or that a newer one on their node replaces: each still has last reports to send."""
+    speaking = [pod for pod in pods if pod["metadata"].get("deletionTimestamp") or pod["status"]["ready"]]
+    agents = {agent for pod in speaking if (agent := _endpoint(pod, port))}
+    return sorted(agents - set(ready.values()))
+
+
+def _endpoint(pod: Mapping[str, Any], port: int) -> Endpoint | None:
+    node, address = pod["spec"]["nodeName"], pod["status"]["podIP"]
+    if not node or not address:
+        return None
+    host = f"[{address}]" if ":" in address else address
+    return Endpoint(node, f"{host}:{port}")
+
+
+def by_node(pods: Iterable[Mapping[str, Any]]) -> dict[str, AgentPod]:
+    """Return the pod of each node among trimmed pods: the newest that is ready, as long as it is; else the newest."""
+    ordered = sorted(pods, key=lambda each: (_state(each) == "ready", str(each["metadata"].get("creationTimestamp"))))
+    return {
+        pod["spec"]["nodeName"]: AgentPod(_version(pod), _state(pod), _identity(pod))
+        for pod in ordered
+        if pod["spec"]["nodeName"]
+    }
+
+
+def _identity(pod: Mapping[str, Any]) -> str:
+    statuses = pod["status"].get("containerStatuses") or ()
+    return " ".join([str(pod["metadata"].get("uid")), *(str(each.get("containerID")) for each in statuses)])
 
 
 def _version(pod: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ def conditions(
             "reason": reason,
             "message": message,
             "observedGeneration": generation,
-            "lastTransitionTime": _transition(since.get(kind), status, now),
+            "lastTransitionTime": transition(since.get(kind), status, now),
         }
         for kind, status, reason, message in wanted
     ]
@@ -98,7 +98,8 @@ def _truth(value: bool | None) -> str:
     return "Unknown" if value is None else str(value)
 
 
-def _transition(previous: Mapping[str, Any] | None, status: str, now: datetime) -> str:
+def transition(previous: Mapping[str, Any] | None, status: str, now: datetime) -> str:
+    """Return the lastTransitionTime of a condition, which is kept while its status stays what it was."""
     if previous and previous.get("status") == status and previous.get("lastTransitionTime"):
         return str(previous["lastTransitionTime"])
     return timestamp(now)

@@ -77,7 +77,7 @@ def _row(
     if here is None or before is None:
         document |= {"onlyIn": "baseline" if here is None else "session", "changed": max(calls) >= LEAST_CALLS}
         rate = max(pairs["calls"].here, pairs["calls"].before)
-        document["change"] = f"{'gone' if here is None else 'new'}, {rate:,.3g} calls a second"
+        document["change"] = f"{'gone' if here is None else 'new'}, {rounded(rate):,} calls a second"
     else:
         bounds = {each: noise.bound("waitTime" if wait and each == "time" else each) for each in pairs}
         moved = any(pair.changed(bounds[each]) for each, pair in pairs.items())

@@ -15,12 +15,15 @@ from kubestrace_operator.findings.finding import (
     number,
     percent,
 )
+from kubestrace_protos.v1.views import errors_optional_files as optional_files
 
 _UNREACHED = ("ECONNREFUSED", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH")
 # Few of them are no loop; one pause for each failure, or nearly.
 _LEAST_FAILED, _MOST_APART, _LEAST_SHARE = 10, 0.1, 0.2
 # A search at the start of a program asks for each place once or twice.
 _LEAST_OF_ONE, _MISSING_RATE, _NAMED = 20, 20.0, 3
+# SQLite asks before each transaction whether another process left one of these.
+_OF_SQLITE = ("-journal", "-wal")
 
 
 def _pauses(facts: Facts) -> Iterator[Finding]:
@@ -43,7 +46,7 @@ def _pauses(facts: Facts) -> Iterator[Finding]:
         "The program has nothing else to do meanwhile.",
         (
             Evidence("sleepsForEachFailedConnect", slept / failed, 1 - _MOST_APART),
-            Evidence("shareOfDuration", share, _LEAST_SHARE),
+            Evidence("sleepSecondsPerSecond", share, _LEAST_SHARE),
         ),
         weight=min(1.0, share),
     )
@@ -53,10 +56,19 @@ def _missing_count(row: Mapping[str, Any]) -> int:
     return sum(each["count"] for each in row.get("failed", ()) if each["errno"] == "ENOENT")
 
 
+def _does_without(path: str) -> bool:
+    """Tell whether a file is asked for and not needed: nobody is advised to put it there."""
+    return optional_files.names_one(f'"{path}"') or path.endswith(_OF_SQLITE)
+
+
 def _missing_files(facts: Facts) -> Iterator[Finding]:
     """The same few files again and again, none of which is there."""
     paths = facts.status.get("files", {}).get("paths", ())
-    counts = {row["path"]: count for row in paths if (count := _missing_count(row)) >= _LEAST_OF_ONE}
+    counts = {
+        row["path"]: count
+        for row in paths
+        if (count := _missing_count(row)) >= _LEAST_OF_ONE and not _does_without(row["path"])
+    }
     asked, failed = sum(counts.values()), sum(row.errnos.get("ENOENT", 0) for row in facts.rows)
     if facts.rate(asked) < _MISSING_RATE or 2 * asked < failed:
         return

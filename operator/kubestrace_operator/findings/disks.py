@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kubestrace_operator.api.timestamps import duration
-from kubestrace_operator.findings.finding import Confidence, Evidence, Facts, Finding, Rule, Severity, many, percent
+from kubestrace_operator.findings.finding import Confidence, Evidence, Facts, Finding, Rule, Severity, percent
 
 _SLOW_NS, _LEAST, _LARGE_BYTES = 20_000_000, 100, 512 * 1024
 _WAITED = 0.05
@@ -25,9 +25,9 @@ def _disk_slow(facts: Facts) -> Iterator[Finding]:
             "disk-slow",
             Severity.WARNING,
             Confidence.MEDIUM,
-            f"One of 100 {row['operation']} requests to {row['device']} on {row['node']} takes "
-            f"{duration(p99_ns)} or longer in the device, of {many(row['count'], 'request')}"
-            f"{'' if waited is None else f'; threads waited for disks for {percent(waited)} of the time'}.",
+            f"1 % of {row['count']:,} {row['operation']} requests to {row['device']} on {row['node']} take "
+            f"{duration(p99_ns)} or longer in the device"
+            f"{'' if waited is None else f'; threads waited {percent(waited)} of the time for disks'}.",
             "Look at the volume's limit of operations a second, at its neighbours, and at the size of requests.",
             "A backup or a bulk load that may take its time.",
             (

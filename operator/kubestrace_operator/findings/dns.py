@@ -48,9 +48,9 @@ def _search_storm(facts: Facts) -> Iterator[Finding]:
         "dns-search-storm",
         Severity.WARNING,
         Confidence.HIGH,
-        f"{percent(share)} of the queries of DNS ({search['queries']:,} of {total['queries']:,}, "
-        f"{number(facts.rate(search['queries']))} a second) were for names that the search list makes and nobody has: "
-        f"{many(search['names'], 'name')} with .{', .'.join(search['suffixes'])}.",
+        f"{percent(share)} of {total['queries']:,} DNS queries ({number(facts.rate(search['queries']))} a second) were "
+        f"for names that the search list makes and nobody has. These are {many(search['names'], 'name')} with "
+        f".{', .'.join(search['suffixes'])}.",
         "Write a dot at the end of full names, or set ndots to 1 or 2 in the pod's dnsConfig; NodeLocal DNSCache.",
         "The names are short ones of other namespaces, which need the search list, and lookups are rare.",
         (
@@ -99,8 +99,7 @@ def _unanswered(facts: Facts) -> Iterator[Finding]:
         "dns-unanswered",
         Severity.CRITICAL if silent >= _HURTS * queries and silent >= _LEAST_UNANSWERED else Severity.WARNING,
         Confidence.HIGH if again else Confidence.MEDIUM,
-        f"{many(silent, 'query', 'queries')} of {queries:,} of DNS had no answer{_worst(facts, 'unanswered')}"
-        f"{repeated}.",
+        f"{silent:,} of {queries:,} DNS queries had no answer{_worst(facts, 'unanswered')}{repeated}.",
         "Steps of 5 s are lost datagrams: options single-request-reopen or use-vc, NodeLocal DNSCache. If no query is "
         "answered, look at NetworkPolicies for port 53 and at the DNS server's pods.",
         "The program asks several servers at once and takes the first answer.",
@@ -121,7 +120,7 @@ def _failing(facts: Facts) -> Iterator[Finding]:
             "dns-failing",
             Severity.CRITICAL if failed >= _HURTS * queries else Severity.WARNING,
             Confidence.HIGH,
-            f"{many(failed, 'query', 'queries')} of {queries:,} of DNS failed ({total['servfail']:,} SERVFAIL, "
+            f"{failed:,} of {queries:,} DNS queries failed ({total['servfail']:,} SERVFAIL, "
             f"{total['failed']:,} refused or the like){_worst(facts, 'servfail', 'failed')}.",
             "Look at the DNS server's log and its upstream.",
             "The names are of one zone that nobody needs.",
@@ -134,7 +133,7 @@ def _failing(facts: Facts) -> Iterator[Finding]:
             "dns-failing",
             Severity.WARNING,
             Confidence.MEDIUM,
-            f"{many(missing, 'query', 'queries')} of {queries:,} of DNS asked for names that there are not (NXDOMAIN)"
+            f"{missing:,} of {queries:,} DNS queries asked for names that there are not (NXDOMAIN)"
             f"{_worst(facts, 'nxdomain')}.",
             "Look at the name: a typing error, a Service of another namespace, or one that was deleted.",
             "The answer itself is what is asked for, as with lists of blocked mail servers.",
@@ -152,7 +151,7 @@ RULES = (
         "dns-search-storm",
         _search_storm,
         needs=_NEEDS,
-        about="Half or more of 20 queries of DNS or more are for names that the search list makes and nobody has.",
+        about="Half or more of 20 DNS queries or more are for names that the search list makes and nobody has.",
         source="ndots:5 is the default of pods: an outside name costs 2 queries for each suffix before its own",
     ),
     Rule(
@@ -166,14 +165,14 @@ RULES = (
         "dns-unanswered",
         _unanswered,
         needs=_NEEDS,
-        about="A query of DNS was sent again after 2.4 s or more, or 3 queries and 1 % had no answer.",
+        about="A DNS query was sent again after 2.4 s or more, or 3 queries and 1 % had no answer.",
         source="kubernetes#56903: steps of 5 s; musl asks again after 2.5 s",
     ),
     Rule(
         "dns-failing",
         _failing,
         needs=_NEEDS,
-        about="5 queries of DNS or more, and 5 % of all, failed; or 5 and half of all were for missing names.",
+        about="5 DNS queries or more, and 5 % of all, failed; or 5 and half of all were for missing names.",
         source="5 and 5 % keep single failures out",
     ),
 )

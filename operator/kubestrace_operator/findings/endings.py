@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kubestrace_operator.api.sizes import size
+from kubestrace_operator.findings import failed_call
 from kubestrace_operator.findings.finding import (
     Confidence,
     Evidence,
@@ -14,7 +15,7 @@ from kubestrace_operator.findings.finding import (
     Place,
     Rule,
     Severity,
-    cut,
+    at_head,
     many,
     named,
 )
@@ -120,13 +121,14 @@ def _died_after(call: _Call, rows: Sequence[ContainerRow]) -> Finding:
     errno, syscall, arguments, process = call
     names, codes = _names(rows), Counter(row.state.exit_code for row in rows)
     times = f", {len(rows)} times" if len(rows) > 1 else ""
-    who = "it" if process in {"", names} else process
+    who, ended = process or "A program", "it" if process == names else names
+    what = failed_call.tried(syscall, arguments)
     return Finding(
         "died-after-error",
         Severity.CRITICAL,
         Confidence.MEDIUM,
-        f"{names} ended with exit code {', '.join(map(str, codes))}{times}, just after {who} called "
-        f"{syscall}({cut(arguments)}), which failed with {errno}.",
+        f"{who} could not {what}: {failed_call.why(errno)}. Just after that {ended} ended with exit code "
+        f"{', '.join(map(str, codes))}{times}.",
         _TELLING[errno],
         "The same call failed in runs that went on.",
         (Evidence("endsAfterThisError", len(rows), 1),),
@@ -185,7 +187,7 @@ def _crash_loop(facts: Facts) -> Iterator[Finding]:
             "crash-loop",
             Severity.CRITICAL,
             Confidence.HIGH,
-            f"{_names(rows)} started and ended with an error again and again: exit code {words}.",
+            f"{at_head(_names(rows))} started and ended with an error again and again: exit code {words}.",
             "Look at the last failed calls in the errors and at the container's log: kubectl logs --previous.",
             "The container is a job that is meant to be tried again.",
             (Evidence("endsWithAnError", len(rows), _LIVES),),

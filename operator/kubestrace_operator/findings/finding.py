@@ -88,6 +88,8 @@ class Finding:
         }
 
 
+# Numbers from here on are told without a fraction.
+_LARGE = 100
 # Of one finding.
 MAX_PLACES = 10
 # Characters of a call's arguments.
@@ -160,8 +162,8 @@ class Rule:
 
 
 def _rounded(value: float) -> float | int:
-    """Return a number with three digits that count; whole ones as they are."""
-    return int(value) if float(value).is_integer() else float(f"{value:.3g}")
+    """Return a number with three digits that count, or all before the point; whole ones as they are."""
+    return round(value) if float(value).is_integer() or abs(value) >= _LARGE else float(f"{value:.3g}")
 
 
 def many(count: int, noun: str, plural: str = "") -> str:
@@ -172,6 +174,11 @@ def many(count: int, noun: str, plural: str = "") -> str:
 def named(pod: str, container: str) -> str:
     """Return a container for a sentence; what local mode traces belongs to no pod."""
     return f"container {container} of pod {pod}" if pod else container
+
+
+def at_head(name: str) -> str:
+    """Return the name of a container as a sentence begins; a program keeps its own."""
+    return f"C{name[1:]}" if name.startswith("container ") else name
 
 
 def cut(text: str) -> str:

@@ -21,6 +21,9 @@ _FULL_WALL = 0.02
 _RETRANSMITTED, _LEAST_SEGMENTS = 0.01, 1000
 _DROPPED, _LEAST_DROPS = 0.001, 10
 _PIDS_USED = 0.9
+# A server with a queue of 5 is full with every handful of clients.
+_QUEUED, _LEAST_BACKLOG = 0.8, 16
+_ACCEPT_FASTER = "A longer backlog (listen, net.core.somaxconn), more threads that accept, or look why accept is late."
 
 
 def _throttled(facts: Facts) -> Iterator[Finding]:
@@ -71,8 +74,8 @@ def _memory_pressure(facts: Facts) -> Iterator[Finding]:
         "memory-pressure",
         Severity.WARNING,
         Confidence.HIGH,
-        f"All threads of {named(worst)} waited for memory for {percent(full(worst))} of the time: the kernel "
-        f"takes pages away that are needed again.{others(hurt)}",
+        f"All threads of {named(worst)} waited for memory for {percent(full(worst))} of the time."
+        f"{others(hurt)} The kernel takes pages away that are needed again.",
         "Raise the memory limit, or cap the heap below it.",
         "The first half minute of a process that reads much.",
         (Evidence("shareOfTimeStalled", full(worst), _FULL_WALL),),
@@ -81,28 +84,97 @@ def _memory_pressure(facts: Facts) -> Iterator[Finding]:
     )
 
 
+def _networks(facts: Facts) -> Sequence[Row]:
+    rows: Sequence[Row] = facts.status.get("resources", {}).get("pods") or facts.status.get("network", {}).get(
+        "pods", ()
+    )
+    return rows
+
+
 def _pods(facts: Facts) -> list[Row]:
     """Return the network of each pod; that of a node is no pod's own."""
-    rows = facts.status.get("resources", {}).get("pods") or facts.status.get("network", {}).get("pods", ())
-    return [row for row in rows if not row.get("nodeNetwork")]
+    return [row for row in _networks(facts) if not row.get("nodeNetwork")]
 
 
 def _listen_overflow(facts: Facts) -> Iterator[Finding]:
-    hurt = [row for row in _pods(facts) if row.get("listenOverflows", 0) or row.get("listenDrops", 0)]
+    hurt = [row for row in _pods(facts) if _dropped(row)]
     if not hurt:
+        yield from _full_on_node(facts) or _nearly_full(facts)
         return
-    dropped = sum(max(row["listenOverflows"], row["listenDrops"]) for row in hurt)
+    dropped = sum(map(_dropped, hurt))
     yield Finding(
         "listen-overflow",
         Severity.CRITICAL,
         Confidence.HIGH,
-        f"{many(dropped, 'connection')} found no room in the queue of a listening socket in {many(len(hurt), 'pod')}: "
-        f"{', '.join(row['pod'] for row in hurt[:3])}.",
-        "A longer backlog (listen, net.core.somaxconn), more threads that accept, or look why accept is late.",
+        f"{many(dropped, 'connection')} found no room in the queue of a listening socket of {_named(hurt[0])}."
+        f"{_other_pods(hurt)}",
+        _ACCEPT_FASTER,
         "A flood that is meant to be turned away.",
         (Evidence("droppedConnections", dropped, 1),),
         weight=1.0,
     )
+
+
+def _dropped(row: Row) -> int:
+    """Return how many connections found no room; the kernel may count one of them as both."""
+    return int(max(row.get("listenOverflows", 0), row.get("listenDrops", 0)))
+
+
+def _listeners(facts: Facts) -> Sequence[Row]:
+    rows: Sequence[Row] = facts.status.get("network", {}).get("listeners", ())
+    return rows
+
+
+def _full_on_node(facts: Facts) -> list[Finding]:
+    """Return the queue that was full to the last place while the node's network, which the program uses, dropped some.
+
+    The drops alone may be those of any program of the node.
+    """
+    networks = [row for row in _networks(facts) if row.get("nodeNetwork")]
+    # Pods that share a node's network tell the same.
+    dropped = max(map(_dropped, networks), default=0)
+    pods = {row["pod"] for row in networks}
+    full = [row for row in _listeners(facts) if row["backlogPeak"] > row["backlogMax"] and row["pod"] in pods]
+    if not full or not dropped:
+        return []
+    worst = max(full, key=lambda row: row["backlogPeak"])
+    return [
+        Finding(
+            "listen-overflow",
+            Severity.WARNING,
+            Confidence.MEDIUM,
+            f"The queue of {worst['address']}:{worst['port']} was full, with {worst['backlogPeak']:,} connections that "
+            f"waited and {worst['accepted']:,} that were accepted; {many(dropped, 'connection')} found no room in such "
+            "a queue in the node's network, which the program uses.",
+            _ACCEPT_FASTER,
+            "Another program of the node had the drops.",
+            (Evidence("droppedConnections", dropped, 1),),
+            weight=1.0,
+        )
+    ]
+
+
+def _nearly_full(facts: Facts) -> list[Finding]:
+    """Where listeners were counted: the queue that was fullest, before anybody was turned away."""
+    rows = [row for row in _listeners(facts) if row["backlogMax"] >= _LEAST_BACKLOG]
+    full = [row for row in rows if row["backlogPeak"] >= _QUEUED * row["backlogMax"]]
+    if not full:
+        return []
+    worst = max(full, key=lambda row: row["backlogPeak"] / row["backlogMax"])
+    share = worst["backlogPeak"] / worst["backlogMax"]
+    return [
+        Finding(
+            "listen-overflow",
+            Severity.WARNING,
+            Confidence.HIGH,
+            f"Up to {worst['backlogPeak']:,} connections waited in the queue of {worst['address']}:{worst['port']}, "
+            f"which has room for {worst['backlogMax']:,}.",
+            _ACCEPT_FASTER,
+            "All clients connect at once at the start, and never again.",
+            (Evidence("shareOfBacklog", share, _QUEUED), Evidence("backlog", worst["backlogMax"], _LEAST_BACKLOG)),
+            weight=min(1.0, share),
+        )
+    ]
 
 
 def _retransmits(facts: Facts) -> Iterator[Finding]:
@@ -115,7 +187,8 @@ def _retransmits(facts: Facts) -> Iterator[Finding]:
         "retransmits",
         Severity.WARNING,
         Confidence.HIGH,
-        f"{percent(again / sent)} of the TCP segments were sent again ({again:,} of {sent:,}), most by {worst['pod']}.",
+        f"{percent(again / sent)} of the TCP segments were sent again ({again:,} of {sent:,}), most by "
+        f"{_named(worst)}{_to_whom(facts)}.",
         "Look at drops on the way: the MTU of the overlay, the node's network card, an overloaded peer.",
         "One peer behind a bad line.",
         (Evidence("shareOfSegments", again / sent, _RETRANSMITTED), Evidence("sentSegments", sent, _LEAST_SEGMENTS)),
@@ -123,29 +196,36 @@ def _retransmits(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _udp_drops(facts: Facts) -> Iterator[Finding]:
-    def share(row: Row) -> float:
-        dropped = row.get("udpReceiveBufferErrors", 0)
-        return float(dropped / max(dropped + row.get("udpInDatagrams", 0), 1))
+def _to_whom(facts: Facts) -> str:
+    """Name the peer that most was sent to again, where peers were counted: it may be one bad line."""
+    peers = facts.status.get("network", {}).get("peers", ())
+    hurt: list[Row] = [row for row in peers if row.get("retransmits", 0)]
+    return f", most to {max(hurt, key=lambda row: row['retransmits'])['address']}" if hurt else ""
 
-    hurt = [
-        row for row in _pods(facts) if row.get("udpReceiveBufferErrors", 0) >= _LEAST_DROPS and share(row) >= _DROPPED
-    ]
-    if not hurt:
+
+def _udp_drops(facts: Facts) -> Iterator[Finding]:
+    rows = [row for row in _pods(facts) if row.get("udpReceiveBufferErrors", 0)]
+    dropped, taken = (sum(row.get(name, 0) for row in rows) for name in ("udpReceiveBufferErrors", "udpInDatagrams"))
+    share = dropped / max(dropped + taken, 1)
+    if dropped < _LEAST_DROPS or share < _DROPPED:
         return
-    worst = max(hurt, key=share)
-    dropped = worst["udpReceiveBufferErrors"]
+    worst = max(rows, key=lambda row: row["udpReceiveBufferErrors"])
     yield Finding(
         "udp-drops",
         Severity.WARNING,
         Confidence.HIGH,
-        f"{many(dropped, 'datagram')} to pod {worst['pod']} found no room in the socket's buffer, "
-        f"{percent(share(worst))} of those that came.{_other_pods(hurt)}",
+        f"{many(dropped, 'datagram')} to {_named(worst)} found no room in the socket's buffer, "
+        f"{percent(share)} of those that came.{_other_pods(rows)}",
         "Read faster (more threads, recvmmsg), or a larger buffer (SO_RCVBUF, net.core.rmem_max).",
         "A sender that is meant to be faster than the reader.",
-        (Evidence("droppedDatagrams", dropped, _LEAST_DROPS), Evidence("shareOfDatagrams", share(worst), _DROPPED)),
-        weight=share(worst),
+        (Evidence("droppedDatagrams", dropped, _LEAST_DROPS), Evidence("shareOfDatagrams", share, _DROPPED)),
+        weight=share,
     )
+
+
+def _named(row: Row) -> str:
+    """Return what a pod is called in a sentence; what local mode traces belongs to none."""
+    return f"pod {row['pod']}" if row["pod"] else "the program"
 
 
 def _other_pods(rows: Sequence[Row]) -> str:
@@ -203,8 +283,9 @@ RULES = (
         "listen-overflow",
         _listen_overflow,
         numbers=("pods",),
-        about="A listening socket of a pod had no room for a connection.",
-        source="exact: ListenOverflows and ListenDrops of the pod",
+        about="A listening socket of a pod had no room for a connection; with views.network a warning where a queue of "
+        "16 or more was filled to 80 %, or one was full and the node's network, which the program uses, had drops.",
+        source="exact: ListenOverflows and ListenDrops of the pod; what waits in the queue, at each arrival",
     ),
     Rule(
         "retransmits",

@@ -11,10 +11,12 @@ from kubestrace_operator.findings import (
     dns,
     endings,
     errors,
+    executions,
     limits,
     memory,
-    security,
+    programs,
     threads,
+    unusual_calls,
     waiting,
     work,
 )
@@ -27,15 +29,19 @@ RULES: tuple[Rule, ...] = (
     *memory.RULES,
     *waiting.RULES,
     *work.RULES,
+    *programs.RULES,
     *disks.RULES,
     *dns.RULES,
     *connections.RULES,
     *threads.RULES,
     *attempts.RULES,
-    *security.RULES,
+    *executions.RULES,
+    *unusual_calls.RULES,
 )
 # What a status tells.
 MOST = 10
+# Rules in a column of kubectl get: a line of it stays readable.
+_IN_COLUMN = 3
 # What a rule may need beside views.
 _ALL_CALLS, _NO_LOSS = "every system call: leave spec.syscalls out", "no lost calls: see trust.lostCalls"
 
@@ -55,8 +61,14 @@ class Judgement:
         return {
             "findings": [each.document(self.pods) for each in shown],
             "notJudged": [{"id": rule, "needs": needs} for rule, needs in self.not_judged],
-            "findingIds": ", ".join(dict.fromkeys(each.id for each in shown)),
+            "findingIds": _column(list(dict.fromkeys(each.id for each in shown))),
         }
+
+
+def _column(ids: list[str]) -> str:
+    """Return what kubectl get shows: the worst rules, and how many more there are."""
+    more = [f"+{len(ids) - _IN_COLUMN}"] if len(ids) > _IN_COLUMN else []
+    return ", ".join(ids[:_IN_COLUMN] + more)
 
 
 def judge(facts: Facts) -> Judgement:
@@ -102,12 +114,14 @@ def _unread(rule: Rule, facts: Facts) -> str:
 
 
 def _without_repetition(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Leave out what another finding says better: that containers crash, or have no CPU, where it is known why."""
+    """Leave out what another finding says better: that containers crash, or wait for memory or a CPU."""
     known = list(findings)
     throttled = any(each.id == "cpu-throttled" for each in known)
     explained = {place for each in known if each.id in {"died-after-error", "oom-killed"} for place in each.places}
+    thrashing = {place for each in known if each.id == "thrashing" for place in each.places}
+    better = {"crash-loop": explained, "memory-pressure": thrashing}
     for each in known:
-        repeats = each.id == "crash-loop" and set(each.places) <= explained
+        repeats = each.id in better and set(each.places) <= better[each.id]
         if not repeats and not (throttled and each.id == "cpu-starved"):
             yield each
 

@@ -110,8 +110,8 @@ def _one_thread(facts: Facts) -> Iterator[Finding]:
         "one-thread-limit",
         Severity.INFO,
         Confidence.MEDIUM,
-        f"One thread ({thread}) does the work of container {row['container']}: it was on a CPU or ready for one for "
-        f"{share} of the time, and all others together hardly ever{_others(len(found) - 1, 'container')}.",
+        f"One thread ({thread}) does the work of container {row['container']}: it needed a CPU {share} of the time, "
+        f"all others hardly ever{_others(len(found) - 1, 'container')}.",
         "More CPU does not help: more replicas or worker processes, or a profile of that thread.",
         "A batch job.",
         (

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from kubestrace_operator.api.timestamps import duration
+from kubestrace_operator.findings import failed_call
 from kubestrace_operator.findings.finding import (
     Confidence,
     Evidence,
@@ -11,13 +12,13 @@ from kubestrace_operator.findings.finding import (
     Place,
     Rule,
     Severity,
-    cut,
+    many,
     number,
     percent,
 )
 
 _HUNG_NS = 10_000_000_000
-_LOCK_RATE, _WAKE_SHARE, _LOCK_SHARE, _LOCK_NS = 5000.0, 0.3, 0.5, 1_000_000
+_LOCK_RATE, _WAKE_SHARE, _LOCK_SHARE, _LOCK_NS = 5000.0, 0.3, 0.75, 1_000_000
 _YIELD_RATE = 1000.0
 _SLEEP_RATE, _SLEEP_NS = 1000.0, 1_000_000
 _STARVED_SHARE, _LEAST_THREAD_SECONDS = 0.1, 1.0
@@ -29,15 +30,15 @@ def _hung(facts: Facts) -> Iterator[Finding]:
     if not hung:
         return
     oldest = max(hung, key=lambda row: row["ageNanoseconds"])
-    who = f"{oldest['process']} called " if oldest.get("process") else ""
-    call = f"{who}{oldest['syscall']}({cut(oldest.get('arguments', ''))})"
-    others = f"; nor have {len(hung) - 1} more" if len(hung) > 1 else ""
+    who = oldest.get("process") or "A thread"
+    what = failed_call.tried(oldest["syscall"], oldest.get("arguments", ""))
+    others = f" {many(len(hung) - 1, 'other call')} too." if len(hung) > 1 else ""
     yield Finding(
         "hung-call",
         Severity.CRITICAL,
         Confidence.HIGH,
-        f"{call}, which has not returned for {duration(oldest['ageNanoseconds'])}{others}: the thread waits for a disk "
-        "or for the kernel.",
+        f"{who} has tried for {duration(oldest['ageNanoseconds'])} to {what}. "
+        f"The call {oldest['syscall']} has not returned: it waits for a disk or for the kernel.{others}",
         "Look at the volume and the network file system behind it (kubectl get events, dmesg on the node).",
         "The call is meant to take as long.",
         (Evidence("ageSeconds", oldest["ageNanoseconds"] / 1e9, _HUNG_NS / 1e9),),
@@ -118,8 +119,8 @@ RULES = (
         _lock_convoy,
         needs=("cpuTime",),
         compares=True,
-        about="5,000 futex calls a second, 30 % of them wakes, short waits, and half of the threads' time.",
-        source="idle pools wait long and wake seldom; a healthy CPython server of many threads: 38 %",
+        about="5,000 futex calls a second, 30 % of them wakes, short waits, and three quarters of the threads' time.",
+        source="healthy servers under load: CPython 53 %, Go 63 %; one lock in Java: 94 %. Idle pools wait long",
     ),
     Rule(
         "busy-poll",

@@ -1,6 +1,5 @@
 """Findings about calls that work: what they cost, and that there are too many of them. Pure."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -43,9 +42,6 @@ _SMALL_WARNING = 0.5
 _SMALL_RATE_OF_ONE = 100.0
 _CLOCKS = ("clock_gettime", "gettimeofday", "time", "clock_gettime64")
 _CLOCK_RATE = 1000.0
-_EXECS = ("execve", "execveat")
-# A program that starts others as it begins is no churn, however short the session.
-_EXEC_RATE, _LEAST_EXECS = 10.0, 100
 _LEAST_SYNCS = 20
 # A rate that costs less than this share of a core is information at most.
 _LEAST_CORE = 0.01
@@ -61,9 +57,9 @@ def _fsync_storm(facts: Facts) -> Iterator[Finding]:
         "fsync-storm",
         Severity.WARNING if _syncs_again(facts) else Severity.INFO,
         Confidence.HIGH,
-        f"{number(facts.rate(count))} syncs a second take {percent(share)} of the time in calls that work: "
-        f"the median {worst.name} takes {duration(worst.percentile(50))}, the longest {duration(worst.max_ns)}."
-        f"{_most(facts, 'syncs', 'are of')}",
+        f"{number(facts.rate(count))} syncs a second take {percent(share)} of the time in calls that work"
+        f"{_most(facts, 'syncs', 'of')}. The median {worst.name} takes {duration(worst.percentile(50))}, the longest "
+        f"{duration(worst.max_ns)}.",
         "Commit in groups (Redis: appendfsync everysec; PostgreSQL: commit_delay or synchronous_commit; SQLite: WAL), "
         "or use a volume that flushes faster.",
         "A bulk load, or fewer than five a second.",
@@ -73,9 +69,13 @@ def _fsync_storm(facts: Facts) -> Iterator[Finding]:
 
 
 def _syncs_again(facts: Facts) -> bool:
-    """Tell whether one file is synced again and again; where files are not counted that is taken for granted."""
-    paths = _paths(facts)
-    return not paths or facts.rate(max(row["syncs"] for row in paths)) >= _SYNC_RATE_OF_ONE
+    """Tell whether one file is synced again and again; where files are not counted that is taken for granted.
+
+    A folder is synced for each file that an installer puts there: it is not written to.
+    """
+    synced = [row for row in _paths(facts) if row["syncs"]]
+    most = max((row["syncs"] for row in [row for row in synced if row["writes"]] or synced), default=0)
+    return not _paths(facts) or (facts.rate(most) >= _SYNC_RATE_OF_ONE and most >= _LEAST_SYNCS)
 
 
 def _stat_storm(facts: Facts) -> Iterator[Finding]:
@@ -85,15 +85,15 @@ def _stat_storm(facts: Facts) -> Iterator[Finding]:
     if facts.rate(count) < _STAT_RATE or share < _STAT_SHARE or same < _SAME_SHARE:
         return
     failed = sum(row.errors for row in rows)
-    fail = f"{percent(failed / count)} fail" if 0 < failed < count else "all fail" if failed else "none fails"
+    fail = f"{percent(failed / count)} failed" if 0 < failed < count else "all failed" if failed else "none failed"
     yield Finding(
         "stat-storm",
         _severity(facts, rows),
         Confidence.MEDIUM,
-        f"{number(facts.rate(count))} questions a second about files ({_top(rows)}) take {percent(share)} of the "
-        f"time in calls that work; {fail}.{_most(facts, 'stats', 'are about')}",
-        "Cache the answers (PHP: realpath cache and opcache.validate_timestamps=0; nginx: open_file_cache; "
-        "/etc/localtime: set TZ=:/etc/localtime).",
+        f"{number(facts.rate(count))} questions a second about files take {percent(share)} of the time in calls that "
+        f"work{_most(facts, 'stats', 'about')}. The calls are {_top(rows)}; {fail}.",
+        "Cache the answers (PHP: the realpath cache, which open_basedir turns off, and opcache.validate_timestamps=0; "
+        "nginx: open_file_cache; /etc/localtime: set TZ=:/etc/localtime).",
         "A backup, a file watcher, find, a build.",
         (
             Evidence("callsPerSecond", facts.rate(count), _STAT_RATE),
@@ -168,44 +168,12 @@ def _clock_in_kernel(facts: Facts) -> Iterator[Finding]:
         _severity(facts, rows),
         Confidence.MEDIUM,
         f"{number(facts.rate(count))} questions a second for the time enter the kernel ({_top(rows)}), "
-        f"{percent(facts.share(rows))} of the time in calls that work: where the clock can be read "
-        "without a system call they need none.",
+        f"{percent(facts.share(rows))} of the time in calls that work. Most clocks are read without a system call.",
         "Look at the node's clock source (tsc or kvm-clock, not xen or hpet), and at 32-bit or emulated programs.",
         "Clocks of CPU time always enter the kernel.",
         (Evidence("callsPerSecond", facts.rate(count), _CLOCK_RATE),),
         weight=facts.share(rows),
     )
-
-
-def _process_churn(facts: Facts) -> Iterator[Finding]:
-    rows = facts.named(_EXECS)
-    count = sum(row.calls - row.errors for row in rows)
-    if facts.rate(count) < _EXEC_RATE or count < _LEAST_EXECS:
-        return
-    yield Finding(
-        "process-churn",
-        Severity.WARNING,
-        Confidence.MEDIUM,
-        f"{number(facts.rate(count))} programs a second are executed: {count:,} in {facts.seconds:.0f} s."
-        f"{_executed(facts)}",
-        "Use a library instead of a command; turn exec probes into httpGet or grpc probes.",
-        "A build, or a shell script that is the job.",
-        (Evidence("programsPerSecond", facts.rate(count), _EXEC_RATE),),
-        weight=facts.share(rows),
-    )
-
-
-def _executed(facts: Facts) -> str:
-    """Name the program that was executed most, where processes were counted."""
-    programs: Counter[str] = Counter()
-    for row in facts.status.get("processes", ()):
-        # What was there before the session, or was only forked, has executed nothing.
-        if row.get("executable") and row.get("image", 1):
-            programs[row["executable"]] += row.get("processes", 1)
-    if not programs:
-        return ""
-    ((program, count),) = programs.most_common(1)
-    return f" {of_these(count, programs.total())} that are told one by one run {program}."
 
 
 def _severity(facts: Facts, rows: Sequence[SyscallRow]) -> Severity:
@@ -221,9 +189,8 @@ def _most(facts: Facts, what: str, word: str) -> str:
     if first is None or not first[what]:
         return ""
     total = sum(row[what] for row in paths) + _others(facts, what)
-    if first[what] < total / 2:
-        return f" For example {first['path']} ({percent(first[what] / total)} of these)."
-    return f" {of_these(first[what], total)} {word} {first['path']}."
+    share = of_these(first[what], total).replace("these", "them")
+    return f", {share[0].lower()}{share[1:]} {word} {first['path']}"
 
 
 def _others(facts: Facts, what: str) -> int:
@@ -275,11 +242,5 @@ RULES = (
         _clock_in_kernel,
         about="1,000 questions for the time a second or more are system calls.",
         source="the vDSO answers without a call where the clock source allows it",
-    ),
-    Rule(
-        "process-churn",
-        _process_churn,
-        about="10 programs a second or more are executed, and 100 or more.",
-        source="an exec costs 1 ms of CPU",
     ),
 )

@@ -8,8 +8,10 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import config as kubernetes_config
@@ -22,9 +24,11 @@ from kubestrace_operator.kube.errors import (
     ConfigurationError,
     ConflictError,
     ExpiredError,
+    ForbiddenError,
     NotFoundError,
     RejectedError,
 )
+from kubestrace_operator.kube.fence import Fence
 
 _log = logging.getLogger(__name__)
 REQUEST_SECONDS = 10.0
@@ -36,8 +40,11 @@ JSON = "application/json"
 # Whose fields they are, in an object's managedFields.
 FIELD_MANAGER = "kubestrace-operator"
 _REQUESTS = 16
-# Of those for which nobody waits.
-_BACKGROUND_REQUESTS = 2
+# Of those for which nobody waits: events. A thousand sessions a minute make fifty a second, so an API server that takes
+# 80 ms for each keeps up.
+_BACKGROUND_REQUESTS = 4
+# They decide who may write.
+_LEASES = "/apis/coordination.k8s.io/"
 _REJECTED = frozenset({400, 413, 422})
 
 
@@ -57,17 +64,23 @@ class Login:
 class ApiServer:
     """One API server."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, fence: Fence | None = None) -> None:
+        """Nothing but Leases is written while the fence is closed; without one everything is."""
         # Watches stay open. Other requests take turns: a TLS connection holds a quarter of a megabyte as long as it is
         # kept.
         configuration.connection_pool_maxsize = 0
         self._turns = asyncio.Semaphore(_REQUESTS)
         self._background_turns = asyncio.Semaphore(_BACKGROUND_REQUESTS)
+        # Else each request looks for proxies and for ~/.netrc, in threads. The first is known from here on; the second
+        # has nothing to say where there are credentials.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
+        if fence is not None:
+            configuration.trace_configs = [_fenced(fence)]
         self._configuration = configuration
         self._client = ApiClient(configuration)
 
     @classmethod
-    async def connect(cls) -> "ApiServer":
+    async def connect(cls, fence: Fence | None = None) -> "ApiServer":
         """Return the API server of this pod's cluster, or of the kubeconfig. Raises ConfigurationError."""
         configuration = Configuration()
         try:
@@ -84,7 +97,7 @@ class ApiServer:
                 ) from error
         # From Python 3.13 on a CA without key usages is refused, which clusters have and every other client takes.
         configuration.disable_strict_ssl_verification = True
-        return cls(configuration)
+        return cls(configuration, fence)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -121,7 +134,7 @@ class ApiServer:
         headers = {"Content-Type": content_type, "Accept": accept}
         if method != "GET":
             query = {**(query or {}), "fieldManager": FIELD_MANAGER}
-        async with self._background_turns if background else self._turns:
+        async with self._turn(path, background=background):
             waits = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
             response = await self._send(method, path, query=query, body=body, headers=headers, waits=waits)
             try:
@@ -129,6 +142,12 @@ class ApiServer:
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 raise ClusterError(f"{method} {path} was answered in part only: {_words(error)}") from error
         return answer
+
+    def _turn(self, path: str, *, background: bool) -> AbstractAsyncContextManager[None]:
+        if path.startswith(_LEASES):
+            # Whoever cannot renew in time may not write at all.
+            return nullcontext()
+        return self._background_turns if background else self._turns
 
     async def stream(self, path: str, *, query: Mapping[str, str], accept: str = JSON) -> AsyncIterator[dict[str, Any]]:
         """Yield the events of a watch until the server ends it, or nothing comes. Raises ClusterError and its kinds."""
@@ -179,8 +198,22 @@ class ApiServer:
         return response
 
 
+def _fenced(fence: Fence) -> aiohttp.TraceConfig:
+    """Ask the fence when a connection is there and the request's first byte is next: a connection may take long."""
+
+    async def check(_: object, __: object, request: aiohttp.TraceRequestHeadersSentParams) -> None:
+        if request.method != "GET" and not request.url.path.startswith(_LEASES):
+            fence.check()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(check)
+    return trace
+
+
 def _raise_for(code: int, message: str, what: str) -> None:
     sentence = f"{what}: {message or 'refused'} ({code})"
+    if code == 403:
+        raise ForbiddenError(sentence)
     if code == 404:
         raise NotFoundError(sentence)
     if code == 409:

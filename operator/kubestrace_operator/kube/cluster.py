@@ -1,7 +1,6 @@
 """What the operator reads and writes in its cluster: sessions, workloads, Secrets."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from kubestrace_operator.api import conditions
@@ -10,6 +9,7 @@ from kubestrace_operator.kube import pods as pod_objects
 from kubestrace_operator.kube import session_rows
 from kubestrace_operator.kube.api_client import JSON_PATCH, MERGE_PATCH, ApiServer
 from kubestrace_operator.kube.errors import ClusterError, ConflictError, Listener, NotFoundError, RejectedError
+from kubestrace_operator.kube.namespaces import NamespaceTable
 from kubestrace_operator.kube.pod_cache import PodCache
 from kubestrace_operator.kube.session_rows import SessionRow, SessionTable
 from kubestrace_operator.kube.watches import Changes, Collection, Trimmed
@@ -68,6 +68,10 @@ class Cluster:
         listed = await self._server.request("GET", _sessions_path(namespace), query=query, accept=table.accept)
         return [row for _, row in table.items(listed) if row.finished]
 
+    def namespaces(self) -> AsyncIterator[Changes[str]]:
+        """Yield the names of namespaces that are being deleted, by UID, and an empty name for others; never ends."""
+        return Collection(self._server, "/api/v1/namespaces", NamespaceTable(), {}).follow()
+
     async def session(self, row: SessionRow) -> Mapping[str, Any]:
         """Return a session's whole object. Raises NotFoundError when it is gone, or another one has its name."""
         return _same(row, await self._server.request("GET", _path(row)))
@@ -93,8 +97,10 @@ class Cluster:
         # The API server compares in the same transaction in which it writes.
         test = {"op": "test", "path": "/metadata/uid", "value": row.uid}
         try:
+            path = f"{_path(row)}/status"
+            # The answer is the object, of which nothing is read: a short one.
             await self._server.request(
-                "PATCH", f"{_path(row)}/status", body=[test, *operations], content_type=JSON_PATCH
+                "PATCH", path, body=[test, *operations], content_type=JSON_PATCH, accept=_METADATA
             )
         except RejectedError:
             # A test that fails and a value that is not valid have the same code.
@@ -120,20 +126,24 @@ class Cluster:
         Raises NotFoundError, RejectedError (none can be added to an object that is being deleted), ClusterError.
         """
         for _ in range(_CONFLICTS):
-            others = [each for each in row.finalizers if each != finalizer]
-            wanted = {"resourceVersion": row.resource_version, "finalizers": others + [finalizer] * present}
-            with suppress(ConflictError):
+            try:
                 await self._server.request(
                     "PATCH",
                     _path(row),
-                    body={"metadata": wanted},
-                    content_type=MERGE_PATCH,
-                    # A deletion waits until it is gone; an end has been reported already.
-                    background=not present and not row.deleting,
+                    body=_finalizer_patch(row, finalizer, present=present),
+                    content_type=JSON_PATCH,
+                    accept=_METADATA,
                 )
+            except (ConflictError, RejectedError) as error:
+                found = _same(row, await self._server.request("GET", _path(row), accept=_METADATA))
+                current = session_rows.from_metadata(found["metadata"])
+                if isinstance(error, RejectedError) and current.finalizers == row.finalizers:
+                    raise
+                if (finalizer in current.finalizers) == present:
+                    return
+                row = current
+            else:
                 return
-            current = await self._server.request("GET", _path(row), accept=_METADATA)
-            row = session_rows.from_metadata(_same(row, current)["metadata"])
         raise ClusterError(f"{row.path} changes faster than its finalizers can be written")
 
     # Pods and workloads.
@@ -204,6 +214,24 @@ class Cluster:
             "PATCH", f"{self._secrets}/{name}", body={"data": dict(data)}, content_type=MERGE_PATCH
         )
 
+    # The ConfigMap of nodes' states, in the operator's namespace; the chart makes it.
+
+    async def nodes(self, name: str) -> Mapping[str, str]:
+        """Return its data. Raises NotFoundError, ClusterError."""
+        found = await self._server.request("GET", f"{self._config_maps}/{name}")
+        data: Mapping[str, str] = found.get("data") or {}
+        return data
+
+    async def write_nodes(self, name: str, data: Mapping[str, str]) -> None:
+        """Replace these entries of its data. Raises NotFoundError, ClusterError."""
+        body = {"data": dict(data)}
+        path = f"{self._config_maps}/{name}"
+        await self._server.request("PATCH", path, body=body, content_type=MERGE_PATCH, background=True)
+
+    @property
+    def _config_maps(self) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/configmaps"
+
     @property
     def _secrets(self) -> str:
         return f"/api/v1/namespaces/{self._namespace}/secrets"
@@ -215,6 +243,17 @@ def _sessions_path(namespace: str | None) -> str:
 
 def _path(row: SessionRow) -> str:
     return f"{_sessions_path(row.namespace)}/{row.name}"
+
+
+def _finalizer_patch(row: SessionRow, finalizer: str, *, present: bool) -> list[dict[str, Any]]:
+    """Return the patch that holds as long as the finalizers are those of `row`, whatever is written to its status."""
+    others = [each for each in row.finalizers if each != finalizer]
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": row.uid},
+        # null: there are none.
+        {"op": "test", "path": "/metadata/finalizers", "value": list(row.finalizers) or None},
+        {"op": "add", "path": "/metadata/finalizers", "value": others + [finalizer] * present},
+    ]
 
 
 def _same(row: SessionRow, found: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -23,8 +23,16 @@ class RejectedError(ClusterError):
     """The API server refuses this document. Trying again with the same one does not help."""
 
 
+class ForbiddenError(ClusterError):
+    """The API server does not allow this: a right is missing, a policy or a quota is against it."""
+
+
 class ExpiredError(ClusterError):
     """The resource version of a watch or the token of a list is too old: list again."""
+
+
+class NotLeadingError(ClusterError):
+    """This operator may not write now, so nothing was sent. Trying again helps when it leads again."""
 
 
 class ConfigurationError(Exception):

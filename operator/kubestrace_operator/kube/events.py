@@ -5,12 +5,11 @@ import hashlib
 import logging
 import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.kube.api_client import FIELD_MANAGER, ApiServer
 from kubestrace_operator.kube.errors import ClusterError, ConflictError, NotFoundError, RejectedError
-from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.watches import back_off
 
 _log = logging.getLogger(__name__)
@@ -22,6 +21,35 @@ _ATTEMPTS = 6
 _MAX_MESSAGE = 1024
 
 
+class About(Protocol):
+    """What an event is about."""
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        ...
+
+    @property
+    def uid(self) -> str:
+        """Its UID."""
+        ...
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Namespace and name, for logs."""
+        ...
+
+
 class Events:
     """The events that this operator posts."""
 
@@ -30,10 +58,10 @@ class Events:
         # One session's events go to one worker: they keep their order.
         self._queues: list[asyncio.Queue[dict[str, Any]]] = [asyncio.Queue(_QUEUE // _WORKERS) for _ in range(_WORKERS)]
 
-    def post(self, row: SessionRow, kind: str, reason: str, message: str, key: str = "") -> None:
-        """Post an event about a session; `kind` is Normal or Warning. Never waits.
+    def post(self, row: About, kind: str, reason: str, message: str, key: str = "") -> None:
+        """Post an event about an object; `kind` is Normal or Warning. Never waits.
 
-        Of events with the same `key` a session has one, whoever posts it and how often.
+        Of events with the same `key` an object has one, whoever posts it and how often.
         """
         event = _event(row, kind, reason, message, datetime.now(UTC))
         if key:
@@ -77,13 +105,13 @@ def _fixed(uid: str, key: str) -> str:
     return hashlib.sha256(f"{uid} {key}".encode()).hexdigest()[:16]
 
 
-def _event(row: SessionRow, kind: str, reason: str, message: str, now: datetime) -> dict[str, Any]:
+def _event(row: About, kind: str, reason: str, message: str, now: datetime) -> dict[str, Any]:
     when = conditions.timestamp(now)
     return {
         "metadata": {"name": f"{row.name[:230]}.{secrets.token_hex(8)}", "namespace": row.namespace},
         "involvedObject": {
             "apiVersion": "kubestrace.io/v1alpha1",
-            "kind": "TraceSession",
+            "kind": row.kind,
             "name": row.name,
             "namespace": row.namespace,
             "uid": row.uid,

@@ -10,9 +10,12 @@ from typing import Any
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.kube.errors import ClusterError
+from kubestrace_operator.kube.texts import own, own_number, shared
 
 # Printer columns of the CRD that are read.
 PHASE, COMPLETED, TTL = "Phase", "Completed", "TTL"
+# One that a CRD of before has not.
+CONTAINER_SECONDS = "Container-Seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,22 @@ class SessionRow:
     completed: str = ""
     # spec.ttlSecondsAfterFinished.
     ttl_seconds: int | None = None
+    # As the API has it.
+    created: str = ""
+    # The UID of the TraceSchedule that made it; empty: somebody else did.
+    schedule_uid: str = ""
+    # As its status says; 0 where no quota is counted.
+    container_seconds: int = 0
 
     @property
     def finished(self) -> bool:
         """Whether its status is terminal."""
         return self.phase in conditions.FINISHED_PHASES
+
+    @property
+    def kind(self) -> str:
+        """What it is, for events."""
+        return "TraceSession"
 
     @property
     def path(self) -> str:
@@ -69,23 +83,34 @@ class SessionTable:
 
     def _row(self, metadata: Mapping[str, Any], cells: Sequence[Any]) -> SessionRow:
         ttl = cells[self._columns[TTL]]
+        used = cells[self._columns[CONTAINER_SECONDS]] if CONTAINER_SECONDS in self._columns else None
         return from_metadata(
             metadata,
-            phase=str(cells[self._columns[PHASE]] or ""),
-            completed=str(cells[self._columns[COMPLETED]] or ""),
-            ttl_seconds=ttl if isinstance(ttl, int) else None,
+            phase=shared(str(cells[self._columns[PHASE]] or "")),
+            completed=own(str(cells[self._columns[COMPLETED]] or "")),
+            ttl_seconds=own_number(ttl) if isinstance(ttl, int) else None,
+            container_seconds=own_number(used) if isinstance(used, int) else 0,
         )
 
 
 def from_metadata(metadata: Mapping[str, Any], **of_table: Any) -> SessionRow:
     """Return a row from an object's metadata and what a table says beside."""
     return SessionRow(
-        uid=metadata["uid"],
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        resource_version=metadata.get("resourceVersion", ""),
-        generation=metadata.get("generation", 1),
-        finalizers=tuple(metadata.get("finalizers") or ()),
+        uid=own(metadata["uid"]),
+        namespace=shared(metadata["namespace"]),
+        name=own(metadata["name"]),
+        resource_version=own(metadata.get("resourceVersion", "")),
+        generation=own_number(metadata.get("generation", 1)),
+        finalizers=tuple(shared(each) for each in metadata.get("finalizers") or ()),
         deleting=bool(metadata.get("deletionTimestamp")),
+        created=own(str(metadata.get("creationTimestamp") or "")),
+        schedule_uid=_schedule(metadata.get("ownerReferences") or ()),
         **of_table,
+    )
+
+
+def _schedule(owners: Sequence[Mapping[str, Any]]) -> str:
+    """Return the UID of the schedule that controls an object."""
+    return next(
+        (own(str(each["uid"])) for each in owners if each.get("controller") and each["kind"] == "TraceSchedule"), ""
     )

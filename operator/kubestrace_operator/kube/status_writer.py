@@ -1,7 +1,6 @@
 """Writing a session's status: one write at a time, ever more rarely, and the last one until it is there."""
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -51,6 +50,11 @@ class StatusWriter:
         """Write within a second, together with what comes meanwhile; without effect after a few times."""
         if self._later is None and self._soon_left:
             self._soon_left -= 1
+            self.keep()
+
+    def keep(self) -> None:
+        """Write within a second what another operator could not find out by itself."""
+        if self._later is None:
             self._later = asyncio.get_running_loop().call_later(_SOON_SECONDS, self.urgent)
 
     async def run(self) -> None:
@@ -121,8 +125,10 @@ async def write_last(path: str, writes: Sequence[Callable[[], Awaitable[None]]])
 
 
 def growing(first: float, most: float) -> Iterator[float]:
-    """Yield intervals that double from the first to the most."""
-    return (min(most, first * 2**power) for power in itertools.count())
+    """Yield intervals that double from the first to the most, for ever."""
+    while True:
+        yield first
+        first = min(most, 2 * first)
 
 
 def _backoff(attempt: int) -> float:

@@ -98,24 +98,26 @@ class Merged:
 
 def merge(reports: Iterable[agent_pb2.Report]) -> Merged:
     """Return the sum of the latest report of each agent."""
-    return add(from_report(report) for report in latest(reports).values())
+    newest = list(latest(reports).values())
+    rows: dict[SyscallKey, SyscallRow] = {}
+    for counts in (each for report in newest for container in report.containers for each in container.syscalls):
+        _count(rows, counts)
+    return Merged(
+        rows,
+        _add_containers(_containers(report) for report in newest),
+        _add_trust(_trust(report.node, report.trust) for report in newest),
+        registry.add(registry.from_report(report) for report in newest),
+    )
 
 
 def totals(reports: Iterable[agent_pb2.Report]) -> Merged:
     """Return what `merge` says of containers and trust, and of all calls one sum for each kind, working and waiting."""
     newest = list(latest(reports).values())
-    rows: dict[SyscallKey, SyscallRow] = {}
-    for counts in (each for report in newest for container in report.containers for each in container.syscalls):
-        row = rows.setdefault(SyscallKey("", "", counts.wait), SyscallRow("", wait=counts.wait))
-        row.calls += counts.calls
-        row.errors += counts.errors
-        row.interrupted += counts.interrupted
-        row.total_ns += counts.total_nanoseconds
+    sums: list[SyscallRow] = []
+    containers = _add_containers(_containers(report, sums) for report in newest)
     return Merged(
-        syscalls=rows,
-        containers=_add_containers(
-            {row.key: row for row in (_container(report.node, each) for each in report.containers)} for report in newest
-        ),
+        syscalls=add_rows(row for row in sums if row.calls),
+        containers=containers,
         trust=_add_trust(_trust(report.node, report.trust) for report in newest),
     )
 
@@ -130,26 +132,13 @@ def latest(reports: Iterable[agent_pb2.Report]) -> dict[tuple[str, str], agent_p
     return newest
 
 
-def from_report(report: agent_pb2.Report) -> Merged:
-    """Return one report's counts."""
-    rows: dict[SyscallKey, SyscallRow] = {}
-    for container in report.containers:
-        for counts in container.syscalls:
-            _count(rows, counts)
-    containers = [_container(report.node, each) for each in report.containers]
-    return Merged(
-        rows,
-        {row.key: row for row in containers},
-        _trust(report.node, report.trust),
-        registry.from_report(report),
-    )
-
-
 def add(parts: Iterable[Merged]) -> Merged:
     """Return the sum of any number of sums."""
     parts = list(parts)
+    with_rows = [part.syscalls for part in parts if part.syscalls]
     return Merged(
-        add_rows(row for part in parts for row in part.syscalls.values()),
+        # Nobody changes rows once they are there.
+        dict(with_rows[0]) if len(with_rows) == 1 else add_rows(row for rows in with_rows for row in rows.values()),
         _add_containers(part.containers for part in parts),
         _add_trust(part.trust for part in parts),
         registry.add(part.views for part in parts),
@@ -178,38 +167,65 @@ def add_rows(rows: Iterable[SyscallRow]) -> dict[SyscallKey, SyscallRow]:
 
 def _count(rows: dict[SyscallKey, SyscallRow], counts: agent_pb2.SyscallCounts) -> None:
     """Add one row of one container. A report has thousands: nothing is built on the way."""
-    key = SyscallKey(counts.name, counts.abi, counts.wait)
-    row = rows.get(key)
+    named = (counts.name, counts.abi, counts.wait)
+    # Equal to the key, and made in a fifth of the time.
+    row = rows.get(named)  # type: ignore[call-overload]
     if row is None:
-        row = rows[key] = SyscallRow(*key)
+        row = rows[SyscallKey(*named)] = SyscallRow(*named)
     row.calls += counts.calls
     row.errors += counts.errors
     row.interrupted += counts.interrupted
     row.timed += counts.timed
     row.total_ns += counts.total_nanoseconds
-    row.max_ns = max(row.max_ns, counts.max_nanoseconds)
+    if (max_ns := counts.max_nanoseconds) > row.max_ns:
+        row.max_ns = max_ns
     row.bytes += counts.bytes
     row.zero_results += counts.zero_results
     row.first_seen_ns = first(row.first_seen_ns, counts.first_seen_unix_nanoseconds)
     for errno in counts.errnos:
         row.errnos[errno.name] = row.errnos.get(errno.name, 0) + errno.count
-    known = row.latency
-    for bucket, count in zip(counts.latency.buckets, counts.latency.counts, strict=True):
+    known, latency = row.latency, counts.latency
+    # Plain lists: going through the message's own takes three times as long.
+    found = zip(latency.buckets[:], latency.counts[:], strict=True)
+    if not known:
+        known.update(found)
+        return
+    for bucket, count in found:
         known[bucket] = known.get(bucket, 0) + count
 
 
-def _container(node: str, report: agent_pb2.ContainerReport) -> ContainerRow:
+def _containers(report: agent_pb2.Report, sums: list[SyscallRow] | None = None) -> dict[ContainerKey, ContainerRow]:
+    """Return a row of each container; `sums` takes their sums over all calls, of those that work and that waited."""
+    rows = [_container(report.node, each, sums if sums is not None else []) for each in report.containers]
+    return {row.key: row for row in rows}
+
+
+def _container(node: str, report: agent_pb2.ContainerReport, sums: list[SyscallRow]) -> ContainerRow:
+    works, waits = _both_sums(report.syscalls)
+    sums += works, waits
     return ContainerRow(
         state=report.state,
         node=node,
-        calls=sum(counts.calls for counts in report.syscalls),
-        errors=sum(counts.errors for counts in report.syscalls),
-        total_ns=sum(counts.total_nanoseconds for counts in report.syscalls if not counts.wait),
-        wait_ns=sum(counts.total_nanoseconds for counts in report.syscalls if counts.wait),
+        calls=works.calls + waits.calls,
+        errors=works.errors + waits.errors,
+        total_ns=works.total_ns,
+        wait_ns=waits.total_ns,
         unreturned_calls=report.trust.unreturned_calls,
         unreturned=tuple(report.unreturned),
         unreturned_names=frozenset(report.unreturned_names),
     )
+
+
+def _both_sums(rows: Iterable[agent_pb2.SyscallCounts]) -> tuple[SyscallRow, SyscallRow]:
+    """Return the sums of calls that work and of those that waited, in one pass: there are hundreds of rows."""
+    works, waits = SyscallRow(""), SyscallRow("", wait=True)
+    for counts in rows:
+        row = waits if counts.wait else works
+        row.calls += counts.calls
+        row.errors += counts.errors
+        row.interrupted += counts.interrupted
+        row.total_ns += counts.total_nanoseconds
+    return works, waits
 
 
 def _add_containers(parts: Iterable[Mapping[ContainerKey, ContainerRow]]) -> dict[ContainerKey, ContainerRow]:

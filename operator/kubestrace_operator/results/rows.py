@@ -20,9 +20,9 @@ class SyscallKey(NamedTuple):
     wait: bool = False
 
 
-def first(*moments_ns: int) -> int:
-    """Return the earliest of some times, of which 0 is none."""
-    return min((each for each in moments_ns if each), default=0)
+def first(one_ns: int, other_ns: int) -> int:
+    """Return the earlier of two times, of which 0 is none."""
+    return min(one_ns, other_ns) if one_ns and other_ns else one_ns or other_ns
 
 
 def shown_name(name: str, abi: str = "", *, wait: bool = False) -> str:
@@ -89,6 +89,10 @@ class SyscallRow:
     def percentile(self, percent: int) -> int:
         """Return the length that `percent` of 100 calls do not exceed, in nanoseconds."""
         return histograms.percentile(self.latency, percent, self.max_ns)
+
+    def percentiles(self, *percents: int) -> list[int]:
+        """Return the same for each of some percents."""
+        return histograms.percentiles(self.latency, percents, self.max_ns)
 
 
 @dataclass

@@ -19,6 +19,8 @@ class Schedule:
         self._clock = asyncio.get_running_loop().time
         self._begun = self._clock()
         self._announce_at = self._begun + timing.settle
+        # When this operator first saw that the time is over.
+        self._over_at: float | None = None
 
     def begin_again(self) -> None:
         """Count the waiting from now on: it waited for its turn before."""
@@ -38,8 +40,16 @@ class Schedule:
 
     @property
     def late(self) -> float:
-        """Seconds since the end, as far as this operator was there: it has its time to collect what agents kept."""
-        return min(-self.remaining, self._clock() - self._begun)
+        """Seconds since this operator saw the end; 0 before.
+
+        One that was away or stopped at the end has its whole time to collect what agents kept.
+        """
+        return self._clock() - self._over_at if self._over_at is not None else 0.0
+
+    def see_end(self) -> None:
+        """Note that the time is over. Idempotent."""
+        if self._over_at is None:
+            self._over_at = self._clock()
 
     @property
     def waited_enough(self) -> bool:
@@ -73,7 +83,8 @@ class Schedule:
             due = [self._timing.patience - own, self._timing.look - own, self.duration_seconds - self._waited()]
         else:
             rest = self.remaining
-            due = [rest, rest + self._timing.final, rest + self._timing.grace, self._announce_at - self._clock()]
+            seen = rest if self._over_at is None else -self.late
+            due = [rest, seen + self._timing.final, seen + self._timing.grace, self._announce_at - self._clock()]
         return min((each for each in due if each > 0), default=self._timing.retry)
 
     def _waited(self) -> float:

@@ -1,7 +1,8 @@
 """All sessions that run: begun when their object is first seen, ended with it.
 
 A session that is not finished holds a finalizer, so that deleting it ends its traces even when the operator is away at
-that moment. The finalizer goes when the session ends: a finished one is deleted like any other object.
+that moment. The finalizer goes when the session ends: a finished one is deleted like any other object. It goes before
+the final status is written: the API server would judge and store tens of KiB once more for the finalizer alone.
 """
 
 import asyncio
@@ -14,9 +15,11 @@ from kubestrace_operator.api import conditions
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.watches import Changes
+from kubestrace_operator.sessions import remaining_traces, requests
 from kubestrace_operator.sessions.expiry import Expiry
 from kubestrace_operator.sessions.interfaces import Dependencies
-from kubestrace_operator.sessions.session import Session, give_up, stop_traces
+from kubestrace_operator.sessions.requests import Request
+from kubestrace_operator.sessions.session import Session, give_up
 from kubestrace_operator.sessions.session_state import SessionState
 from kubestrace_operator.sessions.trace_index import TraceIndex
 
@@ -26,7 +29,7 @@ _RETRY_SECONDS = 2.0
 # Of a session that fails unexpectedly.
 _ATTEMPTS = 5
 
-# Posts an event about a session: its row, type, reason, message.
+# Posts an event about a session: its row, type, reason, message, key.
 Post = Callable[[SessionRow, str, str, str, str], None]
 # Lists the finished sessions.
 Finished = Callable[[], Awaitable[list[SessionRow]]]
@@ -39,6 +42,8 @@ class _Running:
     task: asyncio.Task[None]
     # None: its object is being read.
     session: Session | None = None
+    # What it asks for; None: its object was not read yet.
+    request: Request | None = None
     # Set when its spec was changed.
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -59,6 +64,10 @@ class Sessions:
         self._acknowledged: dict[str, int] = {}
         self._to_acknowledge: asyncio.Queue[SessionRow] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        # Those whose finalizer was taken away, or is being.
+        self._released: set[str] = set()
+        # Names of namespaces that are being deleted, by UID.
+        self._ending: dict[str, str] = {}
 
     @property
     def running(self) -> int:
@@ -85,6 +94,21 @@ class Sessions:
             if each.listed:
                 self._spawn(self._look_at_finished(finished))
 
+    async def follow_namespaces(self, changes: AsyncIterator[Changes[str]]) -> None:
+        """End the sessions of namespaces that are being deleted; ends when the watch does.
+
+        Kubernetes deletes what is in such a namespace after 5 s, and looks again 5 s after it has found a finalizer.
+        """
+        async for each in changes:
+            for uid, name in each.items.items():
+                if name:
+                    self._ending[uid] = name
+                else:
+                    self._ending.pop(uid, None)
+            going = frozenset(self._ending.values())
+            for running in [each for each in self._running.values() if each.row.namespace in going]:
+                self._end(running.row.uid, running.row)
+
     async def _look_at_finished(self, finished: Finished) -> None:
         """Take over finished sessions: what is to be deleted, acknowledged or let go.
 
@@ -104,11 +128,12 @@ class Sessions:
         """Delete finished sessions in time, and acknowledge what is changed in them; never ends."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._expiry.run())
+            group.create_task(self._dependencies.ledger.run())
             group.create_task(self._acknowledge_all())
 
     def see(self, row: SessionRow) -> None:
         """Take over how a session's object is now; never waits."""
-        if row.deleting:
+        if row.deleting or (row.namespace in self._ending.values() and not row.finished):
             self._expiry.forget(row.uid)
             self._end(row.uid, row)
         elif row.uid in self._running:
@@ -121,8 +146,10 @@ class Sessions:
     def gone(self, uid: str) -> None:
         """Note that a session's object does not exist any more."""
         self._ended.discard(uid)
+        self._released.discard(uid)
         self._acknowledged.pop(uid, None)
         self._expiry.forget(uid)
+        self._dependencies.ledger.forget(uid)
         self._end(uid, None)
 
     async def close(self) -> None:
@@ -150,7 +177,6 @@ class Sessions:
             self._dependencies.places.release(running.row.namespace, uid)
 
     async def _serve_to_end(self, uid: str, running: _Running) -> None:
-        _log.info("%s: begun", running.row.path, extra=_about(running.row))
         failures = 0
         while failures < _ATTEMPTS:
             running.changed.clear()
@@ -164,9 +190,14 @@ class Sessions:
                 await running.changed.wait()
             else:
                 break
-        _log.info("%s: ended", running.row.path, extra=_about(running.row))
+        _log.info("%s: ended%s", running.row.path, _standing(running), extra=_about(running))
         self._ended.add(uid)
         self._running.pop(uid, None)
+        if running.row.finished:
+            # The watch was quicker than the answer to the last write, and tells of it once.
+            self._after_end(running.row)
+        if running.session is not None:
+            self._spawn(running.session.stop_remaining())
         await self._release(running.row)
 
     async def _give_up(self, running: _Running, error: Exception) -> None:
@@ -182,6 +213,7 @@ class Sessions:
         try:
             body = await self._object(running)
             running.session = self._session(running.row, body)
+            self._note_request(running, body)
             await running.session.run()
         except NotFoundError:
             running.session = None
@@ -190,6 +222,15 @@ class Sessions:
             _log.exception("%s: failed unexpectedly", running.row.path)
             return error
         return None
+
+    def _note_request(self, running: _Running, body: Mapping[str, Any]) -> None:
+        """Tell once who asked for what: in the log of each operator, and in one event."""
+        if running.request is not None:
+            return
+        running.request = requests.read(body, proven=self._dependencies.requesters_proven)
+        sentence = running.request.sentence()
+        _log.info("%s: begun: %s", running.row.path, sentence, extra=_about(running))
+        self._post(running.row, "Normal", "Requested", sentence, "requested")
 
     async def _object(self, running: _Running) -> Mapping[str, Any]:
         """Return the session's object as soon as the API server gives it. Raises NotFoundError."""
@@ -206,7 +247,11 @@ class Sessions:
         def notify(kind: str, reason: str, message: str, key: str = "") -> None:
             self._post(row, kind, reason, message, key)
 
-        return Session(row, body, self._dependencies, self._index, notify)
+        def let_go() -> asyncio.Task[None]:
+            running = self._running.get(row.uid)
+            return self._spawn(self._release(running.row if running is not None else row))
+
+        return Session(row, body, self._dependencies, self._index, notify, let_go)
 
     def _update(self, running: _Running, row: SessionRow) -> None:
         changed = row.generation != running.row.generation
@@ -239,12 +284,18 @@ class Sessions:
         if running is not None:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
-            _log.info("%s: deleted", running.row.path, extra=_about(running.row))
+            _log.info("%s: deleted%s", running.row.path, _standing(running), extra=_about(running))
+            if row is not None:
+                self._post(row, "Normal", "Deleted", f"Deleted{_standing(running)}.", "deleted")
         if session is not None:
             await session.stop_traces()
+            self._spawn(session.stop_remaining())
         else:
-            await stop_traces(uid, self._dependencies.agents, await self._index.perhaps_tracing(uid))
+            agents = await self._index.perhaps_tracing(uid)
+            await remaining_traces.stop_all(uid, self._dependencies.agents, agents)
         if row is not None:
+            # Whatever was seen of it before: it is there now, and nothing else takes it away.
+            self._released.discard(uid)
             await self._release(row)
 
     # Finished sessions.
@@ -254,6 +305,7 @@ class Sessions:
             self._spawn(self._release(row))
         if row.finished:
             self._expiry.note(row)
+            self._dependencies.ledger.recall(row)
         if row.finished and self._acknowledged.get(row.uid, 1) < row.generation:
             self._acknowledged[row.uid] = row.generation
             self._to_acknowledge.put_nowait(row)
@@ -276,7 +328,15 @@ class Sessions:
         await self._persistently(lambda: self._cluster.set_finalizer(row, FINALIZER, present=True))
 
     async def _release(self, row: SessionRow) -> None:
-        await self._persistently(lambda: self._cluster.set_finalizer(row, FINALIZER, present=False))
+        if row.uid in self._released:
+            # What it was released for comes back as events, which may tell of it as it was before.
+            return
+        self._released.add(row.uid)
+        try:
+            await self._persistently(lambda: self._cluster.set_finalizer(row, FINALIZER, present=False))
+        except BaseException:
+            self._released.discard(row.uid)
+            raise
 
     async def _persistently(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -298,6 +358,17 @@ class Sessions:
         return task
 
 
-def _about(row: SessionRow) -> dict[str, str]:
+def _about(running: _Running) -> dict[str, Any]:
     """Return what a line of the log has of a session beside its words."""
-    return {"session": row.path, "uid": row.uid}
+    about: dict[str, Any] = {"session": running.row.path, "namespace": running.row.namespace, "uid": running.row.uid}
+    if running.session is not None:
+        about |= {"phase": running.session.standing.phase, "reason": running.session.standing.reason}
+    return about | (running.request.fields() if running.request is not None else {})
+
+
+def _standing(running: _Running) -> str:
+    """Return how a session ended, or stood when it was deleted, in the words of the log."""
+    if running.session is None or running.request is None:
+        return ""
+    standing = running.session.standing
+    return f" as {standing.phase} ({standing.reason}), requested by {running.request.requester or 'an unverified user'}"

@@ -13,6 +13,9 @@ from kubestrace_operator.kube.errors import Listener
 from kubestrace_operator.kube.pods import PodChanges
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.sessions.admission import Places
+from kubestrace_operator.sessions.container_seconds import Ledger
+from kubestrace_operator.sessions.descriptions import Descriptions
+from kubestrace_operator.sessions.streams import OpenStreams
 from kubestrace_protos.v1 import agent_pb2
 
 _Result = TypeVar("_Result")
@@ -156,4 +159,9 @@ class Dependencies:
     offload: Offload = _beside_the_loop
     # Only namespaces whose label says so may be traced.
     only_enabled_namespaces: bool = False
+    # The admission policy holds the annotation kubestrace.io/requested-by against who creates a session.
+    requesters_proven: bool = False
     places: Places = field(default_factory=Places)
+    streams: OpenStreams = field(default_factory=OpenStreams)
+    descriptions: Descriptions = field(default_factory=Descriptions)
+    ledger: Ledger = field(default_factory=Ledger)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.protobuf.any_pb2 import Any as Packed
 
@@ -22,9 +22,11 @@ from kubestrace_operator.agents.client import (
 )
 from kubestrace_operator.agents.reports import InvalidReportError
 from kubestrace_operator.sessions import targets
+from kubestrace_operator.sessions.descriptions import Descriptions
 from kubestrace_operator.sessions.interfaces import AgentCalls
 from kubestrace_operator.sessions.latency import Pace
 from kubestrace_operator.sessions.node_state import NodeState, is_traced
+from kubestrace_operator.sessions.streams import OpenStreams
 from kubestrace_operator.sessions.targets import RunningContainer
 from kubestrace_operator.status.progress import Failure
 from kubestrace_protos.v1 import agent_pb2
@@ -56,10 +58,12 @@ class TraceRequest:
     views: Callable[[], Mapping[str, Packed]] = dict
     # Milliseconds that are gone, as of now; 0 while the session begins.
     elapsed: Callable[[], int] = lambda: 0
-    # Between two reports of a node.
+    # Between two reports of a node, as long as few nodes report.
     report_seconds: float = 1.0
     # Patterns of what is not shown.
     redact: tuple[str, ...] = ()
+    streams: OpenStreams = field(default_factory=OpenStreams)
+    descriptions: Descriptions = field(default_factory=Descriptions)
 
     @property
     def namespace(self) -> str:
@@ -107,6 +111,10 @@ class NodeTrace:
         self._waits_since_before = False
         self._hurried = False
         self._tried: Endpoint | None = None
+        # What the agent can do is known from an earlier answer, to any session.
+        self._remembered = False
+        # The agent whose reports come now; it may have been replaced and be about to send its last one.
+        self._followed: Endpoint | None = None
         self._kick = asyncio.Event()
 
     @property
@@ -151,8 +159,10 @@ class NodeTrace:
             try:
                 await self._trace()
             except (CannotTraceError, InvalidRequestError) as error:
-                self._give_up(error)
+                if not self._forget_description():
+                    self._give_up(error)
             except AgentError as error:
+                self._forget_description()
                 if isinstance(error, TraceNotFoundError) and self._trace_request.remaining() <= 0:
                     self.state.lost()
                     self._finish()
@@ -164,7 +174,7 @@ class NodeTrace:
 
     async def stop(self) -> None:
         """End the trace now and take its final report; what is known stays when the agent does not answer."""
-        agent = self._on(self._node)
+        agent = self._followed or self._on(self._node)
         if agent is None or self.finished:
             return
         try:
@@ -203,17 +213,23 @@ class NodeTrace:
     async def _follow(self, agent: Endpoint) -> None:
         if self._wanted or self._watchable:
             await self._start(agent)
+        self._followed = agent
         adding = asyncio.create_task(self._add_later(agent))
         try:
             request = self._trace_request
-            pace = Pace(request.report_seconds)
-            async for report in self._calls.watch(agent, request.session_uid, request.report_seconds):
-                pace.heard()
-                self._take(report)
-                if report.final:
-                    return
+            with request.streams.opened(request.report_seconds) as interval:
+                pace = Pace(interval)
+                async for report in self._calls.watch(agent, request.session_uid, interval):
+                    pace.heard()
+                    final = report.final
+                    self._take(report)
+                    # It is kept packed; read it takes eight times the memory, and the next one comes in seconds.
+                    del report
+                    if final:
+                        return
         finally:
             adding.cancel()
+            self._followed = None
         raise AgentUnavailableError(f"the agent on node {self._node} ended its reports without a final one")
 
     async def _start(self, agent: Endpoint) -> None:
@@ -233,6 +249,12 @@ class NodeTrace:
         )
         self.asked = True
         response = await self._calls.start(agent, request)
+        if response.agent_id not in self.state.described:
+            # It was restarted since it was asked.
+            self._trace_request.descriptions.forget(agent)
+            await self._describe(agent)
+        # It is the process that was asked.
+        self._remembered = False
         try:
             reports.check_states(response.containers, self._trace_request.namespace)
         except InvalidReportError as error:
@@ -265,10 +287,23 @@ class NodeTrace:
         """Tell whether there are pods that the agent does not know, or knows otherwise."""
         return any(self._told.get(uid) != pod for uid, pod in self._watchable.items())
 
+    def _forget_description(self) -> bool:
+        """Have the agent asked again: it may be another process. False: this attempt has asked it."""
+        if self._tried is not None:
+            self._trace_request.descriptions.forget(self._tried)
+        remembered, self._remembered = self._remembered, False
+        return remembered
+
     async def _describe(self, agent: Endpoint) -> None:
-        """Ask an agent for its cgroup mode and for what it can do."""
-        # As patient as with the start of a trace: a node with many sessions answers late.
-        described = await self._calls.describe(agent, within_seconds=START_SECONDS)
+        """Ask an agent for its cgroup mode and for what it can do, unless it has said so lately."""
+        known = self._trace_request.descriptions
+        # Another process than the one that can redact would be told too late.
+        described = None if self._trace_request.redact else known.of(agent)
+        self._remembered = described is not None
+        if described is None:
+            # As patient as with the start of a trace: a node with many sessions answers late.
+            described = await self._calls.describe(agent, within_seconds=START_SECONDS)
+            known.note(agent, described)
         if self._trace_request.redact and not described.redacts:
             # It would drop the patterns as fields that it does not know, and show everything.
             version = f" ({described.agent_version})" if described.agent_version else ""

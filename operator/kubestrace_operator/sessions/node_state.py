@@ -22,6 +22,20 @@ def is_traced(state: agent_pb2.ContainerState) -> bool:
     return state.phase in _TRACED
 
 
+class KeptReport:
+    """A report as it is kept: packed, which is an eighth of the memory of one that is read."""
+
+    __slots__ = ("_packed", "sequence")
+
+    def __init__(self, report: agent_pb2.Report) -> None:
+        self.sequence = report.sequence
+        self._packed = report.SerializeToString()
+
+    def read(self) -> agent_pb2.Report:
+        """Return the report."""
+        return agent_pb2.Report.FromString(self._packed)
+
+
 class NodeState:
     """One node's part of a session."""
 
@@ -29,7 +43,7 @@ class NodeState:
         """`lease_seconds` is how long agents go on unwatched, for messages."""
         self.node = node
         # The latest of each agent that served the node, by agent id.
-        self.reports: dict[str, agent_pb2.Report] = {}
+        self.reports: dict[str, KeptReport] = {}
         self.cgroup_mode = ""
         # As uname -m has it: x86_64, aarch64.
         self.architecture = ""
@@ -41,6 +55,8 @@ class NodeState:
         # has lost counts since then (nanoseconds).
         self.traced_since: int | None = None
         self.agent_id = ""
+        # Agents that were followed by another one, which knows nothing of what they had counted.
+        self.agents_lost = 0
         # Something is counted, and it is known since when.
         self.began = False
         # How long that had been so when a report first said it: the agent had waited for a container.
@@ -115,9 +131,11 @@ class NodeState:
         if self.agent_id and response.agent_id != self.agent_id:
             message = f"the agent on node {self.node} was restarted; counts up to its last report are kept"
             self._gaps.append(self._gap("AgentRestarted", message, self._counted_until, start))
+            self.agents_lost += 1
         elif not self.agent_id and self.traced_since is not None and response.created:
             message = f"operator and agent on node {self.node} were both restarted; what was counted before is lost"
             self._gaps.append(self._gap("AgentRestarted", message, self.traced_since, start))
+            self.agents_lost += 1
         self.traced_since = None
         self.failure = None
         self.agent_id = response.agent_id
@@ -138,7 +156,7 @@ class NodeState:
             raise InvalidReportError(f"it is of one more agent after {_MAX_AGENTS} on this node")
         known = self.reports.get(report.agent_id)
         if known is None or known.sequence <= report.sequence:
-            self.reports[report.agent_id] = report
+            self.reports[report.agent_id] = KeptReport(report)
             self._absorb(each.state for each in report.containers)
         if self.traced and not self.began:
             self.began = True
@@ -156,6 +174,13 @@ class NodeState:
         if self.traced_since is not None and not self.reports:
             message = f"the agent on node {self.node} was restarted; what it had counted is lost"
             self._gaps.append(self._gap("AgentRestarted", message, self.traced_since, 0))
+
+    def no_final_report(self) -> None:
+        """Note that the session is over and its end here was not reported, though nothing says why."""
+        since = self._counted_until or self.traced_since
+        if self.failure is None and since:
+            message = f"the agent on node {self.node} gave no final report; counts up to its last report are kept"
+            self._gaps.append(self._gap("AgentUnavailable", message, since, 0))
 
     def _lease_expired(self, report: agent_pb2.Report) -> None:
         message = f"no operator watched for {self._lease_seconds} s, so the agent ended the trace"

@@ -1,8 +1,9 @@
 """How a session stands and how it ended, in words: reasons for programs, messages for people."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from kubestrace_operator.api import conditions
@@ -20,7 +21,8 @@ _ENDED_AS = {"AgentsNotReady": "AgentUnavailable"}
 class Summary:
     """What there is to say about a session."""
 
-    merged: Merged
+    # Sums of the reports, which are read for it: made when a sentence needs them.
+    merge: Callable[[], Merged]
     failures: Sequence[Failure]
     # Names of pods that were left out because of maxPods: the first of them.
     skipped: Sequence[str]
@@ -32,6 +34,11 @@ class Summary:
     filtered: bool = False
     # How many pods were left out.
     skipped_count: int = 0
+
+    @cached_property
+    def merged(self) -> Merged:
+        """What was counted, in sums."""
+        return self.merge()
 
 
 def waits_for(found: Found | None, missing: tuple[str, str], failures: Sequence[Failure]) -> tuple[str, str]:
@@ -86,6 +93,19 @@ def not_authorized(message: str) -> Outcome:
 def waits_for_place(message: str) -> Outcome:
     """Return the outcome of a session that waits until others of its namespace have ended."""
     return Outcome(conditions.PENDING, "TooManySessionsOfNamespace", _sentence(message))
+
+
+def waits_for_quota(message: str) -> Outcome:
+    """Return the outcome of a session whose namespace has used up its container-seconds."""
+    return Outcome(
+        conditions.PENDING, "ContainerSecondsUsed", f"{_sentence(message)} It starts when some of them are older."
+    )
+
+
+def quota_used(message: str, summary: Summary) -> Outcome:
+    """Return the outcome of a session that ended because its namespace has used up its container-seconds."""
+    kept = f"What was counted in {summary.seconds:.0f} s is kept. {_counted(summary)}"
+    return Outcome(conditions.SUCCEEDED, "ContainerSecondsUsed", f"{_sentence(message)} {kept}")
 
 
 def nothing_traced(reason: str, message: str, failures: Sequence[Failure]) -> Outcome:

@@ -5,30 +5,32 @@ the loss of any of them, and of this process: everything that it needs to go on 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol
 
 from google.protobuf.any_pb2 import Any as Packed
 
 from kubestrace_operator import metrics
-from kubestrace_operator.agents.client import AgentError, Endpoint
+from kubestrace_operator.agents.client import AgentError
 from kubestrace_operator.agents.reports import MAX_MESSAGE, text
 from kubestrace_operator.api import applied, conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import InvalidSpecError, Target, TraceSpec, parse
 from kubestrace_operator.comparison.baseline import Compared
 from kubestrace_operator.kube.errors import ClusterError, RejectedError
+from kubestrace_operator.kube.pods import PodChanges
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.status_writer import StatusWriter, growing, write_last
-from kubestrace_operator.sessions import baselines, outcomes, targets
+from kubestrace_operator.sessions import baselines, outcomes, remaining_traces, targets
 from kubestrace_operator.sessions.admission import Admission
 from kubestrace_operator.sessions.clock import Schedule
-from kubestrace_operator.sessions.interfaces import AgentCalls, ClusterCalls, Dependencies
+from kubestrace_operator.sessions.interfaces import ClusterCalls, Dependencies
 from kubestrace_operator.sessions.latency import Latency
-from kubestrace_operator.sessions.node import NodeTrace, TraceRequest
+from kubestrace_operator.sessions.node import LEASE_SECONDS, NodeTrace, TraceRequest
 from kubestrace_operator.sessions.pod_watcher import PodWatcher
 from kubestrace_operator.sessions.session_state import SessionState
 from kubestrace_operator.sessions.targets import Found
@@ -49,6 +51,7 @@ class Notify(Protocol):
 _REPORTS = 15
 _REPORT_MOST_SECONDS = 4.0
 _MAX_PROBLEMS = 128
+_LET_GO_SECONDS = 0.5
 
 
 class Session:
@@ -61,10 +64,11 @@ class Session:
         dependencies: Dependencies,
         index: TraceIndex,
         notify: Notify,
+        let_go: Callable[[], asyncio.Future[None]],
     ) -> None:
         """`body` is the session's object; its status is what an earlier operator wrote.
 
-        `index` knows which agents have its traces; `notify` posts events.
+        `index` knows which agents have its traces; `notify` posts events; `let_go` takes the object's finalizer away.
         """
         self.row = row
         self._raw_spec = applied.spec(body)
@@ -74,12 +78,14 @@ class Session:
         self._timing = dependencies.timing
         self._index = index
         self._notify = notify
+        self._let_go = let_go
         self._now = dependencies.now
         self._offload = dependencies.offload
+        self._streams = dependencies.streams
+        self._descriptions = dependencies.descriptions
         generation = body["metadata"].get("generation", 1)
         self._state = SessionState(generation, body.get("status") or {}, dependencies.now)
-        intervals = growing(self._timing.update, self._timing.update_most)
-        self._writer = StatusWriter(self._write, self._document, intervals, self._vanish)
+        self._writer = StatusWriter(self._write, self._document, self._intervals(), self._vanish)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._schedule = Schedule(self._state, dependencies.timing, dependencies.now)
@@ -89,6 +95,8 @@ class Session:
         self._latency = Latency(resumed=self._resumed)
         # None: not parsed, or it cannot be served.
         self._spec: TraceSpec | None = None
+        # Nodes whose agents have said that they stopped its trace, by stop_traces.
+        self._stopped: set[str] = set()
         self._gone = False
         self._cancelled = False
         self._suspended = False
@@ -101,17 +109,27 @@ class Session:
         created = str(body["metadata"].get("creationTimestamp") or "")
         self._admission = Admission(dependencies.places, row.namespace, row.uid, created)
         self._only_enabled = dependencies.only_enabled_namespaces
+        self._ledger = dependencies.ledger
+        self._state.container_seconds = lambda: self._ledger.used_by(row.uid)
+        # Those of an earlier operator's last status.
+        self._containers_before = len(known.get("containers") or ())
         # It has its turn among the sessions of its namespace.
         self._entered = False
         # Nodes that count, as of the last look.
         self._counting = 0
+        # Agents that were lost, as of the last look.
+        self._agents_lost = 0
         self._asked = False
         self._idle_asked = False
         self._crash: BaseException | None = None
         # None: not checked yet.
         self._problems: tuple[str, ...] | None = None
-        seen = self._state.peers.update
-        self._pods = PodWatcher(dependencies.cluster, row.namespace, dependencies.timing.retry, seen)
+        # What the nodes were last told of.
+        self._ordered: Found | None = None
+        self._shows_peers = False
+        # What the nodes were last asked for of the views, and of which time.
+        self._views_asked: tuple[Span, Mapping[str, Packed]] | None = None
+        self._pods = PodWatcher(dependencies.cluster, row.namespace, dependencies.timing.retry, self._note_pods)
 
     def change(self, spec: Mapping[str, Any], generation: int) -> None:
         """Take over a changed spec: of a session that runs a person may set cancel or suspend."""
@@ -135,6 +153,7 @@ class Session:
             await self._finish(outcome)
         finally:
             self._admission.leave()
+            self._ledger.leave(self.row.uid)
             self._directory.unsubscribe(self._wake)
             writing.cancel()
             await self._stop_tasks()
@@ -145,11 +164,20 @@ class Session:
 
     async def stop_traces(self) -> None:
         """End the session's traces: on the nodes that were asked for one, and wherever an earlier operator may have."""
-        asked = (name for name, node in self._nodes.items() if node.asked or node.active)
-        agents = {agent for name in asked if (agent := self._directory.on(name))}
+        agents = {agent for name in self._unstopped() if (agent := self._directory.on(name))}
         if self._resumed:
             agents.update(await self._index.perhaps_tracing(self._trace_uid))
-        await stop_traces(self._trace_uid, self._calls, agents)
+        self._stopped |= await remaining_traces.stop_all(self._trace_uid, self._calls, agents)
+
+    async def stop_remaining(self) -> None:
+        """End what traces remain on nodes without a final report, once their agents are back; lasts a lease at most."""
+        nodes, uid = self._unstopped(), self._trace_uid
+        await remaining_traces.stop(uid, nodes, self._calls, self._directory, LEASE_SECONDS)
+
+    def _unstopped(self) -> list[str]:
+        """Return the nodes that may have a trace of the session still."""
+        asked = [name for name, node in self._nodes.items() if (node.asked or node.active) and not node.finished]
+        return [name for name in asked if name not in self._stopped]
 
     @property
     def standing(self) -> Outcome:
@@ -178,6 +206,7 @@ class Session:
         self._cancelled = self._cancelled or spec.cancel
         self._suspended = self._suspended or spec.suspend
         self._state.views, self._state.duration_seconds = spec.views, spec.duration_seconds
+        self._shows_peers = any(view.shows_peers for view, _ in registry.chosen(spec.views))
         self._trace_request = TraceRequest(
             self._trace_uid,
             self.row.path,
@@ -187,6 +216,8 @@ class Session:
             lambda: int(1000 * self._schedule.elapsed) if self._schedule.settled else 0,
             min(max(spec.duration_seconds / _REPORTS, 1.0), _REPORT_MOST_SECONDS),
             spec.redact,
+            self._streams,
+            self._descriptions,
         )
         if self._state.start is not None:
             self._admission.take_up()
@@ -202,8 +233,12 @@ class Session:
             self._problems = ()
         return await self._until_over(spec)
 
-    def _view_requests(self, spec: TraceSpec) -> dict[str, Packed]:
-        return registry.requests(spec.views, Span(1000 * spec.duration_seconds, int(1000 * self._schedule.elapsed)))
+    def _view_requests(self, spec: TraceSpec) -> Mapping[str, Packed]:
+        span = Span(1000 * spec.duration_seconds, int(1000 * self._schedule.elapsed))
+        if self._views_asked is None or self._views_asked[0] != span:
+            # All nodes of a session that begins are asked for the same.
+            self._views_asked = span, registry.requests(spec.views, span)
+        return self._views_asked[1]
 
     async def _until_over(self, spec: TraceSpec) -> Outcome:
         while True:
@@ -216,6 +251,7 @@ class Session:
                 continue
             self._order_nodes()
             self._note_start()
+            self._note_lost_agents()
             outcome = self._over() if self._state.start is not None else self._hopeless(spec)
             if outcome is None:
                 await self._sleep()
@@ -238,7 +274,11 @@ class Session:
             return outcomes.suspended(ran=self._state.start is not None)
         if self._cancelled:
             await self._stop_nodes()
+            self._note_silent()
             return outcomes.cancelled(self._state.summary(self._schedule.elapsed, final=True))
+        if self._state.start is not None and (used_up := self._ledger.used_up(self.row.namespace)):
+            await self._stop_nodes()
+            return outcomes.quota_used(used_up, self._state.summary(self._schedule.elapsed, final=True))
         return outcomes.not_authorized(self._admission.refusal) if self._admission.refusal else None
 
     def _enter(self, spec: TraceSpec) -> bool:
@@ -248,6 +288,14 @@ class Session:
         if not self._admission.enter(self._wake):
             self._say(outcomes.waits_for_place(self._admission.full))
             return False
+        if self._state.start is None and (used_up := self._ledger.used_up(self.row.namespace)):
+            self._ledger.wait(self.row.uid, self.row.namespace, self._wake)
+            self._admission.waited = True
+            self._say(outcomes.waits_for_quota(used_up))
+            return False
+        self._ledger.follow(self.row.uid, self.row.namespace, self._state.containers_now, self._wake)
+        if self._state.start is not None:
+            self._ledger.take_up(self.row.uid, self._containers_before, self._state.start)
         self._entered = True
         if self._admission.waited:
             self._schedule.begin_again()
@@ -264,6 +312,11 @@ class Session:
         except RejectedError as error:
             self._problems = (f"spec.target: {error}",)
             self._wake.set()
+
+    def _note_pods(self, changes: PodChanges) -> None:
+        """Take over names of pods for the addresses of peers, where these are shown."""
+        if self._shows_peers:
+            self._state.peers.update(changes)
 
     def _found(self, found: Found | None) -> None:
         if found is not None:
@@ -299,15 +352,23 @@ class Session:
         """Have every node trace what runs there now."""
         if self._problems is None or self._state.found is None or self._admission.refusal is None:
             return
-        by_node = targets.by_node(self._state.found.running)
-        watched = targets.watched_by_node(self._state.found.pods)
+        # Each report is a reason to look at the session; of hundreds of nodes only what changed is looked at.
+        if self._state.found is not self._ordered:
+            self._ordered = self._state.found
+            self._order_pods(self._ordered)
+        runs = self._state.start is not None and self._schedule.settled
+        for node in self._nodes.values():
+            if runs:
+                node.session_runs()
+            node.look()
+
+    def _order_pods(self, found: Found) -> None:
+        by_node = targets.by_node(found.running)
+        watched = targets.watched_by_node(found.pods)
         for name in (by_node.keys() | watched.keys()) - self._nodes.keys():
             self._begin_node(name)
         for name, node in self._nodes.items():
             node.trace(by_node.get(name, ()), watched.get(name, ()))
-            if self._state.start is not None and self._schedule.settled:
-                node.session_runs()
-            node.look()
 
     def _begin_node(self, name: str) -> NodeTrace:
         node = NodeTrace(name, self._trace_request, self._calls, self._directory.on, self._wake.set, self._warn)
@@ -340,17 +401,27 @@ class Session:
             self._say(outcomes.tracing(state.summary(self._schedule.elapsed)))
             self._notify("Normal", "Tracing", state.outcome.message)
 
+    def _note_lost_agents(self) -> None:
+        """Have it written that an agent is lost: what it had counted is known here only, and so is the gap."""
+        lost = sum(node.agents_lost for node in self._state.nodes.values())
+        if lost > self._agents_lost:
+            self._writer.keep()
+        self._agents_lost = lost
+
     def _hopeless(self, spec: TraceSpec) -> Outcome | None:
         """Say what the session waits for; return how it ends when it has waited long enough."""
+        nodes = self._nodes.values()
+        refused = bool(nodes) and all(node.finished for node in nodes)
+        over = refused or (self._schedule.waited_enough and (self._looked() or self._schedule.looked_enough))
+        if not over and not self._schedule.worth_a_word:
+            # Most sessions begin at once, and nobody reads what they waited for meanwhile.
+            return None
         reason, message = outcomes.waits_for(self._state.found, self._pods.missing, self._state.failures())
         if self._admission.refusal is None and self._admission.problem:
             reason, message = "PodsNotListed", self._admission.problem
-        nodes = self._nodes.values()
-        refused = bool(nodes) and all(node.finished for node in nodes)
-        if refused or (self._schedule.waited_enough and (self._looked() or self._schedule.looked_enough)):
+        if over:
             return outcomes.nothing_traced(reason, message, self._state.failures(final=True))
-        if self._schedule.worth_a_word:
-            self._say(outcomes.pending(reason, message, spec.duration_seconds))
+        self._say(outcomes.pending(reason, message, spec.duration_seconds))
         return None
 
     def _looked(self) -> bool:
@@ -362,6 +433,7 @@ class Session:
         """Return how the session ends once its time is over and its nodes have reported, or had the time to."""
         if self._schedule.remaining > 0:
             return None
+        self._schedule.see_end()
         late = self._schedule.late
         open_nodes = {name: node for name, node in self._nodes.items() if not node.finished}
         idle = [node for node in open_nodes.values() if not node.state.traced and node.state.failure is None]
@@ -374,10 +446,18 @@ class Session:
             self._spawn(self._stop_nodes())
         if any(late < self._allowance(node) for node in open_nodes.values()):
             return None
-        summary = self._state.summary(self._schedule.elapsed, final=True)
-        silent = [name for name, node in open_nodes.items() if node.active or node.state.failure is not None]
+        silent = self._note_silent()
         metrics.REPORTS_LOST.inc(len(silent))
+        summary = self._state.summary(self._schedule.elapsed, final=True)
         return outcomes.completed(summary, unanswered=silent)
+
+    def _note_silent(self) -> list[str]:
+        """Return the nodes whose final report never came; what they counted since their last one is a gap."""
+        nodes = {name: node for name, node in self._nodes.items() if not node.finished}
+        for node in nodes.values():
+            if node.active:
+                node.state.no_final_report()
+        return [name for name, node in nodes.items() if node.active or node.state.failure is not None]
 
     def _allowance(self, node: NodeTrace) -> float:
         """Return how long after the end to wait for a node: one that never traced has nothing to say."""
@@ -394,10 +474,13 @@ class Session:
         if self._gone:
             await self.stop_traces()
             return
+        letting_go = self._let_go()
         await self._ask_for_services()
         if self._spec is not None and not isinstance(state.compared, Compared):
             await self._read_baseline(self._spec)
         document = await self._document()
+        # Done by now, unless the API server is slow: the status is not to wait for it.
+        await asyncio.wait([letting_go], timeout=_LET_GO_SECONDS)
         if await write_last(self.row.path, _endings(state, self.row, self._cluster, document)):
             metrics.finished(outcome.phase, outcome.reason)
             if state.start is not None:
@@ -411,7 +494,7 @@ class Session:
 
     async def _ask_for_services(self) -> None:
         """Have peers named by their Services; where that is not allowed they stay addresses."""
-        if any(view.shows_peers for view, _ in registry.chosen(self._state.views)):
+        if self._shows_peers:
             with suppress(ClusterError):
                 self._state.peers.services = await self._cluster.services(self.row.namespace)
 
@@ -445,6 +528,14 @@ class Session:
         """Return the status as of now: totals while it goes on, everything at the end."""
         return await self._offload(self._state.snapshot()) if self._state.counts_known else None
 
+    def _intervals(self) -> Iterator[float]:
+        """Yield the seconds to the next status: ever more, and after the first none shortly before the end."""
+        for number, (seconds, following) in enumerate(pairwise(growing(self._timing.update, self._timing.update_most))):
+            left = self._schedule.remaining
+            # The end has a write of its own.
+            ends_first = number and self._state.start is not None and 0 < left < seconds + following
+            yield left + following if ends_first else seconds
+
     def _vanish(self) -> None:
         self._gone = True
         self._wake.set()
@@ -468,16 +559,6 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def stop_traces(session_uid: str, calls: AgentCalls, agents: Iterable[Endpoint]) -> None:
-    """End a session's trace on these agents, as far as they answer; leases end what remains."""
-
-    async def stop(agent: Endpoint) -> None:
-        with suppress(AgentError):
-            await calls.stop(agent, session_uid)
-
-    await asyncio.gather(*map(stop, agents))
 
 
 async def give_up(state: SessionState, row: SessionRow, cluster: ClusterCalls, error: BaseException) -> None:

@@ -1,16 +1,16 @@
 """What a session knows: its pods, its nodes, where it stands; and the status that says so."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubestrace_operator.agents.reports import clean, clean_outline
+from kubestrace_operator.agents.reports import check_rows, clean, clean_outline
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.results import merge
 from kubestrace_operator.results.merge import Merged, Trust
-from kubestrace_operator.sessions import live_status, outcomes, view_support
-from kubestrace_operator.sessions.node_state import NodeState, is_traced
+from kubestrace_operator.sessions import live_status, outcomes, usable_reports, view_support
+from kubestrace_operator.sessions.node_state import KeptReport, NodeState, is_traced
 from kubestrace_operator.sessions.outcomes import Summary
 from kubestrace_operator.sessions.peer_names import PeerNames
 from kubestrace_operator.sessions.targets import ChosenPod, Found
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Gaps that only the operator knows of: they are taken over from what an earlier operator wrote.
 _OPERATORS_GAPS = frozenset({"AgentRestarted", "AgentUnavailable"})
+# Why sessions end before any agent was asked to trace: no pod failed then.
+_REFUSED = frozenset({"InvalidSpec", "NotAuthorized"})
 
 
 class _SeenPod(NamedTuple):
@@ -60,6 +62,8 @@ class SessionState:
         # How often the session was suspended while it traced: each time its traces begin anew, by another name.
         self.suspensions = int(known_status.get("suspensions") or 0)
         self.peers = PeerNames()
+        # What it has used of its namespace's container-seconds; None: that is not counted.
+        self.container_seconds: Callable[[], int | None] = lambda: None
         # What the result is compared with, or why with nothing; None: not known yet, or nobody asked.
         self.compared: Compared | Unusable | None = None
         self._taken_up = self.start is not None
@@ -114,8 +118,13 @@ class SessionState:
     def summary(self, seconds: float, *, final: bool = False) -> Summary:
         """Return what there is to say about the session."""
         traced = [state for node in self.nodes.values() for state in node.states() if is_traced(state)]
+        kept, beside = self.reports(), self._beside_reports
+
+        def merged() -> Merged:
+            return merge.add([merge.totals(each.read() for each in kept), beside()])
+
         return Summary(
-            merged=merge.add([merge.totals(self.reports()), self._beside_reports()]),
+            merge=merged,
             failures=self.failures(final=final),
             skipped=self.found.skipped if self.found else (),
             skipped_count=self.found.skipped_count if self.found else 0,
@@ -126,7 +135,7 @@ class SessionState:
             filtered=self.filtered,
         )
 
-    def reports(self) -> list[agent_pb2.Report]:
+    def reports(self) -> list[KeptReport]:
         """Return the latest report of each agent."""
         return [report for node in self.nodes.values() for report in node.reports.values()]
 
@@ -140,15 +149,24 @@ class SessionState:
 
         What is returned may run beside the event loop.
         """
-        reports, beside, progress = self.reports(), self._beside_reports(), self._progress()
+        kept, beside, progress = self.reports(), self._beside_reports(), self._progress()
         previous, now, suspensions = list(self._conditions), self.now(), self._suspensions()
 
+        final = progress.outcome.finished
+
+        def status(of: Sequence[agent_pb2.Report], more: Merged = beside) -> dict[str, Any]:
+            if final:
+                # Of a node whose final report never came the last one was not looked at so closely.
+                for each in (report for report in of if not report.final):
+                    check_rows(each)
+            merged = (merge.merge if final else merge.totals)(of)
+            return builder.status(merge.add([merged, more]), progress, now=now, previous_conditions=previous)
+
         def build() -> dict[str, Any]:
-            final = progress.outcome.finished
+            reports = [each.read() for each in kept]
             for report in reports:
                 clean(report) if final else clean_outline(report)
-            merged = (merge.merge if final else merge.totals)(reports)
-            document = builder.status(merge.add([merged, beside]), progress, now=now, previous_conditions=previous)
+            document = usable_reports.status(reports, beside, status)
             return (document if final else live_status.totals(document)) | suspensions
 
         return build
@@ -171,8 +189,16 @@ class SessionState:
         document = builder.status(Merged(), progress, now=self.now(), previous_conditions=self._conditions)
         return document | self._suspensions()
 
+    def containers_now(self) -> int:
+        """Return how many containers are traced now, as far as their agents have said."""
+        phase = agent_pb2.ContainerState.PHASE_TRACING
+        return sum(state.phase == phase for node in self.nodes.values() for state in node.states())
+
     def _suspensions(self) -> dict[str, int]:
-        return {"suspensions": self.suspensions} if self.suspensions else {}
+        """Return what is beside the counts: how often it was suspended, and what it has used."""
+        used = self.container_seconds()
+        suspended = {"suspensions": self.suspensions} if self.suspensions else {}
+        return suspended | ({"containerSeconds": used} if used is not None else {})
 
     def _progress(self) -> Progress:
         final = self.outcome.finished
@@ -184,7 +210,7 @@ class SessionState:
             completion=self.completion,
             filtered=self.filtered,
             targets=self._targets(final=final),
-            failures=(*self.failures(final=final), *self._left_out()),
+            failures=(*self.failures(final=final and self.outcome.reason not in _REFUSED), *self._left_out()),
             cgroup_modes=frozenset(node.cgroup_mode for node in self.nodes.values() if node.cgroup_mode),
             architectures=frozenset(
                 node.architecture for node in self.nodes.values() if node.architecture and node.traced
@@ -201,7 +227,8 @@ class SessionState:
         traced = {state.container.pod_uid for state in states if is_traced(state)}
         tracing_phase = agent_pb2.ContainerState.PHASE_TRACING
         tracing = set() if final else {each.container.pod_uid for each in states if each.phase == tracing_phase}
-        pods = self._pods.keys() | traced
+        # By the UID that agents know: a static pod has another one in the API.
+        pods = {pod.kubelet_uid for pod in self._pods.values()} | traced
         failed = (pods if final else self._failed_pods()) - traced
         skipped = self.found.skipped_count + len(self.found.without_container) if self.found else 0
         return Targets(len(pods) + skipped, len(tracing), len(traced - tracing), len(failed), skipped)

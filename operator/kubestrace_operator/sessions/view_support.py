@@ -14,7 +14,7 @@ def gaps(node: NodeState, wanted: Iterable[str]) -> Iterator[agent_pb2.Gap]:
     reported such a gap itself get no second one.
     """
     wanted = list(wanted)
-    for report in node.reports.values():
+    for report in (each.read() for each in node.reports.values()):
         reported = {_of_agent(gap) for gap in report.trust.gaps if gap.reason == VIEW_UNSUPPORTED}
         for each in report.containers:
             for view in wanted if is_traced(each.state) else ():

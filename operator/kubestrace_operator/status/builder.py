@@ -5,7 +5,7 @@ are never cut; lists are sections (status.sections), cut to their shares of the 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -123,9 +123,14 @@ class _Builder:
         complete = completeness(merged, progress)
         self._head = _head(progress, complete, now, previous)
         self._trust = _trust(merged, progress, complete)
-        self._views = _shown(merged, progress, documents.error_counts(self.rows), now)
+        self._errors = documents.error_counts(self.rows)
+        self._views = _shown(merged, progress, self._errors, now)
         self._names = documents.names(merged, progress.architectures)
-        self._syscalls = {row.key: documents.syscall(row, self._syscall_fields(row)) for row in self.rows}
+        # By the row itself, as all that follows is made anew for each size that is tried.
+        self._syscalls = {id(row): documents.syscall(row, self._syscall_fields(row)) for row in self.rows}
+        self._totals = _totals(merged)
+        # Made anew for each size that is tried, of lines that stay the same.
+        self._table_of = self._make_table()
         # What rules find, once the whole is known.
         self.findings: dict[str, Any] = {}
         # What changed since the baseline, then too; that there is none is known before.
@@ -154,7 +159,7 @@ class _Builder:
         if self._progress.start is not None:
             parts += [
                 {"views": registry.names(self._progress.views)},
-                {"table": self._table(shown, left_out)},
+                {"table": self._table_of(shown)},
                 {"summary": self._summary(shown)},
                 {"trust": self._trust},
                 self.findings,
@@ -215,7 +220,7 @@ class _Builder:
     @cached_property
     def _page(self) -> tuple[list[str], list[str]]:
         """The page of the whole status, with the first rows of the table."""
-        return page.lines(self.everything(), self._table(*_kept(self.rows, _PAGE_ROWS)), page.COLUMNS)
+        return page.lines(self.everything(), self._table_of(_kept(self.rows, _PAGE_ROWS)[0]), page.COLUMNS)
 
     def with_containers(self, document: dict[str, Any], limit_bytes: int | None) -> dict[str, Any]:
         """Add what views say of single containers, into the room that all else has left."""
@@ -247,37 +252,38 @@ class _Builder:
         ]
 
     def _error_counts(self) -> list[dict[str, Any]]:
-        return [
-            combined(row, *(view.error_fields(shown, row) for view, shown in self._views))
-            for row in documents.error_counts(self.rows)
-        ]
+        return [combined(row, *(view.error_fields(shown, row) for view, shown in self._views)) for row in self._errors]
 
     def _syscall_fields(self, row: SyscallRow) -> dict[str, Any]:
         return combined(*(view.syscall_fields(shown, row.key) for view, shown in self._views))
 
-    def _table(self, shown: Sequence[SyscallRow], left_out: Sequence[SyscallRow]) -> str:
+    def _make_table(self) -> Callable[[Sequence[SyscallRow]], str]:
         columns = [column for view, each in self._views if (column := view.column(each)) is not None]
-        text = table.table(
-            shown,
-            left_out=left_out,
-            filtered=self._progress.filtered,
-            columns=columns,
-            unreturned_calls=self._merged.unreturned_calls,
-        )
-        text += table.unreturned(self._merged.unreturned, self._merged.unreturned_calls)
-        text += table.endings(documents.ordered_containers(self._merged.containers.values()))
-        return text + "".join(view.table_text(each) for view, each in self._views)
+        unreturned = self._merged.unreturned_calls
+        make = table.Table(
+            self.rows, filtered=self._progress.filtered, columns=columns, unreturned_calls=unreturned
+        ).text
+        below = table.unreturned(self._merged.unreturned, unreturned)
+        below += table.endings(documents.ordered_containers(self._merged.containers.values()))
+        below += "".join(view.table_text(each) for view, each in self._views)
+        return lambda shown: make(shown) + below
 
     def _summary(self, shown: Sequence[SyscallRow]) -> dict[str, Any]:
         return {
-            "calls": self._merged.calls,
-            "errors": self._merged.errors,
-            "interrupted": self._merged.interrupted,
-            "totalNanoseconds": self._merged.total_ns,
-            "waitNanoseconds": self._merged.wait_ns,
+            **self._totals,
             **self._names,
-            "syscalls": [self._syscalls[row.key] for row in shown],
+            "syscalls": [self._syscalls[id(row)] for row in shown],
         }
+
+
+def _totals(merged: Merged) -> dict[str, int]:
+    return {
+        "calls": merged.calls,
+        "errors": merged.errors,
+        "interrupted": merged.interrupted,
+        "totalNanoseconds": merged.total_ns,
+        "waitNanoseconds": merged.wait_ns,
+    }
 
 
 def _shown(

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kubestrace_operator.results.places import Places
 from kubestrace_operator.views.registry import VIEWS
 
 # -o yaml and json have all.
 _SHOWN = 10
 
 
-def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def lines(rows: Sequence[Mapping[str, Any]], places: Places) -> Iterator[str]:
     """Yield the most frequent ones."""
     if not rows:
         return
@@ -19,7 +20,7 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows[:_SHOWN]:
         said = "".join(view.error_text(row) for view in VIEWS)
         yield f"{row['count']:9} {row['errno']:<16} {_name(row):<19} {said}".rstrip()
-        yield from (f"{'':10}{line}" for view in VIEWS for line in view.error_lines(row))
+        yield from (f"{'':10}{line}" for view in VIEWS for line in view.error_lines(row, places))
     if len(rows) > _SHOWN:
         yield f"{sum(row['count'] for row in rows[_SHOWN:]):9} ({len(rows) - _SHOWN} more)"
 

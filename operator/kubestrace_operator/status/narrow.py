@@ -5,6 +5,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
+from kubestrace_operator.results.places import PLACE
+
 _RULE = re.compile(r"-+(?: -+)+")
 # Of a view's table or list: what follows it is told apart from the next one.
 _ROW = re.compile(r"^ |  ")
@@ -17,8 +19,11 @@ def fitted(text: str, columns: int) -> str:
     """Return the table with cells as narrow as they can be; where that is too wide, without some of its columns."""
     lines = text.splitlines()
     rules = [index for index, line in enumerate(lines) if _RULE.fullmatch(line)]
-    if not rules or max(map(len, lines)) <= columns:
+    if max(map(len, lines), default=0) <= columns:
         return text
+    if not rules:
+        # Nothing was counted: what views have to say is all there is.
+        return "\n".join(wrapped(lines, columns))
     # The total stands below the last rule; other lines below it are sentences.
     end = rules[-1] + 2
     cells = [_cells(line, lines[rules[0]]) for line in lines[:end]]
@@ -45,8 +50,18 @@ def wrapped(lines: Iterable[str], columns: int) -> Iterator[str]:
 
 
 def _row(line: str, columns: int) -> Iterator[str]:
-    first, *more = line.split(", ")
-    shown = first
+    row, where, place = line.rpartition(PLACE)
+    if where:
+        # Arguments stay together where they can.
+        yield from wrapped([row], columns)
+        yield f"{_BELOW}{where.strip()} {place}"
+        return
+    shown, *more = line.split(", ")
+    before, bar, first = shown.rpartition("| ")
+    if bar and len(shown) + bool(more) > columns:
+        # Not even the first of the list has room behind a bar of the chart.
+        yield f"{before}|"
+        shown = f"{_BELOW}{first}"
     for each in more:
         if len(shown) + len(each) + 3 > columns:
             yield f"{shown},"

@@ -8,6 +8,8 @@ from typing import Any
 
 from kubestrace_operator.comparison import text as comparison_text
 from kubestrace_operator.findings import text as findings_text
+from kubestrace_operator.findings.rules import RULES
+from kubestrace_operator.results.places import Places
 from kubestrace_operator.results.rows import shown_mark
 from kubestrace_operator.status import error_lines, narrow
 from kubestrace_operator.views import registry
@@ -25,7 +27,7 @@ def lines(status: Mapping[str, Any], table: str, columns: int | None = None) -> 
     Without `columns` the table is as wide as it is.
     """
     body = []
-    for block in (findings_text.lines(status, columns or COLUMNS), _compared(status, columns or COLUMNS)):
+    for block in (findings_text.lines(status, columns or COLUMNS, len(RULES)), _compared(status, columns or COLUMNS)):
         rows = list(block)
         body += [*rows, ""] if rows else []
     text = table.rstrip("\n")
@@ -39,17 +41,18 @@ def _below(status: Mapping[str, Any]) -> Iterator[str]:
     """Yield what stands below the table."""
     for view in registry.VIEWS:
         yield from view.overview(status)
-    yield from error_lines.lines(status["summary"]["errorCounts"])
+    places = Places(status)
+    yield from error_lines.lines(status["summary"]["errorCounts"], places)
     for view in registry.VIEWS:
         yield from view.details(status)
-    yield from _unreturned(status["unreturned"])
+    yield from _unreturned(status["unreturned"], places)
 
 
 def _compared(status: Mapping[str, Any], columns: int) -> Iterator[str]:
     return narrow.wrapped(comparison_text.lines(status), columns)
 
 
-def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _unreturned(rows: Sequence[Mapping[str, Any]], places: Places) -> Iterator[str]:
     """Yield the calls that have not returned: for how long, who, and what; `>` means at least."""
     if not rows:
         return
@@ -59,7 +62,8 @@ def _unreturned(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         age = f"{'>' if row['beganEarlier'] else ''}{row['ageNanoseconds'] / 1e9:.3f}"
         mark = shown_mark(row.get("abi", ""), wait=row["wait"])
         who = f"{row.get('pid', row['hostPid']):5} {row.get('tid', row['hostTid']):5}  {row.get('thread', ''):<16}"
-        yield f"{age:>11} {who} {row['syscall']}({row.get('arguments', '')})  {mark}".rstrip()
+        call = f"{row['syscall']}({row.get('arguments', '')})  {mark}".rstrip()
+        yield f"{age:>11} {who} {call}{places.behind(row)}"
     if len(rows) > _SHOWN_UNRETURNED:
         yield f"({len(rows) - _SHOWN_UNRETURNED} more)"
 

@@ -32,11 +32,12 @@ def syscall(row: SyscallRow, added: Mapping[str, Any]) -> dict[str, Any]:
     document["totalNanoseconds"] = row.total_ns
     document |= added
     if row.timed:
+        middle, p95, p99 = row.percentiles(50, 95, 99)
         document |= {
             "avgNanoseconds": row.average_ns,
-            "p50Nanoseconds": row.percentile(50),
-            "p95Nanoseconds": row.percentile(95),
-            "p99Nanoseconds": row.percentile(99),
+            "p50Nanoseconds": middle,
+            "p95Nanoseconds": p95,
+            "p99Nanoseconds": p99,
             "maxNanoseconds": row.max_ns,
         }
     if row.bytes or row.zero_results:

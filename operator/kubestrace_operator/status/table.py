@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
@@ -29,60 +30,83 @@ _Line = Sequence[str]
 _Cell = TypeVar("_Cell")
 
 
-def table(
-    rows: Sequence[SyscallRow],
-    *,
-    left_out: Sequence[SyscallRow] = (),
-    filtered: bool = False,
-    columns: Sequence[Column] = (),
-    unreturned_calls: int = 0,
-) -> str:
-    """Return the table of rows that are already in order, as `builder.ordered` gives them.
+class Table:
+    """The table of some rows, which may be cut to any of them: their lines, and the totals of all, are made once."""
 
-    Calls that work come first, with their share of the working time. Calls that waited follow in a part of their own,
-    with `wait` in the place of the share and `(waited)` behind their names. Rows in `left_out` are not shown but are in
-    the totals.
-    Calls that a signal interrupted are named below: they are not errors, though a program may have got EINTR.
-    The column `bytes` is there where a call moved some.
-    `filtered` says that only some calls were counted at all; `columns` are those of views. With `unreturned_calls` some
-    were made, though none is in the rows.
-    """
-    if not rows and not left_out:
-        sentence = _NOTHING_CHOSEN if filtered else _NOTHING
-        return sentence.format(was_made="returned" if unreturned_calls else "was made")
-    moved = any(row.bytes for row in (*rows, *left_out))
-    return _Table(columns, moved=moved).text(rows, left_out)
+    def __init__(
+        self,
+        rows: Sequence[SyscallRow],
+        *,
+        filtered: bool = False,
+        columns: Sequence[Column] = (),
+        unreturned_calls: int = 0,
+    ) -> None:
+        """`rows` are all that count, in order, as `builder.ordered` gives them.
 
-
-class _Table:
-    """Lines of cells, with the columns that views add, and with the bytes that calls moved."""
-
-    def __init__(self, columns: Sequence[Column], *, moved: bool) -> None:
+        `filtered` says that only some calls were counted at all; `columns` are those of views. With `unreturned_calls`
+        some were made, though none is in the rows.
+        """
+        self._rows = rows
         self._columns = columns
-        self._moved = moved
+        self._moved = any(row.bytes for row in rows)
         self._widths = self._inserted(_WIDTHS, [_COLUMN_WIDTH] * len(columns), _BYTES_WIDTH)
+        sentence = _NOTHING_CHOSEN if filtered else _NOTHING
+        self._nothing = sentence.format(was_made="returned" if unreturned_calls else "was made")
+        # By the row itself, which stays as long as the table: its key is made anew each time.
+        self._lines: dict[int, str] = {}
 
-    def text(self, rows: Sequence[SyscallRow], left_out: Sequence[SyscallRow]) -> str:
-        everything = [*rows, *left_out]
-        heads = self._inserted(_HEADS, [column.head for column in self._columns], "bytes")
-        lines: list[_Line] = [(*heads, "syscall")]
+    def text(self, shown: Sequence[SyscallRow]) -> str:
+        """Return the table with these of its rows; the others are in the totals.
+
+        Calls that work come first, with their share of the working time. Calls that waited follow in a part of their
+        own, with `wait` in the place of the share and `(waited)` behind their names. Calls that a signal interrupted
+        are named below: they are not errors, though a program may have got EINTR. The column `bytes` is there where a
+        call moved some.
+        """
+        if not self._rows:
+            return self._nothing
+        lines = [self._heads]
+        for wait, part in self._parts.items():
+            rows = [row for row in shown if row.wait == wait]
+            lines += [self._rule, *(self._row(row, part.busy_ns) for row in rows)]
+            if count := part.rows - len(rows):
+                lines.append(self._line([*[""] * len(self._widths), f"({count} more, in the total)"]))
+            lines += [self._rule, part.total]
+        return "\n".join([*lines, *self._interrupted]) + "\n"
+
+    @cached_property
+    def _heads(self) -> str:
+        return self._line((*self._inserted(_HEADS, [column.head for column in self._columns], "bytes"), "syscall"))
+
+    @cached_property
+    def _rule(self) -> str:
+        return self._line([*("-" * width for width in self._widths), _NAME_RULE])
+
+    @cached_property
+    def _interrupted(self) -> list[str]:
+        return _interrupted(self._rows)
+
+    @cached_property
+    def _parts(self) -> dict[bool, "_Part"]:
+        """The calls that work and those that wait, as far as there are some."""
+        parts = {}
         for wait in (False, True):
-            if any(row.wait == wait for row in everything):
-                lines += [self._rule(), *self._part(rows, everything, wait=wait)]
-        return "\n".join([*map(self._line, lines), *_interrupted(everything)]) + "\n"
+            rows = [row for row in self._rows if row.wait == wait]
+            busy_ns = sum(row.total_ns for row in rows)
+            if rows:
+                total = self._total(rows, "wait" if wait else _percent(busy_ns, busy_ns))
+                parts[wait] = _Part(len(rows), busy_ns, self._line(total))
+        return parts
 
-    def _part(self, rows: Sequence[SyscallRow], everything: Sequence[SyscallRow], *, wait: bool) -> list[_Line]:
-        """Return the lines of the calls that work, or of those that wait."""
-        whole = [row for row in everything if row.wait == wait]
-        shown = [row for row in rows if row.wait == wait]
-        busy_ns = sum(row.total_ns for row in whole)
-        lines = [self._row(row, "wait" if wait else _percent(row.total_ns, busy_ns)) for row in shown]
-        if count := len(whole) - len(shown):
-            lines.append([*[""] * len(self._widths), f"({count} more, in the total)"])
-        return [*lines, self._rule(), self._total(whole, "wait" if wait else _percent(busy_ns, busy_ns))]
+    def _row(self, row: SyscallRow, busy_ns: int) -> str:
+        line = self._lines.get(id(row))
+        if line is None:
+            line = self._line(self._cells(row, "wait" if row.wait else _percent(row.total_ns, busy_ns)))
+            self._lines[id(row)] = line
+        return line
 
-    def _row(self, row: SyscallRow, share: str) -> _Line:
-        lengths = [duration(row.percentile(50)), duration(row.percentile(99)), duration(row.max_ns)]
+    def _cells(self, row: SyscallRow, share: str) -> _Line:
+        lengths = [duration(each) for each in (*row.percentiles(50, 99), row.max_ns)]
         return [
             share,
             *self._sums([row]),
@@ -116,8 +140,13 @@ class _Table:
         cells = [text.rjust(width) for text, width in zip(numbers, self._widths, strict=True)]
         return f"{' '.join(cells)} {name}".rstrip()
 
-    def _rule(self) -> _Line:
-        return [*("-" * width for width in self._widths), _NAME_RULE]
+
+class _Part(NamedTuple):
+    """The calls that work, or those that wait."""
+
+    rows: int
+    busy_ns: int
+    total: str
 
 
 def unreturned(rows: Sequence[UnreturnedRow], count: int) -> str:

@@ -1,6 +1,7 @@
 """The view callers: which functions make the calls, of calls that are chosen by chance. Pure."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -157,6 +158,7 @@ class Callers(View[Settings, CallersResult, Part]):
     def table_text(self, shown: Shown[Settings, Part]) -> str:
         """Return the callers as trees."""
         kinds = sorted(shown.part.items(), key=lambda item: (-item[1].sums.calls, item[0]))
+        apart = Counter(kind.syscall for kind in shown.part)
         trees = [
             callers_text.Calls(
                 _name(kind),
@@ -164,6 +166,8 @@ class Callers(View[Settings, CallersResult, Part]):
                 calls.sums.samples,
                 share_error(Sums(calls=calls.sums.calls, variance=calls.sums.variance), calls.sums, at_half=True),
                 {frames: sums.calls for frames, sums in calls.stacks.items()},
+                # The summary has them exactly, but not by errno and ABI.
+                shown.calls.get(kind.syscall) if apart[kind.syscall] == 1 and not shown.settings.by_errno else None,
             )
             for kind, calls in kinds
         ]

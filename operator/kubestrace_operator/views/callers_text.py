@@ -10,6 +10,8 @@ _MOST_KINDS, _MOST_LINES = 5, 10
 # Callers with less of their calls than this share are added up.
 _LEAST_SHARE = 0.01
 _LEAST_SHOWN = 0.0005
+# A share of a half may be all or nothing: it says who makes such calls, not how many.
+_TOO_FAR_OFF = 0.5
 # The rows have them.
 _BUILD_ID = re.compile(r" \(build id [0-9a-f]+\)")
 # Functions on a line.
@@ -21,11 +23,14 @@ class Calls:
     """Calls of one kind, and how many of them each stack makes, innermost function first."""
 
     name: str
+    # That the chosen ones stand for.
     calls: int
     samples: int
     # How far off a share may be, 19 of 20 times.
     error: float
     stacks: Mapping[tuple[str, ...], int]
+    # That were counted; None where not all of one kind were counted apart from others.
+    counted: int | None = None
 
 
 def lines(kinds: Sequence[Calls]) -> Iterator[str]:
@@ -39,7 +44,8 @@ def lines(kinds: Sequence[Calls]) -> Iterator[str]:
         yield from _tree(kind)
     if len(kinds) > _MOST_KINDS:
         rest = kinds[_MOST_KINDS:]
-        yield f"and {len(rest)} more kinds of calls, about {sum(each.calls for each in rest)} calls"
+        kinds_left = f"{len(rest)} more kind{'s' * (len(rest) != 1)}"
+        yield f"and {kinds_left} of calls, about {sum(each.calls for each in rest)} calls"
 
 
 def _taken(kind: Calls) -> str:
@@ -47,7 +53,10 @@ def _taken(kind: Calls) -> str:
     if not kind.error:
         return f"{calls}, the stacks of all"
     stacks = f"{kind.samples} stack{'s' * (kind.samples != 1)}"
-    return f"about {calls}, {stacks}: shares are at most {100 * kind.error:.1f} percentage points off, 19 of 20 times"
+    of_calls = f"about {calls}, {stacks}" if kind.counted is None else f"{stacks} of {kind.counted} calls"
+    if kind.error >= _TOO_FAR_OFF:
+        return f"{of_calls}: too few for shares, which may be {100 * kind.error:.0f} percentage points off"
+    return f"{of_calls}: shares are at most {100 * kind.error:.1f} percentage points off, 19 of 20 times"
 
 
 def _tree(kind: Calls) -> Iterator[str]:
@@ -68,14 +77,14 @@ def _below(stacks: list[tuple[tuple[str, ...], int]], at: int, whole: int, inden
             by_function.setdefault(frames[at], []).append((frames, calls))
     few = 0
     for _, found in sorted(by_function.items(), key=lambda item: (-_sum(item[1]), item[0])):
-        if _sum(found) < _LEAST_SHARE * whole:
+        if not whole or _sum(found) < _LEAST_SHARE * whole:
             few += _sum(found)
             continue
         end = _end_of_chain(found, at)
         share = f"{100 * _sum(found) / whole:7.1f} %"
         yield f"{share}{'  ' * indent}{_chain(found[0][0][at:end])}"
         yield from _below(found, end, whole, indent + 1)
-    if few >= _LEAST_SHOWN * whole:
+    if whole and few >= _LEAST_SHOWN * whole:
         yield f"{100 * few / whole:7.1f} %{'  ' * indent}others"
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import precise, utc
+from kubestrace_operator.results.places import Places, names
 from kubestrace_operator.results.rows import container_key
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views.profiles import Profile
@@ -138,11 +139,14 @@ class Errors(View[Settings, ErrorsResult, Details]):
             if kind not in expected and container_key(each.node, each.container) in failed
         }
         last = sorted(samples.items(), key=lambda item: _time(item[1]), reverse=True)[:_MOST_LAST]
+        places = Places.of(each.state.container for each in shown.containers)
         lines = [
             f"  {syscall}({arguments}) {errno}  {row.sample.process}[{row.sample.pid}]"
+            f"{places.behind(names(row.container))}"
             for (syscall, errno, arguments), row in last
         ]
-        return "\n".join(["their last failed calls, the latest first:", *lines]) + "\n" if lines else ""
+        heading = "failed last, of those that ended with an error, the latest first:"
+        return "\n".join([heading, *lines]) + "\n" if lines else ""
 
     def error_fields(self, shown: Shown[Settings, Details], row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return first and last time of a row, where they are known."""
@@ -166,14 +170,14 @@ class Errors(View[Settings, ErrorsResult, Details]):
         first, last = _clock(row["firstTime"]), _clock(row["lastTime"])
         return first if row["count"] == 1 else f"{first} {last}"
 
-    def error_lines(self, row: Mapping[str, Any]) -> Iterator[str]:
+    def error_lines(self, row: Mapping[str, Any], places: Places) -> Iterator[str]:
         """Yield why a row does no harm, and its samples."""
         if "expectedReason" in row:
             some = "" if row["expected"] else f"{row['expectedCount']} of {row['count']} "
             yield f"{some}expected: {row['expectedReason']}"
         for sample in row.get("samples", ()):
             who = f"{sample['process']}[{sample['pid']}]"
-            yield f"{row['syscall']}({sample['arguments']})  {who} {_clock(sample['time'])}"
+            yield f"{row['syscall']}({sample['arguments']})  {who} {_clock(sample['time'])}{places.behind(sample)}"
 
 
 def _detail(result: ContainerResult[ErrorsResult], kind: ErrorKind) -> tuple[Kind, Detail]:
@@ -260,8 +264,7 @@ def _sample(row: SampleRow) -> dict[str, Any]:
         "hostPid": sample.host_pid,
         "process": sample.process,
         "thread": sample.thread,
-        "pod": row.container.pod_name,
-        "container": row.container.container_name,
+        **names(row.container),
         "node": row.node,
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
+from kubestrace_operator.results.places import place
 from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import memory_growth
@@ -159,7 +160,7 @@ class MemoryView(View[Settings, MemoryResult, Part]):
     def table_text(self, shown: Shown[Settings, Part]) -> str:
         """Return the kinds of calls, and how the containers' memory changed."""
         flows = _ordered(added(each.flows for each in shown.part.values()))
-        lines = [f"{'calls':>10} {'failed':>8} {'bytes':>9} {'time':>9} memory"]
+        lines = [f"{'calls':>10} {'failed':>8} {'bytes':>9} {'time':>9} memory"] if flows else []
         lines += [
             f"{flow.calls:>10} {flow.failed or '':>8} {size(flow.bytes):>9} {duration(flow.total_ns):>9} {kind}"
             for kind, flow in flows
@@ -169,7 +170,7 @@ class MemoryView(View[Settings, MemoryResult, Part]):
             memory = shown.part.get(row.key)
             if memory and memory.levels:
                 named = row.state.container
-                name = "/".join(filter(None, (named.pod_name, named.container_name)))
+                name = place(named.pod_name, named.container_name)
                 changes.append((_growth(memory.levels), _change(name, memory.levels)))
         lines += [text for _, text in sorted(changes, key=lambda each: -each[0])[:_MOST]]
         if len(changes) > _MOST:

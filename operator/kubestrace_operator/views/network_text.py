@@ -85,8 +85,8 @@ def _socket(row: Mapping[str, Any]) -> str:
         path = row["path"] or "(no name)"
         return f"unix to {path}" if row["role"] == "client" else f"unix at {path}"
     if row["role"] == "client":
-        return f"udp to {_place(row)}" if row["address"] else "udp to nobody told"
-    return f"udp from {_address(row) or 'nobody told'} at port {row['port']}"
+        return f"udp to {_place(row)}" if row["address"] else "udp to an address that is not known"
+    return f"udp from {_address(row) or 'unknown senders'} at port {row['port']}"
 
 
 def _time(row: Mapping[str, Any], name: str, which: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import precise, utc
+from kubestrace_operator.results.places import Places
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import processes_text
 from kubestrace_operator.views.profiles import Profile
@@ -218,7 +219,7 @@ class Processes(View[Settings, ProcessesResult, Busiest]):
     def details(self, status: Mapping[str, Any]) -> Iterator[str]:
         """Yield the processes, each as `strace -f -c` would sum it up."""
         if "processes" in status:
-            yield from ("", *processes_text.lines(status["processes"], status["otherProcesses"]))
+            yield from ("", *processes_text.lines(status["processes"], status["otherProcesses"], Places(status)))
 
 
 def _order(row: ProcessRow) -> tuple[int, int, int, int, str, str, int]:
@@ -304,7 +305,7 @@ def _other_threads(process: Process) -> dict[str, Any]:
 def others(busiest: Busiest) -> dict[str, int]:
     """Return otherProcesses: the sums of those that are not among the rows."""
     shown = sum(max(1, row.process.processes) for row in busiest.rows)
-    return {"processes": busiest.seen - shown, **busiest.others.document()}
+    return {"processes": max(0, busiest.seen - shown), **busiest.others.document()}
 
 
 def _syscall(each: ProcessSyscall) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kubestrace_operator.api.timestamps import duration
+from kubestrace_operator.results.places import Places
 from kubestrace_operator.results.rows import shown_name
 
 
-def lines(rows: Sequence[Mapping[str, Any]], others: Mapping[str, Any]) -> Iterator[str]:
+def lines(rows: Sequence[Mapping[str, Any]], others: Mapping[str, Any], places: Places) -> Iterator[str]:
     """Yield the busiest, and the sum of the others."""
     if not rows:
         yield "No process made a call."
@@ -15,15 +16,15 @@ def lines(rows: Sequence[Mapping[str, Any]], others: Mapping[str, Any]) -> Itera
     yield "processes, by time in calls that work"
     for row in rows:
         yield ""
-        yield from _process(row)
+        yield from _process(row, places.word(row))
     if others["processes"]:
         yield ""
         many = "1 other process" if others["processes"] == 1 else f"{others['processes']} other processes"
         yield f"{many}: {_sums(others)}"
 
 
-def _process(row: Mapping[str, Any]) -> Iterator[str]:
-    yield _program_head(row) if row.get("processes", 0) > 1 else _head(row)
+def _process(row: Mapping[str, Any], where: str) -> Iterator[str]:
+    yield _program_head(row, where) if row.get("processes", 0) > 1 else _head(row, where)
     if "title" in row:
         yield f"  now {row['title']}"
     if "firstName" in row:
@@ -61,15 +62,15 @@ def _sum_ns(shown: Sequence[Mapping[str, Any]], *, wait: bool) -> int:
     return sum(each["totalNanoseconds"] for each in shown if each["wait"] == wait)
 
 
-def _head(row: Mapping[str, Any]) -> str:
-    words = [f"parent {row['parentPid']}"]
+def _head(row: Mapping[str, Any], where: str) -> str:
+    words = [*filter(None, [where]), f"parent {row['parentPid']}"]
     words += ["from outside the container"] if row.get("fromOutside") else []
     words += _end(row)
     return f"pid {row['pid']}  {_program(row)}  ({', '.join(words)})"
 
 
-def _program_head(row: Mapping[str, Any]) -> str:
-    words = ["from outside the container"] if row.get("fromOutside") else []
+def _program_head(row: Mapping[str, Any], where: str) -> str:
+    words = [*filter(None, [where]), *(["from outside the container"] if row.get("fromOutside") else [])]
     words += [f"{row['living']} alive"] if row["living"] else []
     words += [f"{each['count']} {each['end']}" for each in row["ends"]]
     said = f"  ({', '.join(words)})" if words else ""

@@ -5,13 +5,11 @@ from typing import Any, NamedTuple
 
 from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
+from kubestrace_operator.results.places import place
 
 _MOST = 10
 _WAITS = ("cpuSomeNanoseconds", "memorySomeNanoseconds", "ioSomeNanoseconds")
-_HEAD = (
-    f"{'cpu':>9} {'limit':>6} {'throttled':>16} {'memory':>9} {'limit':>9} {'peak':>9} {'oom kills':>9} "
-    f"{'waits cpu/mem/io':>24}"
-)
+_HEADS = ("cpu", "limit", "throttled", "memory", "limit", "peak", "oom kills", "waits cpu/mem/io")
 
 
 class Row(NamedTuple):
@@ -28,9 +26,12 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
     known = [row for row in rows if {"cpu", "memory", "pressure"} & row.row.get("resources", {}).keys()]
     if not known:
         return
-    yield f"{_HEAD} container"
     ordered = sorted(known, key=_order)
-    yield from map(_line, ordered[:_MOST])
+    table = [(_HEADS, "container"), *((_cells(row), _name(row)) for row in ordered[:_MOST])]
+    # As narrow as they can be: names of pods are long.
+    widths = [max(map(len, column)) for column in zip(*(cells for cells, _ in table), strict=True)]
+    for cells, name in table:
+        yield f"  {' '.join(map(str.rjust, cells, widths))} {name}"
     if len(ordered) > _MOST:
         yield f"and {len(ordered) - _MOST} more in status.containers"
 
@@ -42,24 +43,27 @@ def _order(row: Row) -> tuple[int, int, int, str, str]:
     return *worst, row.pod, row.container
 
 
-def _line(row: Row) -> str:
+def _cells(row: Row) -> tuple[str, ...]:
     numbers = row.row["resources"]
     cpu, memory, pressure = (numbers.get(name, {}) for name in ("cpu", "memory", "pressure"))
     unknown = {each["name"] for each in numbers.get("unavailable", ())}
     millicores, limit = cpu.get("limitMillicores"), memory.get("limitBytes")
-    cells = (
-        f"{_told(cpu, 'usageNanoseconds', duration):>9}",
-        f"{_limit(millicores and f'{millicores}m', bool(unknown & {'cpu', 'cpu.limitMillicores'})):>6}",
-        f"{_throttled(cpu):>16}",
-        f"{_told(memory, 'currentBytes', size):>9}",
-        f"{_limit(limit and size(limit), 'memory' in unknown):>9}",
-        f"{_told(memory, 'peakBytes', size):>9}",
-        f"{_told(memory, 'oomKills', str):>9}",
-        f"{_waits(pressure):>24}",
+    return (
+        _told(cpu, "usageNanoseconds", duration),
+        _limit(millicores and f"{millicores}m", bool(unknown & {"cpu", "cpu.limitMillicores"})),
+        _throttled(cpu),
+        _told(memory, "currentBytes", size),
+        _limit(limit and size(limit), "memory" in unknown),
+        _told(memory, "peakBytes", size),
+        _told(memory, "oomKills", str),
+        _waits(pressure),
     )
+
+
+def _name(row: Row) -> str:
     life = f" (restart {row.restarts})" if row.restarts else ""
-    unread = " [its end was not read]" if numbers.get("endedUnread") else ""
-    return f"{' '.join(cells)} {'/'.join(filter(None, (row.pod, row.container)))}{life}{unread}"
+    unread = " [its end was not read]" if row.row["resources"].get("endedUnread") else ""
+    return f"{place(row.pod, row.container)}{life}{unread}"
 
 
 def _told(numbers: Mapping[str, int], name: str, text: Any) -> str:

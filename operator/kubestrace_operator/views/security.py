@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kubestrace_operator.api.fields import Fields
+from kubestrace_operator.results.places import Places
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views import security_text
 from kubestrace_operator.views.profiles import Profile
@@ -201,7 +202,8 @@ class Security(View[Settings, SecurityResult, Part]):
 
     def table_text(self, shown: Shown[Settings, Part]) -> str:
         """Return the rows for people."""
-        lines = security_text.lines(matched(shown), executed(shown.part), shown.part.execs_seen)
+        places = Places.of(row.state.container for row in shown.containers)
+        lines = security_text.lines(matched(shown), executed(shown.part), shown.part.execs_seen, places)
         return "\n" + "".join(f"{line}\n" for line in lines)
 
 
@@ -243,7 +245,7 @@ class Expected:
         if not host or not 0 <= port <= 65535:
             return f"is {peer!a}; it must be a network, an address or a name, and may have a port: db.shop:5432"
         if "/" in host and _network(host) is None:
-            return f"is {peer!a}, which is no network: 10.0.0.0/8"
+            return f"is {peer!a}, which is not a network; write one as 10.0.0.0/8"
         return ""
 
     def has(self, address: str, port: int, name: PeerName | None) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.api.timestamps import precise, utc
+from kubestrace_operator.results.places import Places
 from kubestrace_operator.results.rows import shown_mark
 from kubestrace_operator.status.sections import Section, listed
 from kubestrace_operator.views.profiles import Profile
@@ -24,6 +25,8 @@ _CALLS_LOST = Loss(
     "slowCalls", "slow call", "slow calls", "had no room: slowCalls may miss some.", reason="SlowCallsLost"
 )
 _STACKS_LOST = Loss("stacks", "stack", "stacks", "of slow calls could not be taken.")
+# Of those that waited: idle workers wait long, and are well. The status has them all.
+_SHOWN_WAITS = 10
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class SlowCalls(View[Settings, SlowCallsResult, list[SlowCallRow]]):
     def details(self, status: Mapping[str, Any]) -> Iterator[str]:
         """Yield one line for each call, like strace -T, with when and who before it."""
         if "slowCalls" in status:
-            yield from ("", *_lines(status["slowCalls"]))
+            yield from ("", *_lines(status["slowCalls"], Places(status)))
 
 
 def _slowest(rows: Iterable[SlowCallRow]) -> list[SlowCallRow]:
@@ -155,17 +158,20 @@ def document(row: SlowCallRow) -> dict[str, Any]:
     }
 
 
-def _lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _lines(rows: Sequence[Mapping[str, Any]], places: Places) -> Iterator[str]:
     if not rows:
         yield "No call was slow."
         return
     yield "slow calls, those that wait at the end"
     on_cpu = any("cpuNanoseconds" in row for row in rows)
     yield f"time (UTC)            msec{'     on cpu' * on_cpu}   pid   tid  thread           call"
-    for row in rows:
-        yield _line(row, on_cpu=on_cpu)
+    waited = [row for row in rows if row["wait"]]
+    for row in [row for row in rows if not row["wait"]] + waited[:_SHOWN_WAITS]:
+        yield f"{_line(row, on_cpu=on_cpu)}{places.behind(row)}"
         yield from _stack("kernel", row.get("kernelStack", ()))
         yield from _stack("user", row.get("userStack", ()))
+    if len(waited) > _SHOWN_WAITS:
+        yield f"({len(waited) - _SHOWN_WAITS} more that waited)"
 
 
 def _line(row: Mapping[str, Any], *, on_cpu: bool) -> str:

@@ -159,7 +159,7 @@ class Timeline(View[Settings, TimelineResult, Parts]):
     def overview(self, status: Mapping[str, Any]) -> Iterator[str]:
         """Yield the chart."""
         if "timeline" in status:
-            yield from ("", status["timeline"]["chart"].rstrip("\n"))
+            yield from ("", *status["timeline"]["chart"].rstrip("\n").split("\n"))
 
     def remarks(self, status: Mapping[str, Any]) -> Iterator[str]:
         """Say which buckets are less exact."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from google.protobuf.message import Message
 
 from kubestrace_operator.api.fields import Fields
+from kubestrace_operator.results.places import Places
 from kubestrace_operator.results.rows import ContainerKey, ContainerRow, SyscallKey
 from kubestrace_operator.status.sections import Section
 from kubestrace_operator.views.profiles import Profile
@@ -286,8 +287,8 @@ class View(Generic[Settings, Result, Part]):
         """Return what stands behind a row of errors."""
         return ""
 
-    def error_lines(self, row: Mapping[str, Any]) -> Iterator[str]:
-        """Yield the lines below a row of errors."""
+    def error_lines(self, row: Mapping[str, Any], places: Places) -> Iterator[str]:
+        """Yield the lines below a row of errors; `places` says where each of them was."""
         yield from ()
 
     def remarks(self, status: Mapping[str, Any]) -> Iterator[str]:

@@ -28,12 +28,14 @@ V1 = [path for path in map(Path, ("/sys/fs/cgroup/blkio", "/sys/fs/cgroup/memory
 class Place:
     """A container's cgroups: one name in all hierarchies, as runtimes create them."""
 
-    def __init__(self) -> None:
+    def __init__(self, requests: bool = True) -> None:
+        """Make them: its pages are charged to it, and its requests where that is asked for."""
         if not V1:
-            (cgroup_root() / "cgroup.subtree_control").write_text("+io +memory", encoding="ascii")
+            control(("+io" if requests else "-io") + " +memory")
         self.v2 = Cgroup(cgroup_root())
-        self.others = [Cgroup.__new__(Cgroup) for _ in V1]
-        for other, root in zip(self.others, V1, strict=True):
+        roots = [root for root in V1 if requests or root.name != "blkio"]
+        self.others = [Cgroup.__new__(Cgroup) for _ in roots]
+        for other, root in zip(self.others, roots, strict=True):
             other.path = root / self.v2.path.name
             other.path.mkdir()
 
@@ -46,6 +48,11 @@ class Place:
         """End what is in them and remove them."""
         for each in (self.v2, *self.others):
             each.remove()
+
+
+def control(what: str) -> None:
+    """Say what is charged to the cgroups of version 2."""
+    (cgroup_root() / "cgroup.subtree_control").write_text(what, encoding="ascii")
 
 
 @pytest.fixture
@@ -239,7 +246,7 @@ def test_what_a_process_hands_to_the_disk_itself(
 ) -> None:
     """There is no cgroup by which its requests could be known."""
     if not V1 and followed != "by its PID":
-        (cgroup_root() / "cgroup.subtree_control").write_text("-io -memory", encoding="ascii")
+        control("-io -memory")
     fill(file, 100)
     own = cgroup()
     enter = own.enter if followed != "by its PID" else None
@@ -255,3 +262,36 @@ def test_what_a_process_hands_to_the_disk_itself(
     assert process.returncode == 0
     assert watched.bytes("write", "process") == 100 * 4096
     assert watched.bytes("write", *OWN) == 0
+
+
+# Writes of 4 KiB from the second, third ... page of a huge page: what the disk takes them from is no first page.
+HUGE = """
+import ctypes, mmap, os, sys
+path, count, size = sys.argv[1], int(sys.argv[2]), 2 << 20
+buffer = mmap.mmap(-1, 2 * size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+buffer.madvise(mmap.MADV_HUGEPAGE)
+start = -ctypes.addressof(ctypes.c_char.from_buffer(buffer)) % size
+buffer[start:start + size] = b"x" * size
+smaps = open("/proc/self/smaps").read()
+assert any(int(line.split()[1]) >= 2048 for line in smaps.splitlines() if line.startswith("AnonHugePages:")), smaps
+fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
+view = memoryview(buffer)
+for number in range(count):
+    at = start + 4096 * (number + 1)
+    assert os.pwritev(fd, [view[at:at + 4096]], 4096 * number) == 4096
+os._exit(0)  # the memory view has pointers, and its end would complain
+"""
+
+
+def test_a_later_page_of_a_huge_one_has_its_owner(runs: Runs, file: Path) -> None:
+    """The first page knows whom it is charged to, where requests are charged to nobody."""
+    fill(file, 100)
+    place = Place(requests=False)
+    try:
+        watched = Watched(runs, runs.trace(place.v2))
+
+        python(place.enter, HUGE, file, "100")
+
+        assert watched.bytes("write", "pageOwner") == 100 * 4096, watched.rows()
+    finally:
+        place.remove()

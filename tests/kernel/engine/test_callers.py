@@ -1,5 +1,6 @@
 """Who makes a container's calls, against programs whose functions make known shares of their reads."""
 
+import os
 import shutil
 import subprocess
 import time
@@ -20,16 +21,19 @@ SHARES = {"often": 0.6, "sometimes": 0.3, "seldom": 0.1}
 # Of the standard error: one in 15,000 right results is farther off.
 SIGMAS = 4
 SECONDS = 120
+# An emulated machine may be too slow to read a program's tables before its first stacks are wanted: they lack a caller.
+SLOW = os.environ.get("KUBESTRACE_TIMES_SLOWER", "1") != "1"
 
 
 @pytest.fixture(autouse=True)
 def no_maps_are_left() -> Iterator[None]:
-    """Remove the perf maps that programs of a test have written."""
+    """Remove the perf maps that programs of a test have written; those of a program that runs are another test's."""
     folder = Path("/tmp")  # noqa: S108 - where they are by convention
     before = set(folder.glob("perf-*.map"))
     yield
     for path in set(folder.glob("perf-*.map")) - before:
-        path.unlink(missing_ok=True)
+        if not Path("/proc", path.stem.removeprefix("perf-")).exists():
+            path.unlink(missing_ok=True)
 
 
 class Watched:
@@ -107,6 +111,7 @@ def assert_shares(result: callers_pb2.CallersResult) -> None:
     """The shares are right within their errors."""
     row = reads(result)
     whole, spread = row.sums.calls, row.sums.variance
+    nobodys = 1 - sum(calls_below(result, row, function)[0] for function in SHARES) / whole if SLOW else 0
     for function, right in SHARES.items():
         calls, variance = calls_below(result, row, function)
         share = calls / whole
@@ -114,7 +119,8 @@ def assert_shares(result: callers_pb2.CallersResult) -> None:
         # As the operator has it: the variance of what was seldom chosen says nothing of what was not seen.
         error = max(error, 3 / 1.96 * spread / whole**2)
         # What the start of the program reads is in none of them.
-        assert abs(share - right) < SIGMAS * error + 0.003, (function, share, error, stacks(result))
+        room = SIGMAS * error + 0.003
+        assert -room - nobodys < share - right < room, (function, share, error, stacks(result))
 
 
 @pytest.mark.parametrize("option", ["-fno-omit-frame-pointer", "-fomit-frame-pointer"])

@@ -276,6 +276,16 @@ step()
     assert not result.pod.of_node
 
 
+def test_the_network_of_the_node_is_told_as_such(runs: Runs) -> None:
+    """A pod with hostNetwork, a program started here: what is dropped there may be anybody's."""
+    cgroup = runs.cgroup()
+    program = Program(runs, cgroup, "step()\nstep()\n")
+    watched = Watched(runs, runs.trace(cgroup))
+    program.go()
+
+    assert watched.reported().pod.of_node
+
+
 def test_connections_from_before_the_session(runs: Runs) -> None:
     """They have their side and are open; what they move is counted from now on, also while they are open."""
     cgroup = runs.cgroup()

@@ -43,6 +43,20 @@ def test_all_processes_are_what_was_counted(runs: Runs, name: str) -> None:
     assert sums(report)[0] > 20
 
 
+def test_tables_that_are_told_amid_a_reading(runs: Runs) -> None:
+    """A thread of 300 kinds of calls tells a table again and again: each is counted once, whenever it comes."""
+    cgroup = runs.cgroup()
+    watched = Watched(runs, cgroup)
+
+    storm = runs.start(cgroup, "unknown", "600", "300", "1000")
+    while storm.process.poll() is None:
+        watched.read()
+    storm.finish()
+
+    report = watched.report()
+    assert sums(report)[0] == summary(runs, watched.slot)[0]
+
+
 def test_a_storm_of_short_processes(runs: Runs) -> None:
     """20,000 of a few calls each: all are seen, and their sum with what was lost is what was counted."""
     cgroup = runs.cgroup()
@@ -60,6 +74,21 @@ def test_a_storm_of_short_processes(runs: Runs) -> None:
     if not report.trust.losses["processCalls"]:
         assert processes(report).seen == 20002  # with the program that executed it
         assert processes(report).others.calls >= 19000 * 4
+
+
+def test_programs_that_are_executed_while_the_tables_are_read(runs: Runs) -> None:
+    """What a process tells as it becomes another program may come after its new table was visited."""
+    cgroup = runs.cgroup()
+    watched = Watched(runs, cgroup)
+
+    loop = runs.start_shell(cgroup, "i=0; while [ $i -lt 200 ]; do i=$((i+1)); /bin/true; done")
+    while loop.process.poll() is None:
+        watched.read()
+    loop.finish()
+
+    report = watched.report()
+    assert report.trust.losses["processCalls"] == 0
+    assert sums(report) == summary(runs, watched.slot)
 
 
 def test_what_finds_no_room_is_counted(runs: Runs) -> None:
@@ -156,6 +185,30 @@ def test_a_thread_that_executes_takes_the_process_over(runs: Runs) -> None:
     assert process.executable == str(runs.program("family"))
     assert [each.command for each in process.execs] == ["after"]
     assert "a secret" not in str(report)
+
+
+def test_a_program_that_lives_has_not_ended(runs: Runs) -> None:
+    """Though the one that the process was before has, as it executed this one."""
+    cgroup = runs.cgroup()
+    watched = Watched(runs, cgroup)
+    run = runs.start_shell(cgroup, "read word; exec /bin/sleep 60")
+    watched.read()
+    run.stdin.write(b"go\n")
+    run.stdin.flush()
+    until = time.monotonic() + 20
+    while Path(f"/proc/{run.process.pid}/comm").read_text(encoding="ascii") != "sleep\n":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    time.sleep(0.2)
+
+    before, living = sorted(
+        (each for each in processes(watched.report()).processes if each.host_pid == run.process.pid),
+        key=lambda each: each.image,
+    )[-2:]
+
+    assert (before.end, living.end) == ("executed /bin/sleep", "")
+    assert before.lifetime_nanoseconds
+    assert not living.lifetime_nanoseconds
 
 
 def test_what_cannot_be_executed_is_no_exec(runs: Runs) -> None:

@@ -13,8 +13,10 @@ import pytest
 from view_messages import resources
 
 from kubestrace_agent.containers import cgroups
+from kubestrace_agent.containers.held_files import HeldFile
 from kubestrace_agent.kernel.counters.counts import RawCounts
 from kubestrace_agent.views.resources.collector import Numbers
+from kubestrace_agent.views.resources.files import CgroupFiles, GoneError
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views.resources_pb2 import ResourcesResult
 
@@ -222,3 +224,40 @@ def test_threads_that_the_limit_refused_are_counted(limited: Limited) -> None:
     assert result.levels["pids.limit"] == MOST_THREADS
     assert result.levels["pids.underLimit"] == result.levels["pids.current"] <= MOST_THREADS
     assert result.levels["limits.openFiles"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def test_a_cgroup_that_was_removed_is_gone_though_another_has_its_place(limited: Limited) -> None:
+    """What is held open does not keep it, and a new one of the same name is another one."""
+    events = cgroups.events(limited.cgroup)
+    again = HeldFile(f"{limited.cgroup}/cgroup.events", str)
+    numbers = CgroupFiles(limited.cgroup)
+    assert events.value() is False
+    assert again.value()
+    assert numbers.read().levels["cpu.limitMillicores"] == 200
+    limited.remove()
+    assert (events.value(), again.value()) == (None, None)
+    with pytest.raises(GoneError):
+        numbers.read()
+    for folder in limited.folders:
+        folder.mkdir()
+
+    assert events.value() is None
+    assert again.value()
+    with pytest.raises(GoneError):
+        numbers.read()
+
+
+def test_a_limit_that_changes_is_that_of_the_next_reading(limited: Limited) -> None:
+    """Though its file is held open."""
+    assert limited.pids
+    numbers = CgroupFiles(limited.cgroup)
+    program = limited.start("print('ready', flush=True); input()")
+    assert program.stdout
+    assert program.stdout.readline() == "ready\n"
+    found = []
+    for most in ("7", "max", "9"):
+        (limited.pids / "pids.max").write_text(most)
+        found.append(numbers.read().levels.get("pids.limit"))
+    program.communicate("\n", timeout=60)
+
+    assert found == [7, None, 9]

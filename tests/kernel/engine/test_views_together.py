@@ -1,11 +1,12 @@
 """Any views on together: each tells what it tells alone, and all of them the same calls."""
 
 import itertools
+import platform
 import time
 from collections.abc import Iterator
 
 import pytest
-from engine_runs import Cgroup, Counts, Runs, agree, counted, told
+from engine_runs import Cgroup, Counts, Runs, agree, asked, counted, session_with, told
 from google.protobuf import any_pb2
 from view_messages import (
     block_io,
@@ -26,17 +27,21 @@ from view_messages import (
 )
 
 from kubestrace_agent.kernel.counters.tracer import Tracer
+from kubestrace_agent.kernel.loader.sources import places
+from kubestrace_agent.kernel.maps.layout import CONFIG, chain
 from kubestrace_agent.symbols.names import Names
 from kubestrace_agent.symbols.naming import Naming
 from kubestrace_agent.symbols.roots import Owner
-from kubestrace_agent.traces.counter import CgroupPlace
-from kubestrace_agent.traces.session import Node, Session, stop_counting
-from kubestrace_agent.traces.shared_counters import Acquired, Counters
+from kubestrace_agent.syscalls import abi_names, names
+from kubestrace_agent.traces.session import stop_counting
+from kubestrace_agent.traces.shared_counters import Acquired
 from kubestrace_agent.views import registry
 from kubestrace_agent.views.processes.values import Wants
 from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000
+NATIVE = abi_names(platform.machine())[0]
+FEW_CALLS = {"on_file_call", "on_net_call", "on_dns_call", "on_security_call", "on_memory_call"}
 THREADS, CALLS, SLEEPS = 3, 2000, 4
 ALL = every_view()
 SETS = [*itertools.combinations(ALL, 1), *itertools.combinations(ALL, 2), tuple(ALL)]
@@ -52,22 +57,12 @@ class Traced:
     """A cgroup that one session traces, as the agent does it."""
 
     def __init__(self, runs: Runs, cgroup: Cgroup, views: dict[str, any_pb2.Any]) -> None:
-        # The tracer stays the tests': nothing closes these counters.
-        self.session = Session(
-            node=Node("n1", "agent-1"),
-            sequence=itertools.count(1),
-            session_uid="s1",
-            counters=Counters(runs.tracer),
-            wanted=None,
-            views=registry.requests(views),
-            start_ns=time.time_ns(),
-        )
-        asked = self.session.asks(CgroupPlace(cgroup.path, cgroup.path.stat().st_ino), Names(Naming()), Owner())
-        (acquired,) = self.session.counters.acquire([asked])
-        assert isinstance(acquired, Acquired)
-        assert acquired.share.missing == []
+        self.session = session_with(runs.tracer, views)
+        (result,) = self.session.counters.acquire([asked(self.session, cgroup)])
+        assert isinstance(result, Acquired)
+        assert result.share.missing == []
         state = agent_pb2.ContainerState()
-        self.session.containers["c"] = self.session.counted(state, acquired, time.time_ns())
+        self.session.containers["c"] = self.session.counted(state, result, time.time_ns())
 
     def report(self) -> agent_pb2.ContainerReport:
         """End the session."""
@@ -100,6 +95,26 @@ def test_each_view_tells_all_of_it(traced: tuple[str, agent_pb2.ContainerReport]
     assert dict(report.trust.losses) == {}
     for name in report.views:
         CHECKS[name](output, report)
+
+
+def test_views_of_few_calls_leave_the_others_alone(runs: Runs) -> None:
+    """With all views on, the programs that a counted call leads to: none of those that are about other calls."""
+    tracing = Traced(runs, runs.cgroup(), ALL)
+    programs, number = runs.tracer._programs, {called: number for number, called in names(NATIVE).items()}
+    config, chosen = list(programs.maps.view("config", "I")), list(programs.maps.view("call_places", "Q"))
+    counted_by, choosy = config[CONFIG.at("chains") + chain("COUNTED")], config[CONFIG.at("choosy")]
+    place = places(registry.all_sources())
+
+    def led_to(called: str) -> set[str]:
+        mask = counted_by & (chosen[number[called]] | ~choosy)
+        return {name for name in FEW_CALLS if mask >> place[name] & 1}
+
+    assert {name for name in FEW_CALLS if (choosy & counted_by) >> place[name] & 1} == FEW_CALLS
+    assert led_to("getppid") == led_to("futex") == set()
+    assert led_to("openat") == {"on_file_call", "on_security_call"}
+    assert led_to("recvfrom") == {"on_net_call", "on_dns_call"}
+    assert led_to("mmap") == led_to("brk") == {"on_memory_call"}
+    tracing.report()
 
 
 def own(output: str) -> Counts:
@@ -171,7 +186,11 @@ def check_cpu_time(_: str, report: agent_pb2.ContainerReport) -> None:
 
     assert abs(result.budget.other_nanoseconds) <= result.budget.thread_nanoseconds / 100
     assert len(used) == len(report.syscalls)
-    assert slept.asleep_nanoseconds >= 2 * THREADS * SLEEPS * 19 * MS
+    # Whoever is preempted on the way to sleep sleeps for the rest of it: the whole is the nap.
+    assert slept.asleep_nanoseconds > slept.cpu_nanoseconds
+    assert (
+        slept.asleep_nanoseconds + slept.cpu_nanoseconds + slept.runnable_nanoseconds >= 2 * THREADS * SLEEPS * 19 * MS
+    )
     for row in report.syscalls:
         if row.timed == row.calls:
             parts = used[row.name, row.abi, row.wait]

@@ -116,8 +116,7 @@ def test_the_last_failed_call_before_the_end_is_found(until: list[str]) -> None:
     (found,) = json.loads(done.stdout)["status"]["findings"]
     assert found["id"] == "died-after-error"
     assert found["summary"] == (
-        'sh ended with exit code 3, just after cat called openat(AT_FDCWD, "/no-such-file", O_RDONLY), '
-        "which failed with ENOENT."
+        'cat could not open "/no-such-file": no such file (ENOENT). Just after that sh ended with exit code 3.'
     )
 
 

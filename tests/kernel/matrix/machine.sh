@@ -14,7 +14,7 @@ find_virtiofsd() {
 }
 
 prepare_machine() {
-  packages qemu-system-x86
+  packages qemu-system-x86 e2fsprogs
   virtiofsd=$(find_virtiofsd) || { packages virtiofsd && virtiofsd=$(find_virtiofsd); } || die "there is no virtiofsd"
   fetch_busybox
 }
@@ -22,7 +22,7 @@ prepare_machine() {
 # The modules that the root file system takes, in loading order and unpacked: busybox reads no xz.
 add_modules() {
   local folder=$1 path name
-  for path in virtio_pci virtiofs overlay; do
+  for path in virtio_pci virtiofs overlay virtio_blk; do
     modprobe -d "$archive/$release" -S "$release" --ignore-install --show-depends "$path"
   done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >"$work/modules"
   while read -r path; do
@@ -50,6 +50,14 @@ make_initramfs() {
   (cd "$folder" && find . | "$busybox" cpio -o -H newc 2>/dev/null | gzip -1) >"$work/initramfs.gz"
 }
 
+# An empty disk: what reads and writes one finds no block device in files of the host or in memory.
+make_disk() {
+  rm -f "$work/disk"
+  truncate -s 1G "$work/disk"
+  # A test makes 100,000 files.
+  mkfs.ext4 -q -F -N 262144 "$work/disk"
+}
+
 # The host's files as one read-only tree: what the machine may see, it cannot change. In a mount namespace of its own.
 serve_files() {
   # shellcheck disable=SC2016 # for the inner shell
@@ -75,6 +83,7 @@ serve_files() {
 run_machine() {
   local status=0
   make_initramfs "$2"
+  make_disk
   mkdir -p "$work/host"
   rm -f "$work/files.socket" "$work/output" "$work/console"
   serve_files
@@ -86,6 +95,7 @@ run_machine() {
     -nodefaults -no-user-config -display none -no-reboot \
     -object "memory-backend-memfd,id=memory,size=$machine_memory,share=on" -numa node,memdev=memory \
     -chardev "socket,id=files,path=$work/files.socket" -device vhost-user-fs-pci,queue-size=1024,chardev=files,tag=host \
+    -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
     -serial "file:$work/console" -serial "file:$work/output" \
     -kernel "$archive/$release/vmlinuz" -initrd "$work/initramfs.gz" \
     -append "console=ttyS0 panic=-1 mitigations=off tsc=reliable no_timer_check" >"$work/qemu.log" 2>&1 </dev/null || status=$?

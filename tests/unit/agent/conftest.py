@@ -75,6 +75,9 @@ class FakeTracer:
         """Give a slot back."""
         del self.slots[slot]
 
+    def make_room(self) -> None:
+        """Have room."""
+
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Read what was called."""
         if self.broken:

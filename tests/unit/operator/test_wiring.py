@@ -11,7 +11,7 @@ import pytest
 
 from kubestrace_operator import environment
 from kubestrace_operator.agents.client import Endpoint
-from kubestrace_operator.agents.endpoints import Directory, endpoints
+from kubestrace_operator.agents.endpoints import Directory, by_node, endpoints
 from kubestrace_operator.environment import EnvironmentProblem
 from kubestrace_operator.kube import handlers
 from kubestrace_operator.kube.health import Health, endpoint
@@ -21,6 +21,24 @@ def agent_pod(name: str, node: str = "n1", **changes: Any) -> dict[str, Any]:
     """Return a ready agent's pod, as pods.trimmed gives it."""
     metadata = {"name": name, "creationTimestamp": changes.pop("created", "2026-01-01T00:00:00Z"), **changes}
     return {"metadata": metadata, "spec": {"nodeName": node}, "status": {"podIP": "10.0.0.1", "ready": True}}
+
+
+def test_the_pod_that_serves_a_node_tells_its_state() -> None:
+    """While an agent is replaced the new one is not ready yet, and the old one traces; then the new one does."""
+
+    def pod(uid: str, created: str, *, ready: bool, **metadata: str) -> dict[str, Any]:
+        return {
+            "metadata": {"uid": uid, "creationTimestamp": created, **metadata},
+            "spec": {"nodeName": "n1"},
+            "status": {"podIP": "10.0.0.1", "ready": ready},
+        }
+
+    old, new = pod("old", "2026-01-01T00:00:00Z", ready=True), pod("new", "2026-01-02T00:00:00Z", ready=False)
+    ending = pod("old", "2026-01-01T00:00:00Z", ready=True, deletionTimestamp="2026-01-02T00:00:00Z")
+
+    assert by_node([new, old])["n1"].state == "ready"
+    assert by_node([new, ending])["n1"].state == "not_ready"
+    assert by_node([old, pod("new", "2026-01-02T00:00:00Z", ready=True)])["n1"].identity == "new"
 
 
 def test_ready_agents_by_node() -> None:
@@ -40,10 +58,12 @@ class Connections:
 
     def __init__(self) -> None:
         self.kept: list[list[str]] = []
+        self.leaving: list[list[str]] = []
 
-    async def keep(self, endpoints: list[Endpoint]) -> None:
+    async def keep(self, endpoints: list[Endpoint], leaving: list[Endpoint]) -> None:
         """Note."""
         self.kept.append([endpoint.node for endpoint in endpoints])
+        self.leaving.append([endpoint.address for endpoint in leaving])
 
 
 async def test_sessions_hear_of_agents_that_come_and_go() -> None:
@@ -64,6 +84,26 @@ async def test_sessions_hear_of_agents_that_come_and_go() -> None:
     assert told == [True, False, True]
     assert connections.kept == [["n1"], []]
     assert directory.on("n1") is None
+
+
+async def test_an_agent_that_is_replaced_is_heard_out() -> None:
+    """Its last report has what it counted since the one before: until its pod is gone, but not one that is ill."""
+    directory, connections = Directory(9640), Connections()
+    old, new = agent_pod("old"), agent_pod("new", created="2026-01-02T00:00:00Z")
+    new["status"]["podIP"] = "10.0.0.2"
+    ending = agent_pod("old", deletionTimestamp="2026-01-02T00:00:01Z")
+    ending["status"]["ready"] = False
+    ill = agent_pod("old")
+    ill["status"]["ready"] = False
+
+    async def snapshots() -> AsyncIterator[list[Mapping[str, Any]]]:
+        for pods in ([old], [old, new], [ending, new], [new], [ill]):
+            yield pods
+
+    await directory.follow(snapshots(), connections)
+
+    assert connections.kept == [["n1"], ["n1"], ["n1"], []]
+    assert connections.leaving == [[], ["10.0.0.1:9640"], [], []]
 
 
 def test_a_watch_that_has_stalled_is_found() -> None:

@@ -42,6 +42,7 @@ LISTS = {
     "node_agent/kubestrace_agent/views/registry.py",
     "operator/kubestrace_operator/views/registry.py",
     "charts/kubestrace/templates/crd.yaml",
+    "charts/kubestrace/templates/crd-schedules.yaml",
     # A description: calls have more columns while another view is on, too.
     "charts/kubestrace/schema/views/slow_calls.yaml",
 }

@@ -174,8 +174,7 @@ static __always_inline void read_capture(struct call *call, u32 which, u32 shape
 }
 
 static __always_inline u32 shape_of(u32 abi, s32 nr) {
-  u32 at = abi * ABI_NUMBERS + (u32)nr;
-  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+  u32 at = place_of_call(abi, nr);
   u64 *shape = call_shapes.lookup(&at);
   return shape ? *shape : 0;
 }

@@ -102,6 +102,12 @@ static __always_inline u32 abi_of(struct task_struct *task, s32 *nr) {
   return ABI_NATIVE;
 }
 
+/* A call's place in the tables of all calls; behind their end where it has none. */
+static __always_inline u32 place_of_call(u32 abi, s32 nr) {
+  u32 numbers = abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS;
+  return (u32)nr < numbers ? abi * ABI_NUMBERS + (u32)nr : INDEX_ENTRIES;
+}
+
 static __always_inline bool never_returns(u32 abi, s32 nr) {
   if (abi == ABI_COMPAT) return nr == 1 || nr == COMPAT_EXIT_GROUP || nr == 119 || nr == 173;
   if (abi == ABI_X32) return nr == NATIVE_EXIT || nr == NATIVE_EXIT_GROUP || nr == 513;

@@ -54,8 +54,7 @@ static __always_inline struct counters *counters_of(struct row *row, u32 id) { r
 #endif
 
 static __always_inline u64 rule_of(u32 abi, s32 nr) {
-  u32 at = abi * ABI_NUMBERS + (u32)nr;
-  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+  u32 at = place_of_call(abi, nr);
   u64 *rule = call_rules.lookup(&at);
   return rule ? *rule : 0;
 }

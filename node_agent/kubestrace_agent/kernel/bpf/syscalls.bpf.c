@@ -26,6 +26,13 @@ static __always_inline void handle(struct entry *entry, u32 at) {
 #endif
 }
 
+/* The second programs know what they counted themselves: they would take the next one for counted, too. */
+static __always_inline void know(struct entry *entry, u32 at) {
+#ifdef PREEMPTIBLE
+  if (entry) entry->checked[at] = entry->handled[at];
+#endif
+}
+
 /* The task's entry, where the call is counted; in `todo` the views that have not seen this task yet. */
 static __always_inline struct entry *count_enter(struct config *cfg, struct task_struct *task, struct slot_ref *ref, s32 nr,
                                                  u32 *todo) {
@@ -78,6 +85,7 @@ static __always_inline int entered(struct bpf_raw_tracepoint_args *ctx, u32 prog
   if (!ref) return 0;
   u32 todo = cfg->chains[EACH_ENTER];
   struct entry *entry = count_enter(cfg, task, ref, ctx->args[1], &todo);
+  if (program == AT_ENTRY_AGAIN) know(entry, AT_ENTRY);
   if (!todo) return 0;
   if (!entry) entry = tasks.task_storage_get(task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!entry) return 0;
@@ -212,7 +220,7 @@ static __always_inline struct entry *count_exit(struct bpf_raw_tracepoint_args *
 static __always_inline u32 todo_at_exit(struct config *cfg, struct entry *entry, s64 result) {
   u32 todo = cfg->chains[EACH_EXIT], row = entry->last_row;
   if (row == NO_ROW) return todo;
-  todo |= cfg->chains[COUNTED];
+  todo |= places_for(cfg, COUNTED, row);
   if (has_failed(result) && !(row & NEVER_RETURNS)) todo |= cfg->chains[FAILED];
   if (entry->last_ns >= LEAST_SLOW_NS) todo |= cfg->chains[SLOW];
   if (__builtin_expect(entry->searching, 0)) {
@@ -230,6 +238,7 @@ static __always_inline int exited(struct bpf_raw_tracepoint_args *ctx, u32 progr
   struct entry *entry = entry_of(task);
   if (program == AT_EXIT_AGAIN && was_handled(entry, AT_EXIT)) return 0;
   entry = count_exit(ctx, cfg, task, entry, program);
+  if (program == AT_EXIT_AGAIN) know(entry, AT_EXIT);
   u32 todo = entry ? todo_at_exit(cfg, entry, ctx->args[1]) : 0;
   if (!entry || !todo) return 0;
   entry->program = program;

@@ -57,7 +57,7 @@ struct config {
   u32 level_count;
   u32 levels[MAX_LEVELS]; /* depths in the cgroup tree at which containers stand, deepest first */
   u32 followed;  /* changes when a view wants to see each traced task's next entry once */
-  u32 unused;
+  u32 choosy;    /* places of programs that are called for some system calls only: call_places (chain.bpf.c) */
   u64 joined_ns;      /* when a trace joined any slot that was counted already: CLOCK_MONOTONIC */
   u32 chains[CHAINS]; /* the places (bits) of the programs that run at each kind of event; 0: none */
 };

@@ -65,14 +65,15 @@ class Reader:
 
     def _read_rows(self, epoch: int, slots: dict[int, Slot]) -> None:
         odd = self._odd_errnos_by_row()
-        for row in self._rows.touched_since(epoch):
-            generation, abi, number = self._rows.owner(row)
-            slot = slots.get(generation)
-            if slot is not None:
-                reading = slot.readings.get(row)
-                if reading is None:
-                    reading = slot.readings[row] = Reading(self._key(abi, number))
-                reading.take(self._rows.read(row), odd.get((generation, row), _NONE))
+        owners = {row: self._rows.owner(row) for row in self._rows.touched_since(epoch)}
+        wanted = [row for row, (generation, _, _) in owners.items() if generation in slots]
+        for row, values in self._rows.read(wanted):
+            generation, abi, number = owners[row]
+            readings = slots[generation].readings
+            reading = readings.get(row)
+            if reading is None:
+                reading = readings[row] = Reading(self._key(abi, number))
+            reading.take(values, odd.get((generation, row), _NONE))
 
     def _read_attach_calls(self, slots: dict[int, Slot]) -> bool:
         """Whether any came."""

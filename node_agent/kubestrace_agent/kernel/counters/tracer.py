@@ -331,12 +331,18 @@ class Tracer:
     def enable(self, part: str, slot: int, wanted: Any) -> None:
         """Have a part of a view tell of a slot from now on, or another thing than before; None: no longer.
 
-        Raises UnsupportedKernelError where this kernel does not take its programs: everything else goes on.
+        Raises UnsupportedKernelError where this kernel does not take its programs: everything else goes on. Whatever is
+        raised, the part tells nothing of the slot then.
         """
         if wanted is None:
             self._parts[part].disable(slot)
-        else:
+            return
+        try:
             self._parts[part].enable(slot, self._slots[slot].generation, wanted)
+        except BaseException:
+            # What it had begun: a ring, rows, programs that are attached.
+            self._parts[part].disable(slot)
+            raise
 
     def read(self, part: str) -> Mapping[int, Any]:
         """What a part tells of the slots that want it: ask each second, or events find no room."""
@@ -413,7 +419,7 @@ class Tracer:
         in_flight = self._flights.read(now)
         ring_users = self._rings.read(epoch, {slot.generation for slot in self._slots.values()})
         self._reader.read(self._slots.values())
-        self._make_room()
+        self.make_room()
         return {
             number: RawCounts(
                 epoch=epoch,
@@ -428,8 +434,11 @@ class Tracer:
             for number in slots
         }
 
-    def _make_room(self) -> None:
-        """Keep rows free. At the node's limit, or without memory, further kinds of calls are counted as lost."""
+    def make_room(self) -> None:
+        """Keep rows free; to be called each second. At the node's limit further kinds of calls are counted as lost.
+
+        So they are without memory.
+        """
         problem = ""
         try:
             self._reserve(new=0)
@@ -472,6 +481,11 @@ class Tracer:
     def walk_failures(self) -> WalkFailures:
         """Reads of the kernel's lists of tasks that failed since the programs were loaded."""
         return self._programs.walk_failures
+
+    @property
+    def program_parts(self) -> dict[int, str]:
+        """The part of each loaded program by its file descriptor; from any thread."""
+        return self._programs.parts
 
     @property
     def attached(self) -> bool:

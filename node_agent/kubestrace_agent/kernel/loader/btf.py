@@ -15,7 +15,7 @@ _MAX_BYTES = 64 << 20
 _MAX_DEPTH = 16
 
 _STRUCTS = frozenset({4, 5})  # struct, union
-_POINTER, _ENUM, _TYPEDEF, _PROTOTYPE = 2, 6, 8, 13
+_POINTER, _ENUM, _TYPEDEF, _FUNCTION, _PROTOTYPE = 2, 6, 8, 12, 13
 # Kinds that only lead to another type: typedef, volatile, const, restrict, type tag.
 _ALIASES = frozenset({8, 9, 10, 11, 18})
 # Words (of 4 bytes) that follow a type's own 3, by kind: always, and for each of its elements. -1: no such kind.
@@ -29,19 +29,20 @@ class BtfError(Exception):
 
 
 class Btf:
-    """The types of one BTF blob."""
+    """The types of one BTF blob; those of a module go on where the kernel's end, which are its `base`."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, base: "Btf | None" = None) -> None:
         if len(data) < _HEADER.size:
             raise BtfError("BTF is shorter than its header")
         magic, _, _, header_len, type_off, type_len, str_off, str_len = _HEADER.unpack_from(data)
         if magic != _MAGIC:
             raise BtfError("not BTF, or of the other byte order")
         types = data[header_len + type_off : header_len + type_off + type_len]
-        self._strings = data[header_len + str_off : header_len + str_off + str_len]
-        if len(types) != type_len or len(self._strings) != str_len or type_len % 4:
+        strings = data[header_len + str_off : header_len + str_off + str_len]
+        if len(types) != type_len or len(strings) != str_len or type_len % 4:
             raise BtfError("BTF is cut short")
-        self._words = array("I", types)
+        self._strings: bytes = (base._strings if base else b"") + strings
+        self._words: array[int] = (base._words if base else array("I")) + array("I", types)
         self._at = self._index()
 
     @classmethod
@@ -49,6 +50,11 @@ class Btf:
         """Of the running kernel. Raises OSError where it has none."""
         with path.open("rb") as file:
             return cls(file.read(_MAX_BYTES))
+
+    def with_module(self, name: str, folder: Path = VMLINUX.parent) -> "Btf":
+        """Give these types and those of a module. Raises OSError where it is not loaded, or built in."""
+        with (folder / name).open("rb") as file:
+            return Btf(file.read(_MAX_BYTES), self)
 
     def offset(self, path: str) -> int:
         """Byte offset of a field: "task_struct.thread_info.status". Members of anonymous members count as own."""
@@ -59,12 +65,12 @@ class Btf:
 
     def size(self, name: str) -> int:
         """Return how many bytes a struct has. Raises BtfError."""
-        return int(self._words[self._at[self._struct_named(name)] + 2])
+        return int(self._words[self._at[self.struct_id(name)] + 2])
 
     def bits(self, path: str) -> int:
         """Return the offset of a field in bits, as offset does in bytes. Raises BtfError."""
         name, *fields = path.split(".")
-        type_id, bits = self._struct_named(name), 0
+        type_id, bits = self.struct_id(name), 0
         for field in fields:
             found = self._member(type_id, field, _MAX_DEPTH)
             if found is None:
@@ -96,6 +102,14 @@ class Btf:
                     return words[self._at[target] + 1] & 0xFFFF
         raise BtfError(f"this kernel's BTF has no type of functions {name}")
 
+    def function(self, name: str) -> int:
+        """Return the ID of a function of the kernel. Raises BtfError."""
+        return self._id(name, frozenset({_FUNCTION}), "function")
+
+    def struct_id(self, name: str) -> int:
+        """Return the ID of a struct. Raises BtfError."""
+        return self._id(name, _STRUCTS, "struct")
+
     def names(self, name: str) -> bool:
         """Whether anything (a type, a field, a value of an enum, a function) has this name."""
         return b"\0" + name.encode() + b"\0" in self._strings
@@ -115,12 +129,12 @@ class Btf:
             raise BtfError("BTF's types are cut short")
         return at
 
-    def _struct_named(self, name: str) -> int:
+    def _id(self, name: str, kinds: frozenset[int], what: str) -> int:
         name_at, words = self._strings.find(b"\0" + name.encode() + b"\0") + 1, self._words
         for type_id, position in enumerate(self._at if name_at else ()):
-            if type_id and words[position] == name_at and words[position + 1] >> 24 & 0x1F in _STRUCTS:
+            if type_id and words[position] == name_at and words[position + 1] >> 24 & 0x1F in kinds:
                 return type_id
-        raise BtfError(f"this kernel's BTF has no struct {name}")
+        raise BtfError(f"this kernel's BTF has no {what} {name}")
 
     def _name(self, at: int) -> str:
         end = self._strings.find(b"\0", at)

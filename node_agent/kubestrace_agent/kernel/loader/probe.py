@@ -24,7 +24,7 @@ from typing import Any
 
 from kubestrace_agent.containers import procfs
 from kubestrace_agent.kernel import bpf_syscall
-from kubestrace_agent.kernel.loader import kept, rebuild
+from kubestrace_agent.kernel.loader import casts, kept, rebuild
 from kubestrace_agent.kernel.loader.btf import Btf, BtfError
 from kubestrace_agent.kernel.loader.sources import Source
 from kubestrace_agent.kernel.maps.headers import PACKAGE
@@ -87,7 +87,7 @@ def _definitions(
             f"The kernel's type information (/sys/kernel/btf/vmlinux) cannot be used: {error}. "
             "It needs a kernel built with CONFIG_DEBUG_INFO_BTF, as those of current distributions are.",
         ) from error
-    found = _NUMBERS[machine] | _offsets(btf, _FIELDS[machine] | _TASK_FIELDS) | sizes
+    found = _NUMBERS[machine] | _offsets(btf, _FIELDS[machine] | _TASK_FIELDS) | casts.definitions(btf) | sizes
     chosen: list[Source] = []
     problems: dict[str, str] = {}
     lacking: dict[str, str] = {}
@@ -210,6 +210,17 @@ def _compile(definitions: dict[str, int], chosen: list[Source]) -> Any:
             raise _denied("Compiling the programs or making their maps", _last_words(complaints)) from error
 
 
+def _give_types(program: Any, chosen: list[Source], definitions: dict[str, int]) -> None:
+    """Have the programs call the kernel's function that gives an address a type: in bcc's memory, where they wait."""
+    from bcc.libbcc import lib  # noqa: PLC0415 - only this process pays for LLVM
+
+    if "CAST_FUNCTION" not in definitions:
+        return
+    for name in (name.encode() for source in chosen for name in source.programs):
+        at, size = lib.bpf_function_start(program.module, name), lib.bpf_function_size(program.module, name)
+        ctypes.memmove(at, casts.called(ctypes.string_at(at, size), definitions["CAST_FUNCTION"]), size)
+
+
 def _load(program: Any, chosen: list[Source]) -> tuple[dict[str, int], dict[str, str]]:
     """File descriptors of the programs, and why optional ones are missing."""
     loaded, problems = {}, {}
@@ -300,6 +311,7 @@ def main(of: Sequence[Source]) -> None:
         try:
             definitions, chosen, missing = _definitions(of, platform.machine(), sizes, parts)
             program = _compile(definitions, chosen)
+            _give_types(program, chosen, definitions)
             programs, problems = _load(program, chosen)
             maps = _map_fds(program, chosen, definitions)
         except ProbeError as error:

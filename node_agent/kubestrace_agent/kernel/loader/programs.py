@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 # Seconds on a machine, a minute on an emulated one, and minutes there beside other work.
 _LOAD_TIMEOUT_SECONDS = 400
 _MESSAGE_BYTES = 1 << 16
+# What all slots are told of one reading.
+_SKIPPED_NS = 5_000_000
 # As many as the kernel hands over at once (SCM_MAX_FD, Linux include/net/scm.h).
 _MAX_FDS = 253
 
@@ -70,6 +73,8 @@ class Programs:
         self._links: dict[str, int] = {}
         # Those that others call: the programs of the chain whose place is on, and those in arrays of their own.
         self._called: set[str] = set()
+        # Program -> when it was asked how often it was not run, and the answer.
+        self._skipped: dict[str, tuple[int, int]] = {}
         self._config = maps.view("config", "I")
 
     @classmethod
@@ -115,6 +120,12 @@ class Programs:
         return self._programs
 
     @property
+    def parts(self) -> dict[int, str]:
+        """The part of each loaded program by its file descriptor; "": the counting's own."""
+        part_of = {name: source.part for source in self._sources for name in source.programs}
+        return {fd: part_of.get(name, "") for name, fd in list(self._programs.items())}
+
+    @property
     def attached(self) -> bool:
         """Whether any hook is attached."""
         return bool(self._links)
@@ -149,9 +160,20 @@ class Programs:
                     self._links[hook] = self._open(hook)
                 else:
                     self._call(hook)
-        except UnsupportedKernelError:
+        except BaseException:
             self.detach(new)
             raise
+
+    def choose(self, hook: str, calls: Iterable[int]) -> None:
+        """Have a program of the chain called for some system calls only, by their places in the tables of all calls.
+
+        For good, and before it is attached. Idempotent.
+        """
+        bit = 1 << self._places[hook]
+        with self.maps.view("call_places", "Q") as places:
+            for at in calls:
+                places[at] |= bit
+        self._config[layout.CONFIG.at("choosy")] |= bit
 
     def detach(self, hooks: tuple[str, ...]) -> None:
         """Detaches, the last attached first."""
@@ -194,8 +216,16 @@ class Programs:
         self._called.add(hook)
 
     def skipped(self, program: str) -> int:
-        """How often the kernel did not run a program, as it was being run on that CPU already."""
-        return bpf_syscall.recursion_misses(self._programs[program])
+        """How often the kernel did not run a program, as it was being run on that CPU already.
+
+        Asked for one slot after the other, it is one answer for all.
+        """
+        now_ns = time.monotonic_ns()
+        at_ns, known = self._skipped.get(program, (0, 0))
+        if now_ns - at_ns > _SKIPPED_NS:
+            known = bpf_syscall.recursion_misses(self._programs[program])
+            self._skipped[program] = now_ns, known
+        return known
 
     def need(self, program: str) -> None:
         """Raises UnsupportedKernelError where this kernel did not take a program."""

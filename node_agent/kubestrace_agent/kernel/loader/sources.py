@@ -69,7 +69,7 @@ ROWS = Source(
 )
 CHAIN = Source(
     file="kernel/bpf/chain.bpf.c",
-    maps=("view_programs",),
+    maps=("view_programs", "call_places"),
 )
 COUNTING = Source(
     file="kernel/bpf/syscalls.bpf.c",

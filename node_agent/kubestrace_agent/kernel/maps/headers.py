@@ -82,6 +82,7 @@ class Layout:
         self._members = members
         # What was looked for before: the same few paths, again and again.
         self._places: dict[str, _Place] = {}
+        self._indexes: dict[str, int] = {}
 
     def offset(self, path: str) -> int:
         """Return where a field begins, in bytes."""
@@ -89,8 +90,11 @@ class Layout:
 
     def at(self, path: str) -> int:
         """Return where a field begins as an index of items of its own size, for the memoryview of an array map."""
-        place = self._find(path)
-        return place.offset // place.member.item_bytes
+        found = self._indexes.get(path)
+        if found is None:
+            place = self._find(path)
+            found = self._indexes[path] = place.offset // place.member.item_bytes
+        return found
 
     def fields(self, *paths: str, size: int | None = None) -> struct.Struct:
         """Return what reads and writes these fields, in the order of the struct; all others are skipped, or zeros.

@@ -1,6 +1,7 @@
 """The structs and numbers of syscalls.h, for Python. tracer compares the sizes with the loaded maps'."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import SyscallKey
@@ -58,7 +59,11 @@ def chain(name: str) -> int:
 
 def syscall_key(abis: Sequence[str], abi: int, number: int) -> SyscallKey:
     """The call of a struct's abi, with the flag WAITED, and nr; `abis` as abi_names gives them."""
-    return SyscallKey(abis[abi & ABI_MASK], number, bool(abi & WAITED))
+    return _syscall_key(abis[abi & ABI_MASK], number, bool(abi & WAITED))
+
+
+# A few hundred are asked for all the time.
+_syscall_key = lru_cache(maxsize=4096)(SyscallKey)
 
 
 def errno_at(index: int) -> int:

@@ -5,6 +5,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
 
@@ -39,8 +40,11 @@ class Ring:
     def __init__(self, fd: int, size: int) -> None:
         page = mmap.PAGESIZE
         self.bytes = size
-        self._consumer = mmap.mmap(fd, page)
-        self._producer = mmap.mmap(fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
+        with ExitStack() as undo:
+            # Each mapping has a descriptor of its own.
+            self._consumer = undo.enter_context(mmap.mmap(fd, page))
+            self._producer = mmap.mmap(fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
+            undo.pop_all()
         self._data_at = page
         # The array of maps in which it stands, where it was made for that, and its own file descriptor.
         self._stands_in: tuple[int, int] | None = None
@@ -48,14 +52,14 @@ class Ring:
     @classmethod
     def make(cls, name: str, size: int, array: int) -> Self:
         """A new ring, at the head of an array of maps until it is closed. Raises OSError."""
-        fd = bpf_syscall.create_ring(name, size)
-        try:
-            bpf_syscall.update(array, bpf_syscall.key_u32(0), bpf_syscall.key_u32(fd))
+        with ExitStack() as undo:
+            fd = bpf_syscall.create_ring(name, size)
+            undo.callback(os.close, fd)
             made = cls(fd, size)
-        except BaseException:
-            os.close(fd)
-            raise
-        made._stands_in = array, fd
+            undo.callback(made.close)
+            bpf_syscall.update(array, bpf_syscall.key_u32(0), bpf_syscall.key_u32(fd))
+            made._stands_in = array, fd
+            undo.pop_all()
         return made
 
     @property
@@ -228,9 +232,10 @@ class SlotRing:
             return
         parties = len(self._of.room) * len(self._before)
         part = self._ring.part(parties, self._maps.cpus, self._of.record_bytes)
+        rooms = [self._of.layout.at(path) for path in self._of.room]
         for slot in self._before:
-            for path in self._of.room:
-                self.write(slot, path, part)
+            for room in rooms:
+                self._memory[slot * self._words + room] = part
 
     @property
     def needs_drain(self) -> bool:

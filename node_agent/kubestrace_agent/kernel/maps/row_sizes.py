@@ -5,6 +5,7 @@ row has a few copies of its counters, each shared by several CPUs, and only 48 b
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from kubestrace_agent.kernel import bpf_syscall
@@ -32,17 +33,17 @@ class RowSizes:
     # Two to this power CPUs with neighbouring numbers share a copy.
     copy_shift: int = 0
 
-    @property
+    @cached_property
     def row_on_cpu_bytes(self) -> int:
         """What of a row stands on each possible CPU."""
         return layout.ROW_START.size + (0 if self.copies else layout.COUNTERS_SIZE)
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """The memory of a row."""
         return self.possible_cpus * self.row_on_cpu_bytes + self.copies * layout.COUNTERS_SIZE
 
-    @property
+    @cached_property
     def chunk_rows(self) -> int:
         """Rows of a chunk: a power of two."""
         rows = _MAX_CHUNK_ROWS
@@ -50,7 +51,7 @@ class RowSizes:
             rows //= 2
         return rows
 
-    @property
+    @cached_property
     def chunk_bytes(self) -> int:
         """The memory that a chunk takes in the end, with what views add to its rows."""
         return self.chunk_rows * (self.row_bytes + self.possible_cpus * _VIEWS_ON_CPU_BYTES)

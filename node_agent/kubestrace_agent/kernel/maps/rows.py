@@ -4,6 +4,7 @@ Rows stand in chunks (row_sizes.py). The programs take free rows by themselves; 
 free, changed rows are read, and rows of ended slots come back.
 """
 
+import bisect
 import contextlib
 import ctypes
 import mmap
@@ -11,7 +12,7 @@ import os
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from kubestrace_agent.containers import memory_limit
@@ -33,6 +34,8 @@ GRACE_SECONDS = 1.0
 _NULL_ROW = 0
 # Of layout.ROW_START.
 _FIELDS = 8
+# A call of the kernel takes as long as the copies of so many rows.
+_MOST_APART = 4
 
 
 class NoRowsError(Exception):
@@ -70,6 +73,18 @@ class RowValues(NamedTuple):
     def by_field(self) -> list[tuple[int, ...]]:
         """The values of each field of layout.ROW_START on all CPUs."""
         return [self.on_cpus[field::_FIELDS] for field in range(_FIELDS)]
+
+
+def runs(rows: Sequence[int], chunk_rows: int) -> Iterator[tuple[int, int]]:
+    """The first and last of rows (ascending) that are read together: of one chunk, and with few others between them."""
+    first = last = -1
+    for row in rows:
+        if first >= 0 and (row - last > _MOST_APART or row // chunk_rows != first // chunk_rows):
+            yield first, last
+            first = row
+        first, last = (row if first < 0 else first), row
+    if first >= 0:
+        yield first, last
 
 
 def on_all_cpus(cpus: int, sizes: RowSizes) -> struct.Struct:
@@ -110,7 +125,8 @@ class Rows:
         self._words = layout.HEAD_BYTES // 4
         self._touched_at = layout.HEAD.at("touched")
         # The kernel aligns the values of CPUs to 8 bytes, as struct row is.
-        self._buffer = ctypes.create_string_buffer(maps.cpus * sizes.row_on_cpu_bytes)
+        self._row_bytes = maps.cpus * sizes.row_on_cpu_bytes
+        self._buffer = ctypes.create_string_buffer(self._row_bytes)
         self._memory = memoryview(self._buffer)
         self._starts = on_all_cpus(maps.cpus, sizes)
         # Rows whose slot has ended: (when, row, key of the row's own look-up).
@@ -209,15 +225,29 @@ class Rows:
         generation, abi, nr = layout.HEAD_OWNER.unpack_from(self._heads, layout.HEAD_BYTES * row)
         return generation, abi, nr
 
-    def read(self, row: int) -> RowValues:
-        """The row's values; good until the next call."""
+    def read(self, rows: Sequence[int]) -> Iterator[tuple[int, RowValues]]:
+        """Rows (ascending) with their values, which are good until the next: neighbours are read in one go."""
+        for first, last in runs(rows, self._sizes.chunk_rows):
+            self._read_run(first, last - first + 1)
+            for row in rows[bisect.bisect_left(rows, first) : bisect.bisect_right(rows, last)]:
+                yield row, self._values(row, (row - first) * self._row_bytes)
+
+    def _read_run(self, first: int, count: int) -> None:
+        """Read rows of one chunk into the buffer."""
+        number, at = divmod(first, self._sizes.chunk_rows)
+        fd = self._chunks[number].rows_fd
+        if len(self._buffer) < count * self._row_bytes:
+            self._memory.release()
+            self._buffer = ctypes.create_string_buffer(count * self._row_bytes)
+            self._memory = memoryview(self._buffer)
+        bpf_syscall.lookup_run(fd, at, count, self._buffer, self._row_bytes)
+
+    def _values(self, row: int, offset: int) -> RowValues:
+        starts = self._starts.unpack_from(self._memory, offset)
         number, at = divmod(row, self._sizes.chunk_rows)
-        chunk = self._chunks[number]
-        bpf_syscall.lookup(chunk.rows_fd, bpf_syscall.key_u32(at), self._buffer)
-        starts = self._starts.unpack(self._buffer)
         if self._sizes.copies:
-            return RowValues(starts, chunk.counters, self._copies(at))
-        copies = range(layout.ROW_START.size, len(self._buffer), self._sizes.row_on_cpu_bytes)
+            return RowValues(starts, self._chunks[number].counters, self._copies(at))
+        copies = range(offset + layout.ROW_START.size, offset + self._row_bytes, self._sizes.row_on_cpu_bytes)
         return RowValues(starts, self._memory, copies)
 
     def _copies(self, at: int) -> range:
@@ -261,7 +291,7 @@ class Rows:
 
     def recycle(self) -> None:
         """Gives ended rows back, zeroed, once nobody can write to them any more."""
-        zeros = bytes(len(self._buffer))
+        zeros = bytes(self._row_bytes)
         while self._ended and self._ended[0][0] + GRACE_SECONDS < time.monotonic():
             _, row, key = self._ended.popleft()
             bpf_syscall.delete(self._maps.fd("rows_by_key"), key)

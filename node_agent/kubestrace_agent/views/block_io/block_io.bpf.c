@@ -96,20 +96,14 @@ static __always_inline struct block_slot *wanting(struct slot_ref *ref) {
   return slot && ref->generation && slot->generation == ref->generation ? slot : NULL;
 }
 
-/* Reads what is needed of a struct at once: each read costs some 30 ns, whatever its size. */
-static __always_inline bool read_piece(struct block_scratch *scratch, u64 address, u32 bytes) {
-  return address && !bpf_probe_read_kernel(scratch->piece, bytes, (void *)address);
-}
-
-#define PIECE(type, offset) (*(type *)(scratch->piece + (offset)))
-
 /* Whose cgroup a cgroup_subsys_state is of. NULL: none can be read. */
 static __always_inline struct block_cache *owner_of_state(struct config *cfg, struct block_scratch *scratch,
                                                           struct block_cache *cache, u64 state) {
   u32 zero = 0;
   struct block_slot *shared = block_slots.lookup(&zero);
-  if (!shared || !read_piece(scratch, state, BLOCK_STATE_BYTES)) return NULL;
-  u64 cgroup = PIECE(u64, BLOCK_CSS_CGROUP_OFFSET), serial = PIECE(u64, BLOCK_SERIAL_OFFSET);
+  struct fields of;
+  if (!shared || !read_fields(&of, state, scratch->piece, BLOCK_STATE_BYTES)) return NULL;
+  u64 cgroup = FIELD(u64, &of, BLOCK_CSS_CGROUP_OFFSET), serial = FIELD(u64, &of, BLOCK_SERIAL_OFFSET);
   u32 generation = *(volatile u32 *)&cfg->generation, learnt = *(volatile u64 *)&shared->generation;
   if (cache->state == state && cache->serial == serial && cache->generation == generation && cache->learnt == learnt)
     return cache;
@@ -125,13 +119,20 @@ static __always_inline struct block_cache *owner_of_state(struct config *cfg, st
   return cache;
 }
 
-/* The owner of the page that a request begins with, which holds a mem_cgroup, or an obj_cgroup that leads to one (planned for
- * Linux 7). */
+/* The first page of a compound one, from what another of its pages says of it. Bit 0 is set there. The rest is the first
+ * page's address or, since Linux 7.1 where CONFIG_HUGETLB_PAGE_OPTIMIZE_VMEMMAP is set, a mask that makes that address of
+ * the page's own: _compound_head() in Linux include/linux/page-flags.h. No first page lies behind another of its pages, and
+ * a mask, whose upper bits are all set, is above every address of a struct page. */
+static __always_inline u64 first_page(u64 page, u64 told) { return told > page ? page & told : told - 1; }
+
+/* The owner of the page that a request begins with, which holds a mem_cgroup, or an obj_cgroup that leads to one (Linux 7). */
 static __always_inline struct block_cache *owner_of_page(struct config *cfg, struct block_scratch *scratch, u64 vector) {
-  if (!read_piece(scratch, read_u64(vector, BLOCK_PAGE_OFFSET), BLOCK_FOLIO_BYTES)) return NULL;
-  u64 head = PIECE(u64, BLOCK_HEAD_OFFSET);
-  if ((head & 1) && !read_piece(scratch, head - 1, BLOCK_FOLIO_BYTES)) return NULL;
-  u64 charged = PIECE(u64, BLOCK_CHARGED_OFFSET) & ~7ULL;
+  u64 page = read_u64(vector, BLOCK_PAGE_OFFSET);
+  struct fields of;
+  if (!read_fields(&of, page, scratch->piece, BLOCK_FOLIO_BYTES)) return NULL;
+  u64 told = FIELD(u64, &of, BLOCK_HEAD_OFFSET);
+  if ((told & 1) && !read_fields(&of, first_page(page, told), scratch->piece, BLOCK_FOLIO_BYTES)) return NULL;
+  u64 charged = FIELD(u64, &of, BLOCK_CHARGED_OFFSET) & ~7ULL;
   if (!charged) return NULL;
   struct block_cache *found = owner_of_state(cfg, scratch, &scratch->charged, charged + BLOCK_MEMORY_STATE_AT);
   if (found) return found;
@@ -157,8 +158,9 @@ static __always_inline bool is_of_running(struct config *cfg, struct block_scrat
 
 /* Whose a request is by what it is charged to: one of enum block_owner, and the slot. */
 static __always_inline u32 charged_to(struct config *cfg, struct block_scratch *scratch, u64 bio, struct slot_ref *own) {
-  if (!read_piece(scratch, bio, BLOCK_BIO_BYTES)) return OWNER_SHARED;
-  u64 group = PIECE(u64, BLOCK_GROUP_OFFSET), vector = PIECE(u64, BLOCK_VECTOR_OFFSET);
+  struct fields of;
+  if (!read_fields(&of, bio, scratch->piece, BLOCK_BIO_BYTES)) return OWNER_SHARED;
+  u64 group = FIELD(u64, &of, BLOCK_GROUP_OFFSET), vector = FIELD(u64, &of, BLOCK_VECTOR_OFFSET);
   u64 policy = group ? read_u64(group, BLOCK_POLICY_OFFSET) : 0;
   u32 how = OWNER_CONTAINER;
   struct block_cache *found =
@@ -200,15 +202,16 @@ int on_block_issue(struct bpf_raw_tracepoint_args *ctx) {
   u32 zero = 0;
   struct config *cfg = config.lookup(&zero);
   struct block_scratch *scratch = block_scratch.lookup(&zero);
-  if (!cfg || !scratch || !read_piece(scratch, rq, BLOCK_REQUEST_BYTES)) return 0;
-  u64 now = bpf_ktime_get_ns(), created = PIECE(u64, BLOCK_CREATED_OFFSET);
-  u64 queue = PIECE(u64, BLOCK_QUEUE_OFFSET), bio = PIECE(u64, BLOCK_BIO_OFFSET);
-  u32 flags = PIECE(u32, BLOCK_FLAGS_OFFSET);
+  struct fields of;
+  if (!cfg || !scratch || !read_fields(&of, rq, scratch->piece, BLOCK_REQUEST_BYTES)) return 0;
+  u64 now = bpf_ktime_get_ns(), created = FIELD(u64, &of, BLOCK_CREATED_OFFSET);
+  u64 queue = FIELD(u64, &of, BLOCK_QUEUE_OFFSET), bio = FIELD(u64, &of, BLOCK_BIO_OFFSET);
+  u32 flags = FIELD(u32, &of, BLOCK_FLAGS_OFFSET);
   struct block_request request = {
       .issued_ns = now,
       .queue_ns = created && created <= now ? now - created : ~0ULL,
-      .sector = PIECE(u64, BLOCK_SECTOR_OFFSET),
-      .sectors = PIECE(u32, BLOCK_BYTES_OFFSET) >> 9,
+      .sector = FIELD(u64, &of, BLOCK_SECTOR_OFFSET),
+      .sectors = FIELD(u32, &of, BLOCK_BYTES_OFFSET) >> 9,
   };
   struct slot_ref own = {};
   u32 owner = owner_of(cfg, scratch, bio, &own);

@@ -31,6 +31,7 @@ class BlockRequests(Growing[RawBlockIO]):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    may_wait: ClassVar[bool] = True
 
     def told(self, start: RawBlockIO, now: RawBlockIO) -> block_io_pb2.BlockIOResult:
         """Return what was done since the start."""

@@ -30,7 +30,6 @@ _FIELDS = {
     "BLOCK_PAGE_OFFSET": "bio_vec.bv_page",
     "BLOCK_POLICY_OFFSET": "blkcg_gq.blkcg",
     "BLOCK_POLICY_STATE_AT": "blkcg.css",
-    "BLOCK_HEAD_OFFSET": "page.compound_head",
     "BLOCK_MEMORY_STATE_AT": "mem_cgroup.css",
     "BLOCK_OBJECT_MEMORY_OFFSET": "obj_cgroup.memcg",
     "BLOCK_SELF_AT": "cgroup.self",
@@ -41,6 +40,13 @@ _FIELDS = {
     "BLOCK_HIERARCHY_OFFSET": "cgroup_root.hierarchy_id",
     "BLOCK_NAME_HASH_OFFSET": "kernfs_node.hash",
 }
+# Fields that a newer kernel has under another name: both hold what the program reads.
+_RENAMED = {
+    # Linux 7.1: compound_info.
+    "BLOCK_HEAD_OFFSET": ("page.compound_head", "page.compound_info"),
+    # struct folio begins where its first page does.
+    "BLOCK_CHARGED_OFFSET": ("page.memcg_data", "folio.memcg_data"),
+}
 _POINTER_BYTES = 8
 
 
@@ -50,14 +56,14 @@ def definitions(_machine: str, btf: Btf) -> dict[str, int]:
     for piece, fields in _PIECES.items():
         offsets = {name: btf.offset(path) for name, path in fields.items()}
         found |= offsets | {f"BLOCK_{piece}_BYTES": _bytes(piece, offsets.values())}
-    states, charged = btf.offset("css_set.subsys"), _charged(btf)
+    found |= {name: _offset(btf, *paths) for name, paths in _RENAMED.items()}
+    states = btf.offset("css_set.subsys")
     if btf.offset("gendisk.first_minor") != found["BLOCK_MAJOR_OFFSET"] + 4:
         raise BtfError("this kernel's gendisk has its minor number in another place")
     return found | {
         "BLOCK_IO_STATE_OFFSET": states + _POINTER_BYTES * btf.value("io_cgrp_id"),
         "BLOCK_MEMORY_STATE_OFFSET": states + _POINTER_BYTES * btf.value("memory_cgrp_id"),
-        "BLOCK_CHARGED_OFFSET": charged,
-        "BLOCK_FOLIO_BYTES": _bytes("page", (charged, found["BLOCK_HEAD_OFFSET"])),
+        "BLOCK_FOLIO_BYTES": _bytes("page", (found[name] for name in _RENAMED)),
     }
 
 
@@ -68,9 +74,9 @@ def _bytes(piece: str, offsets: Iterable[int]) -> int:
     return needed
 
 
-def _charged(btf: Btf) -> int:
-    """Where a page says whom it is charged to: struct folio begins where its first page does."""
+def _offset(btf: Btf, path: str, newer: str) -> int:
+    """Return where the kernel has a field, by the older of its two names or by the newer one. Raises BtfError."""
     try:
-        return btf.offset("page.memcg_data")
+        return btf.offset(path)
     except BtfError:
-        return btf.offset("folio.memcg_data")
+        return btf.offset(newer)

@@ -179,5 +179,4 @@ class CallStacks(Collector):
 def _frames(question: Question, redaction: Redaction) -> Frames:
     if not question.done.is_set() or question.answer is None:
         return (NOT_NAMED,)
-    words = [user_stacks.function_word(place, redaction) for place in question.answer]
-    return tuple(user_stacks.bounded(words, MOST_FRAMES)) or (UNKNOWN,)
+    return user_stacks.words(question.answer, user_stacks.function_word, redaction, MOST_FRAMES) or (UNKNOWN,)

@@ -98,7 +98,7 @@ class Callers:
         generation = self._shared.remove(slot)
         if generation is None:
             return
-        del self._per_second[slot]
+        self._per_second.pop(slot, None)
         self._write(slot, "generation", 0)
         if not self._shared:
             self._programs.detach(_PROGRAM)

@@ -27,6 +27,7 @@ class ThreadCounters(Growing[ThreadSums]):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    may_wait: ClassVar[bool] = True
 
     def told(self, start: ThreadSums, now: ThreadSums) -> counters_pb2.CountersResult:
         """Return what was added since the start."""

@@ -29,6 +29,7 @@ class TimeBudget(Collector):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    may_wait: ClassVar[bool] = True
 
     # As Selection.keys(): None is everything.
     syscalls: frozenset[SyscallKey] | None

@@ -216,9 +216,10 @@ class CpuTime:
         maps.check_size("cpu_slots", _SLOT.size)
         maps.check_size("cpu_accounts", _PARTS.size)
         maps.check_size("cpu_walk", _WALK.size)
-        self._slots = maps.view("cpu_slots", "B")
         self._walk_words = maps.view("cpu_walk", "B")
         self._heads = maps.view("heads", "B")
+        # The last: it says that all are there.
+        self._slots = maps.view("cpu_slots", "B")
 
     @property
     def needs_drain(self) -> bool:

@@ -23,12 +23,6 @@ BPF_ARRAY_OF_MAPS(file_rings, "first_file_ring", 1);
 BPF_PROG_ARRAY(file_namers, 1);
 BPF_PROG_ARRAY(file_sides, 1);
 
-#define FILE_PIECE(type, offset) (*(type *)(scratch->piece + (offset)))
-
-static __always_inline bool read_file_piece(struct file_scratch *scratch, u64 address, u32 bytes) {
-  return address && !bpf_probe_read_kernel(scratch->piece, bytes, (void *)address);
-}
-
 /* A call that is being counted. */
 struct file_call {
   struct bpf_raw_tracepoint_args *ctx;
@@ -151,6 +145,18 @@ static __always_inline void set_file_key(struct file_key *key, u32 kind, u64 ino
   key->version = version;
 }
 
+/* What tells a file from another that has taken its inode's number and place. On an overlay the layer above has it. */
+static __always_inline u32 file_version_of(u64 inode, u32 generation) {
+#ifdef FILE_UPPER_OFFSET
+  if (generation || read_u32(read_u64(inode, FILE_SUPER_OFFSET), FILE_MAGIC_OFFSET) != FILE_OVERLAY_MAGIC)
+    return generation;
+  u64 upper = read_u64(inode + FILE_UPPER_OFFSET, 0);
+  return upper ? read_u32(read_u64(upper, FILE_DENTRY_INODE_OFFSET), FILE_VERSION_OFFSET) : 0;
+#else
+  return generation;
+#endif
+}
+
 /* The address of a descriptor's struct file; 0: none is behind it. */
 static __always_inline u64 open_file_of(struct task_struct *task, u32 number) {
   u64 files, table, most, slots;
@@ -165,22 +171,24 @@ static __always_inline u64 open_file_of(struct task_struct *task, u32 number) {
 /* The key of what is behind a descriptor. Gives the address of its struct path, 0 where it has no name of its own. */
 static __always_inline u64 key_of_file(struct file_call *call, struct file_scratch *scratch, struct file_key *key,
                                        u64 file) {
-  if (!read_file_piece(scratch, file, FILE_FILE_BYTES)) {
+  struct fields piece;
+  if (!read_fields(&piece, file, scratch->piece, FILE_FILE_BYTES)) {
     set_file_key(key, FILE_NONE, 0, 0, 0);
     return 0;
   }
-  u64 inode = FILE_PIECE(u64, CALL_INODE_OFFSET);
-  call->file_waits = FILE_PIECE(u32, FILE_FLAGS_OFFSET) & FILE_WAITS_FLAG;
-  if (!read_file_piece(scratch, inode, FILE_INODE_BYTES)) {
+  u64 inode = FIELD(u64, &piece, CALL_INODE_OFFSET);
+  call->file_waits = FIELD(u32, &piece, FILE_FLAGS_OFFSET) & FILE_WAITS_FLAG;
+  if (!read_fields(&piece, inode, scratch->piece, FILE_INODE_BYTES)) {
     set_file_key(key, FILE_NONE, 0, 0, 0);
     return 0;
   }
-  u32 type = FILE_PIECE(u16, CALL_MODE_OFFSET) & 0170000;
+  u32 type = FIELD(u16, &piece, CALL_MODE_OFFSET) & 0170000;
   if (type == TYPE_SOCKET || type == TYPE_PIPE) {
     set_file_key(key, type == TYPE_SOCKET ? FILE_SOCKET : FILE_PIPE, 0, 0, 0);
     return 0;
   }
-  set_file_key(key, FILE_FILE, inode, FILE_PIECE(u64, FILE_NUMBER_OFFSET), FILE_PIECE(u32, FILE_VERSION_OFFSET));
+  u32 version = file_version_of(inode, FIELD(u32, &piece, FILE_VERSION_OFFSET));
+  set_file_key(key, FILE_FILE, inode, FIELD(u64, &piece, FILE_NUMBER_OFFSET), version);
   return file + CALL_PATH_OFFSET;
 }
 
@@ -193,7 +201,7 @@ static __always_inline u64 key_of_working_folder(struct file_call *call, struct 
   LOAD(u64, inode, dentry, FILE_DENTRY_INODE_OFFSET);
   LOAD(u64, number, inode, FILE_NUMBER_OFFSET);
   LOAD(u32, version, inode, FILE_VERSION_OFFSET);
-  set_file_key(key, FILE_FILE, inode, number, version);
+  set_file_key(key, FILE_FILE, inode, number, file_version_of(inode, version));
   return path;
 }
 
@@ -275,8 +283,7 @@ static __always_inline void find_side(struct file_call *call, struct file_scratc
 }
 
 static __always_inline u32 file_shape(u32 abi, s32 nr) {
-  u32 at = abi * ABI_NUMBERS + (u32)nr;
-  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+  u32 at = place_of_call(abi, nr);
   u64 *shape = file_shapes.lookup(&at);
   return shape ? *shape : 0;
 }

@@ -67,6 +67,7 @@ class Files:
         with maps.view("file_shapes", "Q") as shapes:
             for at, abi, called in calls.indexed(self._abis):
                 shapes[at] = classes.shape(called, abi)
+            self._programs.choose("on_file_call", (at for at, shape in enumerate(shapes) if shape))
 
     def _add_shared_rows(self, generation: int) -> None:
         """Rows of all sockets, of what finds no row, and so on: they are there whatever comes."""
@@ -79,7 +80,7 @@ class Files:
         generation = self._shared.remove(slot)
         if generation is None:
             return
-        del self._names[slot]
+        self._names.pop(slot, None)
         self._shared.write(slot, "generation", 0)
         if not self._shared:
             self._programs.detach(_PROGRAMS)

@@ -27,6 +27,7 @@ class RingOperations(Growing[RawRings]):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    may_wait: ClassVar[bool] = True
 
     def told(self, start: RawRings, now: RawRings) -> io_uring_pb2.IOUringResult:
         """Return what was done since the start."""

@@ -16,11 +16,7 @@ BPF_F_TABLE("hash", struct ring_errno_key, u64, ring_errnos, MAX_RING_ERRNOS, BP
 /* Never written: a row begins as a copy of it. */
 BPF_ARRAY(ring_nothing, struct ring_row, 1);
 
-static __always_inline u32 byte_at(u64 base, u64 offset) {
-  u8 value = 0;
-  bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
-  return value;
-}
+static __always_inline u32 byte_at(u64 base, u64 offset) { return read_u32(base, offset) & 0xff; }
 
 /* The slot of the running task, where it wants the view. */
 static __always_inline struct ring_slot *ring_slot_of_current(u32 *generation) {

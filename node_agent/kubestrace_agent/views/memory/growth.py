@@ -11,6 +11,7 @@ from kubestrace_agent.symbols.roots import Owner
 from kubestrace_agent.views import user_stacks
 from kubestrace_agent.views.memory.sources import GROWTH
 from kubestrace_agent.views.memory.values import RawGrowth
+from kubestrace_agent.views.redaction import DEFAULT
 from kubestrace_agent.views.user_stacks import UNKNOWN, Mapped
 from kubestrace_agent.views.view import Collector, put
 from kubestrace_protos.v1.views import memory_pb2
@@ -132,5 +133,4 @@ class GrowthStacks(Collector):
 def _frames(question: Question) -> tuple[str, ...]:
     if not question.done.is_set() or question.answer is None:
         return (NOT_NAMED,)
-    words = [user_stacks.function_word(place) for place in question.answer]
-    return tuple(user_stacks.bounded(words, MOST_FRAMES)) or (UNKNOWN,)
+    return user_stacks.words(question.answer, user_stacks.function_word, DEFAULT, MOST_FRAMES) or (UNKNOWN,)

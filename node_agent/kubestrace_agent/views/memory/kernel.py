@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from kubestrace_agent import syscalls
 from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.counters.calls import indexed
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.views.memory import levels
@@ -34,6 +34,8 @@ _CALLS = {
 _OLD_MMAP = ("i386", "mmap")
 _HOOKS = ("on_memory_exec", "on_memory_fork", "on_memory_end", "on_memory_call")
 _WALKER = "walk_memory"
+# Of these none but the calls above is of use.
+_CHOOSY = ("on_memory_growth", "on_memory_call")
 
 
 class Memory:
@@ -109,11 +111,12 @@ class Memory:
             return
         maps = self._programs.maps
         maps.check_size("memory_slots", _SLOT.size)
-        for index, abi in enumerate(self._abis):
-            for number, name in syscalls.names(abi).items():
-                if name in _CALLS and (abi, name) != _OLD_MMAP:
-                    key = (index << 32 | number).to_bytes(8, "little")
-                    bpf_syscall.update(maps.fd("memory_calls"), key, bpf_syscall.key_u32(_CALLS[name]))
+        with maps.view("memory_calls", "Q") as kinds:
+            for at, abi, called in indexed(self._abis):
+                if called in _CALLS and (abi, called) != _OLD_MMAP:
+                    kinds[at] = _CALLS[called]
+            for hook in _CHOOSY:
+                self._programs.choose(hook, (at for at, kind in enumerate(kinds) if kind))
         self._slots = maps.view("memory_slots", "Q")
 
     @property

@@ -11,7 +11,7 @@
 
 BPF_F_TABLE("array", u32, struct memory_slot, memory_slots, MAX_SLOTS, BPF_F_MMAPABLE);
 BPF_F_TABLE("hash", u64, u64, memory_breaks, MAX_MEMORY_BREAKS, BPF_F_NO_PREALLOC);
-BPF_HASH(memory_calls, u64, u32, MAX_MEMORY_CALLS);
+BPF_F_TABLE("array", u32, u64, memory_calls, INDEX_ENTRIES, BPF_F_MMAPABLE);
 
 #define MEMORY_SHARED 1
 #define MEMORY_ANONYMOUS 0x20
@@ -21,6 +21,13 @@ static __always_inline u64 memory_argument(struct head *head, u64 regs, u32 at) 
   if ((head->abi & ABI_MASK) == ABI_COMPAT)
     return (u32)read_u64(regs, at == 0 ? CALL_COMPAT_0 : at == 1 ? CALL_COMPAT_1 : at == 2 ? CALL_COMPAT_2 : CALL_COMPAT_3);
   return read_u64(regs, at == 0 ? CALL_NATIVE_0 : at == 1 ? CALL_NATIVE_1 : at == 2 ? CALL_NATIVE_2 : CALL_NATIVE_3);
+}
+
+/* 0: none of the view's. */
+static __always_inline u32 kind_of_memory_call(struct head *head) {
+  u32 at = place_of_call(head->abi & ABI_MASK, head->nr);
+  u64 *kind = memory_calls.lookup(&at);
+  return kind ? *kind : 0;
 }
 
 static __always_inline u64 in_pages(u64 bytes) { return (bytes + PAGE_SIZE - 1) & ~((u64)PAGE_SIZE - 1); }
@@ -55,14 +62,12 @@ static __always_inline void note_flow(struct bpf_raw_tracepoint_args *ctx, struc
   if (row == NO_ROW || row & NEVER_RETURNS) return;
   struct head *head = heads.lookup(&row);
   if (!head || head->generation != entry->generation) return;
-  u64 key = (u64)(head->abi & ABI_MASK) << 32 | head->nr;
-  u32 *call = memory_calls.lookup(&key);
-  u32 number = head->slot;
-  struct memory_slot *slot = call ? memory_slots.lookup(&number) : NULL;
-  if (!call || !slot || slot->generation != head->generation) return;
+  u32 kind = kind_of_memory_call(head), number = head->slot;
+  struct memory_slot *slot = kind ? memory_slots.lookup(&number) : NULL;
+  if (!slot || slot->generation != head->generation) return;
   u64 regs = ctx->args[0], bytes = 0;
   s64 result = ctx->args[1];
-  u32 kind = *call, flow = FLOW_ADVISED;
+  u32 flow = FLOW_ADVISED;
   if (kind == MEMORY_BRK) {
     flow = flow_of_break(slot, result, &bytes);
   } else if (kind == MEMORY_MREMAP) {

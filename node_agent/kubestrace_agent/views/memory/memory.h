@@ -5,7 +5,6 @@
 
 /* Processes whose break is known, of the whole node. */
 #define MAX_MEMORY_BREAKS 32768
-#define MAX_MEMORY_CALLS 64
 
 /* What kernel.py says of a call, by its ABI and number. */
 enum memory_call { MEMORY_MMAP = 1, MEMORY_MUNMAP, MEMORY_MREMAP, MEMORY_BRK, MEMORY_MADVISE, MEMORY_MPROTECT, MEMORY_MLOCK };

@@ -60,13 +60,12 @@ static __always_inline void note_growth(struct bpf_raw_tracepoint_args *ctx, str
   if (row == NO_ROW || row & NEVER_RETURNS) return;
   struct head *head = heads.lookup(&row);
   if (!head || head->generation != entry->generation) return;
-  u64 key = (u64)(head->abi & ABI_MASK) << 32 | head->nr;
-  u32 *call = memory_calls.lookup(&key);
-  if (!call || (*call != MEMORY_MMAP && *call != MEMORY_MREMAP && *call != MEMORY_BRK)) return;
+  u32 kind = kind_of_memory_call(head);
+  if (kind != MEMORY_MMAP && kind != MEMORY_MREMAP && kind != MEMORY_BRK) return;
   u32 number = head->slot, flow = FLOWS;
   struct growth_slot *slot = growth_slots.lookup(&number);
   if (!slot || slot->generation != head->generation) return;
-  u64 bytes = growth_of(head, ctx->args[0], ctx->args[1], *call, &flow);
+  u64 bytes = growth_of(head, ctx->args[0], ctx->args[1], kind, &flow);
   if (bytes < LEAST_GROWTH_BYTES) return;
   __sync_fetch_and_add(&slot->calls, 1);
   __sync_fetch_and_add(&slot->bytes, bytes);

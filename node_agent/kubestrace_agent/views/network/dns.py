@@ -5,10 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 
 from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.counters.calls import indexed
 from kubestrace_agent.kernel.loader.programs import Programs
-from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
-from kubestrace_agent.syscalls import names
 from kubestrace_agent.views.network.rows import buckets
 from kubestrace_agent.views.network.values import DnsCounts, DnsQuestion, Lengths, RawDns
 
@@ -100,12 +99,10 @@ class Questions:
         for name, size in (("dns_slots", _SLOT.size), ("dns_rows", _ROW.size), ("dns_queries", _QUERY.size)):
             maps.check_size(name, size)
         with maps.view("dns_calls", "Q") as kinds:
-            for position, abi in enumerate(self._abis):
-                for number, called in names(abi).items():
-                    at = position * layout.ABI_NUMBERS + number
-                    if at < layout.INDEX_ENTRIES and called in _KINDS:
-                        has_parts = called in {"readv", "writev"}
-                        kinds[at] = _HEADER.number(_KINDS[called]) | (_PARTS if has_parts else 0)
+            for at, _, called in indexed(self._abis):
+                if called in _KINDS:
+                    kinds[at] = _HEADER.number(_KINDS[called]) | (_PARTS if called in {"readv", "writev"} else 0)
+            self._programs.choose("on_dns_call", (at for at, kind in enumerate(kinds) if kind))
         self._slots = maps.view("dns_slots", "Q")
 
     def disable(self, slot: int) -> None:

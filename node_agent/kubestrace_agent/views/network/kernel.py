@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from kubestrace_agent.containers import network_counters
-from kubestrace_agent.containers.network_counters import PodCounters
+from kubestrace_agent.containers.network_counters import NetworkNamespace, PodCounters
 from kubestrace_agent.kernel import bpf_syscall
+from kubestrace_agent.kernel.counters.calls import indexed
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
-from kubestrace_agent.syscalls import names
 from kubestrace_agent.views.network.rows import Read, add_living
 from kubestrace_agent.views.network.rows import reader as rows_reader
 from kubestrace_agent.views.network.values import Counts, Level, Peer, RawNetwork
@@ -46,6 +46,8 @@ _HOOKS = ("on_sock_state", "on_net_call")
 _FILES, _PROCESSES = "walk_sockets__task_file", "tell_net_processes"
 # The walk over all open files takes at most a part of the time: then open connections are as old as that.
 _WALK_SHARE = 20
+# The same for slots that begin: their first reading seeks them at the latest.
+_FIND_SHARE = 5
 
 
 class Sockets:
@@ -60,6 +62,9 @@ class Sockets:
         # Mapped at the first use.
         self._slots = memoryview(b"")
         self._next_walk_ns = 0
+        # Before that no connections are sought for further slots; there are such slots.
+        self._next_find_ns = 0
+        self._unfound = False
 
     def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Tell a slot's connections from now on. Raises UnsupportedKernelError where that cannot be."""
@@ -80,7 +85,11 @@ class Sockets:
             raise
         self._wanting[slot] = generation
         self._lost_before[slot] = self._lost(slot)
-        self._find_sockets()
+        # Of many slots that ask together the first looks at once, and one look serves all others.
+        if time.monotonic_ns() >= self._next_find_ns:
+            self._find_sockets()
+        else:
+            self._unfound = True
 
     def _open(self) -> None:
         if self._slots:
@@ -89,11 +98,10 @@ class Sockets:
         for name, size in (("net_slots", _SLOT.size), ("net_rows", _ROW.size), ("net_sockets", _SOCKET.size)):
             maps.check_size(name, size)
         with maps.view("net_calls", "Q") as kinds:
-            for position, abi in enumerate(self._abis):
-                for number, called in names(abi).items():
-                    at = position * layout.ABI_NUMBERS + number
-                    if at < layout.INDEX_ENTRIES and called in _KINDS:
-                        kinds[at] = _HEADER.number(_KINDS[called])
+            for at, _, called in indexed(self._abis):
+                if called in _KINDS:
+                    kinds[at] = _HEADER.number(_KINDS[called])
+            self._programs.choose("on_net_call", (at for at, kind in enumerate(kinds) if kind))
         self._slots = maps.view("net_slots", "Q")
 
     def _make_other_rows(self, generation: int) -> None:
@@ -108,10 +116,12 @@ class Sockets:
 
     def _find_sockets(self) -> None:
         """Have the connections that are there known: those that came to a listener by its port, so listeners first."""
+        began_ns, self._unfound = time.thread_time_ns(), False
         self._write(0, "generation", 1)
         self._programs.walk(_FILES)
         self._write(0, "generation", 0)
         self._programs.walk(_FILES)
+        self._next_find_ns = time.monotonic_ns() + (time.thread_time_ns() - began_ns) * _FIND_SHARE
 
     def disable(self, slot: int) -> None:
         """Tell nothing of a slot any more; the last one's end detaches the programs. Idempotent."""
@@ -160,6 +170,8 @@ class Sockets:
         """Return everything that was counted, by slot."""
         if not self._wanting:
             return {}
+        if self._unfound:
+            self._find_sockets()
         self._look_at_open_files()
         found = rows_reader(self._programs.maps).read()
         pods = self._pods()
@@ -186,21 +198,21 @@ class Sockets:
 
     def _pods(self) -> dict[int, PodCounters]:
         """Return the counters of each slot's network namespace, by generation."""
-        processes = list(self._processes())
-        of_host = {space for generation, _, space in processes if not generation}
         found: dict[int, PodCounters] = {}
-        for generation, pid, space in processes:
-            if generation and generation not in found:
-                counters = network_counters.read(pid, host_network=space in of_host)
+        # A namespace is read once, however many containers share it.
+        read: dict[NetworkNamespace, PodCounters] = {}
+        for generation, pid in self._processes():
+            if generation not in found:
+                counters = network_counters.of_process(pid, read=read)
                 if counters:
                     found[generation] = counters
         return found
 
-    def _processes(self) -> Iterator[tuple[int, int, int]]:
+    def _processes(self) -> Iterator[tuple[int, int]]:
         told = self._programs.walk(_PROCESSES) or b""
         for at in range(0, len(told) - _PROCESS.size + 1, _PROCESS.size):
-            generation, pid, space = _PROCESS.unpack(told[at : at + _PROCESS.size])
-            yield generation, pid, space
+            generation, pid = _PROCESS.unpack(told[at : at + _PROCESS.size])
+            yield generation, pid
 
     @property
     def needs_drain(self) -> bool:

@@ -20,7 +20,7 @@ static __always_inline struct slot_ref *slot_of_new(struct config *cfg, u64 sk, 
 }
 
 /* connect(2) begins: the peer's address stands in the socket already. */
-static __always_inline void on_net_attempt(struct net_slot *slot, struct slot_ref *ref, struct net_head *head, u64 sk) {
+static __always_inline void on_net_attempt(struct net_slot *slot, struct slot_ref *ref, struct fields *head, u64 sk) {
   struct net_socket socket = {
       .begun_ns = bpf_ktime_get_ns(),
       .slot = ref->slot,
@@ -35,7 +35,7 @@ static __always_inline void on_net_attempt(struct net_slot *slot, struct slot_re
 }
 
 /* The last packet of a handshake came to a listener: the socket is new. */
-static __always_inline void on_net_arrival(struct net_slot *slot, struct slot_ref *ref, struct net_head *head, u64 sk) {
+static __always_inline void on_net_arrival(struct net_slot *slot, struct slot_ref *ref, struct fields *head, u64 sk) {
   u64 now = bpf_ktime_get_ns();
   struct net_socket socket = {.begun_ns = now, .established_ns = now, .slot = ref->slot};
   net_peer_of(&socket.key, head, sk, ref->generation, ROLE_SERVER);
@@ -113,17 +113,18 @@ static __always_inline void on_net_new(struct slot_ref *ref, u64 sk, u32 state) 
   struct net_slot *slot = ref ? net_wanting(ref->slot, ref->generation) : NULL;
   u32 zero = 0;
   struct net_scratch *scratch = net_scratch.lookup(&zero);
-  if (!slot || !scratch || !read_net_head(&scratch->head, sk)) return;
+  struct fields head;
+  if (!slot || !scratch || !read_net_head(&head, sk, &scratch->head)) return;
   if (state == STATE_SYN_SENT) {
-    on_net_attempt(slot, ref, &scratch->head, sk);
+    on_net_attempt(slot, ref, &head, sk);
   } else if (state == STATE_ESTABLISHED) {
-    on_net_arrival(slot, ref, &scratch->head, sk);
+    on_net_arrival(slot, ref, &head, sk);
   } else {
-    net_listen_on(slot, ref, &scratch->head, sk, true);
+    net_listen_on(slot, ref, &head, sk, true);
   }
 }
 
-/* These changes matter of sockets alone that are known: whose it is need not be asked, which costs two reads. */
+/* These changes matter of sockets alone that are known. */
 static __always_inline bool is_net_of_known(u32 old, u32 new) {
   return new == STATE_CLOSE ? old != STATE_LISTEN : new == STATE_ESTABLISHED && old != STATE_SYN_RECV;
 }
@@ -136,21 +137,21 @@ static __always_inline void on_net_known(struct net_socket *socket, u64 sk, u32 
   }
 }
 
-/* A neighbour's socket ends here: it is in no table, or its cgroup is nobody's. */
+/* A neighbour's socket ends here, as its cgroup is nobody's: where no process is followed, no such socket is known. */
 int on_sock_state(struct bpf_raw_tracepoint_args *ctx) {
   u64 sk = ctx->args[0];
   u32 old = ctx->args[1], new = ctx->args[2], zero = 0;
   struct net_socket *socket = NULL;
   if (new != STATE_SYN_SENT && new != STATE_ESTABLISHED && new != STATE_CLOSE && new != STATE_LISTEN) return 0;
+  struct config *cfg = config.lookup(&zero);
+  if (!cfg) return 0;
+  struct slot_ref *ref = slot_of_socket(cfg, sk, 0);
+  if (!ref && !cfg->processes) return 0;
   if (is_net_of_known(old, new)) {
     socket = net_sockets.lookup(&sk);
     if (socket) on_net_known(socket, sk, new);
     return 0;
   }
-  struct config *cfg = config.lookup(&zero);
-  if (!cfg) return 0;
-  struct slot_ref *ref = slot_of_socket(cfg, sk, 0);
-  if (!ref && !cfg->processes) return 0;
   if (new == STATE_CLOSE) {
     on_net_unlisten(sk);
     return 0;

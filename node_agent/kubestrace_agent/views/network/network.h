@@ -14,6 +14,8 @@
 #define MAX_NET_ERRORS 8192
 /* Ports of this node's network namespaces that traced containers listen on. */
 #define MAX_NET_PORTS 4096
+/* Cgroups of which each CPU keeps whose sockets they have; a power of two. */
+#define NET_CACHES 16
 /* Cgroups nested in a container's that are searched for it. */
 #define NET_LEVELS 12
 /* Rows of UDP and unix sockets, of all slots and of one of them. */
@@ -31,6 +33,7 @@
 /* Of structs of the kernel that are read in one piece: so many bytes hold what is needed of each. */
 #define NET_HEAD_ROOM 112
 #define NET_TCP_ROOM 1024
+#define NET_FILE_ROOM 64
 
 enum net_role { ROLE_CLIENT = 1, ROLE_SERVER, ROLE_LISTENER, ROLE_UDP_CLIENT, ROLE_UDP_SERVER, ROLE_UNIX_CLIENT, ROLE_UNIX_SERVER };
 /* Beside the role: all for which there was no row. */
@@ -185,9 +188,8 @@ struct net_slot {
   u64 write_calls; /* read, write and their like of UDP and unix sockets */
 };
 
-/* What the iterator tells of a process: in which network namespace it is. */
+/* What the iterator tells of a process: whose it is. */
 struct net_process {
-  u32 generation; /* 0: of the node's first process */
+  u32 generation;
   u32 pid;
-  u64 space;
 };

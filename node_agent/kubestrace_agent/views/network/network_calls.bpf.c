@@ -23,8 +23,9 @@ static __always_inline void count_net_refused(struct net_slot *slot, u32 generat
   count_net_failure(&row->failed, &key, -result);
 }
 
-static __always_inline void count_net_connect(struct net_slot *slot, u32 generation, u64 sk, u64 address, s64 result) {
-  if (!sk || !is_net_tcp(sk)) {
+static __always_inline void count_net_connect(struct net_slot *slot, u32 generation, u64 sk, u32 of, u64 address,
+                                              s64 result) {
+  if (of != NET_IS_TCP) {
     __sync_fetch_and_add(&slot->connect_other, 1);
     return;
   }
@@ -52,8 +53,9 @@ static __always_inline void count_net_connect(struct net_slot *slot, u32 generat
 
 static __always_inline void count_net_accept(struct net_slot *slot, u32 generation, u64 listener, u64 sk) {
   struct net_key key = {};
-  struct net_head head;
-  if (!sk || !listener || !is_net_tcp(sk) || !read_net_head(&head, listener)) {
+  struct net_head room;
+  struct fields head;
+  if (!sk || !read_net_head(&head, listener, &room)) {
     __sync_fetch_and_add(&slot->accept_other, 1);
     return;
   }
@@ -71,8 +73,7 @@ static __always_inline void count_net_accept(struct net_slot *slot, u32 generati
 }
 
 static __always_inline u32 kind_of_net_call(u32 abi, s32 nr) {
-  u32 at = abi * ABI_NUMBERS + (u32)nr;
-  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+  u32 at = place_of_call(abi, nr);
   u64 *kind = net_calls.lookup(&at);
   return kind ? *kind : 0;
 }
@@ -91,17 +92,18 @@ static __always_inline void count_net_call(struct bpf_raw_tracepoint_args *ctx, 
   }
   bool is_compat = abi == ABI_COMPAT;
   u64 sk = net_socket_of(task, (u32)read_u64(regs, is_compat ? CALL_COMPAT_0 : CALL_NATIVE_0));
-  if (kind == NET_ACCEPT && sk && net_talks_of(sk) != NET_TALK_UNIX) {
+  u32 of = net_kind_of(sk);
+  if (kind == NET_ACCEPT && sk && of != NET_IS_UNIX) {
     count_net_accept(slot, generation, sk, net_socket_of(task, result));
     return;
   }
-  if (kind == NET_CONNECT && !(sk && net_talks_of(sk))) {
+  if (kind == NET_CONNECT && of < NET_IS_UDP) {
     u64 address = is_compat ? (u32)read_u64(regs, CALL_COMPAT_1) : read_u64(regs, CALL_NATIVE_1);
-    count_net_connect(slot, generation, sk, address, result);
+    count_net_connect(slot, generation, sk, of, address, result);
     return;
   }
   struct net_message message = {
-      .regs = regs, .sk = sk, .result = result, .generation = generation, .kind = kind,
+      .regs = regs, .sk = sk, .result = result, .generation = generation, .kind = kind, .of = of,
       .is_compat = is_compat, .is_narrow = is_compat || abi == ABI_X32,
   };
   count_net_talk(slot, &message);

@@ -291,7 +291,7 @@ static __always_inline u32 read_dns_question(struct dns_work *work, bool receive
 
 /* Whether it is an answer whose addresses may be read. */
 static __always_inline bool count_dns_message(struct dns_slot *slot, struct net_message *message, struct dns_work *work) {
-  bool receives = is_net_receive(message->kind), is_tcp = is_net_tcp(message->sk);
+  bool receives = is_net_receive(message->kind), is_tcp = message->of == NET_IS_TCP;
   u16 port = dns_server_of(&work->peer, message->sk, work->place.named, is_tcp);
   if (port != DNS_PORT && (port || !receives)) return false;
   if (is_tcp) skip_dns_length(&work->place);
@@ -313,8 +313,7 @@ static __always_inline bool count_dns_message(struct dns_slot *slot, struct net_
 }
 
 static __always_inline u32 kind_of_dns_call(u32 abi, s32 nr) {
-  u32 at = abi * ABI_NUMBERS + (u32)nr;
-  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+  u32 at = place_of_call(abi, nr);
   u64 *kind = dns_calls.lookup(&at);
   return kind ? *kind : 0;
 }
@@ -340,10 +339,11 @@ static __always_inline bool is_dns_call(struct net_message *message, struct dns_
   u64 regs = ctx->args[0];
   bool is_compat = abi == ABI_COMPAT;
   u64 sk = net_socket_of(task, (u32)read_u64(regs, is_compat ? CALL_COMPAT_0 : CALL_NATIVE_0));
-  if (!sk) return false;
-  if (is_net_tcp(sk) ? (u16)read_u32(sk, CALL_PORT_OFFSET) != DNS_PORT : net_talks_of(sk) != NET_TALK_UDP) return false;
+  u32 of = net_kind_of(sk);
+  if (of == NET_IS_TCP ? (u16)read_u32(sk, CALL_PORT_OFFSET) != DNS_PORT : of != NET_IS_UDP) return false;
   message->regs = regs;
   message->sk = sk;
+  message->of = of;
   message->result = result;
   message->generation = generation;
   message->kind = kind;

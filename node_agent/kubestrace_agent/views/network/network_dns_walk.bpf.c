@@ -17,7 +17,8 @@ int walk_dns__task_file(struct bpf_iter__task_file *ctx) {
   if (!task || !file || !cfg) return 0;
   if ((read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET) & 0170000) != TYPE_SOCKET) return 0;
   u64 sk = read_u64(read_u64(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
-  if (!sk || (!is_net_tcp(sk) && net_talks_of(sk) != NET_TALK_UDP)) return 0;
+  u32 of = net_kind_of(sk);
+  if (of != NET_IS_TCP && of != NET_IS_UDP) return 0;
   struct slot_ref *ref = slot_of_task(cfg, task);
   if (!ref || !dns_wanting(ref->slot, ref->generation)) return 0;
   LOAD(u64, meta, ctx, 0);

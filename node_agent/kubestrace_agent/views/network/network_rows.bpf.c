@@ -16,7 +16,7 @@ BPF_F_TABLE("hash", struct net_port, struct net_owner, net_ports, MAX_NET_PORTS,
 /* Never written: a row begins as a copy of it. */
 BPF_ARRAY(net_nothing, struct net_row, 1);
 /* One of each for the changes of states, and one for the iterator, which these interrupt. */
-BPF_PERCPU_ARRAY(net_caches, struct net_cache, 2);
+BPF_PERCPU_ARRAY(net_caches, struct net_cache, 2 * NET_CACHES);
 BPF_PERCPU_ARRAY(net_scratch, struct net_scratch, 2);
 
 /* enum of Linux include/net/tcp_states.h */
@@ -33,18 +33,22 @@ enum net_tcp_state {
   STATE_LISTEN
 };
 
-#define OF_HEAD(type, offset) (*(type *)(head->piece + (offset)))
-
-/* Reads the beginning of a struct sock at once: each read costs some 30 ns, whatever its size. False: it is none of TCP. */
-static __always_inline bool read_net_head(struct net_head *head, u64 sk) {
-  if (bpf_probe_read_kernel(head->piece, NET_HEAD_BYTES, (void *)sk)) return false;
-  u16 family = OF_HEAD(u16, CALL_FAMILY_OFFSET), protocol = read_u32(sk, NET_PROTOCOL_OFFSET);
+/* The beginning of a struct sock. False: it is none of TCP. */
+static __always_inline bool read_net_head(struct fields *head, u64 sk, struct net_head *room) {
+  if (!read_fields(head, sk, room->piece, NET_HEAD_BYTES)) return false;
+  u16 family = FIELD(u16, head, CALL_FAMILY_OFFSET), protocol = read_u32(sk, NET_PROTOCOL_OFFSET);
   return (family == FAMILY_IPV4 || family == FAMILY_IPV6) && protocol == NET_TCP;
 }
 
-static __always_inline bool is_net_tcp(u64 sk) {
-  u16 family = read_u32(sk, CALL_FAMILY_OFFSET), protocol = read_u32(sk, NET_PROTOCOL_OFFSET);
-  return (family == FAMILY_IPV4 || family == FAMILY_IPV6) && protocol == NET_TCP;
+/* How a socket is counted: TCP by its states, those behind it by their calls, others not at all. */
+enum net_kind { NET_IS_OTHER, NET_IS_TCP, NET_IS_UDP, NET_IS_UNIX };
+
+static __always_inline u32 net_kind_of(u64 sk) {
+  u16 family = sk ? read_u32(sk, CALL_FAMILY_OFFSET) : 0;
+  if (family == NET_UNIX) return NET_IS_UNIX;
+  if (family != FAMILY_IPV4 && family != FAMILY_IPV6) return NET_IS_OTHER;
+  u16 protocol = read_u32(sk, NET_PROTOCOL_OFFSET);
+  return protocol == NET_TCP ? NET_IS_TCP : protocol == NET_UDP ? NET_IS_UDP : NET_IS_OTHER;
 }
 
 static __always_inline u32 net_state_of(u64 sk) { return read_u32(sk, NET_STATE_OFFSET) & 0xff; }
@@ -56,10 +60,12 @@ static __always_inline struct net_slot *net_wanting(u32 number, u32 generation) 
   return slot && generation && slot->generation == generation ? slot : NULL;
 }
 
-/* The slot of the cgroup that a socket was made in, or of one above it. */
+/* The slot of the cgroup that a socket was made in, or of one above it. Containers of a node take turns on a CPU: each has a
+ * place in the cache by its address, of structs of some kilobytes. */
 static __always_inline struct slot_ref *slot_of_socket(struct config *cfg, u64 sk, u32 cache_of) {
   u64 cgroup = read_u64(sk, NET_CGROUP_OFFSET);
-  struct net_cache *cache = net_caches.lookup(&cache_of);
+  u32 place = cache_of * NET_CACHES + ((cgroup >> 12 ^ cgroup >> 17) & (NET_CACHES - 1));
+  struct net_cache *cache = net_caches.lookup(&place);
   if (!cgroup || cgroup & 1 || !cache) return NULL; /* odd: of version 1 */
   u64 serial = read_u64(cgroup, NET_SERIAL_OFFSET);
   u32 generation = *(volatile u32 *)&cfg->generation;
@@ -89,22 +95,22 @@ static __always_inline struct net_owner *owner_of_port(u64 sk) {
   return net_ports.lookup(&port);
 }
 
-static __always_inline void copy_net_address(u32 *into, struct net_head *head, u32 ipv4_at, u32 ipv6_at) {
-  if (OF_HEAD(u16, CALL_FAMILY_OFFSET) == FAMILY_IPV4) {
+static __always_inline void copy_net_address(u32 *into, struct fields *head, u32 ipv4_at, u32 ipv6_at) {
+  if (FIELD(u16, head, CALL_FAMILY_OFFSET) == FAMILY_IPV4) {
     into[2] = 0xffff0000;
-    into[3] = OF_HEAD(u32, ipv4_at);
+    into[3] = FIELD(u32, head, ipv4_at);
     return;
   }
-  into[0] = OF_HEAD(u32, ipv6_at);
-  into[1] = OF_HEAD(u32, ipv6_at + 4);
-  into[2] = OF_HEAD(u32, ipv6_at + 8);
-  into[3] = OF_HEAD(u32, ipv6_at + 12);
+  into[0] = FIELD(u32, head, ipv6_at);
+  into[1] = FIELD(u32, head, ipv6_at + 4);
+  into[2] = FIELD(u32, head, ipv6_at + 8);
+  into[3] = FIELD(u32, head, ipv6_at + 12);
 }
 
-static __always_inline void net_peer_of(struct net_key *key, struct net_head *head, u64 sk, u32 generation, u32 role) {
+static __always_inline void net_peer_of(struct net_key *key, struct fields *head, u64 sk, u32 generation, u32 role) {
   key->generation = generation;
   key->role = role;
-  key->port = role == ROLE_CLIENT ? OF_HEAD(u16, CALL_PORT_OFFSET) : net_own_port(sk);
+  key->port = role == ROLE_CLIENT ? FIELD(u16, head, CALL_PORT_OFFSET) : net_own_port(sk);
   if (role == ROLE_LISTENER) {
     copy_net_address((u32 *)key->address, head, NET_OWN_IPV4_OFFSET, NET_OWN_IPV6_OFFSET);
   } else {
@@ -154,15 +160,15 @@ static __always_inline void count_net_failure(u64 *failed, struct net_key *key, 
   if (count) __sync_fetch_and_add(count, 1);
 }
 
-#define OF_TCP(type, offset) (*(type *)(tcp->piece + (offset) - NET_TCP_FROM))
+#define OF_TCP(type, offset) FIELD(type, &tcp, (offset) - NET_TCP_FROM)
 
 /* What a connection has moved: all that went out but what went out again, and what came in but the FIN, which has a
  * number of its own. */
 static __always_inline void read_net_moved(struct net_socket *socket, u64 sk, u32 scratch_of) {
   struct net_scratch *scratch = net_scratch.lookup(&scratch_of);
   if (!scratch) return;
-  struct net_tcp *tcp = &scratch->tcp;
-  if (bpf_probe_read_kernel(tcp->piece, NET_TCP_BYTES, (void *)(sk + NET_TCP_FROM))) return;
+  struct fields tcp;
+  if (!read_fields(&tcp, sk + NET_TCP_FROM, scratch->tcp.piece, NET_TCP_BYTES)) return;
   u64 received = OF_TCP(u64, NET_RECEIVED_OFFSET), flags = read_u64(sk, NET_FLAGS_OFFSET);
   if (flags >> NET_DONE & 1) {
     received -= 1;
@@ -180,7 +186,7 @@ static __always_inline void count_net_moved(struct net_row *row, struct net_sock
   if (socket->retransmits) __sync_fetch_and_add(&row->retransmits, socket->retransmits);
 }
 
-static __always_inline void net_listen_on(struct net_slot *slot, struct slot_ref *ref, struct net_head *head, u64 sk,
+static __always_inline void net_listen_on(struct net_slot *slot, struct slot_ref *ref, struct fields *head, u64 sk,
                                           bool is_new) {
   struct net_key key = {};
   struct net_port port = {.space = read_u64(sk, NET_SPACE_OFFSET), .port = net_own_port(sk)};

@@ -6,7 +6,6 @@
 BPF_F_TABLE("hash", struct net_key, struct net_talk, net_talks, MAX_NET_TALKS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct net_key, struct net_name, net_names, MAX_NET_TALKS, BPF_F_NO_PREALLOC);
 
-enum net_talk_of { NET_TALK_UDP = 1, NET_TALK_UNIX };
 /* Of sk_userlocks: the program chose the port (SOCK_BINDPORT_LOCK). */
 #define NET_PORT_CHOSEN 8
 
@@ -17,6 +16,7 @@ struct net_message {
   s64 result;
   u32 generation;
   u32 kind;
+  u32 of; /* enum net_kind */
   bool is_compat;
   bool is_narrow; /* its structs have pointers of 4 bytes */
 };
@@ -38,15 +38,19 @@ static __always_inline u64 net_socket_of(struct task_struct *task, u64 number) {
   LOAD(u64, descriptors, table, CALL_FD_OFFSET);
   if ((u32)number >= most) return 0;
   u64 file = read_u64(descriptors + 8 * (u64)(u32)number, 0);
-  if (!file || (read_u32(read_u64(file, CALL_INODE_OFFSET), CALL_MODE_OFFSET) & 0170000) != TYPE_SOCKET) return 0;
-  return read_u64(read_u64(file, CALL_PRIVATE_OFFSET), CALL_SK_OFFSET);
-}
-
-/* Whether calls of a socket are counted here, and as what. */
-static __always_inline u32 net_talks_of(u64 sk) {
-  u16 family = read_u32(sk, CALL_FAMILY_OFFSET), protocol = read_u32(sk, NET_PROTOCOL_OFFSET);
-  if (family == NET_UNIX) return NET_TALK_UNIX;
-  return (family == FAMILY_IPV4 || family == FAMILY_IPV6) && protocol == NET_UDP ? NET_TALK_UDP : 0;
+  u64 inode, private;
+  if (!file) return 0;
+#if NET_FILE_BYTES <= NET_FILE_ROOM
+  u64 room[NET_FILE_ROOM / 8] = {};
+  struct fields piece;
+  if (!read_fields(&piece, file + NET_FILE_FROM, room, NET_FILE_BYTES)) return 0;
+  inode = FIELD(u64, &piece, CALL_INODE_OFFSET - NET_FILE_FROM);
+  private = FIELD(u64, &piece, CALL_PRIVATE_OFFSET - NET_FILE_FROM);
+#else
+  inode = read_u64(file, CALL_INODE_OFFSET);
+  private = read_u64(file, CALL_PRIVATE_OFFSET);
+#endif
+  return (read_u32(inode, CALL_MODE_OFFSET) & 0170000) == TYPE_SOCKET ? read_u64(private, CALL_SK_OFFSET) : 0;
 }
 
 /* The address that a program has in its memory. False: there is none. */
@@ -218,16 +222,15 @@ static __always_inline void count_net_outcome(struct net_talk *row, struct net_k
 static __always_inline void count_net_talk(struct net_slot *slot, struct net_message *message) {
   struct net_key key = {.generation = message->generation};
   struct net_name name = {};
-  u32 kind = message->kind, of = message->sk ? net_talks_of(message->sk) : 0;
+  u32 kind = message->kind;
   if (kind == NET_CONNECT) __sync_fetch_and_add(&slot->connect_other, 1);
   if (kind == NET_ACCEPT) __sync_fetch_and_add(&slot->accept_other, 1);
-  if (!of) {
-    bool is_tcp = message->sk && is_net_tcp(message->sk);
-    if (kind >= NET_SENDTO) __sync_fetch_and_add(is_tcp ? &slot->tcp_calls : &slot->other_calls, 1);
+  if (message->of < NET_IS_UDP) {
+    if (kind >= NET_SENDTO) __sync_fetch_and_add(message->of == NET_IS_TCP ? &slot->tcp_calls : &slot->other_calls, 1);
     return;
   }
   if (kind > NET_ACCEPT) __sync_fetch_and_add(kind >= NET_SENDTO ? &slot->talk_calls : &slot->write_calls, 1);
-  if (of == NET_TALK_UDP) {
+  if (message->of == NET_IS_UDP) {
     net_udp_peer(&key, message);
   } else {
     net_unix_peer(&key, &name, message);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Beside the states of sockets: those that are open, by a walk over all open files, and the network namespaces of tasks. */
+/* Beside the states of sockets: those that are open, by a walk over all open files, and the processes of traced containers. */
 #pragma once
 #include "kernel/bpf/tasks.bpf.c"
 #include "views/network/network_rows.bpf.c"
 
 /* A connection that was there before anybody asked. */
-static __always_inline void adopt_socket(struct net_slot *slot, struct slot_ref *ref, struct net_head *head, u64 sk) {
+static __always_inline void adopt_socket(struct net_slot *slot, struct slot_ref *ref, struct fields *head, u64 sk) {
   struct net_socket socket = {.slot = ref->slot, .state = NET_ADOPTED};
   struct net_owner *owner = owner_of_port(sk);
   net_peer_of(&socket.key, head, sk, ref->generation, owner ? ROLE_SERVER : ROLE_CLIENT);
@@ -38,7 +38,8 @@ static __always_inline void look_at_socket(struct config *cfg, struct task_struc
   struct net_socket *socket = net_sockets.lookup(&sk);
   u32 one = 1;
   struct net_scratch *scratch = net_scratch.lookup(&one);
-  if (!first || !scratch || !read_net_head(&scratch->head, sk)) return;
+  struct fields head;
+  if (!first || !scratch || !read_net_head(&head, sk, &scratch->head)) return;
   bool only_listeners = first->generation;
   if (socket && is_net_connected(state)) read_net_moved(socket, sk, 1);
   struct slot_ref *found = slot_of_process(cfg, task), own = {};
@@ -49,10 +50,10 @@ static __always_inline void look_at_socket(struct config *cfg, struct task_struc
   struct net_slot *slot = net_wanting(own.slot, own.generation);
   if (!slot) return;
   if (state == STATE_LISTEN) {
-    net_listen_on(slot, &own, &scratch->head, sk, false);
+    net_listen_on(slot, &own, &head, sk, false);
     return;
   }
-  if (is_net_connected(state) && !only_listeners) adopt_socket(slot, &own, &scratch->head, sk);
+  if (is_net_connected(state) && !only_listeners) adopt_socket(slot, &own, &head, sk);
 }
 
 struct bpf_iter__task_file;
@@ -70,7 +71,7 @@ int walk_sockets__task_file(struct bpf_iter__task_file *ctx) {
   return 0;
 }
 
-/* In which network namespace processes are: of the slots that want to know, and of the node's first. */
+/* The processes of the slots that want to know: what the kernel counts for their network is read by them. */
 int tell_net_processes(struct bpf_iter__task *ctx) {
   struct task_struct *task;
   struct bpf_iter_meta *meta;
@@ -83,16 +84,11 @@ int tell_net_processes(struct bpf_iter__task *ctx) {
   LOAD(u32, tid, task, TID_OFFSET);
   LOAD(u32, pid, task, PID_OFFSET);
   if (tid != pid) return 0;
-  struct net_process process = {.pid = pid};
-  if (pid != 1) {
-    struct slot_ref *ref = slot_of_task(cfg, task);
-    if (!ref || !net_wanting(ref->slot, ref->generation)) return 0;
-    process.generation = ref->generation;
-  }
-  u64 spaces = read_u64((u64)task, NET_SPACES_OFFSET);
-  process.space = spaces ? read_u64(spaces, NET_SPACE_OF_TASK_OFFSET) : 0;
+  struct slot_ref *ref = slot_of_task(cfg, task);
+  if (!ref || !net_wanting(ref->slot, ref->generation)) return 0;
+  struct net_process process = {.generation = ref->generation, .pid = pid};
   LOAD(u64, meta, ctx, 0);
   LOAD(u64, seq, meta, 0);
-  if (process.space) bpf_seq_write(seq, &process, sizeof(process));
+  bpf_seq_write(seq, &process, sizeof(process));
   return 0;
 }

@@ -24,6 +24,8 @@ _TCP = {
     "NET_RETRANSMITS_OFFSET": ("tcp_sock.total_retrans", 4),
     "NET_RTT_OFFSET": ("tcp_sock.srtt_us", 4),
 }
+# Pointers that are read in one piece where they are near each other (Linux 6.12 has them so).
+_OF_FILE = ("file.f_inode", "file.private_data")
 _FIELDS = {
     "NET_PROTOCOL_OFFSET": "sock.sk_protocol",
     "NET_STATE_OFFSET": "sock.__sk_common.skc_state",
@@ -37,8 +39,6 @@ _FIELDS = {
     "NET_SERIAL_OFFSET": "cgroup.self.serial_nr",
     "NET_PARENT_OFFSET": "cgroup.self.parent",
     "NET_STATE_CGROUP_OFFSET": "cgroup_subsys_state.cgroup",
-    "NET_SPACES_OFFSET": "task_struct.nsproxy",
-    "NET_SPACE_OF_TASK_OFFSET": "nsproxy.net_ns",
     "NET_UNIX_NAME_OFFSET": "unix_sock.addr",
     "NET_UNIX_PEER_OFFSET": "unix_sock.peer",
     "NET_NAME_LENGTH_OFFSET": "unix_address.len",
@@ -71,6 +71,7 @@ def definitions(_machine: str, btf: Btf) -> dict[str, int]:
     tcp_from = min(tcp.values()) & ~7
     _check("sock", head_end, "NET_HEAD_ROOM")
     _check("tcp_sock", tcp_end - tcp_from, "NET_TCP_ROOM")
+    of_file = [btf.offset(path) for path in _OF_FILE]
     locks = btf.bits("sock.sk_userlocks")
     return (
         found
@@ -78,6 +79,7 @@ def definitions(_machine: str, btf: Btf) -> dict[str, int]:
         | head
         | tcp
         | {"NET_HEAD_BYTES": head_end, "NET_TCP_FROM": tcp_from, "NET_TCP_BYTES": tcp_end - tcp_from}
+        | {"NET_FILE_FROM": min(of_file), "NET_FILE_BYTES": max(of_file) + 8 - min(of_file)}
         | {"NET_CGROUP_OFFSET": _cgroup(btf), "NET_DONE": btf.value("SOCK_DONE")}
     )
 

@@ -1,7 +1,8 @@
 """The rows and sockets of network.bpf.c, as the agent reads them. Used by kernel."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.maps.headers import header
@@ -47,7 +48,7 @@ class Living:
     rtt_count: int = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
     """A row as the kernel has it."""
 
@@ -102,7 +103,7 @@ class Reader:
 
     def _talks(self) -> dict[tuple[int, Peer], dict[str, int]]:
         found = bpf_syscall.lookup_all(self.maps.fd("net_talks"), _KEY.size, _TALK.size)
-        return {_peer(key): dict(zip(TALK_NUMBERS, _TALK_WORDS.unpack(value), strict=True)) for key, value in found}
+        return {_peer(key): _talk_numbers(value) for key, value in found}
 
     def _names(self) -> dict[tuple[int, Peer], bytes]:
         found = bpf_syscall.lookup_all(self.maps.fd("net_names"), _KEY.size, _NAME.size)
@@ -140,8 +141,10 @@ def add_living(read: Read) -> tuple[dict[Peer, Counts], dict[Peer, Level]]:
     counts: dict[Peer, Counts] = {}
     levels: dict[Peer, Level] = {}
     for peer, row in read.rows.items():
-        living = read.living.get(peer, Living())
-        own = row.counts
+        living, own = read.living.get(peer), row.counts
+        if living is None:
+            counts[peer], levels[peer] = own, Level(0, 0, 0, 0, row.backlog_peak, row.backlog_max)
+            continue
         more = {"sent": living.sent, "received": living.received, "retransmits": living.retransmits}
         numbers = {name: value + more.get(name, 0) for name, value in own.numbers.items()}
         counts[peer] = Counts(numbers, own.errors, own.opening, own.lifetime, own.abandoned_max_ns)
@@ -163,6 +166,8 @@ def _closed(rows: Mapping[tuple[int, Peer], bytes]) -> int:
     )
 
 
+# Each reading has the same rows, and of these most hold nothing, or what they held before.
+@lru_cache(maxsize=8192)
 def _peer(key: bytes) -> tuple[int, Peer]:
     generation, role, port, address = _KEY.unpack(key)
     port = int.from_bytes(port.to_bytes(2, "little"), "big")
@@ -170,12 +175,23 @@ def _peer(key: bytes) -> tuple[int, Peer]:
 
 
 def _row(value: bytes, errors: Mapping[int, int]) -> Row:
+    row = _row_without_errors(value)
+    return replace(row, counts=replace(row.counts, errors=errors)) if errors else row
+
+
+@lru_cache(maxsize=2048)
+def _talk_numbers(value: bytes) -> dict[str, int]:
+    return dict(zip(TALK_NUMBERS, _TALK_WORDS.unpack(value), strict=True))
+
+
+@lru_cache(maxsize=2048)
+def _row_without_errors(value: bytes) -> Row:
     words = _WORDS.unpack(value[: _WORDS.size])
     numbers = dict(zip(NUMBERS, words, strict=False))
     others = dict(zip(_OTHERS, words[len(NUMBERS) :], strict=True))
     opening = Lengths(buckets(value, _OPENING), others["opening_total_ns"], others["opening_max_ns"])
     lifetime = Lengths(buckets(value, _LIFETIME), others["lifetime_total_ns"], others["lifetime_max_ns"])
-    counts = Counts(numbers, errors, opening, lifetime, others["abandoned_max_ns"])
+    counts = Counts(numbers, {}, opening, lifetime, others["abandoned_max_ns"])
     return Row(counts, others["backlog_peak"], others["backlog_max"])
 
 

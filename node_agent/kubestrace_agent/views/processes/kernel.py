@@ -141,13 +141,16 @@ class Processes:
         found = {slot: RawProcesses() for slot in self._shared.slots}
         if not found:
             return found
-        ended = set(self._read_ring(found))
+        told = self._read_ring(found)
+        before = set(self._read)
         living = self._programs.walk(_ITERATOR)
+        # Once more, before what was seen of the living, who may have told tables meanwhile. And who is not among them
+        # has reported its end by now, or has found no room for that.
+        told |= self._read_ring(found)
+        ended = {begun for begun, has_ended in told.items() if has_ended}
         seen = set(self._read_living(living or b"", ended, found))
-        # Once more: who is not among the living has reported its end by now, or has found no room for that.
-        ended |= set(self._read_ring(found))
         if living is not None:
-            self._end_gone(seen | ended, found)
+            self._end_gone(before - seen - told.keys(), found)
         self._shared.deal_out()
         for slot, reported in found.items():
             reported.lost_execs = self._shared.grown(slot, "lost_execs")
@@ -162,15 +165,17 @@ class Processes:
         """Give the memory back."""
         self._shared.close()
 
-    def _read_ring(self, found: dict[int, RawProcesses]) -> Iterator[_Id]:
-        """Takes all records; gives the threads that have ended."""
+    def _read_ring(self, found: dict[int, RawProcesses]) -> dict[_Id, bool]:
+        """Takes all records; gives the threads that told something, and whether that was their end."""
+        told: dict[_Id, bool] = {}
         for record in self._shared.records():
             if int.from_bytes(record[:4], "little") in {_TOLD_EXEC, _TOLD_WORDS}:
                 self._take_exec(record, found)
                 continue
-            begun = self._take_thread(record, 0, found, full=True)
-            if begun is not None:
-                yield begun
+            thread = self._take_thread(record, 0, found, full=True)
+            if thread is not None:
+                told[thread.id] = thread.ended
+        return told
 
     def _read_living(self, records: bytes, ended: set[_Id], found: dict[int, RawProcesses]) -> Iterator[_Id]:
         at = 0
@@ -215,8 +220,8 @@ class Processes:
         elif words is not None:
             found[slot].words.append(RawWords(pid, start_ns, image, words))
 
-    def _take_thread(self, records: bytes, at: int, found: dict[int, RawProcesses], *, full: bool) -> _Id | None:
-        """Adds what is new of a thread; its id where that has ended. `full`: the table begins anew after this."""
+    def _take_thread(self, records: bytes, at: int, found: dict[int, RawProcesses], *, full: bool) -> RawThread | None:
+        """Adds and gives what is new of a thread, if it is. `full`: the table begins anew after this."""
         fields = _THREAD.unpack_from(records, at)
         generation, begin, _, _, begin_tid, table, flags, *_ = fields
         slot = self._shared.slot_of.get(generation)
@@ -237,7 +242,7 @@ class Processes:
             del self._read[begun]
         thread = read.thread = self._thread(fields, used, full=full)
         found[slot].threads.append(thread)
-        return begun if ended else None
+        return thread
 
     def _thread(self, fields: Sequence[Any], used: Sequence[Used], *, full: bool) -> RawThread:
         _, begin_ns, start_ns, told_ns, begin_tid, _, flags, status, tid, pid, *rest = fields
@@ -287,10 +292,10 @@ class Processes:
                 key = layout.syscall_key(self._abis, abi, number)
                 yield Used(key, *more, total_ns - before[2], denied_more)
 
-    def _end_gone(self, known: set[_Id], found: dict[int, RawProcesses]) -> None:
+    def _end_gone(self, gone: set[_Id], found: dict[int, RawProcesses]) -> None:
         """Threads that have ended without a word: all their calls were counted as lost, those too that were read."""
         executed = {each.pid for reported in found.values() for each in reported.execs}
-        for begun in self._read.keys() - known:
+        for begun in gone:
             read = self._read[begun]
             if read.thread is not None and read.thread.pid in executed:
                 continue  # it may have taken another's number during the walk, and been passed by

@@ -14,6 +14,8 @@ BPF_F_TABLE("array", u32, struct process_slot, process_slots, MAX_SLOTS, BPF_F_M
 BPF_TASK_STORAGE(process_threads, struct thread);
 /* Of each program that may lead here, and of the tracepoint of exec. */
 BPF_PERCPU_ARRAY(process_scratch, struct exec, IN_VIEW + 1);
+/* Of the iterator. */
+BPF_PERCPU_ARRAY(process_copies, struct thread, 1);
 /* The agent's own takes its place while the view is on. */
 BPF_RINGBUF_OUTPUT(first_ring, 1);
 BPF_ARRAY_OF_MAPS(process_rings, "first_ring", 1);
@@ -94,7 +96,7 @@ static __always_inline void tell_table(struct thread *thread, u64 task, u32 flag
   thread->told_ns = bpf_ktime_get_ns();
   thread->flags = flags;
   if (slot && !put(slot, thread, table_size(thread))) count_lost_table(slot, thread);
-  thread->table += 1;
+  __sync_fetch_and_add(&thread->table, 1); /* before the rest: see copy_of */
   empty(thread);
 }
 
@@ -113,7 +115,8 @@ static __always_inline struct thread *begin(struct task_struct *task, u32 slot_n
   if (!thread) return NULL;
   struct process_slot *before = slot_that_wants(thread->slot, thread->generation);
   if (before && thread->generation) count_lost_table(before, thread); /* it was moved to another container */
-  thread->generation = 0;
+  *(volatile u32 *)&thread->generation = 0;
+  asm volatile("" ::: "memory");
   thread->told = TOLD_THREAD;
   thread->table = thread->flags = thread->words = 0;
   empty(thread);
@@ -371,6 +374,16 @@ int on_process_end(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
+/* A thread with its table as it was at one moment; NULL: it was told and begun anew meanwhile, or has ended. */
+static __always_inline struct thread *copy_of(struct thread *thread) {
+  u32 zero = 0, generation = *(volatile u32 *)&thread->generation, table = *(volatile u32 *)&thread->table;
+  struct thread *copy = process_copies.lookup(&zero);
+  if (!copy || !generation || bpf_probe_read_kernel(copy, sizeof(*copy), thread)) return NULL;
+  copy->flags = 0; /* of the table that is told just now, or was told last: this one has not ended */
+  bool same = *(volatile u32 *)&thread->generation == generation && *(volatile u32 *)&thread->table == table;
+  return same ? copy : NULL;
+}
+
 /* An iterator over tasks: the tables of those that live, where something was added since the last time. What is added
  * meanwhile is in the table before `changed` says so, and comes next time. */
 int tell_processes(struct bpf_iter__task *ctx) {
@@ -383,14 +396,19 @@ int tell_processes(struct bpf_iter__task *ctx) {
   if (!thread || !*(volatile u32 *)&thread->generation) return 0;
   LOAD(u64, meta, ctx, 0);
   LOAD(u64, seq, meta, 0);
-  if (!*(volatile u32 *)&thread->changed) {
+  struct thread *copy = NULL;
+  if (*(volatile u32 *)&thread->changed) {
+    *(volatile u32 *)&thread->changed = 0;
+    if (!thread->exec_row) read_names_of(thread, (u64)task);
+    copy = copy_of(thread);
+    if (!copy) *(volatile u32 *)&thread->changed = 1;
+  }
+  if (!copy) {
     struct alive alive = {.told = TOLD_ALIVE, .begin_tid = thread->begin_tid, .begin_ns = thread->begin_ns};
     bpf_seq_write(seq, &alive, sizeof(alive));
     return 0;
   }
-  *(volatile u32 *)&thread->changed = 0;
-  if (!thread->exec_row) read_names_of(thread, (u64)task);
   /* What does not fit is asked for again. */
-  if (bpf_seq_write(seq, thread, table_size(thread))) *(volatile u32 *)&thread->changed = 1;
+  if (bpf_seq_write(seq, copy, table_size(copy))) *(volatile u32 *)&thread->changed = 1;
   return 0;
 }

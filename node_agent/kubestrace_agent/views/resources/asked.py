@@ -42,11 +42,14 @@ class Asked:
                 continue
             return
 
-    def network(self, *, after_end: bool) -> PodCounters | None:
-        """Read the counters of the network namespace; those that were read last once the container has ended."""
+    def network(self, *, after_end: bool, fresh: bool = False) -> PodCounters | None:
+        """Read the counters of the network namespace; those that were read last once the container has ended.
+
+        What another container of the pod has just read is new enough, unless these are to be `fresh`, or are the last.
+        """
         if self._network is not None:
             try:
-                self._last = self._network.read()
+                self._last = self._network.read(fresh=fresh or after_end)
             except (OSError, ValueError):
                 return self._last
             if after_end:  # holding it would keep the pod's network namespace

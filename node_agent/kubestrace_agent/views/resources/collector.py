@@ -36,6 +36,8 @@ class Numbers(Collector):
         self._start: Reading | None = None
         self._now: Reading | None = None
         self._counts_ns = 0
+        # There are newer counts than the last reading.
+        self._is_due = False
         self._problem = _SHARED
         # The network namespace has been there before the container: its first reading is the start.
         self._network_start: PodCounters | None = None
@@ -55,10 +57,25 @@ class Numbers(Collector):
             self._take_network()
 
     def count(self, counts: RawCounts) -> None:
-        """Read again, once for each snapshot of the counts."""
+        """Read again, once for each snapshot of the counts; or when it is told, where nobody needs what was between."""
         if counts.time_ns == self._counts_ns or self._cgroup is None:
             return
         self._counts_ns = counts.time_ns
+        # Between the first and the newest reading buckets alone need any.
+        if self._by_bucket is not None or self._start is None or self._network_start is None:
+            self._read()
+        else:
+            self._is_due = True
+
+    def end(self) -> None:
+        """Read for the last time, if that is due."""
+        if self._is_due:
+            self._read()
+
+    def _read(self) -> None:
+        if self._cgroup is None:
+            return
+        self._is_due = False
         self._now = self._cgroup.read()
         if self._start is None:
             self._start = self._now
@@ -73,6 +90,7 @@ class Numbers(Collector):
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Tell what was added since the start, and how it stands now."""
+        self.end()
         result = resources_pb2.ResourcesResult()
         if self._start is None or self._now is None:
             result.unavailable.update(dict.fromkeys(_GROUPS, self._problem))

@@ -1,5 +1,6 @@
 """The texts of cgroup files -> numbers by the names of resources_names. Pure."""
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 
 Numbers = dict[str, int]
@@ -78,6 +79,10 @@ def memory_stat(text: str, *, version: int) -> tuple[Numbers, Numbers, int]:
     return grown, levels, numbers.get(f"{prefix}inactive_file", 0)
 
 
+memory_stat_v1 = functools.partial(memory_stat, version=1)
+memory_stat_v2 = functools.partial(memory_stat, version=2)
+
+
 def _refaults(prefix: str) -> Iterable[str]:
     # Linux before 5.9 has one for both.
     return (f"{prefix}workingset_refault{kind}" for kind in ("_anon", "_file", ""))
@@ -89,14 +94,19 @@ def cpu_limit(maximum: str) -> int | None:
     return None if quota == "max" else 1000 * int(quota) // int(period)
 
 
-def cpu_limit_v1(quota_us: str, period_us: str) -> int | None:
+def cpu_limit_v1(quota_us: int, period_us: int) -> int | None:
     """As cpu_limit, of cpu.cfs_quota_us and cpu.cfs_period_us."""
-    return None if int(quota_us) <= 0 else 1000 * int(quota_us) // int(period_us)
+    return None if quota_us <= 0 else 1000 * quota_us // period_us
 
 
 def memory_limit(text: str) -> int | None:
     """Read memory.max or memory.limit_in_bytes; None: no limit."""
     return None if text.strip() == "max" or int(text) >= _NO_LIMIT else int(text)
+
+
+def pids_limit(text: str) -> int | None:
+    """Read pids.max; None: no limit."""
+    return None if text.strip() == "max" else int(text)
 
 
 def v1_paths(text: str) -> Iterator[tuple[str, str]]:

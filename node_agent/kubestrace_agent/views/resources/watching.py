@@ -42,7 +42,7 @@ class WatchedCgroup:
             if last is not None and not fresh and time.monotonic_ns() - last.time_ns < _FRESH_NS:
                 return last
             try:
-                self._last = self._files.read()
+                self._last = self._files.read(fresh=fresh)
             except GoneError:
                 self._gone = True
             return self._last

@@ -60,15 +60,21 @@ class Kind(NamedTuple):
 class Origins:
     """Which processes came from outside of the container, with those that they have started."""
 
+    # Whether the container is known from its first process on: that one has its parent outside, too.
+    from_start: bool = False
+    _first: int | None = None
     _known: dict[int, bool] = field(default_factory=dict)
 
     def take(self, executed: RawSecurityExec) -> bool:
         """Know a process that executes a program; returns whether it came from outside."""
+        entered = executed.entered and not executed.outside
+        if entered and self.from_start and self._first is None:
+            self._first = executed.pid
         outside = executed.outside or self._known.get(executed.parent, False) or self._known.get(executed.pid, False)
         self._known[executed.pid] = outside
         while len(self._known) > _MOST_PIDS:
             del self._known[next(iter(self._known))]
-        return outside or executed.entered
+        return outside or (entered and executed.pid != self._first)
 
     def is_outside(self, pid: int) -> bool:
         """Whether a process is known to be from outside."""
@@ -118,6 +124,7 @@ class Seen(Collector):
         if start is None:
             self._start = {}
             self._begin_ns = 0
+            self._origins.from_start = True
 
     def take(self, reported: RawSecurity | None, lost: int, unix_minus_monotonic_ns: int) -> None:  # noqa: ARG002
         """Take the newest reading."""
@@ -140,7 +147,7 @@ class Seen(Collector):
         judged = judging.exec_judged(raw)
         if not judged.signs:
             return
-        runtime = judging.is_runtime(judged.program, raw.parent_name, raw.inner_pid, entered=outside)
+        runtime = judging.is_runtime(judged.program, raw.parent_name, raw.inner_pid, entered=outside or raw.entered)
         kind = Kind(judged, raw.argument, raw.parent_name, outside, runtime)
         if kind in self._execs or len(self._execs) < _MOST_KINDS:
             self._execs[kind] += 1

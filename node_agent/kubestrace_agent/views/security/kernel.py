@@ -103,6 +103,7 @@ class Security:
         with maps.view("security_shapes", "Q") as known:
             for at, _, called in calls.indexed(self._abis):
                 known[at] = shapes.shape(called)
+            self._programs.choose("on_security_call", (at for at, shape in enumerate(known) if shape))
 
     def disable(self, slot: int) -> None:
         """Look at a slot no more; the last one's end takes programs and ring away. Idempotent."""
@@ -110,7 +111,7 @@ class Security:
         if generation is None:
             return
         for known in (self._told, self._innocent, self._forgotten, self._patterns):
-            del known[slot]
+            known.pop(slot, None)
         self._shared.write(slot, "generation", 0)
         if not self._shared:
             self._programs.detach(_PROGRAMS)

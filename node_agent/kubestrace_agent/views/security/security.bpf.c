@@ -48,8 +48,7 @@ static __always_inline u64 text_bytes_of(struct call *call) {
 }
 
 static __always_inline u32 security_shape(u32 abi, s32 nr) {
-  u32 at = abi * ABI_NUMBERS + (u32)nr;
-  if ((u32)nr >= (abi == ABI_X32 ? 2 * ABI_NUMBERS : ABI_NUMBERS)) return 0;
+  u32 at = place_of_call(abi, nr);
   u64 *shape = security_shapes.lookup(&at);
   return shape ? *shape : 0;
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import platform
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.symbols.roots import Owner
@@ -44,10 +44,13 @@ _MAX_ERRNO = 4095
 class _Held:
     """A call that is kept; what is said of it is made when a report needs it first, as many are replaced before."""
 
-    call: SlowCall
+    # None once all has been said of it.
+    call: SlowCall | None
     unix_minus_monotonic_ns: int
     stacks: stacks.ReportedStacks | None = None
     message: slow_calls_pb2.SlowCall | None = None
+    # On the wire, once nothing of it changes any more.
+    packed: bytes | None = None
 
 
 @dataclass(eq=False)
@@ -105,8 +108,8 @@ class Slowest(Collector):
         """Ask what the processes of new calls have mapped, while they live; then what they had at an earlier call."""
         readers: dict[int, Callable[[int], Sequence[CodeMapping]]] = {}
         for held in new:
-            raw = held.call.stack
-            if raw is None:
+            raw = held.call.stack if held.call else None
+            if held.call is None or raw is None:
                 continue
             mappings = readers.setdefault(id(raw.code), self._mapped.reader(raw.code.mappings))
             held.stacks = stacks.shared(self.owner, held.call, raw, mappings)
@@ -132,32 +135,49 @@ class Slowest(Collector):
 
     def write(self, report: agent_pb2.ContainerReport) -> None:
         """Put the slowest into a report."""
-        put(report, NAME, slow_calls_pb2.SlowCallsResult(calls=self.calls()))
+        put(report, NAME, slow_calls_pb2.SlowCallsResult())
+        # Messages one behind the other are one message: what is repeated adds up (the encoding of Protocol Buffers).
+        report.views[NAME].value = b"".join(_packed(held, self.redaction) for held in self._shown())
         put_lost(report, "slowCalls", self.lost)
 
     def calls(self) -> list[slow_calls_pb2.SlowCall]:
         """The slowest: calls that work first, as waiting is what the others are for."""
+        return [_said(held, self.redaction) for held in self._shown()]
+
+    def _shown(self) -> list[_Held]:
         ordered = (held for kept in self._kept for *_, held in sorted(kept, key=lambda each: (-each[0], each[1])))
         shown = list(itertools.islice(ordered, self.limit))
         if self.names is not None:
             questions = [held.stacks.question for held in shown if held.stacks]
             self.names.ask(questions)
             self.names.wait(questions)
-        return [_said(held, self.redaction) for held in shown]
+        return shown
 
 
 _Kept = tuple[int, int, _Held]
 
 
+def _packed(held: _Held, redaction: Redaction) -> bytes:
+    """Give a result with one call as it is on the wire; the same bytes once nothing of it changes any more."""
+    if held.packed is None:
+        packed = slow_calls_pb2.SlowCallsResult(calls=[_said(held, redaction)]).SerializeToString()
+        if held.stacks is not None:
+            return packed
+        held.packed = packed
+    return held.packed
+
+
 def _said(held: _Held, redaction: Redaction) -> slow_calls_pb2.SlowCall:
     if held.message is None:
+        if held.call is None:
+            raise RuntimeError("a call without its message is let go of")
         held.message = message(held.call, held.unix_minus_monotonic_ns, redaction)
     if held.stacks is not None:
         held.message.kernel_stack[:] = held.stacks.kernel
         held.message.user_stack[:] = held.stacks.user(redaction)
         if held.stacks.question.done.is_set():
             # What it was made of is much, and holds words of the program's stack.
-            held.stacks, held.call = None, replace(held.call, stack=None)
+            held.stacks, held.call = None, None
     return held.message
 
 

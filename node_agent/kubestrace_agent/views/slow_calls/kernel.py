@@ -8,7 +8,7 @@ that fills its own takes nothing from another.
 import heapq
 import operator
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 
 from kubestrace_agent.kernel.counters import calls
 from kubestrace_agent.kernel.loader.programs import Programs
@@ -96,12 +96,13 @@ class SlowCalls:
         return found
 
     def _parsed(self, record: bytes, stack: bytes) -> SlowCall:
-        _, call = calls.parsed(record, self._abis, SlowCall)
-        if not stack:
-            return call
-        tid, raw = self._stacks.parsed(stack)
-        # Calls on two CPUs may end at one moment.
-        return replace(call, stack=raw) if tid == call.tid else call
+        if stack:
+            tid, raw = self._stacks.parsed(stack)
+            _, call = calls.parsed(record, self._abis, partial(SlowCall, stack=raw))
+            # Calls on two CPUs may end at one moment.
+            if tid == call.tid:
+                return call
+        return calls.parsed(record, self._abis, SlowCall)[1]
 
     def _slowest(self, ring: Ring) -> dict[int, list[_Record]]:
         """Takes of the ring what is to be decoded: of all others, as in a storm, only the head is read."""

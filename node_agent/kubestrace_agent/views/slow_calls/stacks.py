@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -66,13 +67,11 @@ class ReportedStacks:
         self.kernel = user_stacks.bounded(kernel_words(raw), _MOST_FRAMES)
         self.question = user_stacks.question(owner, call.pid, call.inner_pid, raw.user, mappings)
 
-    def user(self, redaction: Redaction) -> list[str]:
+    def user(self, redaction: Redaction) -> Sequence[str]:
         """Give the words of the user's stack, as well as they are known now."""
         stack = self.question.stack
         places = self.question.answer or [stack.place(frame) for frame in stack.followed]
-        return user_stacks.bounded([user_stacks.user_word(place, redaction) for place in places], _MOST_FRAMES) or [
-            UNKNOWN
-        ]
+        return user_stacks.words(places, user_stacks.user_word, redaction, _MOST_FRAMES) or (UNKNOWN,)
 
 
 # By owner and id() of the stack: sessions that trace one container get the same calls.
@@ -100,4 +99,9 @@ def kernel_words(raw: RawStack) -> list[str]:
     outer = len(names)
     while outer > inner and _ENTRY.fullmatch(names[outer - 1]):
         outer -= 1
-    return [safe(name.encode(), MOST_NAME) for name in names[inner:outer]] or [UNKNOWN]
+    return [_kernel_word(name) for name in names[inner:outer]] or [UNKNOWN]
+
+
+@lru_cache(maxsize=4096)
+def _kernel_word(name: str) -> str:
+    return safe(name.encode(), MOST_NAME)

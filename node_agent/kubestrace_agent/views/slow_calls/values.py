@@ -1,6 +1,6 @@
 """Slow calls and their stacks, as the kernel reported them. Made by kernel.py, used by the collector."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,7 +24,7 @@ class Code(Protocol):
     def kernel_names(self, addresses: Iterable[int]) -> list[str]:
         """Name addresses of the kernel; "" where it has no name."""
 
-    def mappings(self, pid: int) -> list[CodeMapping]:
+    def mappings(self, pid: int) -> Sequence[CodeMapping]:
         """List the code that a process of the host has mapped now; none if it has ended."""
 
 

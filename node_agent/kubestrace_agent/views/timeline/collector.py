@@ -6,7 +6,6 @@ snapshots, and so its borders are as exact as the moments of these.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from kubestrace_agent.kernel.counters.counts import RawCounts, Row
@@ -15,7 +14,9 @@ from kubestrace_agent.views.view import Collector, put
 from kubestrace_protos.v1.views import timeline_pb2
 
 if TYPE_CHECKING:
-    from kubestrace_agent.syscalls import Wanted
+    from collections.abc import Mapping
+
+    from kubestrace_agent.syscalls import SyscallKey, Wanted
     from kubestrace_agent.views.grid import Grid
     from kubestrace_protos.v1 import agent_pb2
 
@@ -60,7 +61,7 @@ class Buckets(Collector):
         if now_ns <= since_ns:
             return
         rows = delta.without_lengths(self._last.rows, delta.began_before(self._start, self._last, counts))
-        grown = between(replace(self._last, rows=rows), counts, wanted=self._wanted)
+        grown = _between(rows, counts.rows, self._wanted)
         self._last = counts
         if grown.calls:
             index = self.grid.bucket((since_ns + now_ns) // 2)
@@ -95,9 +96,13 @@ class Buckets(Collector):
 
 def between(then: RawCounts, now: RawCounts, *, wanted: Wanted) -> Totals:
     """Everything counted from one snapshot to another of the same slot, in four numbers."""
+    return _between(then.rows, now.rows, wanted)
+
+
+def _between(then: Mapping[SyscallKey, Row], now: Mapping[SyscallKey, Row], wanted: Wanted) -> Totals:
     calls = errors = work_ns = wait_ns = 0
-    for key, row in now.rows.items():
-        before = then.rows.get(key, _NOTHING)
+    for key, row in now.items():
+        before = then.get(key, _NOTHING)
         if row is before or not delta.is_wanted(key, wanted):
             continue
         calls += _calls(row) - _calls(before)

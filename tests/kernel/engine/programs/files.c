@@ -114,6 +114,7 @@ static void reused(int count) {
     must(write(fd, data, i + 1), name);
     close(fd);
     must(unlink(name), name);
+    usleep(20000); // until the kernel uses the memory of the deleted one's inode again
   }
 }
 

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import pytest
-
 from kubestrace_agent.containers import network_counters
 from kubestrace_agent.containers.network_counters import namespace_of
 from kubestrace_protos.v1.network_counters import COUNTERS, LEVELS
@@ -26,21 +24,20 @@ def proc(root: Path, retransmitted: int = 7) -> Path:
 
 def test_the_counters_of_a_process_are_read() -> None:
     """All that are reported, by the kernel's names; who has ended has none."""
-    found = network_counters.read(os.getpid(), host_network=True)
+    found = network_counters.of_process(os.getpid())
 
     assert found
     assert found.host_network
     assert found.numbers.keys() == set(COUNTERS.values())
     assert {line for lines in LEVELS.values() for line in lines if "6" not in line} <= found.levels.keys()
-    assert network_counters.read(1 << 30, host_network=False) is None
+    assert network_counters.of_process(1 << 30) is None
 
 
-def test_a_file_of_counters_that_is_odd_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_counters_that_is_odd_is_none(tmp_path: Path) -> None:
     """No number is made of what is not one."""
-    monkeypatch.setattr(network_counters, "_PROC", proc(tmp_path))
-    (tmp_path / "7/net/snmp").write_text("Tcp: RetransSegs\nTcp: many\n")
+    (proc(tmp_path) / "7/net/snmp").write_text("Tcp: RetransSegs\nTcp: many\n")
 
-    assert network_counters.read(7, host_network=False) is None
+    assert network_counters.of_process(7, tmp_path) is None
 
 
 def test_what_is_not_reported_is_not_read(tmp_path: Path) -> None:

@@ -144,6 +144,20 @@ async def test_a_pid_of_another_namespace_is_not_believed(host: HostOfFolders) -
     assert (found.cgroup, found.host_pid) == (cgroup, 99)
 
 
+@pytest.mark.parametrize("answer", [status(pid=4711), status(), NOBODY], ids=["pid", "says little", "no runtime"])
+async def test_a_cgroup_with_another_containers_name_is_not_taken_for_it(
+    host: HostOfFolders, answer: cri.Status | Exception
+) -> None:
+    """Who may make cgroups within a container may call them like those of another pod's container."""
+    lie = f"/kubepods/pod{OTHER_UID}/{'f' * 64}/kubepods-pod{UID}.slice:cri-containerd:{ID}"
+    host.add(lie, pid=12)
+    real = host.add(f"/kubepods/besteffort/pod{UID}/{ID}", pid=4711)
+
+    found = await host.resolver(answer).resolve(asked())
+
+    assert (found.cgroup, found.host_pid) == (real, 4711)
+
+
 async def test_a_container_of_another_pod_is_refused_by_the_runtimes_word(host: HostOfFolders) -> None:
     """The pod that the runtime names must be the one asked for."""
     host.add(f"/kubepods/pod{UID}/{ID}", pid=4711)

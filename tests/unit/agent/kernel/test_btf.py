@@ -40,6 +40,7 @@ TYPES = b"".join(
         type_words("", 2, 0, 6),  # 7: a pointer to that
         type_words("event", 8, 0, 7),  # 8: typedef void (*event)(void *, int)
         type_words("number", 8, 0, 1),  # 9: typedef int number
+        type_words("outer", 12, 0, 6),  # 10: a function of the name of a struct
     ]
 )
 
@@ -63,6 +64,34 @@ def test_a_type_of_functions_has_parameters() -> None:
     for name in ("number", "nothing", "inner"):
         with pytest.raises(BtfError):
             Btf(blob(TYPES)).parameters(name)
+
+
+def test_functions_and_structs_have_ids() -> None:
+    """Each its own, also where one has the other's name; what is neither has none."""
+    types = Btf(blob(TYPES))
+
+    assert (types.function("outer"), types.struct_id("outer"), types.struct_id("inner")) == (10, 5, 2)
+    for missing in ("inner", "nothing"):
+        with pytest.raises(BtfError, match=f"no function {missing}"):
+            types.function(missing)
+    with pytest.raises(BtfError, match="no struct number"):
+        types.struct_id("number")
+
+
+def test_a_modules_types_go_on_where_the_kernels_end(tmp_path: Path) -> None:
+    """Its numbers and its names are counted on; it may have the kernel's types in its own."""
+    kernel = Btf(blob(TYPES))
+    # struct own { int; struct inner value; }, whose own name is the module's.
+    own = struct.pack("<9I", len(STRINGS) + 1, 4 << 24 | 2, 16, 0, 1, 0, at("inner"), 2, 64)
+    (tmp_path / "module").write_bytes(blob(own, b"\0own\0"))
+
+    both = kernel.with_module("module", tmp_path)
+
+    assert both.offset("own.inner.value") == 12
+    assert both.offset("outer.hidden") == 16
+    assert not kernel.names("own")
+    with pytest.raises(OSError, match="nothing"):
+        kernel.with_module("nothing", tmp_path)
 
 
 @given(st.data())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubestrace_agent.kernel.maps import row_sizes
+from kubestrace_agent.kernel.maps import row_sizes, rows
 from kubestrace_agent.kernel.maps.row_sizes import RowSizes
 from kubestrace_agent.kernel.maps.rows import ROWS_A_CONTAINER, SPARE_ROWS
 
@@ -50,3 +50,10 @@ def test_cpus_are_counted() -> None:
 def test_chunks_are_few_enough_for_the_limit_of_open_files() -> None:
     """Two maps a chunk where counters are shared."""
     assert 32768 // RowSizes(512, 16, 5).chunk_rows * 2 <= 1024
+
+
+def test_rows_that_stand_near_each_other_are_read_together() -> None:
+    """Of one chunk, with few between them that nobody needs."""
+    assert list(rows.runs([], 64)) == []
+    assert list(rows.runs([5], 64)) == [(5, 5)]
+    assert list(rows.runs([0, 1, 2, 6, 11, 63, 64, 65], 64)) == [(0, 6), (11, 11), (63, 63), (64, 65)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 from authority import OPERATOR, Authority, Leaf, channel
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from kubestrace_agent import settings
 from kubestrace_agent.service import server
@@ -110,12 +111,27 @@ async def test_a_stranger_fails_the_handshake(port: int, ca: Authority, client: 
     assert set(codes) == {grpc.StatusCode.UNAVAILABLE}
 
 
-async def test_an_expired_certificate_fails_the_handshake(port: int, ca: Authority) -> None:
-    """The operator's own identity does not help a certificate that is over."""
-    async with channel(port, ca, ca.leaf("kubestrace-operator", uri=OPERATOR, hours=-1)) as connection:
+@pytest.mark.parametrize(
+    "wrong",
+    [{"hours": -1}, {"begins": 1, "hours": 2}, {"usage": ExtendedKeyUsageOID.SERVER_AUTH}],
+    ids=["expired", "not valid yet", "for servers"],
+)
+async def test_a_certificate_that_does_not_hold_fails_the_handshake(port: int, ca: Authority, wrong: dict) -> None:
+    """The operator's own identity does not help one that is over, does not hold yet, or is for something else."""
+    async with channel(port, ca, ca.leaf("kubestrace-operator", uri=OPERATOR, **wrong)) as connection:
         codes = await every_method(connection)
 
     assert set(codes) == {grpc.StatusCode.UNAVAILABLE}
+
+
+async def test_an_agents_certificate_is_no_operators(tmp_path: Path, port: int, ca: Authority) -> None:
+    """Whoever has taken over one node cannot ask the agents of others."""
+    stolen = Leaf(*((tmp_path / "tls" / name).read_bytes() for name in ("tls.crt", "tls.key")))
+
+    async with channel(port, ca, stolen) as connection:
+        codes = await every_method(connection)
+
+    assert codes == [grpc.StatusCode.PERMISSION_DENIED] * len(codes)
 
 
 async def test_a_renewed_certificate_is_used_without_a_restart(tmp_path: Path, port: int, ca: Authority) -> None:

@@ -151,3 +151,11 @@ def test_what_is_no_elf_file_says_so(data: bytes) -> None:
     """Scripts, empty files, other byte orders."""
     with pytest.raises(elf.ElfError):
         elf.Elf(Memory(data))
+
+
+def test_remembered_registers_are_bounded() -> None:
+    """A state that is remembered is a copy: of thousands of registers, thousands of times, it would take seconds."""
+    registers = b"".join(b"\x05" + bytes([0x80 | number & 127, 1 + (number >> 7)]) + b"\x01" for number in range(2000))
+
+    with pytest.raises(cfi.CfiError, match="more registers"):
+        cfi._Rules(cfi._Common(1, 1, 0, b""), 0).run(registers + b"\x0a\x0b" * 4000, None)

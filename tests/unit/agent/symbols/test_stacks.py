@@ -77,6 +77,14 @@ def test_what_is_no_address_of_code_is_left_out() -> None:
         (Place(UserFrame(0x7F0010, ID, 0x1010), LIBC, Name(b"fsync", 16)), "fsync+0x10 (libc.so.6)"),
         (Place(UserFrame(0x7F0010, ID, 0x1010), LIBC), f"libc.so.6+0x1010 (build id {ID.hex()})"),
         (Place(UserFrame(0x7F0010, ID, 0x1010)), f"[file]+0x1010 (build id {ID.hex()})"),
+        (
+            Place(UserFrame(0x7F0010, ID, 0x1010), other_path=b"/bin/busybox (deleted)"),
+            f"busybox+0x1010 (build id {ID.hex()})",
+        ),
+        (
+            Place(UserFrame(0x7F0010, ID, 0x1010), None, Name(b"fsync", 16), b"/lib/libc.so.6"),
+            "fsync+0x10 (libc.so.6)",
+        ),
         (Place(UserFrame(0x7F0010), LIBC), "libc.so.6+0x1010"),
         (Place(UserFrame(0x10), CodeMapping(0, 0x100, 0, b"")), "[code of no file]"),
         (Place(UserFrame(0x10), CodeMapping(0, 0x100, 0, b""), Name(b"js:f\x1b[2J", 1)), "js:f\\x1b[2J+0x1"),
@@ -186,6 +194,19 @@ def test_files_are_reached_as_the_runtime_has_mounted_them(tmp_path: Path) -> No
         pass
 
 
+def test_a_process_that_has_ended_has_the_files_of_another_one_with_the_same_build_id() -> None:
+    """Also those without symbols: one function is not two, with and without its file. No other container's."""
+    frame = UserFrame(0x7F0010, ID, 0x1010)
+    naming = Naming()
+
+    (living,) = naming.named(Stack(Owner("ab"), 7, 7, (frame,), (LIBC,)))
+    (ended,) = naming.named(Stack(Owner("ab"), 8, 8, (frame,), ()))
+    (others,) = naming.named(Stack(Owner("cd"), 9, 9, (frame,), ()))
+
+    assert user_stacks.user_word(living) == user_stacks.user_word(ended) == f"libc.so.6+0x1010 (build id {ID.hex()})"
+    assert user_stacks.user_word(others).startswith("[file]+0x1010 ")
+
+
 def test_a_pid_that_has_come_back_opens_no_other_tenants_files(tmp_path: Path) -> None:
     """Its root counts for the container that it is in; for the one that had the PID before, the runtime's does."""
     mine, neighbour = "ab" * 32, "cd" * 32
@@ -280,22 +301,58 @@ def test_the_reading_of_a_perf_map_ends_with_its_time() -> None:
     assert text.reads == 3
 
 
+class Clocks:
+    """Time that passes, and what a thread took of a CPU."""
+
+    def __init__(self) -> None:
+        self.wall = self.cpu = 100.0
+
+    def spend(self, cpu: float, wall: float) -> None:
+        """Let time pass."""
+        self.cpu += cpu
+        self.wall += wall
+
+    def budgets(self) -> TimeBudgets:
+        """Give budgets by these clocks."""
+        return TimeBudgets(lambda: self.wall, lambda: self.cpu)
+
+
 def test_each_owner_has_time_of_its_own() -> None:
     """What is spent comes back slowly, and is nobody else's."""
-    now = 100.0
-    budgets = TimeBudgets(lambda: now)
+    clocks = Clocks()
+    budgets = clocks.budgets()
     with budgets.spending("hostile", 2.0) as keep_on:
         assert keep_on()
-        now += 2.0
+        clocks.spend(cpu=2.0, wall=2.0)
         assert not keep_on()
     with budgets.spending("hostile", 2.0):
-        now += 60.0  # a dead file system kept it
+        clocks.spend(cpu=2.0, wall=2.0)
+
+    assert budgets.left("hostile") == 0
+    assert budgets.left("other") == 4.0
+    clocks.spend(cpu=0, wall=20.0)
+    assert budgets.left("hostile") == 2.0
+
+
+def test_waiting_for_a_cpu_is_not_an_owners_fault() -> None:
+    """On a node whose CPUs are busy everything takes longer; only where files do not come at all it ends."""
+    clocks = Clocks()
+    budgets = clocks.budgets()
+    with budgets.spending("starved", 2.0) as keep_on:
+        clocks.spend(cpu=0.5, wall=5.0)
+        assert keep_on()
+    assert budgets.left("starved") == pytest.approx(3.5)
 
     with budgets.spending("hostile", 2.0) as keep_on:
+        clocks.spend(cpu=0, wall=6.0)
         assert not keep_on()
-    assert budgets.left("other") == 4.0
-    now += 600.0
-    assert budgets.left("hostile") == 2.0
+    with budgets.spending("hostile", 2.0):
+        clocks.spend(cpu=0, wall=60.0)  # a dead file system kept it
+    with budgets.spending("hostile", 2.0) as keep_on:
+        assert not keep_on()
+    assert budgets.left("hostile") < 0
+    clocks.spend(cpu=0, wall=600.0)
+    assert budgets.left("hostile") == 4.0
 
 
 class Stuck(Naming):

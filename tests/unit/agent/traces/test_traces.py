@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kubestrace_agent.containers import cgroups, resolver
+from kubestrace_agent.containers import resolver
+from kubestrace_agent.containers.held_files import HeldFile
 from kubestrace_agent.kernel.loader.programs import WalkFailures
 from kubestrace_agent.service import limits
 from kubestrace_protos.v1 import agent_pb2
@@ -524,11 +525,11 @@ async def test_a_container_that_cannot_be_read_goes_on(make_traces, node, tracer
     traces = make_traces()
     await traces.start(request("app"))
 
-    def unreadable(_: Path) -> bool:
+    def unreadable(_: HeldFile[bool]) -> bool:
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cgroups, "populated", unreadable)
+        patch.setattr(HeldFile, "value", unreadable)
         await anext(traces.watch("s1"))
         await asyncio.sleep(0.06)
         await anext(traces.watch("s1"))

@@ -3,7 +3,8 @@
 import pytest
 from view_messages import block_io
 
-from kubestrace_agent.kernel.loader.btf import Btf, BtfError
+from kubestrace_agent.kernel.loader.btf import VMLINUX, Btf, BtfError
+from kubestrace_agent.views.block_io import offsets
 from kubestrace_agent.views.block_io.collector import BlockRequests
 from kubestrace_agent.views.block_io.values import BlockCounts, BlockKind, BlockOwner, Lengths, RawBlockIO
 from kubestrace_protos.v1 import agent_pb2
@@ -69,3 +70,31 @@ def test_a_kernels_enums_are_read() -> None:
     assert 0 <= btf.value("memory_cgrp_id") < 32
     with pytest.raises(BtfError, match="no_such_cgrp_id"):
         btf.value("no_such_cgrp_id")
+
+
+class Renamed(Btf):
+    """The kernel's own, with its compound field under one of its names, or under none."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(VMLINUX.read_bytes())
+        self.name = name
+
+    def bits(self, path: str) -> int:
+        """Find it by that name alone."""
+        if not path.startswith("page.compound_"):
+            return super().bits(path)
+        if path != self.name:
+            raise BtfError(f"this kernel's BTF has no {path}")
+        return 64
+
+
+@pytest.mark.parametrize("name", ["page.compound_head", "page.compound_info"])
+def test_a_page_leads_to_the_first_one_by_either_name(name: str) -> None:
+    """Linux 7.1 renamed it."""
+    assert offsets.definitions("x86_64", Renamed(name))["BLOCK_HEAD_OFFSET"] == 8
+
+
+def test_a_kernel_with_neither_name_is_refused() -> None:
+    """The view is not there then."""
+    with pytest.raises(BtfError, match="compound_info"):
+        offsets.definitions("x86_64", Renamed(""))

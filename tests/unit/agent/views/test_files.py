@@ -235,6 +235,9 @@ def test_a_kernel_whose_structs_are_larger_is_told() -> None:
         def offset(self, path: str) -> int:
             return 5000 if path == "inode.i_generation" else 8
 
+        def names(self, name: str) -> bool:
+            return True
+
     with pytest.raises(BtfError, match="struct inode"):
         offsets.definitions("x86_64", Large())
 

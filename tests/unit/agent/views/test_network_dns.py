@@ -10,6 +10,7 @@ from kubestrace_agent.views.network.dns_names import text_of, type_of
 from kubestrace_agent.views.network.sources import DNS_PART, PART
 from kubestrace_agent.views.network.values import DnsCounts, DnsQuestion, Lengths, RawDns
 from kubestrace_agent.views.network.view import VIEW
+from kubestrace_agent.views.redaction import Redaction
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import network_pb2
 
@@ -28,10 +29,11 @@ def reading(**numbers: int) -> RawDns:
 
 
 def written(
-    *readings: RawDns, lost: int = 0, beside: network_pb2.NetworkResult | None = None
+    *readings: RawDns, lost: int = 0, beside: network_pb2.NetworkResult | None = None, redact: tuple[str, ...] = ()
 ) -> agent_pb2.ContainerReport:
     """Return what a session reports after these readings."""
     collector = Lookups()
+    collector.redaction = Redaction.of(redact)
     collector.begin(0, 5)
     for each in readings:
         collector.take(each, 5 + lost, 0)
@@ -76,6 +78,37 @@ def test_rows_beyond_the_bound_are_one() -> None:
     (other,) = [row for row in found if row.other]
     assert (other.name, other.type, other.server, other.queries) == ("", "", "", 20)
     assert list(other.times.counts) == [10]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "shown"),
+    [
+        ("*.shop", [("***", "10.96.0.10", 3), ("cache", "10.96.0.10", 4)]),
+        ("cache", [("***", "10.96.0.10", 4), ("db.shop", "10.96.0.10", 1), ("web.shop", "10.96.0.10", 2)]),
+        ("10.96.0.*", [("cache", "***", 4), ("db.shop", "***", 1), ("web.shop", "***", 2)]),
+        ("10.96.0.10:53", [("cache", "***", 4), ("db.shop", "***", 1), ("web.shop", "***", 2)]),
+        ("*", [("***", "***", 7)]),
+        ("*.shop.example", [("cache", "10.96.0.10", 4), ("db.shop", "10.96.0.10", 1), ("web.shop", "10.96.0.10", 2)]),
+    ],
+)
+def test_names_and_servers_that_a_session_hides(pattern: str, shown: list[tuple[str, str, int]]) -> None:
+    """Whether a name has a dot or none: what looks alike is one row with the sums."""
+    rows = {DB: 1, b"\3web\4shop\0": 2, b"\5cache\0": 4}
+    reading = RawDns({DnsQuestion(name, 1, SERVER): DnsCounts({"queries": asked}) for name, asked in rows.items()})
+
+    found = network(written(RawDns({}), reading, redact=(pattern,))).questions
+
+    assert sorted((row.name, row.server, row.queries) for row in found) == shown
+
+
+@pytest.mark.parametrize(("pattern", "names"), [("db*", 0), ("10.96.0.10", 0), ("10.0.*", 1)])
+def test_neither_address_nor_name_leaves_the_node_where_one_is_hidden(pattern: str, names: int) -> None:
+    """The names that peers get by the answers to queries."""
+    reading = RawDns({}, {}, {SERVER: DB})
+
+    found = network(written(reading, reading, redact=(pattern,))).names
+
+    assert [(each.address, each.name) for each in found] == [("10.96.0.10", "db.shop")] * names
 
 
 def test_names_of_addresses() -> None:

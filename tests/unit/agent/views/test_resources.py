@@ -254,6 +254,37 @@ def test_a_session_reports_what_was_added(tmp_path: Path) -> None:
     assert told.covered_nanoseconds >= 30_000_000
 
 
+def test_what_nobody_sees_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without buckets: the newest is read when it is told, or when the session ends."""
+    monkeypatch.setattr(
+        "kubestrace_agent.views.resources.files.CgroupFiles.__init__.__defaults__", (tmp_path / "proc",)
+    )
+    process(tmp_path / "proc")
+    cgroup, collector = unified(tmp_path), Numbers()
+    collector.begin_cgroup(cgroup, new=False)
+    reads: list[object] = []
+    read = CgroupFiles.read
+    monkeypatch.setattr(CgroupFiles, "read", lambda files, **how: reads.append(files) or read(files, **how))
+
+    def snapshots(usage_us: int) -> None:
+        for _ in range(3):
+            time.sleep(0.03)
+            unified(tmp_path, usage_us=usage_us)
+            collector.count(RawCounts(time_ns=time.monotonic_ns()))
+
+    snapshots(400)
+    assert reads == []
+    assert result(collector).grown["cpu.usageNanoseconds"] == 300_000
+    assert len(reads) == 1
+    snapshots(500)
+    collector.end()
+    unified(tmp_path, usage_us=900)
+    time.sleep(0.03)
+
+    assert result(collector).grown["cpu.usageNanoseconds"] == 400_000
+    assert len(reads) == 2
+
+
 def test_the_network_of_a_pod_is_reported_from_the_first_reading_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

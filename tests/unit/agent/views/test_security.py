@@ -280,6 +280,15 @@ def test_what_one_from_outside_starts_is_from_outside() -> None:
     assert not origins.is_outside(60)
 
 
+def test_the_first_process_of_a_container_is_not_from_outside() -> None:
+    """Its parent is. Where the start was seen, and PIDs are shared with others, the first such process is its own."""
+    origins, late = Origins(from_start=True), Origins()
+
+    assert [origins.take(executed(pid=pid, entered=True)) for pid in (40, 40, 41)] == [False, False, True]
+    assert not origins.take(executed(pid=42, parent=40))
+    assert late.take(executed(pid=40, entered=True))
+
+
 def key(number: int, call: str = "openat") -> MatchKey:
     """Give the key of a row."""
     return MatchKey(1, 0, NUMBERS[call], 0, 0, 0, 5, 6, number, 0)

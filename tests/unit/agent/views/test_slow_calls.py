@@ -4,6 +4,7 @@ import platform
 import socket
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,9 @@ from view_messages import asking, slow_calls
 
 from kubestrace_agent.kernel.counters.calls import shape
 from kubestrace_agent.service import limits
+from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
+from kubestrace_agent.symbols.names import Names, Question
+from kubestrace_agent.symbols.naming import Name, Naming, Place
 from kubestrace_agent.syscalls import SyscallKey, arguments, names
 from kubestrace_agent.text import safe
 from kubestrace_agent.traces.counter import CgroupPlace
@@ -20,7 +24,7 @@ from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
 from kubestrace_agent.views.call_arguments import address, described, path
 from kubestrace_agent.views.polled import descriptors, without_names
 from kubestrace_agent.views.slow_calls.collector import Slowest, message
-from kubestrace_agent.views.slow_calls.values import Floors, SlowCall
+from kubestrace_agent.views.slow_calls.values import Floors, RawStack, SlowCall
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import slow_calls_pb2
 
@@ -286,6 +290,69 @@ def test_the_slowest_are_kept_and_those_that_work_come_first() -> None:
     slowest.take(made, 0, 0)
 
     assert lengths(slowest) == [(False, 30), (False, 11), (True, 500)]
+
+
+class _Code:
+    """A kernel that knows nothing of any address."""
+
+    def kernel_names(self, addresses: Iterable[int]) -> list[str]:
+        """Give no names."""
+        return ["" for _ in addresses]
+
+    def mappings(self, pid: int) -> list[CodeMapping]:
+        """Give nothing."""
+        return []
+
+
+class _LateNames(Names):
+    """Names stacks when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(Naming())
+        self.asked: list[Question] = []
+
+    def ask(self, questions: Iterable[Question]) -> None:
+        """Remember them."""
+        self.asked += questions
+
+    def wait(self, questions: Iterable[Question]) -> None:
+        """Do not."""
+
+
+def written(slowest: Slowest) -> list[slow_calls_pb2.SlowCall]:
+    """Give the calls of a report."""
+    report = agent_pb2.ContainerReport()
+    slowest.write(report)
+    return slow_calls(report)
+
+
+def test_each_report_has_the_calls_as_they_are_said_now() -> None:
+    """What is ready is not made again: new calls come, others go, and a stack gets its names later."""
+    late = _LateNames()
+    slowest = Slowest(10, 3, None, late)
+    frame = UserFrame(0x401000)
+    stack = RawStack(None, 0, UserStack((frame,), 0, 0, ()), _Code())
+    slowest.take([call("fsync", length_ns=30), call("read", length_ns=20, stack=stack)], 0, 0)
+
+    first = written(slowest)
+    assert first == slowest.calls() == written(slowest)
+    assert [each.name for each in first] == ["fsync", "read"]
+    assert list(first[1].user_stack) == ["[not known]"]
+    slowest.take([call("write", length_ns=40), call("close", length_ns=25)], 0, 0)
+    second = written(slowest)
+    assert second == slowest.calls()
+    assert [each.name for each in second] == ["write", "fsync", "close"]
+
+    slowest = Slowest(10, 3, None, late)
+    slowest.take([call("read", length_ns=20, stack=stack)], 0, 0)
+    before = written(slowest)
+    for question in late.asked:
+        question.answer = [Place(frame, None, Name(b"work", 3))]
+        question.done.set()
+    after = written(slowest)
+
+    assert [list(each.user_stack) for each in (*before, *after)] == [["[not known]"], ["work+0x3"]]
+    assert after == written(slowest) == slowest.calls()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 100)), max_size=60), st.integers(1, 10), st.integers(1, 60))

@@ -160,7 +160,8 @@ def test_calls_that_have_not_returned_are_listed_with_their_threads() -> None:
     status = results.status(SESSION, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
     text = results.table(SESSION.document(status))
 
-    assert text.startswith("findings: none\n\nNo system call returned.\n1 call has not returned: read 1.0s\n")
+    assert text.startswith("findings: none, by ")
+    assert "\n\nNo system call returned.\n1 call has not returned: read 1.0s\n" in text
     assert "\n      1.000     7     9  io               read()\n" in text
     assert "Not returned when counting ended" not in text
 
@@ -305,6 +306,45 @@ def test_slow_calls_stand_below_the_table() -> None:
     assert "\n12:00:00.123456     21.500     7     9  wal-writer       fsync(3</data/wal>) = -1 EIO\n" in text
     assert "2 slow calls had no room: slowCalls may miss some." in text
     assert "slow call" not in results.table(document(OPENAT))
+
+
+def test_a_page_shows_few_of_the_slow_calls_that_waited() -> None:
+    """Idle workers wait long and are well; those that worked are all there, and the status has the others."""
+    views = {"slowCalls": {"thresholdMilliseconds": 5}}
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, views=views)
+    made, found = report(OPENAT), slow_calls_pb2.SlowCallsResult()
+    for _ in range(12):
+        found.calls.add(name="futex", nanoseconds=9_000_000, wait=True)
+        found.calls.add(name="fsync", nanoseconds=8_000_000)
+    made.containers[0].views["slowCalls"].Pack(found)
+
+    status = results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)
+    text = results.table(session.document(status))
+
+    assert (text.count("fsync("), text.count("futex(")) == (12, 10)
+    assert "\n(2 more that waited)\n" in text
+    assert len(status["slowCalls"]) == 24
+
+
+def test_rows_of_several_containers_say_in_which_they_were() -> None:
+    """Process 1 is in each of them."""
+    session = sessions.make(None, {"command": ["shop"]}, duration_seconds=None, syscalls=None, views=SLOW)
+    made = report(OPENAT)
+    made.containers[0].state.container.pod_name = "shop-1"
+    made.containers.add().CopyFrom(made.containers[0])
+    made.containers[1].state.container.pod_name = "shop-2"
+    for each in made.containers:
+        slow = slow_calls_pb2.SlowCall(name="fsync", nanoseconds=21_500_000, arguments="3", pid=1, tid=1, thread="wal")
+        each.state.container.pod_uid = each.state.container.pod_name
+        each.views["slowCalls"].Pack(slow_calls_pb2.SlowCallsResult(calls=[slow]))
+        each.unreturned.add(name="futex", age_nanoseconds=1, pid=1, tid=1, thread="shop")
+
+    text = results.table(session.document(results.status(session, made, COMMAND_ENDED, agent_pb2.CGROUP_MODE_UNIFIED)))
+
+    for pod in ("shop-1", "shop-2"):
+        assert text.count(f"fsync(3) = 0  in {pod}/shop\n") == 1
+        assert text.count(f"futex()  in {pod}/shop\n") == 1
+    assert " in shop" not in results.table(document(OPENAT))
 
 
 def test_stacks_stand_indented_below_their_call() -> None:
@@ -454,10 +494,14 @@ def test_colour_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch, tmp_path
     """Severity is a word; a terminal colours it unless NO_COLOR or TERM say otherwise."""
     shown = document(OPENAT)
     finding = {"severity": "critical", "id": "disk-full", "summary": "Full.", "advice": "Look.", "clearedBy": "A test."}
+    finding |= {"confidence": "high", "evidence": [{"name": "failedCalls", "value": 3, "threshold": 1}]}
     shown["status"]["findings"] = [finding]
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    plain = "1. CRITICAL disk-full: Full.\n   Look. No problem if: A test.\n\n"
+    plain = (
+        "1. CRITICAL disk-full: Full.\n\n1. disk-full (confidence: high)\n   What to do: Look.\n"
+        "   No problem if: A test.\n   Numbers: failed calls 3 (bound 1).\n\n"
+    )
 
     with (tmp_path / "out").open("w") as to:
         results.write(shown, "table", to)

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from authority import Authority, Leaf
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from kubestrace_operator.agents import client as agents_module
 from kubestrace_operator.agents.client import (
@@ -40,6 +41,8 @@ class FakeService(agent_pb2_grpc.AgentServicer):
         self.code: grpc.StatusCode | None = None
         self.reports = 3
         self.silent = False
+        # Bytes of the final report.
+        self.padding = 0
         # Set: reports after the first may be sent.
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -66,7 +69,10 @@ class FakeService(agent_pb2_grpc.AgentServicer):
 
     async def StopTrace(self, request: Any, _: Any) -> agent_pb2.StopTraceResponse:  # noqa: N802
         """Stop."""
-        return agent_pb2.StopTraceResponse(report=agent_pb2.Report(session_uid=request.session_uid, final=True))
+        return agent_pb2.StopTraceResponse(report=self._last(request.session_uid))
+
+    def _last(self, uid: str) -> agent_pb2.Report:
+        return agent_pb2.Report(session_uid=uid, final=True, node="x" * self.padding)
 
     async def ListTraces(self, _: Any, __: Any) -> agent_pb2.ListTracesResponse:  # noqa: N802
         """List one."""
@@ -174,6 +180,39 @@ async def test_an_agent_with_another_name_is_refused(node: Node) -> None:
             await client.describe(agent)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dns": "kubestrace-agent", "hours": -1},
+        {"dns": "kubestrace-agent", "begins": 1, "hours": 2},
+        {"dns": "kubestrace-agent", "usage": ExtendedKeyUsageOID.CLIENT_AUTH},
+        {"name": "kubestrace-operator", "uri": "spiffe://kubestrace.io/operator"},
+    ],
+    ids=["expired", "not valid yet", "for clients", "the operator's"],
+)
+async def test_an_agent_whose_certificate_does_not_hold_is_refused(node: Node, wrong: dict[str, Any]) -> None:
+    """Nothing is asked of whoever answers at an agent's address without an agent's certificate that holds now."""
+    agent, client = await node.serve(node.authority.leaf(**{"name": "kubestrace-agent"} | wrong)), node.client()
+
+    with pytest.raises(RefusedIdentityError):
+        await client.describe(agent)
+
+    assert node.service.callers == []
+
+
+async def test_a_report_of_64_mib_ends_the_call_and_not_the_operator(node: Node) -> None:
+    """It is refused by its length, before it is read; the next call is answered."""
+    agent, client = await node.serve(), node.client()
+    node.service.padding = 64 << 20
+
+    with pytest.raises(AgentError) as raised:
+        await client.stop(agent, "u1")
+    described = await client.describe(agent)
+
+    assert "larger than max" in str(raised.value)
+    assert described.node == "n1"
+
+
 async def test_the_agent_refuses_our_certificate(node: Node) -> None:
     """An operator with a certificate of another CA gets nowhere."""
     agent = await node.serve()
@@ -244,6 +283,23 @@ async def test_new_certificates_are_used_at_once(node: Node) -> None:
     assert rest == [False, True]
 
 
+async def test_those_who_ask_at_the_same_time_share_the_answer(node: Node) -> None:
+    """One that is cancelled takes it from nobody, later ones ask anew, and patterns are a question of their own."""
+    agent, client = await node.serve(), node.client()
+    asked = [asyncio.create_task(client.describe(agent)) for _ in range(5)]
+    await asyncio.sleep(0)
+    asked[0].cancel()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    together = len(node.service.callers)
+    patterns = await asyncio.gather(*(client.describe(agent, ["read"]) for _ in range(2)))
+    await client.describe(agent)
+
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert [each.node for each in answers[1:] if not isinstance(each, BaseException)] == ["n1"] * 4
+    assert together == len(node.service.callers) // 4
+    assert [list(each.syscall_problems) for each in patterns] == [["read"], ["read"]]
+
+
 async def test_a_cancelled_call_stays_cancelled(node: Node) -> None:
     """Cancelling a session's task is no error of the agent's."""
     agent, client = await node.serve(), node.client()
@@ -275,3 +331,46 @@ async def test_channels_of_agents_that_are_gone_are_closed(node: Node) -> None:
         async for _ in watch:
             pass
     assert (await client.describe(agent)).node == "n1"
+
+
+async def test_channels_of_agents_that_are_leaving_stay(node: Node) -> None:
+    """Reports come until the last one, and only then is the channel closed."""
+    agent, client = await node.serve(), node.client()
+    await client.keep([agent])
+    watch = client.watch(agent, "u1")
+    first = await anext(watch)
+
+    await client.keep([], [agent])
+    rest = [report async for report in watch]
+
+    assert not first.final
+    assert rest[-1].final
+
+
+async def test_an_operator_that_may_not_write_tells_agents_nothing(node: Node) -> None:
+    """Another one may have taken over: it starts and stops no trace, but reads what it is asked to."""
+    agent, leaf = await node.serve(), node.authority.operator()
+    client = Agents(Certificates(node.authority.certificate, leaf.certificate, leaf.key), may_write=lambda: False)
+    node.clients.append(client)
+
+    with pytest.raises(AgentUnavailableError, match="was not told to start a trace"):
+        await client.start(agent, agent_pb2.StartTraceRequest(session_uid="u1"))
+    with pytest.raises(AgentUnavailableError, match="was not told to stop a trace"):
+        await client.stop(agent, "u1")
+    assert (await client.describe(agent)).node == "n1"
+
+
+async def test_a_report_is_let_go_of_before_the_next_one_comes(node: Node) -> None:
+    """Thousands of streams wait for their next report at a time: each would keep one that has been read."""
+    agent, client = await node.serve(), node.client()
+    node.service.go_on.clear()
+    watch = client.watch(agent, "u1")
+    first = await anext(watch)
+    following = asyncio.ensure_future(anext(watch))
+    await asyncio.sleep(1)
+    held = [each for each in watch.ag_frame.f_locals.values() if isinstance(each, agent_pb2.Report)]  # type: ignore[attr-defined]
+    node.service.go_on.set()
+
+    assert first.sequence == 0
+    assert held == []
+    assert (await following).sequence == 1

@@ -1,15 +1,21 @@
 """What an agent sends is checked before it is used: whose it is, its bounds, and its text."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 from google.protobuf import any_pb2
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 from operator_fakes import Stage, in_no_time, pod
 
 from kubestrace_operator.agents import reports
 from kubestrace_operator.agents.reports import InvalidReportError
+from kubestrace_operator.results.merge import Merged
+from kubestrace_operator.sessions import usable_reports
 from kubestrace_protos.v1 import agent_pb2
-from kubestrace_protos.v1.views import slow_calls_pb2
+from kubestrace_protos.v1.views import slow_calls_pb2, timeline_pb2
 
 
 def report() -> agent_pb2.Report:
@@ -55,6 +61,7 @@ WRONG: dict[str, Callable[[agent_pb2.Report], object]] = {
 def test_a_report_that_no_agent_would_send(words: str, spoil: Callable[[agent_pb2.Report], object]) -> None:
     """It is refused with what is wrong."""
     spoiled = report()
+    spoiled.final = True
     spoil(spoiled)
 
     with pytest.raises(InvalidReportError, match=words.strip()):
@@ -78,6 +85,52 @@ def test_text_is_shown_and_not_obeyed() -> None:
     assert call.thread == "caf\u00e9"
     assert len(call.process) == reports.MAX_TEXT
     assert list(call.kernel_stack) == ["io_schedule", "a\\nb\\u202e"]
+
+
+@pytest.mark.parametrize("kind", [agent_pb2.Report, agent_pb2.StartTraceResponse, agent_pb2.DescribeResponse])
+def test_no_field_of_an_answer_is_shown_as_it_came(kind: type[Message]) -> None:
+    """Whatever fields the protocol has: of each kind of message, within each other, in lists and as keys."""
+    given = kind()
+    _fill(given)
+
+    reports.clean(given)
+
+    assert set(_texts(given)) == {r"\x1b"}
+
+
+def _fill(message: Message) -> None:
+    """Set every text of a message and of those within it to an escape; results of views have tests of their own."""
+    for field in message.DESCRIPTOR.fields if not isinstance(message, any_pb2.Any) else ():
+        value = getattr(message, field.name)
+        within = field.message_type
+        if within is not None and within.GetOptions().map_entry:
+            _fill_map(value, within.fields_by_name["value"])
+        elif within is not None:
+            _fill(value.add() if field.is_repeated else value)
+        elif field.type == field.TYPE_STRING and field.is_repeated:
+            value.append("\x1b")
+        elif field.type == field.TYPE_STRING:
+            setattr(message, field.name, "\x1b")
+
+
+def _fill_map(found: Any, of_values: FieldDescriptor) -> None:
+    if of_values.message_type is not None:
+        _fill(found["\x1b"])
+    else:
+        found["\x1b"] = "\x1b" if of_values.type == of_values.TYPE_STRING else 1
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield all text of a message, of a list or of a mapping."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Message):
+        for _, each in value.ListFields():
+            yield from _texts(each)
+    elif isinstance(value, Iterable):
+        for each in value:
+            yield from _texts(each)
+            yield from _texts(value[each]) if isinstance(value, Mapping) else ()
 
 
 def test_a_result_that_is_none_of_a_view_is_left_alone() -> None:
@@ -141,3 +194,87 @@ async def test_the_status_holds_clean_text() -> None:
     messages = {gap["message"] for each in stage.cluster.written for gap in each.get("trust", {}).get("gaps", ())}
     assert messages == {"\\x1b[2Jgone"}
     assert [row["thread"] for row in status["unreturned"]] == ["\\x1b]0;owned\\x07"]
+
+
+def _stage_with(spoil: Callable[[agent_pb2.Report], object]) -> Stage:
+    """Return two pods on two nodes, of which the agent of n2 spoils its reports."""
+    stage = Stage(pod("a"), pod("b", "n2"))
+    honest = stage.agents["n2"].report
+
+    def lying(uid: str) -> agent_pb2.Report:
+        made = honest(uid)
+        spoil(made)
+        return made
+
+    stage.agents["n2"].report = lying  # type: ignore[method-assign]
+    return stage
+
+
+@in_no_time
+async def test_a_report_that_cannot_be_summed_costs_no_other_nodes_result() -> None:
+    """It passes every check and makes no sense; what the other nodes counted is the result, with a gap that says so."""
+
+    def spoil(made: agent_pb2.Report) -> None:
+        made.containers[0].views["timeline"].Pack(timeline_pb2.TimelineResult(buckets=[1, 2], calls=[1]))
+
+    stage = _stage_with(spoil)
+    status = await stage.run(views={"timeline": {}})
+
+    (gap,) = status["trust"]["gaps"]
+    assert (gap["node"], gap["reason"]) == ("n2", "InvalidReport")
+    assert status["summary"]["calls"] == 100
+    assert status["phase"] == "Succeeded"
+    assert stage.condition("DataComplete") == ("False", "TimeMissing")
+
+
+@in_no_time
+async def test_wrong_rows_of_an_agent_that_gives_no_final_report_are_left_out() -> None:
+    """They are looked at when they are to be shown; what the other nodes counted is the result."""
+
+    def spoil(made: agent_pb2.Report) -> None:
+        made.final = False
+        made.containers[0].syscalls[0].name = "\x1b[2J"
+
+    stage = _stage_with(spoil)
+    running = asyncio.create_task(stage.session().run())
+    await asyncio.sleep(5)
+    stage.agents["n2"].answers = stage.agents["n2"].ready = False
+    await running
+    status = stage.cluster.status
+
+    assert {(gap["node"], gap["reason"]) for gap in status["trust"]["gaps"]} >= {("n2", "InvalidReport")}
+    assert status["summary"]["calls"] == 100
+    assert [row["name"] for row in status["summary"]["syscalls"]] == ["getppid"]
+
+
+def test_a_report_that_leaves_no_room_costs_no_other_nodes_result() -> None:
+    """It passes every check; with it a status would only say where the session stands."""
+    honest, greedy = agent_pb2.Report(node="n1"), agent_pb2.Report(node="n2")
+
+    def make(of: Sequence[agent_pb2.Report], beside: Merged) -> dict[str, Any]:
+        whole = {"summary": {"reports": len(of)}, "gaps": [gap.node for gap in beside.trust.gaps]}
+        return {"phase": "Succeeded"} | ({} if greedy in of else whole)
+
+    document = usable_reports.status([honest, greedy], Merged(), make)
+
+    assert document == {"phase": "Succeeded", "summary": {"reports": 1}, "gaps": ["n2"]}
+
+
+@in_no_time
+async def test_numbers_that_the_api_does_not_hold_become_the_largest_that_it_does() -> None:
+    """The API server would refuse the whole status for one of them."""
+    stage = _stage_with(lambda made: setattr(made.containers[0].syscalls[0], "calls", 2**64 - 1))
+    status = await stage.run()
+
+    assert status["summary"]["calls"] == 2**63 - 1
+    assert {row["pod"]: row["calls"] for row in status["containers"]} == {"a": 100, "b": 2**63 - 1}
+
+
+def test_keys_are_text_too() -> None:
+    """Of a map an agent chooses them like any other text."""
+    given = report()
+    given.trust.losses["\x1b[2J"] = 7
+
+    reports.clean(given)
+
+    assert dict(given.trust.losses) == {"\\x1b[2J": 7}

@@ -36,3 +36,11 @@ def test_a_session_that_was_made_without_apply_is_as_it_stands() -> None:
 def test_an_annotation_that_is_something_else_is_ignored(annotation: Any) -> None:
     """Anybody may write one."""
     assert applied.spec(session(None, annotation)) == {"target": {"podName": "a"}, "profile": "Counts"}
+
+
+@pytest.mark.parametrize("annotation", ["[" * 100_000, '{"spec": {"views": {"files": null}}}'], ids=["deep", "null"])
+def test_an_object_of_another_form_is_left_to_the_parser(annotation: str) -> None:
+    """An annotation may hold any text, and an object of an older definition any spec."""
+    body = {"metadata": {"annotations": {applied.ANNOTATION: annotation}}, "spec": {"views": ["files"]}}
+
+    assert applied.spec(body) == {"views": ["files"]}

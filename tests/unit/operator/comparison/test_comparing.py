@@ -154,6 +154,8 @@ def test_a_call_that_only_one_has_is_new_or_gone() -> None:
     document = compared(here, before)
     assert (call(document, "read")["onlyIn"], call(document, "write")["onlyIn"]) == ("session", "baseline")
     assert call(document, "read")["change"] == "new, 4 calls a second"
+    many = compared(before, status(row("read", (MS, 196_000))))
+    assert call(many, "read")["change"] == "gone, 19,600 calls a second"
     assert compared(here, {**before, "truncated": True})["calls"] == []
     filtered = compared(here, before, syscalls=["write"])
     assert filtered["calls"] == []

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from kubestrace_operator.findings import executions, text, unusual_calls
 from kubestrace_operator.findings.finding import Facts, Finding, Severity
 from kubestrace_operator.findings.rules import judge
-from kubestrace_operator.findings.security import RULES, SAID
+from kubestrace_operator.findings.sightings import SAID
 
+RULES = (*executions.RULES, *unusual_calls.RULES)
 CONTAINERS = [{"pod": "shop-1", "container": "app"}]
 
 
@@ -146,6 +148,17 @@ def test_every_finding_says_what_it_is_worth_and_where() -> None:
         assert [place.pod for place in each.places] == ["shop-1"]
     (reverse,) = judged(shell("socket", peer="1.2.3.4"))
     assert "/bin/sh by server with 1.2.3.4 (2 times)." in reverse.summary
+
+
+def test_two_lines_of_80_columns_say_what_was_seen_and_one_example() -> None:
+    """The list of more may be cut there; it stands whole below."""
+    for _, evil, _ in WARNED:
+        for each in judge(facts(evil)).document()["findings"]:
+            lines = text.head(10, each, 120)
+
+            assert len(lines) <= 2
+            assert max(map(len, lines)) <= 80
+            assert each["summary"].split(": ")[0] in " ".join(" ".join(lines).split())
 
 
 def test_many_rows_are_named_by_some() -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from kubestrace_operator.kube.errors import (
     ConfigurationError,
     ConflictError,
     NotFoundError,
+    NotLeadingError,
     RejectedError,
 )
 from kubestrace_operator.kube.events import Events
-from kubestrace_operator.kube.pods import Pod, apply
-from kubestrace_operator.kube.session_rows import SessionRow
+from kubestrace_operator.kube.fence import Fence
+from kubestrace_operator.kube.pods import Pod, apply, trimmed
+from kubestrace_operator.kube.session_rows import SessionRow, SessionTable
 
 PODS = "/api/v1/namespaces/shop/pods"
 SESSIONS = "/apis/kubestrace.io/v1alpha1/tracesessions"
@@ -100,6 +102,32 @@ async def cluster(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     api_server = ApiServer(Configuration(host=server.url))
     yield Cluster(api_server, "system")
     await api_server.close()
+
+
+async def test_nothing_is_written_while_the_fence_is_closed(server: FakeServer) -> None:
+    """No byte of a write leaves, with a new connection and with one that is there; reads and Leases are let through."""
+    fence = Fence()
+    api_server = ApiServer(Configuration(host=server.url), fence)
+    leases = "/apis/coordination.k8s.io/v1/namespaces/system/leases"
+    for method, path in (("GET", PODS), ("POST", PODS), ("DELETE", SESSION), ("POST", leases)):
+        server.answer(method, path, {})
+    try:
+        for method, path in (("POST", PODS), ("DELETE", SESSION)):
+            with pytest.raises(NotLeadingError):
+                await api_server.request(method, path, body={})
+            await api_server.request("GET", PODS)
+        await api_server.request("POST", leases, body={})
+        fence.open_until(fence.now() + 60)
+        await api_server.request("POST", PODS, body={})
+    finally:
+        await api_server.close()
+
+    assert [(method, path) for method, path, *_ in server.requests] == [
+        ("GET", PODS),
+        ("GET", PODS),
+        ("POST", leases),
+        ("POST", PODS),
+    ]
 
 
 def listed(*pods: Document, version: str = "1") -> Document:
@@ -296,6 +324,29 @@ async def test_sessions_are_watched_as_short_rows(server: FakeServer, cluster: C
     assert len(heard) >= 4
 
 
+async def test_namespaces_that_are_deleted(server: FakeServer, cluster: Cluster) -> None:
+    """Of others no more is kept than that they are there."""
+
+    def namespace(name: str, **metadata: str) -> Document:
+        return {"cells": [name], "object": {"metadata": {"name": name, "uid": f"uid-{name}", **metadata}}}
+
+    answer = {"metadata": {"resourceVersion": "1"}, "rows": [namespace("shop"), namespace("office")]}
+    server.answer("GET", "/api/v1/namespaces", answer)
+    changes = cluster.namespaces()
+
+    first = await anext(changes)
+    going = namespace("shop", deletionTimestamp="2026-01-01T00:00:00Z", resourceVersion="2")
+    server.events.put_nowait({"type": "MODIFIED", "object": {"rows": [namespace("office")]}})
+    server.events.put_nowait({"type": "MODIFIED", "object": {"rows": [going]}})
+    second = await anext(changes)
+    server.events.put_nowait({"type": "DELETED", "object": {"rows": [going]}})
+    third = await anext(changes)
+
+    assert first.items == {"uid-shop": "", "uid-office": ""}
+    assert second.items == {"uid-shop": "shop"}
+    assert third.items == {"uid-shop": None}
+
+
 async def test_an_api_server_that_cannot_select_sessions(server: FakeServer, cluster: Cluster) -> None:
     """Before Kubernetes 1.31 all are listed, finished ones among them."""
     server.answer("GET", SESSIONS, {"message": "field label not supported"}, status=400)
@@ -425,30 +476,96 @@ async def test_errors_say_whether_to_try_again(
         await cluster.write_status(ROW, {})
 
 
+def finalizers(server: FakeServer) -> list[tuple[Document, Document]]:
+    """Return what each patch expected the finalizers to be, and what it made of them."""
+    patches = [(each[1]["value"], each[2]["value"]) for each in server.sent("PATCH")]
+    assert all(each[0] == {"op": "test", "path": "/metadata/uid", "value": "u1"} for each in server.sent("PATCH"))
+    return patches
+
+
 async def test_a_finalizer_is_added_beside_others(server: FakeServer, cluster: Cluster) -> None:
-    """Others' finalizers stay, and a change in between is noticed."""
-    server.answer("PATCH", SESSION, {"message": "conflict"}, status=409)
+    """Others' finalizers stay, and one that came in between is noticed."""
+    server.answer("PATCH", SESSION, {"message": "test failed"}, status=422)
     server.answer("PATCH", SESSION, {})
     fresh = {"uid": "u1", "namespace": "shop", "name": "s1", "resourceVersion": "8", "finalizers": ["theirs"]}
     server.answer("GET", SESSION, {"metadata": fresh})
 
     await cluster.set_finalizer(ROW, "ours", present=True)
 
-    assert [each["metadata"] for each in server.sent("PATCH")] == [
-        {"resourceVersion": "3", "finalizers": ["ours"]},
-        {"resourceVersion": "8", "finalizers": ["theirs", "ours"]},
-    ]
+    assert finalizers(server) == [(None, ["ours"]), (["theirs"], ["theirs", "ours"])]
+
+
+async def test_a_status_written_meanwhile_is_no_conflict(server: FakeServer, cluster: Cluster) -> None:
+    """Each attempt is a write: a patch holds for any version of the object."""
+    server.answer("PATCH", SESSION, {})
+
+    await cluster.set_finalizer(ROW, "ours", present=True)
+
+    assert "resourceVersion" not in json.dumps(server.sent("PATCH"))
+
+
+async def test_a_finalizer_that_has_gone_already(server: FakeServer, cluster: Cluster) -> None:
+    """Whoever knows an older version of the object does not write once more."""
+    server.answer("PATCH", SESSION, {"message": "test failed"}, status=422)
+    server.answer("GET", SESSION, {"metadata": {"uid": "u1", "namespace": "shop", "name": "s1"}})
+
+    await cluster.set_finalizer(replace(ROW, finalizers=("ours",)), "ours", present=False)
+
+    assert len(server.sent("PATCH")) == 1
+
+
+async def test_no_finalizer_is_added_to_a_session_that_is_deleted(server: FakeServer, cluster: Cluster) -> None:
+    """The API server refuses it, and goes on to."""
+    server.answer("PATCH", SESSION, {"message": "no new finalizers"}, status=422)
+    going = {"uid": "u1", "namespace": "shop", "name": "s1", "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    server.answer("GET", SESSION, {"metadata": going})
+
+    with pytest.raises(RejectedError):
+        await cluster.set_finalizer(ROW, "ours", present=True)
+
+    assert len(server.sent("PATCH")) == 1
 
 
 async def test_a_finalizer_is_not_taken_from_a_namesake(server: FakeServer, cluster: Cluster) -> None:
     """A session that was deleted and made again under its name is another one."""
-    server.answer("PATCH", SESSION, {"message": "conflict"}, status=409)
+    server.answer("PATCH", SESSION, {"message": "test failed"}, status=422)
     server.answer("GET", SESSION, {"metadata": {"uid": "new", "resourceVersion": "9"}})
 
     with pytest.raises(NotFoundError):
         await cluster.set_finalizer(replace(ROW, finalizers=("ours",)), "ours", present=False)
 
     assert len(server.sent("PATCH")) == 1
+
+
+def texts(value: object) -> Iterator[str]:
+    """Yield all texts of a document that are no keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from texts(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from texts(each)
+
+
+def test_what_is_kept_of_an_answer_is_no_part_of_it() -> None:
+    """One text that is kept of a list of thousands of objects would keep the memory around it: that of the list."""
+    status = {"name": "app", "containerID": "containerd://" + "7" * 64, "state": {"running": {}}}
+    whole = pod("some-pod") | {"status": {"phase": "Running", "podIP": "10.0.0.17", "containerStatuses": [status]}}
+    whole["metadata"]["labels"] = {"app": "some-app"}
+    listed_pod = json.loads(json.dumps(whole))
+    listed_row = json.loads(json.dumps(table(row("some-session", "Succeeded", finalizers=["some/finalizer"]))))
+
+    kept_pod = trimmed(listed_pod)
+    ((_, kept_row),) = SessionTable().items(listed_row)
+
+    # Python has only one text of each single character.
+    parts = {id(each) for each in (*texts(listed_pod), *texts(listed_row)) if len(each) > 1}
+    kept = [*texts(kept_pod), *texts(astuple(kept_row))]
+    assert "some-pod" in kept
+    assert "some-session" in kept
+    assert [each for each in kept if id(each) in parts] == []
 
 
 async def test_services_by_address(server: FakeServer, cluster: Cluster) -> None:

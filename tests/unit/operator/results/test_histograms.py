@@ -74,3 +74,14 @@ def test_the_last_rank_is_the_exact_maximum() -> None:
 def test_an_empty_histogram_has_no_lengths() -> None:
     """Nothing counted: zero."""
     assert histograms.percentile({}, 50, 0) == 0
+
+
+@given(st.lists(LENGTHS, max_size=200), st.lists(st.sampled_from([1, 50, 95, 99, 100]), max_size=4))
+def test_several_percentiles_are_what_each_is(values: list[int], percents: list[int]) -> None:
+    """In whatever order they are asked for."""
+    histogram = Counter(histograms.bucket_index(value) for value in values)
+    longest = max(values, default=0)
+
+    found = histograms.percentiles(histogram, percents, longest)
+
+    assert found == [histograms.percentile(histogram, percent, longest) for percent in percents]

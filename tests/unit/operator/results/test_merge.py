@@ -91,7 +91,7 @@ def reports(draw: st.DrawFn) -> agent_pb2.Report:
 @given(st.lists(reports(), max_size=4))
 def test_the_order_of_adding_does_not_matter(some: list[agent_pb2.Report]) -> None:
     """Any order gives the same sum, whatever was already added together."""
-    parts = [merge.from_report(report) for report in some]
+    parts = [merge.merge([report]) for report in some]
     whole = merge.add(parts)
 
     for order in itertools.permutations(parts):

@@ -52,6 +52,30 @@ async def test_a_session_is_held_while_it_runs() -> None:
     assert harness.sessions.running == 0
 
 
+@pytest.mark.parametrize("seconds", [0, 30])
+@in_no_time
+async def test_the_finalizer_goes_before_the_final_status(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would have the API server judge and store the whole result again; where it takes long nobody waits for it."""
+    harness = Harness(pod("a"))
+    asked: list[tuple[bool, str]] = []
+    original = harness.cluster.set_finalizer
+
+    async def set_finalizer(row: SessionRow, finalizer: str, *, present: bool) -> None:
+        asked.append((present, harness.cluster.status.get("phase", "")))
+        await asyncio.sleep(0 if present else seconds)
+        await original(row, finalizer, present=present)
+
+    monkeypatch.setattr(harness.cluster, "set_finalizer", set_finalizer)
+    harness.see()
+    await asyncio.sleep(11)
+    finished = harness.stage.condition("Finished")
+    await asyncio.sleep(30)
+
+    assert asked == [(True, ""), (False, "Tracing")]
+    assert finished == ("True", "Completed")
+    assert harness.cluster.held == set()
+
+
 @in_no_time
 async def test_an_event_from_before_the_end_begins_nothing() -> None:
     """A watch may be behind: an object without its final status is not served a second time."""
@@ -123,6 +147,110 @@ async def test_deleting_stops_a_trace_that_is_being_started() -> None:
 
     assert harness.stage.agents["n1"].stops == ["u1"]
     assert harness.stage.agents["n2"].stops == []
+
+
+async def namespaces(*batches: dict[str, str | None]) -> AsyncIterator[Changes[str]]:
+    """Yield what happens to namespaces, a second apart."""
+    for each in batches:
+        yield Changes(each)
+        await asyncio.sleep(1)
+
+
+@in_no_time
+async def test_a_namespace_that_is_deleted_does_not_wait_for_its_sessions() -> None:
+    """Traces end and finalizers go when the namespace begins to go, before its objects do; nothing begins anew."""
+    harness = Harness(pod("a"))
+    harness.see()
+    await asyncio.sleep(3)
+    others = asyncio.create_task(harness.sessions.follow_namespaces(namespaces({"n1": "", "n2": "office"})))
+    await asyncio.sleep(2)
+    before = list(harness.stage.agents["n1"].stops), set(harness.cluster.held)
+
+    await harness.sessions.follow_namespaces(namespaces({"n1": "shop"}))
+    harness.see()
+    await asyncio.sleep(1)
+    await others
+
+    assert before == ([], {"u1"})
+    assert harness.stage.agents["n1"].stops == ["u1"]
+    assert harness.cluster.held == set()
+    assert harness.sessions.running == 0
+
+
+@in_no_time
+async def test_a_session_that_is_found_in_a_namespace_that_is_deleted() -> None:
+    """An operator that starts at that moment begins nothing; in a new namespace of the same name it does."""
+    harness = Harness(pod("a"))
+    await harness.sessions.follow_namespaces(namespaces({"n1": "shop"}))
+    harness.see(finalizers=(FINALIZER,))
+    await asyncio.sleep(1)
+    meanwhile = harness.sessions.running, list(harness.stage.agents["n1"].requests)
+
+    await harness.sessions.follow_namespaces(namespaces({"n1": None, "n2": ""}))
+    harness.sessions.gone("u1")
+    harness.see()
+    await asyncio.sleep(1)
+
+    assert meanwhile == (0, [])
+    assert harness.cluster.held == {"u1"}
+    assert harness.sessions.running == 1
+
+
+@in_no_time
+async def test_deleting_stops_the_trace_of_an_agent_that_comes_back() -> None:
+    """The object goes at once; a node whose agent was not ready at that moment does not count on for a lease."""
+    harness = Harness(pod("a"), pod("b", node="n2"))
+    harness.see(spec={"target": {"selector": {"matchLabels": {"app": "shop"}}}, "durationSeconds": 3600})
+    await asyncio.sleep(3)
+    harness.stage.agents["n2"].ready = False
+    harness.stage.agents.changed()
+
+    harness.see(**DELETING)
+    await asyncio.sleep(5)
+    let_go, stopped = harness.cluster.held, list(harness.stage.agents["n2"].stops)
+    harness.stage.agents["n2"].ready = True
+    harness.stage.agents.changed()
+    await asyncio.sleep(0.1)
+
+    assert (let_go, stopped) == (set(), [])
+    assert harness.stage.agents["n1"].stops == ["u1"]
+    assert harness.stage.agents["n2"].stops == ["u1"]
+
+
+@in_no_time
+async def test_an_agent_that_does_not_come_back_is_not_waited_for_after_its_lease() -> None:
+    """The trace has ended by itself then."""
+    harness = Harness(pod("a"))
+    harness.see(spec={"durationSeconds": 3600})
+    await asyncio.sleep(3)
+    harness.stage.agents["n1"].ready = False
+    harness.see(**DELETING)
+    await asyncio.sleep(125)
+
+    harness.stage.agents["n1"].ready = True
+    harness.stage.agents.changed()
+    await asyncio.sleep(5)
+
+    assert harness.stage.agents["n1"].stops == []
+
+
+@in_no_time
+async def test_cancel_stops_the_trace_of_an_agent_that_comes_back() -> None:
+    """As deleting does; and the calls since its last report are a gap."""
+    harness = Harness(pod("a"))
+    harness.see(spec={"durationSeconds": 3600})
+    await asyncio.sleep(3)
+    harness.stage.agents["n1"].ready = harness.stage.agents["n1"].answers = False
+    harness.see(spec={"durationSeconds": 3600, "cancel": True}, generation=2)
+    await asyncio.sleep(5)
+    stopped = list(harness.stage.agents["n1"].stops)
+    harness.stage.agents["n1"].ready = harness.stage.agents["n1"].answers = True
+    harness.stage.agents.changed()
+    await asyncio.sleep(0.1)
+
+    assert stopped == []
+    assert harness.stage.agents["n1"].stops == ["u1"]
+    assert [gap["reason"] for gap in harness.cluster.status["trust"]["gaps"]] == ["AgentUnavailable"]
 
 
 @in_no_time
@@ -328,6 +456,28 @@ async def test_a_finished_session_is_deleted_after_its_ttl() -> None:
     assert early == []
     assert soon == ["soon"]
     assert harness.cluster.deleted == ["soon", "later"]
+
+
+@in_no_time
+async def test_a_ttl_begins_also_where_the_watch_is_quicker_than_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event with the final status may come before its write returns, and no other follows."""
+    harness = Harness(pod("a"))
+    original = harness.cluster.write_status
+
+    async def write_status(row: SessionRow, status: Document) -> None:
+        await original(row, status)
+        if status["phase"] == "Succeeded":
+            harness.see(completed=now().isoformat(), ttl_seconds=60)
+            await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(harness.cluster, "write_status", write_status)
+    harness.see(ttl_seconds=60)
+    await asyncio.sleep(65)
+    early = list(harness.cluster.deleted)
+    await asyncio.sleep(20)
+
+    assert early == []
+    assert harness.cluster.deleted == ["s1"]
 
 
 @in_no_time

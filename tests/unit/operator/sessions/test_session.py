@@ -283,6 +283,18 @@ async def test_syscalls_that_no_agent_can_check() -> None:
 
 
 @in_no_time
+async def test_a_static_pod_is_one_pod() -> None:
+    """Agents know it by its hash, the API server by the UID of its mirror."""
+    static = pod("a")
+    static["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "0123456789abcdef" * 2}
+    stage = Stage(static)
+
+    status = await stage.run()
+
+    assert status["targets"] == {"matched": 1, "tracing": 0, "finished": 1, "failed": 0, "skipped": 0}
+
+
+@in_no_time
 async def test_an_unknown_syscall_fails_at_once() -> None:
     """Patterns are checked by an agent; its suggestions reach the person, and nothing is traced."""
     stage = Stage(pod("a"))
@@ -291,6 +303,8 @@ async def test_an_unknown_syscall_fails_at_once() -> None:
 
     assert stage.condition("Finished") == ("True", "InvalidSpec")
     assert stage.message() == "The spec cannot be served: spec.syscalls: opennat: did you mean openat."
+    # The agent was ready: what is wrong is the spec alone.
+    assert stage.cluster.status["failures"] == []
     assert stage.agents["n1"].requests == []
     assert asyncio.get_running_loop().time() < 1
 
@@ -554,6 +568,10 @@ async def test_an_agent_that_hangs_is_not_waited_for() -> None:
 
     assert stage.condition("Finished") == ("True", "PartiallyCompleted")
     assert asyncio.get_running_loop().time() < 20
+    # What it counted since its last report is missing.
+    (gap,) = stage.cluster.status["trust"]["gaps"]
+    assert (gap["node"], gap["reason"], "endTime" in gap) == ("n1", "AgentUnavailable", False)
+    assert stage.condition("DataComplete") == ("False", "TimeMissing")
 
 
 @in_no_time
@@ -836,6 +854,21 @@ async def test_operator_and_agents_are_both_restarted() -> None:
 
     assert stage.cluster.status["summary"]["calls"] == written > 0
     assert stage.condition("Finished") == ("True", "DeadlineExceeded")
+
+
+@in_no_time
+async def test_an_agent_is_lost_just_before_the_operator() -> None:
+    """The new one has counted ever since, and nobody knows what the first one had: that was written at once."""
+    stage = Stage(pod("a"))
+    asyncio.get_running_loop().call_later(5.5, stage.agents["n1"].restart)
+    await interrupted(stage, 8.5)
+
+    await stage.session(stage.cluster.status).run()
+
+    status = stage.cluster.status
+    (gap,) = status["trust"]["gaps"]
+    assert (gap["reason"], gap["startTime"]) == ("AgentRestarted", status["startTime"])
+    assert stage.condition("Finished") == ("True", "PartiallyCompleted")
 
 
 @in_no_time

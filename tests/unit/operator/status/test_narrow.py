@@ -22,7 +22,12 @@ def test_a_terminal_that_is_wide_enough_changes_nothing() -> None:
     text = TABLE.format(waited="wait4 (waited)")
 
     assert narrow.fitted(text, 120) == text
-    assert narrow.fitted("No system call was made.", 10) == "No system call was made."
+
+
+def test_sentences_without_a_table_are_wrapped_too() -> None:
+    """Where no call was counted there is none, and views have their say all the same."""
+    assert narrow.fitted("No system call was made.", 24) == "No system call was made."
+    assert narrow.fitted("No system call was made.", 15) == "No system call\nwas made."
 
 
 def test_cells_are_as_wide_as_they_need_to_be() -> None:
@@ -94,6 +99,13 @@ def test_rows_of_a_views_table_below_it_stay_rows() -> None:
     assert lines[-2:] == ["Many words that find no room", "in one line of it."]
 
 
+def test_where_a_row_was_seen_stands_below_before_its_arguments_are_parted() -> None:
+    """A call is read as one."""
+    row = "  0.048 nap  clock_nanosleep(CLOCK_REALTIME, 0, ..., ...)  (waited)  in shop-1/app"
+
+    assert list(narrow.wrapped([row], 78)) == [row.removesuffix("  in shop-1/app"), "        in shop-1/app"]
+
+
 def test_a_list_in_a_row_goes_on_below() -> None:
     """So that a row is no longer than the terminal where it need not be."""
     row = " 94.9  waiting  | wait4 102.5ms, clock_nanosleep 100.1ms, vfork 1us"
@@ -102,4 +114,14 @@ def test_a_list_in_a_row_goes_on_below() -> None:
         " 94.9  waiting  | wait4 102.5ms,",
         "        clock_nanosleep 100.1ms,",
         "        vfork 1us",
+    ]
+
+
+def test_a_list_whose_first_has_no_room_begins_below() -> None:
+    """As of a chart's row in which a call with a long name takes most of the time."""
+    row = " 90.17    0.201115 waiting  |##################  | clock_nanosleep (waited) 100.1ms, wait4 (waited) 99.4ms"
+
+    assert list(narrow.wrapped([row], 80)) == [
+        " 90.17    0.201115 waiting  |##################  |",
+        "        clock_nanosleep (waited) 100.1ms, wait4 (waited) 99.4ms",
     ]

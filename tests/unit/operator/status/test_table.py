@@ -1,12 +1,15 @@
 """The table as a person reads it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from kubestrace_operator.api.timestamps import duration
 from kubestrace_operator.results.histograms import bucket_index
 from kubestrace_operator.results.rows import SyscallKey, SyscallRow, UnreturnedRow
 from kubestrace_operator.status.builder import ordered
-from kubestrace_operator.status.table import table, unreturned
+from kubestrace_operator.status.table import Table, unreturned
 from kubestrace_operator.views.view import Column
 from kubestrace_protos.v1 import agent_pb2
 
@@ -18,6 +21,11 @@ def row(name: str, each_ns: int, calls: int, **changes: object) -> SyscallRow:
     for field, value in changes.items():
         setattr(made, field, value)
     return made
+
+
+def table(rows: Sequence[SyscallRow], *, left_out: Sequence[SyscallRow] = (), **given: Any) -> str:
+    """Return the table of rows, with others in its totals."""
+    return Table([*rows, *left_out], **given).text(rows)
 
 
 ROWS = ordered(
@@ -96,6 +104,17 @@ def test_rows_that_are_left_out_stay_in_the_totals() -> None:
     assert "(2 more, in the total)" in shown
     assert "(1 more, in the total)" in shown
     assert "100.00   20.302000       11204      1814       301" in shown
+
+
+def test_lines_are_the_same_in_each_table_of_a_status() -> None:
+    """A status is cut until it fits: lines that are kept from one attempt to the next are those of a new table."""
+    rows = ordered([row("read", 2000, 3), row("write", 1000, 3), row("futex", 5000, 2, wait=True), row("close", 10, 9)])
+    cut = Table(rows)
+
+    kept = [cut.text(rows[:most]) for most in (4, 1, 3)]
+
+    assert kept == [table(rows[:most], left_out=rows[most:]) for most in (4, 1, 3)]
+    assert len(set(kept)) == 3
 
 
 def test_no_call_at_all() -> None:

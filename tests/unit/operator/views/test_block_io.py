@@ -1,5 +1,7 @@
 """What disks did: added up over containers and nodes, as a document and as text."""
 
+from typing import Any
+
 from kubestrace_operator.api.sizes import size
 from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.views.block_io import BlockIO, Kind, Part, Requests, Times
@@ -66,24 +68,32 @@ def test_nodes_have_disks_of_their_own() -> None:
     assert VIEW.add([]) == {}
 
 
+def row_of(attribution: str, errors: int, node: str) -> dict[str, Any]:
+    """Return a row of status.blockIO.devices."""
+    return {
+        "node": node, "device": "vda", "operation": "write", "sync": True, "metadata": False,
+        "attribution": attribution, "count": 812, "bytes": 812 * 16384, "errors": errors,
+        "queueTime": {"p99Nanoseconds": 61 * MS},
+        "deviceTime": {"p50Nanoseconds": 3 * MS, "p99Nanoseconds": 32 * MS, "maxNanoseconds": 48 * MS},
+    }  # fmt: skip
+
+
 def test_the_text_has_the_worst_first_in_units_that_people_read() -> None:
     """A row for each disk and operation, and who else had a part in it."""
-    rows = [
-        {
-            "device": "vda", "operation": "write", "sync": True, "metadata": False, "attribution": attribution,
-            "count": 812, "bytes": 812 * 16384, "errors": errors,
-            "queueTime": {"p99Nanoseconds": 61 * MS},
-            "deviceTime": {"p50Nanoseconds": 3 * MS, "p99Nanoseconds": 32 * MS, "maxNanoseconds": 48 * MS},
-        }
-        for attribution, errors in (("container", 0), ("pageOwner", 2))
-    ]  # fmt: skip
-
-    head, first, second = lines(rows)
+    head, first, second = lines([row_of("container", 0, "n1"), row_of("pageOwner", 2, "n1")])
 
     assert head.split() == ["requests", "bytes", "avg", "queue", "p99", "disk", "p50", "p99", "max", "disk"]
     assert first.split() == ["812", "12.7MiB", "16.0KiB", "61.0ms", "3.0ms", "32.0ms", "48.0ms", "vda", "write", "sync"]
     assert second.endswith("vda write sync (written back by others) 2 failed")
     assert next(lines([])).startswith("No disk did anything")
+
+
+def test_disks_of_the_same_name_are_told_apart_by_their_nodes() -> None:
+    """Each node has its own vda."""
+    _, first, second = lines([row_of("container", 0, "n1"), row_of("shared", 0, "n2")])
+
+    assert first.endswith("vda write sync on n1")
+    assert second.endswith("vda write sync (of all n2: journals, flushes)")
 
 
 def test_sizes() -> None:

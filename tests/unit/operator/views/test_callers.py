@@ -1,6 +1,8 @@
 """Who makes the calls: added up over containers and nodes, as rows, as trees, and as folded stacks."""
 
 import math
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -111,6 +113,26 @@ def test_the_tree_shows_where_stacks_part() -> None:
         "    5.0 %    x1 (app) < main (app)",
         "   50.0 % other",
     ]
+
+
+def test_the_tree_says_of_how_many_calls_it_is() -> None:
+    """As the table does, exactly; what only the chosen calls tell is about so much."""
+    part = merged(result({(READ, MAIN): 200}, weight=4))
+    failed = merged(result({(READ, MAIN): 200}, weight=4, errno="EIO"))
+    counted = Counter({"read": 817})
+
+    (line,) = [each for each in VIEW.table_text(replace(shown(part), calls=counted)).splitlines() if "read:" in each]
+    by_errno = replace(shown(failed), calls=counted, settings=Settings(by_errno=True))
+
+    assert line.startswith("read: 200 stacks of 817 calls: shares are at most ")
+    assert "read = EIO: about 800 calls, 200 stacks: " in VIEW.table_text(by_errno)
+
+
+def test_the_tree_says_where_its_shares_say_nothing() -> None:
+    """One stack stands for nearly all calls: a program that had ended before there was time for more."""
+    part = merged(result({(READ, MAIN): 20}), result({(READ, "late (app)"): 1}, weight=4096))
+
+    assert "read: about 4116 calls, 21 stacks: too few for shares, which may be " in VIEW.table_text(shown(part))
 
 
 def test_the_tree_of_calls_that_are_all_there_says_so() -> None:

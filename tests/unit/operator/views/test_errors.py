@@ -12,6 +12,7 @@ from kubestrace_operator.api import conditions
 from kubestrace_operator.api.conditions import Outcome
 from kubestrace_operator.api.spec import InvalidSpecError, parse
 from kubestrace_operator.results import merge
+from kubestrace_operator.results.places import Places
 from kubestrace_operator.status import builder, error_lines
 from kubestrace_operator.status.progress import Progress
 from kubestrace_operator.views import errors
@@ -152,14 +153,14 @@ def test_errors_are_told_with_their_times_and_calls() -> None:
     merged.trust.losses["errorSamples"] = 4
 
     document = builder.status(merged, replace(STARTED, views={"errors": errors.Settings(2)}), now=NOW)
-    text = "\n".join([*error_lines.lines(document["summary"]["errorCounts"]), ""])
+    text = "\n".join([*error_lines.lines(document["summary"]["errorCounts"], Places(document)), ""])
 
     assert " ENOENT           call_0              12:00:00.000000 12:00:06.000000\n" in text
-    assert '\n          call_0(AT_FDCWD, "/etc/app/missing.conf", 2)  app[7] 12:00:05.000000\n' in text
+    assert '\n          call_0(AT_FDCWD, "/etc/app/missing.conf", 2)  app[7] 12:00:05.000000  in n2\n' in text
     complete = next(each for each in document["conditions"] if each["type"] == "DataComplete")
     assert (complete["reason"], "4 failed calls had no room" in complete["message"]) == ("ErrorSamplesLost", True)
     plain = builder.status(failing(1), STARTED, now=NOW)["summary"]["errorCounts"]
-    assert not any("first and last" in line for line in error_lines.lines(plain))
+    assert not any("first and last" in line for line in error_lines.lines(plain, Places({})))
 
 
 def expecting(*expected: int) -> dict[str, object]:
@@ -189,8 +190,8 @@ def test_errors_that_are_expected_say_so() -> None:
     assert (every["expected"], every["expectedCount"], every["count"]) == (True, 4, 4)
     assert (some["expected"], some["expectedCount"], some["count"]) == (False, 2, 4)
     assert "expected" not in none
-    assert list(error_lines.lines([every]))[-1].strip() == f"expected: {reason}"
-    assert list(error_lines.lines([some]))[-1].strip() == f"2 of 4 expected: {reason}"
+    assert list(error_lines.lines([every], Places({})))[-1].strip() == f"expected: {reason}"
+    assert list(error_lines.lines([some], Places({})))[-1].strip() == f"2 of 4 expected: {reason}"
 
 
 def test_the_table_shows_what_failed_last_before_a_container_ended() -> None:
@@ -220,6 +221,6 @@ def test_the_table_shows_what_failed_last_before_a_container_ended() -> None:
     assert table.endswith(
         "ended with an error:\n"
         "  app of pod crash: exit code 3 (Error), 2 times\n"
-        "their last failed calls, the latest first:\n"
+        "failed last, of those that ended with an error, the latest first:\n"
         '  openat(AT_FDCWD, "/config/3.yaml", O_RDONLY) ENOENT  cat[7]\n'
     )

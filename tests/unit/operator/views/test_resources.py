@@ -128,8 +128,11 @@ def test_the_text_has_the_worst_first_in_units_that_people_read() -> None:
     }
     rows = [Row("b", "app", 2, {"resources": unlimited}), Row("a", "app", 0, {"resources": limited})]
 
-    _, first, second = lines(rows)
+    head, first, second = lines(rows)
 
+    assert head.index("container") == first.index("a/app") == second.index("b/app")
+    # So that the names of a Deployment's pods have room on a page.
+    assert head.index("container") <= 80
     assert first.split() == [
         *("3.0s", "300m", "6.9s,", "98%", "32.0MiB", "128.0MiB", "64.0MiB", "0", "1.0ms/1.0ms/1.0ms", "a/app")
     ]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kubestrace_operator.api.fields import Fields
+from kubestrace_operator.results.places import Places
 from kubestrace_operator.results.rows import ContainerKey
 from kubestrace_operator.status.sections import combined
 from kubestrace_operator.views.security import MAX_CONTAINERS, MAX_MATCHES, Expected, Part, Security, Settings
@@ -17,6 +18,8 @@ from kubestrace_protos.v1.views.security_pb2 import SecurityExec, SecurityMatch,
 VIEW = Security()
 DATABASE = PeerName("db-0", "StatefulSet/db", "")
 NAMES = {"10.0.0.7": DATABASE, "10.9.0.1": PeerName("", "", "cache")}
+
+ONE = Places({})
 
 
 def match(about: str, count: int = 1, kind: str = "sensitivePath", **changes: Any) -> SecurityMatch:
@@ -161,16 +164,16 @@ def test_text_has_the_worst_and_what_it_is_worth() -> None:
     """Also where there is nothing."""
     found = status(merged(SecurityResult(matches=[match("/etc/shadow", errno="EACCES")], execs=[shell(parent="app")])))
 
-    text = list(lines(found["matches"], found["execs"], 3))
+    text = list(lines(found["matches"], found["execs"], 3, ONE))
 
     assert text[1].endswith("execution      /bin/bash (socket) by app with 1.2.3.4")
     assert text[2].endswith("sensitivePath  app openat /etc/shadow EACCES")
     assert "no proof" in text[-1]
-    assert "no proof" in next(iter(lines([], [], 3)))
+    assert "no proof" in next(iter(lines([], [], 3, ONE)))
 
 
 def test_lists_of_text_are_cut_with_a_word() -> None:
     """The rest is in the status."""
     found = status(merged(SecurityResult(matches=[match(f"/etc/shadow{n}") for n in range(30)])))
 
-    assert "and 18 more in status.security.matches" in list(lines(found["matches"], [], 0))
+    assert "and 18 more in status.security.matches" in list(lines(found["matches"], [], 0, ONE))

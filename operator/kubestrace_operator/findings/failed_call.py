@@ -1,0 +1,71 @@
+"""A call that failed, in words for who has never read a system call. Pure."""
+
+import re
+
+from kubestrace_operator.findings.finding import cut
+
+_VERBS = {
+    **dict.fromkeys(("open", "openat", "openat2", "creat"), "open"),
+    **dict.fromkeys(("execve", "execveat"), "execute"),
+    **dict.fromkeys(("mkdir", "mkdirat"), "make the folder"),
+    **dict.fromkeys(("rename", "renameat", "renameat2"), "rename"),
+    **dict.fromkeys(("unlink", "unlinkat"), "remove"),
+    **dict.fromkeys(("write", "pwrite64", "writev", "pwritev"), "write to"),
+    **dict.fromkeys(("read", "pread64", "readv", "preadv"), "read"),
+    **dict.fromkeys(("fsync", "fdatasync", "sync_file_range"), "sync"),
+    **dict.fromkeys(("flock", "fcntl"), "lock"),
+    **dict.fromkeys(("stat", "lstat", "newfstatat", "statx", "access", "faccessat2"), "look at"),
+    "getdents64": "list",
+    "connect": "connect to",
+    "bind": "listen at",
+}
+_WHY = {
+    "EACCES": "permission denied",
+    "EADDRINUSE": "the address is in use",
+    "ECONNREFUSED": "the connection was refused",
+    "EHOSTUNREACH": "there is no way there",
+    "ENETUNREACH": "there is no way there",
+    "ENOENT": "no such file",
+    "ENOSPC": "no space is left",
+    "EPERM": "not permitted",
+    "EROFS": "the file system is read-only",
+    "ETIMEDOUT": "nobody answered",
+}
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"(?:\.\.\.)?')
+# A descriptor with what it is: 3</data/log>, 7<socket>.
+_DESCRIPTOR = re.compile(r"\d+<(?P<file>.*?)>")
+# 3<socket>, 10.0.0.5:80, 16
+_ADDRESS = re.compile(r"\d+(?:<[^>]*>)?, (?P<address>.+?)(?:, \d+)?$")
+_OF_SOCKETS = frozenset({"connect", "bind"})
+_OF_DESCRIPTORS = frozenset(
+    {call for call, verb in _VERBS.items() if verb in {"write to", "read", "sync", "lock", "list"}}
+)
+# What stands for arguments that nobody could read.
+_UNKNOWN = "..."
+
+
+def tried(syscall: str, arguments: str) -> str:
+    """Return what a program tried to do: open "/etc/app.yaml"; as a call where its words are not known."""
+    verb = _VERBS.get(syscall, "")
+    if what := _object(syscall, arguments) if verb else "":
+        return f"{verb} {cut(what)}"
+    return f"call {syscall}({cut(arguments)})"
+
+
+def why(errno: str) -> str:
+    """Return an error in words, with its name: no such file (ENOENT)."""
+    return f"{_WHY[errno]} ({errno})" if errno in _WHY else errno
+
+
+def _object(syscall: str, arguments: str) -> str:
+    """Return the file or the address that a call is about."""
+    if syscall in _OF_SOCKETS:
+        called = _ADDRESS.match(arguments)
+        return called["address"] if called and called["address"] != _UNKNOWN else ""
+    found = _DESCRIPTOR.match(arguments)
+    file = found["file"] if found else ""
+    if syscall in _OF_DESCRIPTORS:
+        return file
+    names = _QUOTED.findall(arguments)
+    is_below = len(names) == 1 and file.startswith("/") and not names[0].startswith('"/')
+    return f"{names[0]} in {file}" if is_below else " to ".join(names)

@@ -1,0 +1,1 @@
+"""What each node can trace, as a ConfigMap: kubectl shows it without a shell."""

@@ -1,0 +1,1 @@
+"""TraceSchedules: sessions made at times and after events of pods."""
