@@ -59,7 +59,7 @@ def _kinds(pid: int) -> dict[str, list[int]]:
 
 def _files(pid: int) -> frozenset[str]:
     root = Path(f"/proc/{pid}/root")
-    found = [path for folder in _FOLDERS for path in (root / folder).rglob("*") if path.is_file()]
+    found = [Path(place, name) for folder in _FOLDERS for place, _, names in os.walk(root / folder) for name in names]
     names = Counter(str(path.relative_to(root)) for path in found)
     return frozenset(names)
 

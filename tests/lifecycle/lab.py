@@ -121,7 +121,7 @@ class Lab:
 
     # Agents.
 
-    def told(self, uid: str, what: str, within_seconds: float = 10) -> bool:
+    def told(self, uid: str, what: str, within_seconds: float = 90) -> bool:
         """Wait until an agent was told to start ("started") or stop ("stopped") a trace; return whether it was."""
         return eventually(lambda: when(self.scale.agents, uid, what) is not None, within_seconds)
 

@@ -111,7 +111,7 @@ class Pair:
         for each in self.replicas:
             if each.process is None or each.process.poll() is not None:
                 each.start()
-        assert eventually(lambda: any(each.leads for each in self.replicas), 30), "nobody leads"
+        assert eventually(lambda: any(each.leads for each in self.replicas), 90), "nobody leads"
         first, second = self.replicas
         return (first, second) if first.leads else (second, first)
 

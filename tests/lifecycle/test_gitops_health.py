@@ -80,7 +80,7 @@ def test_a_change_after_the_end_is_taken_up(program: Path, namespace: Namespace,
         (found,) = judged(program, tmp_path, [namespace.get("done")])
         return found["flux"], found["argo"]
 
-    assert eventually(lambda: health() == ("Current", "Healthy"), 20)
+    assert eventually(lambda: health() == ("Current", "Healthy"), 90)
 
 
 @pytest.mark.parametrize("suspend", [False, True])
@@ -96,7 +96,7 @@ def test_what_is_made_while_they_watch(program: Path, namespace: Namespace, tmp_
         seen.append(namespace.get("watched"))
         return bool(seen[-1].get("status", {}).get("phase") == "Succeeded")
 
-    assert eventually(ended, 20)
+    assert eventually(ended, 90)
     found = [(each["flux"], each["argo"]) for each in judged(program, tmp_path, seen)]
     assert set(found[:-1]) <= {("InProgress", "Progressing")}
     assert found[-1] == ("Current", "Healthy")

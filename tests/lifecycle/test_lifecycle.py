@@ -18,7 +18,7 @@ def test_a_generated_name_and_kubectl_wait(namespace: Namespace) -> None:
 
     names = [namespace.created(session)["metadata"]["name"] for _ in range(2)]
     for name in names:
-        namespace.ask("wait", f"tsess/{name}", "--for=condition=Finished", "--timeout=20s")
+        namespace.ask("wait", f"tsess/{name}", "--for=condition=Finished", "--timeout=90s")
 
     assert names[0] != names[1]
     assert all(name.startswith("nightly-") for name in names)
@@ -154,7 +154,7 @@ def states(lab: Lab) -> dict[str, dict[str, Any]]:
 def test_what_each_node_can_trace(lab: Lab) -> None:
     """One object, written only when something has changed, over restarts of operator and agents."""
     blind = agent_pb2.DescribeResponse(reason="NoBTF", message="The kernel has no BTF.", kernel_release="5.4.0")
-    assert eventually(lambda: {each.get("traces") for each in states(lab).values()} == {"yes"}, 30)
+    assert eventually(lambda: {each.get("traces") for each in states(lab).values()} == {"yes"}, 90)
     assert states(lab).keys() == {agent.node for agent in lab.scale.agents}
     version = lab.nodes_version()
     lab.kill_operator()
@@ -165,14 +165,14 @@ def test_what_each_node_can_trace(lab: Lab) -> None:
     # Its agent starts anew on another kernel.
     lab.scale.agents[1].description = blind
     lab.set_agent(1, ready=False)
-    waiting = eventually(lambda: states(lab)["node-2"].get("reason") == "AgentNotReady", 30)
+    waiting = eventually(lambda: states(lab)["node-2"].get("reason") == "AgentNotReady", 90)
     since = states(lab)["node-2"]["since"]
     lab.set_agent(1, ready=True)
-    cannot = eventually(lambda: states(lab)["node-2"]["traces"] == "no", 30)
+    cannot = eventually(lambda: states(lab)["node-2"]["traces"] == "no", 90)
     table = lab.nodes()["nodes"]
     lab.scale.agents[1].description = None
     lab.set_agent(1, ready=False)
-    assert eventually(lambda: states(lab)["node-2"]["traces"] == "unknown", 30)
+    assert eventually(lambda: states(lab)["node-2"]["traces"] == "unknown", 90)
     lab.set_agent(1, ready=True)
 
     assert unchanged == version
@@ -180,17 +180,17 @@ def test_what_each_node_can_trace(lab: Lab) -> None:
     assert since.endswith("Z")
     assert cannot
     assert " ".join(table.splitlines()[1].split()) == "node-2 no - 5.4.0 - - NoBTF: The kernel has no BTF."
-    assert eventually(lambda: states(lab)["node-2"]["traces"] == "yes", 30)
+    assert eventually(lambda: states(lab)["node-2"]["traces"] == "yes", 90)
 
 
 def test_a_node_that_is_gone_is_in_no_row(lab: Lab) -> None:
     """As soon as its agent's pod is gone; another one that comes is asked."""
     lab.remove_agent(1)
-    gone = eventually(lambda: "node-2" not in states(lab), 30)
+    gone = eventually(lambda: "node-2" not in states(lab), 90)
     lab.add_agent(1)
 
     assert gone
-    assert eventually(lambda: states(lab).get("node-2", {}).get("traces") == "yes", 30)
+    assert eventually(lambda: states(lab).get("node-2", {}).get("traces") == "yes", 90)
 
 
 # ttlSecondsAfterFinished.
@@ -228,7 +228,7 @@ def test_a_ttl_that_passes_while_no_operator_is_there(lab: Lab, namespace: Names
     time.sleep(4)
     meanwhile = namespace.exists("due")
     lab.start_operator()
-    namespace.ask("wait", "tsess/due", "--for=delete", "--timeout=20s")
+    namespace.ask("wait", "tsess/due", "--for=delete", "--timeout=90s")
 
     assert meanwhile
     assert namespace.exists("later")
@@ -241,7 +241,7 @@ def test_a_ttl_given_after_the_end(namespace: Namespace) -> None:
     namespace.reach("first", "Succeeded")
     namespace.set("second", ttlSecondsAfterFinished=None)
     namespace.set("first", ttlSecondsAfterFinished=1)
-    namespace.ask("wait", "tsess/first", "--for=delete", "--timeout=20s")
+    namespace.ask("wait", "tsess/first", "--for=delete", "--timeout=90s")
     namespace.reach("second", "Succeeded")
     time.sleep(6)
 
@@ -330,7 +330,7 @@ def test_deletion_in_every_phase(lab: Lab, namespace: Namespace, phase: str) -> 
     heard = lab.heard_of(uid)
 
     begun = time.monotonic()
-    namespace.ask("delete", "tsess", "doomed", "--timeout=10s")
+    namespace.ask("delete", "tsess", "doomed", "--timeout=90s")
 
     assert time.monotonic() - begun < 5
     assert phase != "Tracing" or (heard and lab.told(uid, "stopped"))
@@ -346,7 +346,7 @@ def test_deletion_while_no_operator_is_there(lab: Lab, namespace: Namespace, pha
     time.sleep(0.5)
     held = namespace.exists("doomed")
     lab.start_operator()
-    namespace.ask("wait", "tsess/doomed", "--for=delete", "--timeout=20s")
+    namespace.ask("wait", "tsess/doomed", "--for=delete", "--timeout=90s")
 
     assert held
     assert phase != "Tracing" or lab.told(uid, "stopped")
@@ -357,7 +357,7 @@ def test_a_session_that_is_deleted_as_soon_as_it_is_made(lab: Lab, namespace: Na
     uids = []
     for number in range(5):
         uids.append(namespace.session(f"brief-{number}"))
-        namespace.ask("delete", "tsess", f"brief-{number}", "--timeout=10s")
+        namespace.ask("delete", "tsess", f"brief-{number}", "--timeout=90s")
 
     assert all(not lab.heard_of(uid) or lab.told(uid, "stopped") for uid in uids)
 
@@ -371,7 +371,7 @@ def test_deleting_the_namespace_amid_a_trace(lab: Lab, namespace: Namespace) -> 
     begun = time.monotonic()
     # Kubernetes begins to delete what is in a namespace after 5 s, and looks again after 5 s more when it has found a
     # finalizer.
-    namespace.ask("delete", "namespace", namespace.namespace, "--timeout=30s")
+    namespace.ask("delete", "namespace", namespace.namespace, "--timeout=90s")
     gone = time.monotonic() - begun
 
     assert max(lab.stopped_after(uid, begun) for uid in uids) < 5

@@ -45,10 +45,10 @@ class Policies:
         users = [f"--user={user}" for user in ("jane", "joe", self.operator)]
         self.namespace.ask("create", "rolebinding", "tracing", "--role=tracing", *users)
         self.namespace.ask("create", "-f", "-", document=self._documents)
-        assert eventually(lambda: not self.create("jane", "probe", "joe", "--dry-run=server")[0], 30), "not enforced"
+        assert eventually(lambda: not self.create("jane", "probe", "joe", "--dry-run=server")[0], 90), "not enforced"
         if any(each["kind"] == "MutatingAdmissionPolicy" for each in self._documents):
             dry = ("--dry-run=server", "-o", "json")
-            assert eventually(lambda: REQUESTED_BY in self.create("jane", "probe", "", *dry)[1], 30), "not enforced"
+            assert eventually(lambda: REQUESTED_BY in self.create("jane", "probe", "", *dry)[1], 90), "not enforced"
 
     def create(self, user: str, name: str, claimed: str, *options: str) -> tuple[bool, str]:
         """Create a session as a user, who claims to be somebody; return whether that was allowed, and what was said."""
@@ -155,9 +155,9 @@ def test_the_operator_tells_who_asked_for_what(lab: Lab, policies: Policies, mon
         uid = namespace.get("asked")["metadata"]["uid"]
         for name in ("asked", "unnamed"):
             namespace.reach(name, "Succeeded")
-        assert eventually(lambda: event(namespace, "unnamed", "Requested") is not None, 10)
+        assert eventually(lambda: event(namespace, "unnamed", "Requested") is not None, 90)
         requested, unnamed = (event(namespace, name, "Requested") for name in ("asked", "unnamed"))
-        assert eventually(lambda: len(lines(lab, uid)) == 2, 10)
+        assert eventually(lambda: len(lines(lab, uid)) == 2, 90)
         begun, ended = lines(lab, uid)
         reason = namespace.condition("asked", "Finished")["reason"]
     finally:
@@ -181,7 +181,7 @@ def test_without_the_policy_nobody_is_named(lab: Lab, namespace: Namespace) -> N
     session = document("claimed", 1)
     session["metadata"]["annotations"] = {REQUESTED_BY: "jane"}
     namespace.created(session)
-    assert eventually(lambda: event(namespace, "claimed", "Requested") is not None, 20)
+    assert eventually(lambda: event(namespace, "claimed", "Requested") is not None, 90)
 
     found = event(namespace, "claimed", "Requested")
 
@@ -194,7 +194,7 @@ def test_a_session_that_is_deleted_leaves_its_end(lab: Lab, namespace: Namespace
     namespace.session("short-lived")
     namespace.reach("short-lived", "Tracing")
     namespace.ask("delete", "tsess", "short-lived")
-    assert eventually(lambda: event(namespace, "short-lived", "Deleted") is not None, 10)
+    assert eventually(lambda: event(namespace, "short-lived", "Deleted") is not None, 90)
 
     found = event(namespace, "short-lived", "Deleted")
 
@@ -221,7 +221,7 @@ def test_the_audit_log_has_the_user_and_what_was_asked_for(lab: Lab, policies: P
         of_here = [each for each in lab.audited() if each["objectRef"]["namespace"] == name]
         return {each["objectRef"]["name"]: each for each in of_here if each["objectRef"].get("name") in sessions}
 
-    assert eventually(lambda: len(told()) == len(sessions), 10)
+    assert eventually(lambda: len(told()) == len(sessions), 90)
     prefix = f"{name}-requesters/"
     found = {
         session: {key.removeprefix(prefix): value for key, value in each["annotations"].items() if prefix in key}
@@ -273,7 +273,7 @@ def test_container_seconds_of_a_namespace_are_bounded(
         lab.start_operator()
         uid = namespace.session("next", 1)
         namespace.reach("next", "Pending")
-        assert eventually(lambda: namespace.condition("next", "Finished")["reason"] == "ContainerSecondsUsed", 10), (
+        assert eventually(lambda: namespace.condition("next", "Finished")["reason"] == "ContainerSecondsUsed", 90), (
             namespace.get("next")
         )
         heard = lab.heard_of(uid)

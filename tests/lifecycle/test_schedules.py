@@ -39,7 +39,7 @@ class Schedules:
         found = json.loads(self.namespace.ask("get", "tsched", name, "-o", "json"))
         return dict(found["status"])
 
-    def wait(self, name: str, field: str, value: object, seconds: float = 20) -> Document:
+    def wait(self, name: str, field: str, value: object, seconds: float = 90) -> Document:
         """Wait until a field of the status has a value; return the status."""
         assert eventually(lambda: self.status(name).get(field) == value, seconds), self.status(name)
         return self.status(name)
@@ -90,7 +90,7 @@ def test_an_event_of_a_pod_makes_a_session_that_is_owned_by_the_schedule(schedul
     assert session["status"]["phase"] == "Succeeded"
     # The restart that the kill led to came within the cool-down.
     assert status["skipped"]["coolDown"] == 1
-    assert eventually(lambda: not schedules.sessions(), 30)
+    assert eventually(lambda: not schedules.sessions(), 90)
 
 
 def test_a_slot_that_was_missed_is_made_up_for_by_the_next_operator(lab: Lab, schedules: Schedules) -> None:
@@ -120,7 +120,7 @@ def test_an_operator_that_forgot_makes_no_second_session_of_a_slot(lab: Lab, sch
         lab.kill_operator()
         schedules.put_back("hourly", 2)
         lab.start_operator()
-        assert eventually(lambda: len(schedules.sessions()) == 1, 20)
+        assert eventually(lambda: len(schedules.sessions()) == 1, 90)
         time.sleep(2)
 
     assert len(schedules.sessions()) == 1
@@ -136,7 +136,7 @@ def test_the_history_is_limited(schedules: Schedules) -> None:
         schedules.wait("crash", "created", number)
         schedules.wait("crash", "activeCount", 0)
 
-    assert eventually(lambda: len(schedules.sessions()) == 1, 20)
+    assert eventually(lambda: len(schedules.sessions()) == 1, 90)
 
 
 def test_the_hourly_cap_and_what_is_skipped(schedules: Schedules) -> None:
@@ -148,7 +148,7 @@ def test_the_hourly_cap_and_what_is_skipped(schedules: Schedules) -> None:
     schedules.wait("crash", "activeCount", 0)
     schedules.restart_container()
     status = schedules.wait("crash", "skippedCount", 1)
-    events = eventually(lambda: "HourlyCap" in schedules.namespace.ask("get", "events"), 10)
+    events = eventually(lambda: "HourlyCap" in schedules.namespace.ask("get", "events"), 90)
 
     assert status["lastSkip"]["reason"] == "HourlyCap"
     assert events
@@ -166,7 +166,7 @@ def test_replace_ends_the_session_that_runs(schedules: Schedules) -> None:
         names.append(schedules.status("crash")["active"][-1]["name"])
 
     assert names[0] != names[1]
-    assert eventually(lambda: [each["metadata"]["name"] for each in schedules.sessions()] == names[1:], 20)
+    assert eventually(lambda: [each["metadata"]["name"] for each in schedules.sessions()] == names[1:], 90)
 
 
 def test_a_closed_namespace_and_a_suspended_schedule(lab: Lab, schedules: Schedules) -> None:

@@ -23,7 +23,7 @@ from replicas import Replica
 from test_replicas import gaps
 
 # Of the handover between two operators, with the start of a process on a busy machine.
-_SECONDS = 30
+_SECONDS = 90
 _SECRET = f"/api/v1/namespaces/{scale_cluster.SYSTEM}/secrets/kubestrace-agent-tls"
 
 

@@ -1,5 +1,6 @@
 """A real agent in a process of its own, and containers made of real cgroups, for tests that run as root."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -14,7 +15,7 @@ from pathlib import Path
 import grpc
 from authority import Authority, Leaf, channel
 
-from kubestrace_agent.containers import cgroups
+from kubestrace_agent.containers import cgroups, procfs
 from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
 
 # Waits to be told, makes known calls, and says so; then lives until its input ends.
@@ -109,8 +110,11 @@ class Agent:
 
     def cpu_seconds(self) -> float:
         """Give its use of CPU so far, exact, over all threads that live."""
-        tasks = Path(f"/proc/{self.process.pid}/task")
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+        used_ns = 0
+        for task in procfs.threads(Path("/proc"), self.process.pid):
+            with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+                used_ns += int((task / "schedstat").read_text().split()[0])
+        return used_ns / 1e9
 
     def rss_mebibytes(self) -> float:
         """Give its resident memory."""
@@ -178,9 +182,8 @@ class Tree:
         """End the containers and remove the cgroups."""
         for container in self._containers:
             container.end()
-        for folder in sorted((each for each in self.root.rglob("*") if each.is_dir()), reverse=True):
+        for folder in reversed(list(cgroups.below(self.root))):
             folder.rmdir()
-        self.root.rmdir()
 
 
 def request(*containers: Container, session: str = "session-1", **fields: object) -> agent_pb2.StartTraceRequest:

@@ -1,5 +1,6 @@
 """How the tests run programs in cgroups of their own and read what was counted."""
 
+import contextlib
 import itertools
 import os
 import platform
@@ -13,6 +14,7 @@ from typing import IO
 import pytest
 from google.protobuf import any_pb2
 
+from kubestrace_agent.containers import procfs
 from kubestrace_agent.kernel.counters.tracer import RawCounts, Tracer
 from kubestrace_agent.kernel.maps import row_sizes
 from kubestrace_agent.symbols.names import Names
@@ -141,8 +143,11 @@ class Run:
 
     def states(self) -> list[str]:
         """S is asleep, Z a zombie: one letter for each of its threads."""
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return [(task / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] for task in tasks]
+        found = []
+        for task in procfs.threads(Path("/proc"), self.process.pid):
+            with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+                found.append((task / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()[0])
+        return found
 
     def say_and_finish(self) -> str:
         """Send the byte that it waits for, wait for its end, give its output."""

@@ -74,7 +74,7 @@ def _moved_out(parent: Path, pid: int) -> bool:
 
 def _processes(path: Path) -> list[int]:
     """Return the processes in this cgroup and below."""
-    return [pid for folder in [path, *path.rglob("*/")] if folder.is_dir() for pid in _direct_processes(folder)]
+    return [pid for folder in cgroups.below(path) for pid in _direct_processes(folder)]
 
 
 def _direct_processes(folder: Path) -> list[int]:
@@ -95,9 +95,8 @@ def _remove_leftovers(parent: Path, name: str) -> None:
 
 def _remove_folders(path: Path) -> bool:
     """Remove the cgroup and those that COMMAND made below it, the innermost first; False when one is in use."""
-    folders = sorted((folder for folder in path.rglob("*") if folder.is_dir()), reverse=True)
     try:
-        for folder in [*folders, path]:
+        for folder in reversed(list(cgroups.below(path))):
             folder.rmdir()
     except OSError:
         return False

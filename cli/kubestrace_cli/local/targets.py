@@ -77,7 +77,7 @@ def named(pid: int, proc: Path = PROC) -> str:
 
 def lives(pid: int, proc: Path = PROC) -> bool:
     """Tell whether a process is there and has not ended."""
-    return any(map(_lives, (proc / str(pid) / "task").glob("*")))
+    return any(map(_lives, procfs.threads(proc, pid)))
 
 
 def descendants(pid: int, proc: Path = PROC) -> list[int]:
@@ -105,9 +105,10 @@ def family(pid: int, proc: Path = PROC) -> list[int]:
     waiting = [pid]
     while waiting:
         found[each := waiting.pop()] = None
-        for file in (proc / str(each) / "task").glob("*/children"):
+        for thread in procfs.threads(proc, each):
             with contextlib.suppress(OSError):
-                waiting += [child for child in map(int, file.read_text().split()) if child not in found]
+                children = (thread / "children").read_text().split()
+                waiting += [child for child in map(int, children) if child not in found]
     return list(found)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from kubestrace_agent import syscalls
-from kubestrace_agent.containers import procfs
+from kubestrace_agent.containers import cgroups, procfs
 from kubestrace_cli.local.targets import PROC, Target
 
 # Threads looked at, and different calls named: enough for a sentence.
@@ -30,7 +30,7 @@ def described(target: Target, proc: Path = PROC) -> str:
 def _inside(target: Target, proc: Path) -> Counter[str]:
     inside: Counter[str] = Counter()
     for pid in [target.host_pid] if target.by_process else _processes(target.cgroup):
-        for thread in (proc / str(pid) / "task").glob("*"):
+        for thread in procfs.threads(proc, pid):
             # The kernel's own threads in a process (io_uring) are none of the program's.
             if inside.total() < _MAX_THREADS and not procfs.is_of_kernel(thread):
                 inside[_call(proc / str(pid), thread)] += 1
@@ -39,9 +39,9 @@ def _inside(target: Target, proc: Path) -> Counter[str]:
 
 def _processes(cgroup: Path) -> list[int]:
     pids = []
-    for file in cgroup.rglob("cgroup.procs"):
+    for folder in cgroups.below(cgroup):
         try:
-            pids += [int(line) for line in file.read_text().split()]
+            pids += [int(line) for line in (folder / "cgroup.procs").read_text().split()]
         except OSError:  # removed meanwhile
             continue
     return pids

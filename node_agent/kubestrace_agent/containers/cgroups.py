@@ -168,6 +168,17 @@ def find(root: Path, container_id: str, limit: int = MAX_DIRECTORIES) -> Iterato
                 waiting.append(Path(child.path))
 
 
+def below(path: Path) -> Iterator[Path]:
+    """Give a cgroup's directory and all below it, each before what is in it. Any may be gone by then: that is no error.
+
+    Raises OSError when a directory that is there cannot be read.
+    """
+    waiting = [path]
+    while waiting:
+        yield (folder := waiting.pop())
+        waiting += [Path(child.path) for child in _directories(folder)]
+
+
 def _directories(path: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(path) as entries:

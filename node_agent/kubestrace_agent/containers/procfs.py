@@ -70,6 +70,16 @@ def start_ticks(proc: Path, pid: int) -> int | None:
     return int(_behind_name(text)[19]) if text else None
 
 
+def threads(proc: Path, pid: int) -> list[Path]:
+    """List the folders of a process's threads; none when it is gone."""
+    try:
+        return list((proc / str(pid) / "task").iterdir())
+    except OSError as error:
+        if error.errno in GONE or error.errno in _CLOSED:
+            return []
+        raise
+
+
 def is_of_kernel(task: Path) -> bool:
     """Tell whether the kernel made this process or thread (a folder of /proc) for itself: it makes no system calls."""
     text = _read(task / "stat")

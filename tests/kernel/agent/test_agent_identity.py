@@ -26,7 +26,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
 
 async def code(connection: grpc.aio.Channel) -> grpc.StatusCode:
     """Ask what the node can do, and give the code of the answer."""
-    call = Stub(connection).Describe(DESCRIBE, timeout=60)
+    call = Stub(connection).Describe(DESCRIBE, timeout=200)
     await asyncio.wait([asyncio.ensure_future(call.code())])
     return await call.code()
 
@@ -73,7 +73,7 @@ def test_tls_1_2_is_not_spoken(agent: Agent, tmp_path: Path) -> None:
 
     def connect(version: str) -> bytes:
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{agent.port()}", version, "-alpn", "h2", "-brief"]
-        return subprocess.run([*command, *words], input=b"", capture_output=True, timeout=60, check=False).stderr
+        return subprocess.run([*command, *words], input=b"", capture_output=True, timeout=200, check=False).stderr
 
     assert b"CONNECTION ESTABLISHED" in connect("-tls1_3")
     assert b"CONNECTION ESTABLISHED" not in connect("-tls1_2")

@@ -128,7 +128,8 @@ def test_shares_of_a_program_in_c(runs: Runs, tmp_path: Path, option: str) -> No
     """With and without frame pointers: functions that take turns have their shares, and all reads are estimated."""
     program = tmp_path / "reads"
     source = SOURCES / "reads.c"
-    subprocess.run(["gcc", "-O1", option, "-fno-optimize-sibling-calls", "-o", program, source], check=True, timeout=60)
+    command = ["gcc", "-O1", option, "-fno-optimize-sibling-calls", "-o", program, source]
+    subprocess.run(command, check=True, timeout=200)
     cgroup, watched = watch(runs)
 
     run_in(cgroup, watched, program, "40000")

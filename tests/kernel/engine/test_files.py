@@ -42,11 +42,11 @@ def on_overlay() -> Iterator[Path]:
         for name in ("lower", "upper", "work", "merged"):
             (below / name).mkdir()
         layers = f"lowerdir={below}/lower,upperdir={below}/upper,workdir={below}/work"
-        subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", below / "merged"], check=True, timeout=60)
+        subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", below / "merged"], check=True, timeout=200)
         try:
             yield below / "merged"
         finally:
-            subprocess.run(["umount", "-l", below / "merged"], check=True, timeout=60)
+            subprocess.run(["umount", "-l", below / "merged"], check=True, timeout=200)
 
 
 PLACES = {"disk": contextmanager(on_disk), "tmpfs": contextmanager(in_memory), "overlay": on_overlay}

@@ -122,7 +122,7 @@ def test_two_starts_at_once(tmp_path: Path) -> None:
 
 def test_a_full_disk_keeps_nothing_and_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The programs are loaded all the same; why the next start is slow is logged."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=700", "none", tmp_path], check=True, timeout=60)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=700", "none", tmp_path], check=True, timeout=200)
     try:
         loaded = Programs.load(SMALL, all_sources(), loading.PROBE, parts=[], folder=Folder(tmp_path))
         assert {"on_sys_enter", "on_sys_exit"} <= loaded.fds.keys()
@@ -131,4 +131,4 @@ def test_a_full_disk_keeps_nothing_and_harms_nobody(tmp_path: Path, caplog: pyte
         assert "the next start compiles anew" in caplog.text
         assert "No space left on device" in caplog.text
     finally:
-        subprocess.run(["umount", tmp_path], check=True, timeout=60)
+        subprocess.run(["umount", tmp_path], check=True, timeout=200)

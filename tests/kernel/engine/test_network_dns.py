@@ -179,7 +179,7 @@ def test_a_static_program_without_a_resolver(runs: Runs) -> None:
 import subprocess
 apart(); serve()
 step()
-assert subprocess.run([{str(runs.program("asks"))!r}, "Static.test"], timeout=20).returncode == 0
+assert subprocess.run([{str(runs.program("asks"))!r}, "Static.test"], timeout=200).returncode == 0
 """,
     )
 

@@ -133,11 +133,11 @@ def told(collector: Numbers) -> ResourcesResult:
 def test_throttling_is_exactly_the_kernels(limited: Limited) -> None:
     """A program that spins at a fifth of a CPU is stopped in nearly each period; what was before is left out."""
     before = limited.start("pass")
-    before.wait(timeout=30)
+    before.wait(timeout=200)
     collector, then = Numbers(), limited.stat()
     collector.begin_cgroup(limited.cgroup, new=False)
     program = limited.start(SPIN)
-    output, _ = program.communicate(timeout=60)
+    output, _ = program.communicate(timeout=200)
 
     result, now = told(collector), limited.stat()
 
@@ -154,7 +154,7 @@ def test_faults_are_counted_where_the_controller_is(limited: Limited) -> None:
     """A program that touches 2,048 pages makes at least as many faults."""
     collector = Numbers()
     collector.begin_cgroup(limited.cgroup, new=False)
-    limited.start(TOUCH).wait(timeout=60)
+    limited.start(TOUCH).wait(timeout=200)
 
     result = told(collector)
 
@@ -170,7 +170,7 @@ def test_a_container_is_read_when_its_last_process_has_ended(limited: Limited) -
         assert program.poll() is None
         time.sleep(0.01)
     collector.begin_cgroup(limited.cgroup, new=True)
-    output, _ = program.communicate(timeout=60)
+    output, _ = program.communicate(timeout=200)
     time.sleep(0.2)
     limited.remove()
 
@@ -192,7 +192,7 @@ def test_what_a_pods_network_lost_is_exactly_what_the_program_saw(limited: Limit
         program.stdin.flush()
         dropped = int(program.stdout.readline())
         waiting = told(collector).pod_network
-        program.communicate("end\n", timeout=60)
+        program.communicate("end\n", timeout=200)
     time.sleep(0.2)
 
     network = told(collector).pod_network
@@ -218,7 +218,7 @@ def test_threads_that_the_limit_refused_are_counted(limited: Limited) -> None:
         program.stdin.flush()
         refused = int(program.stdout.readline())
         result = told(collector)
-        program.communicate("end\n", timeout=60)
+        program.communicate("end\n", timeout=200)
 
     assert result.grown["pids.maxEvents"] == refused == 20 - (MOST_THREADS - 1)
     assert result.levels["pids.limit"] == MOST_THREADS
@@ -258,6 +258,6 @@ def test_a_limit_that_changes_is_that_of_the_next_reading(limited: Limited) -> N
     for most in ("7", "max", "9"):
         (limited.pids / "pids.max").write_text(most)
         found.append(numbers.read().levels.get("pids.limit"))
-    program.communicate("\n", timeout=60)
+    program.communicate("\n", timeout=200)
 
     assert found == [7, None, 9]

@@ -66,17 +66,17 @@ def executed(result: security_pb2.SecurityResult) -> set[tuple[str, str, str]]:
 @contextmanager
 def overlay(below: Path) -> Iterator[Path]:
     """Give a folder as containers have it: what the image has, and what was written since."""
-    subprocess.run(["mount", "-t", "tmpfs", "layers", below], check=True, timeout=60)
+    subprocess.run(["mount", "-t", "tmpfs", "layers", below], check=True, timeout=200)
     try:
         for name in ("lower", "upper", "work", "merged"):
             (below / name).mkdir()
         install(below / "lower" / "own")
         layers = f"lowerdir={below}/lower,upperdir={below}/upper,workdir={below}/work"
-        subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", below / "merged"], check=True, timeout=60)
+        subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", below / "merged"], check=True, timeout=200)
         yield below / "merged"
     finally:
-        subprocess.run(["umount", "-l", below / "merged"], check=False, timeout=60)
-        subprocess.run(["umount", "-l", below], check=True, timeout=60)
+        subprocess.run(["umount", "-l", below / "merged"], check=False, timeout=200)
+        subprocess.run(["umount", "-l", below], check=True, timeout=200)
 
 
 def install(program: Path) -> None:
@@ -129,7 +129,7 @@ def test_programs_that_get_rights_from_their_file_are_told(runs: Runs, public: P
     """What runs with the rights that it had is not."""
     granted = public / "granted"
     install(granted)
-    subprocess.run(prepare.format(granted).split(), check=True, timeout=60)
+    subprocess.run(prepare.format(granted).split(), check=True, timeout=200)
 
     found = Watched(runs, "plain", "granted", str(granted)).finish()
 
@@ -262,7 +262,7 @@ def bundle(folder: Path, cgroup: Path) -> list[str]:
     (folder / "shell.c").write_text(SHELL, encoding="ascii")
     build = ["gcc", "-w", "-static", "-o", folder / "rootfs/bin/sh", folder / "shell.c"]
     subprocess.run(build, check=True, timeout=200)
-    subprocess.run(["runc", "spec"], cwd=folder, check=True, timeout=60)
+    subprocess.run(["runc", "spec"], cwd=folder, check=True, timeout=200)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["process"] |= {"terminal": False, "args": ["/bin/sh"]}
     config["linux"]["cgroupsPath"] = f"/{cgroup.relative_to(cgroup_root())}/container"
@@ -288,8 +288,8 @@ def test_a_container_runtime_is_told_as_such_and_who_comes_from_outside(runs: Ru
         assert container.stdout
         assert container.stdout.read(1)
         entering = ["script", "-qec", " ".join([*runc, "exec", "-t", name, "/bin/sh", "x"]), "/dev/null"]
-        subprocess.run(entering, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=60)
-        container.communicate(timeout=60)
+        subprocess.run(entering, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=200)
+        container.communicate(timeout=200)
     seen.take(runs.tracer.read("security").get(slot), 0, 0)
     report = agent_pb2.ContainerReport()
     seen.write(report)

@@ -34,7 +34,7 @@ def asleep(run: Run, threads: dict[int, tuple[str, int]]) -> None:
 
 def fields(stat: Path) -> list[str]:
     """What follows the name: the state, the parent, ..."""
-    return stat.read_text().rsplit(")", 1)[1].split()
+    return stat.read_text(errors="replace").rsplit(")", 1)[1].split()
 
 
 def parent(stat: Path) -> int | None:

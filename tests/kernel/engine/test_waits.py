@@ -121,7 +121,7 @@ def hanging(runs: Runs, cgroup: Cgroup, folder: Path) -> tuple[Run, set[str]]:
     run = runs.start(cgroup, "neighbours", str(folder), "hang")
     assert run.process.stdout
     said = "".join(iter(lambda: run.process.stdout.readline().decode(), ".\n"))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 200
     while any(state != "S" for state in states(cgroup)):
         assert time.monotonic() < deadline, states(cgroup)
         time.sleep(0.01)

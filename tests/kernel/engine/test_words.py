@@ -27,7 +27,7 @@ _BOTH = {"BTRFS_IOC_CLONE or FICLONE": "FICLONE"}
 def lines(program: Path, target: Path, *options: str) -> list[tuple[str, list[str]]]:
     """Return name and arguments of the program's calls, at the same addresses each time."""
     strace = ["setarch", "-R", "strace", *options, "-o", str(target), str(program)]
-    subprocess.run(strace, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run(strace, check=True, timeout=200, stdout=subprocess.DEVNULL)
     found = [_CALL.match(line) for line in target.read_text(errors="replace").splitlines()]
     calls = [(match[1], list(parts(match[2]))) for match in found if match]
     names = [name for name, _ in calls]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from kubestrace_agent.containers import cgroups
 from kubestrace_agent.kernel import bpf_syscall
 
 KUBESTRACE = str(Path(sys.executable).parent / "kubestrace")
@@ -112,12 +113,13 @@ def counts(pid: int) -> int:
     return found
 
 
-def until(done: Callable[[], Any], seconds: float = 200) -> None:
-    """Wait for something to become true."""
+def until(done: Callable[[], Any], seconds: float = 200) -> Any:
+    """Wait for something to become true; return it."""
     deadline = time.monotonic() + seconds
-    while not done():
+    while not (found := done()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+    return found
 
 
 class Group:
@@ -145,10 +147,8 @@ class Group:
         for process in self._waiting:
             process.kill()
             process.wait(timeout=200)
-        for folder in sorted(self.path.rglob("*/"), reverse=True):
-            if folder.is_dir():
-                folder.rmdir()
-        self.path.rmdir()
+        for folder in reversed(list(cgroups.below(self.path))):
+            folder.rmdir()
 
 
 def say_go(process: subprocess.Popen[bytes]) -> int:

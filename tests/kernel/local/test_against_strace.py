@@ -62,7 +62,7 @@ def port() -> Iterator[int]:
         thread.start()
         yield server.server_port
         server.shutdown()
-        thread.join(timeout=60)
+        thread.join(timeout=200)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def _attach(pid: int, log: Path, ours: subprocess.Popen[bytes]) -> None:
             assert "attached" in strace.stderr.readline()
             os.kill(pid, signal.SIGCONT)
             ours.wait(timeout=100)
-            assert strace.wait(timeout=20) == 0
+            assert strace.wait(timeout=200) == 0
         finally:
             strace.kill()
 
@@ -158,5 +158,5 @@ def _sums(rows: list[dict[str, int]], field: str) -> Counter[str]:
 
 def _exit_code(words: list[str]) -> int:
     """Return the exit code of a run that nobody watches, as a shell has it."""
-    alone = subprocess.run(words, input=b"", capture_output=True, check=False, timeout=60)
+    alone = subprocess.run(words, input=b"", capture_output=True, check=False, timeout=200)
     return 128 - alone.returncode if alone.returncode < 0 else alone.returncode

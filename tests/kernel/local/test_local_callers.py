@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "engine/callers/reads.c"
 def reads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the program of three functions that read."""
     program = tmp_path_factory.mktemp("callers") / "reads"
-    subprocess.run(["gcc", "-O1", "-fno-optimize-sibling-calls", "-o", program, SOURCE], check=True, timeout=60)
+    subprocess.run(["gcc", "-O1", "-fno-optimize-sibling-calls", "-o", program, SOURCE], check=True, timeout=200)
     return program
 
 

@@ -331,7 +331,7 @@ def test_a_command_that_never_ends_is_ended_by_a_signal(tmp_path: Path) -> None:
 
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert process.wait(timeout=200) == 128 + signal.SIGTERM
     message = condition(json.loads(to.read_text()), "Finished")["message"]
     assert re.match(r"Ended by SIGTERM .* A process that it left behind goes on uncounted: sleep", message), message
 
@@ -407,8 +407,8 @@ def test_what_a_process_leaves_behind_is_said(tmp_path: Path) -> None:
         assert process.stdin
         process.stdin.write(b"x\n")
         process.stdin.close()
-        assert process.wait(timeout=60) == 0
-        assert ours.wait(timeout=60) == 0
+        assert process.wait(timeout=200) == 0
+        assert ours.wait(timeout=200) == 0
 
     message = condition(json.loads(to.read_text()), "Finished")["message"]
     assert re.search(r"A process that it left behind goes on uncounted: (sleep|sh) \(\d+\)\.", message), message
@@ -447,8 +447,8 @@ def test_children_that_a_process_has_already(tmp_path: Path, asked: bool) -> Non
         until(lambda: counts(ours.pid) == (5 if asked else 1))
         process.stdin.write(b"1234")
         process.stdin.close()
-        assert process.wait(timeout=60) == 0
-        assert ours.wait(timeout=60) == 0
+        assert process.wait(timeout=200) == 0
+        assert ours.wait(timeout=200) == 0
 
     document = json.loads(to.read_text())
     message = condition(document, "Finished")["message"]

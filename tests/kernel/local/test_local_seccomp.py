@@ -56,7 +56,7 @@ def run_container(rootfs: Path, tmp_path: Path) -> Callable[..., subprocess.Comp
     def run(profile: Profile | None, *words: str, **process: Any) -> subprocess.CompletedProcess[str]:
         bundle = tmp_path / secrets.token_hex(4)
         bundle.mkdir()
-        subprocess.run(["runc", "spec", "--bundle", str(bundle)], check=True, timeout=60)
+        subprocess.run(["runc", "spec", "--bundle", str(bundle)], check=True, timeout=200)
         config = json.loads((bundle / "config.json").read_text())
         config["process"] |= {"terminal": False, "args": ["/probe", *words], **process}
         config["root"] = {"path": str(rootfs), "readonly": False}
@@ -67,10 +67,10 @@ def run_container(rootfs: Path, tmp_path: Path) -> Callable[..., subprocess.Comp
         command = ["runc", "run", "--bundle", str(bundle), name]
         try:
             return subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200, check=False
             )
         finally:
-            subprocess.run(["runc", "delete", "--force", name], capture_output=True, timeout=60, check=False)
+            subprocess.run(["runc", "delete", "--force", name], capture_output=True, timeout=200, check=False)
             if (made := rootfs / "tmp" / "made").exists():
                 made.rmdir()
 

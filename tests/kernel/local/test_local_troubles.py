@@ -292,22 +292,21 @@ def killed() -> Iterator[Path]:
     """Kill a run at its work, with COMMAND and all: its cgroup stays."""
     root = cgroups.detect(targets.CGROUP_MOUNT).root
     process = subprocess.Popen([KUBESTRACE, "local", "--to", "/dev/null", "--", "sleep", "60"])
-    until(lambda: [*root.rglob(f"kubestrace-{process.pid}-*/cgroup.procs")])
-    [folder] = root.rglob(f"kubestrace-{process.pid}-*")
-    until(lambda: "sleep" in _names(folder))
+    mine = f"kubestrace-{process.pid}-"
+    folder = until(lambda: next((each for each in cgroups.below(root) if each.name.startswith(mine)), None))
+    until(lambda: any(targets.named(pid).startswith("sleep") for pid in _pids(folder)))
     process.kill()
     process.wait(timeout=200)
-    for pid in (folder / "cgroup.procs").read_text().split():
-        os.kill(int(pid), signal.SIGKILL)
+    for pid in _pids(folder):
+        os.kill(pid, signal.SIGKILL)
     until(lambda: not cgroups.populated(folder))
     yield folder
     if folder.exists():
         folder.rmdir()
 
 
-def _names(folder: Path) -> set[str]:
-    pids = (folder / "cgroup.procs").read_text().split()
-    return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
+def _pids(folder: Path) -> list[int]:
+    return [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
 
 
 def test_the_cgroup_of_a_killed_run_goes_with_the_next_run(killed: Path) -> None:

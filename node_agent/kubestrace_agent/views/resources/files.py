@@ -241,8 +241,7 @@ class CgroupFiles:
         return next(filter(None, texts), "")
 
     def _processes(self) -> Iterator[str]:
-        yield from _pids(f"{self._path}/cgroup.procs")
-        for folder in sorted(self.cgroup.rglob("*/")):
+        for folder in cgroups.below(self.cgroup):
             yield from _pids(f"{folder}/cgroup.procs")
 
     def _v1_folder(self, root: Path, path: str | None) -> Path | None:

@@ -251,3 +251,31 @@ def test_the_soft_limit_of_open_files_is_raised() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_what_lies_below_is_given_innermost_last(tmp_path: Path) -> None:
+    """A folder comes before what is in it; files and links are none."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "cgroup.procs").touch()
+    (tmp_path / "link").symlink_to("a")
+
+    found = [str(each.relative_to(tmp_path)) for each in cgroups.below(tmp_path)]
+
+    assert sorted(found) == [".", "a", "a/b", "c"]
+    assert found.index(".") < found.index("a") < found.index("a/b")
+
+
+def test_a_folder_that_goes_during_the_walk_is_no_error(tmp_path: Path) -> None:
+    """Other programs make and remove cgroups at any moment."""
+    for name in "abc":
+        (tmp_path / name / "below").mkdir(parents=True)
+    walk = cgroups.below(tmp_path)
+    next(walk)
+    first = next(walk)
+    for name in "abc":
+        (tmp_path / name / "below").rmdir()
+        (tmp_path / name).rmdir()
+
+    assert first.parent == tmp_path
+    assert not [each for each in walk if each.name == "below"]

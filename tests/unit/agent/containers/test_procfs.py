@@ -88,3 +88,12 @@ def test_without_a_namespace_the_oldest_process_is_the_first(tmp_path: Path) -> 
     make_process(proc, 300, inner=300, ticks=100)
 
     assert procfs.first_process(proc, cgroup) == 300
+
+
+def test_the_threads_of_a_process_are_listed() -> None:
+    """This process has one at least; one that is gone has none."""
+    process = subprocess.Popen(["true"])
+    process.wait(timeout=200)
+
+    assert str(os.getpid()) in {each.name for each in procfs.threads(Path("/proc"), os.getpid())}
+    assert procfs.threads(Path("/proc"), process.pid) == []
