@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from kubestrace_operator import environment, metrics
-from kubestrace_operator.agents.client import Agents, Certificates
+from kubestrace_operator import environment, memory, metrics
+from kubestrace_operator.agents.client import IDLE_SECONDS, Agents, Certificates
 from kubestrace_operator.agents.endpoints import Directory
 from kubestrace_operator.environment import Environment, EnvironmentProblem
 from kubestrace_operator.kube import handlers, health
@@ -170,6 +170,7 @@ class Operator:
         """Yield everything that runs until the operator ends; one that fails ends all."""
         yield self._directory.follow(self._cluster.agent_pods(self._settings.agent_selector), self._agents)
         yield _renew(self._cluster, self._agents, self._settings)
+        yield _save_memory(self._agents)
         yield self._events.run()
         if self._settings.nodes_config_map:
             yield self._keep_nodes(self._settings.nodes_config_map)
@@ -210,6 +211,14 @@ async def _renew(cluster: Cluster, agents: Agents, settings: Environment) -> Non
             agents.renew(await _certificates(cluster, settings))
         except (credentials.CredentialsError, ClusterError) as error:
             _log.warning("the certificates could not be checked, keeping what there is: %s", error)
+
+
+async def _save_memory(agents: Agents) -> None:
+    while True:
+        await asyncio.sleep(IDLE_SECONDS)
+        await agents.close_unused()
+        # In a thread: where much is free it takes tens of milliseconds.
+        await asyncio.to_thread(memory.give_back)
 
 
 async def _certificates(cluster: Cluster, settings: Environment) -> Certificates:

@@ -1,6 +1,7 @@
 """Speaking to the node agents: the only user of gRPC in the operator.
 
-One channel for each agent, kept for all sessions, and replaced when certificates change. TLS both ways: an agent must
+One channel for each agent, made at the first call, shared by all sessions, closed when it was not used for a while, and
+replaced when certificates change. TLS both ways: an agent must
 hold a certificate of our CA for the name `kubestrace-agent`, whatever its address is, and gets ours. The type of an
 error says whether trying again helps.
 """
@@ -32,6 +33,8 @@ _TURNS = 4
 _MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 # Reports that may come faster than asked for, such as the final one; after these they are read in twice their time.
 _BURST = 5
+# A channel that nobody uses is closed within twice this: each takes 100 KiB, and a cluster may have thousands of nodes.
+IDLE_SECONDS = 30.0
 _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.ssl_target_name_override", AGENT_NAME),
     ("grpc.enable_http_proxy", 0),
@@ -123,15 +126,23 @@ class Agents:
             self._retire(address)
 
     async def keep(self, endpoints: Sequence[Endpoint], leaving: Sequence[Endpoint] = ()) -> None:
-        """Connect to these agents ahead of the first session, and let go of all others.
+        """Let go of all agents but these.
 
-        Those that are `leaving` are not connected to, but heard out: their last reports come as they end.
+        Those that are `leaving` are heard out: their last reports come as they end.
         """
         wanted = {endpoint.address for endpoint in (*endpoints, *leaving)}
         for address in set(self._channels) - wanted:
             await self._channels.pop(address).grpc.close()
-        for endpoint in endpoints:
-            self._channel(endpoint).grpc.get_state(try_to_connect=True)
+
+    @property
+    def channels(self) -> int:
+        """How many agents there is a channel to."""
+        return len(self._channels)
+
+    async def close_unused(self) -> None:
+        """Close channels that were not used since the last call of this."""
+        unused = [address for address, channel in self._channels.items() if channel.is_unused()]
+        await asyncio.gather(*(self._channels.pop(address).grpc.close() for address in unused))
 
     async def close(self) -> None:
         """Close all channels."""
@@ -176,18 +187,18 @@ class Agents:
     async def start(self, agent: Endpoint, request: agent_pb2.StartTraceRequest) -> agent_pb2.StartTraceResponse:
         """Start a trace, or add containers to it."""
         channel = self._channel(agent)
-        async with channel.starting:
-            self._check(agent, "start a trace")
-            with channel.call() as stub:
+        with channel.call() as stub:
+            async with channel.starting:
+                self._check(agent, "start a trace")
                 return await _answer("start a trace", agent, stub.StartTrace(request, timeout=START_SECONDS))
 
     async def stop(self, agent: Endpoint, session_uid: str) -> agent_pb2.Report:
         """End a trace and return its final report."""
         request = agent_pb2.StopTraceRequest(session_uid=session_uid)
         channel = self._channel(agent)
-        async with channel.stopping:
-            self._check(agent, "stop a trace")
-            with channel.call() as stub:
+        with channel.call() as stub:
+            async with channel.stopping:
+                self._check(agent, "stop a trace")
                 return (await _answer("stop a trace", agent, stub.StopTrace(request, timeout=STOP_SECONDS))).report
 
     async def traces(self, agent: Endpoint) -> agent_pb2.ListTracesResponse:
@@ -263,13 +274,15 @@ class _Channel:
         self.starting = asyncio.Semaphore(_TURNS)
         self.stopping = asyncio.Semaphore(_TURNS)
         self._calls = 0
+        self._used = True
         self._idle = asyncio.Event()
         self._idle.set()
 
     @contextmanager
     def call(self) -> "Iterator[agent_pb2_grpc.AgentAsyncStub]":
-        """Give a stub for one call; the channel counts as busy meanwhile."""
+        """Give a stub for one call; the channel counts as busy meanwhile, also while the call waits for its turn."""
         self._calls += 1
+        self._used = True
         self._idle.clear()
         try:
             yield agent_pb2_grpc.AgentStub(self.grpc)
@@ -277,6 +290,11 @@ class _Channel:
             self._calls -= 1
             if not self._calls:
                 self._idle.set()
+
+    def is_unused(self) -> bool:
+        """Tell whether there was no call since this was asked last."""
+        used, self._used = self._used, bool(self._calls)
+        return not used
 
     async def idle(self) -> None:
         """Wait until no call is under way."""

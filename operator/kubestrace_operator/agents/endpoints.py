@@ -20,10 +20,10 @@ class AgentPod(NamedTuple):
 
 
 class Connections(Protocol):
-    """Who wants to know early which agents there are."""
+    """Who keeps connections to agents."""
 
     async def keep(self, endpoints: list[Endpoint], leaving: list[Endpoint]) -> None:
-        """Connect to these, hear those out that are leaving, and let go of all others."""
+        """Keep these, hear those out that are leaving, and let go of all others."""
 
 
 class Directory:

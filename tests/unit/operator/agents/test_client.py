@@ -47,6 +47,10 @@ class FakeService(agent_pb2_grpc.AgentServicer):
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.callers: list[str] = []
+        # Set by the first start; set: starts are answered.
+        self.start_came = asyncio.Event()
+        self.start = asyncio.Event()
+        self.start.set()
 
     async def Describe(self, request: Any, context: Any) -> agent_pb2.DescribeResponse:  # noqa: N802
         """Name the node."""
@@ -55,6 +59,8 @@ class FakeService(agent_pb2_grpc.AgentServicer):
 
     async def StartTrace(self, _: Any, context: Any) -> agent_pb2.StartTraceResponse:  # noqa: N802
         """Start, or fail."""
+        self.start_came.set()
+        await self.start.wait()
         if self.code:
             await context.abort(self.code, "as it is told", (("kubestrace-reason", "AsTold"),))
         return agent_pb2.StartTraceResponse(agent_id="a", created=True)
@@ -374,3 +380,40 @@ async def test_a_report_is_let_go_of_before_the_next_one_comes(node: Node) -> No
     assert first.sequence == 0
     assert held == []
     assert (await following).sequence == 1
+
+
+async def test_channels_that_nobody_uses_are_closed(node: Node) -> None:
+    """Neither one that was used since the last look, nor one with a stream; a later call connects anew."""
+    agent, client = await node.serve(), node.client()
+    await client.describe(agent)
+    await client.close_unused()
+    used = client.channels
+    await client.close_unused()
+    unused = client.channels
+
+    watch = client.watch(agent, "u1")
+    await anext(watch)
+    await client.close_unused()
+    await client.close_unused()
+    watched = client.channels
+    rest = [report async for report in watch]
+
+    assert (used, unused, watched) == (1, 0, 1)
+    assert rest[-1].final
+
+
+async def test_a_call_that_waits_for_its_turn_keeps_its_channel(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is used, although nothing was sent yet: neither a look for unused ones nor new certificates close it."""
+    monkeypatch.setattr(agents_module, "_TURNS", 1)
+    agent, client = await node.serve(), node.client()
+    node.service.start.clear()
+    calls = [asyncio.create_task(client.start(agent, agent_pb2.StartTraceRequest())) for _ in range(2)]
+    await node.service.start_came.wait()
+
+    await client.close_unused()
+    await client.close_unused()
+    leaf = node.authority.operator()
+    client.renew(Certificates(node.authority.certificate, leaf.certificate, leaf.key))
+    node.service.start.set()
+
+    assert [(await each).agent_id for each in calls] == ["a", "a"]
