@@ -116,6 +116,15 @@ class Agent:
                 used_ns += int((task / "schedstat").read_text().split()[0])
         return used_ns / 1e9
 
+    def wake_ups(self) -> int:
+        """Count how often its threads that live have gone on after a wait."""
+        found = 0
+        for task in procfs.threads(Path("/proc"), self.process.pid):
+            with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+                text = (task / "status").read_text(errors="replace")
+                found += int(text.partition("voluntary_ctxt_switches:")[2].split()[0])
+        return found
+
     def rss_mebibytes(self) -> float:
         """Give its resident memory."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()

@@ -84,25 +84,31 @@ async def test_a_container_that_ends_keeps_its_counts(agent: Agent, tree: Tree) 
 
 
 async def test_the_final_report_comes_at_the_end_of_the_duration(agent: Agent, tree: Tree) -> None:
-    """A watcher has it at the deadline and not with the next tick, and the programs are detached."""
-    container = tree.container(calls=CALLS)
+    """A watcher has one at once and that one at the deadline, not with the next tick; the programs are detached.
+
+    A busy machine may hold either up: one of a few sessions is in time.
+    """
+    took: list[tuple[float, float]] = []
 
     async with agent.connect() as connection:
         stub = Stub(connection)
-        begin = time.monotonic()
-        await stub.StartTrace(request(container, duration_milliseconds=700))
-        attached = agent.attached_programs()
-        watch = aiter(stub.WatchTrace(agent_pb2.WatchTraceRequest(session_uid="session-1")))
-        first = await anext(watch)
-        first_after = time.monotonic() - begin
-        container.work()
-        async for report in watch:
-            last = report
-        took = time.monotonic() - begin
+        while not (took and took[-1][0] < 0.5 and took[-1][1] < 0.95) and len(took) < 10:
+            container, session = tree.container(calls=CALLS), f"session-{len(took)}"
+            begin = time.monotonic()
+            await stub.StartTrace(request(container, session=session, duration_milliseconds=700))
+            attached = agent.attached_programs()
+            watch = aiter(stub.WatchTrace(agent_pb2.WatchTraceRequest(session_uid=session)))
+            first = await anext(watch)
+            first_after = time.monotonic() - begin
+            container.work()
+            async for report in watch:
+                last = report
+            took.append((first_after, time.monotonic() - begin))
 
-    assert (first.final, first_after < 0.5) == (False, True)
+    assert not first.final
     assert (last.final, last.end_reason) == (True, agent_pb2.END_REASON_COMPLETED)
-    assert 0.7 <= took < 0.95  # the tick of a second would be later
+    assert took[-1][0] < 0.5, took
+    assert 0.7 <= took[-1][1] < 0.95, took  # the tick of a second would be later
     assert counts(last, container)["getppid"] == (CALLS, 0)
     assert attached > 0
     wait_until(lambda: agent.attached_programs() == 0)

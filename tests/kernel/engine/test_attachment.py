@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -47,16 +46,13 @@ def test_a_process_needs_two_more_hooks(runs: Runs) -> None:
 
 
 def test_a_further_container_starts_at_once(runs: Runs) -> None:
-    """Map updates only: 5 ms at most in the middle of 40 containers."""
+    """By entries in maps alone: nothing more is loaded or attached."""
     runs.trace(runs.cgroup())
-    cgroups = [runs.cgroup() for _ in range(40)]
-    took = []
-    for cgroup in cgroups:
-        start = time.perf_counter()
-        runs.trace(cgroup)
-        took.append(time.perf_counter() - start)
+    attached = links()
+    for _ in range(40):
+        runs.trace(runs.cgroup())
 
-    assert sorted(took)[20] < 0.005
+    assert links() == attached
 
 
 def test_what_cannot_be_traced_is_refused(runs: Runs, tmp_path: Path) -> None:
