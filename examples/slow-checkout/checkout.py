@@ -6,7 +6,7 @@
 It handles 300 orders in four threads and ends, after 3 to 5 seconds. Its log shows nothing; the kernel sees more:
 
 - fsync: every order is synced to the journal by itself instead of in groups;
-- futex: the journal's lock is held during that fsync, so the other workers wait for it;
+- futex: the journal's lock is held during the fraud check, its pauses and the fsync, so the other workers wait for it;
 - read: each order is read from its file one byte at a time;
 - newfstatat with ENOENT: the settings are looked for in eight places for each order, and are in none;
 - connect with ECONNREFUSED: the fraud check is down, and each order tries it three times;
@@ -31,23 +31,22 @@ WORKERS = 4
 ORDERS_A_ROUND = 300
 SETTINGS = [f"{folder}/checkout/{name}" for folder in ("/etc", "/usr/local/etc") for name in "abcd"]
 ATTEMPTS = 3
-PAUSE_SECONDS = 0.012
+PAUSE_SECONDS = 0.004
 
 Counts = collections.Counter[str]
 
 
 class Journal:
-    """The orders' log: one lock around the write and the fsync."""
+    """The orders' log, and the lock of those that write to it."""
 
     def __init__(self, path: Path) -> None:
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.lock = threading.Lock()
 
     def append(self, record: bytes, counts: Counts) -> None:
-        """Write one order and sync it, before anyone else may."""
-        with self.lock:
-            os.write(self.file, record)
-            os.fsync(self.file)
+        """Write one order and sync it; the caller has the lock."""
+        os.write(self.file, record)
+        os.fsync(self.file)
         counts["fsync"] += 1
 
 
@@ -92,8 +91,10 @@ def work(orders: Iterator[Path], journal: Journal, fraud: tuple[str, int], count
     for path in orders:
         load_settings(counts)
         record = read_order(path, counts)
-        check_fraud(fraud, counts)
-        journal.append(record, counts)
+        # So that no order overtakes another one.
+        with journal.lock:
+            check_fraud(fraud, counts)
+            journal.append(record, counts)
         counts["orders"] += 1
 
 

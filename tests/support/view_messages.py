@@ -13,6 +13,7 @@ from kubestrace_protos.v1.views import (
     errors_pb2,
     files_pb2,
     io_uring_pb2,
+    locks_pb2,
     memory_pb2,
     network_pb2,
     processes_pb2,
@@ -45,6 +46,7 @@ def every_view(seconds: float = 60) -> dict[str, any_pb2.Any]:
         counters=counters_pb2.CountersRequest(),
         memory=memory_pb2.MemoryRequest(),
         ioUring=io_uring_pb2.IOUringRequest(),
+        locks=locks_pb2.LocksRequest(),
         files=files_pb2.FilesRequest(),
         network=network_pb2.NetworkRequest(dns=True),
         callers=callers_pb2.CallersRequest(per_second=1000, by_errno=True),
@@ -81,6 +83,11 @@ def block_io(report: agent_pb2.ContainerReport) -> list[block_io_pb2.BlockRow]:
 def callers(report: agent_pb2.ContainerReport) -> callers_pb2.CallersResult:
     """The callers of a report."""
     return _result(report, "callers", callers_pb2.CallersResult())
+
+
+def locks(report: agent_pb2.ContainerReport) -> locks_pb2.LocksResult:
+    """The waits for locks of a report."""
+    return _result(report, "locks", locks_pb2.LocksResult())
 
 
 def io_uring(report: agent_pb2.ContainerReport) -> io_uring_pb2.IOUringResult:

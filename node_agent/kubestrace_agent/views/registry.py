@@ -43,6 +43,7 @@ _FOLDERS = (
     "network",
     "counters",
     "memory",
+    "locks",
     "callers",
     "security",
 )

@@ -19,6 +19,7 @@ from kubestrace_operator.views.cpu_time import CpuTime
 from kubestrace_operator.views.errors import Errors
 from kubestrace_operator.views.files import Files
 from kubestrace_operator.views.io_uring import IOUring
+from kubestrace_operator.views.locks import Locks
 from kubestrace_operator.views.memory import MemoryView
 from kubestrace_operator.views.network import Network
 from kubestrace_operator.views.processes import Processes
@@ -43,6 +44,7 @@ VIEWS: tuple[View[Any, Any, Any], ...] = (
     Network(),
     ThreadCounters(),
     MemoryView(),
+    Locks(),
     Callers(),
     Security(),
 )

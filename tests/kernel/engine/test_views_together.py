@@ -17,6 +17,7 @@ from view_messages import (
     every_view,
     files,
     io_uring,
+    locks,
     memory,
     network,
     processes,
@@ -41,7 +42,7 @@ from kubestrace_protos.v1 import agent_pb2
 
 MS = 1_000_000
 NATIVE = abi_names(platform.machine())[0]
-FEW_CALLS = {"on_file_call", "on_net_call", "on_dns_call", "on_security_call", "on_memory_call"}
+FEW_CALLS = {"on_file_call", "on_net_call", "on_dns_call", "on_security_call", "on_memory_call", "on_lock_call"}
 THREADS, CALLS, SLEEPS = 3, 2000, 4
 # Until none of its calls is lost.
 TRIES = 5
@@ -114,7 +115,8 @@ def test_views_of_few_calls_leave_the_others_alone(runs: Runs) -> None:
         return {name for name in FEW_CALLS if mask >> place[name] & 1}
 
     assert {name for name in FEW_CALLS if (choosy & counted_by) >> place[name] & 1} == FEW_CALLS
-    assert led_to("getppid") == led_to("futex") == set()
+    assert led_to("getppid") == set()
+    assert led_to("futex") == {"on_lock_call"}
     assert led_to("openat") == {"on_file_call", "on_security_call"}
     assert led_to("recvfrom") == {"on_net_call", "on_dns_call"}
     assert led_to("mmap") == led_to("brk") == {"on_memory_call"}
@@ -213,6 +215,16 @@ def check_io_uring(_: str, report: agent_pb2.ContainerReport) -> None:
     assert not io_uring(report).rows
 
 
+def check_locks(_: str, report: agent_pb2.ContainerReport) -> None:
+    """Its waits are those of the counts, or were too many for it and are added up."""
+    told_of = locks(report)
+    counted_waits = [row for row in report.syscalls if row.name == "futex" and row.wait]
+    waits = sum(row.waits for row in told_of.locks) + told_of.other_waits
+    waited_ns = sum(row.total_nanoseconds for row in told_of.locks) + told_of.other_nanoseconds
+    assert waits == sum(row.calls for row in counted_waits)
+    assert waited_ns == sum(row.total_nanoseconds for row in counted_waits)
+
+
 def check_files(_: str, report: agent_pb2.ContainerReport) -> None:
     """Calls of both ways to name a file are there; whether all are says the report."""
     assert not report.trust.losses.get("filePaths")
@@ -277,6 +289,7 @@ CHECKS = {
     "network": check_network,
     "timeline": check_timeline,
     "ioUring": check_io_uring,
+    "locks": check_locks,
     "callers": check_callers,
     "security": check_security,
 }

@@ -139,7 +139,7 @@ VIEWS: dict[str, tuple[str, Message, str]] = {
     "another view's request": ("errors", network_pb2.NetworkRequest(), "InvalidView"),
 }
 # Views whose requests have no number and no text in them, so that there is nothing to bound.
-UNBOUNDED = {"cpuTime", "files", "blockIO", "ioUring", "memory", "network"}
+UNBOUNDED = {"cpuTime", "files", "blockIO", "ioUring", "locks", "memory", "network"}
 
 
 @pytest.mark.parametrize(("make", "reason"), REQUESTS.values(), ids=REQUESTS.keys())

@@ -215,7 +215,7 @@ def test_a_profile_of_the_file_or_of_the_command_line(tmp_path: Path) -> None:
         asked, COMMAND, duration_seconds=None, syscalls=None, views={"cpuTime": {"enabled": True}, "files": {"top": 2}}
     )
 
-    assert of_file.views.keys() == {"counters", "processes"}
+    assert of_file.views.keys() == {"counters", "locks", "processes"}
     assert of_file.document({})["spec"] | {"target": 0} == {
         "target": 0,
         "durationSeconds": 7,

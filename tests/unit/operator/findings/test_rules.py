@@ -115,6 +115,27 @@ def thrashing(major: int = 1000, refaults: int = 1000, waited_s: float = 1, **ch
     return {"startTime": "2026-01-01T00:00:00Z", "containers": [row]}
 
 
+def shared_lock(**changes: Any) -> dict[str, Any]:
+    """Return a status with a lock for which half a thread waits, and that is kept for a millisecond."""
+    lock = {
+        "address": "0x1000",
+        "process": "app",
+        "pid": 7,
+        "threads": 4,
+        "waits": 300,
+        "totalNanoseconds": 5 * SECOND,
+        "p50Nanoseconds": 16 * MS,
+        "wakes": 300,
+        "handedOn": 300,
+        "holds": 300,
+        "heldNanoseconds": 300 * MS,
+        "longestHeldNanoseconds": 9 * MS,
+        "pod": "shop-1",
+        "container": "app",
+    }
+    return {"locks": {"locks": [lock | changes]}}
+
+
 def churning(
     mapped: int, unmapped: int, given_back: int = 0, faults: int = 100_000, system_ms: int = 100
 ) -> dict[str, Any]:
@@ -548,6 +569,23 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(status=writing(SECOND), seconds=0),
         ],
     ),
+    "lock-contended": (
+        [
+            facts(status=shared_lock()),
+            facts(status=shared_lock(threads=2, wakes=20, handedOn=10, holds=10, heldNanoseconds=10 * MS)),
+            facts(status=shared_lock(totalNanoseconds=50 * SECOND), seconds=100),
+        ],
+        [
+            # Workers that wait for work.
+            facts(status=shared_lock(handedOn=0, holds=0, heldNanoseconds=0)),
+            facts(status=shared_lock(handedOn=149)),
+            facts(status=shared_lock(threads=1)),
+            facts(status=shared_lock(wakes=19, handedOn=19)),
+            facts(status=shared_lock(heldNanoseconds=299 * MS)),
+            facts(status=shared_lock(totalNanoseconds=5 * SECOND - 1)),
+            facts(status=shared_lock(), seconds=0),
+        ],
+    ),
     "one-thread-limit": (
         [
             facts(row("epoll_wait", 100), status=busy(9)),
@@ -754,7 +792,7 @@ RATES = set(CASES) - {"dns-failing", "dns-search-storm", "dns-slow", "dns-unansw
 RATES -= {
     *("connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"),
     *("connection-churn", "disk-slow", "listen-overflow", "retransmits"),
-    *("pauses-between-attempts", "missing-files", "thrashing", "udp-drops"),
+    *("lock-contended", "pauses-between-attempts", "missing-files", "thrashing", "udp-drops"),
 }
 
 
@@ -857,7 +895,7 @@ def test_another_containers_churn_is_told_beside_the_worst() -> None:
 # Where a view's part of a status stands.
 PLACES = {"blockIO": "blockIO", "network": "network", "files": "files", "processes": "processes"}
 PLACES |= {"cpuTime": "timeBudget", "slowCalls": "slowCalls", "errors": "summary", "memory": "memory"}
-PLACES |= {"security": "security"}
+PLACES |= {"locks": "locks", "security": "security"}
 PLACES["network.dns"] = ""  # a part of a place
 
 
