@@ -25,6 +25,11 @@ _WAITING_THREADS = 0.5
 # A lock that is kept for longer than most computations: somebody sleeps, or asks a disk or a peer, and has it.
 _HELD_NS = 1_000_000
 
+# What threads may do while they have it: such calls have a share of the time for which it is kept. Those that wait for
+# somebody to come (epoll_wait, accept, read of a socket) may be those of other threads, which are idle.
+_DONE_SHARE, _MOST_DONE = 0.25, 2
+_DELAYS = frozenset({"clock_nanosleep", "nanosleep", "connect", "flock", "fcntl", "wait4", "waitid", "msync"})
+
 _Row = Mapping[str, Any]
 
 
@@ -46,7 +51,7 @@ def _lock_contended(facts: Facts) -> Iterator[Finding]:
         Confidence.MEDIUM,
         f"{many(worst['threads'], 'thread')} of {worst['process']} share a lock, and {number(waiting)} of them wait "
         f"for it at any time: {many(worst['waits'], 'wait')}, the median {duration(worst['p50Nanoseconds'])}. Whoever "
-        f"has it keeps it for {duration(held_ns)} on average, {longest} at most{more}.",
+        f"has it keeps it for {duration(held_ns)} on average, {longest} at most{more}.{_meanwhile(facts, worst)}",
         "Sleep, and use disks and peers, only without the lock; or have one lock for each part of the data. The stacks "
         "of views.slowCalls and views.callers show the code that waits for it.",
         "The threads take turns on purpose; or it is the interpreter's own lock (Python's GIL) and the work is "
@@ -69,6 +74,15 @@ def _is_contended(facts: Facts, row: _Row) -> bool:
         and _held_ns(row) >= _HELD_NS
         and _waiting(facts, row) >= _WAITING_THREADS
     )
+
+
+def _meanwhile(facts: Facts, row: _Row) -> str:
+    """Return a sentence about the calls that take much of the time for which it is kept; nothing where none does."""
+    rows = (each for each in facts.rows if not each.wait or each.name in _DELAYS)
+    much = [each for each in rows if each.total_ns >= _DONE_SHARE * row["heldNanoseconds"]]
+    most = sorted(much, key=lambda each: (-each.total_ns, each.name))[:_MOST_DONE]
+    named = " and ".join(f"{each.name} ({duration(each.total_ns)})" for each in most)
+    return f" What takes as much time is {named}." if named else ""
 
 
 def _waiting(facts: Facts, row: _Row) -> float:

@@ -938,6 +938,25 @@ def test_a_thread_is_named() -> None:
     assert first.severity.name == "INFO"
 
 
+def test_a_lock_is_told_with_what_may_be_done_under_it() -> None:
+    """Sleeps and work; not the waits of threads that may be idle."""
+    calls = (
+        row("fsync", 100, MS),
+        row("getppid", 10, MS),
+        row("clock_nanosleep", 10, 20 * MS, wait=True),
+        row("epoll_wait", 10, SECOND, wait=True),
+    )
+    (first,) = [each for each in judge(facts(*calls, status=shared_lock())).findings if each.id == "lock-contended"]
+
+    assert first.summary == (
+        "4 threads of app share a lock, and 0.5 of them wait for it at any time: 300 waits, the median 16.0ms. Whoever "
+        "has it keeps it for 1.0ms on average, 9.0ms at most. What takes as much time is clock_nanosleep (200.0ms) and "
+        "fsync (100.0ms)."
+    )
+    (alone,) = judge(facts(status=shared_lock())).findings
+    assert alone.summary.endswith("9.0ms at most.")
+
+
 def test_lives_that_ended_alike_are_explained_together() -> None:
     """Of many pods there is not a sample for each; another exit code is another story."""
     lives = [
