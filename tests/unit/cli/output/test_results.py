@@ -1,5 +1,6 @@
 """The result of a local trace: its status, and how table, YAML and JSON are written."""
 
+import contextlib
 import io
 import json
 import os
@@ -515,8 +516,13 @@ def test_colour_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def on_a_terminal(shown: dict[str, Any]) -> str:
-    """Return what a terminal gets."""
+    """Return what a terminal gets, which may come in pieces."""
     ours, theirs = os.openpty()
-    with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w", encoding="utf-8") as to:
-        results.write(shown, "table", to)
-        return screen.read(4096).decode().replace("\r\n", "\n")
+    pieces: list[bytes] = []
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        with os.fdopen(theirs, "w", encoding="utf-8") as to:
+            results.write(shown, "table", to)
+        with contextlib.suppress(OSError):  # EIO: the other side is closed, and all is read
+            while piece := screen.read(4096):
+                pieces.append(piece)
+    return b"".join(pieces).decode().replace("\r\n", "\n")
