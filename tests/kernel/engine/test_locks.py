@@ -62,8 +62,10 @@ def test_a_lock_is_handed_on_by_those_that_waited(runs: Runs) -> None:
     assert row.process == "locks"
     assert sum(row.counts) == row.waits
     assert 0 < row.max_nanoseconds <= row.total_nanoseconds
-    # It begins to keep it as its wait ends, and has done so until it wakes the next one.
-    assert 0.5 * said["held_ns"] <= row.held_nanoseconds <= 2 * said["held_ns"]
+    # It begins to keep it as its wait ends, and has done so until it wakes the next one. Where a thread was woken and
+    # found the lock taken again, the one that keeps it is not known: on a busy machine these are many.
+    assert 0 < row.holds <= row.waits
+    assert row.held_nanoseconds <= 2 * said["held_ns"]
     assert row.held_nanoseconds / row.holds >= 500_000
     assert row.longest_held_nanoseconds >= 500_000
 
