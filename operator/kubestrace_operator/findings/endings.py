@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kubestrace_operator.api.sizes import size
-from kubestrace_operator.findings import failed_call
+from kubestrace_operator.findings import last_call
+from kubestrace_operator.findings.crashes import signal_of
 from kubestrace_operator.findings.finding import (
     Confidence,
     Evidence,
@@ -19,41 +19,14 @@ from kubestrace_operator.findings.finding import (
     many,
     named,
 )
+from kubestrace_operator.findings.last_call import FailedCall, Sample
 from kubestrace_operator.results.rows import ContainerRow
-from kubestrace_protos.v1.views import errors_optional_files as optional_files
 
 _KILLED = "OOMKilled"
 # Ends with an error that are a loop.
 _LIVES = 2
-# The last failed call before the end: what a program cannot go on without, by errno.
-_TELLING = {
-    "EACCES": "Look at the user ID (runAsUser, fsGroup), the mode of the file and the mount (readOnly).",
-    "EPERM": "Look at the user ID, the capabilities and the seccomp profile.",
-    "ENOENT": "Look at the mount, the Secret or ConfigMap behind it, the image, and the path in the configuration.",
-    "ECONNREFUSED": "Nothing listens there: look at that service's ready endpoints, its port, and the order of starts.",
-    "ETIMEDOUT": "Nobody answers there: look at NetworkPolicies, firewalls and the address.",
-    "EHOSTUNREACH": "There is no way there: look at NetworkPolicies, routes and the address.",
-    "ENETUNREACH": "There is no way there: look at the pod's network and the address family.",
-    "EADDRINUSE": "Something listens there already: a process of an earlier start, or another container of the pod.",
-    "EROFS": "The file system is read-only: write into an emptyDir or a volume (readOnlyRootFilesystem).",
-    "ENOSPC": "The file system is full: look at the volume, the node's disk and ephemeral-storage.",
-}
-_CALLS = frozenset(
-    {
-        *("open", "openat", "openat2", "creat", "connect", "bind", "execve", "execveat"),
-        *("mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "write"),
-    }
-)
-_BEFORE = timedelta(seconds=1)
 # Ended by SIGINT, SIGKILL or SIGTERM: from outside, not after an error.
 _ENDED_BY_OTHERS = frozenset({130, 137, 143})
-# Programs look for files in several places: a missing one says less than any other error.
-_SOUGHT = "ENOENT"
-# The loader's exit code, and the shell's.
-_NOT_STARTED = 127
-
-# Errno, system call, arguments, process.
-_Call = tuple[str, str, str, str]
 
 
 def _oom(facts: Facts) -> Iterator[Finding]:
@@ -98,11 +71,11 @@ def _limit(facts: Facts, places: Sequence[Place]) -> str:
 
 def _died_after_error(facts: Facts) -> Iterator[Finding]:
     """The last failed call within a second of each end, counted by what it was."""
-    samples = list(_failed_calls(facts.status))
-    last: dict[_Call, list[ContainerRow]] = {}
+    samples = list(last_call.samples(facts.status))
+    last: dict[FailedCall, list[ContainerRow]] = {}
     unexplained = []
     for row in facts.containers:
-        if not row.has_failed or row.state.exit_reason == _KILLED or row.state.exit_code in _ENDED_BY_OTHERS:
+        if not _may_be_explained(row):
             continue
         if call := _last_call(row, samples):
             last.setdefault(call, []).append(row)
@@ -117,19 +90,22 @@ def _died_after_error(facts: Facts) -> Iterator[Finding]:
         yield _died_after(call, rows)
 
 
-def _died_after(call: _Call, rows: Sequence[ContainerRow]) -> Finding:
-    errno, syscall, arguments, process = call
+def _may_be_explained(row: ContainerRow) -> bool:
+    """Tell whether a container ended with an error; one that crashed, or was ended by others, is another story."""
+    code = row.state.exit_code
+    return row.has_failed and row.state.exit_reason != _KILLED and code not in _ENDED_BY_OTHERS and not signal_of(code)
+
+
+def _died_after(call: FailedCall, rows: Sequence[ContainerRow]) -> Finding:
     names, codes = _names(rows), Counter(row.state.exit_code for row in rows)
     times = f", {len(rows)} times" if len(rows) > 1 else ""
-    who, ended = process or "A program", "it" if process == names else names
-    what = failed_call.tried(syscall, arguments)
+    ended = "it" if call.process == names else names
     return Finding(
         "died-after-error",
         Severity.CRITICAL,
         Confidence.MEDIUM,
-        f"{who} could not {what}: {failed_call.why(errno)}. Just after that {ended} ended with exit code "
-        f"{', '.join(map(str, codes))}{times}.",
-        _TELLING[errno],
+        f"{call.told()}. Just after that {ended} ended with exit code {', '.join(map(str, codes))}{times}.",
+        last_call.ADVICE[call.errno],
         "The same call failed in runs that went on.",
         (Evidence("endsAfterThisError", len(rows), 1),),
         _places(rows),
@@ -137,42 +113,14 @@ def _died_after(call: _Call, rows: Sequence[ContainerRow]) -> Finding:
     )
 
 
-def _last_call(row: ContainerRow, samples: Iterable[Mapping[str, Any]]) -> _Call | None:
-    """Return the last failed call of a container before its end; a missing file only where there is no other."""
-    if not row.state.finish_time_unix_nanoseconds:
-        return None
-    ended = datetime.fromtimestamp(row.state.finish_time_unix_nanoseconds / 1e9, tz=UTC)
-    near = [
-        (
-            each["errno"] != _SOUGHT,
-            each["time"],
-            (each["errno"], each["syscall"], each["arguments"], each.get("process", "")),
-        )
-        for each in samples
-        if (each["pod"], each["container"]) == _name(row)
-        and ended - _BEFORE <= each["time"] <= ended + _BEFORE / 4
-        and not _does_without(row, each)
-    ]
-    return max(near)[-1] if near else None
-
-
-def _does_without(row: ContainerRow, call: Mapping[str, Any]) -> bool:
-    """Tell whether a program can do without the file that it did not find; no program does without a library."""
-    ended_at_once = row.state.exit_code == _NOT_STARTED
-    return call["errno"] == _SOUGHT and not ended_at_once and optional_files.names_one(call["arguments"])
+def _last_call(row: ContainerRow, samples: Iterable[Sample]) -> FailedCall | None:
+    own = (each for each in samples if each.place == _name(row))
+    return last_call.before(row.state.finish_time_unix_nanoseconds, own, row.state.exit_code)
 
 
 def _ends_alike(one: ContainerRow, other: ContainerRow) -> bool:
     names = one.state.container.container_name, other.state.container.container_name
     return names[0] == names[1] and one.state.exit_code == other.state.exit_code
-
-
-def _failed_calls(status: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for row in status.get("summary", {}).get("errorCounts", ()):
-        if row["syscall"] in _CALLS and row["errno"] in _TELLING and not row.get("expected"):
-            for sample in row.get("samples", ()):
-                moment = datetime.fromisoformat(sample["time"])
-                yield {**sample, "time": moment, "syscall": row["syscall"], "errno": row["errno"]}
 
 
 def _crash_loop(facts: Facts) -> Iterator[Finding]:

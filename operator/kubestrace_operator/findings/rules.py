@@ -7,6 +7,7 @@ from typing import Any
 from kubestrace_operator.findings import (
     attempts,
     connections,
+    crashes,
     disks,
     dns,
     endings,
@@ -24,6 +25,7 @@ from kubestrace_operator.findings.finding import Facts, Finding, Rule, many
 
 RULES: tuple[Rule, ...] = (
     *endings.RULES,
+    *crashes.RULES,
     *errors.RULES,
     *limits.RULES,
     *memory.RULES,
@@ -42,6 +44,8 @@ RULES: tuple[Rule, ...] = (
 MOST = 10
 # Rules in a column of kubectl get: a line of it stays readable.
 _IN_COLUMN = 3
+# They say why a container ended.
+_EXPLAIN_AN_END = frozenset({"crashed", "died-after-error", "oom-killed"})
 # What a rule may need beside views.
 _ALL_CALLS, _NO_LOSS = "every system call: leave spec.syscalls out", "no lost calls: see trust.lostCalls"
 
@@ -117,7 +121,7 @@ def _without_repetition(findings: Iterable[Finding]) -> Iterator[Finding]:
     """Leave out what another finding says better: that containers crash, or wait for memory or a CPU."""
     known = list(findings)
     throttled = any(each.id == "cpu-throttled" for each in known)
-    explained = {place for each in known if each.id in {"died-after-error", "oom-killed"} for place in each.places}
+    explained = {place for each in known if each.id in _EXPLAIN_AN_END for place in each.places}
     thrashing = {place for each in known if each.id == "thrashing" for place in each.places}
     better = {"crash-loop": explained, "memory-pressure": thrashing}
     for each in known:

@@ -93,6 +93,13 @@ def stalled(memory_s: float) -> dict[str, Any]:
     return {"containers": [{"pod": "shop-1", "container": "app", "resources": {"pressure": pressure}}]}
 
 
+def ended(*processes: dict[str, Any]) -> dict[str, Any]:
+    """Return a status with processes of a container."""
+    of_it = {"pod": "shop-1", "container": "app", "node": "n1", "executable": "/srv/worker", "hostPid": 7}
+    life = {"startTime": "2026-01-01T00:00:04.500000Z", "lifetimeNanoseconds": 500 * MS, "calls": 5, "threads": 1}
+    return {"processes": [{**of_it, **life, "waitNanoseconds": 0, **each} for each in processes]}
+
+
 def growing(*mib: float, processes: int = 1, each_s: float = 5, **changes: Any) -> dict[str, Any]:
     """Return a status with a container that had so much anonymous memory, at equal times."""
     levels = [
@@ -306,6 +313,23 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(containers=[life()], status=failed_call(JUST_BEFORE, expected=True)),
             facts(containers=[life()], status=failed_call(JUST_BEFORE, syscall="prctl")),
             facts(containers=[life()], status=failed_call(JUST_BEFORE, errno="EAGAIN")),
+        ],
+    ),
+    "crashed": (
+        [
+            facts(containers=[life(exit_code=139)]),
+            facts(containers=[life(exit_code=134)], status=failed_call(JUST_BEFORE)),
+            facts(status=ended({"signal": "SIGSEGV", "end": "killed by SIGSEGV"})),
+            facts(status=ended({"ends": [{"end": "killed by SIGABRT, core dumped", "count": 3}], "processes": 3})),
+            facts(status=ended({"ends": [{"end": "killed by seccomp for calling mkdirat (SIGSYS)", "count": 1}]})),
+            # Its exit code says that a container ended so; the others of it are told too.
+            facts(containers=[life(exit_code=135)], status=ended({"signal": "SIGBUS"}, {"exitCode": 0})),
+        ],
+        [
+            facts(containers=[life(exit_code=143), life(exit_code=137)]),
+            facts(containers=[life(exit_code=141), life(exit_code=1), life(exit_code=255)]),
+            facts(status=ended({"signal": "SIGTERM"}, {"signal": "SIGPIPE"}, {"signal": "SIGKILL"}, {"exitCode": 139})),
+            facts(status=ended({"ends": [{"end": "killed for memory (SIGKILL)", "count": 2}]})),
         ],
     ),
     "crash-loop": (
@@ -734,7 +758,7 @@ def scaled(given_facts: Facts, factor: int) -> Facts:
 
 # Numbers of a status that are the same however long somebody looks.
 SAME = {"port", "pid", "tid", "hostPid", "hostTid", "threads", "nanoseconds", "ageNanoseconds", "limitMillicores"}
-SAME |= {"p50Nanoseconds", "p99Nanoseconds"}
+SAME |= {"p50Nanoseconds", "p99Nanoseconds", "exitCode"}
 
 
 def longer(part: Any, factor: int) -> Any:
@@ -994,7 +1018,7 @@ def test_the_page() -> None:
     (one,) = ({"notJudged": [each]} for each in status["notJudged"] if each["id"] == "memory-growth")
     assert text.not_judged(one) == "Not judged: memory-growth (it needs views.memory)."
     few = {"notJudged": status["notJudged"][:3]}
-    assert text.not_judged(few).startswith("Not judged: died-after-error, memory-growth, mmap-churn (they need views.")
+    assert text.not_judged(few).startswith("Not judged: died-after-error, crashed, memory-growth (they need views.")
     assert list(text.lines({}, 120, len(RULES))) == []
     (nothing,) = text.lines({"findings": [], "notJudged": [{}] * 3}, 120, 55)
     assert nothing == "findings: none, by 52 of the 55 rules of docs/findings.md; 3 could not be judged"

@@ -1,0 +1,69 @@
+"""Findings about real programs: each fault is the first or the second finding, and others have no warning.
+
+The programs run for as long as they must; nothing here depends on how fast they are.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_runs import kubestrace
+
+SEGFAULT = """
+#include <stdio.h>
+int main(void) { return fgetc(fopen("/etc/shop/app.conf", "r")); }
+"""
+
+Trace = Callable[..., Sequence[Mapping[str, Any]]]
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Trace:
+    """Trace a program with these views, in a folder of its own; return its findings."""
+
+    def run(views: str, *words: str) -> Sequence[Mapping[str, Any]]:
+        kubestrace("local", "-o", "json", "--to", "result.json", "--views", views, "--", *words, cwd=tmp_path)
+        found: Sequence[Mapping[str, Any]] = json.loads((tmp_path / "result.json").read_text())["status"]["findings"]
+        return found
+
+    return run
+
+
+def first_two(findings: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return what a reader sees at once."""
+    return {each["id"]: each for each in reversed(findings[:2])}
+
+
+def compiled(source: str, to: Path) -> str:
+    """Compile a program in C."""
+    subprocess.run(["gcc", "-w", "-x", "c", "-o", to, "-"], input=source, text=True, check=True, timeout=200)
+    return str(to)
+
+
+def test_a_crash_is_told_with_the_call_that_failed_before_it(trace: Trace, tmp_path: Path) -> None:
+    """The child of a shell that goes on; the shell's own end says nothing."""
+    worker = compiled(SEGFAULT, tmp_path / "worker")
+    found = first_two(trace("processes,errors", "sh", "-c", f"{worker}; {worker}; true"))["crashed"]
+
+    assert found["severity"] == "critical"
+    assert found["summary"] == (
+        "worker in sh crashed 2 times with SIGSEGV: it used memory that it does not have. Just before that worker "
+        'could not open "/etc/shop/app.conf": no such file (ENOENT).'
+    )
+
+
+# None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
+INNOCENT = {
+    "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",
+    "a pipe that nobody reads any more": "yes | head -n 1",
+}
+
+
+def test_programs_without_a_fault_have_no_warning(trace: Trace) -> None:
+    """Each is the twin of one that has a fault."""
+    findings = trace("all", "sh", "-c", "\n".join([*INNOCENT.values(), "true"]))
+
+    assert [each["summary"] for each in findings if each["severity"] != "info"] == []
