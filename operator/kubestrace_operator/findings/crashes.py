@@ -2,9 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from posixpath import basename
 from typing import Any
 
@@ -92,7 +91,7 @@ def _crashed(facts: Facts) -> Iterator[Finding]:
     for row in facts.status.get("processes", ()):
         for signal, count in _signals(row):
             place = Place(row["pod"], row["container"])
-            call = last_call.before(_ended_ns(row), [each for each in known if _made(each, row)])
+            call = last_call.before(last_call.end_of(row), [each for each in known if each.made_by(row)])
             found.setdefault((signal, _program(row)), _Crashes()).add(place, count, call)
     ended = _ended_containers(facts)
     for (signal, place), count in ended.items():
@@ -138,17 +137,6 @@ def _program(row: _Row) -> str:
     return basename(path.removesuffix(" (deleted)"))
 
 
-def _ended_ns(row: _Row) -> int:
-    """Return when a process ended; 0 where that is not known: several of one program."""
-    if "ends" in row or "lifetimeNanoseconds" not in row:
-        return 0
-    return int(datetime.fromisoformat(row["startTime"]).timestamp() * 1e9) + int(row["lifetimeNanoseconds"])
-
-
-def _made(sample: Sample, row: _Row) -> bool:
-    return sample.place == (row["pod"], row["container"]) and sample.host_pid == row.get("hostPid")
-
-
 def _ended_containers(facts: Facts) -> Counter[tuple[str, Place]]:
     ends: Counter[tuple[str, Place]] = Counter()
     for row in facts.containers:
@@ -157,7 +145,7 @@ def _ended_containers(facts: Facts) -> Counter[tuple[str, Place]]:
     return ends
 
 
-def _call_of(facts: Facts, signal: str, place: Place, known: list[Sample]) -> FailedCall | None:
+def _call_of(facts: Facts, signal: str, place: Place, known: Sequence[Sample]) -> FailedCall | None:
     """Return the last failed call before one of the ends of a container."""
     own = [each for each in known if each.place == (place.pod, place.container)]
     calls = (

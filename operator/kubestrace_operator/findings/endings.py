@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kubestrace_operator.api.sizes import size
-from kubestrace_operator.findings import last_call
+from kubestrace_operator.findings import exit_codes, last_call
 from kubestrace_operator.findings.crashes import signal_of
 from kubestrace_operator.findings.finding import (
     Confidence,
@@ -25,8 +25,6 @@ from kubestrace_operator.results.rows import ContainerRow
 _KILLED = "OOMKilled"
 # Ends with an error that are a loop.
 _LIVES = 2
-# Ended by SIGINT, SIGKILL or SIGTERM: from outside, not after an error.
-_ENDED_BY_OTHERS = frozenset({130, 137, 143})
 
 
 def _oom(facts: Facts) -> Iterator[Finding]:
@@ -44,7 +42,7 @@ def _oom(facts: Facts) -> Iterator[Finding]:
         "oom-killed",
         Severity.CRITICAL,
         Confidence.HIGH,
-        f"The kernel killed {many(total, 'process', 'processes')} of {_named(places)} for memory in "
+        f"The kernel killed {many(total, 'process', 'processes')} of {named_places(places)} for memory in "
         f"{facts.seconds:.0f} s{_limit(facts, places)}.",
         "Raise the memory limit, or cap the heap below it (GOMEMLIMIT, MaxRAMPercentage, --max-old-space-size).",
         "The process is meant to be ended this way.",
@@ -69,13 +67,13 @@ def _limit(facts: Facts, places: Sequence[Place]) -> str:
     return f": its limit is {size(limits.pop())}" if len(limits) == 1 else ""
 
 
-def _died_after_error(facts: Facts) -> Iterator[Finding]:
-    """The last failed call within a second of each end, counted by what it was."""
+def explained(facts: Facts) -> dict[FailedCall, list[ContainerRow]]:
+    """Return containers that ended with an error by the last failed call within a second of the end."""
     samples = list(last_call.samples(facts.status))
     last: dict[FailedCall, list[ContainerRow]] = {}
     unexplained = []
     for row in facts.containers:
-        if not _may_be_explained(row):
+        if not has_error(row) or row.state.exit_code in exit_codes.ENDED_BY_OTHERS:
             continue
         if call := _last_call(row, samples):
             last.setdefault(call, []).append(row)
@@ -86,14 +84,17 @@ def _died_after_error(facts: Facts) -> Iterator[Finding]:
         alike = [call for call, rows in last.items() if any(_ends_alike(row, each) for each in rows)]
         if len(alike) == 1:
             last[alike[0]].append(row)
-    for call, rows in last.items():
+    return last
+
+
+def has_error(row: ContainerRow) -> bool:
+    """Tell whether a container ended with an error; that it crashed, or ran out of memory, is another story."""
+    return row.has_failed and row.state.exit_reason != _KILLED and not signal_of(row.state.exit_code)
+
+
+def _died_after_error(facts: Facts) -> Iterator[Finding]:
+    for call, rows in explained(facts).items():
         yield _died_after(call, rows)
-
-
-def _may_be_explained(row: ContainerRow) -> bool:
-    """Tell whether a container ended with an error; one that crashed, or was ended by others, is another story."""
-    code = row.state.exit_code
-    return row.has_failed and row.state.exit_reason != _KILLED and code not in _ENDED_BY_OTHERS and not signal_of(code)
 
 
 def _died_after(call: FailedCall, rows: Sequence[ContainerRow]) -> Finding:
@@ -108,7 +109,7 @@ def _died_after(call: FailedCall, rows: Sequence[ContainerRow]) -> Finding:
         last_call.ADVICE[call.errno],
         "The same call failed in runs that went on.",
         (Evidence("endsAfterThisError", len(rows), 1),),
-        _places(rows),
+        places_of(rows),
         weight=1.0 + len(rows),
     )
 
@@ -125,44 +126,50 @@ def _ends_alike(one: ContainerRow, other: ContainerRow) -> bool:
 
 def _crash_loop(facts: Facts) -> Iterator[Finding]:
     """Ends with an error, again and again, of which no call is known that failed before."""
-    failed = [row for row in facts.containers if row.has_failed]
-    lives = Counter(map(_name, failed))
-    rows = [row for row in failed if lives[_name(row)] >= _LIVES]
-    if rows:
-        codes = Counter(map(_code, rows))
-        words = ", ".join(f"{code} {many(count, 'time')}" for code, count in codes.most_common(3))
+    if rows := loops(facts):
+        codes = Counter((row.state.exit_code, row.state.exit_reason) for row in rows)
+        words = ", ".join(f"{_code(*code)} {many(count, 'time')}" for code, count in codes.most_common(3))
         yield Finding(
             "crash-loop",
             Severity.CRITICAL,
             Confidence.HIGH,
-            f"{at_head(_names(rows))} started and ended with an error again and again: exit code {words}.",
+            f"{at_head(_names(rows))} started and ended with an error again and again: exit code {words}."
+            f"{exit_codes.meaning(codes.most_common(1)[0][0][0])}",
             "Look at the last failed calls in the errors and at the container's log: kubectl logs --previous.",
             "The container is a job that is meant to be tried again.",
             (Evidence("endsWithAnError", len(rows), _LIVES),),
-            _places(rows),
+            places_of(rows),
             weight=0.5,
         )
 
 
-def _code(row: ContainerRow) -> str:
-    reason = row.state.exit_reason
-    return f"{row.state.exit_code} ({reason})" if reason else str(row.state.exit_code)
+def loops(facts: Facts) -> list[ContainerRow]:
+    """Return the lives of containers that ended with an error again and again."""
+    failed = [row for row in facts.containers if row.has_failed]
+    lives = Counter(map(_name, failed))
+    return [row for row in failed if lives[_name(row)] >= _LIVES]
+
+
+def _code(code: int, reason: str) -> str:
+    return f"{code} ({reason})" if reason else str(code)
 
 
 def _name(row: ContainerRow) -> tuple[str, str]:
     return row.state.container.pod_name, row.state.container.container_name
 
 
-def _places(rows: Iterable[ContainerRow]) -> tuple[Place, ...]:
+def places_of(rows: Iterable[ContainerRow]) -> tuple[Place, ...]:
+    """Return where they ran."""
     return tuple(sorted({Place(*_name(row)) for row in rows}))
 
 
 def _names(rows: Iterable[ContainerRow]) -> str:
     """Name one container, or say how many of how many pods."""
-    return _named(_places(rows))
+    return named_places(places_of(rows))
 
 
-def _named(places: Sequence[Place]) -> str:
+def named_places(places: Sequence[Place]) -> str:
+    """Name one container, or say how many there are."""
     if len(places) == 1:
         return named(places[0].pod, places[0].container)
     return f"{len(places)} containers of {many(len({place.pod for place in places}), 'pod')}"

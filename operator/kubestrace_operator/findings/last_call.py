@@ -58,6 +58,10 @@ class Sample:
     place: tuple[str, str]
     host_pid: int = 0
 
+    def made_by(self, process: Mapping[str, Any]) -> bool:
+        """Tell whether a process of the status made it."""
+        return (*self.place, self.host_pid) == (process["pod"], process["container"], process.get("hostPid"))
+
     @property
     def _rank(self) -> tuple[bool, datetime, str]:
         return self.call.errno != _SOUGHT, self.time, self.call.arguments
@@ -71,6 +75,13 @@ def samples(status: Mapping[str, Any]) -> Iterator[Sample]:
                 call = FailedCall(row["errno"], row["syscall"], each["arguments"], each.get("process", ""))
                 place = each["pod"], each["container"]
                 yield Sample(call, datetime.fromisoformat(each["time"]), place, each.get("hostPid", 0))
+
+
+def end_of(process: Mapping[str, Any]) -> int:
+    """Return when a process ended, in Unix nanoseconds; 0 where that is not known: several of one program."""
+    if "ends" in process or "lifetimeNanoseconds" not in process:
+        return 0
+    return int(datetime.fromisoformat(process["startTime"]).timestamp() * 1e9) + int(process["lifetimeNanoseconds"])
 
 
 def before(ended_ns: int, known: Iterable[Sample], exit_code: int | None = None) -> FailedCall | None:

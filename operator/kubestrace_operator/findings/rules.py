@@ -13,6 +13,7 @@ from kubestrace_operator.findings import (
     endings,
     errors,
     executions,
+    exits,
     limits,
     memory,
     programs,
@@ -26,6 +27,7 @@ from kubestrace_operator.findings.finding import Facts, Finding, Rule, many
 RULES: tuple[Rule, ...] = (
     *endings.RULES,
     *crashes.RULES,
+    *exits.RULES,
     *errors.RULES,
     *limits.RULES,
     *memory.RULES,

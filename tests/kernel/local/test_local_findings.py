@@ -55,9 +55,19 @@ def test_a_crash_is_told_with_the_call_that_failed_before_it(trace: Trace, tmp_p
     )
 
 
+def test_a_program_that_fails_again_and_again_is_told_with_its_exit_code(trace: Trace) -> None:
+    """And one that is not there."""
+    found = first_two(
+        trace("processes,errors", "sh", "-c", "for n in 1 2 3; do /usr/bin/python3 -c 'exit(3)'; done; true")
+    )
+
+    assert "ended with exit code 3, 3 times." in found["ended-with-error"]["summary"]
+
+
 # None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
 INNOCENT = {
     "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",
+    "answers by exit codes": "for n in 1 2 3; do grep -q zz /etc/passwd; diff /etc/passwd /etc/group; done >/dev/null",
     "a pipe that nobody reads any more": "yes | head -n 1",
 }
 

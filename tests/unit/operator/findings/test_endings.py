@@ -90,3 +90,65 @@ def test_a_crash_in_local_mode_has_no_pod() -> None:
     (one,) = judged(processes=[process(signal="SIGFPE", executable="./worker", pod="", container="worker")])
 
     assert one.summary == "worker crashed with SIGFPE: it divided by zero."
+
+
+def test_an_exit_code_is_told_with_what_it_usually_means() -> None:
+    """Of a container: what could not be started serves nobody; what was told to end may be well."""
+    (missing,) = judged(life(127))
+    (failed,) = judged(life(3))
+    (ended,) = judged(life(143))
+
+    assert missing.summary == (
+        "Container app of pod shop-1 ended with exit code 127. 127 usually means: a command or a library that was not "
+        "found."
+    )
+    assert failed.summary == "Container app of pod shop-1 ended with exit code 3."
+    assert ended.summary.endswith("ended with exit code 143. 143 usually means: it was told to end (SIGTERM).")
+    severities = [Severity.CRITICAL, Severity.WARNING, Severity.INFO]
+    assert [each.severity for each in (missing, failed, ended)] == severities
+    assert "liveness probe" in ended.advice
+
+
+def test_a_command_in_no_pod_may_answer_by_its_exit_code() -> None:
+    """As grep does: information, as there is nobody to look after it."""
+    row = life(1)
+    row.state.container.pod_name = ""
+    (one,) = judged(row)
+
+    assert (one.severity, one.summary) == (
+        Severity.INFO,
+        "app ended with exit code 1.",
+    )
+
+
+def test_a_loop_tells_what_its_exit_code_means() -> None:
+    """Once, and not for each life."""
+    (one,) = judged(life(127), life(127, restarts=1))
+
+    assert one.id == "crash-loop"
+    assert one.summary.endswith("127 (Error) 2 times. 127 usually means: a command or a library that was not found.")
+
+
+def test_a_program_that_ends_with_an_error_again_and_again_is_named() -> None:
+    """With the last call that failed before one of these ends; the container's first process is told as a container."""
+    refused = error("connect", "ECONNREFUSED", sample("3, 10.0.0.5:80", process="curl"))
+    children = [process(executable="/usr/bin/curl", exitCode=7)] * 3
+    first = process(hostPid=1, exitCode=1)
+    containers = [{**PLACE, "node": "n1", "hostPid": 1}]
+    (one,) = judged(errors=(refused,), processes=[first, *children], containers=containers)
+
+    assert one.summary == (
+        "curl in container app of pod shop-1 ended with exit code 7, 3 times. 7 usually means: a server that could not "
+        "be reached. Just before one of them curl could not connect to 10.0.0.5:80: the connection was refused "
+        "(ECONNREFUSED)."
+    )
+    assert one.severity == Severity.WARNING
+
+
+def test_shells_and_builds_end_as_their_last_command_does() -> None:
+    """Information, but for a command that was not found."""
+    (shell,) = judged(processes=[process(executable="/bin/sh", exitCode=1)] * 3)
+    (missing,) = judged(processes=[process(executable="/bin/sh", exitCode=127)] * 3)
+    (build,) = judged(processes=[process(executable="/usr/bin/cc", exitCode=1)] * 3)
+
+    assert [each.severity for each in (shell, missing, build)] == [Severity.INFO, Severity.WARNING, Severity.INFO]

@@ -332,6 +332,28 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(status=ended({"ends": [{"end": "killed for memory (SIGKILL)", "count": 2}]})),
         ],
     ),
+    "ended-with-error": (
+        [
+            facts(containers=[life()]),
+            facts(containers=[life(exit_code=127), life("shop-2", exit_code=0)]),
+            facts(containers=[life(exit_code=143)]),
+            # A missing file is no cause where it was missing long before.
+            facts(containers=[life()], status=failed_call(LONG_BEFORE)),
+            facts(status=ended(*[{"exitCode": 2}] * 3, *[{"exitCode": 0}] * 3)),
+            facts(status=ended({"processes": 5, "ends": [{"end": "exited with 7", "count": 5}]})),
+        ],
+        [
+            facts(containers=[life(exit_code=0)]),
+            facts(containers=LIVES),
+            facts(containers=[life()], status=failed_call(JUST_BEFORE)),
+            facts(containers=[life(exit_code=139), life("shop-2", exit_code=137, reason="OOMKilled")]),
+            facts(status=ended(*[{"exitCode": 2}] * 2)),
+            facts(status=ended(*[{"exitCode": 2}] * 3, *[{"exitCode": 0}] * 4)),
+            facts(status=ended(*[{"exitCode": 1, "executable": "/usr/bin/grep"}] * 9)),
+            facts(status=ended(*[{"signal": "SIGTERM", "end": "killed by SIGTERM"}] * 9)),
+            facts(status=ended({"processes": 9, "ends": [{"end": "executed /bin/false", "count": 9}]})),
+        ],
+    ),
     "crash-loop": (
         [facts(containers=LIVES)],
         [facts(containers=[life()]), facts(containers=[life("a"), life("b")])],
@@ -887,12 +909,12 @@ PLACES["network.dns"] = ""  # a part of a place
 
 @given(st.sampled_from(sorted(CASES)), st.sets(st.sampled_from(sorted(ALL_VIEWS))))
 def test_a_missing_view_never_makes_a_finding(name: str, missing: set[str]) -> None:
-    """But that a container crashes is told where it is not known any more why."""
+    """But that a container ends with an error is told where it is not known any more why."""
     for each in (case for cases in CASES[name] for case in cases):
         known = {key: part for key, part in each.status.items() if key not in {PLACES[view] for view in missing}}
         fewer = replace(each, views=ALL_VIEWS - missing, status=known)
 
-        assert set(found(fewer)) <= {*found(each), "crash-loop"}
+        assert set(found(fewer)) <= {*found(each), "crash-loop", "ended-with-error"}
 
 
 def test_a_churn_is_told_with_its_peer_and_its_ports() -> None:
@@ -1018,7 +1040,7 @@ def test_the_page() -> None:
     (one,) = ({"notJudged": [each]} for each in status["notJudged"] if each["id"] == "memory-growth")
     assert text.not_judged(one) == "Not judged: memory-growth (it needs views.memory)."
     few = {"notJudged": status["notJudged"][:3]}
-    assert text.not_judged(few).startswith("Not judged: died-after-error, crashed, memory-growth (they need views.")
+    assert text.not_judged(few).startswith("Not judged: died-after-error, crashed, ended-with-error (they need views.")
     assert list(text.lines({}, 120, len(RULES))) == []
     (nothing,) = text.lines({"findings": [], "notJudged": [{}] * 3}, 120, 55)
     assert nothing == "findings: none, by 52 of the 55 rules of docs/findings.md; 3 could not be judged"
@@ -1231,7 +1253,9 @@ def test_a_cpu_limit_explains_why_there_is_no_cpu() -> None:
 )
 def test_a_file_that_programs_do_without_is_no_cause(arguments: str) -> None:
     """Those of grep, bash, CPython, gcc and Go, which ended with an error for another reason."""
-    assert found(facts(containers=[life()], status=failed_call(JUST_BEFORE, arguments))) == []
+    (one,) = judge(facts(containers=[life()], status=failed_call(JUST_BEFORE, arguments))).findings
+
+    assert (one.id, "ended with exit code 1" in one.summary) == ("ended-with-error", True)
 
 
 def test_a_library_is_the_cause_where_a_program_did_not_start() -> None:
