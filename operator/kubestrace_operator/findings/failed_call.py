@@ -1,6 +1,8 @@
 """A call that failed, in words for who has never read a system call. Pure."""
 
 import re
+from collections.abc import Container, Iterable, Mapping
+from typing import Any
 
 from kubestrace_operator.findings.finding import cut
 
@@ -18,6 +20,11 @@ _VERBS = {
     "getdents64": "list",
     "connect": "connect to",
     "bind": "listen at",
+}
+# Calls whose arguments say nothing.
+_WITHOUT_OBJECT = {
+    **dict.fromkeys(("clone", "clone3"), "start a process or a thread"),
+    **dict.fromkeys(("fork", "vfork"), "start a process"),
 }
 _WHY = {
     "EACCES": "permission denied",
@@ -46,6 +53,8 @@ _UNKNOWN = "..."
 
 def tried(syscall: str, arguments: str) -> str:
     """Return what a program tried to do: open "/etc/app.yaml"; as a call where its words are not known."""
+    if syscall in _WITHOUT_OBJECT:
+        return _WITHOUT_OBJECT[syscall]
     verb = _VERBS.get(syscall, "")
     if what := _object(syscall, arguments) if verb else "":
         return f"{verb} {cut(what)}"
@@ -55,6 +64,17 @@ def tried(syscall: str, arguments: str) -> str:
 def why(errno: str) -> str:
     """Return an error in words, with its name: no such file (ENOENT)."""
     return f"{_WHY[errno]} ({errno})" if errno in _WHY else errno
+
+
+def example(status: Mapping[str, Any], errnos: Iterable[str], syscalls: Container[str]) -> str:
+    """Return a sentence about one of the calls that failed so, behind another; empty where there are no samples."""
+    counts: list[Mapping[str, Any]] = status.get("summary", {}).get("errorCounts", [])
+    for row in counts:
+        if row["errno"] in errnos and row["syscall"] in syscalls and row.get("samples"):
+            sample = row["samples"][0]
+            who = sample.get("process") or "one"
+            return f" For example {who} could not {tried(row['syscall'], sample['arguments'])}."
+    return ""
 
 
 def _object(syscall: str, arguments: str) -> str:

@@ -13,6 +13,7 @@ from kubestrace_operator.findings import (
     endings,
     errors,
     executions,
+    exhaustion,
     exits,
     limits,
     memory,
@@ -22,12 +23,13 @@ from kubestrace_operator.findings import (
     waiting,
     work,
 )
-from kubestrace_operator.findings.finding import Facts, Finding, Rule, many
+from kubestrace_operator.findings.finding import Facts, Finding, Rule, Severity, many
 
 RULES: tuple[Rule, ...] = (
     *endings.RULES,
     *crashes.RULES,
     *exits.RULES,
+    *exhaustion.RULES,
     *errors.RULES,
     *limits.RULES,
     *memory.RULES,
@@ -126,9 +128,11 @@ def _without_repetition(findings: Iterable[Finding]) -> Iterator[Finding]:
     explained = {place for each in known if each.id in _EXPLAIN_AN_END for place in each.places}
     thrashing = {place for each in known if each.id == "thrashing" for place in each.places}
     better = {"crash-loop": explained, "memory-pressure": thrashing}
+    limited = any(each.id == "pids-limit" and each.severity == Severity.CRITICAL for each in known)
     for each in known:
         repeats = each.id in better and set(each.places) <= better[each.id]
-        if not repeats and not (throttled and each.id == "cpu-starved"):
+        is_known = (throttled and each.id == "cpu-starved") or (limited and each.id == "task-limit")
+        if not repeats and not is_known:
             yield each
 
 

@@ -64,6 +64,25 @@ def test_a_program_that_fails_again_and_again_is_told_with_its_exit_code(trace: 
     assert "ended with exit code 3, 3 times." in found["ended-with-error"]["summary"]
 
 
+FORKS = """
+import os, resource, time
+resource.setrlimit(resource.RLIMIT_NPROC, (2, 2))
+os.setuid(65533)
+try:
+    while True:
+        if os.fork() == 0: time.sleep(1), os._exit(0)
+except BlockingIOError:
+    pass
+"""
+
+
+def test_a_limit_of_processes_is_told(trace: Trace) -> None:
+    """By ulimit -u: the kernel counts those of a user."""
+    found = first_two(trace("errors", "/usr/bin/python3", "-c", FORKS))["task-limit"]
+
+    assert found["summary"].endswith(": 1 time by clone. For example python3 could not start a process or a thread.")
+
+
 # None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
 INNOCENT = {
     "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",

@@ -32,6 +32,7 @@ from kubestrace_operator.findings import failed_call
         ("connect", "3<socket>, ..., 16", "call connect(3<socket>, ..., 16)"),
         ("openat", "AT_FDCWD, ..., O_RDONLY", "call openat(AT_FDCWD, ..., O_RDONLY)"),
         ("openat", "", "call openat()"),
+        ("clone", "CLONE_VM|SIGCHLD, NULL, NULL, ..., NULL", "start a process or a thread"),
         ("chown", '"/a", 0, 0', 'call chown("/a", 0, 0)'),
     ],
 )

@@ -362,7 +362,21 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
         [facts(failing("write", "ENOSPC", 1, 9)), facts(failing("openat", "EDQUOT", 2, 2))],
         [facts(failing("write", "EIO", 1, 9))],
     ),
-    "fd-leak": ([facts(failing("accept4", "EMFILE", 1, 9))], [facts(failing("accept4", "EAGAIN", 1, 9))]),
+    "task-limit": (
+        [facts(failing("clone3", "EAGAIN", 1, 9)), facts(failing("fork", "EAGAIN", 2, 2))],
+        [
+            facts(failing("clone3", "ENOSYS", 1, 9)),
+            facts(failing("read", "EAGAIN", 9, 9)),
+            # The limit of the pod says more.
+            facts(failing("clone", "EAGAIN", 9, 9), status=threads(refused=9)),
+        ],
+    ),
+    "fd-leak": (
+        [facts(failing("accept4", "EMFILE", 1, 9))],
+        [
+            facts(failing("accept4", "EAGAIN", 1, 9)),
+        ],
+    ),
     "connect-failing": (
         [
             facts(failing("connect", "ECONNREFUSED", 5, 100)),
