@@ -1,4 +1,4 @@
-"""Findings about what is used up: room on disks, descriptors, processes. Pure."""
+"""Findings about what is used up: room on disks, descriptors, processes, watches. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,9 @@ from kubestrace_operator.findings.finding import Confidence, Evidence, Facts, Fi
 _FULL = ("ENOSPC", "EDQUOT")
 _FILES = ("EMFILE", "ENFILE")
 _TASKS = frozenset({"clone", "clone3", "fork", "vfork"})
+# They have limits of their own, and the errors of others: a number of instances, and one of watches.
+_INSTANCES = frozenset({"inotify_init", "inotify_init1", "fanotify_init"})
+_WATCHES = frozenset({"inotify_add_watch", "fanotify_mark"})
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,14 @@ _TASK_LIMIT = _Limit(
     "of a user on the node, kernel.pid_max.",
     "A program that tries how many it may start.",
 )
+_WATCH_LIMIT = _Limit(
+    "watch-limit",
+    Severity.WARNING,
+    "Files could not be watched, a user's limit on the node is reached",
+    "Raise fs.inotify.max_user_instances and max_user_watches on the node; all pods of one user ID share them. Watch "
+    "fewer folders (leave out node_modules), or look from time to time instead.",
+    "The program looks from time to time where it cannot watch.",
+)
 
 
 def _counts(facts: Facts, errnos: tuple[str, ...]) -> dict[str, int]:
@@ -77,16 +88,27 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _disk_full(facts: Facts) -> Iterator[Finding]:
-    yield from _DISK_FULL.finding(facts, _counts(facts, _FULL), _FULL)
+    counts = {name: count for name, count in _counts(facts, _FULL).items() if name not in _WATCHES}
+    yield from _DISK_FULL.finding(facts, counts, _FULL)
 
 
 def _fd_leak(facts: Facts) -> Iterator[Finding]:
-    yield from _FD_LEAK.finding(facts, _counts(facts, _FILES), _FILES)
+    """Where nothing but a watch found no descriptor there are too many watches."""
+    counts = _counts(facts, _FILES)
+    if counts.keys() - _INSTANCES:
+        yield from _FD_LEAK.finding(facts, counts, _FILES)
 
 
 def _task_limit(facts: Facts) -> Iterator[Finding]:
     counts = {name: count for name, count in _counts(facts, ("EAGAIN",)).items() if name in _TASKS}
     yield from _TASK_LIMIT.finding(facts, counts, ("EAGAIN",))
+
+
+def _watch_limit(facts: Facts) -> Iterator[Finding]:
+    instances = _counts(facts, _FILES)
+    watches = {name: count for name, count in _counts(facts, ("ENOSPC",)).items() if name in _WATCHES}
+    counts = watches if instances.keys() - _INSTANCES else {**instances, **watches}
+    yield from _WATCH_LIMIT.finding(facts, counts, ("ENOSPC", *_FILES))
 
 
 RULES = (
@@ -98,5 +120,11 @@ RULES = (
         about="clone, fork or vfork failed with EAGAIN: a limit of processes and threads is reached. Where pids-limit "
         "says which one it is, that alone is told.",
         source="exact: clone(2)",
+    ),
+    Rule(
+        "watch-limit",
+        _watch_limit,
+        about="inotify_init failed with EMFILE and nothing else did, or inotify_add_watch with ENOSPC; fanotify alike.",
+        source="exact: inotify(7); 128 instances and 8,192 to 1,048,576 watches of a user on a node",
     ),
 )

@@ -20,11 +20,13 @@ _VERBS = {
     "getdents64": "list",
     "connect": "connect to",
     "bind": "listen at",
+    "inotify_add_watch": "watch",
 }
 # Calls whose arguments say nothing.
 _WITHOUT_OBJECT = {
     **dict.fromkeys(("clone", "clone3"), "start a process or a thread"),
     **dict.fromkeys(("fork", "vfork"), "start a process"),
+    **dict.fromkeys(("inotify_init", "inotify_init1"), "watch files"),
 }
 _WHY = {
     "EACCES": "permission denied",

@@ -83,6 +83,20 @@ def test_a_limit_of_processes_is_told(trace: Trace) -> None:
     assert found["summary"].endswith(": 1 time by clone. For example python3 could not start a process or a thread.")
 
 
+WATCHES = """
+import ctypes, os
+os.setuid(65533)
+while ctypes.CDLL(None).inotify_init1(0) >= 0: pass
+"""
+
+
+def test_a_limit_of_watches_is_no_leak_of_descriptors(trace: Trace) -> None:
+    """Both fail with EMFILE."""
+    found = trace("errors", "/usr/bin/python3", "-c", WATCHES)
+
+    assert [each["id"] for each in found] == ["watch-limit"]
+
+
 # None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
 INNOCENT = {
     "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",

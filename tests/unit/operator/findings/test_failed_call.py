@@ -33,6 +33,8 @@ from kubestrace_operator.findings import failed_call
         ("openat", "AT_FDCWD, ..., O_RDONLY", "call openat(AT_FDCWD, ..., O_RDONLY)"),
         ("openat", "", "call openat()"),
         ("clone", "CLONE_VM|SIGCHLD, NULL, NULL, ..., NULL", "start a process or a thread"),
+        ("inotify_add_watch", '3<anon_inode:inotify>, "/etc/app", IN_MODIFY', 'watch "/etc/app"'),
+        ("inotify_init1", "IN_CLOEXEC", "watch files"),
         ("chown", '"/a", 0, 0', 'call chown("/a", 0, 0)'),
     ],
 )

@@ -360,7 +360,7 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
     ),
     "disk-full": (
         [facts(failing("write", "ENOSPC", 1, 9)), facts(failing("openat", "EDQUOT", 2, 2))],
-        [facts(failing("write", "EIO", 1, 9))],
+        [facts(failing("write", "EIO", 1, 9)), facts(failing("inotify_add_watch", "ENOSPC", 1, 9))],
     ),
     "task-limit": (
         [facts(failing("clone3", "EAGAIN", 1, 9)), facts(failing("fork", "EAGAIN", 2, 2))],
@@ -371,10 +371,23 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(failing("clone", "EAGAIN", 9, 9), status=threads(refused=9)),
         ],
     ),
+    "watch-limit": (
+        [
+            facts(failing("inotify_init1", "EMFILE", 1, 1)),
+            facts(failing("inotify_add_watch", "ENOSPC", 3, 900)),
+            facts(failing("inotify_init1", "EMFILE", 1, 1), failing("fanotify_mark", "ENOSPC", 1, 1)),
+        ],
+        [
+            facts(failing("inotify_init1", "EMFILE", 1, 1), failing("openat", "EMFILE", 1, 9)),
+            facts(failing("inotify_add_watch", "ENOENT", 9, 9)),
+            facts(failing("write", "ENOSPC", 9, 9)),
+        ],
+    ),
     "fd-leak": (
         [facts(failing("accept4", "EMFILE", 1, 9))],
         [
             facts(failing("accept4", "EAGAIN", 1, 9)),
+            facts(failing("inotify_init1", "EMFILE", 1, 9)),
         ],
     ),
     "connect-failing": (
