@@ -97,10 +97,32 @@ def test_a_limit_of_watches_is_no_leak_of_descriptors(trace: Trace) -> None:
     assert [each["id"] for each in found] == ["watch-limit"]
 
 
+LOCKED = """
+import fcntl, os, time
+ready, told = os.pipe()
+if os.fork() == 0:
+    file = open("lock", "w")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    os.write(told, b"x")
+    time.sleep(2)
+    os._exit(0)
+os.read(ready, 1)
+fcntl.flock(open("lock", "w"), fcntl.LOCK_EX)
+"""
+
+
+def test_a_wait_for_a_lock_is_told_with_its_file(trace: Trace, tmp_path: Path) -> None:
+    """As of two replicas that share a volume."""
+    found = first_two(trace("slowCalls", "/usr/bin/python3", "-c", LOCKED))["lock-held"]
+
+    assert found["summary"].endswith(f" python3 waited to lock {tmp_path}/lock.")
+
+
 # None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
 INNOCENT = {
     "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",
     "answers by exit codes": "for n in 1 2 3; do grep -q zz /etc/passwd; diff /etc/passwd /etc/group; done >/dev/null",
+    "a lock that is free": "flock lock true; flock -n lock true",
     "a pipe that nobody reads any more": "yes | head -n 1",
 }
 

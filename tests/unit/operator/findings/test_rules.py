@@ -246,6 +246,12 @@ def hung(age_s: int, *, wait: bool = False) -> dict[str, Any]:
     return {"unreturned": [{"syscall": "fsync", "wait": wait, "ageNanoseconds": age_s * SECOND, **place}]}
 
 
+def locking(age_s: int, **changes: Any) -> dict[str, Any]:
+    """Return a status with a thread that waits for a lock."""
+    call = hung(age_s, wait=True)["unreturned"][0]
+    return {"unreturned": [{**call, "syscall": "flock", "arguments": "3</data/lock>, LOCK_EX", **changes}]}
+
+
 def peer(*, life_ns: int = MS, waiting: int | None = None, **changes: Any) -> dict[str, Any]:
     """Return a status with one peer of 100 short connections, and the sockets that wait for their end."""
     counts = {"established": 100, "closed": 100, "bytesSent": 5000, "bytesReceived": 50_000}
@@ -527,6 +533,26 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
         [facts(failing("accept4", "EAGAIN", 1000, 2000)), facts(failing("accept4", "EAGAIN", 90, 90))],
     ),
     "hung-call": ([facts(status=hung(10))], [facts(status=hung(9)), facts(status=hung(1000, wait=True))]),
+    "lock-held": (
+        [
+            facts(failing("flock", "EAGAIN", 3, 4)),
+            facts(failing("fcntl", "EACCES", 9, 90)),
+            facts(failing("fcntl", "EDEADLK", 1, 90)),
+            facts(row("flock", 2, SECOND, wait=True)),
+            facts(row("fcntl", 200, 10 * MS, wait=True)),
+            facts(status=locking(2)),
+        ],
+        [
+            facts(failing("flock", "EAGAIN", 2, 2)),
+            facts(failing("fcntl", "EAGAIN", 9, 91)),
+            facts(failing("fcntl", "EBADF", 90, 90)),
+            facts(row("flock", 9, 100 * MS, wait=True)),
+            facts(row("flock", 9000, 100_000)),
+            facts(status=locking(2, syscall="futex")),
+            facts(status=locking(2, arguments="3</data/lock>, F_GETLK, ...")),
+            facts(status=locking(0)),
+        ],
+    ),
     "lock-convoy": (
         [facts(*LOCKS, status=budget(0, 0.25))],
         [
@@ -827,7 +853,7 @@ RATES = set(CASES) - {"dns-failing", "dns-search-storm", "dns-slow", "dns-unansw
 RATES -= {
     *("connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"),
     *("connection-churn", "disk-slow", "listen-overflow", "retransmits"),
-    *("pauses-between-attempts", "missing-files", "thrashing", "udp-drops"),
+    *("pauses-between-attempts", "missing-files", "thrashing", "udp-drops", "lock-held"),
 }
 
 
@@ -1007,6 +1033,28 @@ def test_a_call_that_hangs_is_told_in_words() -> None:
     assert first.summary == (
         "redis-server has tried for 15.0s to sync /data/wal. The call fsync has not returned: it waits for a disk or "
         "for the kernel. 1 other call too."
+    )
+
+
+def test_a_lock_is_told_with_its_file() -> None:
+    """The longest wait for it, or a try that failed."""
+    slow = {"syscall": "fcntl", "wait": True, "nanoseconds": SECOND, "arguments": "4</data/db>, F_SETLKW, ..."}
+    waits = row("fcntl", 2, SECOND, wait=True)
+    (waited,) = judge(facts(waits, status={"slowCalls": [{**slow, "process": "sqlite3"}]})).findings
+    sampled = failed_call(JUST_BEFORE, "3</data/lock>, LOCK_EX|LOCK_NB", syscall="flock", errno="EAGAIN")
+    (failed,) = judge(facts(failing("flock", "EAGAIN", 5, 6), status=sampled)).findings
+    (still,) = judge(facts(status=locking(12))).findings
+
+    assert waited.summary == (
+        "Another process holds a file lock: 2 waits took 2.0s, the longest 1.0s. sqlite3 waited to lock /data/db."
+    )
+    assert failed.summary == (
+        "Another process holds a file lock: 5 of 6 flock calls failed (EAGAIN). For example one could not lock "
+        "/data/lock."
+    )
+    assert still.summary == (
+        "Another process holds a file lock: 1 wait took 12.0s, the longest 12.0s, and goes on. A thread waited to lock "
+        "/data/lock."
     )
 
 
