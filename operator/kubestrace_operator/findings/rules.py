@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubestrace_operator.findings import (
+    answers,
     attempts,
     connections,
     crashes,
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     *disks.RULES,
     *dns.RULES,
     *connections.RULES,
+    *answers.RULES,
     *threads.RULES,
     *attempts.RULES,
     *executions.RULES,

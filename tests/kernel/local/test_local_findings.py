@@ -118,6 +118,24 @@ def test_a_wait_for_a_lock_is_told_with_its_file(trace: Trace, tmp_path: Path) -
     assert found["summary"].endswith(f" python3 waited to lock {tmp_path}/lock.")
 
 
+SILENT = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+for number in range(2):
+    client = socket.create_connection(server.getsockname(), 0.6)
+    client.sendall(b"GET / HTTP/1.0")
+    try: client.recv(99)
+    except TimeoutError: client.close()
+"""
+
+
+def test_a_peer_that_never_answers_is_told(trace: Trace) -> None:
+    """The kernel accepts for a program that does not."""
+    found = first_two(trace("network,slowCalls", "/usr/bin/python3", "-c", SILENT))["no-answer"]
+
+    assert "2 connections sent 28B and received nothing. 2 waits for it ended in a timeout" in found["summary"]
+
+
 # None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
 INNOCENT = {
     "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",

@@ -252,6 +252,29 @@ def locking(age_s: int, **changes: Any) -> dict[str, Any]:
     return {"unreturned": [{**call, "syscall": "flock", "arguments": "3</data/lock>, LOCK_EX", **changes}]}
 
 
+POLLED = "{fd=5<10.0.0.5:80>, events=POLLIN}"
+
+
+def timeout(
+    length_ns: int, syscall: str = "poll", arguments: str = f"[{POLLED}], 1, 999", **changes: Any
+) -> dict[str, Any]:
+    """Return a wait that ended in a timeout."""
+    end = {"errno": "EAGAIN"} if syscall == "recvfrom" else {"result": 0}
+    return {"syscall": syscall, "wait": True, "nanoseconds": length_ns, "arguments": arguments, **end, **changes}
+
+
+def waiting(age_s: int) -> dict[str, Any]:
+    """Return a read that has not returned."""
+    return {**hung(age_s, wait=True)["unreturned"][0], "syscall": "read", "arguments": "5<10.0.0.5:80>, ..., 80"}
+
+
+def unanswered(*calls: dict[str, Any], unreturned: Sequence[dict[str, Any]] = (), **changes: Any) -> dict[str, Any]:
+    """Return a status with a peer that was sent to and sent nothing, and calls that waited for it."""
+    counts = {"established": 1, "closed": 1, "open": 0, "bytesSent": 18, "bytesReceived": 0}
+    row = {"role": "client", "address": "10.0.0.5", "port": 80, **counts, "lifetime": {"p50Nanoseconds": SECOND}}
+    return {"network": {"peers": [{**row, **changes}]}, "slowCalls": list(calls), "unreturned": list(unreturned)}
+
+
 def peer(*, life_ns: int = MS, waiting: int | None = None, **changes: Any) -> dict[str, Any]:
     """Return a status with one peer of 100 short connections, and the sockets that wait for their end."""
     counts = {"established": 100, "closed": 100, "bytesSent": 5000, "bytesReceived": 50_000}
@@ -629,6 +652,30 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(status=peer(), seconds=11),
         ],
     ),
+    "no-answer": (
+        [
+            facts(status=unanswered(timeout(SECOND))),
+            facts(status=unanswered(timeout(SECOND // 2, "recvfrom", "5<10.0.0.5:80>, ..."), timeout(SECOND // 2))),
+            facts(status=unanswered(timeout(SECOND, "epoll_wait", f"4<epoll [{POLLED}, {{fd=3<anon_inode:a>}}]>"))),
+            # A loop of events gives up one of its connections.
+            facts(status=unanswered(timeout(SECOND, "epoll_wait", f"4<epoll [{POLLED}, {{fd=3<10.0.0.6:9>}}]>"))),
+            facts(status=unanswered(timeout(SECOND, arguments="[{fd=5<[::1]:80>, events=POLLIN}]"), address="::1")),
+            facts(status=unanswered(unreturned=[waiting(10)])),
+        ],
+        [
+            facts(status=unanswered(timeout(SECOND), bytesReceived=1)),
+            facts(status=unanswered(timeout(SECOND), bytesSent=0)),
+            facts(status=unanswered(timeout(SECOND), role="server")),
+            facts(status=unanswered(timeout(SECOND), port=81)),
+            facts(status=unanswered(timeout(SECOND * 9 // 10))),
+            facts(status=unanswered(*[timeout(SECOND // 11)] * 20)),
+            facts(status=unanswered(timeout(SECOND, result=1))),
+            facts(status=unanswered(timeout(SECOND, wait=False))),
+            # Logs are sent from a loop of events, and nobody answers.
+            facts(status=unanswered(timeout(SECOND, arguments=f"[{POLLED}, {{fd=3<10.0.0.6:9>}}]"), open=1)),
+            facts(status=unanswered(unreturned=[waiting(9)])),
+        ],
+    ),
     "log-blocked": (
         [
             facts(status=writing(MS * 250, MS * 250)),
@@ -853,7 +900,7 @@ RATES = set(CASES) - {"dns-failing", "dns-search-storm", "dns-slow", "dns-unansw
 RATES -= {
     *("connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"),
     *("connection-churn", "disk-slow", "listen-overflow", "retransmits"),
-    *("pauses-between-attempts", "missing-files", "thrashing", "udp-drops", "lock-held"),
+    *("pauses-between-attempts", "missing-files", "thrashing", "udp-drops", "lock-held", "no-answer"),
 }
 
 
@@ -1056,6 +1103,23 @@ def test_a_lock_is_told_with_its_file() -> None:
         "Another process holds a file lock: 1 wait took 12.0s, the longest 12.0s, and goes on. A thread waited to lock "
         "/data/lock."
     )
+
+
+def test_a_peer_that_never_answers_is_told_by_what_was_waited() -> None:
+    """Several connections are no chance; a wait without a timeout may be meant."""
+    one, two = timeout(SECOND), timeout(2 * SECOND)
+    (several,) = judge(facts(status=unanswered(one, two, established=2, bytesSent=36, service="db"))).findings
+    (going_on,) = judge(facts(status=unanswered(unreturned=[waiting(12)]))).findings
+
+    assert several.summary == (
+        "10.0.0.5:80 (Service/db) accepts connections and never answers: 2 connections sent 36B and received nothing. "
+        "2 waits for it ended in a timeout, 3.0s in all."
+    )
+    assert going_on.summary.endswith(
+        "1 connection sent 18B and received nothing. A thread has waited for it for 12.0s."
+    )
+    assert (several.severity, going_on.severity) == (Severity.CRITICAL, Severity.INFO)
+    assert judge(CASES["no-answer"][0][0]).findings[0].severity == Severity.WARNING
 
 
 def test_waits_for_memory_are_told_once() -> None:
