@@ -136,11 +136,24 @@ def test_a_peer_that_never_answers_is_told(trace: Trace) -> None:
     assert "2 connections sent 28B and received nothing. 2 waits for it ended in a timeout" in found["summary"]
 
 
+def test_settings_that_are_empty_are_told_by_the_path_that_was_opened(trace: Trace, tmp_path: Path) -> None:
+    """A ConfigMap's files are links; what the program says of it is a mistake in its first line."""
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data/app.json").touch()
+    (tmp_path / "app.json").symlink_to("..data/app.json")
+    found = first_two(trace("files,errors", "/usr/bin/python3", "-c", "import json; json.load(open('app.json'))"))
+
+    assert found["empty-file"]["summary"] == (
+        f"{tmp_path}/app.json is empty: it was opened 1 time and had nothing to read. python3 ended with an error."
+    )
+
+
 # None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
 INNOCENT = {
     "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",
     "answers by exit codes": "for n in 1 2 3; do grep -q zz /etc/passwd; diff /etc/passwd /etc/group; done >/dev/null",
     "a lock that is free": "flock lock true; flock -n lock true",
+    "settings": ": >empty.json; echo '{}' >settings.json; cat empty.json settings.json",
     "a pipe that nobody reads any more": "yes | head -n 1",
 }
 

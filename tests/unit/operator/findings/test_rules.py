@@ -100,6 +100,18 @@ def ended(*processes: dict[str, Any]) -> dict[str, Any]:
     return {"processes": [{**of_it, **life, "waitNanoseconds": 0, **each} for each in processes]}
 
 
+def opened(path: str, times: int = 1, **changes: int) -> dict[str, Any]:
+    """Return a status with a file that was opened and read so often, and cost 100 ms."""
+    of_it = {"opens": times, "reads": times, "errors": 0, "totalNanoseconds": 100 * MS}
+    return {"files": {"paths": [{"path": path, **UNUSED, **of_it, **changes}]}}
+
+
+def linked(path: str, file: str) -> dict[str, Any]:
+    """Return a status with an empty file of a ConfigMap: it is opened by one path, and read by another."""
+    (link,), (behind,) = opened(path, reads=0)["files"]["paths"], opened(file, opens=0)["files"]["paths"]
+    return {"files": {"paths": [{**link, "file": file}, behind]}}
+
+
 def growing(*mib: float, processes: int = 1, each_s: float = 5, **changes: Any) -> dict[str, Any]:
     """Return a status with a container that had so much anonymous memory, at equal times."""
     levels = [
@@ -381,6 +393,29 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(status=ended(*[{"exitCode": 1, "executable": "/usr/bin/grep"}] * 9)),
             facts(status=ended(*[{"signal": "SIGTERM", "end": "killed by SIGTERM"}] * 9)),
             facts(status=ended({"processes": 9, "ends": [{"end": "executed /bin/false", "count": 9}]})),
+        ],
+    ),
+    "empty-file": (
+        [
+            facts(containers=[life()], status=opened("/etc/shop/app.yaml")),
+            facts(containers=[life(exit_code=3)], status=opened("/run/secrets/token", 5)),
+            facts(status=opened("/srv/shop/app.json", 5)),
+            facts(row("execve", 2), status=opened("/srv/shop/app.json", 5)),
+            facts(containers=[life()], status=linked("/etc/shop/app.yaml", "/etc/shop/..2026/app.yaml")),
+        ],
+        [
+            facts(status=opened("/etc/shop/app.yaml", 4)),
+            facts(containers=[life(exit_code=143)], status=opened("/etc/shop/app.yaml", 4)),
+            # Each of the programs that are started reads it.
+            facts(row("execve", 3), status=opened("/etc/shop/app.yaml", 5)),
+            facts(containers=[life()], status=opened("/etc/shop/app.yaml", readBytes=1)),
+            facts(containers=[life()], status=opened("/etc/shop/app.yaml", reads=0)),
+            facts(containers=[life()], status=opened("/etc/shop/app.yaml", writes=1)),
+            facts(containers=[life()], status=opened("/srv/shop/__init__.py")),
+            facts(containers=[life()], status=opened("/etc/machine-id")),
+            facts(containers=[life()], status=opened("/proc/1/config")),
+            # Something else is the reason.
+            facts(containers=[life()], status={**opened("/etc/shop/app.yaml"), **failed_call(JUST_BEFORE)}),
         ],
     ),
     "crash-loop": (
@@ -901,6 +936,7 @@ RATES -= {
     *("connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"),
     *("connection-churn", "disk-slow", "listen-overflow", "retransmits"),
     *("pauses-between-attempts", "missing-files", "thrashing", "udp-drops", "lock-held", "no-answer"),
+    "empty-file",
 }
 
 
