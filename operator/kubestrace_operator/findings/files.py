@@ -1,4 +1,4 @@
-"""Findings about single files: one that is empty. Pure."""
+"""Findings about single files: one that is empty, and one that is read again and again. Pure."""
 
 import re
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kubestrace_operator.api.sizes import size
 from kubestrace_operator.findings import endings, exit_codes
 from kubestrace_operator.findings.finding import (
     Confidence,
@@ -17,11 +18,16 @@ from kubestrace_operator.findings.finding import (
     at_head,
     cut,
     many,
+    number,
+    percent,
 )
 from kubestrace_operator.results.rows import ContainerRow
 from kubestrace_protos.v1.views import errors_optional_files as optional_files
 
 _LEAST_EMPTY, _NAMED = 5, 3
+_LEAST_OPENS, _OPEN_RATE, _SHARE, _WARNING_SHARE = 100, 10.0, 0.05, 0.2
+# A rate that costs less than this share of a core is information at most.
+_LEAST_CORE = 0.01
 # Each program that is started may read a file once or twice.
 _BY_EACH_PROGRAM = 2
 _NO_FILES = ("/proc/", "/sys/", "/dev/")
@@ -33,8 +39,12 @@ _SETTINGS = re.compile(
     """,
     re.VERBOSE,
 )
-# Empty in many images, and read by C libraries and logins.
+# Empty in many images, and read by C libraries and logins. The second line is read at each look-up of a name.
 _OFTEN_EMPTY = frozenset(f"/etc/{name}" for name in ("environment", "machine-id", "motd", "mtab", "fstab", "exports"))
+_OF_NAMES = frozenset(
+    f"/etc/{name}" for name in ("hosts", "resolv.conf", "nsswitch.conf", "gai.conf", "host.conf", "services")
+)
+
 _Row = Mapping[str, Any]
 
 
@@ -114,6 +124,52 @@ def _unexplained(facts: Facts) -> list[ContainerRow]:
     ]
 
 
+def _read_again(facts: Facts) -> Iterator[Finding]:
+    files = [each for each in _files(facts) if _is_read_again(facts, each)]
+    if not files:
+        return
+    worst = max(files, key=lambda each: each.time_ns)
+    share = _share(facts, worst)
+    others = f" {many(len(files) - 1, 'other file')} too." if len(files) > 1 else ""
+    yield Finding(
+        "read-again",
+        _severity(facts, worst, share),
+        Confidence.MEDIUM,
+        f"{cut(worst.path)} is opened and read {number(facts.rate(worst.opens))} times a second, "
+        f"{size(worst.row['readBytes'] // worst.opens)} each time: {percent(share)} of the time in calls that work."
+        f"{others}",
+        "Read it once and keep what it says; look at its time of change now and then, or watch it (inotify).",
+        "A web server that hands out the file.",
+        (
+            Evidence("opensPerSecond", facts.rate(worst.opens), _OPEN_RATE),
+            Evidence("opens", worst.opens, _LEAST_OPENS),
+            Evidence("shareOfWorkingTime", share, _SHARE),
+        ),
+        weight=share,
+    )
+
+
+def _is_read_again(facts: Facts, file: _File) -> bool:
+    is_read = file.row["reads"] >= file.opens and file.row["readBytes"] >= file.opens
+    return (
+        is_read
+        and file.opens >= max(_LEAST_OPENS, _BY_EACH_PROGRAM * _executions(facts))
+        and facts.rate(file.opens) >= _OPEN_RATE
+        and _share(facts, file) >= _SHARE
+    )
+
+
+def _share(facts: Facts, file: _File) -> float:
+    return min(1.0, file.time_ns / facts.working_ns) if facts.working_ns else 0.0
+
+
+def _severity(facts: Facts, file: _File, share: float) -> Severity:
+    """Pages and scripts are handed out again and again on purpose; settings are not, but by the C library."""
+    is_settings = _SETTINGS.search(file.path) and file.path not in _OF_NAMES
+    is_costly = share >= _WARNING_SHARE and facts.rate(file.time_ns / 1e9) >= _LEAST_CORE
+    return Severity.WARNING if is_settings and is_costly else Severity.INFO
+
+
 EMPTY_FILE = Rule(
     "empty-file",
     _empty_file,
@@ -123,4 +179,14 @@ EMPTY_FILE = Rule(
     f"opened {_LEAST_EMPTY} times or more, and twice as often as programs were executed.",
     source="kubelet makes an empty file of an empty key; its readers seldom say that it was empty",
 )
-RULES = (EMPTY_FILE,)
+READ_AGAIN = Rule(
+    "read-again",
+    _read_again,
+    needs=("files",),
+    compares=True,
+    about=f"One file is opened and read {number(_OPEN_RATE)} times a second or more, {_LEAST_OPENS} times or more "
+    f"and more often than programs are executed, and takes {percent(_SHARE)} of the working time: a warning from "
+    f"{percent(_WARNING_SHARE)} on, if it holds settings and takes 1 % of a CPU.",
+    source="an open, a read and a close cost 5 us here; what they say has not changed",
+)
+RULES = (EMPTY_FILE, READ_AGAIN)

@@ -148,6 +148,20 @@ def test_settings_that_are_empty_are_told_by_the_path_that_was_opened(trace: Tra
     )
 
 
+READS = """
+for number in range(4000): open("app.json").read()
+"""
+
+
+def test_settings_that_are_read_again_and_again_are_told(trace: Trace, tmp_path: Path) -> None:
+    """How much of the time that takes depends on what else the program does."""
+    (tmp_path / "app.json").write_text("[]" * 1000)
+    found = first_two(trace("files", "/usr/bin/python3", "-c", READS))["read-again"]
+
+    assert found["summary"].startswith(f"{tmp_path}/app.json is opened and read ")
+    assert found["evidence"][1] == {"name": "opens", "value": 4000, "threshold": 100}
+
+
 # None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
 INNOCENT = {
     "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",

@@ -418,6 +418,21 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(containers=[life()], status={**opened("/etc/shop/app.yaml"), **failed_call(JUST_BEFORE)}),
         ],
     ),
+    "read-again": (
+        [
+            facts(row("openat", 1000), status=opened("/etc/shop/app.yaml", 100, readBytes=90_000)),
+            facts(row("read", 10_000), row("execve", 50), status=opened("/srv/page.html", 100, readBytes=100)),
+        ],
+        [
+            facts(row("openat", 1000), status=opened("/etc/shop/app.yaml", 99, readBytes=90_000)),
+            facts(row("openat", 1000), seconds=11, status=opened("/etc/shop/app.yaml", 100, readBytes=90_000)),
+            facts(row("read", 100_000, 30_000), status=opened("/etc/shop/app.yaml", 100, readBytes=90_000)),
+            facts(row("openat", 1000), status=opened("/etc/shop/app.yaml", 100, readBytes=90_000, reads=99)),
+            facts(row("openat", 1000), status=opened("/etc/shop/app.yaml", 100, readBytes=90_000, writes=11)),
+            facts(row("openat", 1000), row("execve", 51), status=opened("/etc/nsswitch.conf", 100, readBytes=100)),
+            facts(row("openat", 1000), status=opened("/proc/self/status", 100, readBytes=90_000)),
+        ],
+    ),
     "crash-loop": (
         [facts(containers=LIVES)],
         [facts(containers=[life()]), facts(containers=[life("a"), life("b")])],
@@ -936,7 +951,7 @@ RATES -= {
     *("connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"),
     *("connection-churn", "disk-slow", "listen-overflow", "retransmits"),
     *("pauses-between-attempts", "missing-files", "thrashing", "udp-drops", "lock-held", "no-answer"),
-    "empty-file",
+    *("empty-file", "read-again"),
 }
 
 
