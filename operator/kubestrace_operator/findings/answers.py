@@ -6,6 +6,7 @@ from typing import Any
 
 from kubestrace_operator.api.sizes import size
 from kubestrace_operator.api.timestamps import duration
+from kubestrace_operator.findings import failed_call
 from kubestrace_operator.findings.connections import named_peer
 from kubestrace_operator.findings.finding import (
     Confidence,
@@ -88,8 +89,7 @@ def _is_for(peer: _Row, row: _Row) -> bool:
 
     A loop of events waits for all its sockets, and one that only sends lies among them, open.
     """
-    host = f"[{peer['address']}]" if ":" in peer["address"] else peer["address"]
-    name, arguments = f"{host}:{peer['port']}", row.get("arguments", "")
+    name, arguments = failed_call.endpoint(peer["address"], peer["port"]), row.get("arguments", "")
     if row["syscall"] in _RECEIVES:
         return f"<{name}>" in arguments
     sockets = {each for each in _POLLED.findall(arguments) if not each.startswith(_NO_SOCKETS)}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kubestrace_operator.api.sizes import size
-from kubestrace_operator.findings import exit_codes, last_call
+from kubestrace_operator.findings import exit_codes, failed_call, last_call
 from kubestrace_operator.findings.crashes import signal_of
 from kubestrace_operator.findings.finding import (
     Confidence,
@@ -23,6 +23,8 @@ from kubestrace_operator.findings.last_call import FailedCall, Sample
 from kubestrace_operator.results.rows import ContainerRow
 
 _KILLED = "OOMKilled"
+# A program that looks up a name as it starts.
+_SHORT_NS = 60_000_000_000
 # Ends with an error that are a loop.
 _LIVES = 2
 
@@ -84,7 +86,17 @@ def explained(facts: Facts) -> dict[FailedCall, list[ContainerRow]]:
         alike = [call for call, rows in last.items() if any(_ends_alike(row, each) for each in rows)]
         if len(alike) == 1:
             last[alike[0]].append(row)
-    return last
+    name = last_call.missing_name(facts.status)
+    if name and not last and len({row.state.container.container_name for row in facts.containers}) == 1:
+        last[name] = [row for row in unexplained if _is_short(row)]
+    return {call: rows for call, rows in last.items() if rows}
+
+
+def _is_short(row: ContainerRow) -> bool:
+    """Tell whether a container lived for so short a time that all of its failures are near its end."""
+    state = row.state
+    life_ns = state.finish_time_unix_nanoseconds - state.start_time_unix_nanoseconds
+    return state.from_start and 0 <= life_ns <= _SHORT_NS
 
 
 def has_error(row: ContainerRow) -> bool:
@@ -101,12 +113,15 @@ def _died_after(call: FailedCall, rows: Sequence[ContainerRow]) -> Finding:
     names, codes = _names(rows), Counter(row.state.exit_code for row in rows)
     times = f", {len(rows)} times" if len(rows) > 1 else ""
     ended = "it" if call.process == names else names
+    # When a name was looked up is not known.
+    is_timed = call.errno != failed_call.NO_NAME
+    then = "Just after that" if is_timed else "Within a minute"
     return Finding(
         "died-after-error",
-        Severity.CRITICAL,
-        Confidence.MEDIUM,
-        f"{call.told()}. Just after that {ended} ended with exit code {', '.join(map(str, codes))}{times}.",
-        last_call.ADVICE[call.errno],
+        Severity.CRITICAL if is_timed else Severity.WARNING,
+        Confidence.MEDIUM if is_timed else Confidence.LOW,
+        f"{call.told()}. {then} {ended} ended with exit code {', '.join(map(str, codes))}{times}.",
+        call.advice(),
         "The same call failed in runs that went on.",
         (Evidence("endsAfterThisError", len(rows), 1),),
         places_of(rows),

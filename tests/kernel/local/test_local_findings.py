@@ -162,6 +162,28 @@ def test_settings_that_are_read_again_and_again_are_told(trace: Trace, tmp_path:
     assert found["evidence"][1] == {"name": "opens", "value": 4000, "threshold": 100}
 
 
+REFUSED = 'node -e \'require("net").connect(9, "127.0.0.1")\''
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exec shop-migrate --now", "sh could not find the command shop-migrate in any folder of PATH (ENOENT)"),
+        ("exec curl -s http://127.0.0.1:9/", "curl could not connect to 127.0.0.1:9: the connection was refused"),
+        (REFUSED, "node could not connect to 127.0.0.1:9: the connection was refused"),
+        (
+            'echo x >empty; chmod +x empty; exec /usr/bin/python3 -c \'import os; os.execv("./empty", ["empty"])\'',
+            "python3 could not execute",
+        ),
+    ],
+)
+def test_why_a_program_ended_is_told(trace: Trace, script: str, words: str) -> None:
+    """A command that nobody has, connects that do not wait, and a file that is no program."""
+    found = first_two(trace("errors,network", "sh", "-c", script))["died-after-error"]
+
+    assert found["summary"].startswith(words)
+
+
 # None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
 INNOCENT = {
     "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",

@@ -1439,10 +1439,12 @@ def test_a_cpu_limit_explains_why_there_is_no_cpu() -> None:
         'AT_FDCWD, "/opt/java/openjdk/lib/ext", O_RDONLY|O_NONBLOCK|O_DIRECTORY|O_CLOEXEC',
         "4<socket>, unix:/var/run/nscd/socket, 110",
         'AT_FDCWD, "/root/.curlrc", O_RDONLY',
+        'AT_FDCWD, "/srv/shop/package.json", O_RDONLY|O_CLOEXEC',
+        'AT_FDCWD, "/etc/svc.conf", O_RDONLY',
     ],
 )
 def test_a_file_that_programs_do_without_is_no_cause(arguments: str) -> None:
-    """Those of grep, bash, CPython, gcc and Go, which ended with an error for another reason."""
+    """Those of grep, bash, CPython, gcc, Go, Node and its resolver, which ended with an error for another reason."""
     (one,) = judge(facts(containers=[life()], status=failed_call(JUST_BEFORE, arguments))).findings
 
     assert (one.id, "ended with exit code 1" in one.summary) == ("ended-with-error", True)
