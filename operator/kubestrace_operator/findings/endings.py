@@ -201,7 +201,9 @@ RULES = (
         "died-after-error",
         _died_after_error,
         needs=("errors",),
-        about="A container ended with an error within a second after a call failed that a program needs.",
+        about="A container ended with an error within a second after a call failed that a program needs: a file, a "
+        "peer, an address, a command, a lock, room. Or, a warning, within a minute of its start, and DNS had no "
+        "address for a name (views.network.dns).",
         source="measured here: the last failed call names the cause of most crash loops",
     ),
     Rule(

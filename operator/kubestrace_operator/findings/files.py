@@ -187,6 +187,6 @@ READ_AGAIN = Rule(
     about=f"One file is opened and read {number(_OPEN_RATE)} times a second or more, {_LEAST_OPENS} times or more "
     f"and more often than programs are executed, and takes {percent(_SHARE)} of the working time: a warning from "
     f"{percent(_WARNING_SHARE)} on, if it holds settings and takes 1 % of a CPU.",
-    source="an open, a read and a close cost 5 us here; what they say has not changed",
+    source="measured here: Python took 8 us to open and read a file of 11 KiB, which had not changed",
 )
 RULES = (EMPTY_FILE, READ_AGAIN)
