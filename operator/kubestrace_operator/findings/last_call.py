@@ -12,7 +12,7 @@ from kubestrace_protos.v1.views import errors_optional_files as optional_files
 
 _LOCKS = ("flock", "fcntl")
 _EXECS = ("execve", "execveat")
-_STATS = ("stat", "newfstatat", "access", "faccessat2")
+_STATS = ("stat", "newfstatat", "statx", "access", "faccessat2")
 _FULL = "The file system is full: look at the volume, the node's disk and ephemeral-storage."
 # What a program cannot go on without, by errno.
 _ADVICE = {
@@ -179,11 +179,11 @@ def before(ended_ns: int, known: Iterable[Sample], exit_code: int | None = None)
         return None
     ended = datetime.fromtimestamp(ended_ns / 1e9, tz=UTC)
     near = [each for each in known if ended - _BEFORE <= each.time <= ended + _BEFORE / 4]
-    telling = [each for each in near if not _does_without(each.call, exit_code)]
+    telling = [each for each in near if not _does_without(each.call, exit_code, near)]
     return _searched(max(telling, key=lambda each: each.rank).call, near) if telling else None
 
 
-def _does_without(call: FailedCall, exit_code: int | None) -> bool:
+def _does_without(call: FailedCall, exit_code: int | None, near: Sequence[Sample]) -> bool:
     """Tell whether a program can do without the file that it did not find; no program does without a library.
 
     What a shell looks for is a command that is not there only where it then ends with 127.
@@ -191,12 +191,16 @@ def _does_without(call: FailedCall, exit_code: int | None) -> bool:
     if call.errno != _SOUGHT:
         return False
     if call.syscall in _STATS:
-        return exit_code != _NOT_STARTED or not _is_in_path(call)
-    return exit_code != _NOT_STARTED and optional_files.names_one(call.arguments)
+        is_command = exit_code == _NOT_STARTED and basename(dirname(call.path)) in {"bin", "sbin"}
+        return not is_command and not _is_module(call, near)
+    is_library = exit_code == _NOT_STARTED and ".so" in call.path
+    return not is_library and optional_files.names_one(call.arguments)
 
 
-def _is_in_path(call: FailedCall) -> bool:
-    return basename(dirname(call.path)) in {"bin", "sbin"}
+def _is_module(call: FailedCall, near: Sequence[Sample]) -> bool:
+    """Tell whether Node looked for a script or a module: with all of its endings, one after the other."""
+    missed = {each.call.path for each in near if each.call.syscall == call.syscall}
+    return bool(call.path) and {f"{call.path}.json", f"{call.path}.node"} <= missed
 
 
 def _searched(call: FailedCall, near: Sequence[Sample]) -> FailedCall:
@@ -206,7 +210,8 @@ def _searched(call: FailedCall, near: Sequence[Sample]) -> FailedCall:
         return call
     alike = [each.call for each in near if (each.call.syscall, each.call.errno) == (call.syscall, call.errno)]
     folders = {dirname(each.path) for each in alike if basename(each.path) == name}
-    return replace(call, command=name) if len(folders) > 1 or call.syscall in _STATS else call
+    is_command = len(folders) > 1 or (call.syscall in _STATS and not _is_module(call, near))
+    return replace(call, command=name) if is_command else call
 
 
 def missing_name(status: Mapping[str, Any]) -> FailedCall | None:

@@ -86,6 +86,25 @@ def test_a_command_that_is_in_no_folder_of_path_is_told_as_such() -> None:
     assert told(error("execve", "ENOENT", folders[0])).startswith('app could not execute "/usr/local/bin/migrate"')
 
 
+def test_a_script_that_node_looks_for_with_all_endings_is_told() -> None:
+    """A look whether one file is there says nothing."""
+    tried = [f'AT_FDCWD, "/srv/server.js{ending}", 0, ...' for ending in ("", ".js", ".json", ".node")]
+
+    assert told(error("statx", "ENOENT", *tried)) == 'app could not look at "/srv/server.js": no such file (ENOENT)'
+    assert told(error("statx", "ENOENT", tried[0])) == ""
+
+
+def test_a_library_is_missed_where_a_program_did_not_start_and_a_translation_is_not() -> None:
+    """The loader ends with 127, as a shell does that then looks for the words of its message."""
+    looked = error("newfstatat", "ENOENT", 'AT_FDCWD, "/bin/migrate", ..., 0', time="04.800000")
+    words = error("openat", "ENOENT", 'AT_FDCWD, "/usr/share/locale/C/LC_MESSAGES/bash.mo", O_RDONLY')
+    library = error("openat", "ENOENT", 'AT_FDCWD, "/lib/libpq.so.5", O_RDONLY')
+
+    assert told(looked, words, exit_code=127) == "app could not find the command migrate in any folder of PATH (ENOENT)"
+    assert told(library, exit_code=127) == 'app could not open "/lib/libpq.so.5": no such file (ENOENT)'
+    assert told(library) == ""
+
+
 def test_a_connect_that_did_not_wait_fails_later() -> None:
     """What became of it is known of the peer alone: where none has reached it."""
     begun = error("connect", "EINPROGRESS", "5<10.0.0.5:80>, 10.0.0.5:80, 16", expected=True)
