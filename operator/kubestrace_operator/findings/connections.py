@@ -66,7 +66,7 @@ def _by_client(facts: Facts, row: _Row, others: int) -> Finding:
         "connection-churn",
         Severity.CRITICAL if without_port else Severity.WARNING,
         Confidence.MEDIUM,
-        f"{number(facts.rate(row['established']))} connections a second to {_named(row)}, {_lives(row)}"
+        f"{number(facts.rate(row['established']))} connections a second to {named_peer(row)}, {_lives(row)}"
         f"{_and(others, 'peer')}.{out_of_ports}",
         "Keep connections open: keep-alive, a pool that is large enough (Go: MaxIdleConnsPerHost is 2), HTTP/2.",
         "The peer closes them (mend it there), or many short processes make one each.",
@@ -89,7 +89,8 @@ def _by_server(facts: Facts, row: _Row, others: int) -> Finding:
     )
 
 
-def _named(row: _Row) -> str:
+def named_peer(row: _Row) -> str:
+    """Return a peer with the name that the operator knows for it."""
     service = f"Service/{row['service']}" if row.get("service") else ""
     name = service or row.get("workload") or row.get("pod", "")
     return f"{row['address']}:{row['port']}" + (f" ({name})" if name else "")

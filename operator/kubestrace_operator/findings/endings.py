@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kubestrace_operator.api.sizes import size
-from kubestrace_operator.findings import failed_call
+from kubestrace_operator.findings import exit_codes, failed_call, last_call
+from kubestrace_operator.findings.crashes import signal_of
 from kubestrace_operator.findings.finding import (
     Confidence,
     Evidence,
@@ -19,41 +19,14 @@ from kubestrace_operator.findings.finding import (
     many,
     named,
 )
+from kubestrace_operator.findings.last_call import FailedCall, Sample
 from kubestrace_operator.results.rows import ContainerRow
-from kubestrace_protos.v1.views import errors_optional_files as optional_files
 
 _KILLED = "OOMKilled"
+# A program that looks up a name as it starts.
+_SHORT_NS = 60_000_000_000
 # Ends with an error that are a loop.
 _LIVES = 2
-# The last failed call before the end: what a program cannot go on without, by errno.
-_TELLING = {
-    "EACCES": "Look at the user ID (runAsUser, fsGroup), the mode of the file and the mount (readOnly).",
-    "EPERM": "Look at the user ID, the capabilities and the seccomp profile.",
-    "ENOENT": "Look at the mount, the Secret or ConfigMap behind it, the image, and the path in the configuration.",
-    "ECONNREFUSED": "Nothing listens there: look at that service's ready endpoints, its port, and the order of starts.",
-    "ETIMEDOUT": "Nobody answers there: look at NetworkPolicies, firewalls and the address.",
-    "EHOSTUNREACH": "There is no way there: look at NetworkPolicies, routes and the address.",
-    "ENETUNREACH": "There is no way there: look at the pod's network and the address family.",
-    "EADDRINUSE": "Something listens there already: a process of an earlier start, or another container of the pod.",
-    "EROFS": "The file system is read-only: write into an emptyDir or a volume (readOnlyRootFilesystem).",
-    "ENOSPC": "The file system is full: look at the volume, the node's disk and ephemeral-storage.",
-}
-_CALLS = frozenset(
-    {
-        *("open", "openat", "openat2", "creat", "connect", "bind", "execve", "execveat"),
-        *("mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "write"),
-    }
-)
-_BEFORE = timedelta(seconds=1)
-# Ended by SIGINT, SIGKILL or SIGTERM: from outside, not after an error.
-_ENDED_BY_OTHERS = frozenset({130, 137, 143})
-# Programs look for files in several places: a missing one says less than any other error.
-_SOUGHT = "ENOENT"
-# The loader's exit code, and the shell's.
-_NOT_STARTED = 127
-
-# Errno, system call, arguments, process.
-_Call = tuple[str, str, str, str]
 
 
 def _oom(facts: Facts) -> Iterator[Finding]:
@@ -71,7 +44,7 @@ def _oom(facts: Facts) -> Iterator[Finding]:
         "oom-killed",
         Severity.CRITICAL,
         Confidence.HIGH,
-        f"The kernel killed {many(total, 'process', 'processes')} of {_named(places)} for memory in "
+        f"The kernel killed {many(total, 'process', 'processes')} of {named_places(places)} for memory in "
         f"{facts.seconds:.0f} s{_limit(facts, places)}.",
         "Raise the memory limit, or cap the heap below it (GOMEMLIMIT, MaxRAMPercentage, --max-old-space-size).",
         "The process is meant to be ended this way.",
@@ -96,13 +69,13 @@ def _limit(facts: Facts, places: Sequence[Place]) -> str:
     return f": its limit is {size(limits.pop())}" if len(limits) == 1 else ""
 
 
-def _died_after_error(facts: Facts) -> Iterator[Finding]:
-    """The last failed call within a second of each end, counted by what it was."""
-    samples = list(_failed_calls(facts.status))
-    last: dict[_Call, list[ContainerRow]] = {}
+def explained(facts: Facts) -> dict[FailedCall, list[ContainerRow]]:
+    """Return containers that ended with an error by the last failed call within a second of the end."""
+    samples = list(last_call.samples(facts.status))
+    last: dict[FailedCall, list[ContainerRow]] = {}
     unexplained = []
     for row in facts.containers:
-        if not row.has_failed or row.state.exit_reason == _KILLED or row.state.exit_code in _ENDED_BY_OTHERS:
+        if not has_error(row) or row.state.exit_code in exit_codes.ENDED_BY_OTHERS:
             continue
         if call := _last_call(row, samples):
             last.setdefault(call, []).append(row)
@@ -113,53 +86,52 @@ def _died_after_error(facts: Facts) -> Iterator[Finding]:
         alike = [call for call, rows in last.items() if any(_ends_alike(row, each) for each in rows)]
         if len(alike) == 1:
             last[alike[0]].append(row)
-    for call, rows in last.items():
+    name = last_call.missing_name(facts.status)
+    if name and not last and len({row.state.container.container_name for row in facts.containers}) == 1:
+        last[name] = [row for row in unexplained if _is_short(row)]
+    return {call: rows for call, rows in last.items() if rows}
+
+
+def _is_short(row: ContainerRow) -> bool:
+    """Tell whether a container lived for so short a time that all of its failures are near its end."""
+    state = row.state
+    life_ns = state.finish_time_unix_nanoseconds - state.start_time_unix_nanoseconds
+    return state.from_start and 0 <= life_ns <= _SHORT_NS
+
+
+def has_error(row: ContainerRow) -> bool:
+    """Tell whether a container ended with an error; that it crashed, or ran out of memory, is another story."""
+    return row.has_failed and row.state.exit_reason != _KILLED and not signal_of(row.state.exit_code)
+
+
+def _died_after_error(facts: Facts) -> Iterator[Finding]:
+    for call, rows in explained(facts).items():
         yield _died_after(call, rows)
 
 
-def _died_after(call: _Call, rows: Sequence[ContainerRow]) -> Finding:
-    errno, syscall, arguments, process = call
+def _died_after(call: FailedCall, rows: Sequence[ContainerRow]) -> Finding:
     names, codes = _names(rows), Counter(row.state.exit_code for row in rows)
     times = f", {len(rows)} times" if len(rows) > 1 else ""
-    who, ended = process or "A program", "it" if process == names else names
-    what = failed_call.tried(syscall, arguments)
+    ended = "it" if call.process == names else names
+    # When a name was looked up is not known.
+    is_timed = call.errno != failed_call.NO_NAME
+    then = "Just after that" if is_timed else "Within a minute"
     return Finding(
         "died-after-error",
-        Severity.CRITICAL,
-        Confidence.MEDIUM,
-        f"{who} could not {what}: {failed_call.why(errno)}. Just after that {ended} ended with exit code "
-        f"{', '.join(map(str, codes))}{times}.",
-        _TELLING[errno],
+        Severity.CRITICAL if is_timed else Severity.WARNING,
+        Confidence.MEDIUM if is_timed else Confidence.LOW,
+        f"{call.told()}. {then} {ended} ended with exit code {', '.join(map(str, codes))}{times}.",
+        call.advice(),
         "The same call failed in runs that went on.",
         (Evidence("endsAfterThisError", len(rows), 1),),
-        _places(rows),
+        places_of(rows),
         weight=1.0 + len(rows),
     )
 
 
-def _last_call(row: ContainerRow, samples: Iterable[Mapping[str, Any]]) -> _Call | None:
-    """Return the last failed call of a container before its end; a missing file only where there is no other."""
-    if not row.state.finish_time_unix_nanoseconds:
-        return None
-    ended = datetime.fromtimestamp(row.state.finish_time_unix_nanoseconds / 1e9, tz=UTC)
-    near = [
-        (
-            each["errno"] != _SOUGHT,
-            each["time"],
-            (each["errno"], each["syscall"], each["arguments"], each.get("process", "")),
-        )
-        for each in samples
-        if (each["pod"], each["container"]) == _name(row)
-        and ended - _BEFORE <= each["time"] <= ended + _BEFORE / 4
-        and not _does_without(row, each)
-    ]
-    return max(near)[-1] if near else None
-
-
-def _does_without(row: ContainerRow, call: Mapping[str, Any]) -> bool:
-    """Tell whether a program can do without the file that it did not find; no program does without a library."""
-    ended_at_once = row.state.exit_code == _NOT_STARTED
-    return call["errno"] == _SOUGHT and not ended_at_once and optional_files.names_one(call["arguments"])
+def _last_call(row: ContainerRow, samples: Iterable[Sample]) -> FailedCall | None:
+    own = (each for each in samples if each.place == _name(row))
+    return last_call.before(row.state.finish_time_unix_nanoseconds, own, row.state.exit_code)
 
 
 def _ends_alike(one: ContainerRow, other: ContainerRow) -> bool:
@@ -167,54 +139,52 @@ def _ends_alike(one: ContainerRow, other: ContainerRow) -> bool:
     return names[0] == names[1] and one.state.exit_code == other.state.exit_code
 
 
-def _failed_calls(status: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for row in status.get("summary", {}).get("errorCounts", ()):
-        if row["syscall"] in _CALLS and row["errno"] in _TELLING and not row.get("expected"):
-            for sample in row.get("samples", ()):
-                moment = datetime.fromisoformat(sample["time"])
-                yield {**sample, "time": moment, "syscall": row["syscall"], "errno": row["errno"]}
-
-
 def _crash_loop(facts: Facts) -> Iterator[Finding]:
     """Ends with an error, again and again, of which no call is known that failed before."""
-    failed = [row for row in facts.containers if row.has_failed]
-    lives = Counter(map(_name, failed))
-    rows = [row for row in failed if lives[_name(row)] >= _LIVES]
-    if rows:
-        codes = Counter(map(_code, rows))
-        words = ", ".join(f"{code} {many(count, 'time')}" for code, count in codes.most_common(3))
+    if rows := loops(facts):
+        codes = Counter((row.state.exit_code, row.state.exit_reason) for row in rows)
+        words = ", ".join(f"{_code(*code)} {many(count, 'time')}" for code, count in codes.most_common(3))
         yield Finding(
             "crash-loop",
             Severity.CRITICAL,
             Confidence.HIGH,
-            f"{at_head(_names(rows))} started and ended with an error again and again: exit code {words}.",
+            f"{at_head(_names(rows))} started and ended with an error again and again: exit code {words}."
+            f"{exit_codes.meaning(codes.most_common(1)[0][0][0])}",
             "Look at the last failed calls in the errors and at the container's log: kubectl logs --previous.",
             "The container is a job that is meant to be tried again.",
             (Evidence("endsWithAnError", len(rows), _LIVES),),
-            _places(rows),
+            places_of(rows),
             weight=0.5,
         )
 
 
-def _code(row: ContainerRow) -> str:
-    reason = row.state.exit_reason
-    return f"{row.state.exit_code} ({reason})" if reason else str(row.state.exit_code)
+def loops(facts: Facts) -> list[ContainerRow]:
+    """Return the lives of containers that ended with an error again and again."""
+    failed = [row for row in facts.containers if row.has_failed]
+    lives = Counter(map(_name, failed))
+    return [row for row in failed if lives[_name(row)] >= _LIVES]
+
+
+def _code(code: int, reason: str) -> str:
+    return f"{code} ({reason})" if reason else str(code)
 
 
 def _name(row: ContainerRow) -> tuple[str, str]:
     return row.state.container.pod_name, row.state.container.container_name
 
 
-def _places(rows: Iterable[ContainerRow]) -> tuple[Place, ...]:
+def places_of(rows: Iterable[ContainerRow]) -> tuple[Place, ...]:
+    """Return where they ran."""
     return tuple(sorted({Place(*_name(row)) for row in rows}))
 
 
 def _names(rows: Iterable[ContainerRow]) -> str:
     """Name one container, or say how many of how many pods."""
-    return _named(_places(rows))
+    return named_places(places_of(rows))
 
 
-def _named(places: Sequence[Place]) -> str:
+def named_places(places: Sequence[Place]) -> str:
+    """Name one container, or say how many there are."""
     if len(places) == 1:
         return named(places[0].pod, places[0].container)
     return f"{len(places)} containers of {many(len({place.pod for place in places}), 'pod')}"
@@ -231,7 +201,9 @@ RULES = (
         "died-after-error",
         _died_after_error,
         needs=("errors",),
-        about="A container ended with an error within a second after a call failed that a program needs.",
+        about="A container ended with an error within a second after a call failed that a program needs: a file, a "
+        "peer, an address, a command, a lock, room. Or, a warning, within a minute of its start, and DNS had no "
+        "address for a name (views.network.dns).",
         source="measured here: the last failed call names the cause of most crash loops",
     ),
     Rule(

@@ -1,4 +1,4 @@
-"""Findings about calls that fail: full disks, too many open files, peers that cannot be reached. Pure."""
+"""Findings about calls that fail: peers that cannot be reached, and what a seccomp profile denies. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,8 +16,6 @@ from kubestrace_operator.findings.finding import (
     of_these,
 )
 
-_FULL = ("ENOSPC", "EDQUOT")
-_FILES = ("EMFILE", "ENFILE")
 _GIVEN_UP = "abandoned"
 _UNREACHED = {
     _GIVEN_UP: "Nobody answers there in the time that the program allows: look at NetworkPolicies and the address.",
@@ -39,49 +37,6 @@ _LEAST_HERD, _HERD = 100.0, 1.5
 _LEAST_CORE = 0.01
 
 
-def _counts(facts: Facts, errnos: tuple[str, ...]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for row in facts.rows:
-        for errno in errnos:
-            if count := row.errnos.get(errno, 0):
-                found[row.name] = found.get(row.name, 0) + count
-    return found
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{many(count, 'time')} by {name}" for name, count in ordered[:3])
-
-
-def _disk_full(facts: Facts) -> Iterator[Finding]:
-    if counts := _counts(facts, _FULL):
-        yield Finding(
-            "disk-full",
-            Severity.CRITICAL,
-            Confidence.HIGH,
-            f"A file system had no room left (ENOSPC or EDQUOT): {_listed(counts)}.{_example(facts, _FULL)}",
-            "Look at the volume's and the node's free space and inodes, and at the pod's ephemeral-storage.",
-            "The program fills a volume of fixed size on purpose.",
-            (Evidence("failedCalls", sum(counts.values()), 1),),
-            weight=1.0,
-        )
-
-
-def _fd_leak(facts: Facts) -> Iterator[Finding]:
-    if counts := _counts(facts, _FILES):
-        yield Finding(
-            "fd-leak",
-            Severity.CRITICAL,
-            Confidence.HIGH,
-            f"No further file or socket could be opened (EMFILE or ENFILE): {_listed(counts)}."
-            f"{_example(facts, _FILES)}",
-            "Look which descriptors grow (ls -l /proc/1/fd), close them where calls fail, or raise ulimit -n.",
-            "The program opens as many as it may on purpose and goes on.",
-            (Evidence("failedCalls", sum(counts.values()), 1),),
-            weight=1.0,
-        )
-
-
 def _connect_failing(facts: Facts) -> Iterator[Finding]:
     attempts = _attempts(facts)
     for errno, advice in _UNREACHED.items():
@@ -94,7 +49,7 @@ def _connect_failing(facts: Facts) -> Iterator[Finding]:
                 Severity.CRITICAL if failed >= attempts / 2 else Severity.WARNING,
                 Confidence.HIGH,
                 f"{many(failed, 'connect')} of {attempts:,} {how}, {number(facts.rate(failed))} a second{why}."
-                f"{_peer(facts, errno) or _example(facts, (errno,), 'connect')}",
+                f"{_peer(facts, errno) or failed_call.example(facts.status, (errno,), ('connect',))}",
                 advice,
                 "Later attempts succeed, or another address of the same name does.",
                 (
@@ -179,15 +134,9 @@ def _peer(facts: Facts, errno: str) -> str:
     return f" {of_these(counts[worst], sum(counts.values()))} to {worst}."
 
 
-def _example(facts: Facts, errnos: tuple[str, ...], syscall: str = "") -> str:
-    """Name one of the calls, where the status has samples."""
-    counts: list[Mapping[str, Any]] = facts.status.get("summary", {}).get("errorCounts", [])
-    for row in counts:
-        if row["errno"] in errnos and syscall in {"", row["syscall"]} and row.get("samples"):
-            sample = row["samples"][0]
-            who = sample.get("process") or "one"
-            return f" For example {who} could not {failed_call.tried(row['syscall'], sample['arguments'])}."
-    return ""
+def _listed(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{many(count, 'time')} by {name}" for name, count in ordered[:3])
 
 
 def _denied(facts: Facts) -> Iterator[Finding]:
@@ -234,8 +183,6 @@ def _herd(facts: Facts) -> Iterator[Finding]:
 
 
 RULES = (
-    Rule("disk-full", _disk_full, about="A call failed with ENOSPC or EDQUOT.", source="exact"),
-    Rule("fd-leak", _fd_leak, about="A call failed with EMFILE or ENFILE.", source="exact"),
     Rule(
         "connect-failing",
         _connect_failing,

@@ -1,107 +1,111 @@
-"""Findings about locks for which threads wait. Pure."""
+"""Findings about file locks that another process holds. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubestrace_operator.api.timestamps import duration
+from kubestrace_operator.findings import failed_call
 from kubestrace_operator.findings.finding import (
     Confidence,
     Evidence,
     Facts,
     Finding,
-    Place,
     Rule,
     Severity,
     many,
-    number,
     percent,
 )
 
-_LEAST_THREADS, _LEAST_WAKES = 2, 20
-# Of the wakes: by threads that had waited for the same thing. Those that bring work to a queue do not wait in it.
-_HANDED_ON_SHARE = 0.5
-# Threads that wait at any time, on average.
-_WAITING_THREADS = 0.5
-# A lock that is kept for longer than most computations: somebody sleeps, or asks a disk or a peer, and has it.
-_HELD_NS = 1_000_000
-
-# What threads may do while they have it: such calls have a share of the time for which it is kept. Those that wait for
-# somebody to come (epoll_wait, accept, read of a socket) may be those of other threads, which are idle.
-_DONE_SHARE, _MOST_DONE = 0.25, 2
-_DELAYS = frozenset({"clock_nanosleep", "nanosleep", "connect", "flock", "fcntl", "wait4", "waitid", "msync"})
+_CALLS = ("flock", "fcntl")
+_HELD = ("EAGAIN", "EACCES")
+_DEADLOCK = "EDEADLK"
+# Who tries once and goes on has asked, and of fcntl most calls are no locks.
+_LEAST_FAILED, _LEAST_SHARE = 3, 0.1
+_WAIT_NS, _WAIT_SHARE = 1_000_000_000, 0.2
+_OF_LOCKS = ("LOCK_", "F_SETLK", "F_OFD_SETLK")
 
 _Row = Mapping[str, Any]
 
 
-def _lock_contended(facts: Facts) -> Iterator[Finding]:
-    """By process: the lock with the longest waits."""
-    hurt = [row for row in facts.status.get("locks", {}).get("locks", ()) if _is_contended(facts, row)]
-    if not hurt:
-        return
-    worst = max(hurt, key=lambda row: (row["totalNanoseconds"], row["address"]))
-    waiting, held_ns = _waiting(facts, worst), _held_ns(worst)
-    handed_on = worst["handedOn"] / worst["wakes"]
-    # One of the threads has it, the others may wait.
-    share = min(1.0, waiting / max(1, worst["threads"] - 1))
-    longest = duration(worst["longestHeldNanoseconds"])
-    more = f", and of {many(len(hurt) - 1, 'other lock')} too" if len(hurt) > 1 else ""
-    yield Finding(
-        "lock-contended",
-        Severity.WARNING,
-        Confidence.MEDIUM,
-        f"{many(worst['threads'], 'thread')} of {worst['process']} share a lock, and {number(waiting)} of them wait "
-        f"for it at any time: {many(worst['waits'], 'wait')}, the median {duration(worst['p50Nanoseconds'])}. Whoever "
-        f"has it keeps it for {duration(held_ns)} on average, {longest} at most{more}.{_meanwhile(facts, worst)}",
-        "Sleep, and use disks and peers, only without the lock; or have one lock for each part of the data. The stacks "
-        "of views.slowCalls and views.callers show the code that waits for it.",
-        "The threads take turns on purpose; or it is the interpreter's own lock (Python's GIL) and the work is "
-        "computing: then processes help.",
-        (
-            Evidence("waitingThreads", waiting, _WAITING_THREADS),
-            Evidence("averageHeldMilliseconds", held_ns / 1e6, _HELD_NS / 1e6),
-            Evidence("handedOnShareOfWakes", handed_on, _HANDED_ON_SHARE),
-        ),
-        tuple(sorted({Place(row["pod"], row["container"]) for row in hurt})),
-        weight=share,
-    )
+def _lock_held(facts: Facts) -> Iterator[Finding]:
+    told, evidence = [], []
+    for told_of, numbers in (_failures(facts), _waits(facts), _deadlocks(facts)):
+        told += told_of
+        evidence += numbers
+    if told:
+        yield Finding(
+            "lock-held",
+            Severity.WARNING,
+            Confidence.HIGH,
+            f"Another process holds a file lock: {', '.join(told)}.{_file(facts)}",
+            "Find out who has it (/proc/locks on the node): another replica on the same volume, or a pod that has not "
+            "ended. Give each replica its volume (StatefulSet), or end one before the next starts (Recreate).",
+            "A standby is meant to wait for the lock, or a job to do nothing while another runs.",
+            tuple(evidence),
+            weight=0.6,
+        )
 
 
-def _is_contended(facts: Facts, row: _Row) -> bool:
-    return (
-        row["threads"] >= _LEAST_THREADS
-        and row["wakes"] >= _LEAST_WAKES
-        and row["handedOn"] >= _HANDED_ON_SHARE * row["wakes"]
-        and _held_ns(row) >= _HELD_NS
-        and _waiting(facts, row) >= _WAITING_THREADS
-    )
+def _failures(facts: Facts) -> tuple[list[str], list[Evidence]]:
+    """Return what is to say of tries that did not wait."""
+    told, evidence = [], []
+    for name in _CALLS:
+        rows = facts.named((name,))
+        calls, failed = sum(row.calls for row in rows), sum(row.errnos.get(errno, 0) for row in rows for errno in _HELD)
+        if failed >= _LEAST_FAILED and failed >= _LEAST_SHARE * calls:
+            told.append(f"{failed:,} of {calls:,} {name} calls failed (EAGAIN)")
+            evidence += [
+                Evidence(f"{name}Failed", failed, _LEAST_FAILED),
+                Evidence(f"{name}ShareFailed", failed / calls, _LEAST_SHARE),
+            ]
+    return told, evidence
 
 
-def _meanwhile(facts: Facts, row: _Row) -> str:
-    """Return a sentence about the calls that take much of the time for which it is kept; nothing where none does."""
-    rows = (each for each in facts.rows if not each.wait or each.name in _DELAYS)
-    much = [each for each in rows if each.total_ns >= _DONE_SHARE * row["heldNanoseconds"]]
-    most = sorted(much, key=lambda each: (-each.total_ns, each.name))[:_MOST_DONE]
-    named = " and ".join(f"{each.name} ({duration(each.total_ns)})" for each in most)
-    return f" What takes as much time is {named}." if named else ""
+def _waits(facts: Facts) -> tuple[list[str], list[Evidence]]:
+    """Return what is to say of threads that waited, or do so still."""
+    rows, still = facts.named(_CALLS, wait=True), list(_unreturned(facts))
+    waited = sum(row.total_ns for row in rows) + sum(row["ageNanoseconds"] for row in still)
+    longest = max([*(row.max_ns for row in rows), *(row["ageNanoseconds"] for row in still)], default=0)
+    share = waited / 1e9 / facts.seconds if facts.seconds > 0 else 0.0
+    if longest < _WAIT_NS and share < _WAIT_SHARE:
+        return [], []
+    evidence = [Evidence("longestWaitSeconds", longest / 1e9, _WAIT_NS / 1e9)] if longest >= _WAIT_NS else []
+    evidence += [Evidence("waitSecondsPerSecond", share, _WAIT_SHARE)] if share >= _WAIT_SHARE else []
+    going_on = ", and goes on" if still else ""
+    times = many(sum(row.calls for row in rows) + len(still), "wait")
+    return [f"{times} took {duration(waited)}, the longest {duration(longest)}{going_on}"], evidence
 
 
-def _waiting(facts: Facts, row: _Row) -> float:
-    """Return how many threads wait at any time, on average."""
-    return float(row["totalNanoseconds"] / 1e9 / facts.seconds) if facts.seconds > 0 else 0.0
+def _deadlocks(facts: Facts) -> tuple[list[str], list[Evidence]]:
+    count = sum(row.errnos.get(_DEADLOCK, 0) for row in facts.named(_CALLS))
+    told = f"{many(count, 'try', 'tries')} would never have ended ({_DEADLOCK})"
+    return ([told], [Evidence("deadlocks", count, 1)]) if count else ([], [])
 
 
-def _held_ns(row: _Row) -> int:
-    return int(row["heldNanoseconds"] // row["holds"]) if row["holds"] else 0
+def _unreturned(facts: Facts) -> Iterator[_Row]:
+    return (row for row in facts.status.get("unreturned", ()) if row["wait"] and _is_lock(row))
+
+
+def _is_lock(row: _Row) -> bool:
+    return row["syscall"] in _CALLS and any(word in row.get("arguments", "") for word in _OF_LOCKS)
+
+
+def _file(facts: Facts) -> str:
+    """Name the file, and who wanted it, where that is known: of a wait, then of a call that failed."""
+    calls = [*_unreturned(facts), *(row for row in facts.status.get("slowCalls", ()) if row["wait"] and _is_lock(row))]
+    for row in sorted(calls, key=lambda row: -row.get("ageNanoseconds", row.get("nanoseconds", 0))):
+        what = failed_call.tried(row["syscall"], row["arguments"])
+        return f" {row.get('process') or 'A thread'} waited to {what}."
+    return failed_call.example(facts.status, (*_HELD, _DEADLOCK), _CALLS)
 
 
 RULES = (
     Rule(
-        "lock-contended",
-        _lock_contended,
-        needs=("locks",),
-        about="Half a thread or more waits at any time for a lock that its threads keep for 1 ms or longer on average. "
-        f"What is waited for is a lock where {percent(_HANDED_ON_SHARE)} or more of {_LEAST_WAKES} wakes or more come "
-        "from threads that have waited there themselves.",
-        source="a computation seldom takes 1 ms: whoever has the lock sleeps, syncs or asks a peer",
+        "lock-held",
+        _lock_held,
+        about=f"flock or fcntl failed with EAGAIN or EACCES {_LEAST_FAILED} times or more, and {percent(_LEAST_SHARE)} "
+        "of the times; threads waited for one for 1 s or more, or for "
+        f"{percent(_WAIT_SHARE)} of the duration; or a wait was refused as a deadlock (EDEADLK).",
+        source="flock(2), fcntl(2); a lock that is well used is free within milliseconds",
     ),
 )

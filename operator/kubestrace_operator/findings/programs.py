@@ -20,7 +20,7 @@ _EXECS = ("execve", "execveat")
 # A program that starts others as it begins is no churn, however short the session.
 _EXEC_RATE, _LEAST_EXECS = 10.0, 100
 # Whose work it is to start programs: where one of these runs, the others are its steps.
-_BUILDERS = frozenset(
+BUILDERS = frozenset(
     {
         *("make", "gmake", "ninja", "samu", "cmake", "ctest", "meson", "bazel", "buck2", "scons", "ccache", "sccache"),
         *(
@@ -68,7 +68,7 @@ def _process_churn(facts: Facts) -> Iterator[Finding]:
 def _severity(facts: Facts) -> Severity:
     """Return a warning where it is known what runs, and no build does."""
     rows = _processes(facts)
-    return Severity.INFO if not rows or any(_programs(row) & _BUILDERS for row in rows) else Severity.WARNING
+    return Severity.INFO if not rows or any(_programs(row) & BUILDERS for row in rows) else Severity.WARNING
 
 
 def _processes(facts: Facts) -> list[_Row]:

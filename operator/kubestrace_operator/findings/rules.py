@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubestrace_operator.findings import (
+    answers,
     attempts,
     connections,
+    contention,
+    crashes,
     disks,
     dns,
     endings,
     errors,
     executions,
+    exhaustion,
+    exits,
+    files,
     limits,
     locks,
     memory,
@@ -21,21 +27,27 @@ from kubestrace_operator.findings import (
     waiting,
     work,
 )
-from kubestrace_operator.findings.finding import Facts, Finding, Rule, many
+from kubestrace_operator.findings.finding import Facts, Finding, Rule, Severity, many
 
 RULES: tuple[Rule, ...] = (
     *endings.RULES,
+    *crashes.RULES,
+    *exits.RULES,
+    *files.RULES,
+    *exhaustion.RULES,
     *errors.RULES,
     *limits.RULES,
     *memory.RULES,
     *waiting.RULES,
+    *locks.RULES,
     *work.RULES,
     *programs.RULES,
     *disks.RULES,
     *dns.RULES,
     *connections.RULES,
+    *answers.RULES,
     *threads.RULES,
-    *locks.RULES,
+    *contention.RULES,
     *attempts.RULES,
     *executions.RULES,
     *unusual_calls.RULES,
@@ -44,6 +56,8 @@ RULES: tuple[Rule, ...] = (
 MOST = 10
 # Rules in a column of kubectl get: a line of it stays readable.
 _IN_COLUMN = 3
+# They say why a container ended.
+_EXPLAIN_AN_END = frozenset({"crashed", "died-after-error", "oom-killed"})
 # What a rule may need beside views.
 _ALL_CALLS, _NO_LOSS = "every system call: leave spec.syscalls out", "no lost calls: see trust.lostCalls"
 
@@ -119,12 +133,14 @@ def _without_repetition(findings: Iterable[Finding]) -> Iterator[Finding]:
     """Leave out what another finding says better: that containers crash, or wait for memory or a CPU."""
     known = list(findings)
     throttled = any(each.id == "cpu-throttled" for each in known)
-    explained = {place for each in known if each.id in {"died-after-error", "oom-killed"} for place in each.places}
+    explained = {place for each in known if each.id in _EXPLAIN_AN_END for place in each.places}
     thrashing = {place for each in known if each.id == "thrashing" for place in each.places}
     better = {"crash-loop": explained, "memory-pressure": thrashing}
+    limited = any(each.id == "pids-limit" and each.severity == Severity.CRITICAL for each in known)
     for each in known:
         repeats = each.id in better and set(each.places) <= better[each.id]
-        if not repeats and not (throttled and each.id == "cpu-starved"):
+        is_known = (throttled and each.id == "cpu-starved") or (limited and each.id == "task-limit")
+        if not repeats and not is_known:
             yield each
 
 

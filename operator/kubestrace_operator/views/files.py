@@ -217,14 +217,20 @@ class Files(View[Settings, FilesResult, Part]):
 
 
 def worst(uses: Mapping[str, Use]) -> list[str]:
-    """Return all paths: in turns that with the most time, failures, calls, so that no kind of trouble hides another."""
+    """Return all paths: in turns that with the most time, failures, calls, so that no kind of trouble hides another.
+
+    Files that were read and had no bytes have a turn, too: they cost nothing, and may be why a program ended.
+    """
     measures = (
         lambda path: (-uses[path].total_nanoseconds, path),
         lambda path: (-uses[path].failed, -uses[path].total_nanoseconds, path),
         lambda path: (-uses[path].calls, path),
     )
-    by_turns = zip_longest(*(sorted(uses, key=measure) for measure in measures))
-    return list(dict.fromkeys(chain.from_iterable(by_turns)))
+    empty = {path for path, use in uses.items() if use.reads and not (use.read_bytes or use.writes or use.failed)}
+    # With the links that lead there: programs know these alone.
+    of_empty = sorted((use.file or path, path) for path, use in uses.items() if empty & {use.file, path})
+    by_turns = zip_longest(*(sorted(uses, key=measure) for measure in measures), (path for _, path in of_empty))
+    return [path for path in dict.fromkeys(chain.from_iterable(by_turns)) if path is not None]
 
 
 def _all(part: Part) -> Iterator[Use]:

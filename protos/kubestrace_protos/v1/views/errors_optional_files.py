@@ -12,9 +12,11 @@ _OPTIONAL = re.compile(
         /locale/ | \.mo"                   # translations
         | /ld\.so\. | \.so(?:\.[0-9]+)*"   # the folders of libraries, one after the other
         | /pyvenv\.cfg" | /pybuilddir\.txt" | \._pth" | /__pycache__/  # where CPython is
+        | /package\.json"                 # where Node looks for the kind of a script's modules
         | /include/ | /lib/ext"            # the folders of headers, and of extensions of Java
         | /\.\w+rc" | /\.config/           # what a person prefers
     )
+    | "/etc/(?:netsvc|svc|host|gai|nsswitch)\.conf" | "/etc/gnutls/config"   # of resolvers and of TLS
     | /nscd/socket\b                       # glibc's cache of names, which hardly anybody runs
     """,
     re.VERBOSE,

@@ -32,7 +32,13 @@ from kubestrace_operator.findings import failed_call
         ("connect", "3<socket>, ..., 16", "call connect(3<socket>, ..., 16)"),
         ("openat", "AT_FDCWD, ..., O_RDONLY", "call openat(AT_FDCWD, ..., O_RDONLY)"),
         ("openat", "", "call openat()"),
-        ("chown", '"/a", 0, 0', 'call chown("/a", 0, 0)'),
+        ("clone", "CLONE_VM|SIGCHLD, NULL, NULL, ..., NULL", "start a process or a thread"),
+        ("inotify_add_watch", '3<anon_inode:inotify>, "/etc/app", IN_MODIFY', 'watch "/etc/app"'),
+        ("inotify_init1", "IN_CLOEXEC", "watch files"),
+        ("chown", '"/a", 0, 0', 'change the owner of "/a"'),
+        ("listen", "3<0.0.0.0:80>, 128", "accept connections at 0.0.0.0:80"),
+        ("chdir", '"/srv"', 'enter the folder "/srv"'),
+        ("setxattr", '"/a", ...', 'call setxattr("/a", ...)'),
     ],
 )
 def test_a_call_is_told_in_words(syscall: str, arguments: str, words: str) -> None:
@@ -49,3 +55,5 @@ def test_an_error_keeps_its_name() -> None:
     """Words for people, and the name to search for."""
     assert failed_call.why("ENOENT") == "no such file (ENOENT)"
     assert failed_call.why("EIO") == "EIO"
+    assert failed_call.why("EAGAIN") == "EAGAIN"
+    assert failed_call.why("EAGAIN", "flock") == "another process holds it (EAGAIN)"

@@ -93,6 +93,25 @@ def stalled(memory_s: float) -> dict[str, Any]:
     return {"containers": [{"pod": "shop-1", "container": "app", "resources": {"pressure": pressure}}]}
 
 
+def ended(*processes: dict[str, Any]) -> dict[str, Any]:
+    """Return a status with processes of a container."""
+    of_it = {"pod": "shop-1", "container": "app", "node": "n1", "executable": "/srv/worker", "hostPid": 7}
+    life = {"startTime": "2026-01-01T00:00:04.500000Z", "lifetimeNanoseconds": 500 * MS, "calls": 5, "threads": 1}
+    return {"processes": [{**of_it, **life, "waitNanoseconds": 0, **each} for each in processes]}
+
+
+def opened(path: str, times: int = 1, **changes: int) -> dict[str, Any]:
+    """Return a status with a file that was opened and read so often, and cost 100 ms."""
+    of_it = {"opens": times, "reads": times, "errors": 0, "totalNanoseconds": 100 * MS}
+    return {"files": {"paths": [{"path": path, **UNUSED, **of_it, **changes}]}}
+
+
+def linked(path: str, file: str) -> dict[str, Any]:
+    """Return a status with an empty file of a ConfigMap: it is opened by one path, and read by another."""
+    (link,), (behind,) = opened(path, reads=0)["files"]["paths"], opened(file, opens=0)["files"]["paths"]
+    return {"files": {"paths": [{**link, "file": file}, behind]}}
+
+
 def growing(*mib: float, processes: int = 1, each_s: float = 5, **changes: Any) -> dict[str, Any]:
     """Return a status with a container that had so much anonymous memory, at equal times."""
     levels = [
@@ -260,6 +279,35 @@ def hung(age_s: int, *, wait: bool = False) -> dict[str, Any]:
     return {"unreturned": [{"syscall": "fsync", "wait": wait, "ageNanoseconds": age_s * SECOND, **place}]}
 
 
+def locking(age_s: int, **changes: Any) -> dict[str, Any]:
+    """Return a status with a thread that waits for a lock."""
+    call = hung(age_s, wait=True)["unreturned"][0]
+    return {"unreturned": [{**call, "syscall": "flock", "arguments": "3</data/lock>, LOCK_EX", **changes}]}
+
+
+POLLED = "{fd=5<10.0.0.5:80>, events=POLLIN}"
+
+
+def timeout(
+    length_ns: int, syscall: str = "poll", arguments: str = f"[{POLLED}], 1, 999", **changes: Any
+) -> dict[str, Any]:
+    """Return a wait that ended in a timeout."""
+    end = {"errno": "EAGAIN"} if syscall == "recvfrom" else {"result": 0}
+    return {"syscall": syscall, "wait": True, "nanoseconds": length_ns, "arguments": arguments, **end, **changes}
+
+
+def waiting(age_s: int) -> dict[str, Any]:
+    """Return a read that has not returned."""
+    return {**hung(age_s, wait=True)["unreturned"][0], "syscall": "read", "arguments": "5<10.0.0.5:80>, ..., 80"}
+
+
+def unanswered(*calls: dict[str, Any], unreturned: Sequence[dict[str, Any]] = (), **changes: Any) -> dict[str, Any]:
+    """Return a status with a peer that was sent to and sent nothing, and calls that waited for it."""
+    counts = {"established": 1, "closed": 1, "open": 0, "bytesSent": 18, "bytesReceived": 0}
+    row = {"role": "client", "address": "10.0.0.5", "port": 80, **counts, "lifetime": {"p50Nanoseconds": SECOND}}
+    return {"network": {"peers": [{**row, **changes}]}, "slowCalls": list(calls), "unreturned": list(unreturned)}
+
+
 def peer(*, life_ns: int = MS, waiting: int | None = None, **changes: Any) -> dict[str, Any]:
     """Return a status with one peer of 100 short connections, and the sockets that wait for their end."""
     counts = {"established": 100, "closed": 100, "bytesSent": 5000, "bytesReceived": 50_000}
@@ -329,15 +377,119 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             facts(containers=[life()], status=failed_call(JUST_BEFORE, errno="EAGAIN")),
         ],
     ),
+    "crashed": (
+        [
+            facts(containers=[life(exit_code=139)]),
+            facts(containers=[life(exit_code=134)], status=failed_call(JUST_BEFORE)),
+            facts(status=ended({"signal": "SIGSEGV", "end": "killed by SIGSEGV"})),
+            facts(status=ended({"ends": [{"end": "killed by SIGABRT, core dumped", "count": 3}], "processes": 3})),
+            facts(status=ended({"ends": [{"end": "killed by seccomp for calling mkdirat (SIGSYS)", "count": 1}]})),
+            # Its exit code says that a container ended so; the others of it are told too.
+            facts(containers=[life(exit_code=135)], status=ended({"signal": "SIGBUS"}, {"exitCode": 0})),
+        ],
+        [
+            facts(containers=[life(exit_code=143), life(exit_code=137)]),
+            facts(containers=[life(exit_code=141), life(exit_code=1), life(exit_code=255)]),
+            facts(status=ended({"signal": "SIGTERM"}, {"signal": "SIGPIPE"}, {"signal": "SIGKILL"}, {"exitCode": 139})),
+            facts(status=ended({"ends": [{"end": "killed for memory (SIGKILL)", "count": 2}]})),
+        ],
+    ),
+    "ended-with-error": (
+        [
+            facts(containers=[life()]),
+            facts(containers=[life(exit_code=127), life("shop-2", exit_code=0)]),
+            facts(containers=[life(exit_code=143)]),
+            # A missing file is no cause where it was missing long before.
+            facts(containers=[life()], status=failed_call(LONG_BEFORE)),
+            facts(status=ended(*[{"exitCode": 2}] * 3, *[{"exitCode": 0}] * 3)),
+            facts(status=ended({"processes": 5, "ends": [{"end": "exited with 7", "count": 5}]})),
+        ],
+        [
+            facts(containers=[life(exit_code=0)]),
+            facts(containers=LIVES),
+            facts(containers=[life()], status=failed_call(JUST_BEFORE)),
+            facts(containers=[life(exit_code=139), life("shop-2", exit_code=137, reason="OOMKilled")]),
+            facts(status=ended(*[{"exitCode": 2}] * 2)),
+            facts(status=ended(*[{"exitCode": 2}] * 3, *[{"exitCode": 0}] * 4)),
+            facts(status=ended(*[{"exitCode": 1, "executable": "/usr/bin/grep"}] * 9)),
+            facts(status=ended(*[{"signal": "SIGTERM", "end": "killed by SIGTERM"}] * 9)),
+            facts(status=ended({"processes": 9, "ends": [{"end": "executed /bin/false", "count": 9}]})),
+        ],
+    ),
+    "empty-file": (
+        [
+            facts(containers=[life()], status=opened("/etc/shop/app.yaml")),
+            facts(containers=[life(exit_code=3)], status=opened("/run/secrets/token", 5)),
+            facts(status=opened("/srv/shop/app.json", 5)),
+            facts(row("execve", 2), status=opened("/srv/shop/app.json", 5)),
+            facts(containers=[life()], status=linked("/etc/shop/app.yaml", "/etc/shop/..2026/app.yaml")),
+        ],
+        [
+            facts(status=opened("/etc/shop/app.yaml", 4)),
+            facts(containers=[life(exit_code=143)], status=opened("/etc/shop/app.yaml", 4)),
+            # Each of the programs that are started reads it.
+            facts(row("execve", 3), status=opened("/etc/shop/app.yaml", 5)),
+            facts(containers=[life()], status=opened("/etc/shop/app.yaml", readBytes=1)),
+            facts(containers=[life()], status=opened("/etc/shop/app.yaml", reads=0)),
+            facts(containers=[life()], status=opened("/etc/shop/app.yaml", writes=1)),
+            facts(containers=[life()], status=opened("/srv/shop/__init__.py")),
+            facts(containers=[life()], status=opened("/etc/machine-id")),
+            facts(containers=[life()], status=opened("/proc/1/config")),
+            # Something else is the reason.
+            facts(containers=[life()], status={**opened("/etc/shop/app.yaml"), **failed_call(JUST_BEFORE)}),
+        ],
+    ),
+    "read-again": (
+        [
+            facts(row("openat", 1000), status=opened("/etc/shop/app.yaml", 100, readBytes=90_000)),
+            facts(row("read", 10_000), row("execve", 50), status=opened("/srv/page.html", 100, readBytes=100)),
+        ],
+        [
+            facts(row("openat", 1000), status=opened("/etc/shop/app.yaml", 99, readBytes=90_000)),
+            facts(row("openat", 1000), seconds=11, status=opened("/etc/shop/app.yaml", 100, readBytes=90_000)),
+            facts(row("read", 100_000, 30_000), status=opened("/etc/shop/app.yaml", 100, readBytes=90_000)),
+            facts(row("openat", 1000), status=opened("/etc/shop/app.yaml", 100, readBytes=90_000, reads=99)),
+            facts(row("openat", 1000), status=opened("/etc/shop/app.yaml", 100, readBytes=90_000, writes=11)),
+            facts(row("openat", 1000), row("execve", 51), status=opened("/etc/nsswitch.conf", 100, readBytes=100)),
+            facts(row("openat", 1000), status=opened("/proc/self/status", 100, readBytes=90_000)),
+        ],
+    ),
     "crash-loop": (
         [facts(containers=LIVES)],
         [facts(containers=[life()]), facts(containers=[life("a"), life("b")])],
     ),
     "disk-full": (
         [facts(failing("write", "ENOSPC", 1, 9)), facts(failing("openat", "EDQUOT", 2, 2))],
-        [facts(failing("write", "EIO", 1, 9))],
+        [facts(failing("write", "EIO", 1, 9)), facts(failing("inotify_add_watch", "ENOSPC", 1, 9))],
     ),
-    "fd-leak": ([facts(failing("accept4", "EMFILE", 1, 9))], [facts(failing("accept4", "EAGAIN", 1, 9))]),
+    "task-limit": (
+        [facts(failing("clone3", "EAGAIN", 1, 9)), facts(failing("fork", "EAGAIN", 2, 2))],
+        [
+            facts(failing("clone3", "ENOSYS", 1, 9)),
+            facts(failing("read", "EAGAIN", 9, 9)),
+            # The limit of the pod says more.
+            facts(failing("clone", "EAGAIN", 9, 9), status=threads(refused=9)),
+        ],
+    ),
+    "watch-limit": (
+        [
+            facts(failing("inotify_init1", "EMFILE", 1, 1)),
+            facts(failing("inotify_add_watch", "ENOSPC", 3, 900)),
+            facts(failing("inotify_init1", "EMFILE", 1, 1), failing("fanotify_mark", "ENOSPC", 1, 1)),
+        ],
+        [
+            facts(failing("inotify_init1", "EMFILE", 1, 1), failing("openat", "EMFILE", 1, 9)),
+            facts(failing("inotify_add_watch", "ENOENT", 9, 9)),
+            facts(failing("write", "ENOSPC", 9, 9)),
+        ],
+    ),
+    "fd-leak": (
+        [facts(failing("accept4", "EMFILE", 1, 9))],
+        [
+            facts(failing("accept4", "EAGAIN", 1, 9)),
+            facts(failing("inotify_init1", "EMFILE", 1, 9)),
+        ],
+    ),
     "connect-failing": (
         [
             facts(failing("connect", "ECONNREFUSED", 5, 100)),
@@ -475,6 +627,26 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
         [facts(failing("accept4", "EAGAIN", 1000, 2000)), facts(failing("accept4", "EAGAIN", 90, 90))],
     ),
     "hung-call": ([facts(status=hung(10))], [facts(status=hung(9)), facts(status=hung(1000, wait=True))]),
+    "lock-held": (
+        [
+            facts(failing("flock", "EAGAIN", 3, 4)),
+            facts(failing("fcntl", "EACCES", 9, 90)),
+            facts(failing("fcntl", "EDEADLK", 1, 90)),
+            facts(row("flock", 2, SECOND, wait=True)),
+            facts(row("fcntl", 200, 10 * MS, wait=True)),
+            facts(status=locking(2)),
+        ],
+        [
+            facts(failing("flock", "EAGAIN", 2, 2)),
+            facts(failing("fcntl", "EAGAIN", 9, 91)),
+            facts(failing("fcntl", "EBADF", 90, 90)),
+            facts(row("flock", 9, 100 * MS, wait=True)),
+            facts(row("flock", 9000, 100_000)),
+            facts(status=locking(2, syscall="futex")),
+            facts(status=locking(2, arguments="3</data/lock>, F_GETLK, ...")),
+            facts(status=locking(0)),
+        ],
+    ),
     "lock-convoy": (
         [facts(*LOCKS, status=budget(0, 0.25))],
         [
@@ -549,6 +721,30 @@ CASES: dict[str, tuple[Sequence[Facts], Sequence[Facts]]] = {
             # The peer closes first: the sockets are kept there.
             facts(status=peer(waiting=19)),
             facts(status=peer(), seconds=11),
+        ],
+    ),
+    "no-answer": (
+        [
+            facts(status=unanswered(timeout(SECOND))),
+            facts(status=unanswered(timeout(SECOND // 2, "recvfrom", "5<10.0.0.5:80>, ..."), timeout(SECOND // 2))),
+            facts(status=unanswered(timeout(SECOND, "epoll_wait", f"4<epoll [{POLLED}, {{fd=3<anon_inode:a>}}]>"))),
+            # A loop of events gives up one of its connections.
+            facts(status=unanswered(timeout(SECOND, "epoll_wait", f"4<epoll [{POLLED}, {{fd=3<10.0.0.6:9>}}]>"))),
+            facts(status=unanswered(timeout(SECOND, arguments="[{fd=5<[::1]:80>, events=POLLIN}]"), address="::1")),
+            facts(status=unanswered(unreturned=[waiting(10)])),
+        ],
+        [
+            facts(status=unanswered(timeout(SECOND), bytesReceived=1)),
+            facts(status=unanswered(timeout(SECOND), bytesSent=0)),
+            facts(status=unanswered(timeout(SECOND), role="server")),
+            facts(status=unanswered(timeout(SECOND), port=81)),
+            facts(status=unanswered(timeout(SECOND * 9 // 10))),
+            facts(status=unanswered(*[timeout(SECOND // 11)] * 20)),
+            facts(status=unanswered(timeout(SECOND, result=1))),
+            facts(status=unanswered(timeout(SECOND, wait=False))),
+            # Logs are sent from a loop of events, and nobody answers.
+            facts(status=unanswered(timeout(SECOND, arguments=f"[{POLLED}, {{fd=3<10.0.0.6:9>}}]"), open=1)),
+            facts(status=unanswered(unreturned=[waiting(9)])),
         ],
     ),
     "log-blocked": (
@@ -772,7 +968,7 @@ def scaled(given_facts: Facts, factor: int) -> Facts:
 
 # Numbers of a status that are the same however long somebody looks.
 SAME = {"port", "pid", "tid", "hostPid", "hostTid", "threads", "nanoseconds", "ageNanoseconds", "limitMillicores"}
-SAME |= {"p50Nanoseconds", "p99Nanoseconds"}
+SAME |= {"p50Nanoseconds", "p99Nanoseconds", "exitCode"}
 
 
 def longer(part: Any, factor: int) -> Any:
@@ -792,7 +988,8 @@ RATES = set(CASES) - {"dns-failing", "dns-search-storm", "dns-slow", "dns-unansw
 RATES -= {
     *("connect-failing", "cpu-starved", "cpu-throttled", "memory-pressure"),
     *("connection-churn", "disk-slow", "listen-overflow", "retransmits"),
-    *("lock-contended", "pauses-between-attempts", "missing-files", "thrashing", "udp-drops"),
+    *("pauses-between-attempts", "missing-files", "thrashing", "udp-drops", "lock-held", "no-answer"),
+    *("empty-file", "lock-contended", "read-again"),
 }
 
 
@@ -901,12 +1098,12 @@ PLACES["network.dns"] = ""  # a part of a place
 
 @given(st.sampled_from(sorted(CASES)), st.sets(st.sampled_from(sorted(ALL_VIEWS))))
 def test_a_missing_view_never_makes_a_finding(name: str, missing: set[str]) -> None:
-    """But that a container crashes is told where it is not known any more why."""
+    """But that a container ends with an error is told where it is not known any more why."""
     for each in (case for cases in CASES[name] for case in cases):
         known = {key: part for key, part in each.status.items() if key not in {PLACES[view] for view in missing}}
         fewer = replace(each, views=ALL_VIEWS - missing, status=known)
 
-        assert set(found(fewer)) <= {*found(each), "crash-loop"}
+        assert set(found(fewer)) <= {*found(each), "crash-loop", "ended-with-error"}
 
 
 def test_a_churn_is_told_with_its_peer_and_its_ports() -> None:
@@ -994,6 +1191,45 @@ def test_a_call_that_hangs_is_told_in_words() -> None:
     )
 
 
+def test_a_lock_is_told_with_its_file() -> None:
+    """The longest wait for it, or a try that failed."""
+    slow = {"syscall": "fcntl", "wait": True, "nanoseconds": SECOND, "arguments": "4</data/db>, F_SETLKW, ..."}
+    waits = row("fcntl", 2, SECOND, wait=True)
+    (waited,) = judge(facts(waits, status={"slowCalls": [{**slow, "process": "sqlite3"}]})).findings
+    sampled = failed_call(JUST_BEFORE, "3</data/lock>, LOCK_EX|LOCK_NB", syscall="flock", errno="EAGAIN")
+    (failed,) = judge(facts(failing("flock", "EAGAIN", 5, 6), status=sampled)).findings
+    (still,) = judge(facts(status=locking(12))).findings
+
+    assert waited.summary == (
+        "Another process holds a file lock: 2 waits took 2.0s, the longest 1.0s. sqlite3 waited to lock /data/db."
+    )
+    assert failed.summary == (
+        "Another process holds a file lock: 5 of 6 flock calls failed (EAGAIN). For example one could not lock "
+        "/data/lock."
+    )
+    assert still.summary == (
+        "Another process holds a file lock: 1 wait took 12.0s, the longest 12.0s, and goes on. A thread waited to lock "
+        "/data/lock."
+    )
+
+
+def test_a_peer_that_never_answers_is_told_by_what_was_waited() -> None:
+    """Several connections are no chance; a wait without a timeout may be meant."""
+    one, two = timeout(SECOND), timeout(2 * SECOND)
+    (several,) = judge(facts(status=unanswered(one, two, established=2, bytesSent=36, service="db"))).findings
+    (going_on,) = judge(facts(status=unanswered(unreturned=[waiting(12)]))).findings
+
+    assert several.summary == (
+        "10.0.0.5:80 (Service/db) accepts connections and never answers: 2 connections sent 36B and received nothing. "
+        "2 waits for it ended in a timeout, 3.0s in all."
+    )
+    assert going_on.summary.endswith(
+        "1 connection sent 18B and received nothing. A thread has waited for it for 12.0s."
+    )
+    assert (several.severity, going_on.severity) == (Severity.CRITICAL, Severity.INFO)
+    assert judge(CASES["no-answer"][0][0]).findings[0].severity == Severity.WARNING
+
+
 def test_waits_for_memory_are_told_once() -> None:
     """Thrashing says why; a container that only waits is told beside it."""
     status = thrashing(pressure={"memorySomeNanoseconds": SECOND, "memoryFullNanoseconds": SECOND})
@@ -1051,7 +1287,7 @@ def test_the_page() -> None:
     (one,) = ({"notJudged": [each]} for each in status["notJudged"] if each["id"] == "memory-growth")
     assert text.not_judged(one) == "Not judged: memory-growth (it needs views.memory)."
     few = {"notJudged": status["notJudged"][:3]}
-    assert text.not_judged(few).startswith("Not judged: died-after-error, memory-growth, mmap-churn (they need views.")
+    assert text.not_judged(few).startswith("Not judged: died-after-error, crashed, ended-with-error (they need views.")
     assert list(text.lines({}, 120, len(RULES))) == []
     (nothing,) = text.lines({"findings": [], "notJudged": [{}] * 3}, 120, 55)
     assert nothing == "findings: none, by 52 of the 55 rules of docs/findings.md; 3 could not be judged"
@@ -1260,11 +1496,15 @@ def test_a_cpu_limit_explains_why_there_is_no_cpu() -> None:
         'AT_FDCWD, "/opt/java/openjdk/lib/ext", O_RDONLY|O_NONBLOCK|O_DIRECTORY|O_CLOEXEC',
         "4<socket>, unix:/var/run/nscd/socket, 110",
         'AT_FDCWD, "/root/.curlrc", O_RDONLY',
+        'AT_FDCWD, "/srv/shop/package.json", O_RDONLY|O_CLOEXEC',
+        'AT_FDCWD, "/etc/svc.conf", O_RDONLY',
     ],
 )
 def test_a_file_that_programs_do_without_is_no_cause(arguments: str) -> None:
-    """Those of grep, bash, CPython, gcc and Go, which ended with an error for another reason."""
-    assert found(facts(containers=[life()], status=failed_call(JUST_BEFORE, arguments))) == []
+    """Those of grep, bash, CPython, gcc, Go, Node and its resolver, which ended with an error for another reason."""
+    (one,) = judge(facts(containers=[life()], status=failed_call(JUST_BEFORE, arguments))).findings
+
+    assert (one.id, "ended with exit code 1" in one.summary) == ("ended-with-error", True)
 
 
 def test_a_library_is_the_cause_where_a_program_did_not_start() -> None:

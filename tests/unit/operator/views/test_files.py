@@ -83,6 +83,20 @@ def test_a_storm_of_cheap_calls_and_failures_are_not_ranked_away() -> None:
     assert len(worst(part.paths)) == 52
 
 
+def test_an_empty_file_is_not_ranked_away() -> None:
+    """Beside the link that led there; one that failed or was written is no such file."""
+    busy = [row(f"/busy-{number}", stats=9, total_nanoseconds=MS) for number in range(50)]
+    link = row("/etc/app.yaml", opens=1, file="/etc/..data/app.yaml")
+    others = [row("/denied", reads=1, errnos={"EISDIR": 1}), row("/written", reads=1, writes=1), row("/full", reads=1)]
+    others[-1].read_bytes = 1
+    part = merged([*busy, link, row("/etc/..data/app.yaml", reads=1), *others])
+
+    first = worst(part.paths)[:6]
+    assert {"/etc/app.yaml", "/etc/..data/app.yaml"} < set(first)
+    assert not {"/written", "/full"} & set(first)
+    assert sorted(worst(part.paths)) == sorted(part.paths)
+
+
 def test_rows_that_are_not_shown_are_in_the_sums() -> None:
     """However many are kept; the totals are those of all calls."""
     part = merged([row(f"/{number}", stats=1, total_nanoseconds=number) for number in range(10)], rest=5)
