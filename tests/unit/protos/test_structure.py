@@ -66,6 +66,7 @@ PLAIN = {
     "callers",
     "processes",
     "io_uring",
+    "locks",
     "network",
     "resources",
     "counters",
@@ -77,7 +78,7 @@ VIEWS = sorted(path.stem for path in (ROOT / "charts/kubestrace/schema/views").g
 
 def of_the_view(path: Path, view: str) -> bool:
     """Return whether a file is a part of the view: by its name, or by its folder's."""
-    return path.stem.startswith(view) or any(folder.name == view for folder in path.parents)
+    return path.stem.startswith(view) or any(folder.name == view for folder in path.relative_to(ROOT).parents)
 
 
 @pytest.mark.parametrize("view", [view for view in VIEWS if view not in PLAIN])
