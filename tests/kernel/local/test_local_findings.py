@@ -44,29 +44,22 @@ def compiled(source: str, to: Path) -> str:
     return str(to)
 
 
-def test_a_crash_is_told_with_the_call_that_failed_before_it(trace: Trace, tmp_path: Path) -> None:
-    """The child of a shell that goes on; the shell's own end says nothing."""
+def test_programs_that_end_badly_are_told(trace: Trace, tmp_path: Path) -> None:
+    """Children of a shell that goes on: one crashes, with the call that failed before it, one has an exit code."""
     worker = compiled(SEGFAULT, tmp_path / "worker")
-    found = first_two(trace("processes,errors", "sh", "-c", f"{worker}; {worker}; true"))["crashed"]
+    script = f"{worker}; {worker}; for n in 1 2 3; do /usr/bin/python3 -c 'exit(3)'; done; true"
+    found = first_two(trace("processes,errors", "sh", "-c", script))
 
-    assert found["severity"] == "critical"
-    assert found["summary"] == (
+    assert found["crashed"]["severity"] == "critical"
+    assert found["crashed"]["summary"] == (
         "worker in sh crashed 2 times with SIGSEGV: it used memory that it does not have. Just before that worker "
         'could not open "/etc/shop/app.conf": no such file (ENOENT).'
     )
+    assert found["ended-with-error"]["summary"] == "python3 in sh ended with exit code 3, 3 times."
 
 
-def test_a_program_that_fails_again_and_again_is_told_with_its_exit_code(trace: Trace) -> None:
-    """And one that is not there."""
-    found = first_two(
-        trace("processes,errors", "sh", "-c", "for n in 1 2 3; do /usr/bin/python3 -c 'exit(3)'; done; true")
-    )
-
-    assert "ended with exit code 3, 3 times." in found["ended-with-error"]["summary"]
-
-
-FORKS = """
-import os, resource, time
+LIMITS = """
+import ctypes, os, resource, time
 resource.setrlimit(resource.RLIMIT_NPROC, (2, 2))
 os.setuid(65533)
 try:
@@ -74,53 +67,31 @@ try:
         if os.fork() == 0: time.sleep(1), os._exit(0)
 except BlockingIOError:
     pass
-"""
-
-
-def test_a_limit_of_processes_is_told(trace: Trace) -> None:
-    """By ulimit -u: the kernel counts those of a user."""
-    found = first_two(trace("errors", *PYTHON, FORKS))["task-limit"]
-
-    assert found["summary"].endswith(": 1 time by clone. For example python3 could not start a process or a thread.")
-
-
-WATCHES = """
-import ctypes, os
-os.setuid(65533)
 while ctypes.CDLL(None).inotify_init1(0) >= 0: pass
 """
 
 
-def test_a_limit_of_watches_is_no_leak_of_descriptors(trace: Trace) -> None:
-    """Both fail with EMFILE."""
-    found = trace("errors", *PYTHON, WATCHES)
+def test_limits_of_processes_and_of_watches_are_told(trace: Trace) -> None:
+    """The kernel counts both by user. That there is no further watch is no leak of descriptors."""
+    found = trace("errors", *PYTHON, LIMITS)
 
-    assert [each["id"] for each in found] == ["watch-limit"]
+    assert [each["id"] for each in found] == ["task-limit", "watch-limit"]
+    assert found[0]["summary"].endswith(": 1 time by clone. For example python3 could not start a process or a thread.")
 
 
-LOCKED = """
-import fcntl, os, time
+# The one who holds the lock looks whether the other waits for it: flock is call 73.
+WAITING = """
+import fcntl, os, socket, time
 ready, told = os.pipe()
 if os.fork() == 0:
     file = open("lock", "w")
     fcntl.flock(file, fcntl.LOCK_EX)
     os.write(told, b"x")
-    time.sleep(2)
+    while not open(f"/proc/{os.getppid()}/syscall").read().startswith("73 "): time.sleep(0.02)
+    time.sleep(1.2)
     os._exit(0)
 os.read(ready, 1)
 fcntl.flock(open("lock", "w"), fcntl.LOCK_EX)
-"""
-
-
-def test_a_wait_for_a_lock_is_told_with_its_file(trace: Trace, tmp_path: Path) -> None:
-    """As of two replicas that share a volume."""
-    found = first_two(trace("slowCalls", *PYTHON, LOCKED))["lock-held"]
-
-    assert found["summary"].endswith(f" python3 waited to lock {tmp_path}/lock.")
-
-
-SILENT = """
-import socket
 server = socket.create_server(("127.0.0.1", 0))
 for number in range(2):
     client = socket.create_connection(server.getsockname(), 0.6)
@@ -130,11 +101,13 @@ for number in range(2):
 """
 
 
-def test_a_peer_that_never_answers_is_told(trace: Trace) -> None:
-    """The kernel accepts for a program that does not."""
-    found = first_two(trace("network,slowCalls", *PYTHON, SILENT))["no-answer"]
+def test_waits_for_a_lock_and_for_an_answer_are_told(trace: Trace, tmp_path: Path) -> None:
+    """As of two replicas that share a volume, and of a peer whose kernel accepts for a program that does not."""
+    found = first_two(trace("network,slowCalls", *PYTHON, WAITING))
 
-    assert "2 connections sent 28B and received nothing. 2 waits for it ended in a timeout" in found["summary"]
+    silent = found["no-answer"]["summary"]
+    assert "2 connections sent 28B and received nothing. 2 waits for it ended in a timeout" in silent
+    assert found["lock-held"]["summary"].endswith(f" python3 waited to lock {tmp_path}/lock.")
 
 
 def test_settings_that_are_empty_are_told_by_the_path_that_was_opened(trace: Trace, tmp_path: Path) -> None:
@@ -197,6 +170,8 @@ def test_why_a_program_ended_is_told(trace: Trace, views: str, words: Sequence[s
     assert found["summary"].startswith(told)
 
 
+# Others may use the CPUs and the disk.
+OF_THE_MACHINE = {"cpu-starved", "disk-slow"}
 # None of these is at fault, however often it comes: they run one after the other, and a warning is one too many.
 INNOCENT = {
     "told to end": "sleep 100 & kill -TERM $!; wait $!; sleep 100 & kill -KILL $!; wait $!",
@@ -211,4 +186,5 @@ def test_programs_without_a_fault_have_no_warning(trace: Trace) -> None:
     """Each is the twin of one that has a fault."""
     findings = trace("all", "sh", "-c", "\n".join([*INNOCENT.values(), "true"]))
 
-    assert [each["summary"] for each in findings if each["severity"] != "info"] == []
+    told = [each for each in findings if each["severity"] != "info" and each["id"] not in OF_THE_MACHINE]
+    assert [each["summary"] for each in told] == []

@@ -20,3 +20,8 @@ def test_the_page_has_a_section_for_every_rule() -> None:
 def test_every_rule_says_what_it_finds() -> None:
     """A section without a sentence or a source is none."""
     assert [rule.id for rule in RULES if not (rule.about and rule.source)] == []
+
+
+def test_the_number_of_rules_is_told() -> None:
+    """As many as there are."""
+    assert f"by {len(RULES)} rules" in (ROOT / "CHANGELOG.md").read_text()
