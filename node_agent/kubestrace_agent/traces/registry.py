@@ -60,6 +60,7 @@ _DRAIN_SECONDS = 0.1
 # views share snapshots.
 _FEW_TRACES = 8
 _GATHER_SECONDS, _MOST_GATHER_SECONDS = 0.05, 1.0
+_NOTE_GATHER_SECONDS = 0.01
 # Whoever waits for a report gets the last one again after this, so that it is clear that the agent is there.
 _ALIVE_SECONDS = 2.0
 # A final report waits so long for how the last containers ended.
@@ -103,7 +104,7 @@ class Traces:
         self._closing = False
         self._sequence = itertools.count(1)
         self._ending: Batches[Trace, None] = Batches(self._stop_counting)
-        self._noting: Batches[tuple[Trace, Moment], None] = Batches(self._note_counts)
+        self._noting: Batches[tuple[Trace, Moment], None] = Batches(self._note_counts, self._note_gather_seconds)
         self._reporting: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
         # Apart, so that final reports do not wait for all others.
         self._finishing: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
@@ -200,6 +201,10 @@ class Traces:
     def _gather_seconds(self) -> float:
         """Give how long a trace waits for others that begin with it: those cost less later, where there are many."""
         return min(max(0, len(self._running) - _FEW_TRACES) * _GATHER_SECONDS, _MOST_GATHER_SECONDS)
+
+    def _note_gather_seconds(self) -> float:
+        """Give how long a moment waits for those of other traces, which timers give one after the other."""
+        return _NOTE_GATHER_SECONDS if len(self._running) > _FEW_TRACES else 0.0
 
     def _run_until(self, trace: Trace, request: agent_pb2.StartTraceRequest) -> None:
         """Let time run: from here on, when the first containers are counted. A trace may have been stopped before."""
@@ -430,14 +435,15 @@ class Traces:
         return [None] * len(traces)
 
     async def _note_counts(self, noted: Sequence[tuple[Trace, Moment]]) -> Sequence[None]:
-        """Take one snapshot for the moments at which many views want one."""
+        """Read counters once for the moments at which many views want that."""
 
         def note() -> None:
-            for trace, moment in noted:
-                if not trace.frozen:
-                    trace.counters.snapshot_near(moment)
-                    trace.note_counts()
+            going_on = [(trace, moment) for trace, moment in noted if not trace.frozen]
+            counters.peek_near((counter, moment) for trace, moment in going_on for counter in trace.counted_now())
+            for trace, _ in going_on:
+                trace.note_counts()
 
+        counters = noted[0][0].counters
         await self._thread.call(note)
         return [None] * len(noted)
 
