@@ -29,8 +29,10 @@ class Region(Generic[_Place]):
     """What is known of one mapping of a process, by addresses."""
 
     mapping: CodeMapping
-    # What the linker called its file, once that was looked into.
+    # What the linker called its file, and which that is, once it was opened: what is mapped stays that file, and is not
+    # opened again for what is known of it.
     build_id: bytes = b""
+    identity: Hashable = None
     rows: dict[int, Row | None] = field(default_factory=dict)
     # By address and build ID; of which nothing more can be found out.
     settled: dict[tuple[int, bytes], _Place] = field(default_factory=dict)

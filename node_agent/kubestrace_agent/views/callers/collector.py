@@ -122,9 +122,7 @@ class CallStacks(Collector):
                 self._add(row, (REPLACED,), sample.weight)
                 continue
             mappings = mappings or self._mapped.reader(sample.mappings)
-            question = user_stacks.question(
-                self.owner, sample.pid, sample.inner_pid, sample.stack, mappings(sample.pid)
-            )
+            question = user_stacks.question(self.owner, sample.pid, sample.inner_pid, sample.stack, mappings)
             self._pending.append(_Pending(row, sample.weight, question))
         self._settle()
 

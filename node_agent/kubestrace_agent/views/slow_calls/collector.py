@@ -20,14 +20,13 @@ from kubestrace_agent.views.redaction import DEFAULT
 from kubestrace_agent.views.slow_calls import stacks
 from kubestrace_agent.views.slow_calls.sources import PART
 from kubestrace_agent.views.slow_calls.values import Floors
-from kubestrace_agent.views.user_stacks import Mapped
+from kubestrace_agent.views.user_stacks import Ask, Mapped
 from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.views import slow_calls_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from kubestrace_agent.symbols.frames import CodeMapping
     from kubestrace_agent.symbols.names import Names
     from kubestrace_agent.syscalls import SyscallKey
     from kubestrace_agent.views.redaction import Redaction
@@ -106,7 +105,7 @@ class Slowest(Collector):
 
     def _take_stacks(self, names: Names, new: Iterable[_Held]) -> None:
         """Ask what the processes of new calls have mapped, while they live; then what they had at an earlier call."""
-        readers: dict[int, Callable[[int], Sequence[CodeMapping]]] = {}
+        readers: dict[int, Ask] = {}
         for held in new:
             raw = held.call.stack if held.call else None
             if held.call is None or raw is None:

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ class Kernel:
         """All of them."""
         return list(self.names)
 
-    def mappings(self, pid: int) -> list[CodeMapping]:
+    def mappings(self, pid: int, frames: Sequence[UserFrame]) -> list[CodeMapping]:
         """None."""
         return []
 

@@ -41,7 +41,7 @@ class Namer:
 def sample(address: int, mib: int = 1) -> GrowthSample:
     """Return a mapping by one function."""
     stack = UserStack((UserFrame(address),), 0, 0, ())
-    return GrowthSample("mmap anonymous private", mib * MIB, 7, 1, stack, lambda _pid: [APP])
+    return GrowthSample("mmap anonymous private", mib * MIB, 7, 1, stack, lambda _pid, _frames: [APP])
 
 
 def told(*readings: RawGrowth, answers: bool = True) -> MemoryGrowth:

@@ -4,7 +4,7 @@ import platform
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -299,7 +299,7 @@ class _Code:
         """Give no names."""
         return ["" for _ in addresses]
 
-    def mappings(self, pid: int) -> list[CodeMapping]:
+    def mappings(self, pid: int, frames: Sequence[UserFrame]) -> list[CodeMapping]:
         """Give nothing."""
         return []
 
