@@ -27,7 +27,7 @@ from kubestrace_agent.traces.attach import Attacher, TracerThread, bare, is_new
 from kubestrace_agent.traces.batches import Batches
 from kubestrace_agent.traces.claims import Running
 from kubestrace_agent.traces.endings import Endings
-from kubestrace_agent.traces.pace import Pace
+from kubestrace_agent.traces.pace import Pace, until_next
 from kubestrace_agent.traces.pod_counters import PodCounters
 from kubestrace_agent.traces.pods import Pods
 from kubestrace_agent.traces.session import stop_counting
@@ -315,7 +315,7 @@ class Traces:
                 if report.final:
                     return
                 watchers = sum(each.watchers for each in self._running.values())
-                await _wait(trace, self._pace.interval_seconds(interval, watchers))
+                await _wait(trace, self._pace.wait_seconds(interval, watchers, time.monotonic()))
         finally:
             ended.cancel()
             trace.watchers -= 1
@@ -467,7 +467,7 @@ class Traces:
         """Read what fills each second while any trace runs, notice what has ended, and see to leases."""
         while True:
             # Not together with reports, which read all that a tick does.
-            await self._pass(_until_next(_TICK_SECONDS, _TICK_SECONDS / 4), counters)
+            await self._pass(until_next(_TICK_SECONDS, time.monotonic() - _TICK_SECONDS / 4), counters)
             try:
                 await self._thread.call(counters.tick, _TICK_SECONDS)
             except Exception:  # noqa: BLE001 - whatever is wrong with the counts, leases must be seen to
@@ -541,15 +541,9 @@ def _built(asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]) -> list[a
     return built
 
 
-def _until_next(period_seconds: float, behind_seconds: float = 0.0) -> float:
-    """Give the time until so long behind a multiple of a period, so that all wake together; never too short."""
-    rest = period_seconds - (time.monotonic() - behind_seconds) % period_seconds
-    return rest if rest > period_seconds / 4 else rest + period_seconds
-
-
-async def _wait(trace: Trace, interval_seconds: float) -> None:
+async def _wait(trace: Trace, seconds: float) -> None:
     """Wait for the next report's time; that a trace begins, or ends, is reported at once."""
-    await _happens(trace.begun if trace.waits else trace.ended, _until_next(interval_seconds))
+    await _happens(trace.begun if trace.waits else trace.ended, seconds)
 
 
 async def _any_done(within_seconds: float, *tasks: asyncio.Task[Any]) -> bool:
