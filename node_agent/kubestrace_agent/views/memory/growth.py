@@ -91,7 +91,7 @@ class GrowthStacks(Collector):
     def _settle(self) -> None:
         """Add what has a name by now; what waits too long for one has none."""
         self.names.ask(pending.question for pending in self._pending)
-        while self._pending and (self._pending[0].question.done.is_set() or len(self._pending) > _MOST_PENDING):
+        while self._pending and (self._pending[0].question.done or len(self._pending) > _MOST_PENDING):
             first = self._pending.popleft()
             self._add((first.kind, _frames(first.question)), first.bytes)
 
@@ -128,6 +128,6 @@ class GrowthStacks(Collector):
 
 
 def _frames(question: Question) -> tuple[str, ...]:
-    if not question.done.is_set() or question.answer is None:
+    if not question.done or question.answer is None:
         return (NOT_NAMED,)
     return user_stacks.words(question.answer, user_stacks.function_word, DEFAULT, MOST_FRAMES) or (UNKNOWN,)

@@ -174,7 +174,7 @@ def _said(held: _Held, redaction: Redaction) -> slow_calls_pb2.SlowCall:
     if held.stacks is not None:
         held.message.kernel_stack[:] = held.stacks.kernel
         held.message.user_stack[:] = held.stacks.user(redaction)
-        if held.stacks.question.done.is_set():
+        if held.stacks.question.done:
             # What it was made of is much, and holds words of the program's stack.
             held.stacks, held.call = None, None
     return held.message

@@ -38,7 +38,7 @@ class Namer:
                 Place(frame, APP, Name(b"f%x" % (frame.address >> 8), frame.address & 0xFF))
                 for frame in question.stack.followed
             ]
-            question.done.set()
+            question.done = True
 
     def wait(self, questions: Iterable[Question]) -> None:
         """Never."""

@@ -32,7 +32,7 @@ class Namer:
         """Answer."""
         for question in questions if self.answers else ():
             question.answer = [Place(frame, APP, Name(b"f%x" % frame.address, 0)) for frame in question.stack.followed]
-            question.done.set()
+            question.done = True
 
     def wait(self, questions: Iterable[Question]) -> None:
         """Never."""
