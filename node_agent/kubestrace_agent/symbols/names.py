@@ -47,18 +47,20 @@ class _Turns:
         self._waiting: OrderedDict[Owner, deque[Question]] = OrderedDict()
         self._count = 0
 
-    def put(self, question: Question) -> bool:
-        """Add a question; tells whether there was room."""
+    def put(self, questions: Iterable[Question]) -> None:
+        """Add questions, as far as there is room; who waits for one wakes up once for all of them."""
         with self._changed:
-            own = self._waiting.setdefault(question.stack.owner, deque())
-            if self._count >= _MOST_QUESTIONS or len(own) >= _MOST_OF_ONE:
-                if not own:
-                    del self._waiting[question.stack.owner]
-                return False
-            own.append(question)
-            self._count += 1
+            for question in questions:
+                question.asked = self._put(question)
             self._changed.notify()
-            return True
+
+    def _put(self, question: Question) -> bool:
+        own = self._waiting.get(question.stack.owner, ())
+        if self._count >= _MOST_QUESTIONS or len(own) >= _MOST_OF_ONE:
+            return False
+        self._waiting.setdefault(question.stack.owner, deque()).append(question)
+        self._count += 1
+        return True
 
     def get(self) -> Question:
         """Wait for a question, and take it."""
@@ -85,10 +87,10 @@ class Names:
 
     def ask(self, questions: Iterable[Question]) -> None:
         """Have questions answered; those that find no room are to be asked again."""
-        for question in questions:
-            if not question.asked and self._turns.put(question):
-                question.asked = True
-                self._start()
+        new = [question for question in questions if not question.asked]
+        if new:
+            self._turns.put(new)
+            self._start()
 
     def _start(self) -> None:
         if self._thread is None:

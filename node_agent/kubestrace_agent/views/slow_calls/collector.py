@@ -27,7 +27,7 @@ from kubestrace_protos.v1.views import slow_calls_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kubestrace_agent.symbols.names import Names
+    from kubestrace_agent.symbols.names import Names, Question
     from kubestrace_agent.syscalls import SyscallKey
     from kubestrace_agent.views.redaction import Redaction
     from kubestrace_agent.views.slow_calls.values import SlowCall
@@ -106,13 +106,15 @@ class Slowest(Collector):
     def _take_stacks(self, names: Names, new: Iterable[_Held]) -> None:
         """Ask what the processes of new calls have mapped, while they live; then what they had at an earlier call."""
         readers: dict[int, Ask] = {}
+        questions: list[Question] = []
         for held in new:
             raw = held.call.stack if held.call else None
             if held.call is None or raw is None:
                 continue
             mappings = readers.setdefault(id(raw.code), self._mapped.reader(raw.code.mappings))
             held.stacks = stacks.shared(self.owner, held.call, raw, mappings)
-            names.ask([held.stacks.question])
+            questions.append(held.stacks.question)
+        names.ask(questions)
 
     @property
     def lost(self) -> int:
