@@ -338,6 +338,7 @@ def _is_of(frame: UserFrame, build_id: bytes) -> bool:
 
 def _walk_key(stack: Stack, registers: unwind.Registers) -> Hashable:
     """Of stacks that are the same if the words are that lead from frame to frame."""
-    followed = tuple(frame.address for frame in stack.followed), sum(1 for frame in stack.followed if frame.build_id)
+    addresses = tuple([frame.address for frame in stack.followed])
+    followed = addresses, sum([frame.build_id != b"" for frame in stack.followed])
     pointers = registers.instruction_pointer, registers.stack_pointer, registers.frame_pointer
     return *pointers, len(registers.words), followed

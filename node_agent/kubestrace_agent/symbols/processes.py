@@ -119,7 +119,7 @@ class Walks(Generic[_Place]):
     def find(self, process: Process[_Place], key: Hashable, words: Sequence[int]) -> Sequence[_Place] | None:
         """Give the last stack of a process with these registers and as many words, if it is this one."""
         walk = self._known.get((process, key))
-        if walk is None or any(words[at] != word for at, word in zip(walk.at, walk.words, strict=True)):
+        if walk is None or tuple(map(words.__getitem__, walk.at)) != walk.words:
             return None
         self._known.move_to_end((process, key))
         return walk.places
