@@ -70,6 +70,12 @@ def start_ticks(proc: Path, pid: int) -> int | None:
     return int(_behind_name(text)[19]) if text else None
 
 
+def memory_shape(statm: str) -> tuple[str, str, str]:
+    """Take out of /proc/<pid>/statm how much is mapped, in pages: in all, of the program's own code, and writable."""
+    size, _, _, text, _, data, *_ = statm.split()
+    return size, text, data
+
+
 def threads(proc: Path, pid: int) -> list[Path]:
     """List the folders of a process's threads; none when it is gone."""
     try:

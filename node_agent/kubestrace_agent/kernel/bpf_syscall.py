@@ -141,7 +141,14 @@ def keys(fd: int, key_size: int) -> Iterator[bytes]:
 
 
 def lookup_all(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and values of a hash map, many at a time; `value_size` is that of all CPUs for a per-CPU map."""
+    """The keys and values of a hash map, one by one; `value_size` is that of all CPUs for a per-CPU map."""
+    for all_keys, all_values in lookup_batches(fd, key_size, value_size):
+        for n in range(len(all_keys) // key_size):
+            yield all_keys[n * key_size : (n + 1) * key_size], all_values[n * value_size : (n + 1) * value_size]
+
+
+def lookup_batches(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes, bytes]]:
+    """The keys and values of a hash map as lookup_all has them: those of many entries, one behind the other."""
     keys = ctypes.create_string_buffer(_BATCH * key_size)
     values = ctypes.create_string_buffer(_BATCH * value_size)
     # A place in the map: the kernel wants no less than 4 bytes, whatever the key.
@@ -151,9 +158,8 @@ def lookup_all(fd: int, key_size: int, value_size: int) -> Iterator[tuple[bytes,
         result = _lib().bpf_map_lookup_batch(fd, here, place, keys, values, ctypes.byref(count), None)
         if result != -2:  # ENOENT: these were the last
             _check(result, "BPF_MAP_LOOKUP_BATCH")
-        all_keys, all_values = keys.raw, values.raw
-        for n in range(count.value):
-            yield all_keys[n * key_size : (n + 1) * key_size], all_values[n * value_size : (n + 1) * value_size]
+        if count.value:
+            yield ctypes.string_at(keys, count.value * key_size), ctypes.string_at(values, count.value * value_size)
         if result:
             return
         here = place

@@ -1,10 +1,10 @@
 """Addresses of a program, and the code that it has mapped. Used by naming, and by views that tell stacks."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class CodeMapping:
+class CodeMapping(NamedTuple):
     """Code in a process's memory: of a file, from a place in it (bytes), or of none (an empty path)."""
 
     start: int
@@ -13,8 +13,7 @@ class CodeMapping:
     path: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class UserFrame:
+class UserFrame(NamedTuple):
     """An address in a program, and where it is in which file; no build id: not known."""
 
     address: int

@@ -70,7 +70,7 @@ class OpenFile:
     def __init__(self, file: elf.Readable, identity: Hashable, files: Files) -> None:
         """Begin. Raises ElfError where it is none that can be understood, and OSError."""
         self._file = file
-        self._identity = identity
+        self.identity = identity
         self._files = files
         self._elf: elf.Elf | None = None
         self._learned = files.of(identity) or Learned(self._read().build_id())
@@ -93,7 +93,7 @@ class OpenFile:
                 address = read.address(offset)
                 row = None if address is None else cfi.row_at(read, address)
             rows[offset] = row
-            self._files.keep(self._identity, self._learned, before)
+            self._files.keep(self.identity, self._learned, before)
             return row
         return rows[offset]
 
@@ -105,5 +105,5 @@ class OpenFile:
             found = self._read().symbols(new, keep_on)
             # Without time left it is not known whether there is another.
             known.update({**(dict.fromkeys(new) if keep_on() else {}), **found})
-            self._files.keep(self._identity, self._learned, before)
+            self._files.keep(self.identity, self._learned, before)
         return {offset: known[offset] for offset in wanted if offset in known}

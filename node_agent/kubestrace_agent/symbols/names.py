@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ _PATIENCE_SECONDS, _PATIENCE_A_SECOND = 0.5, 0.05
 
 @dataclass(eq=False)
 class Question:
-    """A stack to be named; the answer is there when `done` is set."""
+    """A stack to be named; the answer is there when it is done."""
 
     stack: Stack
     answer: Sequence[Place] | None = None
-    done: threading.Event = field(default_factory=threading.Event)
+    done: bool = False
     asked: bool = False
 
 
@@ -47,18 +47,20 @@ class _Turns:
         self._waiting: OrderedDict[Owner, deque[Question]] = OrderedDict()
         self._count = 0
 
-    def put(self, question: Question) -> bool:
-        """Add a question; tells whether there was room."""
+    def put(self, questions: Iterable[Question]) -> None:
+        """Add questions, as far as there is room; who waits for one wakes up once for all of them."""
         with self._changed:
-            own = self._waiting.setdefault(question.stack.owner, deque())
-            if self._count >= _MOST_QUESTIONS or len(own) >= _MOST_OF_ONE:
-                if not own:
-                    del self._waiting[question.stack.owner]
-                return False
-            own.append(question)
-            self._count += 1
+            for question in questions:
+                question.asked = self._put(question)
             self._changed.notify()
-            return True
+
+    def _put(self, question: Question) -> bool:
+        own = self._waiting.get(question.stack.owner, ())
+        if self._count >= _MOST_QUESTIONS or len(own) >= _MOST_OF_ONE:
+            return False
+        self._waiting.setdefault(question.stack.owner, deque()).append(question)
+        self._count += 1
+        return True
 
     def get(self) -> Question:
         """Wait for a question, and take it."""
@@ -79,14 +81,16 @@ class Names:
         self._naming = naming
         self._turns = _Turns()
         self._thread: threading.Thread | None = None
+        # Whoever waits for an answer: a thousand questions a second are not worth an event each.
+        self._answered = threading.Condition()
         self._patience, self._patience_at = _PATIENCE_SECONDS, time.monotonic()
 
     def ask(self, questions: Iterable[Question]) -> None:
         """Have questions answered; those that find no room are to be asked again."""
-        for question in questions:
-            if not question.asked and self._turns.put(question):
-                question.asked = True
-                self._start()
+        new = [question for question in questions if not question.asked]
+        if new:
+            self._turns.put(new)
+            self._start()
 
     def _start(self) -> None:
         if self._thread is None:
@@ -97,10 +101,11 @@ class Names:
         """Wait for answers, as long as there is patience."""
         now = time.monotonic()
         self._patience = min(_PATIENCE_SECONDS, self._patience + (now - self._patience_at) * _PATIENCE_A_SECOND)
-        for question in questions:
-            # One that found no room is not waited for.
-            if question.asked:
-                question.done.wait(max(0.0, self._patience - (time.monotonic() - now)))
+        # One that found no room is not waited for.
+        waiting = [question for question in questions if question.asked and not question.done]
+        if waiting:
+            with self._answered:
+                self._answered.wait_for(lambda: all(question.done for question in waiting), self._patience)
         self._patience_at = time.monotonic()
         self._patience = max(0.0, self._patience - (self._patience_at - now))
 
@@ -111,4 +116,6 @@ class Names:
                 question.answer = self._naming.named(question.stack)
             except Exception:  # noqa: BLE001 - a hostile file must not end the thread
                 _log.exception("the stack of process %d cannot be named", question.stack.pid)
-            question.done.set()
+            with self._answered:
+                question.done = True
+                self._answered.notify_all()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubestrace_agent.symbols import cfi, elf, perf_maps, unwind
 from kubestrace_agent.symbols.frames import CodeMapping, UserFrame
 from kubestrace_agent.symbols.learned import Files, OpenFile
-from kubestrace_agent.symbols.processes import Process, Processes, Walks
+from kubestrace_agent.symbols.processes import Process, Processes, Region, Walks
 from kubestrace_agent.symbols.roots import Owner, Roots
 from kubestrace_agent.symbols.time_budgets import TimeBudgets
 
@@ -214,12 +214,18 @@ class _Naming(contextlib.ExitStack):
         place = address if first else address - 1
         if place not in region.rows and self._keep_on():
             self.changed = True
-            region.rows[place] = None
-            with contextlib.suppress(OSError, elf.ElfError):
-                if (file := self._file(region.mapping.path)) is not None:
-                    region.build_id = file.build_id
-                    region.rows[place] = file.row(place - region.mapping.start + region.mapping.offset)
+            region.rows[place] = self._found_row(region, place - region.mapping.start + region.mapping.offset)
         return region.rows.get(place)
+
+    def _found_row(self, region: Region[Place], offset: int) -> cfi.Row | None:
+        learned = self._all.files.of(region.identity)
+        if learned is not None and offset in learned.rows:
+            return learned.rows[offset]
+        with contextlib.suppress(OSError, elf.ElfError):
+            if (file := self._file(region.mapping.path)) is not None:
+                region.build_id, region.identity = file.build_id, file.identity
+                return file.row(offset)
+        return None
 
     def _file(self, path: bytes) -> OpenFile | None:
         """Open a file; None where it cannot be read."""
@@ -246,11 +252,28 @@ class _Naming(contextlib.ExitStack):
             if path and _key(self._stack, place) not in self._all.known:
                 files[path].append(place)
         for path, found in files.items():
+            if self._knows(found):
+                continue
             if not self._keep_on():
                 break
             with contextlib.suppress(OSError, elf.ElfError):
                 if (file := self._file(path)) is not None:
+                    for region in self._regions(found):
+                        region.build_id, region.identity = file.build_id, file.identity
                     self._learn(file, found)
+
+    def _regions(self, places: Iterable[Place]) -> list[Region[Place]]:
+        regions = (self._process.region(place.frame.address) for place in places)
+        return [region for region in regions if region is not None]
+
+    def _knows(self, places: Sequence[Place]) -> bool:
+        """Take the names of places in one file, if all are known of it."""
+        identities = {region.identity for region in self._regions(places)}
+        learned = self._all.files.of(*identities) if len(identities) == 1 else None
+        if learned is None or not all(place.offset - 1 in learned.symbols for place in places):
+            return False
+        self._take_names(places, learned.build_id, learned.symbols)
+        return True
 
     def _path(self, place: Place) -> bytes:
         key = self._stack.owner, place.frame.build_id
@@ -276,9 +299,11 @@ class _Naming(contextlib.ExitStack):
     def _learn(self, file: OpenFile, places: Sequence[Place]) -> None:
         # Another file may have taken the path.
         own = [place for place in places if _is_of(place.frame, file.build_id)]
-        symbols = file.symbols([place.offset - 1 for place in own], self._keep_on)
-        for place in own:
-            if place.offset - 1 in symbols:
+        self._take_names(own, file.build_id, file.symbols([place.offset - 1 for place in own], self._keep_on))
+
+    def _take_names(self, places: Sequence[Place], build_id: bytes, symbols: Mapping[int, elf.Symbol | None]) -> None:
+        for place in places:
+            if place.offset - 1 in symbols and _is_of(place.frame, build_id):
                 symbol = symbols[place.offset - 1]
                 name = Name(symbol.name, symbol.plus + 1) if symbol else None
                 self._all.known[_key(self._stack, place)] = name
@@ -313,6 +338,7 @@ def _is_of(frame: UserFrame, build_id: bytes) -> bool:
 
 def _walk_key(stack: Stack, registers: unwind.Registers) -> Hashable:
     """Of stacks that are the same if the words are that lead from frame to frame."""
-    followed = tuple(frame.address for frame in stack.followed), sum(1 for frame in stack.followed if frame.build_id)
+    addresses = tuple([frame.address for frame in stack.followed])
+    followed = addresses, sum([frame.build_id != b"" for frame in stack.followed])
     pointers = registers.instruction_pointer, registers.stack_pointer, registers.frame_pointer
     return *pointers, len(registers.words), followed

@@ -29,8 +29,10 @@ class Region(Generic[_Place]):
     """What is known of one mapping of a process, by addresses."""
 
     mapping: CodeMapping
-    # What the linker called its file, once that was looked into.
+    # What the linker called its file, and which that is, once it was opened: what is mapped stays that file, and is not
+    # opened again for what is known of it.
     build_id: bytes = b""
+    identity: Hashable = None
     rows: dict[int, Row | None] = field(default_factory=dict)
     # By address and build ID; of which nothing more can be found out.
     settled: dict[tuple[int, bytes], _Place] = field(default_factory=dict)
@@ -117,7 +119,7 @@ class Walks(Generic[_Place]):
     def find(self, process: Process[_Place], key: Hashable, words: Sequence[int]) -> Sequence[_Place] | None:
         """Give the last stack of a process with these registers and as many words, if it is this one."""
         walk = self._known.get((process, key))
-        if walk is None or any(words[at] != word for at, word in zip(walk.at, walk.words, strict=True)):
+        if walk is None or tuple(map(words.__getitem__, walk.at)) != walk.words:
             return None
         self._known.move_to_end((process, key))
         return walk.places

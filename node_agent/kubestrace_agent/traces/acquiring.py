@@ -133,7 +133,8 @@ class Acquiring:
             # Also their newest counts: a report may come before the next refresh, and must not be older than its start.
             counts = self._tracer.join([counter.slot for counter in there])
             for counter in there:
-                starts[counter] = counter.counts = counts[counter.slot]
+                starts[counter] = counts[counter.slot]
+                counter.take(counts[counter.slot])
         return starts
 
 

@@ -42,6 +42,9 @@ class Tracer(Protocol):
     def snapshot(self, slots: Iterable[int]) -> dict[int, RawCounts]:
         """Read counters."""
 
+    def peek(self, slots: Collection[int]) -> dict[int, RawCounts]:
+        """Read counters alone, between two snapshots."""
+
     def make_room(self) -> None:
         """Keep room for calls of further kinds, as each snapshot does."""
 
@@ -162,7 +165,9 @@ class Counter:
     collectors: dict[str, dict[Share, Collector]] = field(default_factory=dict)
     # Part of a view -> what the kernel was last asked for.
     enabled: dict[str, Any] = field(default_factory=dict)
+    # The last snapshot, and what was read last of the counters: they may have been read alone since.
     counts: RawCounts | None = None
+    newest: RawCounts | None = None
     # How often views of it were read.
     reads: int = 0
     ended_ns: int = 0
@@ -173,6 +178,10 @@ class Counter:
     def wanted(self) -> Wanted:
         """What all users want counted."""
         return union(self.users.values())
+
+    def take(self, counts: RawCounts) -> None:
+        """Take over a snapshot."""
+        self.counts = self.newest = counts
 
     def has_ended(self, now_ns: int) -> bool:
         """Tell whether nothing of it is left to be counted.

@@ -170,8 +170,7 @@ def without_lengths(rows: Mapping[SyscallKey, Row], calls: Sequence[CallAtAttach
     changed = dict(rows)
     for call in calls:
         row, bucket = changed.get(call.key, _NOTHING), bucket_index(call.length_ns)
-        changed[call.key] = replace(
-            row,
+        changed[call.key] = row._replace(
             total_ns=row.total_ns + call.length_ns,
             untimed=row.untimed - 1,
             unmatched=row.unmatched - 1,

@@ -27,7 +27,7 @@ from kubestrace_agent.traces.attach import Attacher, TracerThread, bare, is_new
 from kubestrace_agent.traces.batches import Batches
 from kubestrace_agent.traces.claims import Running
 from kubestrace_agent.traces.endings import Endings
-from kubestrace_agent.traces.pace import Pace
+from kubestrace_agent.traces.pace import Pace, until_next
 from kubestrace_agent.traces.pod_counters import PodCounters
 from kubestrace_agent.traces.pods import Pods
 from kubestrace_agent.traces.session import stop_counting
@@ -60,6 +60,7 @@ _DRAIN_SECONDS = 0.1
 # views share snapshots.
 _FEW_TRACES = 8
 _GATHER_SECONDS, _MOST_GATHER_SECONDS = 0.05, 1.0
+_NOTE_GATHER_SECONDS = 0.01
 # Whoever waits for a report gets the last one again after this, so that it is clear that the agent is there.
 _ALIVE_SECONDS = 2.0
 # A final report waits so long for how the last containers ended.
@@ -103,7 +104,7 @@ class Traces:
         self._closing = False
         self._sequence = itertools.count(1)
         self._ending: Batches[Trace, None] = Batches(self._stop_counting)
-        self._noting: Batches[tuple[Trace, Moment], None] = Batches(self._note_counts)
+        self._noting: Batches[tuple[Trace, Moment], None] = Batches(self._note_counts, self._note_gather_seconds)
         self._reporting: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
         # Apart, so that final reports do not wait for all others.
         self._finishing: Batches[_ReportAsked, agent_pb2.Report] = Batches(self._make_reports)
@@ -200,6 +201,10 @@ class Traces:
     def _gather_seconds(self) -> float:
         """Give how long a trace waits for others that begin with it: those cost less later, where there are many."""
         return min(max(0, len(self._running) - _FEW_TRACES) * _GATHER_SECONDS, _MOST_GATHER_SECONDS)
+
+    def _note_gather_seconds(self) -> float:
+        """Give how long a moment waits for those of other traces, which timers give one after the other."""
+        return _NOTE_GATHER_SECONDS if len(self._running) > _FEW_TRACES else 0.0
 
     def _run_until(self, trace: Trace, request: agent_pb2.StartTraceRequest) -> None:
         """Let time run: from here on, when the first containers are counted. A trace may have been stopped before."""
@@ -310,7 +315,7 @@ class Traces:
                 if report.final:
                     return
                 watchers = sum(each.watchers for each in self._running.values())
-                await _wait(trace, self._pace.interval_seconds(interval, watchers))
+                await _wait(trace, self._pace.wait_seconds(interval, watchers, time.monotonic()))
         finally:
             ended.cancel()
             trace.watchers -= 1
@@ -430,14 +435,15 @@ class Traces:
         return [None] * len(traces)
 
     async def _note_counts(self, noted: Sequence[tuple[Trace, Moment]]) -> Sequence[None]:
-        """Take one snapshot for the moments at which many views want one."""
+        """Read counters once for the moments at which many views want that."""
 
         def note() -> None:
-            for trace, moment in noted:
-                if not trace.frozen:
-                    trace.counters.snapshot_near(moment)
-                    trace.note_counts()
+            going_on = [(trace, moment) for trace, moment in noted if not trace.frozen]
+            counters.peek_near((counter, moment) for trace, moment in going_on for counter in trace.counted_now())
+            for trace, _ in going_on:
+                trace.note_counts()
 
+        counters = noted[0][0].counters
         await self._thread.call(note)
         return [None] * len(noted)
 
@@ -461,7 +467,7 @@ class Traces:
         """Read what fills each second while any trace runs, notice what has ended, and see to leases."""
         while True:
             # Not together with reports, which read all that a tick does.
-            await self._pass(_until_next(_TICK_SECONDS, _TICK_SECONDS / 4), counters)
+            await self._pass(until_next(_TICK_SECONDS, time.monotonic() - _TICK_SECONDS / 4), counters)
             try:
                 await self._thread.call(counters.tick, _TICK_SECONDS)
             except Exception:  # noqa: BLE001 - whatever is wrong with the counts, leases must be seen to
@@ -535,15 +541,9 @@ def _built(asked: Sequence[_ReportAsked], clock_ns: Callable[[], int]) -> list[a
     return built
 
 
-def _until_next(period_seconds: float, behind_seconds: float = 0.0) -> float:
-    """Give the time until so long behind a multiple of a period, so that all wake together; never too short."""
-    rest = period_seconds - (time.monotonic() - behind_seconds) % period_seconds
-    return rest if rest > period_seconds / 4 else rest + period_seconds
-
-
-async def _wait(trace: Trace, interval_seconds: float) -> None:
+async def _wait(trace: Trace, seconds: float) -> None:
     """Wait for the next report's time; that a trace begins, or ends, is reported at once."""
-    await _happens(trace.begun if trace.waits else trace.ended, _until_next(interval_seconds))
+    await _happens(trace.begun if trace.waits else trace.ended, seconds)
 
 
 async def _any_done(within_seconds: float, *tasks: asyncio.Task[Any]) -> bool:

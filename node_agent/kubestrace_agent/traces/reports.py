@@ -65,10 +65,10 @@ class TracedContainer:
             collector.end()
 
     def note_counts(self) -> None:
-        """Show the newest snapshot to the session's own collectors."""
-        if self.counter is not None and self.counter.counts is not None:
+        """Show the newest counts to the session's own collectors."""
+        if self.counter is not None and self.counter.newest is not None:
             for collector in self.own:
-                collector.count(self.counter.counts)
+                collector.count(self.counter.newest)
 
 
 def write_start(rows: Iterable[TracedContainer], host_pid: int, pid: int, start_ns: int) -> None:

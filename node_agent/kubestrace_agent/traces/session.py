@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kubestrace_agent.symbols.names import Names
     from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.syscalls import Wanted
-    from kubestrace_agent.traces.counter import Place
+    from kubestrace_agent.traces.counter import Counter, Place
     from kubestrace_agent.traces.pod_counters import PodCounters
     from kubestrace_agent.traces.shared_counters import Acquired, Counters
     from kubestrace_agent.views.registry import ViewRequests
@@ -129,8 +129,12 @@ class Session:
         """Tell whether nothing was counted any more at a time of CLOCK_MONOTONIC."""
         return 0 < self.frozen_ns < monotonic_ns
 
+    def counted_now(self) -> list[Counter]:
+        """Return the counters of its containers that are counted."""
+        return [each.counter for each in list(self.containers.values()) if each.counter and not each.counter.ended_ns]
+
     def note_counts(self) -> None:
-        """Show the newest snapshot to the session's own collectors."""
+        """Show the newest counts to the session's own collectors."""
         for traced in list(self.containers.values()):
             traced.note_counts()
 

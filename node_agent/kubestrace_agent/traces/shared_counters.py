@@ -49,8 +49,7 @@ class Counters:
         self._refreshed = 0.0
         self._acquired = 0.0
         self._fresh_seconds = _FRESH_SECONDS
-        self._snapshot_at = 0.0
-        self._snapshot_seconds = 0.0
+        self._peek_seconds = 0.0
         # Slots that are nobody's, as those of the container runtime: read with all others, into `beside`.
         self.beside_slots: set[int] = set()
         self.beside: dict[int, RawCounts] = {}
@@ -146,25 +145,32 @@ class Counters:
         return all(each.may_wait for each in collectors)
 
     def _snapshot(self) -> None:
-        begin = time.monotonic()
         by_slot = {counter.slot: counter for counter in self._counters.values()}
         read = self._tracer.snapshot([*by_slot, *self.beside_slots])
         self.beside = {slot: read.pop(slot) for slot in self.beside_slots}
         for slot, counts in read.items():
-            by_slot[slot].counts = counts
+            by_slot[slot].take(counts)
         self.read_ns = self._clock_ns()
-        self._snapshot_at = time.monotonic()
-        self._snapshot_seconds = self._snapshot_at - begin
 
-    def snapshot_near(self, moment: Moment) -> None:
-        """Read the counters for a moment at which a view wants that, unless it was done about then.
+    def peek_near(self, wanted: Iterable[tuple[Counter, Moment]]) -> None:
+        """Read the counters of containers for moments at which views want that, unless it was done about then.
 
-        Many sessions have many moments: a snapshot serves those near it, as far as it has cost and never farther than
+        Many sessions have many moments: a reading serves those near it, as far as it has cost and never farther than
         the view allows.
         """
-        near_seconds = min(moment.within_ns / 1e9, 10 * self._snapshot_seconds)
-        if self._counters and self._snapshot_at < moment.at_ns / 1e9 - near_seconds:
-            self._snapshot()
+        begin = time.monotonic()
+        due = {
+            counter.slot: counter for counter, moment in wanted if self.holds(counter) and self._is_due(counter, moment)
+        }
+        if not due:
+            return
+        for slot, counts in self._tracer.peek(list(due)).items():
+            due[slot].newest = counts
+        self._peek_seconds = time.monotonic() - begin
+
+    def _is_due(self, counter: Counter, moment: Moment) -> bool:
+        near_ns = min(moment.within_ns, int(10e9 * self._peek_seconds))
+        return counter.newest is None or counter.newest.time_ns < moment.at_ns - near_ns
 
     def refresh_for_the_last_time(self, users: Collection[str]) -> None:
         """As refresh, and before that an end of counting for containers that nobody but these users wants.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,6 @@ from kubestrace_agent.text import safe
 from kubestrace_agent.views.redaction import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
     from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.views.redaction import Redaction
@@ -40,30 +38,33 @@ _MOST_STACKS = 4096
 _MAX_PROCESSES = 64
 
 
+# Gives the code that a process has mapped now, of which these are frames.
+Ask = Callable[[int, Sequence["UserFrame"]], Sequence["CodeMapping"]]
+
+
 class Mapped:
     """What processes had mapped when it was asked last: one that has ended says nothing any more."""
 
     def __init__(self) -> None:
         self._known: dict[int, Sequence[CodeMapping]] = {}
 
-    def reader(self, ask: Callable[[int], Sequence[CodeMapping]]) -> Callable[[int], Sequence[CodeMapping]]:
-        """Return what gives the mappings of a process, and asks for each once."""
-        if len(self._known) > _MAX_PROCESSES:
-            self._known.clear()
-        asked: set[int] = set()
+    def reader(self, ask: Ask) -> Ask:
+        """Return what gives the mappings of a process, and asks for them."""
 
-        def mappings(pid: int) -> Sequence[CodeMapping]:
-            if pid not in asked:
-                asked.add(pid)
-                self._known[pid] = ask(pid) or self._known.get(pid, ())
-            return self._known[pid]
+        def mappings(pid: int, frames: Sequence[UserFrame]) -> Sequence[CodeMapping]:
+            found = ask(pid, frames) or self._known.get(pid, ())
+            if len(self._known) > _MAX_PROCESSES:
+                self._known.clear()
+            self._known[pid] = found
+            return found
 
         return mappings
 
 
-def question(owner: Owner, pid: int, inner_pid: int, stack: UserStack, mappings: Sequence[CodeMapping]) -> Question:
+def question(owner: Owner, pid: int, inner_pid: int, stack: UserStack, ask: Ask) -> Question:
     """Return the question what functions a stack is made of; `pid` as the host numbers it."""
     frames = code_frames(stack.user)
+    mappings = ask(pid, frames)
     registers = None
     if stack.words and frames:
         registers = Registers(frames[0].address, stack.stack_pointer, stack.frame_pointer, stack.words)

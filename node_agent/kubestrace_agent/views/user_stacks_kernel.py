@@ -4,11 +4,18 @@ What addresses mean is asked of the kernel by two iterators, so that it needs no
 tells other processes' mappings to those alone who may trace them, and the kernel's symbols to those with CAP_SYSLOG.
 """
 
+import time
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
+from kubestrace_agent.containers import procfs
+from kubestrace_agent.containers.held_files import HeldFile
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.kernel.maps.slots import in_hosts_pid_namespace
 from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
 
 _HEADER = header("kernel/bpf/stacks.h")
@@ -32,6 +39,11 @@ _MOST_MAPPING_BYTES = 512 * _MAPPING.size
 _MOST_SAME_BYTES = 64 * _MAPPING.size
 _MOST_NAME_BYTES = 1 << 16
 _MOST_NAMES = 8192
+# Processes whose mappings are remembered, and addresses of each that are known to be in one.
+_MOST_PROCESSES, _MOST_ADDRESSES = 1024, 4096
+# Stacks that are read together ask once.
+_AT_ONCE_SECONDS = 0.05
+_Shape = tuple[str, str, str] | None
 _NAMES, _MAPPINGS = "bpf_iter__bpf_map", "bpf_iter__task_vma"
 
 
@@ -48,6 +60,38 @@ def parsed(record: bytes) -> UserStack:
     return UserStack(tuple(frames), words[_POINTERS], words[_POINTERS + 1], tuple(words[_WORDS : _WORDS + count]))
 
 
+@dataclass(slots=True)
+class _Mapped:
+    """What a process had mapped when the kernel was asked."""
+
+    # What tells the shape of its memory, and that of the next process with its number; None: /proc is of others.
+    file: HeldFile[tuple[str, str, str]] | None
+    mappings: Sequence[CodeMapping] = ()
+    # Before it was asked.
+    shape: _Shape = None
+    # When it was asked, and when its shape was looked at last; CLOCK_MONOTONIC, in seconds.
+    asked_at: float = 0.0
+    looked_at: float = 0.0
+    inside: set[int] = field(default_factory=set)
+
+    def shape_now(self) -> _Shape:
+        """Look at it; None where that cannot be, as of a process that has ended."""
+        try:
+            return self.file.value() if self.file else None
+        except (OSError, ValueError):
+            return None
+
+    def holds(self, addresses: set[int]) -> bool:
+        """Tell whether each of these addresses is in a mapping."""
+        new = addresses - self.inside
+        if not all(any(each.start <= address < each.end for each in self.mappings) for address in new):
+            return False
+        if len(self.inside) > _MOST_ADDRESSES:
+            self.inside.clear()
+        self.inside |= new
+        return True
+
+
 class Code:
     """Asks the kernel what addresses mean."""
 
@@ -57,12 +101,17 @@ class Code:
         # Mapped at the first use.
         self._question = memoryview(b"")
         self._names: dict[int, str] = {}
+        # By PID, those that are known for the longest time first.
+        self._mapped: OrderedDict[int, _Mapped] = OrderedDict()
+        # Whether /proc is of the processes that the kernel's programs see.
+        self._sees_processes = False
 
     def prepare(self) -> None:
         """Be able to ask. Raises UnsupportedKernelError where this kernel does not answer."""
         for program in (_NAMES, _MAPPINGS):
             self._programs.need(program)
         self._question = self._question or self._programs.maps.view("stack_questions", "B")
+        self._sees_processes = in_hosts_pid_namespace()
 
     def kernel_names(self, addresses: Iterable[int]) -> list[str]:
         """What the kernel calls these addresses of its own: "name" or "name [module]"; "" where it has none."""
@@ -90,16 +139,49 @@ class Code:
             self._question[at : at + 8] = address.to_bytes(8, "little")
             at += 8
 
-    def mappings(self, pid: int) -> Sequence[CodeMapping]:
-        """What code a process of the host has mapped now; nothing if it has ended."""
+    def mappings(self, pid: int, frames: Sequence[UserFrame]) -> Sequence[CodeMapping]:
+        """What code a process of the host has mapped now, of which these are frames; nothing if it has ended.
+
+        What it had is taken for that while its memory has the same shape and the frames are in it: to read that file
+        takes a tenth of the time, and a program that loads or compiles code changes either. So does another program.
+        """
+        addresses = {frame.address for frame in frames}
+        known, now = self._mapped.get(pid) or self._begun(pid), time.monotonic()
+        if now < known.asked_at + _AT_ONCE_SECONDS:
+            return known.mappings
+        if now < known.looked_at + _AT_ONCE_SECONDS and known.holds(addresses):
+            return known.mappings
+        shape, known.looked_at = known.shape_now(), now
+        if shape is None or shape != known.shape or not known.holds(addresses):
+            self._ask_mappings(pid, known)
+            known.shape, known.asked_at = shape, now
+        return known.mappings
+
+    def _begun(self, pid: int) -> _Mapped:
+        file = HeldFile(f"/proc/{pid}/statm", procfs.memory_shape) if self._sees_processes else None
+        known = self._mapped[pid] = _Mapped(file)
+        if len(self._mapped) > _MOST_PROCESSES:
+            self._mapped.popitem(last=False)
+        return known
+
+    def _ask_mappings(self, pid: int, known: _Mapped) -> None:
         self._ask(pid, [])
         records = self._programs.iterate(_MAPPINGS, tid=pid, most=_MOST_MAPPING_BYTES)
         parse = _same_mappings if len(records) <= _MOST_SAME_BYTES else _code_mappings
-        return parse(records, self._page_bytes)
+        known.mappings, known.inside = parse(records, self._page_bytes), set()
 
     def close(self) -> None:
         """Give the memory back."""
         self._question.release()
+        self._mapped.clear()
+
+
+_codes: WeakKeyDictionary[Programs, Code] = WeakKeyDictionary()
+
+
+def code_of(programs: Programs, page_bytes: int) -> Code:
+    """Who asks, for all views together: they have stacks of the same processes."""
+    return _codes.setdefault(programs, Code(programs, page_bytes))
 
 
 def _code_mappings(records: bytes, page_bytes: int) -> Sequence[CodeMapping]:

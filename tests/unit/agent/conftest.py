@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class FakeTracer:
         # How often counters and views were read.
         self.snapshots = 0
         self.reads = 0
+        # The slots that were read between two snapshots, each time.
+        self.peeks: list[set[int]] = []
         self.trimmed: dict[int, int] = {}
         # How many calls in flight at attach there were, all of them forgotten.
         self.attach_end = 0
@@ -89,6 +91,12 @@ class FakeTracer:
             slot: RawCounts(epoch=self.epoch, time_ns=now, rows=dict(self.rows[slot]), attach_first=self.attach_end)
             for slot in slots
         }
+
+    def peek(self, slots: Collection[int]) -> dict[int, RawCounts]:
+        """Read what was called, between two snapshots."""
+        self.peeks.append(set(slots))
+        now = time.monotonic_ns()
+        return {slot: RawCounts(epoch=self.epoch, time_ns=now, rows=dict(self.rows[slot])) for slot in slots}
 
     def join(self, slots: Sequence[int]) -> dict[int, RawCounts]:
         """Read what further traces begin with."""

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from kubestrace_agent.syscalls import SyscallKey
 
+_NONE: Mapping[int, int] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Row:
+
+class Row(NamedTuple):
     """One system call of one slot, cumulative since the slot was made. Sparse: zeros are left out."""
 
     total_ns: int = 0
@@ -16,9 +19,9 @@ class Row:
     # Those of `untimed` that were in flight when counting began.
     unmatched: int = 0
     # errno -> calls; the restart codes (512, 513, 514, 516) stand among them. 0: an errno that did not fit.
-    errnos: Mapping[int, int] = field(default_factory=dict)
+    errnos: Mapping[int, int] = _NONE
     # Histogram index as in agent.proto -> calls.
-    buckets: Mapping[int, int] = field(default_factory=dict)
+    buckets: Mapping[int, int] = _NONE
     # (epoch, longest call that ended in it or later): epochs ascend, lengths fall. The longest call after the
     # snapshot of epoch E is the first pair with an epoch greater than E; no pair: no call since.
     maxima: tuple[tuple[int, int], ...] = ()

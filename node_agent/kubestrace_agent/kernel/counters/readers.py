@@ -45,13 +45,22 @@ class Reader:
             self._epochs.popleft()
         return epoch, now
 
-    def read(self, slots: Collection[Slot]) -> None:
-        """Rows that changed, and calls that are kept apart: of these each one is in both or in neither."""
+    @property
+    def last_epoch(self) -> int:
+        """The one that ended last; 0: none has."""
+        return self._epochs[-1][0] if self._epochs else 0
+
+    def read(self, slots: Collection[Slot], rows_of: Collection[Slot]) -> None:
+        """Rows of some slots that changed, and all calls that are kept apart: of these each is in both or in neither.
+
+        Rows of other slots must be read before the end of the next epoch, whose longest calls take their place.
+        """
         by_generation = {slot.generation: slot for slot in slots}
+        wanted = {slot.generation: slot for slot in rows_of}
         # The first epoch whose rows may have changed since they were read last.
-        epoch = self._epochs[0][0]
+        epoch = self._epochs[0][0] if self._epochs else 1
         for _ in range(_SETTLING_READS):
-            self._read_rows(epoch, by_generation)
+            self._read_rows(epoch, wanted)
             if not self._read_attach_calls(by_generation):
                 return
 
@@ -65,13 +74,13 @@ class Reader:
 
     def _read_rows(self, epoch: int, slots: dict[int, Slot]) -> None:
         odd = self._odd_errnos_by_row()
-        owners = {row: self._rows.owner(row) for row in self._rows.touched_since(epoch)}
-        wanted = [row for row, (generation, _, _) in owners.items() if generation in slots]
-        for row, values in self._rows.read(wanted):
-            generation, abi, number = owners[row]
+        owners = self._rows.touched_since(epoch, slots)
+        for row, values in self._rows.read(list(owners)):
+            generation = owners[row]
             readings = slots[generation].readings
             reading = readings.get(row)
             if reading is None:
+                _, abi, number = self._rows.owner(row)
                 reading = readings[row] = Reading(self._key(abi, number))
             reading.take(values, odd.get((generation, row), _NONE))
 

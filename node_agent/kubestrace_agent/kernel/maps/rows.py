@@ -208,12 +208,16 @@ class Rows:
             undo.pop_all()
             return chunk
 
-    def touched_since(self, epoch: int) -> list[int]:
-        """Rows in which anything was counted in this epoch or later."""
+    def touched_since(self, epoch: int, generations: Collection[int]) -> dict[int, int]:
+        """Rows of these slot generations in which anything was counted in this epoch or later, each with its owner."""
         end = self.capacity * self._words
-        return [
-            row for row, last in enumerate(self._heads[self._touched_at : end : self._words].tolist()) if last >= epoch
-        ]
+        owners = self._heads[0 : end : self._words].tolist()
+        touched = self._heads[self._touched_at : end : self._words].tolist()
+        return {
+            row: owner
+            for row, (owner, last) in enumerate(zip(owners, touched, strict=True))
+            if last >= epoch and owner in generations
+        }
 
     def owned_by(self, generations: Iterable[int]) -> list[int]:
         """Rows whose owner is among these slot generations."""

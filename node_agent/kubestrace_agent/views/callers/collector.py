@@ -122,9 +122,7 @@ class CallStacks(Collector):
                 self._add(row, (REPLACED,), sample.weight)
                 continue
             mappings = mappings or self._mapped.reader(sample.mappings)
-            question = user_stacks.question(
-                self.owner, sample.pid, sample.inner_pid, sample.stack, mappings(sample.pid)
-            )
+            question = user_stacks.question(self.owner, sample.pid, sample.inner_pid, sample.stack, mappings)
             self._pending.append(_Pending(row, sample.weight, question))
         self._settle()
 
@@ -136,7 +134,7 @@ class CallStacks(Collector):
     def _settle(self) -> None:
         """Add what has a name by now; what waits too long for one has none."""
         self.names.ask(pending.question for pending in self._pending)
-        while self._pending and (self._pending[0].question.done.is_set() or len(self._pending) > _MOST_PENDING):
+        while self._pending and (self._pending[0].question.done or len(self._pending) > _MOST_PENDING):
             first = self._pending.popleft()
             self._add(first.row, _frames(first.question, self.redaction), first.weight)
 
@@ -177,6 +175,6 @@ class CallStacks(Collector):
 
 
 def _frames(question: Question, redaction: Redaction) -> Frames:
-    if not question.done.is_set() or question.answer is None:
+    if not question.done or question.answer is None:
         return (NOT_NAMED,)
     return user_stacks.words(question.answer, user_stacks.function_word, redaction, MOST_FRAMES) or (UNKNOWN,)

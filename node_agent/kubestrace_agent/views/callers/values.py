@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kubestrace_agent.symbols.frames import CodeMapping, UserStack
+from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
 from kubestrace_agent.syscalls import SyscallKey
 
 
@@ -20,5 +20,5 @@ class Sample:
     pid: int
     inner_pid: int
     stack: UserStack
-    # What code a process of the host has mapped now.
-    mappings: Callable[[int], Sequence[CodeMapping]]
+    # What code a process of the host has mapped now, of which these are frames.
+    mappings: Callable[[int, Sequence[UserFrame]], Sequence[CodeMapping]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kubestrace_agent.views.callers.collector import NAME, CallStacks
 from kubestrace_agent.views.callers.kernel import Callers
 from kubestrace_agent.views.callers.sources import PART, READING
-from kubestrace_agent.views.user_stacks_kernel import Code
+from kubestrace_agent.views.user_stacks_kernel import code_of
 from kubestrace_agent.views.view import RequestError, View, ViewRequest, unpacked
 from kubestrace_protos.v1.views import callers_pb2
 from kubestrace_protos.v1.views.callers_limits import MAX_PER_SECOND, MIN_PER_SECOND
@@ -43,7 +43,7 @@ def _ask(request: any_pb2.Any, _now_ns: int) -> ViewRequest:
 
 
 def _parts(programs: Programs, abis: Sequence[str]) -> dict[str, Part]:
-    return {PART: Callers(programs, abis, Code(programs, mmap.PAGESIZE))}
+    return {PART: Callers(programs, abis, code_of(programs, mmap.PAGESIZE))}
 
 
 VIEW = View(NAME, _ask, _parts, needs=(PART, READING))

@@ -6,7 +6,7 @@ reported is noted apart while the reading goes on, and subtracted.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader.programs import Programs
@@ -45,6 +45,8 @@ class CpuTime:
         self._abis = abis
         # slot -> generation.
         self._wanting: dict[int, int] = {}
+        # Row -> the generation that owned it, and its call.
+        self._keys: dict[int, tuple[int, SyscallKey]] = {}
         # Mapped at the first use.
         self._slots = memoryview(b"")
         self._walk_words = memoryview(b"")
@@ -118,12 +120,16 @@ class CpuTime:
         reported = self._walk()
         if reported is None:
             return {}
+        gone = {slot: self._gone(slot) for slot in self._wanting}
+        maps = self._programs.maps
+        # All of it before any is looked at: until the walk is over, each call that ends is noted apart.
+        accounts = list(bpf_syscall.lookup_batches(maps.fd("cpu_accounts"), _KEY.size, _PARTS.size * maps.cpus))
+        walk = self._number
+        self._number += 1
         living: dict[int, list[tuple[int, ...]]] = {}
         for generation, *clock in _OPEN.iter_unpack(reported):
             living.setdefault(generation, []).append(tuple(clock))
-        gone = {slot: self._gone(slot) for slot in self._wanting}
-        ended = self._accounts()
-        self._number += 1
+        ended = self._accounts(accounts, walk)
         return {
             slot: self._times(gone[slot], living.get(generation, []), ended.get(generation, {}), generation)
             for slot, generation in self._wanting.items()
@@ -157,30 +163,50 @@ class CpuTime:
     def _by_call(self, rows: dict[int, CpuParts], generation: int) -> dict[SyscallKey, CpuParts]:
         found = {}
         for row, parts in rows.items():
-            owner, abi, number = layout.HEAD_OWNER.unpack_from(self._heads, row * layout.HEAD_BYTES)
-            if owner == generation:
-                found[layout.syscall_key(self._abis, abi, number)] = parts
+            key = self._key(row, generation)
+            if key is not None:
+                found[key] = parts
         return found
 
-    def _accounts(self) -> dict[int, dict[int, CpuParts]]:
+    def _key(self, row: int, generation: int) -> SyscallKey | None:
+        """The call of a slot's row; None: it is no row of this slot. It stays its row until the slot ends."""
+        known = self._keys.get(row)
+        if known is not None and known[0] == generation:
+            return known[1]
+        owner, abi, number = layout.HEAD_OWNER.unpack_from(self._heads, row * layout.HEAD_BYTES)
+        if owner != generation:
+            return None
+        key = layout.syscall_key(self._abis, abi, number)
+        self._keys[row] = generation, key
+        return key
+
+    def _accounts(self, batches: Iterable[tuple[bytes, bytes]], number: int) -> dict[int, dict[int, CpuParts]]:
         """By generation and row; what came too late for this walk is taken out, and that of earlier ones away."""
-        maps = self._programs.maps
         found: dict[int, dict[int, CpuParts]] = {}
         late: list[tuple[int, int, CpuParts]] = []
-        for key, values in list(bpf_syscall.lookup_all(maps.fd("cpu_accounts"), _KEY.size, _PARTS.size * maps.cpus)):
-            generation, row = _KEY.unpack(key)
-            parts = CpuParts(*map(sum, zip(*_PARTS.iter_unpack(values), strict=True)))
-            walk, row = divmod(row, 1 << _ROW_BITS)
-            if not walk:
-                found.setdefault(generation, {})[row] = parts
-            elif walk == self._number % (1 << _ROW_BITS):
-                late.append((generation, row, parts))
-            else:
-                bpf_syscall.delete(maps.fd("cpu_accounts"), key)
+        accounts = self._programs.maps.fd("cpu_accounts")
+        for keys, values in batches:
+            for (generation, row), parts in zip(_KEY.iter_unpack(keys), self._summed(values), strict=True):
+                walk = row >> _ROW_BITS
+                if not walk:
+                    found.setdefault(generation, {})[row] = parts
+                elif walk == number % (1 << _ROW_BITS):
+                    late.append((generation, row % (1 << _ROW_BITS), parts))
+                else:
+                    bpf_syscall.delete(accounts, _KEY.pack(generation, row))
         for generation, row, parts in late:
             rows = found.setdefault(generation, {})
             rows[row] = rows.get(row, CpuParts()).minus(parts)
         return found
+
+    def _summed(self, values: bytes) -> Iterator[CpuParts]:
+        """The parts of accounts, each added up over all CPUs; all accounts at once."""
+        words, fields, cpus = memoryview(values).cast("Q"), len(CpuParts._fields), self._programs.maps.cpus
+        sums = []
+        for field in range(fields):
+            on_cpus = [words[field + fields * cpu :: fields * cpus].tolist() for cpu in range(cpus)]
+            sums.append(map(sum, zip(*on_cpus, strict=True)))
+        return map(CpuParts._make, zip(*sums, strict=True))
 
     @property
     def _number(self) -> int:

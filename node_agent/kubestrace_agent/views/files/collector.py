@@ -86,6 +86,8 @@ class FileUse(Collector):
 
     name: ClassVar[str] = NAME
     part: ClassVar[str] = PART
+    # Names fill their ring, and that says itself when it needs a drain.
+    may_wait: ClassVar[bool] = True
     redacts: ClassVar[bool] = True
 
     _since_ns: int = 0

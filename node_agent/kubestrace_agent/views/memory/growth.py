@@ -12,14 +12,11 @@ from kubestrace_agent.views import user_stacks
 from kubestrace_agent.views.memory.sources import GROWTH
 from kubestrace_agent.views.memory.values import RawGrowth
 from kubestrace_agent.views.redaction import DEFAULT
-from kubestrace_agent.views.user_stacks import UNKNOWN, Mapped
+from kubestrace_agent.views.user_stacks import UNKNOWN, Ask, Mapped
 from kubestrace_agent.views.view import Collector, put
 from kubestrace_protos.v1.views import memory_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kubestrace_agent.symbols.frames import CodeMapping
     from kubestrace_agent.symbols.names import Names, Question
     from kubestrace_agent.views.memory.values import GrowthSample
     from kubestrace_protos.v1 import agent_pb2
@@ -84,17 +81,17 @@ class GrowthStacks(Collector):
         mappings = None
         for sample in reported.samples:
             mappings = mappings or self._mapped.reader(sample.mappings)
-            self._pending.append(self._asked(sample, mappings(sample.pid)))
+            self._pending.append(self._asked(sample, mappings))
         self._settle()
 
-    def _asked(self, sample: GrowthSample, mappings: Sequence[CodeMapping]) -> _Pending:
+    def _asked(self, sample: GrowthSample, mappings: Ask) -> _Pending:
         question = user_stacks.question(self.owner, sample.pid, sample.inner_pid, sample.stack, mappings)
         return _Pending(sample.kind, sample.bytes, question)
 
     def _settle(self) -> None:
         """Add what has a name by now; what waits too long for one has none."""
         self.names.ask(pending.question for pending in self._pending)
-        while self._pending and (self._pending[0].question.done.is_set() or len(self._pending) > _MOST_PENDING):
+        while self._pending and (self._pending[0].question.done or len(self._pending) > _MOST_PENDING):
             first = self._pending.popleft()
             self._add((first.kind, _frames(first.question)), first.bytes)
 
@@ -131,6 +128,6 @@ class GrowthStacks(Collector):
 
 
 def _frames(question: Question) -> tuple[str, ...]:
-    if not question.done.is_set() or question.answer is None:
+    if not question.done or question.answer is None:
         return (NOT_NAMED,)
     return user_stacks.words(question.answer, user_stacks.function_word, DEFAULT, MOST_FRAMES) or (UNKNOWN,)

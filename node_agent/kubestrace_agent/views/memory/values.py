@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kubestrace_agent.symbols.frames import CodeMapping, UserStack
+from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
 
 # In the order of enum memory_flow.
 KINDS = (
@@ -77,7 +77,7 @@ class GrowthSample:
     inner_pid: int
     stack: UserStack
     # What code a process of the host has mapped now.
-    mappings: Callable[[int], Sequence[CodeMapping]]
+    mappings: Callable[[int, Sequence[UserFrame]], Sequence[CodeMapping]]
 
 
 @dataclass(frozen=True, slots=True)

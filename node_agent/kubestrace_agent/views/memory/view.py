@@ -10,7 +10,7 @@ from kubestrace_agent.views.memory.growth import GrowthStacks
 from kubestrace_agent.views.memory.growth_kernel import Growth
 from kubestrace_agent.views.memory.kernel import Memory
 from kubestrace_agent.views.memory.sources import GROWTH, PART, READING
-from kubestrace_agent.views.user_stacks_kernel import Code
+from kubestrace_agent.views.user_stacks_kernel import code_of
 from kubestrace_agent.views.view import View, ViewRequest, unpacked
 from kubestrace_protos.v1.views import memory_pb2
 
@@ -42,7 +42,7 @@ def _ask(request: any_pb2.Any, _now_ns: int) -> ViewRequest:
 
 
 def _parts(programs: Programs, abis: Sequence[str]) -> dict[str, Part]:
-    return {PART: Memory(programs, abis), GROWTH: Growth(programs, Code(programs, mmap.PAGESIZE))}
+    return {PART: Memory(programs, abis), GROWTH: Growth(programs, code_of(programs, mmap.PAGESIZE))}
 
 
 VIEW = View(NAME, _ask, _parts, needs=(PART,), gains_by=(GROWTH, READING))

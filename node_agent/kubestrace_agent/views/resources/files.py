@@ -31,6 +31,8 @@ _RESOURCES = ("cpu", "memory", "io")
 _PRESSURE = {each: functools.partial(parsing.pressure, resource=each) for each in _RESOURCES}
 # The controllers of cgroup v1 that matter here.
 _V1 = ("cpu", "memory", "pids")
+# A process that is not in them stays where it is, mostly.
+_V1_SECONDS = 10.0
 
 _Value = TypeVar("_Value")
 
@@ -68,8 +70,9 @@ class CgroupFiles:
         # By controller; found when a process is there to be asked.
         self._v1: dict[str, _Where] = {}
         self._v1_problems: dict[str, str] = {}
-        # What a process said last of where it is; None: nobody was asked.
+        # What a process said last of where it is, and when one is asked again; None: nobody was asked.
         self._v1_text: str | None = None
+        self._v1_next = 0.0
         # By their paths.
         self._held: dict[str, HeldFile[Any]] = {}
         self._above: dict[Path, Sequence[str]] = {}
@@ -214,11 +217,13 @@ class CgroupFiles:
 
     def _find_v1(self) -> None:
         """Find the folders of cgroup v1 by a process of the container; once found they stay."""
-        if self._root.name != "unified" or len(self._v1) == len(_V1):
+        now = time.monotonic()
+        if self._root.name != "unified" or len(self._v1) == len(_V1) or now < self._v1_next:
             return
         text = self._v1_of_process()
         # The same words have the same meaning, but for paths that are not seen from here.
         if text == self._v1_text and "/.." not in text:
+            self._v1_next = now + _V1_SECONDS if text else now
             return
         self._v1_text, paths = text, dict(parsing.v1_paths(text))
         for controller in _V1:

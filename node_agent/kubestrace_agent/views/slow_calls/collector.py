@@ -20,15 +20,14 @@ from kubestrace_agent.views.redaction import DEFAULT
 from kubestrace_agent.views.slow_calls import stacks
 from kubestrace_agent.views.slow_calls.sources import PART
 from kubestrace_agent.views.slow_calls.values import Floors
-from kubestrace_agent.views.user_stacks import Mapped
+from kubestrace_agent.views.user_stacks import Ask, Mapped
 from kubestrace_agent.views.view import Collector, put, put_lost
 from kubestrace_protos.v1.views import slow_calls_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from kubestrace_agent.symbols.frames import CodeMapping
-    from kubestrace_agent.symbols.names import Names
+    from kubestrace_agent.symbols.names import Names, Question
     from kubestrace_agent.syscalls import SyscallKey
     from kubestrace_agent.views.redaction import Redaction
     from kubestrace_agent.views.slow_calls.values import SlowCall
@@ -106,14 +105,16 @@ class Slowest(Collector):
 
     def _take_stacks(self, names: Names, new: Iterable[_Held]) -> None:
         """Ask what the processes of new calls have mapped, while they live; then what they had at an earlier call."""
-        readers: dict[int, Callable[[int], Sequence[CodeMapping]]] = {}
+        readers: dict[int, Ask] = {}
+        questions: list[Question] = []
         for held in new:
             raw = held.call.stack if held.call else None
             if held.call is None or raw is None:
                 continue
             mappings = readers.setdefault(id(raw.code), self._mapped.reader(raw.code.mappings))
             held.stacks = stacks.shared(self.owner, held.call, raw, mappings)
-            names.ask([held.stacks.question])
+            questions.append(held.stacks.question)
+        names.ask(questions)
 
     @property
     def lost(self) -> int:
@@ -175,7 +176,7 @@ def _said(held: _Held, redaction: Redaction) -> slow_calls_pb2.SlowCall:
     if held.stacks is not None:
         held.message.kernel_stack[:] = held.stacks.kernel
         held.message.user_stack[:] = held.stacks.user(redaction)
-        if held.stacks.question.done.is_set():
+        if held.stacks.question.done:
             # What it was made of is much, and holds words of the program's stack.
             held.stacks, held.call = None, None
     return held.message

@@ -19,9 +19,8 @@ from kubestrace_agent.views.user_stacks import MOST_NAME, UNKNOWN
 from kubestrace_agent.views.view import Collector, put_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from kubestrace_agent.symbols.frames import CodeMapping
     from kubestrace_agent.symbols.roots import Owner
     from kubestrace_agent.views.redaction import Redaction
     from kubestrace_agent.views.slow_calls.values import RawStack, SlowCall
@@ -60,7 +59,7 @@ class Lost(Collector):
 class ReportedStacks:
     """The stacks of one call, from when the kernel reported them until they are named."""
 
-    def __init__(self, owner: Owner, call: SlowCall, raw: RawStack, mappings: Sequence[CodeMapping]) -> None:
+    def __init__(self, owner: Owner, call: SlowCall, raw: RawStack, mappings: user_stacks.Ask) -> None:
         """Take what the kernel knows at once: its own names, and what the process has mapped while it lives."""
         # As long as this lives no other stack has its id().
         self._raw = raw
@@ -78,13 +77,11 @@ class ReportedStacks:
 _shared: WeakValueDictionary[tuple[Owner, int], ReportedStacks] = WeakValueDictionary()
 
 
-def shared(
-    owner: Owner, call: SlowCall, raw: RawStack, mappings: Callable[[int], Sequence[CodeMapping]]
-) -> ReportedStacks:
+def shared(owner: Owner, call: SlowCall, raw: RawStack, mappings: user_stacks.Ask) -> ReportedStacks:
     """Give the stacks of a call that another session has made, or make it. `mappings` gives those of a process."""
     known = _shared.get((owner, id(raw)))
     if known is None:
-        known = _shared[owner, id(raw)] = ReportedStacks(owner, call, raw, mappings(call.pid))
+        known = _shared[owner, id(raw)] = ReportedStacks(owner, call, raw, mappings)
     return known
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kubestrace_agent.kernel.counters.counts import RawCall
-from kubestrace_agent.symbols.frames import CodeMapping, UserStack
+from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Code(Protocol):
     def kernel_names(self, addresses: Iterable[int]) -> list[str]:
         """Name addresses of the kernel; "" where it has no name."""
 
-    def mappings(self, pid: int) -> Sequence[CodeMapping]:
-        """List the code that a process of the host has mapped now; none if it has ended."""
+    def mappings(self, pid: int, frames: Sequence[UserFrame]) -> Sequence[CodeMapping]:
+        """List the code that a process of the host has mapped now, of which these are frames; none if it has ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from kubestrace_agent.views.slow_calls.collector import NAME, Slowest
 from kubestrace_agent.views.slow_calls.kernel import SlowCalls
 from kubestrace_agent.views.slow_calls.sources import PART, READING, STACKS
 from kubestrace_agent.views.slow_calls.stacks_kernel import SlowStacks
-from kubestrace_agent.views.user_stacks_kernel import Code
+from kubestrace_agent.views.user_stacks_kernel import code_of
 from kubestrace_agent.views.view import RequestError, View, ViewRequest, unpacked
 from kubestrace_protos.v1.views import slow_calls_pb2
 from kubestrace_protos.v1.views.slow_calls_limits import (
@@ -55,7 +55,7 @@ def _ask(request: any_pb2.Any, _now_ns: int) -> ViewRequest:
 
 
 def _parts(programs: Programs, abis: Sequence[str]) -> dict[str, Part]:
-    slow_stacks = SlowStacks(programs, Code(programs, mmap.PAGESIZE))
+    slow_stacks = SlowStacks(programs, code_of(programs, mmap.PAGESIZE))
     return {PART: SlowCalls(programs, abis, slow_stacks), STACKS: slow_stacks}
 
 

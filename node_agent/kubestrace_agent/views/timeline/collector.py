@@ -37,6 +37,34 @@ class Totals(NamedTuple):
         return Totals(*map(sum, zip(self, more, strict=True)))
 
 
+class Sums:
+    """Adds up what came from some rows to later ones, in four numbers; most earlier rows were the later ones before."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        # The rows that were added up last, with their calls and errors.
+        self._known: dict[SyscallKey, tuple[Row, int, int]] = {}
+
+    def between(self, then: Mapping[SyscallKey, Row], now: Mapping[SyscallKey, Row]) -> Totals:
+        """Give everything counted from one to the other."""
+        calls = errors = work_ns = wait_ns = 0
+        for key, row in now.items():
+            before = then.get(key, _NOTHING)
+            if row is before or not delta.is_wanted(key, self._wanted):
+                continue
+            known = self._known.get(key)
+            if known is None or known[0] is not before:
+                known = before, _calls(before), _errors(before)
+            self._known[key] = summed = row, _calls(row), _errors(row)
+            calls += summed[1] - known[1]
+            errors += summed[2] - known[2]
+            if key.waited:
+                wait_ns += row.total_ns - before.total_ns
+            else:
+                work_ns += row.total_ns - before.total_ns
+        return Totals(calls, errors, work_ns, wait_ns)
+
+
 class Buckets(Collector):
     """One container's counts by time. The sum of all buckets is `delta.difference` of the same snapshots."""
 
@@ -45,9 +73,9 @@ class Buckets(Collector):
     def __init__(self, grid: Grid, *, wanted: Wanted) -> None:
         self.grid = grid
         self._start = self._last = RawCounts()
-        self._wanted = wanted
         self._filled: dict[int, Totals] = {}
         self._late = 0
+        self._sums = Sums(wanted)
 
     def begin_counts(self, start: RawCounts | None, begin_ns: int) -> None:
         """Count what comes after `start`; None: the container is counted since `begin_ns` (CLOCK_MONOTONIC)."""
@@ -61,7 +89,7 @@ class Buckets(Collector):
         if now_ns <= since_ns:
             return
         rows = delta.without_lengths(self._last.rows, delta.began_before(self._start, self._last, counts))
-        grown = _between(rows, counts.rows, self._wanted)
+        grown = self._sums.between(rows, counts.rows)
         self._last = counts
         if grown.calls:
             index = self.grid.bucket((since_ns + now_ns) // 2)
@@ -94,29 +122,11 @@ class Buckets(Collector):
         )
 
 
-def between(then: RawCounts, now: RawCounts, *, wanted: Wanted) -> Totals:
-    """Everything counted from one snapshot to another of the same slot, in four numbers."""
-    return _between(then.rows, now.rows, wanted)
-
-
-def _between(then: Mapping[SyscallKey, Row], now: Mapping[SyscallKey, Row], wanted: Wanted) -> Totals:
-    calls = errors = work_ns = wait_ns = 0
-    for key, row in now.items():
-        before = then.get(key, _NOTHING)
-        if row is before or not delta.is_wanted(key, wanted):
-            continue
-        calls += _calls(row) - _calls(before)
-        errors += _errors(row) - _errors(before)
-        if key.waited:
-            wait_ns += row.total_ns - before.total_ns
-        else:
-            work_ns += row.total_ns - before.total_ns
-    return Totals(calls, errors, work_ns, wait_ns)
-
-
 def _calls(row: Row) -> int:
     return sum(row.buckets.values()) + row.untimed
 
 
 def _errors(row: Row) -> int:
+    if not row.errnos:
+        return 0
     return sum(count for number, count in row.errnos.items() if number not in delta.RESTARTS)

@@ -1,6 +1,7 @@
 """A row's raw values on all CPUs, made whole."""
 
 import struct
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -17,16 +18,22 @@ ABIS = abi_names("x86_64")
 KEY = SyscallKey("x86_64", 110)
 
 
+EVERY_GROUP = (2 << layout.MOVED_GROUP) - 1
+
+
 def raw(
-    total: int = 0, maxima=((0, 0), (0, 0)), untimed: int = 0, unmatched: int = 0, counters=None, moved=None
+    total: int = 0, maxima=((0, 0), (0, 0)), untimed: int = 0, unmatched: int = 0, counters=None, moved=None, marked=0
 ) -> bytes:
-    """One CPU's row: maxima are (epoch, ns) of the even and the odd epoch, moved is (bytes, calls that moved none)."""
+    """One CPU's row: maxima are (epoch, ns) of the even and the odd epoch, moved is (bytes, calls that moved none).
+
+    `marked`: groups that are said to be used beside those that are.
+    """
     (even, even_ns), (odd, odd_ns) = maxima
     words = [0] * (layout.ERRNOS + layout.BUCKETS)
     for position, count in (counters or {}).items():
         words[position] = count & 0xFFFFFFFF
     used = sum({1 << position // layout.GROUP for position in counters or {}})
-    used |= (moved is not None) << layout.MOVED_GROUP
+    used |= (moved is not None) << layout.MOVED_GROUP | marked
     start = layout.ROW_START.pack(total, even_ns, odd_ns, even, odd, untimed, unmatched, used)
     tail = struct.pack("=QI20x", *(moved or (0, 0)))
     return start + struct.pack(f"={len(words)}I", *words) + tail
@@ -100,6 +107,51 @@ def test_counters_that_wrap_are_made_whole(steps: list[int]) -> None:
 
     assert row.untimed == total
     assert row.buckets.get(200 - layout.ERRNOS, 0) == total
+
+
+_COUNTS = st.dictionaries(st.integers(0, layout.ERRNOS + layout.BUCKETS - 1), st.integers(1, 2**32 - 1), max_size=6)
+
+
+@given(st.lists(st.tuples(_COUNTS, _COUNTS), min_size=1, max_size=8), st.sampled_from([0, EVERY_GROUP]))
+def test_all_is_counted_whatever_groups_come_into_use(
+    steps: list[tuple[dict[int, int], dict[int, int]]], marked: int
+) -> None:
+    """One after the other, on one CPU or on both, or all are marked at once; and their counters wrap."""
+    reading, total = Reading(KEY), Counter[int]()
+    on_cpus = Counter[int](), Counter[int]()
+    for step in steps:
+        for cpu, counts in zip(on_cpus, step, strict=True):
+            cpu.update(counts)
+            total.update(counts)
+        row = reading.take(values(b"".join(raw(counters=cpu, marked=marked) for cpu in on_cpus)), {})
+
+    errnos = {layout.errno_at(position): count for position, count in total.items() if position < layout.ERRNOS}
+    buckets = {position - layout.ERRNOS: count for position, count in total.items() if position >= layout.ERRNOS}
+    assert (row.errnos, row.buckets) == (errnos, buckets)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 6)] * 4), min_size=1, max_size=12))
+def test_the_longest_since_any_epoch_is_known(steps: list[tuple[int, int, int, int]]) -> None:
+    """Also where an epoch's lengths are read late, or those of an earlier one come after it."""
+    reading, seen = Reading(KEY), set[tuple[int, int]]()
+    for even, even_ns, odd, odd_ns in steps:
+        maxima = (2 * even, even_ns), (2 * odd + 1, odd_ns)
+        seen.update(maxima)
+        row = reading.take(values(raw(maxima=maxima)), {})
+
+    for since in range(-1, 14):
+        longest = max((ns for epoch, ns in seen if epoch > since), default=0)
+        assert next((ns for epoch, ns in row.maxima if epoch > since), 0) == longest
+    assert list(row.maxima) == sorted(row.maxima)
+
+
+def test_a_group_whose_counters_wrap_to_zero_is_read_on() -> None:
+    """Also where all groups are marked, and this one looks as if it had no count."""
+    reading = Reading(KEY)
+    for count in (2**32 - 1, 2**32, 2**32 + 7):
+        row = reading.take(values(raw(counters={200: count}, marked=EVERY_GROUP)), {})
+
+    assert row.buckets == {200 - layout.ERRNOS: 2**32 + 7}
 
 
 def test_an_earlier_row_is_not_changed_by_a_later_reading() -> None:

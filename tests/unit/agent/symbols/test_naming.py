@@ -106,6 +106,21 @@ def test_a_file_is_looked_into_once_for_all_who_have_it_mapped(
     assert [names(each) for each in others] == [names(first), names(first)]
 
 
+def test_a_file_is_opened_once_by_a_process_for_what_is_known_of_it(programs: tuple[Path, Path]) -> None:
+    """Other processes have found that out."""
+    roots = Counted()
+    naming = Naming(roots)
+    for function in ("helper", "main"):
+        naming.named(stack_in(programs[0], function))
+    naming.named(stack_in(programs[0], "helper", pid=2))
+    opens = roots.opens
+
+    main = naming.named(stack_in(programs[0], "main", pid=2))
+
+    assert names(main) == [b"main"]
+    assert roots.opens == opens
+
+
 def test_a_file_that_was_replaced_or_written_has_its_own_names(programs: tuple[Path, Path], tmp_path: Path) -> None:
     """Of the same path; the same size and time of writing do not hide that."""
     path = tmp_path / "app"

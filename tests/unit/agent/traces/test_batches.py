@@ -13,7 +13,7 @@ from kubestrace_agent.containers.shared_lookups import SharedLookups
 from kubestrace_agent.kernel.counters.counts import RawCounts
 from kubestrace_agent.traces import registry
 from kubestrace_agent.traces.batches import Batches
-from kubestrace_agent.traces.pace import Pace
+from kubestrace_agent.traces.pace import Pace, until_next
 from kubestrace_protos.v1 import agent_pb2
 from kubestrace_protos.v1.views import slow_calls_pb2
 
@@ -162,16 +162,29 @@ async def test_a_report_is_no_later_than_what_it_holds(make_traces, node, tracer
 
 
 def test_reports_are_rarer_where_they_cost_much() -> None:
-    """At most a quarter of the time goes into them, as long as nobody waits longer than 2 s for one."""
+    """At most a tenth of a CPU goes into them, as long as nobody waits more than a second longer for one."""
     pace = Pace()
     assert pace.interval_seconds(1.0, watchers=60) == 1.0
     pace.note(0.001)
     assert pace.interval_seconds(1.0, watchers=60) == 1.0
-    pace.note(0.031)
+    pace.note(0.006)
 
-    assert pace.interval_seconds(1.0, watchers=60) == pytest.approx(60 * 0.007 / 0.25)
+    # In steps, as all wake together.
+    assert pace.interval_seconds(1.0, watchers=60) == 1.5
     assert pace.interval_seconds(1.0, watchers=1000) == 2.0
-    assert pace.interval_seconds(5.0, watchers=1000) == 5.0
+    assert pace.interval_seconds(5.0, watchers=1000) == 6.0
+
+
+def test_no_wait_for_a_report_is_longer_than_the_longest_interval() -> None:
+    """Reports are made at multiples of it; one that would come at once after another waits, unless that is too long."""
+    pace = Pace()
+    assert pace.wait_seconds(4.0, watchers=1, now=801.0) == 3.0
+    assert pace.wait_seconds(4.0, watchers=1, now=799.5) == 4.5
+    assert until_next(4.0, now=799.5) == 4.5
+    pace.note(1.0)
+
+    assert pace.wait_seconds(4.0, watchers=1, now=801.0) == 4.0
+    assert pace.wait_seconds(4.0, watchers=1, now=799.5) == 0.5
 
 
 async def test_look_ups_are_shared_and_a_cancelled_one_cancels_no_other(node) -> None:

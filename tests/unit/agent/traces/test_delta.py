@@ -180,7 +180,7 @@ def test_when_a_call_was_first_seen_stays() -> None:
 
     assert seen(5, read=old) == {}
     assert seen(6, read=new) == {"read": 1_006}
-    assert seen(9, read=replace(new, total_ns=30), getpid=old) == {"read": 1_006, "getpid": 1_009}
+    assert seen(9, read=new._replace(total_ns=30), getpid=old) == {"read": 1_006, "getpid": 1_009}
 
 
 def test_each_call_that_has_not_returned_is_named_once() -> None:

@@ -10,6 +10,7 @@ from kubestrace_agent.traces.counter import CgroupPlace
 from kubestrace_agent.traces.shared_counters import Acquired, Asked, Counters
 from kubestrace_agent.views.cpu_time.collector import TimeBudget
 from kubestrace_agent.views.slow_calls.collector import Slowest
+from kubestrace_agent.views.view import Moment
 
 AT_ONCE = 0.0
 
@@ -85,3 +86,22 @@ def test_a_tick_reads_everything_of_a_container_that_has_ended(
     assert sum(row.total_ns for row in counter.counts.rows.values()) == 15
     assert sorted(parts) == ["cpu_time", "slow_calls"]
     assert not counters.holds(counter)
+
+
+def test_what_is_read_for_a_moment_are_the_containers_that_have_one(tracer, node) -> None:
+    """Of those alone that were not read about then; a snapshot stays what reports are made of."""
+    counters, cgroups = Counters(tracer), [node.run(name) for name in ("a", "b", "c")]
+    places = [CgroupPlace(cgroup, cgroup.stat().st_ino) for cgroup in cgroups]
+    made = counters.acquire([Asked(place, "s1", None) for place in places])
+    one, other, third = (each.counter for each in made if isinstance(each, Acquired))
+    counters.refresh(fresh=True)
+    snapshot = one.counts
+    now_ns = time.monotonic_ns()
+
+    counters.peek_near([(one, Moment(now_ns, 0)), (other, Moment(now_ns - 10**12, 0))])
+    counters.peek_near([(one, Moment(now_ns, 0))])
+
+    assert tracer.peeks == [{one.slot}]
+    assert one.counts is snapshot
+    assert one.newest is not snapshot
+    assert third.newest is third.counts

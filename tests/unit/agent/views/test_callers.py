@@ -38,7 +38,7 @@ class Namer:
                 Place(frame, APP, Name(b"f%x" % (frame.address >> 8), frame.address & 0xFF))
                 for frame in question.stack.followed
             ]
-            question.done.set()
+            question.done = True
 
     def wait(self, questions: Iterable[Question]) -> None:
         """Never."""
@@ -47,7 +47,7 @@ class Namer:
 def sample(*addresses: int, key: SyscallKey = READ, weight: int = 1, errno: int = 0) -> Sample:
     """Return a call that was chosen."""
     stack = UserStack(tuple(map(UserFrame, addresses)), 0, 0, ())
-    return Sample(key, errno, weight, 7, 1, stack, lambda _pid: [APP])
+    return Sample(key, errno, weight, 7, 1, stack, lambda _pid, _frames: [APP])
 
 
 def collector(namer: Namer, *, by_errno: bool = False, wanted: frozenset[SyscallKey] | None = None) -> CallStacks:

@@ -32,7 +32,7 @@ class Namer:
         """Answer."""
         for question in questions if self.answers else ():
             question.answer = [Place(frame, APP, Name(b"f%x" % frame.address, 0)) for frame in question.stack.followed]
-            question.done.set()
+            question.done = True
 
     def wait(self, questions: Iterable[Question]) -> None:
         """Never."""
@@ -41,7 +41,7 @@ class Namer:
 def sample(address: int, mib: int = 1) -> GrowthSample:
     """Return a mapping by one function."""
     stack = UserStack((UserFrame(address),), 0, 0, ())
-    return GrowthSample("mmap anonymous private", mib * MIB, 7, 1, stack, lambda _pid: [APP])
+    return GrowthSample("mmap anonymous private", mib * MIB, 7, 1, stack, lambda _pid, _frames: [APP])
 
 
 def told(*readings: RawGrowth, answers: bool = True) -> MemoryGrowth:

@@ -4,7 +4,7 @@ import platform
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -299,7 +299,7 @@ class _Code:
         """Give no names."""
         return ["" for _ in addresses]
 
-    def mappings(self, pid: int) -> list[CodeMapping]:
+    def mappings(self, pid: int, frames: Sequence[UserFrame]) -> list[CodeMapping]:
         """Give nothing."""
         return []
 
@@ -348,7 +348,7 @@ def test_each_report_has_the_calls_as_they_are_said_now() -> None:
     before = written(slowest)
     for question in late.asked:
         question.answer = [Place(frame, None, Name(b"work", 3))]
-        question.done.set()
+        question.done = True
     after = written(slowest)
 
     assert [list(each.user_stack) for each in (*before, *after)] == [["[not known]"], ["work+0x3"]]
