@@ -32,7 +32,7 @@ def schema() -> Mapping[str, Any]:
 
 def misfits(value: Any, wanted: Mapping[str, Any], path: str) -> Iterator[str]:
     """List where a value is not as the schema says: what the API server would prune or refuse."""
-    types = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+    types = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
     if not isinstance(value, types[wanted["type"]]):
         yield f"{path} is {value!r}, no {wanted['type']}"
     elif isinstance(value, dict) and "properties" in wanted:
