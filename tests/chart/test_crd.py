@@ -449,6 +449,7 @@ def full_status() -> dict[str, Any]:
                 "dns": 1,
                 "counters": 1,
                 "memory": 1,
+                "locks": 1,
                 "callers": 1,
                 "security": 1,
             },
@@ -618,6 +619,22 @@ def full_status() -> dict[str, Any]:
                 }
             ],
             "otherOperations": {"rows": 1, "submitted": 2, "completed": 2, "errors": 0},
+        },
+        "locks": {
+            "waits": 2**53 + 1,
+            "totalNanoseconds": 5,
+            "locks": [
+                {
+                    "address": "0x7f0000001000",
+                    "process": "app",
+                    "container": "c",
+                    "pod": "p",
+                    "node": "n",
+                    **dict.fromkeys(("pid", "hostPid", "threads", "waits", "failed", "wakes", "handedOn", "holds"), 7),
+                    **{f"{name}Nanoseconds": 5 for name in ("total", "p50", "p99", "max", "held", "longestHeld")},
+                }
+            ],
+            "otherLocks": {"rows": 1, "waits": 2, "totalNanoseconds": 3},
         },
         "network": full_network(),
         "security": full_security(),

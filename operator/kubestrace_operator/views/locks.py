@@ -1,8 +1,8 @@
 """The view locks: for which locks threads wait, and how long those that have them keep them. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from kubestrace_operator.api.fields import Fields
 from kubestrace_operator.results.histograms import add_into, percentile
@@ -50,15 +50,12 @@ class LockSums:
     max_ns: int = 0
     histogram: dict[int, int] = field(default_factory=dict)
 
-    def plus(self, more: "LockSums") -> "LockSums":
+    def plus(self, more: Self) -> Self:
         """Return the sum with what another agent of the node counted."""
         histogram = dict(self.histogram)
         add_into(histogram, more.histogram)
-        return LockSums(
-            self.container,
-            self.node,
-            self.pid,
-            self.process,
+        return replace(
+            self,
             threads=max(self.threads, more.threads),
             longest_held_ns=max(self.longest_held_ns, more.longest_held_ns),
             max_ns=max(self.max_ns, more.max_ns),
