@@ -1,5 +1,6 @@
 """The chart as Helm renders it."""
 
+import copy
 import functools
 import json
 import subprocess
@@ -32,8 +33,8 @@ class Chart:
         return self.as_given(**merged(IMAGES, values))
 
     def as_given(self, **values: Any) -> list[dict[str, Any]]:
-        """Return all objects, with these values and nothing else."""
-        return list(_rendered(self.release, self.namespace, json.dumps(values)))
+        """Return all objects, with these values and nothing else. They are the caller's own, to be changed."""
+        return copy.deepcopy(list(_rendered(self.release, self.namespace, json.dumps(values))))
 
     def one(self, kind: str, component: str, **values: Any) -> dict[str, Any]:
         """Return the object of this kind whose name ends with this."""

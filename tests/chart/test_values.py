@@ -90,6 +90,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "metrics.prometheusRule.labels": {"metrics": {"prometheusRule": {"enabled": True}}},
     "metrics.prometheusRule.runbooks": {"metrics": {"prometheusRule": {"enabled": True}}},
     "metrics.dashboard.labels": {"metrics": {"dashboard": {"enabled": True}}},
+    "operator.podDisruptionBudget": {"operator": {"replicas": 2}},
     "tls.certManager": {"tls": {"mode": "cert-manager"}},
     "tls.secret": {"tls": {"mode": "secret", "secret": {"operator": "one", "agent": "two"}}},
 }
