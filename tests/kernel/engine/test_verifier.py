@@ -27,6 +27,7 @@ LARGER = {
     "on_found": Sizes(45_000, 16_384),
     "on_block_complete": Sizes(20_000, 16_384),
     "on_ring_complete": Sizes(10_000, 16_384),
+    "on_lock_call": Sizes(10_500, 16_384),
     "on_process_call": Sizes(10_000, 45_056),
     "on_process_end": Sizes(12_000, 61_440),
     "on_block_issue": Sizes(15_000, 16_384),
