@@ -103,7 +103,7 @@ class SharedOrders:
 
     def __init__(self, folder: Path, rounds: int) -> None:
         self.path = folder / "order.json"
-        self.path.write_text(json.dumps({"order": 4711, "items": ["tea"] * 100, "customer": "c-0815"}) + "\n")
+        self.path.write_text(json.dumps({"order": 4711, "items": ["tea"] * 30, "customer": "c-0815"}) + "\n")
         self.left = rounds * ORDERS_A_ROUND if rounds else sys.maxsize
         self.lock = threading.Lock()
 
