@@ -7,13 +7,33 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kubestrace_agent.views.loss import Loss
 from kubestrace_agent.views.view import Collector, put, put_lost
+from kubestrace_protos.v1.histograms import bucket_bounds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from google.protobuf.message import Message
 
     from kubestrace_protos.v1 import agent_pb2
 
 Reading = TypeVar("Reading")
+_32_BITS = 0xFFFFFFFF
+
+
+def more(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
+    """Return what came between two readings of counters that the kernel keeps in 32 bits; sparse."""
+    grown = {index: count - then.get(index, 0) & _32_BITS for index, count in now.items()}
+    return {index: count for index, count in grown.items() if count}
+
+
+def longest(then_ns: int, now_ns: int, buckets: Mapping[int, int]) -> int:
+    """Return the longest of the lengths that came between: the kernel keeps one maximum, of all sessions.
+
+    It is known where it is longer than all before, and by its bucket otherwise.
+    """
+    if not buckets:
+        return 0
+    return now_ns if now_ns > then_ns else min(now_ns, bucket_bounds(max(buckets))[1])
 
 
 @dataclass(eq=False)

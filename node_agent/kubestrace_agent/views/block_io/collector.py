@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from kubestrace_agent.views.block_io.sources import PART
 from kubestrace_agent.views.block_io.values import BlockCounts, BlockKind, BlockOwner, Lengths, RawBlockIO
-from kubestrace_agent.views.growing import Growing
-from kubestrace_protos.v1.histograms import bucket_bounds
+from kubestrace_agent.views.growing import Growing, longest, more
 from kubestrace_protos.v1.views import block_io_pb2
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 NAME = "blockIO"
 # REQ_OP_* of Linux include/linux/blk_types.h.
@@ -86,12 +81,5 @@ def _grown(then: BlockCounts, now: BlockCounts) -> BlockCounts:
 
 def _longer(then: Lengths, now: Lengths) -> Lengths:
     """What came between: the longest is known where it is longer than all before, and by its bucket otherwise."""
-    buckets = _more(then.buckets, now.buckets)
-    longest = now.max_ns if now.max_ns > then.max_ns else min(now.max_ns, bucket_bounds(max(buckets, default=0))[1])
-    return Lengths(buckets, now.total_ns - then.total_ns, longest if buckets else 0)
-
-
-def _more(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
-    # The kernel's counters are 32 bits wide.
-    grown = {index: count - then.get(index, 0) & 0xFFFFFFFF for index, count in now.items()}
-    return {index: count for index, count in grown.items() if count}
+    buckets = more(then.buckets, now.buckets)
+    return Lengths(buckets, now.total_ns - then.total_ns, longest(then.max_ns, now.max_ns, buckets))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.syscalls import errno_name
-from kubestrace_agent.views.growing import Growing
+from kubestrace_agent.views.growing import Growing, longest, more
 from kubestrace_agent.views.io_uring import opcodes
 from kubestrace_agent.views.io_uring.sources import PART
 from kubestrace_agent.views.io_uring.values import RawRings, RingCounts
-from kubestrace_protos.v1.histograms import bucket_bounds
 from kubestrace_protos.v1.views import io_uring_pb2
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 NAME = "ioUring"
 _FURTHER = header("views/io_uring/io_uring.h").number("FURTHER_RESULTS")
@@ -62,10 +57,8 @@ def _row(opcode: int, counts: RingCounts) -> io_uring_pb2.RingRow:
 
 def _grown(then: RingCounts, now: RingCounts) -> RingCounts:
     """What came between; the longest is known where it is longer than all before, and by its bucket otherwise."""
-    # The kernel's counters are 32 bits wide.
-    buckets = _more(then.buckets, now.buckets)
-    longest = now.max_ns if now.max_ns > then.max_ns else min(now.max_ns, bucket_bounds(max(buckets, default=0))[1])
-    errors, errnos = now.errors - then.errors, _more(then.errnos, now.errnos)
+    buckets = more(then.buckets, now.buckets)
+    errors, errnos = now.errors - then.errors, more(then.errnos, now.errnos)
     # Those for which the kernel's table had no room.
     others = errors - sum(errnos.values())
     return RingCounts(
@@ -76,12 +69,7 @@ def _grown(then: RingCounts, now: RingCounts) -> RingCounts:
         silent=now.silent - then.silent,
         bytes=now.bytes - then.bytes,
         total_ns=now.total_ns - then.total_ns,
-        max_ns=longest if buckets else 0,
+        max_ns=longest(then.max_ns, now.max_ns, buckets),
         buckets=buckets,
         errnos=errnos | ({0: others} if others > 0 else {}),
     )
-
-
-def _more(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
-    grown = {index: count - then.get(index, 0) & 0xFFFFFFFF for index, count in now.items()}
-    return {index: count for index, count in grown.items() if count}

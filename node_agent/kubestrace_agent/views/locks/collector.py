@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from kubestrace_agent.text import safe
-from kubestrace_agent.views.growing import Growing
+from kubestrace_agent.views.growing import Growing, longest, more
 from kubestrace_agent.views.locks.sources import PART
 from kubestrace_agent.views.locks.values import LockCounts, RawLocks
-from kubestrace_protos.v1.histograms import bucket_bounds
 from kubestrace_protos.v1.views import locks_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 NAME = "locks"
 # A report has those with the longest waits; all others are added up.
@@ -72,8 +71,7 @@ def _sum(counts: Sequence[LockCounts], field: str) -> int:
 
 def _grown(then: LockCounts, now: LockCounts) -> LockCounts:
     """What came between; the longest are known where they are longer than all before, and bounded otherwise."""
-    buckets = _more(then.buckets, now.buckets)
-    longest = now.max_ns if now.max_ns > then.max_ns else min(now.max_ns, bucket_bounds(max(buckets, default=0))[1])
+    buckets = more(then.buckets, now.buckets)
     held_ns = now.held_ns - then.held_ns
     held = now.longest_held_ns if now.longest_held_ns > then.longest_held_ns else min(now.longest_held_ns, held_ns)
     return LockCounts(
@@ -88,12 +86,6 @@ def _grown(then: LockCounts, now: LockCounts) -> LockCounts:
         held_ns=held_ns,
         longest_held_ns=held,
         total_ns=now.total_ns - then.total_ns,
-        max_ns=longest if buckets else 0,
+        max_ns=longest(then.max_ns, now.max_ns, buckets),
         buckets=buckets,
     )
-
-
-def _more(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
-    # The kernel's counters are 32 bits wide.
-    grown = {index: count - then.get(index, 0) & 0xFFFFFFFF for index, count in now.items()}
-    return {index: count for index, count in grown.items() if count}

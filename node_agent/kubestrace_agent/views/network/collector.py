@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from kubestrace_agent.views.growing import Growing
+from kubestrace_agent.views.growing import Growing, longest, more
 from kubestrace_agent.views.network.sources import PART
 from kubestrace_agent.views.network.talks import address, failures, talks
 from kubestrace_agent.views.network.values import Counts, Lengths, Level, Peer, RawNetwork, Role
 from kubestrace_agent.views.secret_words import HIDDEN
-from kubestrace_protos.v1.histograms import bucket_bounds
 from kubestrace_protos.v1.views import network_pb2
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def _since(then: Counts, now: Counts) -> Counts:
     return Counts(
         # Bytes of a connection that has just closed may be missing from one reading.
         {name: max(0, value - then.numbers.get(name, 0)) for name, value in now.numbers.items()},
-        _more(then.errors, now.errors),
+        more(then.errors, now.errors),
         longer(then.opening, now.opening),
         longer(then.lifetime, now.lifetime),
         now.abandoned_max_ns if abandoned else 0,
@@ -84,15 +83,8 @@ def _since(then: Counts, now: Counts) -> Counts:
 
 def longer(then: Lengths, now: Lengths) -> Lengths:
     """Return what came between: the longest is known where it is longer than all before, else by its bucket."""
-    buckets = _more(then.buckets, now.buckets)
-    longest = now.max_ns if now.max_ns > then.max_ns else min(now.max_ns, bucket_bounds(max(buckets, default=0))[1])
-    return Lengths(buckets, now.total_ns - then.total_ns, longest if buckets else 0)
-
-
-def _more(then: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
-    # The kernel's buckets are 32 bits wide.
-    grown = {index: count - then.get(index, 0) & 0xFFFFFFFF for index, count in now.items()}
-    return {index: count for index, count in grown.items() if count}
+    buckets = more(then.buckets, now.buckets)
+    return Lengths(buckets, now.total_ns - then.total_ns, longest(then.max_ns, now.max_ns, buckets))
 
 
 _Row = tuple[Peer, Counts, Level]
