@@ -4,6 +4,7 @@ from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.kernel.maps.slot_words import SlotWords
 from kubestrace_agent.views.block_io.values import BlockCounts, BlockKind, BlockOwner, Lengths, RawBlockIO
 
 _HEADER = header("views/block_io/block_io.h")
@@ -19,8 +20,6 @@ _QUEUE, _DEVICE = _ROW.offset("queue"), _ROW.offset("device")
 _CGROUP_BYTES = _HEADER.struct("block_cgroup").size
 _REQUEST = _HEADER.struct("block_request")
 _SLOT = _HEADER.struct("block_slot")
-_SLOT_WORDS = _SLOT.size // 8
-_GENERATION, _LOST, _CHARGED = (_SLOT.offset(name) // 8 for name in ("generation", "lost", "charged"))
 _OPERATION, _SYNC, _METADATA, _OWNER_SHIFT = map(
     _HEADER.number, ("BLOCK_OPERATION", "BLOCK_SYNC", "BLOCK_METADATA", "BLOCK_OWNER_SHIFT")
 )
@@ -36,8 +35,7 @@ class BlockIO:
         # slot -> generation, and what had been lost as it asked.
         self._wanting: dict[int, int] = {}
         self._lost_before: dict[int, int] = {}
-        # Mapped at the first use.
-        self._slots = memoryview(b"")
+        self._slots = SlotWords(programs.maps, "block_slots", _SLOT)
 
     def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Tell a slot's requests from now on. Raises UnsupportedKernelError where that cannot be."""
@@ -87,12 +85,12 @@ class BlockIO:
             bpf_syscall.delete(maps.fd("block_requests"), key)
 
     def _write_generation(self, slot: int, generation: int) -> None:
-        self._slots[slot * _SLOT_WORDS + _CHARGED] = 0
-        self._slots[slot * _SLOT_WORDS + _GENERATION] = generation
+        self._slots.write(slot, "charged", 0)
+        self._slots.write(slot, "generation", generation)
 
     def _lost(self, slot: int) -> int:
         """All that was lost of a slot and of shared requests, and events for which the kernel did not run a program."""
-        lost = self._slots[slot * _SLOT_WORDS + _LOST] + self._slots[_LOST]
+        lost = self._slots.read(slot, "lost") + self._slots.read(0, "lost")
         return lost + sum(self._programs.skipped(hook) for hook in _HOOKS[2:])
 
     def lost(self, slot: int) -> int:
@@ -113,12 +111,12 @@ class BlockIO:
         return {slot: by_generation.get(generation, {}) | shared for slot, generation in self._wanting.items()}
 
     def _open(self) -> None:
-        if self._slots:
+        if self._slots.is_open:
             return
         maps = self._programs.maps
-        for name, size in (("block_slots", _SLOT.size), ("block_rows", _ROW.size), ("block_requests", _REQUEST.size)):
+        for name, size in (("block_rows", _ROW.size), ("block_requests", _REQUEST.size)):
             maps.check_size(name, size)
-        self._slots = maps.view("block_slots", "Q")
+        self._slots.open()
 
     @property
     def needs_drain(self) -> bool:
@@ -127,7 +125,7 @@ class BlockIO:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._slots.release()
+        self._slots.close()
 
 
 def _kind(device: int, disk: str, kind: int) -> BlockKind:

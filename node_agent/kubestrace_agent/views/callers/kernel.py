@@ -13,6 +13,7 @@ from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.rings import RingMaps, SlotRing
+from kubestrace_agent.kernel.maps.slot_words import SlotWords
 from kubestrace_agent.views import user_stacks_kernel
 from kubestrace_agent.views.callers.values import Sample
 
@@ -47,7 +48,6 @@ _LEAST_WINDOW_SECONDS, _MOST_WINDOW_SECONDS = 0.1, 10.0
 _ALL = 0
 _ABI_MASK = header("kernel/bpf/syscalls.h").number("ABI_MASK")
 _32_BITS = 0xFFFFFFFF
-_SLOT_WORDS = _SLOT.size // 8
 
 
 class Callers:
@@ -65,8 +65,7 @@ class Callers:
         # Rows with a stack in this window, and when it began.
         self._rows: set[tuple[int, SyscallKey, bool]] = set()
         self._window_at = self._granted_at = self._read_at = 0.0
-        # Mapped at the first use.
-        self._slots = memoryview(b"")
+        self._slots = SlotWords(programs.maps, "caller_slots", _SLOT)
 
     def enable(self, slot: int, generation: int, per_second: int) -> None:
         """Choose among a slot's calls. Raises UnsupportedKernelError where that cannot be."""
@@ -75,17 +74,17 @@ class Callers:
             self._programs.need(_PROGRAM[0])
             self._code.prepare()
             self._shared.add(slot, generation)
-            self._slots = self._slots or self._programs.maps.view("caller_slots", "Q")
+            self._slots.open()
         self._per_second[slot] = per_second
         if is_first:
             self._begin()
-        self._write(slot, "generation", generation)
+        self._slots.write(slot, "generation", generation)
         self._programs.attach(_PROGRAM)
 
     def _begin(self) -> None:
         """Grant what may be taken at once, and begin the first window."""
         self._granted_at = self._clock()
-        self._write(_ALL, "granted", self._read(_ALL, "taken") + self._most // 2)
+        self._slots.write(_ALL, "granted", self._slots.read(_ALL, "taken") + self._most // 2)
         self._begin_window(_ROWS_AT_FIRST, window_seconds(_ROWS_AT_FIRST, self._most))
 
     @property
@@ -99,7 +98,7 @@ class Callers:
         if generation is None:
             return
         self._per_second.pop(slot, None)
-        self._write(slot, "generation", 0)
+        self._slots.write(slot, "generation", 0)
         if not self._shared:
             self._programs.detach(_PROGRAM)
             self._shared.give_back()
@@ -136,12 +135,12 @@ class Callers:
     def _grant(self) -> None:
         """Grant what the time that has passed is worth."""
         now = self._clock()
-        saved = self._read(_ALL, "granted") - self._read(_ALL, "taken")
+        saved = self._slots.read(_ALL, "granted") - self._slots.read(_ALL, "taken")
         more = int((now - self._granted_at) * self._most / 2)
         if more:
             self._granted_at = now
-            granted = self._read(_ALL, "taken") + max(0, min(self._most // 2, saved + more))
-            self._write(_ALL, "granted", granted)
+            granted = self._slots.read(_ALL, "taken") + max(0, min(self._most // 2, saved + more))
+            self._slots.write(_ALL, "granted", granted)
         passed = now - self._window_at
         rows = max(len(self._rows), 1)
         # The more rows there are, the longer it takes until each has some stacks.
@@ -152,16 +151,10 @@ class Callers:
     def _begin_window(self, rows: int, seconds: float) -> None:
         """Begin a window that is likely to have so many rows and to last so long."""
         self._window_at = self._clock()
-        self._write(_ALL, "saved", self._most // 4)
-        self._write(_ALL, "allowance", allowance(rows, self._most, seconds))
-        self._write(_ALL, "window", (self._read(_ALL, "window") + 1) & _32_BITS)
+        self._slots.write(_ALL, "saved", self._most // 4)
+        self._slots.write(_ALL, "allowance", allowance(rows, self._most, seconds))
+        self._slots.write(_ALL, "window", (self._slots.read(_ALL, "window") + 1) & _32_BITS)
         self._rows.clear()
-
-    def _read(self, slot: int, field: str) -> int:
-        return int(self._slots[slot * _SLOT_WORDS + _SLOT.at(field)])
-
-    def _write(self, slot: int, field: str, value: int) -> None:
-        self._slots[slot * _SLOT_WORDS + _SLOT.at(field)] = value
 
     @property
     def needs_drain(self) -> bool:
@@ -173,7 +166,7 @@ class Callers:
         """Give the memory back."""
         self._shared.close()
         self._code.close()
-        self._slots.release()
+        self._slots.close()
 
 
 def window_seconds(rows: int, per_second: int) -> float:

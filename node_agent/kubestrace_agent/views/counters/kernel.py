@@ -3,13 +3,12 @@
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.kernel.maps.slot_words import SlotWords
 from kubestrace_agent.views.counters.values import ThreadSums
 
 _HEADER = header("views/counters/counters.h")
 _OPEN = _HEADER.struct("counters_open").whole()
 _SLOT = _HEADER.struct("counters_slot")
-_WORDS = _SLOT.size // 8
-_GENERATION, _ENDS, _LOST, _ENDED = (_SLOT.offset(name) // 8 for name in ("generation", "ends", "lost", "ended"))
 _HOOKS = ("on_counters_end",)
 _WALKER = "walk_counters"
 # Threads that end during a walk may be counted twice or not at all: then it is walked again.
@@ -24,8 +23,7 @@ class Counters:
         # slot -> generation, and the events for which the kernel had not run the program as it asked.
         self._wanting: dict[int, int] = {}
         self._skipped_before: dict[int, int] = {}
-        # Mapped at the first use.
-        self._slots = memoryview(b"")
+        self._slots = SlotWords(programs.maps, "counters_slots", _SLOT)
 
     def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Count for a slot from now on. Raises UnsupportedKernelError where that cannot be."""
@@ -33,9 +31,9 @@ class Counters:
             return
         for program in (*_HOOKS, _WALKER):
             self._programs.need(program)
-        self._open()
+        self._slots.open()
         bpf_syscall.update(self._generations, bpf_syscall.key_u32(generation), bpf_syscall.key_u32(slot))
-        self._write(slot, generation)
+        self._slots.begin(slot, generation)
         self._wanting[slot] = generation
         try:
             self._programs.attach(_HOOKS)
@@ -51,7 +49,7 @@ class Counters:
         if generation is None:
             return
         self._skipped_before.pop(slot, None)
-        self._write(slot, 0)
+        self._slots.begin(slot, 0)
         bpf_syscall.delete(self._generations, bpf_syscall.key_u32(generation))
         if not self._wanting:
             self._programs.detach(_HOOKS)
@@ -60,20 +58,12 @@ class Counters:
     def _generations(self) -> int:
         return self._programs.maps.fd("counters_generations")
 
-    def _write(self, slot: int, generation: int) -> None:
-        at = slot * _WORDS
-        self._slots[at + _GENERATION] = 0
-        for word in range(_WORDS):
-            if word != _GENERATION:
-                self._slots[at + word] = 0
-        self._slots[at + _GENERATION] = generation
-
     def lost(self, slot: int) -> int:
         """Count threads whose end was not seen, or may be counted twice, since the slot asked."""
         if slot not in self._skipped_before:
             return 0
         skipped = self._programs.skipped(*_HOOKS) - self._skipped_before[slot]
-        return skipped + self._slots[slot * _WORDS + _LOST]
+        return skipped + self._slots.read(slot, "lost")
 
     def read(self) -> dict[int, ThreadSums]:
         """Return the sums of all threads, by slot; nothing where this kernel does not run the iterator now."""
@@ -97,16 +87,10 @@ class Counters:
         }
 
     def _ends(self) -> list[int]:
-        return [self._slots[slot * _WORDS + _ENDS] for slot in self._wanting]
+        return [self._slots.read(slot, "ends") for slot in self._wanting]
 
     def _ended(self, slot: int) -> ThreadSums:
-        at = slot * _WORDS + _ENDED
-        return ThreadSums(*self._slots[at : at + len(ThreadSums._fields)])
-
-    def _open(self) -> None:
-        if not self._slots:
-            self._programs.maps.check_size("counters_slots", _SLOT.size)
-            self._slots = self._programs.maps.view("counters_slots", "Q")
+        return ThreadSums(*self._slots.read_many(slot, "ended", len(ThreadSums._fields)))
 
     @property
     def needs_drain(self) -> bool:
@@ -115,4 +99,4 @@ class Counters:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._slots.release()
+        self._slots.close()

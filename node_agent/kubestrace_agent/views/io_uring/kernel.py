@@ -3,6 +3,7 @@
 from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.loader.programs import Programs, UnsupportedKernelError
 from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.kernel.maps.slot_words import SlotWords
 from kubestrace_agent.views.io_uring.values import RawRings, RingCounts
 
 _HEADER = header("views/io_uring/io_uring.h")
@@ -16,8 +17,6 @@ _NUMBERS = _ROW.fields(
 _BUCKETS = _HEADER.number("BUCKETS")
 _REQUEST = _HEADER.struct("ring_request")
 _SLOT = _HEADER.struct("ring_slot")
-_SLOT_WORDS = _SLOT.size // 8
-_GENERATION, _LOST = (_SLOT.offset(name) // 8 for name in ("generation", "lost"))
 # Results first: what both see is then an operation that began after both were there.
 _RESULTS = ("on_ring_complete", "on_ring_overflow", "on_ring_refused")
 # As the kernel calls the event: Linux 6.4 and later, and before.
@@ -33,8 +32,7 @@ class IOUring:
         # slot -> generation, and what had been lost as it asked.
         self._wanting: dict[int, int] = {}
         self._lost_before: dict[int, int] = {}
-        # Mapped at the first use.
-        self._slots = memoryview(b"")
+        self._slots = SlotWords(programs.maps, "ring_slots", _SLOT)
 
     def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Tell a slot's operations from now on. Raises UnsupportedKernelError where that cannot be."""
@@ -43,11 +41,11 @@ class IOUring:
         for program in _HOOKS:
             self._programs.need(program)
         self._open()
-        self._write(slot, _GENERATION, generation)
+        self._slots.write(slot, "generation", generation)
         try:
             self._attach()
         except BaseException:
-            self._write(slot, _GENERATION, 0)
+            self._slots.write(slot, "generation", 0)
             raise
         self._wanting[slot] = generation
         self._lost_before[slot] = self._lost(slot)
@@ -67,7 +65,7 @@ class IOUring:
         if generation is None:
             return
         del self._lost_before[slot]
-        self._write(slot, _GENERATION, 0)
+        self._slots.write(slot, "generation", 0)
         if not self._wanting:
             self._programs.detach(_HOOKS)
         self._forget(generation)
@@ -83,12 +81,9 @@ class IOUring:
         for key in list(bpf_syscall.keys(maps.fd("ring_requests"), 8)) if of_all else ():
             bpf_syscall.delete(maps.fd("ring_requests"), key)
 
-    def _write(self, slot: int, word: int, value: int) -> None:
-        self._slots[slot * _SLOT_WORDS + word] = value
-
     def _lost(self, slot: int) -> int:
         """All that was lost of a slot, and events for which the kernel did not run a program."""
-        return self._slots[slot * _SLOT_WORDS + _LOST] + sum(self._programs.skipped(hook) for hook in _HOOKS)
+        return self._slots.read(slot, "lost") + sum(self._programs.skipped(hook) for hook in _HOOKS)
 
     def lost(self, slot: int) -> int:
         """Count operations and results for which there was no row since the slot asked."""
@@ -112,12 +107,12 @@ class IOUring:
         return {slot: found.get(generation, {}) for slot, generation in self._wanting.items()}
 
     def _open(self) -> None:
-        if self._slots:
+        if self._slots.is_open:
             return
         maps = self._programs.maps
-        for name, layout in (("ring_slots", _SLOT), ("ring_rows", _ROW), ("ring_requests", _REQUEST)):
+        for name, layout in (("ring_rows", _ROW), ("ring_requests", _REQUEST)):
             maps.check_size(name, layout.size)
-        self._slots = maps.view("ring_slots", "Q")
+        self._slots.open()
 
     @property
     def needs_drain(self) -> bool:
@@ -126,7 +121,7 @@ class IOUring:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._slots.release()
+        self._slots.close()
 
 
 def _counts(value: bytes, errnos: dict[int, int]) -> RingCounts:

@@ -6,6 +6,7 @@ from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.counters.calls import indexed
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.kernel.maps.slot_words import SlotWords
 from kubestrace_agent.views.locks.values import LockCounts, RawLocks
 
 _HEADER = header("views/locks/locks.h")
@@ -22,12 +23,7 @@ _NUMBERS = _ROW.fields(*_FIELDS, size=_ROW.offset("buckets"))
 _NAME_BYTES = _HEADER.number("LOCK_NAME_BYTES")
 _BUCKETS = _HEADER.number("BUCKETS")
 _SLOT = _HEADER.struct("lock_slot")
-_WORDS = _SLOT.size // 8
-_GENERATION, _OTHER_WAITS, _OTHER_NS, _LOST = (
-    _SLOT.offset(name) // 8 for name in ("generation", "other_waits", "other_ns", "lost")
-)
-# As enum lock_call has them.
-_CALLS = {"futex": 1, "futex_time64": 1, "futex_wait": 2, "futex_wake": 3}
+_KINDS = {"futex": "LOCK_FUTEX", "futex_time64": "LOCK_FUTEX", "futex_wait": "LOCK_WAIT", "futex_wake": "LOCK_WAKE"}
 _PROGRAM = ("on_lock_call",)
 
 
@@ -39,8 +35,7 @@ class Locks:
         self._abis = abis
         # slot -> generation.
         self._wanting: dict[int, int] = {}
-        # Mapped at the first use.
-        self._slots = memoryview(b"")
+        self._slots = SlotWords(programs.maps, "lock_slots", _SLOT)
 
     def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Count a slot's waits from now on. Raises UnsupportedKernelError where that cannot be."""
@@ -48,7 +43,7 @@ class Locks:
             return
         self._programs.need(_PROGRAM[0])
         self._open()
-        self._write(slot, generation)
+        self._slots.begin(slot, generation)
         self._wanting[slot] = generation
         try:
             self._programs.attach(_PROGRAM)
@@ -61,7 +56,7 @@ class Locks:
         generation = self._wanting.pop(slot, None)
         if generation is None:
             return
-        self._write(slot, 0)
+        self._slots.begin(slot, 0)
         if not self._wanting:
             self._programs.detach(_PROGRAM)
         # Both keys begin with the generation.
@@ -71,15 +66,9 @@ class Locks:
                 if not self._wanting or _KEY.unpack_from(key)[0] == generation:
                     bpf_syscall.delete(fd, key)
 
-    def _write(self, slot: int, generation: int) -> None:
-        at = slot * _WORDS
-        for word in range(_WORDS):
-            self._slots[at + word] = 0
-        self._slots[at + _GENERATION] = generation
-
     def lost(self, slot: int) -> int:
         """Count waits whose thread found no room since the slot asked."""
-        return self._slots[slot * _WORDS + _LOST] if slot in self._wanting else 0
+        return self._slots.read(slot, "lost") if slot in self._wanting else 0
 
     def read(self) -> dict[int, RawLocks]:
         """Return everything that was counted, by slot."""
@@ -93,21 +82,19 @@ class Locks:
         return {slot: self._reading(slot, found[generation]) for slot, generation in self._wanting.items()}
 
     def _reading(self, slot: int, locks: dict[tuple[int, int], LockCounts]) -> RawLocks:
-        at = slot * _WORDS
-        return RawLocks(locks, self._slots[at + _OTHER_WAITS], self._slots[at + _OTHER_NS])
+        return RawLocks(locks, self._slots.read(slot, "other_waits"), self._slots.read(slot, "other_ns"))
 
     def _open(self) -> None:
-        if self._slots:
+        if self._slots.is_open:
             return
         maps = self._programs.maps
-        for name, layout in (("lock_slots", _SLOT), ("lock_rows", _ROW)):
-            maps.check_size(name, layout.size)
+        maps.check_size("lock_rows", _ROW.size)
         with maps.view("lock_calls", "Q") as kinds:
             for at, _, called in indexed(self._abis):
-                if called in _CALLS:
-                    kinds[at] = _CALLS[called]
+                if called in _KINDS:
+                    kinds[at] = _HEADER.number(_KINDS[called])
             self._programs.choose(_PROGRAM[0], (at for at, kind in enumerate(kinds) if kind))
-        self._slots = maps.view("lock_slots", "Q")
+        self._slots.open()
 
     @property
     def needs_drain(self) -> bool:
@@ -116,7 +103,7 @@ class Locks:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._slots.release()
+        self._slots.close()
 
 
 def _counts(value: bytes) -> LockCounts:

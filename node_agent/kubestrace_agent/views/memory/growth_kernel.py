@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kubestrace_agent.kernel.maps.headers import header
 from kubestrace_agent.kernel.maps.rings import RingMaps, SlotRing
+from kubestrace_agent.kernel.maps.slot_words import SlotWords
 from kubestrace_agent.views import user_stacks_kernel
 from kubestrace_agent.views.memory.values import KINDS, GrowthSample, RawGrowth
 
@@ -30,7 +31,6 @@ _RING = RingMaps(
     layout=_SLOT,
 )
 _PROGRAM = ("on_memory_growth",)
-_SLOT_WORDS = _SLOT.size // 8
 # Stacks of a container: at once, and a second.
 STACKS_AT_ONCE, STACKS_PER_SECOND = 100, 50
 # What processes have mapped must be read before they end.
@@ -48,8 +48,7 @@ class Growth:
         # When stacks were granted last, by slot.
         self._granted_at: dict[int, float] = {}
         self._read_at = 0.0
-        # Mapped at the first use.
-        self._slots = memoryview(b"")
+        self._slots = SlotWords(programs.maps, "growth_slots", _SLOT)
 
     def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Take stacks of a slot's calls. Raises UnsupportedKernelError where that cannot be."""
@@ -58,10 +57,10 @@ class Growth:
         self._programs.need(_PROGRAM[0])
         self._code.prepare()
         self._shared.add(slot, generation)
-        self._slots = self._slots or self._programs.maps.view("growth_slots", "Q")
+        self._slots.open()
         self._granted_at[slot] = self._clock()
-        self._write(slot, "granted", self._field(slot, "taken") + STACKS_AT_ONCE)
-        self._write(slot, "generation", generation)
+        self._slots.write(slot, "granted", self._slots.read(slot, "taken") + STACKS_AT_ONCE)
+        self._slots.write(slot, "generation", generation)
         self._programs.attach(_PROGRAM)
 
     def disable(self, slot: int) -> None:
@@ -69,7 +68,7 @@ class Growth:
         if self._shared.remove(slot) is None:
             return
         del self._granted_at[slot]
-        self._write(slot, "generation", 0)
+        self._slots.write(slot, "generation", 0)
         if not self._shared:
             self._programs.detach(_PROGRAM)
             self._shared.give_back()
@@ -103,15 +102,9 @@ class Growth:
         more = int((now - self._granted_at[slot]) * STACKS_PER_SECOND)
         if more:
             self._granted_at[slot] = now
-            taken = self._field(slot, "taken")
-            left = max(0, self._field(slot, "granted") - taken)
-            self._write(slot, "granted", taken + min(STACKS_AT_ONCE, left + more))
-
-    def _field(self, slot: int, name: str) -> int:
-        return int(self._slots[slot * _SLOT_WORDS + _SLOT.at(name)])
-
-    def _write(self, slot: int, name: str, value: int) -> None:
-        self._slots[slot * _SLOT_WORDS + _SLOT.at(name)] = value
+            taken = self._slots.read(slot, "taken")
+            left = max(0, self._slots.read(slot, "granted") - taken)
+            self._slots.write(slot, "granted", taken + min(STACKS_AT_ONCE, left + more))
 
     @property
     def needs_drain(self) -> bool:
@@ -123,4 +116,4 @@ class Growth:
         """Give the memory back."""
         self._shared.close()
         self._code.close()
-        self._slots.release()
+        self._slots.close()

@@ -7,16 +7,13 @@ from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.counters.calls import indexed
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.kernel.maps.slot_words import SlotWords
 from kubestrace_agent.views.memory import levels
 from kubestrace_agent.views.memory.values import KINDS, Flow, RawMemory
 
 _HEADER = header("views/memory/memory.h")
 _PROCESS = _HEADER.struct("memory_process").whole()
 _SLOT = _HEADER.struct("memory_slot")
-_WORDS = _SLOT.size // 8
-_GENERATION, _LOST, _UNSIZED, _FLOWS = (
-    _SLOT.offset(name) // 8 for name in ("generation", "lost", "unsized_calls", "flows")
-)
 # As enum memory_call has them.
 _CALLS = {
     "mmap": 1,
@@ -46,8 +43,7 @@ class Memory:
         self._abis = abis
         # slot -> generation.
         self._wanting: dict[int, int] = {}
-        # Mapped at the first use.
-        self._slots = memoryview(b"")
+        self._slots = SlotWords(programs.maps, "memory_slots", _SLOT)
 
     def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Tell a slot's memory from now on. Raises UnsupportedKernelError where that cannot be."""
@@ -56,7 +52,7 @@ class Memory:
         for program in (*_HOOKS, _WALKER):
             self._programs.need(program)
         self._open()
-        self._write(slot, generation)
+        self._slots.begin(slot, generation)
         self._wanting[slot] = generation
         try:
             self._programs.attach(_HOOKS)
@@ -70,7 +66,7 @@ class Memory:
         """Tell nothing of a slot any more; the last one's end detaches the programs. Idempotent."""
         if self._wanting.pop(slot, None) is None:
             return
-        self._write(slot, 0)
+        self._slots.begin(slot, 0)
         if self._wanting:
             return
         self._programs.detach(_HOOKS)
@@ -78,15 +74,9 @@ class Memory:
         for key in list(bpf_syscall.keys(breaks, 8)):
             bpf_syscall.delete(breaks, key)
 
-    def _write(self, slot: int, generation: int) -> None:
-        at = slot * _WORDS
-        for word in range(_WORDS):
-            self._slots[at + word] = 0
-        self._slots[at + _GENERATION] = generation
-
     def lost(self, slot: int) -> int:
         """Count processes for whose break there was no room since the slot asked."""
-        return self._slots[slot * _WORDS + _LOST] if slot in self._wanting else 0
+        return self._slots.read(slot, "lost") if slot in self._wanting else 0
 
     def read(self) -> dict[int, RawMemory]:
         """Return what was counted and how it stands, by slot; nothing where the iterator cannot be run now."""
@@ -101,23 +91,22 @@ class Memory:
         return {slot: self._reading(slot, processes.get(generation, [])) for slot, generation in self._wanting.items()}
 
     def _reading(self, slot: int, pids: Sequence[int]) -> RawMemory:
-        at, fields = slot * _WORDS + _FLOWS, len(Flow._fields)
-        words = [self._slots[at + word] for word in range(len(KINDS) * fields)]
+        fields = len(Flow._fields)
+        words = self._slots.read_many(slot, "flows", len(KINDS) * fields)
         flows = [Flow(*words[first : first + fields]) for first in range(0, len(words), fields)]
-        return RawMemory(time.monotonic_ns(), flows, self._slots[slot * _WORDS + _UNSIZED], levels.read(pids))
+        return RawMemory(time.monotonic_ns(), flows, self._slots.read(slot, "unsized_calls"), levels.read(pids))
 
     def _open(self) -> None:
-        if self._slots:
+        if self._slots.is_open:
             return
         maps = self._programs.maps
-        maps.check_size("memory_slots", _SLOT.size)
         with maps.view("memory_calls", "Q") as kinds:
             for at, abi, called in indexed(self._abis):
                 if called in _CALLS and (abi, called) != _OLD_MMAP:
                     kinds[at] = _CALLS[called]
             for hook in _CHOOSY:
                 self._programs.choose(hook, (at for at, kind in enumerate(kinds) if kind))
-        self._slots = maps.view("memory_slots", "Q")
+        self._slots.open()
 
     @property
     def needs_drain(self) -> bool:
@@ -126,4 +115,4 @@ class Memory:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._slots.release()
+        self._slots.close()

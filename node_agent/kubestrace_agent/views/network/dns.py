@@ -8,6 +8,7 @@ from kubestrace_agent.kernel import bpf_syscall
 from kubestrace_agent.kernel.counters.calls import indexed
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.kernel.maps.slot_words import SlotWords
 from kubestrace_agent.views.network.rows import buckets
 from kubestrace_agent.views.network.values import DnsCounts, DnsQuestion, Lengths, RawDns
 
@@ -29,7 +30,6 @@ _NUMBERS = (
     "untracked",
 )
 _WORDS = _ROW.fields(*_NUMBERS, "total_ns", "max_ns", size=_LENGTHS_AT)
-_SLOT_WORDS = _SLOT.size // 8
 _ODD = ("malformed", "unmatched", "unread")
 _PARTS = _HEADER.number("DNS_PARTS")
 _KINDS = {
@@ -67,8 +67,7 @@ class Questions:
         # Queries that nobody waits for any more, by struct dns_key.
         self._given_up: dict[bytes, int] = {}
         self._next_walk_ns = 0
-        # Mapped at the first use.
-        self._slots = memoryview(b"")
+        self._slots = SlotWords(programs.maps, "dns_slots", _SLOT)
 
     def enable(self, slot: int, generation: int, wanted: bool) -> None:
         """Tell a slot's queries from now on. Raises UnsupportedKernelError where that cannot be."""
@@ -77,33 +76,33 @@ class Questions:
         for program in (*_HOOKS, _SOCKETS):
             self._programs.need(program)
         self._open()
-        self._write(slot, "generation", 0)
+        self._slots.write(slot, "generation", 0)
         for name in ("rows", "addresses", *_ODD):
-            self._write(slot, name, 0)
+            self._slots.write(slot, name, 0)
         # The row of all for which there will be none.
         key = _KEY.pack(generation, 0, 1, 0, bytes(16))
         bpf_syscall.update(self._programs.maps.fd("dns_rows"), key, bytes(_ROW.size))
-        self._write(slot, "generation", generation)
+        self._slots.write(slot, "generation", generation)
         try:
             self._programs.attach(_HOOKS)
         except BaseException:
-            self._write(slot, "generation", 0)
+            self._slots.write(slot, "generation", 0)
             raise
         self._wanting[slot] = generation
-        self._lost_before[slot] = self._word(slot, "lost")
+        self._lost_before[slot] = self._slots.read(slot, "lost")
 
     def _open(self) -> None:
-        if self._slots:
+        if self._slots.is_open:
             return
         maps = self._programs.maps
-        for name, size in (("dns_slots", _SLOT.size), ("dns_rows", _ROW.size), ("dns_queries", _QUERY.size)):
+        for name, size in (("dns_rows", _ROW.size), ("dns_queries", _QUERY.size)):
             maps.check_size(name, size)
         with maps.view("dns_calls", "Q") as kinds:
             for at, _, called in indexed(self._abis):
                 if called in _KINDS:
                     kinds[at] = _HEADER.number(_KINDS[called]) | (_PARTS if called in {"readv", "writev"} else 0)
             self._programs.choose("on_dns_call", (at for at, kind in enumerate(kinds) if kind))
-        self._slots = maps.view("dns_slots", "Q")
+        self._slots.open()
 
     def disable(self, slot: int) -> None:
         """Tell nothing of a slot any more; the last one's end detaches the program. Idempotent."""
@@ -111,7 +110,7 @@ class Questions:
         if generation is None:
             return
         del self._lost_before[slot]
-        self._write(slot, "generation", 0)
+        self._slots.write(slot, "generation", 0)
         if not self._wanting:
             self._programs.detach(_HOOKS)
         self._forget(generation)
@@ -129,15 +128,9 @@ class Questions:
                 bpf_syscall.delete(maps.fd("dns_queries"), key)
         self._given_up = {key: count for key, count in self._given_up.items() if _generation(key) != generation}
 
-    def _write(self, slot: int, name: str, value: int) -> None:
-        self._slots[slot * _SLOT_WORDS + _SLOT.offset(name) // 8] = value
-
-    def _word(self, slot: int, name: str) -> int:
-        return self._slots[slot * _SLOT_WORDS + _SLOT.offset(name) // 8]
-
     def lost(self, slot: int) -> int:
         """Count queries since the slot asked whose answers could not be waited for."""
-        return self._word(slot, "lost") - self._lost_before[slot] if slot in self._wanting else 0
+        return self._slots.read(slot, "lost") - self._lost_before[slot] if slot in self._wanting else 0
 
     def read(self) -> dict[int, RawDns]:
         """Return everything that was counted, by slot."""
@@ -161,7 +154,9 @@ class Questions:
                 names.setdefault(generation, {})[bytes(packed)] = name
         return {
             slot: RawDns(
-                rows.get(generation, {}), {name: self._word(slot, name) for name in _ODD}, names.get(generation, {})
+                rows.get(generation, {}),
+                {name: self._slots.read(slot, name) for name in _ODD},
+                names.get(generation, {}),
             )
             for slot, generation in self._wanting.items()
         }
@@ -210,7 +205,7 @@ class Questions:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._slots.release()
+        self._slots.close()
 
 
 def _generation(key: bytes) -> int:

@@ -10,6 +10,7 @@ from kubestrace_agent.kernel.counters.calls import indexed
 from kubestrace_agent.kernel.loader.programs import Programs
 from kubestrace_agent.kernel.maps import layout
 from kubestrace_agent.kernel.maps.headers import header
+from kubestrace_agent.kernel.maps.slot_words import SlotWords
 from kubestrace_agent.views.network.rows import Read, add_living
 from kubestrace_agent.views.network.rows import reader as rows_reader
 from kubestrace_agent.views.network.values import Counts, Level, Peer, RawNetwork
@@ -21,7 +22,6 @@ _ROW, _SOCKET, _ERROR, _PORT, _OWNER, _SLOT = map(
     _HEADER.struct, ("net_row", "net_socket", "net_error", "net_port", "net_owner", "net_slot")
 )
 _PROCESS = _HEADER.struct("net_process").whole()
-_SLOT_WORDS = _SLOT.size // 8
 _CALLS = ("connect_attempts", "connect_again", "connect_other", "accepted", "accept_failed", "accept_other")
 _TALK_CALLS = ("talk_calls", "tcp_calls", "other_calls", "write_calls")
 _KINDS = {
@@ -59,8 +59,7 @@ class Sockets:
         # slot -> generation, and what had been lost as it asked.
         self._wanting: dict[int, int] = {}
         self._lost_before: dict[int, int] = {}
-        # Mapped at the first use.
-        self._slots = memoryview(b"")
+        self._slots = SlotWords(programs.maps, "net_slots", _SLOT)
         self._next_walk_ns = 0
         # Before that no connections are sought for further slots; there are such slots.
         self._next_find_ns = 0
@@ -73,15 +72,15 @@ class Sockets:
         for program in (*_HOOKS, _FILES, _PROCESSES):
             self._programs.need(program)
         self._open()
-        self._write(slot, "generation", 0)
+        self._slots.write(slot, "generation", 0)
         for name in ("rows", "talks", "foreign", *_CALLS, *_TALK_CALLS):
-            self._write(slot, name, 0)
+            self._slots.write(slot, name, 0)
         self._make_other_rows(generation)
-        self._write(slot, "generation", generation)
+        self._slots.write(slot, "generation", generation)
         try:
             self._programs.attach(_HOOKS)
         except BaseException:
-            self._write(slot, "generation", 0)
+            self._slots.write(slot, "generation", 0)
             raise
         self._wanting[slot] = generation
         self._lost_before[slot] = self._lost(slot)
@@ -92,17 +91,17 @@ class Sockets:
             self._unfound = True
 
     def _open(self) -> None:
-        if self._slots:
+        if self._slots.is_open:
             return
         maps = self._programs.maps
-        for name, size in (("net_slots", _SLOT.size), ("net_rows", _ROW.size), ("net_sockets", _SOCKET.size)):
+        for name, size in (("net_rows", _ROW.size), ("net_sockets", _SOCKET.size)):
             maps.check_size(name, size)
         with maps.view("net_calls", "Q") as kinds:
             for at, _, called in indexed(self._abis):
                 if called in _KINDS:
                     kinds[at] = _HEADER.number(_KINDS[called])
             self._programs.choose("on_net_call", (at for at, kind in enumerate(kinds) if kind))
-        self._slots = maps.view("net_slots", "Q")
+        self._slots.open()
 
     def _make_other_rows(self, generation: int) -> None:
         """Make the rows of all for which there will be no row: they must be there then."""
@@ -117,9 +116,9 @@ class Sockets:
     def _find_sockets(self) -> None:
         """Have the connections that are there known: those that came to a listener by its port, so listeners first."""
         began_ns, self._unfound = time.thread_time_ns(), False
-        self._write(0, "generation", 1)
+        self._slots.write(0, "generation", 1)
         self._programs.walk(_FILES)
-        self._write(0, "generation", 0)
+        self._slots.write(0, "generation", 0)
         self._programs.walk(_FILES)
         self._next_find_ns = time.monotonic_ns() + (time.thread_time_ns() - began_ns) * _FIND_SHARE
 
@@ -129,7 +128,7 @@ class Sockets:
         if generation is None:
             return
         del self._lost_before[slot]
-        self._write(slot, "generation", 0)
+        self._slots.write(slot, "generation", 0)
         if not self._wanting:
             self._programs.detach(_HOOKS)
         self._forget(generation)
@@ -152,15 +151,9 @@ class Sockets:
             if of_all or layout.SLOT_REF.unpack(value[: layout.SLOT_REF.size])[1] == generation:
                 bpf_syscall.delete(maps.fd("net_ports"), key)
 
-    def _write(self, slot: int, name: str, value: int) -> None:
-        self._slots[slot * _SLOT_WORDS + _SLOT.offset(name) // 8] = value
-
-    def _word(self, slot: int, name: str) -> int:
-        return self._slots[slot * _SLOT_WORDS + _SLOT.offset(name) // 8]
-
     def _lost(self, slot: int) -> int:
         """All that was lost of a slot, and events for which the kernel did not run a program."""
-        return self._word(slot, "lost") + self._programs.skipped("on_sock_state")
+        return self._slots.read(slot, "lost") + self._programs.skipped("on_sock_state")
 
     def lost(self, slot: int) -> int:
         """Count connections for which there was no room since the slot asked; it may be that they were another's."""
@@ -182,7 +175,7 @@ class Sockets:
         if now_ns < self._next_walk_ns:
             return
         for slot in self._wanting:
-            self._write(slot, "foreign", 0)
+            self._slots.write(slot, "foreign", 0)
         began_ns = time.thread_time_ns()
         self._programs.walk(_FILES)
         self._next_walk_ns = time.monotonic_ns() + (time.thread_time_ns() - began_ns) * _WALK_SHARE
@@ -192,9 +185,11 @@ class Sockets:
         levels: dict[Peer, Level] = {}
         if found:
             counts, levels = add_living(found)
-        calls = {name: self._word(slot, name) for name in (*_CALLS, *_TALK_CALLS)}
+        calls = {name: self._slots.read(slot, name) for name in (*_CALLS, *_TALK_CALLS)}
         talks = found.talks if found else {}
-        return RawNetwork(counts, levels, calls, self._word(slot, "foreign"), pods.get(self._wanting[slot]), talks)
+        return RawNetwork(
+            counts, levels, calls, self._slots.read(slot, "foreign"), pods.get(self._wanting[slot]), talks
+        )
 
     def _pods(self) -> dict[int, PodCounters]:
         """Return the counters of each slot's network namespace, by generation."""
@@ -221,4 +216,4 @@ class Sockets:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._slots.release()
+        self._slots.close()
