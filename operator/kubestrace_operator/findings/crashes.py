@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from posixpath import basename
 from typing import Any
 
 from kubestrace_operator.findings import last_call
@@ -19,8 +18,9 @@ from kubestrace_operator.findings.finding import (
     at_head,
     many,
     named,
+    place_of,
 )
-from kubestrace_operator.findings.last_call import FailedCall, Sample
+from kubestrace_operator.findings.last_call import FailedCall, Sample, program_of, unseen
 
 # Signal -> its number on Linux, what it means, and where to look.
 _STACK = "Look at the program's log and its core file: the function at the top of the stack is the place."
@@ -92,7 +92,7 @@ def _crashed(facts: Facts) -> Iterator[Finding]:
         for signal, count in _signals(row):
             place = Place(row["pod"], row["container"])
             call = last_call.before(last_call.end_of(row), [each for each in known if each.made_by(row)])
-            found.setdefault((signal, _program(row)), _Crashes()).add(place, count, call)
+            found.setdefault((signal, program_of(row)), _Crashes()).add(place, count, call)
     ended = _ended_containers(facts)
     for (signal, place), count in ended.items():
         seen = sum(each.by_place[place] for (of, _), each in found.items() if of == signal)
@@ -132,41 +132,30 @@ def _signals(row: _Row) -> Iterator[tuple[str, int]]:
             yield name[0], each["count"]
 
 
-def _program(row: _Row) -> str:
-    path: str = row.get("executable") or row.get("command", "")
-    return basename(path.removesuffix(" (deleted)"))
-
-
 def _ended_containers(facts: Facts) -> Counter[tuple[str, Place]]:
     ends: Counter[tuple[str, Place]] = Counter()
     for row in facts.containers:
         if row.has_failed and (signal := signal_of(row.state.exit_code)):
-            ends[signal, Place(row.state.container.pod_name, row.state.container.container_name)] += 1
+            ends[signal, place_of(row)] += 1
     return ends
 
 
 def _call_of(facts: Facts, signal: str, place: Place, known: Sequence[Sample]) -> FailedCall | None:
     """Return the last failed call before one of the ends of a container."""
-    own = [each for each in known if each.place == (place.pod, place.container)]
+    own = [each for each in known if each.place == place]
     calls = (
         last_call.before(row.state.finish_time_unix_nanoseconds, own)
         for row in facts.containers
-        if (row.state.container.pod_name, row.state.container.container_name) == (place.pod, place.container)
-        and signal_of(row.state.exit_code) == signal
+        if place_of(row) == place and signal_of(row.state.exit_code) == signal
     )
     return next((call for call in calls if call), None)
-
-
-def _unseen(facts: Facts) -> str:
-    """A process that is not a container's first is known to the view alone."""
-    return "" if "processes" in facts.views else "views.processes"
 
 
 RULES = (
     Rule(
         "crashed",
         _crashed,
-        unclear=_unseen,
+        unclear=unseen,
         about="A signal killed a program that nobody sends in order to end one: SIGSEGV, SIGABRT, SIGBUS, SIGILL, "
         "SIGFPE, SIGTRAP, SIGSYS, SIGXCPU or SIGXFSZ. Critical where the container ended with it, or from the second "
         "time on. Without views.processes containers are judged by their exit codes, and their children are not.",

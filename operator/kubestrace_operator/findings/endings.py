@@ -18,6 +18,7 @@ from kubestrace_operator.findings.finding import (
     at_head,
     many,
     named,
+    place_of,
 )
 from kubestrace_operator.findings.last_call import FailedCall, Sample
 from kubestrace_operator.results.rows import ContainerRow
@@ -31,7 +32,7 @@ _LIVES = 2
 
 def _oom(facts: Facts) -> Iterator[Finding]:
     """By the reason of the end, and by the kernel's count: a container whose child is killed goes on."""
-    ended = [Place(*_name(row)) for row in facts.containers if row.state.exit_reason == _KILLED]
+    ended = [place_of(row) for row in facts.containers if row.state.exit_reason == _KILLED]
     counted: Counter[Place] = Counter()
     for row in facts.status.get("containers", ()):
         counted[Place(row["pod"], row["container"])] += _memory(row).get("oomKills", 0)
@@ -71,12 +72,14 @@ def _limit(facts: Facts, places: Sequence[Place]) -> str:
 
 def explained(facts: Facts) -> dict[FailedCall, list[ContainerRow]]:
     """Return containers that ended with an error by the last failed call within a second of the end."""
-    samples = list(last_call.samples(facts.status))
+    ended = [
+        row for row in facts.containers if has_error(row) and row.state.exit_code not in exit_codes.ENDED_BY_OTHERS
+    ]
+    # Most results have no such end: their samples need not be read.
+    samples = list(last_call.samples(facts.status)) if ended else []
     last: dict[FailedCall, list[ContainerRow]] = {}
     unexplained = []
-    for row in facts.containers:
-        if not has_error(row) or row.state.exit_code in exit_codes.ENDED_BY_OTHERS:
-            continue
+    for row in ended:
         if call := _last_call(row, samples):
             last.setdefault(call, []).append(row)
         else:
@@ -130,7 +133,7 @@ def _died_after(call: FailedCall, rows: Sequence[ContainerRow]) -> Finding:
 
 
 def _last_call(row: ContainerRow, samples: Iterable[Sample]) -> FailedCall | None:
-    own = (each for each in samples if each.place == _name(row))
+    own = (each for each in samples if each.place == place_of(row))
     return last_call.before(row.state.finish_time_unix_nanoseconds, own, row.state.exit_code)
 
 
@@ -161,21 +164,17 @@ def _crash_loop(facts: Facts) -> Iterator[Finding]:
 def loops(facts: Facts) -> list[ContainerRow]:
     """Return the lives of containers that ended with an error again and again."""
     failed = [row for row in facts.containers if row.has_failed]
-    lives = Counter(map(_name, failed))
-    return [row for row in failed if lives[_name(row)] >= _LIVES]
+    lives = Counter(map(place_of, failed))
+    return [row for row in failed if lives[place_of(row)] >= _LIVES]
 
 
 def _code(code: int, reason: str) -> str:
     return f"{code} ({reason})" if reason else str(code)
 
 
-def _name(row: ContainerRow) -> tuple[str, str]:
-    return row.state.container.pod_name, row.state.container.container_name
-
-
 def places_of(rows: Iterable[ContainerRow]) -> tuple[Place, ...]:
     """Return where they ran."""
-    return tuple(sorted({Place(*_name(row)) for row in rows}))
+    return tuple(sorted({place_of(row) for row in rows}))
 
 
 def _names(rows: Iterable[ContainerRow]) -> str:

@@ -11,6 +11,7 @@ from kubestrace_operator.findings.finding import (
     Finding,
     Rule,
     Severity,
+    listed,
     many,
     number,
     of_these,
@@ -134,11 +135,6 @@ def _peer(facts: Facts, errno: str) -> str:
     return f" {of_these(counts[worst], sum(counts.values()))} to {worst}."
 
 
-def _listed(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{many(count, 'time')} by {name}" for name, count in ordered[:3])
-
-
 def _denied(facts: Facts) -> Iterator[Finding]:
     """What a filter denies never begins: it has an error and no length."""
     denied: dict[str, int] = {}
@@ -153,7 +149,7 @@ def _denied(facts: Facts) -> Iterator[Finding]:
         "denied-by-seccomp",
         Severity.WARNING if new else Severity.INFO,
         Confidence.HIGH,
-        f"A seccomp profile denied calls before they began: {_listed(new or denied)}.",
+        f"A seccomp profile denied calls before they began: {listed(new or denied)}.",
         "Add the call to the profile (securityContext.seccompProfile), or take it out of the program.",
         "The program only tries whether the kernel has the call, and goes on without.",
         (Evidence("deniedCalls", sum(denied.values()), 1),),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kubestrace_operator.findings import failed_call
-from kubestrace_operator.findings.finding import Confidence, Evidence, Facts, Finding, Rule, Severity, many
+from kubestrace_operator.findings.finding import Confidence, Evidence, Facts, Finding, Rule, Severity, listed
 
 _FULL = ("ENOSPC", "EDQUOT")
 _FILES = ("EMFILE", "ENFILE")
@@ -32,7 +32,7 @@ class _Limit:
                 self.id,
                 self.severity,
                 Confidence.HIGH,
-                f"{self.what}: {_listed(counts)}.{failed_call.example(facts.status, errnos, counts)}",
+                f"{self.what}: {listed(counts)}.{failed_call.example(facts.status, errnos, counts)}",
                 self.advice,
                 self.cleared_by,
                 (Evidence("failedCalls", sum(counts.values()), 1),),
@@ -80,11 +80,6 @@ def _counts(facts: Facts, errnos: tuple[str, ...]) -> dict[str, int]:
             if count := row.errnos.get(errno, 0):
                 found[row.name] = found.get(row.name, 0) + count
     return found
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{many(count, 'time')} by {name}" for name, count in ordered[:3])
 
 
 def _disk_full(facts: Facts) -> Iterator[Finding]:

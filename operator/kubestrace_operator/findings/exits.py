@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
 from kubestrace_operator.findings import endings, exit_codes, last_call
@@ -21,7 +20,7 @@ from kubestrace_operator.findings.finding import (
     named,
     percent,
 )
-from kubestrace_operator.findings.last_call import FailedCall, Sample
+from kubestrace_operator.findings.last_call import FailedCall, Sample, program_of, unseen
 from kubestrace_operator.findings.programs import BUILDERS
 from kubestrace_operator.findings.sightings import names
 
@@ -123,7 +122,7 @@ def _ends(facts: Facts) -> dict[str, _Ends]:
             continue
         codes, total = _codes(row)
         if total:
-            ends = found.setdefault(_program(row), _Ends())
+            ends = found.setdefault(program_of(row), _Ends())
             ends.codes += codes
             ends.total += total
             ends.places |= {Place(row["pod"], row["container"])} if codes else set()
@@ -145,16 +144,11 @@ def _call(row: _Row, known: Sequence[Sample]) -> FailedCall | None:
     return last_call.before(last_call.end_of(row), own, row.get("exitCode"))
 
 
-def _program(row: _Row) -> str:
-    path: str = row.get("executable") or row.get("command", "")
-    return basename(path.removesuffix(" (deleted)"))
-
-
 RULES = (
     Rule(
         "ended-with-error",
         _ended_with_error,
-        unclear=lambda facts: "" if "processes" in facts.views else "views.processes",
+        unclear=unseen,
         about="A container ended with an exit code other than 0, and no other rule says why: critical for 126 and 127 "
         "(it could not be executed), information for 130, 137 and 143 (it was ended) and for what runs in no pod. Or a "
         f"program in it did so {_LEAST_ENDS} times or more, and {percent(_LEAST_SHARE)} of the times or more; "

@@ -8,7 +8,11 @@ from kubestrace_operator.findings.finding import cut
 
 # Of a look-up by DNS, which is no call.
 NO_NAME = "NXDOMAIN"
-_LOCKS = frozenset({"flock", "fcntl"})
+# Calls that take file locks, what they fail with where another process has it, and what to do then.
+LOCKS, HELD = ("flock", "fcntl"), ("EAGAIN", "EACCES")
+WHO_HAS_IT = (
+    "Find out who has it (/proc/locks on the node): another replica on the same volume, or a pod that has not ended."
+)
 _VERBS = {
     **dict.fromkeys(("open", "openat", "openat2", "creat"), "open"),
     **dict.fromkeys(("execve", "execveat"), "execute"),
@@ -79,7 +83,7 @@ def tried(syscall: str, arguments: str) -> str:
 
 def why(errno: str, syscall: str = "") -> str:
     """Return an error in words, with its name: no such file (ENOENT)."""
-    if syscall in _LOCKS and errno in {"EAGAIN", "EACCES"}:
+    if syscall in LOCKS and errno in HELD:
         return f"another process holds it ({errno})"
     return f"{_WHY[errno]} ({errno})" if errno in _WHY else errno
 

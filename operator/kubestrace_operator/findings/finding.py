@@ -88,6 +88,11 @@ class Finding:
         }
 
 
+def place_of(row: ContainerRow) -> Place:
+    """Return where a life of a container ran."""
+    return Place(row.state.container.pod_name, row.state.container.container_name)
+
+
 # Numbers from here on are told without a fraction.
 _LARGE = 100
 # Of one finding.
@@ -169,6 +174,12 @@ def _rounded(value: float) -> float | int:
 def many(count: int, noun: str, plural: str = "") -> str:
     """Return a count with its noun: 1 call, 3 calls."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Return the calls that come most often, of their counts by name: 3 times by read, 1 time by openat."""
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{many(count, 'time')} by {name}" for name, count in ordered[:3])
 
 
 def named(pod: str, container: str) -> str:

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from posixpath import basename, dirname
 from typing import Any
 
 from kubestrace_operator.findings import failed_call
+from kubestrace_operator.findings.finding import Facts, Place
 from kubestrace_protos.v1.views import errors_optional_files as optional_files
 
-_LOCKS = ("flock", "fcntl")
 _EXECS = ("execve", "execveat")
 _STATS = ("stat", "newfstatat", "statx", "access", "faccessat2")
 _FULL = "The file system is full: look at the volume, the node's disk and ephemeral-storage."
@@ -35,31 +36,17 @@ _ADVICE = {
 }
 # The same of some calls.
 _ADVICE_OF_CALLS = {
-    **{
-        (
-            call,
-            errno,
-        ): "Find out who has it (/proc/locks on the node): another replica on the same volume, or a pod that "
-        "has not ended."
-        for call in _LOCKS
-        for errno in ("EAGAIN", "EACCES")
-    },
+    **dict.fromkeys(product(failed_call.LOCKS, failed_call.HELD), failed_call.WHO_HAS_IT),
     ("bind", "EACCES"): "Ports below 1024 need the capability NET_BIND_SERVICE: listen at a higher one.",
-    **{
-        (
-            call,
-            "EACCES",
-        ): "Look whether the file may be executed (chmod +x), by this user, and whether its volume allows it (noexec)."
-        for call in _EXECS
-    },
-    **{
-        (
-            call,
-            "ENOENT",
-        ): "Look at command and args, and at the image. If the file is there, the interpreter in its first "
-        "line is not (#!, Windows line ends), or its C library (Alpine)."
-        for call in _EXECS
-    },
+    **dict.fromkeys(
+        product(_EXECS, ("EACCES",)),
+        "Look whether the file may be executed (chmod +x), by this user, and whether its volume allows it (noexec).",
+    ),
+    **dict.fromkeys(
+        product(_EXECS, ("ENOENT",)),
+        "Look at command and args, and at the image. If the file is there, the interpreter in its first line is not "
+        "(#!, Windows line ends), or its C library (Alpine).",
+    ),
 }
 _CALLS = frozenset(
     {
@@ -119,12 +106,13 @@ class Sample:
 
     call: FailedCall
     time: datetime
-    place: tuple[str, str]
+    place: Place
     host_pid: int = 0
 
     def made_by(self, process: Mapping[str, Any]) -> bool:
         """Tell whether a process of the status made it."""
-        return (*self.place, self.host_pid) == (process["pod"], process["container"], process.get("hostPid"))
+        where = Place(process["pod"], process["container"])
+        return (self.place, self.host_pid) == (where, process.get("hostPid"))
 
     @property
     def rank(self) -> tuple[bool, datetime, str]:
@@ -143,7 +131,7 @@ def samples(status: Mapping[str, Any]) -> Iterator[Sample]:
             errno = refused.get(failed_call.address(each["arguments"]), "") if is_connecting else row["errno"]
             if errno:
                 call = FailedCall(errno, row["syscall"], each["arguments"], each.get("process", ""))
-                place = each["pod"], each["container"]
+                place = Place(each["pod"], each["container"])
                 yield Sample(call, datetime.fromisoformat(each["time"]), place, each.get("hostPid", 0))
 
 
@@ -164,6 +152,17 @@ def _refused(status: Mapping[str, Any]) -> dict[str, str]:
         if row["role"] == "client" and row.get("failed") and not row.get("established", 0)
         if row["failed"][0]["errno"] in _ADVICE
     }
+
+
+def program_of(process: Mapping[str, Any]) -> str:
+    """Return the name of the program that a process ran last."""
+    path: str = process.get("executable") or process.get("command", "")
+    return basename(path.removesuffix(" (deleted)"))
+
+
+def unseen(facts: Facts) -> str:
+    """Return the view that is missing: a process that is not a container's first is known to it alone."""
+    return "" if "processes" in facts.views else "views.processes"
 
 
 def end_of(process: Mapping[str, Any]) -> int:

@@ -16,8 +16,6 @@ from kubestrace_operator.findings.finding import (
     percent,
 )
 
-_CALLS = ("flock", "fcntl")
-_HELD = ("EAGAIN", "EACCES")
 _DEADLOCK = "EDEADLK"
 # Who tries once and goes on has asked, and of fcntl most calls are no locks.
 _LEAST_FAILED, _LEAST_SHARE = 3, 0.1
@@ -38,8 +36,8 @@ def _lock_held(facts: Facts) -> Iterator[Finding]:
             Severity.WARNING,
             Confidence.HIGH,
             f"Another process holds a file lock: {', '.join(told)}.{_file(facts)}",
-            "Find out who has it (/proc/locks on the node): another replica on the same volume, or a pod that has not "
-            "ended. Give each replica its volume (StatefulSet), or end one before the next starts (Recreate).",
+            f"{failed_call.WHO_HAS_IT} Give each replica its volume (StatefulSet), or end one before the next starts "
+            "(Recreate).",
             "A standby is meant to wait for the lock, or a job to do nothing while another runs.",
             tuple(evidence),
             weight=0.6,
@@ -49,9 +47,10 @@ def _lock_held(facts: Facts) -> Iterator[Finding]:
 def _failures(facts: Facts) -> tuple[list[str], list[Evidence]]:
     """Return what is to say of tries that did not wait."""
     told, evidence = [], []
-    for name in _CALLS:
+    for name in failed_call.LOCKS:
         rows = facts.named((name,))
-        calls, failed = sum(row.calls for row in rows), sum(row.errnos.get(errno, 0) for row in rows for errno in _HELD)
+        calls = sum(row.calls for row in rows)
+        failed = sum(row.errnos.get(errno, 0) for row in rows for errno in failed_call.HELD)
         if failed >= _LEAST_FAILED and failed >= _LEAST_SHARE * calls:
             told.append(f"{failed:,} of {calls:,} {name} calls failed (EAGAIN)")
             evidence += [
@@ -63,7 +62,7 @@ def _failures(facts: Facts) -> tuple[list[str], list[Evidence]]:
 
 def _waits(facts: Facts) -> tuple[list[str], list[Evidence]]:
     """Return what is to say of threads that waited, or do so still."""
-    rows, still = facts.named(_CALLS, wait=True), list(_unreturned(facts))
+    rows, still = facts.named(failed_call.LOCKS, wait=True), list(_unreturned(facts))
     waited = sum(row.total_ns for row in rows) + sum(row["ageNanoseconds"] for row in still)
     longest = max([*(row.max_ns for row in rows), *(row["ageNanoseconds"] for row in still)], default=0)
     share = waited / 1e9 / facts.seconds if facts.seconds > 0 else 0.0
@@ -77,7 +76,7 @@ def _waits(facts: Facts) -> tuple[list[str], list[Evidence]]:
 
 
 def _deadlocks(facts: Facts) -> tuple[list[str], list[Evidence]]:
-    count = sum(row.errnos.get(_DEADLOCK, 0) for row in facts.named(_CALLS))
+    count = sum(row.errnos.get(_DEADLOCK, 0) for row in facts.named(failed_call.LOCKS))
     told = f"{many(count, 'try', 'tries')} would never have ended ({_DEADLOCK})"
     return ([told], [Evidence("deadlocks", count, 1)]) if count else ([], [])
 
@@ -87,7 +86,7 @@ def _unreturned(facts: Facts) -> Iterator[_Row]:
 
 
 def _is_lock(row: _Row) -> bool:
-    return row["syscall"] in _CALLS and any(word in row.get("arguments", "") for word in _OF_LOCKS)
+    return row["syscall"] in failed_call.LOCKS and any(word in row.get("arguments", "") for word in _OF_LOCKS)
 
 
 def _file(facts: Facts) -> str:
@@ -96,7 +95,7 @@ def _file(facts: Facts) -> str:
     for row in sorted(calls, key=lambda row: -row.get("ageNanoseconds", row.get("nanoseconds", 0))):
         what = failed_call.tried(row["syscall"], row["arguments"])
         return f" {row.get('process') or 'A thread'} waited to {what}."
-    return failed_call.example(facts.status, (*_HELD, _DEADLOCK), _CALLS)
+    return failed_call.example(facts.status, (*failed_call.HELD, _DEADLOCK), failed_call.LOCKS)
 
 
 RULES = (

@@ -34,7 +34,7 @@ _Row = Mapping[str, Any]
 
 
 def _lock_contended(facts: Facts) -> Iterator[Finding]:
-    """By process: the lock with the longest waits."""
+    """The lock with the longest waits of all processes."""
     hurt = [row for row in facts.status.get("locks", {}).get("locks", ()) if _is_contended(facts, row)]
     if not hurt:
         return
