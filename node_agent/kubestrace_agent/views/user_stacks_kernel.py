@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from weakref import WeakKeyDictionary
 
 from kubestrace_agent.containers import procfs
 from kubestrace_agent.containers.held_files import HeldFile
@@ -176,12 +175,11 @@ class Code:
         self._mapped.clear()
 
 
-_codes: WeakKeyDictionary[Programs, Code] = WeakKeyDictionary()
-
-
+# The views of one agent are made one after the other.
+@lru_cache(maxsize=1)
 def code_of(programs: Programs, page_bytes: int) -> Code:
     """Who asks, for all views together: they have stacks of the same processes."""
-    return _codes.setdefault(programs, Code(programs, page_bytes))
+    return Code(programs, page_bytes)
 
 
 def _code_mappings(records: bytes, page_bytes: int) -> Sequence[CodeMapping]:

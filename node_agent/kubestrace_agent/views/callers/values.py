@@ -1,10 +1,10 @@
 """Calls that were chosen, as the kernel reported them. Made by kernel.py, used by the collector."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
+from kubestrace_agent.symbols.frames import UserStack
 from kubestrace_agent.syscalls import SyscallKey
+from kubestrace_agent.views.user_stacks import Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +21,4 @@ class Sample:
     inner_pid: int
     stack: UserStack
     # What code a process of the host has mapped now, of which these are frames.
-    mappings: Callable[[int, Sequence[UserFrame]], Sequence[CodeMapping]]
+    mappings: Ask

@@ -1,10 +1,11 @@
 """What was asked of the kernel for memory, and how much there was. Made by kernel.py, used by the collector."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kubestrace_agent.symbols.frames import CodeMapping, UserFrame, UserStack
+from kubestrace_agent.symbols.frames import UserStack
+from kubestrace_agent.views.user_stacks import Ask
 
 # In the order of enum memory_flow.
 KINDS = (
@@ -77,7 +78,7 @@ class GrowthSample:
     inner_pid: int
     stack: UserStack
     # What code a process of the host has mapped now.
-    mappings: Callable[[int, Sequence[UserFrame]], Sequence[CodeMapping]]
+    mappings: Ask
 
 
 @dataclass(frozen=True, slots=True)
