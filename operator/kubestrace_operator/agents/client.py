@@ -110,6 +110,7 @@ class Agents:
     def __init__(self, certificates: Certificates, may_write: Callable[[], bool] = lambda: True) -> None:
         """`may_write` is asked before each call that changes something on a node."""
         self._certificates = certificates
+        self._credentials = _credentials(certificates)
         self._may_write = may_write
         self._channels: dict[str, _Channel] = {}
         # The agents' ends of replaced channels: streams on them go on.
@@ -122,6 +123,7 @@ class Agents:
         if certificates == self._certificates:
             return
         self._certificates = certificates
+        self._credentials = _credentials(certificates)
         for address in list(self._channels):
             self._retire(address)
 
@@ -244,11 +246,15 @@ class Agents:
     def _channel(self, agent: Endpoint) -> "_Channel":
         channel = self._channels.get(agent.address)
         if channel is None:
-            ca, certificate, key = self._certificates
-            credentials = grpc.ssl_channel_credentials(ca, key, certificate)
-            channel = _Channel(grpc.aio.secure_channel(agent.address, credentials, options=_OPTIONS))
+            channel = _Channel(grpc.aio.secure_channel(agent.address, self._credentials, options=_OPTIONS))
             self._channels[agent.address] = channel
         return channel
+
+
+def _credentials(certificates: Certificates) -> grpc.ChannelCredentials:
+    """Return what all channels share: each of its own would read the PEM anew and keep it."""
+    ca, certificate, key = certificates
+    return grpc.ssl_channel_credentials(ca, key, certificate)
 
 
 class _Pace:
