@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from real_apiserver import ROOT, ApiServer, api_server, environment, tools
 from simulated_agents import SimulatedAgent
 
@@ -58,6 +59,15 @@ class Cluster:
                 raise RuntimeError(f"{method} {path}: {response.status} {await response.text()}")
             answer: Document = await response.json()
             return answer
+
+    async def requests(self, verb: str, resource: str) -> int:
+        """Return how often the API server was asked so, as its metrics say."""
+        headers = {"Accept": "text/plain"}
+        async with self._session.get(self.server.url + "/metrics", headers=headers) as response:
+            families = text_string_to_metric_families(await response.text())
+        wanted = {"verb": verb, "resource": resource}
+        samples = (each for family in families if family.name == "apiserver_request" for each in family.samples)
+        return sum(int(each.value) for each in samples if wanted.items() <= each.labels.items())
 
     def stream(self, path: str, accept: str) -> Any:
         """Return a request whose answer is read line by line, however long that takes."""
