@@ -41,6 +41,9 @@ _RETRY_SECONDS = 2.0
 _CERTIFICATES_SECONDS = 600.0
 # For the list of agents' pods; without it sessions begin anyway, and wait.
 _AGENTS_SECONDS = 10.0
+# After which a thread that computes lets the event loop go on: with Python's 5 ms the loop, which waits for the network
+# and comes back hundreds of times a second, would stand still while results are made.
+_SWITCH_SECONDS = 0.001
 
 _Answer = TypeVar("_Answer")
 
@@ -50,6 +53,7 @@ def main() -> None:
     try:
         settings = environment.read(_variables(sys.argv[1:]))
         logs.configure(settings.log_level, settings.log_format)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         # Each attempt to reach an API server that is away would be a line.
         logging.getLogger("kopf").setLevel(logging.WARNING)
         # Cancelled: a signal came before kopf was there to take it.

@@ -12,10 +12,12 @@ from typing import Any
 import grpc
 
 from kubestrace_protos.v1 import agent_pb2, agent_pb2_grpc
+from kubestrace_protos.v1.views import counters_pb2
 
 # As the agents have it.
 _MAX_CONTAINERS = 1024
 _TOO_MANY = (("kubestrace-reason", "TooManyContainers"),)
+_VIEW = "counters"
 TRACING = agent_pb2.ContainerState.PHASE_TRACING
 
 
@@ -74,6 +76,8 @@ class SimulatedAgent(agent_pb2_grpc.AgentServicer):
             can_trace=True,
             cgroup_mode=agent_pb2.CGROUP_MODE_UNIFIED,
             watches_pods=self._watches_pods,
+            # The one that sessions have by themselves.
+            views=[agent_pb2.ViewSupport(name=_VIEW, available=True)],
         )
 
     async def StartTrace(self, request: Any, context: Any) -> agent_pb2.StartTraceResponse:  # noqa: N802
@@ -172,6 +176,7 @@ class SimulatedAgent(agent_pb2_grpc.AgentServicer):
 
 def _container(rows: int) -> agent_pb2.ContainerReport:
     made = agent_pb2.ContainerReport()
+    made.views[_VIEW].Pack(counters_pb2.CountersResult())
     for row in range(rows):
         counts = made.syscalls.add(name=f"call_{row}", calls=1000, errors=10, timed=1000, max_nanoseconds=10**6)
         counts.total_nanoseconds = 10**9 - row

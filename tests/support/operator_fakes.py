@@ -465,7 +465,7 @@ class FakeCluster:
         (self.held.add if present else self.held.discard)(row.uid)
 
 
-async def _at_once(work: Callable[[], Any]) -> Any:
+async def _at_once(work: Callable[[], Any], /, *, long: bool = False) -> Any:
     """Do in the event loop what would be done beside it: time must not jump meanwhile."""
     return work()
 

@@ -1,11 +1,10 @@
 """What a session depends on, so that its own logic can be run without a cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from kubestrace_operator.agents.client import DESCRIBE_SECONDS, Endpoint
 from kubestrace_operator.api.spec import Selector, Workload
@@ -15,18 +14,9 @@ from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.sessions.admission import Places
 from kubestrace_operator.sessions.container_seconds import Ledger
 from kubestrace_operator.sessions.descriptions import Descriptions
+from kubestrace_operator.sessions.offload import Offload, beside_the_loop
 from kubestrace_operator.sessions.streams import OpenStreams
 from kubestrace_protos.v1 import agent_pb2
-
-_Result = TypeVar("_Result")
-
-
-class Offload(Protocol):
-    """Runs what takes long beside the event loop."""
-
-    def __call__(self, work: Callable[[], _Result], /) -> Awaitable[_Result]:
-        """Return what the work returns."""
-        ...
 
 
 class ClusterCalls(Protocol):
@@ -135,14 +125,6 @@ class Timing:
     retry: float = 1.0
 
 
-# One thread: more would wait for each other, and each would hold a status under construction.
-_BUILDER = ThreadPoolExecutor(1, thread_name_prefix="status")
-
-
-def _beside_the_loop(work: Callable[[], _Result]) -> Awaitable[_Result]:
-    return asyncio.get_running_loop().run_in_executor(_BUILDER, work)
-
-
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -156,7 +138,7 @@ class Dependencies:
     directory: AgentDirectory
     timing: Timing = Timing()
     now: Callable[[], datetime] = _utc_now
-    offload: Offload = _beside_the_loop
+    offload: Offload = beside_the_loop
     # Only namespaces whose label says so may be traced.
     only_enabled_namespaces: bool = False
     # The admission policy holds the annotation kubestrace.io/requested-by against who creates a session.

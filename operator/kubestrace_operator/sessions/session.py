@@ -526,7 +526,9 @@ class Session:
 
     async def _document(self) -> Mapping[str, Any] | None:
         """Return the status as of now: totals while it goes on, everything at the end."""
-        return await self._offload(self._state.snapshot()) if self._state.counts_known else None
+        if not self._state.counts_known:
+            return None
+        return await self._offload(self._state.snapshot(), long=self._state.outcome.finished)
 
     def _intervals(self) -> Iterator[float]:
         """Yield the seconds to the next status: ever more, and after the first none shortly before the end."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubestrace_operator.agents.reports import check_rows, clean, clean_outline
@@ -39,6 +40,15 @@ class _SeenPod(NamedTuple):
     waiting: str
     # What agents know it by: of a static pod this is not its UID in the API.
     kubelet_uid: str
+
+
+class _Kept(NamedTuple):
+    """The latest report of one agent, and whose it is."""
+
+    report: KeptReport
+    node: str
+    # What the agent says of itself; None: nothing.
+    described: agent_pb2.DescribeResponse | None
 
 
 class SessionState:
@@ -118,10 +128,11 @@ class SessionState:
     def summary(self, seconds: float, *, final: bool = False) -> Summary:
         """Return what there is to say about the session."""
         traced = [state for node in self.nodes.values() for state in node.states() if is_traced(state)]
-        kept, beside = self.reports(), self._beside_reports
+        kept, beside = self._kept(), self._beside_reports
 
         def merged() -> Merged:
-            return merge.add([merge.totals(each.read() for each in kept), beside()])
+            reports = [each.report.read() for each in kept]
+            return merge.add([merge.totals(reports), beside(), self._view_gaps(kept, reports)])
 
         return Summary(
             merge=merged,
@@ -135,13 +146,23 @@ class SessionState:
             filtered=self.filtered,
         )
 
-    def reports(self) -> list[KeptReport]:
+    def _kept(self) -> list[_Kept]:
         """Return the latest report of each agent."""
-        return [report for node in self.nodes.values() for report in node.reports.values()]
+        return [
+            _Kept(report, node.node, node.described.get(agent_id))
+            for node in self.nodes.values()
+            for agent_id, report in node.reports.items()
+        ]
+
+    def _view_gaps(self, kept: Sequence[_Kept], reports: Sequence[agent_pb2.Report]) -> Merged:
+        """Return the gaps of views that agents did not serve; `reports` are what was kept, as it is read."""
+        together = zip(kept, reports, strict=True)
+        of_each = (view_support.gaps(each.node, each.described, report, self.views) for each, report in together)
+        return Merged(trust=Trust(gaps=list(chain.from_iterable(of_each))))
 
     def _beside_reports(self) -> Merged:
-        """Return the gaps that no report tells of."""
-        gaps = [gap for node in self.nodes.values() for gap in (*node.gaps(), *view_support.gaps(node, self.views))]
+        """Return the gaps of nodes, which no report tells of."""
+        gaps = [gap for node in self.nodes.values() for gap in node.gaps()]
         return Merged(trust=Trust(gaps=gaps + self._old_gaps()))
 
     def snapshot(self) -> Callable[[], dict[str, Any]]:
@@ -149,12 +170,12 @@ class SessionState:
 
         What is returned may run beside the event loop.
         """
-        kept, beside, progress = self.reports(), self._beside_reports(), self._progress()
+        kept, of_nodes, progress = self._kept(), self._beside_reports(), self._progress()
         previous, now, suspensions = list(self._conditions), self.now(), self._suspensions()
 
         final = progress.outcome.finished
 
-        def status(of: Sequence[agent_pb2.Report], more: Merged = beside) -> dict[str, Any]:
+        def status(of: Sequence[agent_pb2.Report], more: Merged) -> dict[str, Any]:
             if final:
                 # Of a node whose final report never came the last one was not looked at so closely.
                 for each in (report for report in of if not report.final):
@@ -163,9 +184,10 @@ class SessionState:
             return builder.status(merge.add([merged, more]), progress, now=now, previous_conditions=previous)
 
         def build() -> dict[str, Any]:
-            reports = [each.read() for each in kept]
+            reports = [each.report.read() for each in kept]
             for report in reports:
                 clean(report) if final else clean_outline(report)
+            beside = merge.add([of_nodes, self._view_gaps(kept, reports)])
             document = usable_reports.status(reports, beside, status)
             return (document if final else live_status.totals(document)) | suspensions
 

@@ -1,10 +1,10 @@
-"""How often nodes report while many do: a report costs the operator half a millisecond, whatever is read of it."""
+"""How often nodes report while many do: a report costs the operator up to a millisecond, whatever is read of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Of all nodes of all sessions; beyond, each reports more rarely.
-_REPORTS_A_SECOND = 300.0
+_REPORTS_A_SECOND = 200.0
 # What an agent counts after its last report is lost with it.
 _MOST_SECONDS = 8.0
 
