@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 from urllib.request import getproxies
 
@@ -39,13 +40,22 @@ JSON_PATCH = "application/json-patch+json"
 JSON = "application/json"
 # Whose fields they are, in an object's managedFields.
 FIELD_MANAGER = "kubestrace-operator"
-_REQUESTS = 16
-# Of those for which nobody waits: events. A thousand sessions a minute make fifty a second, so an API server that takes
-# 80 ms for each keeps up.
-_BACKGROUND_REQUESTS = 4
 # They decide who may write.
 _LEASES = "/apis/coordination.k8s.io/"
 _REJECTED = frozenset({400, 413, 422})
+
+
+class Lane(Enum):
+    """What requests wait for their turn together, with how many of them are sent at a time."""
+
+    # Somebody waits: sessions that begin, lists.
+    PROMPT = 16
+    # What sessions that end have to write: 64 KiB each. Where more end than the API server can take, those that begin
+    # must not wait behind them: what is not traced yet is lost, and a result is not.
+    RESULT = 8
+    # Nobody waits: events. A thousand sessions a minute make fifty a second, so an API server that takes 80 ms for each
+    # keeps up.
+    BACKGROUND = 4
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,7 @@ class ApiServer:
         # Watches stay open. Other requests take turns: a TLS connection holds a quarter of a megabyte as long as it is
         # kept.
         configuration.connection_pool_maxsize = 0
-        self._turns = asyncio.Semaphore(_REQUESTS)
-        self._background_turns = asyncio.Semaphore(_BACKGROUND_REQUESTS)
+        self._turns = {lane: asyncio.Semaphore(lane.value) for lane in Lane}
         # Else each request looks for proxies and for ~/.netrc, in threads. The first is known from here on; the second
         # has nothing to say where there are credentials.
         configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
@@ -125,16 +134,13 @@ class ApiServer:
         body: Mapping[str, Any] | Sequence[Any] | None = None,
         content_type: str = JSON,
         accept: str = JSON,
-        background: bool = False,
+        lane: Lane = Lane.PROMPT,
     ) -> dict[str, Any]:
-        """Send a request and return the answer's document; nobody waits for one in the background.
-
-        Raises ClusterError and its kinds.
-        """
+        """Send a request and return the answer's document. Raises ClusterError and its kinds."""
         headers = {"Content-Type": content_type, "Accept": accept}
         if method != "GET":
             query = {**(query or {}), "fieldManager": FIELD_MANAGER}
-        async with self._turn(path, background=background):
+        async with self._turn(path, lane):
             waits = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
             response = await self._send(method, path, query=query, body=body, headers=headers, waits=waits)
             try:
@@ -143,11 +149,11 @@ class ApiServer:
                 raise ClusterError(f"{method} {path} was answered in part only: {_words(error)}") from error
         return answer
 
-    def _turn(self, path: str, *, background: bool) -> AbstractAsyncContextManager[None]:
+    def _turn(self, path: str, lane: Lane) -> AbstractAsyncContextManager[None]:
         if path.startswith(_LEASES):
             # Whoever cannot renew in time may not write at all.
             return nullcontext()
-        return self._background_turns if background else self._turns
+        return self._turns[lane]
 
     async def stream(self, path: str, *, query: Mapping[str, str], accept: str = JSON) -> AsyncIterator[dict[str, Any]]:
         """Yield the events of a watch until the server ends it, or nothing comes. Raises ClusterError and its kinds."""

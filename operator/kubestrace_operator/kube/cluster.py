@@ -7,7 +7,7 @@ from kubestrace_operator.api import conditions
 from kubestrace_operator.api.spec import InvalidSpecError, Selector, Workload, parse_selector
 from kubestrace_operator.kube import pods as pod_objects
 from kubestrace_operator.kube import session_rows
-from kubestrace_operator.kube.api_client import JSON_PATCH, MERGE_PATCH, ApiServer
+from kubestrace_operator.kube.api_client import JSON_PATCH, MERGE_PATCH, ApiServer, Lane
 from kubestrace_operator.kube.errors import ClusterError, ConflictError, Listener, NotFoundError, RejectedError
 from kubestrace_operator.kube.namespaces import NamespaceTable
 from kubestrace_operator.kube.pod_cache import PodCache
@@ -85,22 +85,22 @@ class Cluster:
 
         Raises NotFoundError when the session is gone or another one has its name, RejectedError, ClusterError.
         """
-        await self._patch_status(row, [{"op": "add", "path": "/status", "value": status}])
+        lane = Lane.RESULT if status.get("phase") in conditions.FINISHED_PHASES else Lane.PROMPT
+        await self._patch_status(row, [{"op": "add", "path": "/status", "value": status}], lane)
 
     async def amend_status(self, row: SessionRow, parts: Mapping[str, Any]) -> None:
         """Replace these fields of a session's status and keep all others. Raises as `write_status`."""
-        await self._patch_status(
-            row, [{"op": "add", "path": f"/status/{name}", "value": value} for name, value in parts.items()]
-        )
+        operations = [{"op": "add", "path": f"/status/{name}", "value": value} for name, value in parts.items()]
+        await self._patch_status(row, operations, Lane.RESULT)
 
-    async def _patch_status(self, row: SessionRow, operations: list[dict[str, Any]]) -> None:
+    async def _patch_status(self, row: SessionRow, operations: list[dict[str, Any]], lane: Lane) -> None:
         # The API server compares in the same transaction in which it writes.
         test = {"op": "test", "path": "/metadata/uid", "value": row.uid}
         try:
             path = f"{_path(row)}/status"
             # The answer is the object, of which nothing is read: a short one.
             await self._server.request(
-                "PATCH", path, body=[test, *operations], content_type=JSON_PATCH, accept=_METADATA
+                "PATCH", path, body=[test, *operations], content_type=JSON_PATCH, accept=_METADATA, lane=lane
             )
         except RejectedError:
             # A test that fails and a value that is not valid have the same code.
@@ -115,7 +115,7 @@ class Cluster:
         """
         seen = {"uid": row.uid, "resourceVersion": row.resource_version}
         try:
-            await self._server.request("DELETE", _path(row), body={"preconditions": seen})
+            await self._server.request("DELETE", _path(row), body={"preconditions": seen}, lane=Lane.RESULT)
         except ConflictError:
             _same(row, await self._server.request("GET", _path(row), accept=_METADATA))
             raise
@@ -133,6 +133,7 @@ class Cluster:
                     body=_finalizer_patch(row, finalizer, present=present),
                     content_type=JSON_PATCH,
                     accept=_METADATA,
+                    lane=Lane.PROMPT if present else Lane.RESULT,
                 )
             except (ConflictError, RejectedError) as error:
                 found = _same(row, await self._server.request("GET", _path(row), accept=_METADATA))
@@ -226,7 +227,7 @@ class Cluster:
         """Replace these entries of its data. Raises NotFoundError, ClusterError."""
         body = {"data": dict(data)}
         path = f"{self._config_maps}/{name}"
-        await self._server.request("PATCH", path, body=body, content_type=MERGE_PATCH, background=True)
+        await self._server.request("PATCH", path, body=body, content_type=MERGE_PATCH, lane=Lane.BACKGROUND)
 
     @property
     def _config_maps(self) -> str:

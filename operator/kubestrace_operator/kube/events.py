@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from kubestrace_operator.api import conditions
-from kubestrace_operator.kube.api_client import FIELD_MANAGER, ApiServer
+from kubestrace_operator.kube.api_client import FIELD_MANAGER, ApiServer, Lane
 from kubestrace_operator.kube.errors import ClusterError, ConflictError, NotFoundError, RejectedError
 from kubestrace_operator.kube.watches import back_off
 
@@ -86,7 +86,7 @@ class Events:
         for attempt in range(_ATTEMPTS):
             try:
                 path = f"/api/v1/namespaces/{namespace}/events"
-                await self._server.request("POST", path, body=event, background=True)
+                await self._server.request("POST", path, body=event, lane=Lane.BACKGROUND)
             except ConflictError:
                 # An earlier operator has posted it.
                 return

@@ -13,7 +13,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from kubestrace_operator.api.spec import Selector, Workload
 from kubestrace_operator.kube import watches
-from kubestrace_operator.kube.api_client import ApiServer
+from kubestrace_operator.kube.api_client import ApiServer, Lane
 from kubestrace_operator.kube.cluster import Cluster
 from kubestrace_operator.kube.errors import (
     ClusterError,
@@ -50,6 +50,10 @@ class FakeServer:
         self.requests: list[tuple[str, str, dict[str, str], str, str]] = []
         self.accepts: list[str] = []
         self.events: asyncio.Queue[Document | None] = asyncio.Queue()
+        # Statuses of sessions that have ended are answered once this is set.
+        self.takes_results = asyncio.Event()
+        self.takes_results.set()
+        self._waiting = asyncio.Semaphore(0)
         self.url = ""
 
     def answer(self, method: str, path: str, *answers: Document, status: int = 200) -> None:
@@ -64,6 +68,9 @@ class FakeServer:
         self.requests.append((request.method, request.path, dict(request.query), kind, body))
         if request.query.get("watch"):
             return await self._watch(request)
+        if '"Succeeded"' in body:
+            self._waiting.release()
+            await self.takes_results.wait()
         queue = self.answers.get((request.method, request.path), [(404, {"message": "not found"})])
         status, document = queue.pop(0) if len(queue) > 1 else queue[0]
         return web.json_response(document, status=status)
@@ -74,6 +81,11 @@ class FakeServer:
         while (event := await self.events.get()) is not None:
             await response.write(json.dumps(event).encode() + b"\n")
         return response
+
+    async def results_wait(self, count: int) -> None:
+        """Wait until statuses of so many sessions that have ended came."""
+        for _ in range(count):
+            await self._waiting.acquire()
 
     def sent(self, method: str) -> list[Document]:
         """Return the bodies of all requests of a method."""
@@ -128,6 +140,26 @@ async def test_nothing_is_written_while_the_fence_is_closed(server: FakeServer) 
         ("POST", leases),
         ("POST", PODS),
     ]
+
+
+async def test_results_of_sessions_that_end_do_not_hold_up_those_that_begin(
+    server: FakeServer, cluster: Cluster
+) -> None:
+    """However many results wait for a slow API server."""
+    server.answer("PATCH", f"{SESSION}/status", {})
+    server.answer("PATCH", SESSION, {})
+    server.takes_results.clear()
+    ending = [asyncio.create_task(cluster.write_status(ROW, {"phase": "Succeeded"})) for _ in range(100)]
+    async with asyncio.timeout(30):
+        await server.results_wait(Lane.RESULT.value)
+        await cluster.set_finalizer(ROW, "kubestrace.io/traces", present=True)
+        await cluster.write_status(ROW, {"phase": "Tracing"})
+
+    assert len(server.requests) == Lane.RESULT.value + 2
+    assert not any(task.done() for task in ending)
+    server.takes_results.set()
+    await asyncio.gather(*ending)
+    assert len(server.requests) == 102
 
 
 def listed(*pods: Document, version: str = "1") -> Document:
