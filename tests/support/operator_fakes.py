@@ -366,6 +366,8 @@ class FakeCluster:
         self.asked: list[str] = []
         self.workloads: dict[Workload, Selector] = {}
         self.written: list[Document] = []
+        # Of each status that was to replace one: its phase, and whether somebody waits for it.
+        self.awaited: list[tuple[str, bool]] = []
         # The status as the API server has it.
         self.status: Document = {}
         self.objects: dict[str, Document] = {}
@@ -438,8 +440,9 @@ class FakeCluster:
             raise NotFoundError("gone")
         return self.objects[name]
 
-    async def write_status(self, row: SessionRow, status: Mapping[str, Any]) -> None:
+    async def write_status(self, row: SessionRow, status: Mapping[str, Any], *, awaited: bool = True) -> None:
         """Replace the status, unless the API server fails."""
+        self.awaited.append((str(status["phase"]), awaited))
         self._write(dict(status))
 
     async def amend_status(self, row: SessionRow, parts: Mapping[str, Any]) -> None:

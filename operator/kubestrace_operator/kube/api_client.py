@@ -50,8 +50,8 @@ class Lane(Enum):
 
     # Somebody waits: sessions that begin, lists.
     PROMPT = 16
-    # What sessions that end have to write: 64 KiB each. Where more end than the API server can take, those that begin
-    # must not wait behind them: what is not traced yet is lost, and a result is not.
+    # What sessions that end have to write, 64 KiB each, and totals meanwhile. Where more end than the API server can
+    # take, those that begin must not wait behind them: what is not traced yet is lost, and a result is not.
     RESULT = 8
     # Nobody waits: events. A thousand sessions a minute make fifty a second, so an API server that takes 80 ms for each
     # keeps up.

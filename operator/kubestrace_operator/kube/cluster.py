@@ -80,12 +80,14 @@ class Cluster:
         """Return the whole object of whichever session has this name. Raises NotFoundError, ClusterError."""
         return await self._server.request("GET", f"{_sessions_path(namespace)}/{name}")
 
-    async def write_status(self, row: SessionRow, status: Mapping[str, Any]) -> None:
+    async def write_status(self, row: SessionRow, status: Mapping[str, Any], *, awaited: bool = True) -> None:
         """Replace a session's status; no part of the one before stays.
 
-        Raises NotFoundError when the session is gone or another one has its name, RejectedError, ClusterError.
+        `awaited`: somebody waits for what is new in it. Raises NotFoundError when the session is gone or another one has
+        its name, RejectedError, ClusterError.
         """
-        lane = Lane.RESULT if status.get("phase") in conditions.FINISHED_PHASES else Lane.PROMPT
+        is_result = not awaited or status.get("phase") in conditions.FINISHED_PHASES
+        lane = Lane.RESULT if is_result else Lane.PROMPT
         await self._patch_status(row, [{"op": "add", "path": "/status", "value": status}], lane)
 
     async def amend_status(self, row: SessionRow, parts: Mapping[str, Any]) -> None:

@@ -84,7 +84,8 @@ class Schedule:
         else:
             rest = self.remaining
             seen = rest if self._over_at is None else -self.late
-            due = [rest, seen + self._timing.final, seen + self._timing.grace, self._announce_at - self._clock()]
+            after_end = (self._timing.final, self._timing.streamed, self._timing.grace)
+            due = [rest, *(seen + each for each in after_end), self._announce_at - self._clock()]
         return min((each for each in due if each > 0), default=self._timing.retry)
 
     def _waited(self) -> float:

@@ -45,8 +45,8 @@ class ClusterCalls(Protocol):
         """Return the whole object of whichever session has this name."""
         ...
 
-    async def write_status(self, row: SessionRow, status: Mapping[str, Any]) -> None:
-        """Replace a session's status."""
+    async def write_status(self, row: SessionRow, status: Mapping[str, Any], *, awaited: bool = True) -> None:
+        """Replace a session's status; `awaited`: somebody waits for what is new in it."""
 
     async def amend_status(self, row: SessionRow, parts: Mapping[str, Any]) -> None:
         """Replace these fields of a session's status."""
@@ -118,8 +118,10 @@ class Timing:
     # Before a session that has waited long enough is given up without a look at its pods, patterns and nodes: most of
     # the wait may have been another operator's.
     look: float = 5.0
-    # After the end of the duration: for a final report to come by itself, then for one that is asked for.
+    # After the end of the duration: for a final report to come by itself, longer from a node whose stream is open; then
+    # for one that is asked for. To ask a node that is only late makes it later.
     final: float = 2.0
+    streamed: float = 5.0
     grace: float = 8.0
     # Between two looks for a workload or for agents that are not there.
     retry: float = 1.0

@@ -172,6 +172,11 @@ class NodeTrace:
                 full = isinstance(error, AgentFullError)
                 await self._pause(_AGAIN_SECONDS if full else _RETRY_SECONDS[min(attempt, 3)])
 
+    @property
+    def reports_come(self) -> bool:
+        """Whether there is a stream on which its reports come."""
+        return self._followed is not None
+
     async def stop(self) -> None:
         """End the trace now and take its final report; what is known stays when the agent does not answer."""
         agent = self._followed or self._on(self._node)

@@ -100,6 +100,8 @@ class Session:
         self._gone = False
         self._cancelled = False
         self._suspended = False
+        # Of the status that was written last; empty: none was.
+        self._written_phase = ""
         # An earlier operator has written that this generation is suspended.
         known = body.get("status") or {}
         self._known_as_suspended = (known.get("phase"), known.get("observedGeneration")) == (
@@ -119,7 +121,8 @@ class Session:
         self._counting = 0
         # Agents that were lost, as of the last look.
         self._agents_lost = 0
-        self._asked = False
+        # Nodes that were asked for their final reports.
+        self._asked: set[str] = set()
         self._idle_asked = False
         self._crash: BaseException | None = None
         # None: not checked yet.
@@ -441,9 +444,10 @@ class Session:
             # They have waited for containers that never came, and have no end of their own.
             self._idle_asked = True
             self._spawn(self._stop_all(idle))
-        if late >= self._timing.final and open_nodes and not self._asked:
-            self._asked = True
-            self._spawn(self._stop_nodes())
+        to_ask = {name: node for name, node in open_nodes.items() if late >= self._patience(node)}
+        if to_ask.keys() - self._asked:
+            self._spawn(self._stop_all([node for name, node in to_ask.items() if name not in self._asked]))
+            self._asked |= to_ask.keys()
         if any(late < self._allowance(node) for node in open_nodes.values()):
             return None
         silent = self._note_silent()
@@ -458,6 +462,10 @@ class Session:
             if node.active:
                 node.state.no_final_report()
         return [name for name, node in nodes.items() if node.active or node.state.failure is not None]
+
+    def _patience(self, node: NodeTrace) -> float:
+        """Return how long after the end to wait before a node is asked for its final report."""
+        return self._timing.streamed if node.reports_come else self._timing.final
 
     def _allowance(self, node: NodeTrace) -> float:
         """Return how long after the end to wait for a node: one that never traced has nothing to say."""
@@ -519,8 +527,9 @@ class Session:
     # Writing and tasks.
 
     async def _write(self, document: Mapping[str, Any]) -> None:
-        await self._cluster.write_status(self.row, document)
+        await self._cluster.write_status(self.row, document, awaited=document["phase"] != self._written_phase)
         self._state.note_written(document)
+        self._written_phase = document["phase"]
         if document["phase"] == conditions.TRACING:
             self._latency.tracing()
 

@@ -26,4 +26,4 @@ async def test_an_operator_that_was_stopped_has_its_time_to_collect() -> None:
 
     assert (schedule.remaining, late_at_first, until_due) == (-53, 0, Timing().final)
     assert schedule.late == 3
-    assert schedule.until_due() == Timing().grace - 3
+    assert schedule.until_due() == Timing().streamed - 3

@@ -464,8 +464,8 @@ async def test_a_ttl_begins_also_where_the_watch_is_quicker_than_the_answer(monk
     harness = Harness(pod("a"))
     original = harness.cluster.write_status
 
-    async def write_status(row: SessionRow, status: Document) -> None:
-        await original(row, status)
+    async def write_status(row: SessionRow, status: Document, *, awaited: bool = True) -> None:
+        await original(row, status, awaited=awaited)
         if status["phase"] == "Succeeded":
             harness.see(completed=now().isoformat(), ttl_seconds=60)
             await asyncio.sleep(0.1)

@@ -575,6 +575,47 @@ async def test_an_agent_that_hangs_is_not_waited_for() -> None:
 
 
 @in_no_time
+async def test_a_node_that_is_only_late_is_not_asked_for_its_final_report() -> None:
+    """Its stream is open: to be asked as well would make a busy node later."""
+    stage = Stage(pod("a"))
+    running = asyncio.create_task(stage.session().run())
+    await asyncio.sleep(5)
+    trace = stage.agents["n1"].traces["u1"]
+    trace.end += 4
+    await running
+
+    assert stage.agents["n1"].stops == []
+    assert stage.condition("Finished") == ("True", "Completed")
+
+
+@in_no_time
+async def test_a_node_whose_stream_brings_no_final_report_is_asked_for_it() -> None:
+    """It is there, and its stream is open, but it goes on."""
+    stage = Stage(pod("a"))
+    running = asyncio.create_task(stage.session().run())
+    await asyncio.sleep(5)
+    stage.agents["n1"].traces["u1"].end = 10**6
+    await asyncio.sleep(9.5)
+    before = list(stage.agents["n1"].stops)
+    await running
+
+    assert (before, stage.agents["n1"].stops) == ([], ["u1"])
+    assert stage.condition("Finished") == ("True", "Completed")
+
+
+@in_no_time
+async def test_totals_meanwhile_wait_behind_what_somebody_waits_for() -> None:
+    """That a session traces is told at once; where it stands later is not so pressing."""
+    stage = Stage(pod("a"))
+
+    await stage.run(durationSeconds=60)
+
+    assert stage.cluster.awaited[0] == ("Tracing", True)
+    assert set(stage.cluster.awaited[1:-1]) == {("Tracing", False)}
+    assert stage.cluster.awaited[-1] == ("Succeeded", True)
+
+
+@in_no_time
 async def test_a_restarted_container_is_traced_again() -> None:
     """Both lives of the container are shown."""
     stage = Stage(pod("a"))
