@@ -180,8 +180,10 @@ class Operator:
             yield self._keep_nodes(self._settings.nodes_config_map)
         yield self._sessions.run()
         # In some namespaces only: the operator may not list namespaces.
-        if not self._settings.watch_namespaces:
-            yield self._sessions.follow_namespaces(self._cluster.namespaces())
+        some, every = self._cluster.some_namespaces, self._cluster.namespaces
+        yield self._sessions.follow_namespaces(
+            some(self._sessions.namespaces) if self._settings.watch_namespaces else every()
+        )
         yield self._serve()
 
     async def _serve(self) -> None:

@@ -140,6 +140,11 @@ class Session:
         self._suspended = self._suspended or spec.get("suspend") is True
         self._wake.set()
 
+    def namespace_closed(self) -> None:
+        """Ask again whether the namespace may be traced: the watch says that it may not. One that runs goes on."""
+        if self._spec is not None and self._state.start is None and not self.suspended:
+            self._check_namespace()
+
     async def run(self) -> None:
         """Serve the session to its end. When this is cancelled the agents go on: another operator takes it up."""
         self._directory.subscribe(self._wake)
@@ -223,8 +228,7 @@ class Session:
             self._admission.take_up()
             await self._find_traces(self._state.start)
         else:
-            labels, retry = self._cluster.namespace_labels, self._timing.retry
-            self._spawn(self._admission.check(labels, retry, self._wake.set, only_enabled=self._only_enabled))
+            self._check_namespace()
         # At once: until the end it may be deleted.
         self._spawn(self._read_baseline(spec))
         if spec.syscalls and self._state.start is None:
@@ -239,6 +243,10 @@ class Session:
             # All nodes of a session that begins are asked for the same.
             self._views_asked = span, registry.requests(spec.views, span)
         return self._views_asked[1]
+
+    def _check_namespace(self) -> None:
+        labels, retry = self._cluster.namespace_labels, self._timing.retry
+        self._spawn(self._admission.check(labels, retry, self._wake.set, only_enabled=self._only_enabled))
 
     async def _until_over(self, spec: TraceSpec) -> Outcome:
         while True:
@@ -279,7 +287,15 @@ class Session:
         if self._state.start is not None and (used_up := self._ledger.used_up(self.row.namespace)):
             await self._stop_nodes()
             return outcomes.quota_used(used_up, self._state.summary(self._schedule.elapsed, final=True))
-        return outcomes.not_authorized(self._admission.refusal) if self._admission.refusal else None
+        return await self._refused()
+
+    async def _refused(self) -> Outcome | None:
+        """Return how it ends where its namespace is closed before it runs."""
+        if self._state.start is not None or not self._admission.refusal:
+            return None
+        # Agents may have been asked before it was closed.
+        await self._stop_nodes()
+        return outcomes.not_authorized(self._admission.refusal)
 
     def _enter(self, spec: TraceSpec) -> bool:
         """Take the session's turn among those of its namespace; False: it has to wait for others."""

@@ -83,8 +83,9 @@ def pod() -> tuple[Any, Any]:
 
 
 def namespace() -> tuple[Any, Any]:
-    """Return a table of a namespace that goes, and what is kept of it."""
-    metadata = {"uid": "uid-1", "name": "shop", "deletionTimestamp": TIME}
+    """Return a table of a namespace, and what is kept of it."""
+    labels = {"kubestrace.io/tracing": "disabled"}
+    metadata = {"uid": "uid-1", "name": "shop", "deletionTimestamp": TIME, "labels": labels}
     document = json.loads(json.dumps({"rows": [{"object": {"metadata": metadata}}]}))
     return document, list(NamespaceTable().items(document))
 
