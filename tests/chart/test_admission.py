@@ -1,5 +1,6 @@
 """Who may create a TraceSession: the chart's ValidatingAdmissionPolicy, as a real API server enforces it."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -140,6 +141,25 @@ def test_views_need_no_more_and_cannot_be_added_later(guarded: Guarded) -> None:
     assert (added, created, allowed) == (False, False, True)
     assert "views cannot change after creation" in said
     assert "must be allowed to create pods/exec" in refusal
+
+
+@pytest.mark.parametrize("kind", ["tsess", "tsched"])
+def test_views_cannot_be_added_by_kubectls_annotation(guarded: Guarded, kind: str) -> None:
+    """The operator reads there what `kubectl apply` drops: views that are null. Others may write something else."""
+    documents = {"tsess": session("applied", suspend=True), "tsched": schedule("applied")}
+    guarded.ask("create", "-f", "-", document=documents[kind])
+    annotate = ("annotate", kind, "applied", "--overwrite")
+    spec = {"views": {"files": None}}
+    null = json.dumps({"spec": spec if kind == "tsess" else {"sessionTemplate": {"spec": spec}}})
+    name = "kubectl.kubernetes.io/last-applied-configuration"
+
+    refusal = guarded.refusal(*annotate, f"{name}={null}", "--as=writer")
+    guarded.ask(*annotate, f'{name}={{"spec":{{}}}}', "note=null", "--as=writer")
+    guarded.ask(*annotate, f"{name}={null}", "--as=tracer")
+    guarded.ask(*annotate, "note=other", "--as=writer")
+    guarded.ask(*annotate, f"{name}-", "--as=writer")
+
+    assert "writer must be allowed to create pods/exec" in refusal
 
 
 def test_who_may_not_trace_may_end_a_session_and_not_resume_one(guarded: Guarded) -> None:

@@ -9,9 +9,14 @@ import pytest
 from lab import Document, Lab, Namespace, document, eventually
 from rendering import Chart
 
+from kubestrace_operator.kube.schedules import ScheduleRow
+from kubestrace_operator.schedules import objects
+from kubestrace_operator.schedules.spec import parse
+from kubestrace_operator.sessions import requests
+
 REQUESTED_BY = "kubestrace.io/requested-by"
 RULES = [
-    {"apiGroups": ["kubestrace.io"], "resources": ["tracesessions"], "verbs": ["*"]},
+    {"apiGroups": ["kubestrace.io"], "resources": ["tracesessions", "traceschedules"], "verbs": ["*"]},
     {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]},
 ]
 
@@ -189,6 +194,30 @@ def test_without_the_policy_nobody_is_named(lab: Lab, namespace: Namespace) -> N
     assert "jane" not in found["message"]
 
 
+def test_a_session_of_a_schedule_names_who_created_that(policies: Policies) -> None:
+    """The operator copies the name, and no other: not one that stands in the template."""
+    namespace = policies.namespace
+    template = {"metadata": {"annotations": {REQUESTED_BY: "joe", "team": "shop"}}, "spec": document("", 1)["spec"]}
+    schedule = {
+        "apiVersion": "kubestrace.io/v1alpha1",
+        "kind": "TraceSchedule",
+        "metadata": {"name": "nightly", "annotations": {REQUESTED_BY: "jane"}},
+        "spec": {"schedule": "0 0 1 1 *", "sessionTemplate": template},
+    }
+    made = namespace.created(schedule, "--as=jane")
+    spec = parse(made)
+    session = objects.session(ScheduleRow.of(made), spec, "nightly-1", {})
+    create = ("create", "--dry-run=server", f"--as={policies.operator}", "-f", "-")
+
+    refusal = namespace.refusal("create", "--dry-run=server", "--as=joe", "-f", "-", document=session)
+    namespace.ask(*create, document=session)
+    read = requests.read(session, proven=True)
+
+    assert "it must be joe or be left out" in refusal
+    assert session["metadata"]["annotations"] == {"team": "shop", REQUESTED_BY: "jane"}
+    assert read.sentence().startswith("TraceSchedule nightly (created by jane) asks for 1 s")
+
+
 def test_a_session_that_is_deleted_leaves_its_end(lab: Lab, namespace: Namespace) -> None:
     """Its events outlive it."""
     namespace.session("short-lived")
@@ -208,7 +237,11 @@ def test_the_audit_log_has_the_user_and_what_was_asked_for(lab: Lab, policies: P
     name = namespace.namespace
     sessions = {
         "by-label": {},
-        "by-name": {"target": {"podName": "shop-1"}, "views": {"files": {}, "network": {"top": 5}}},
+        "by-name": {
+            "target": {"podName": "shop-1"},
+            "profile": "Storage",
+            "views": {"files": {}, "network": {"top": 5}},
+        },
         "by-kind": {"target": {"workload": {"kind": "Deployment", "name": "web"}}},
         "all": {"target": {"selector": {}}},
     }
@@ -234,7 +267,12 @@ def test_the_audit_log_has_the_user_and_what_was_asked_for(lab: Lab, policies: P
     assert {each["impersonatedUser"]["username"] for each in told().values()} == {"jane"}
     assert found == {
         "by-label": {"target": {"pods with app=shop"}, "duration": {"1 s"}},
-        "by-name": {"target": {"pod shop-1"}, "views": {"files", "network"}, "duration": {"1 s"}},
+        "by-name": {
+            "target": {"pod shop-1"},
+            "profile": {"Storage"},
+            "views": {"files", "network"},
+            "duration": {"1 s"},
+        },
         "by-kind": {"target": {"Deployment web"}, "duration": {"1 s"}},
         "all": {"target": {"pods by selector"}, "duration": {"1 s"}},
     }

@@ -386,4 +386,4 @@ def _standing(running: _Running) -> str:
     if running.session is None or running.request is None:
         return ""
     standing = running.session.standing
-    return f" as {standing.phase} ({standing.reason}), requested by {running.request.requester or 'an unverified user'}"
+    return f" as {standing.phase} ({standing.reason}), requested by {running.request.who}"
