@@ -110,7 +110,9 @@ class Session:
         self._admission = Admission(dependencies.places, row.namespace, row.uid, created)
         self._only_enabled = dependencies.only_enabled_namespaces
         self._ledger = dependencies.ledger
-        self._state.container_seconds = lambda: self._ledger.used_by(row.uid)
+        # What its status says that it has used: before it was suspended, or under an earlier operator.
+        self._used_before: int = known.get("containerSeconds") or 0
+        self._state.container_seconds = self._container_seconds
         # Those of an earlier operator's last status.
         self._containers_before = len(known.get("containers") or ())
         # It has its turn among the sessions of its namespace.
@@ -519,6 +521,14 @@ class Session:
         write = partial(self._cluster.write_status, self.row, self._state.suspended(outcome))
         if not self._known_as_suspended and await write_last(self.row.path, [write]):
             self._notify("Normal", outcome.reason, outcome.message)
+
+    def _container_seconds(self) -> int | None:
+        """Return what it has used in all; None: nobody counts."""
+        used = self._ledger.used_by(self.row.uid)
+        if self._resumed:
+            # The ledger counts from the start of the traces that were taken up.
+            return None if used is None else max(used, self._used_before)
+        return None if used is None and not self._used_before else self._used_before + (used or 0)
 
     def _say(self, outcome: Outcome) -> None:
         if outcome != self._state.outcome:

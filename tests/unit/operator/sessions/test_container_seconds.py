@@ -30,6 +30,15 @@ class Bounded:
         self.stage.cluster.objects[uid] = {"metadata": metadata, "spec": spec, "status": {}}
         self.sessions.see(SessionRow(uid, namespace, f"s{number}", "1"))
 
+    def change(self, number: int, generation: int, **spec: bool) -> None:
+        """Let a person change a session's spec."""
+        made = self.stage.cluster.objects[f"u{number}"]
+        made["metadata"]["generation"] = generation
+        made["spec"] |= spec
+        # As it was written last.
+        made.pop("status", None)
+        self.sessions.see(SessionRow(f"u{number}", "shop", f"s{number}", "1", generation))
+
     def ends(self) -> Iterator[tuple[str, str, int]]:
         """Yield phase, reason and container-seconds of each status that is a session's last."""
         for status in self.stage.cluster.written:
@@ -107,6 +116,25 @@ async def test_deleting_a_session_gives_nothing_back() -> None:
     ((_, reason, used),) = bounded.ends()
     assert reason == "ContainerSecondsUsed"
     assert 4 <= used <= 8
+
+
+@pytest.mark.parametrize("how", ["ends", "is cancelled"])
+@in_no_time
+async def test_what_was_used_before_a_suspension_is_used(how: str) -> None:
+    """Its counts are dropped; the containers were traced all the same."""
+    bounded = Bounded(per_hour=1000)
+    bounded.see(1, 20)
+    await asyncio.sleep(10)
+    bounded.change(1, 2, suspend=True)
+    await asyncio.sleep(100)
+    held = bounded.stage.cluster.status["containerSeconds"]
+    bounded.change(1, 3, suspend=how == "is cancelled", cancel=how == "is cancelled")
+    await asyncio.sleep(100)
+
+    ((_, _, used),) = bounded.ends()
+    assert 9 <= held <= 12
+    assert used - held in (range(19, 23) if how == "ends" else {0})
+    assert int(bounded.stage.ledger._within("shop", timedelta(hours=1))) in range(used - 2, used + 1)
 
 
 def row(number: int, completed: str, used: int) -> SessionRow:
