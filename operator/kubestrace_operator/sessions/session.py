@@ -525,10 +525,10 @@ class Session:
     def _container_seconds(self) -> int | None:
         """Return what it has used in all; None: nobody counts."""
         used = self._ledger.used_by(self.row.uid)
-        if self._resumed:
-            # The ledger counts from the start of the traces that were taken up.
-            return None if used is None else max(used, self._used_before)
-        return None if used is None and not self._used_before else self._used_before + (used or 0)
+        if used is None:
+            return self._used_before or None
+        # Of traces that were taken up the ledger knows what they used from their start.
+        return max(used, self._used_before) if self._resumed else self._used_before + used
 
     def _say(self, outcome: Outcome) -> None:
         if outcome != self._state.outcome:

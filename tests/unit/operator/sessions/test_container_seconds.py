@@ -137,6 +137,21 @@ async def test_what_was_used_before_a_suspension_is_used(how: str) -> None:
     assert int(bounded.stage.ledger._within("shop", timedelta(hours=1))) in range(used - 2, used + 1)
 
 
+@in_no_time
+async def test_a_session_that_was_cancelled_while_no_operator_was_there_has_used_what_it_says() -> None:
+    """It ends before anything of it is counted here; its namespace is charged all the same."""
+    bounded = Bounded(per_hour=50)
+    bounded.stage.cluster.status = {"startTime": BEGIN.isoformat(), "phase": "Tracing", "containerSeconds": 60}
+    bounded.see(1, 600)
+    bounded.change(1, 2, cancel=True)
+    await asyncio.sleep(10)
+    ((_, _, used),) = bounded.ends()
+    bounded.sessions.see(row(1, now().isoformat(), used))
+
+    assert used == 60
+    assert bounded.stage.ledger.used_up("shop")
+
+
 def row(number: int, completed: str, used: int) -> SessionRow:
     """Return a finished session as the first list of an operator has it."""
     return SessionRow(
