@@ -75,6 +75,7 @@ def pod() -> tuple[Any, Any]:
                     "podIP": "10.0.0.1",
                     "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}],
                     "containerStatuses": [status],
+                    "conditions": [{"type": "ContainersReady", "status": "False", "lastTransitionTime": TIME}],
                 },
             }
         )
