@@ -331,3 +331,15 @@ def test_a_view_that_kubectl_dropped_from_the_template_is_there() -> None:
     given["metadata"]["annotations"] = {applied.ANNOTATION: json.dumps(dropped)}
 
     assert parse(given).session_spec["views"] == {"errors": None}
+
+
+@in_no_time
+async def test_a_schedule_remembers_no_session_for_ever() -> None:
+    """Those of the last hour count for the cap; of the others only those that are there are known."""
+    world = World()
+    schedule, task = world.schedule(schedule="* * * * *", concurrencyPolicy="Replace", maxSessionsPerHour=60)
+    await asyncio.sleep(5 * 3600)
+    task.cancel()
+
+    assert world.status["created"] >= 290
+    assert len(schedule._counted) <= 62

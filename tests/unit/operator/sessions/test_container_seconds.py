@@ -194,14 +194,16 @@ def test_a_session_that_is_taken_up_is_charged_with_its_time_before() -> None:
     assert "100 container-seconds of an hour" in ledger.used_up("shop")
 
 
-def test_what_is_older_than_a_day_is_forgotten() -> None:
-    """A namespace that traces now and then keeps nothing in memory."""
-    moment = [BEGIN]
-    ledger = Ledger(per_day=100, now=lambda: moment[0])
-    ledger.recall(row(1, BEGIN.isoformat(), 100))
+@in_no_time
+async def test_what_is_older_than_a_day_is_forgotten() -> None:
+    """A namespace that traces nothing any more keeps nothing in memory, also if nobody asks for it again."""
+    ledger = Ledger(per_day=100, now=now)
+    ledger.recall(row(1, now().isoformat(), 100))
     before = ledger.used_up("shop")
-    moment[0] += timedelta(days=1, minutes=2)
+    running = asyncio.create_task(ledger.run())
+    await asyncio.sleep(timedelta(hours=25).total_seconds())
+    running.cancel()
 
     assert before
-    assert ledger.used_up("shop") == ""
     assert ledger._used == {}
+    assert ledger.used_up("shop") == ""
