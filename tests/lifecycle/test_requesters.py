@@ -231,6 +231,12 @@ def test_a_session_that_is_deleted_leaves_its_end(lab: Lab, namespace: Namespace
     assert found["message"] == "Deleted as Tracing (Tracing), requested by an unverified user."
 
 
+def asked(entry: Document) -> dict[str, set[str]]:
+    """Return what an entry of the audit log has of what was asked for."""
+    told = (key.partition("-requesters/") for key in entry["annotations"])
+    return {key: set(entry["annotations"][f"{policy}{mark}{key}"].split(", ")) for policy, mark, key in told if mark}
+
+
 def test_the_audit_log_has_the_user_and_what_was_asked_for(lab: Lab, policies: Policies) -> None:
     """Also at the level at which it has no objects. What comes from a map is in no order: CEL has none to give."""
     namespace = policies.namespace
@@ -251,19 +257,11 @@ def test_the_audit_log_has_the_user_and_what_was_asked_for(lab: Lab, policies: P
         namespace.ask("create", "--as=jane", "-f", "-", document=made)
 
     def told() -> dict[str, Document]:
-        of_here = [each for each in lab.audited() if each["objectRef"]["namespace"] == name]
+        of_here = [each for each in lab.audited("tracesessions") if each["objectRef"]["namespace"] == name]
         return {each["objectRef"]["name"]: each for each in of_here if each["objectRef"].get("name") in sessions}
 
     assert eventually(lambda: len(told()) == len(sessions), 90)
-    prefix = f"{name}-requesters/"
-    found = {
-        session: {
-            key.removeprefix(prefix): set(value.split(", "))
-            for key, value in each["annotations"].items()
-            if prefix in key
-        }
-        for session, each in told().items()
-    }
+    found = {session: asked(each) for session, each in told().items()}
     assert {each["impersonatedUser"]["username"] for each in told().values()} == {"jane"}
     assert found == {
         "by-label": {"target": {"pods with app=shop"}, "duration": {"1 s"}},
@@ -276,6 +274,29 @@ def test_the_audit_log_has_the_user_and_what_was_asked_for(lab: Lab, policies: P
         "by-kind": {"target": {"Deployment web"}, "duration": {"1 s"}},
         "all": {"target": {"pods by selector"}, "duration": {"1 s"}},
     }
+
+
+def test_the_audit_log_has_who_made_or_changed_a_schedule(lab: Lab, policies: Policies) -> None:
+    """It asks for all sessions that it makes; a label asks for nothing."""
+    namespace = policies.namespace
+    template = {"spec": document("", 1, profile="Storage")["spec"]}
+    schedule = {"apiVersion": "kubestrace.io/v1alpha1", "kind": "TraceSchedule", "metadata": {"name": "nightly"}}
+    schedule["spec"] = {"schedule": "0 0 1 1 *", "sessionTemplate": template}
+    namespace.ask("create", "--as=jane", "-f", "-", document=schedule)
+    changed = {"spec": {"sessionTemplate": {"spec": {"views": {"files": {}}}}}}
+    patch = ("patch", "tsched", "nightly", "--type=merge", "--as=joe", "--patch-file=/dev/stdin")
+    namespace.ask(*patch, document=changed)
+    namespace.ask(*patch, document={"metadata": {"labels": {"team": "shop"}}})
+
+    def told() -> list[tuple[str, dict[str, set[str]]]]:
+        entries = lab.audited("traceschedules") + lab.audited("traceschedules", "patch")
+        of_people = [each for each in entries if "subresource" not in each["objectRef"] and "impersonatedUser" in each]
+        of_here = [each for each in of_people if each["objectRef"]["namespace"] == namespace.namespace]
+        return [(each["impersonatedUser"]["username"], asked(each)) for each in of_here]
+
+    assert eventually(lambda: len(told()) == 3, 90)
+    plain = {"target": {"pods with app=shop"}, "profile": {"Storage"}, "duration": {"1 s"}}
+    assert told() == [("jane", plain), ("joe", {**plain, "views": {"files"}}), ("joe", {})]
 
 
 def test_a_resource_quota_bounds_the_sessions_that_exist(lab: Lab, namespace: Namespace) -> None:
