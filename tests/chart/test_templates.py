@@ -534,3 +534,15 @@ def test_waiting_is_no_reason_to_restart(operator: dict[str, Any], agent: dict[s
         for probe in ("startupProbe", "livenessProbe"):
             assert container(each)[probe]["httpGet"] == {"path": alive, "port": "health"}
         assert container(each)["readinessProbe"]["httpGet"] == {"path": ready, "port": "health"}
+
+
+def test_the_policy_knows_every_field_of_a_schedule(chart: Chart) -> None:
+    """But the one that anybody may set who may write schedules."""
+    definition = chart.one("CustomResourceDefinition", "traceschedules.kubestrace.io")
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    fields = schema["properties"]["spec"]["properties"].keys() - {"suspend", "sessionTemplate"}
+    (condition,) = chart.one("ValidatingAdmissionPolicy", "-schedules")["spec"]["matchConditions"]
+
+    compared = {each for each in fields if f"object.spec.?{each} != oldObject.spec.?{each}" in condition["expression"]}
+    assert compared == fields
+    assert "object.spec.sessionTemplate != oldObject.spec.sessionTemplate" in condition["expression"]
