@@ -145,6 +145,19 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "kubestrace.fullname" 
 (request.userInfo.username == '{{ include "kubestrace.operatorUser" . }}' && has(object.metadata.ownerReferences) && object.metadata.ownerReferences.exists(owner, owner.kind == 'TraceSchedule'))
 {{- end }}
 
+{{- /* For the bindings of the policies: where they hold. Elsewhere nobody serves sessions, or another release does, whose
+       operator makes sessions of schedules. */}}
+{{- define "kubestrace.bound" -}}
+{{- with .Values.operator.watchNamespaces -}}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: In
+        values: {{ toJson . }}
+{{- end -}}
+{{- end }}
+
 {{- /* For the policies: an update may enable views without a change of the spec. Client-side `kubectl apply` drops views that
        are null, so the operator reads these in its annotation; one without the word null enables none. */}}
 {{- define "kubestrace.appliedChanges" -}}
