@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -52,15 +51,29 @@ def main() -> None:
     """Run the operator until it is asked to end."""
     try:
         settings = environment.read(_variables(sys.argv[1:]))
-        logs.configure(settings.log_level, settings.log_format)
-        sys.setswitchinterval(_SWITCH_SECONDS)
-        # Each attempt to reach an API server that is away would be a line.
-        logging.getLogger("kopf").setLevel(logging.WARNING)
-        # Cancelled: a signal came before kopf was there to take it.
-        with suppress(asyncio.CancelledError):
-            asyncio.run(_serve(settings))
-    except (EnvironmentProblem, ConfigurationError, LeadershipLostError) as error:
+    except EnvironmentProblem as error:
         sys.exit(f"kubestrace-operator: {error}")
+    logs.configure(settings.log_level, settings.log_format)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    # Each attempt to reach an API server that is away would be a line.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    sys.exit(_run(settings))
+
+
+def _run(settings: Environment) -> int:
+    """Serve; return the exit status. Why it ended is in the log, which programs may read."""
+    try:
+        asyncio.run(_serve(settings))
+    except asyncio.CancelledError:
+        # A signal came before kopf was there to take it.
+        return 0
+    except (ConfigurationError, LeadershipLostError) as error:
+        _log.error("the operator ends: %s", error)
+        return 1
+    except Exception:  # noqa: BLE001 -- whatever it is, the log says so, and the pod is restarted
+        _log.exception("the operator failed unexpectedly")
+        return 1
+    return 0
 
 
 def _variables(arguments: Sequence[str]) -> Mapping[str, str]:
@@ -180,8 +193,10 @@ class Operator:
             yield self._keep_nodes(self._settings.nodes_config_map)
         yield self._sessions.run()
         # In some namespaces only: the operator may not list namespaces.
-        if not self._settings.watch_namespaces:
-            yield self._sessions.follow_namespaces(self._cluster.namespaces())
+        some, every = self._cluster.some_namespaces, self._cluster.namespaces
+        yield self._sessions.follow_namespaces(
+            some(self._sessions.namespaces) if self._settings.watch_namespaces else every()
+        )
         yield self._serve()
 
     async def _serve(self) -> None:

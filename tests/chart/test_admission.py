@@ -1,5 +1,6 @@
 """Who may create a TraceSession: the chart's ValidatingAdmissionPolicy, as a real API server enforces it."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -142,6 +143,25 @@ def test_views_need_no_more_and_cannot_be_added_later(guarded: Guarded) -> None:
     assert "must be allowed to create pods/exec" in refusal
 
 
+@pytest.mark.parametrize("kind", ["tsess", "tsched"])
+def test_views_cannot_be_added_by_kubectls_annotation(guarded: Guarded, kind: str) -> None:
+    """The operator reads there what `kubectl apply` drops: views that are null. Others may write something else."""
+    documents = {"tsess": session("applied", suspend=True), "tsched": schedule("applied")}
+    guarded.ask("create", "-f", "-", document=documents[kind])
+    annotate = ("annotate", kind, "applied", "--overwrite")
+    spec = {"views": {"files": None}}
+    null = json.dumps({"spec": spec if kind == "tsess" else {"sessionTemplate": {"spec": spec}}})
+    name = "kubectl.kubernetes.io/last-applied-configuration"
+
+    refusal = guarded.refusal(*annotate, f"{name}={null}", "--as=writer")
+    guarded.ask(*annotate, f'{name}={{"spec":{{}}}}', "note=null", "--as=writer")
+    guarded.ask(*annotate, f"{name}={null}", "--as=tracer")
+    guarded.ask(*annotate, "note=other", "--as=writer")
+    guarded.ask(*annotate, f"{name}-", "--as=writer")
+
+    assert "writer must be allowed to create pods/exec" in refusal
+
+
 def test_who_may_not_trace_may_end_a_session_and_not_resume_one(guarded: Guarded) -> None:
     """Less tracing needs no right in the pods."""
     guarded.ask("create", "-f", "-", document=session("held", suspend=True))
@@ -261,12 +281,18 @@ def test_who_may_not_trace_may_suspend_a_schedule_and_do_nothing_else_with_it(gu
         schedule("nightly", {"podName": "other"}, suspend=True),
         schedule("nightly", schedule="* * * * *"),
         schedule("nightly", podEvents=["Restarted"]),
+        # What would hold once somebody else resumes it.
+        schedule("nightly", schedule="* * * * *", suspend=True),
+        schedule("nightly", timeZone="Europe/Berlin", suspend=True),
+        schedule("nightly", podEvents=["Restarted"], suspend=True),
+        schedule("nightly", maxSessionsPerHour=60, suspend=True),
+        schedule("nightly", startingDeadlineSeconds=60, suspend=True),
     )
-    refused = [not guarded.as_user("writer", "replace", each, "--dry-run=server")[0] for each in others]
+    allowed = [guarded.as_user("writer", "replace", each, "--dry-run=server")[0] for each in others]
     suspended, said = guarded.as_user("writer", "replace", schedule("nightly", suspend=True))
     resumed, _ = guarded.as_user("writer", "replace", schedule("nightly"))
 
-    assert refused == [True, True, True]
+    assert not any(allowed)
     assert suspended, said
     assert not resumed
     assert guarded.as_user("tracer", "replace", schedule("nightly"))[0]

@@ -534,3 +534,27 @@ def test_waiting_is_no_reason_to_restart(operator: dict[str, Any], agent: dict[s
         for probe in ("startupProbe", "livenessProbe"):
             assert container(each)[probe]["httpGet"] == {"path": alive, "port": "health"}
         assert container(each)["readinessProbe"]["httpGet"] == {"path": ready, "port": "health"}
+
+
+def test_the_policy_knows_every_field_of_a_schedule(chart: Chart) -> None:
+    """But the one that anybody may set who may write schedules."""
+    definition = chart.one("CustomResourceDefinition", "traceschedules.kubestrace.io")
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    fields = schema["properties"]["spec"]["properties"].keys() - {"suspend", "sessionTemplate"}
+    (condition,) = chart.one("ValidatingAdmissionPolicy", "-schedules")["spec"]["matchConditions"]
+
+    compared = {each for each in fields if f"object.spec.?{each} != oldObject.spec.?{each}" in condition["expression"]}
+    assert compared == fields
+    assert "object.spec.sessionTemplate != oldObject.spec.sessionTemplate" in condition["expression"]
+
+
+@pytest.mark.parametrize("served", [[], ["shop", "bank"]])
+def test_the_policies_hold_where_the_release_serves(chart: Chart, served: list[str]) -> None:
+    """Those of one release would refuse what the operator of another makes of schedules."""
+    values = {"operator": {"watchNamespaces": served}, "admission": {"writeRequester": "v1"}}
+    bindings = [each for each in chart.manifests(**values) if each["kind"].endswith("AdmissionPolicyBinding")]
+    names = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": served}
+    expected = {"namespaceSelector": {"matchExpressions": [names]}} if served else None
+
+    assert len(bindings) == 4
+    assert [each["spec"].get("matchResources") for each in bindings] == [expected] * 4

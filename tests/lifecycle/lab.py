@@ -110,13 +110,11 @@ class Lab:
         """Return what the operator has logged."""
         return (self._folder / "operator.log").read_text()
 
-    def audited(self) -> list[Document]:
-        """Return what the API server's audit log has of sessions that were created."""
+    def audited(self, resource: str, verb: str = "create") -> list[Document]:
+        """Return what the API server's audit log has of sessions that were created, or of schedules."""
         events = (json.loads(line) for line in self.scale.server.audit_log.read_text().splitlines())
         return [
-            each
-            for each in events
-            if each["verb"] == "create" and each.get("objectRef", {}).get("resource") == "tracesessions"
+            each for each in events if (each["verb"], each.get("objectRef", {}).get("resource")) == (verb, resource)
         ]
 
     # Agents.

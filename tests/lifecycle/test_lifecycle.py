@@ -93,6 +93,36 @@ def test_a_namespace_that_is_closed_to_tracing(lab: Lab, namespace: Namespace) -
     assert not lab.heard_of(uid)
 
 
+@pytest.mark.parametrize("some", [False, True], ids=["watched", "looked at"])
+def test_a_namespace_that_is_closed_while_a_session_waits(
+    lab: Lab, namespace: Namespace, monkeypatch: pytest.MonkeyPatch, some: bool
+) -> None:
+    """It ends before its pods come, also where the operator may not watch namespaces; one that runs goes on."""
+    if some:
+        monkeypatch.setenv("KUBESTRACE_WATCH_NAMESPACES", namespace.namespace)
+        lab.kill_operator()
+        lab.start_operator()
+    try:
+        namespace.session("runs")
+        namespace.reach("runs", "Tracing")
+        uid = namespace.session("waits", app="later")
+        namespace.reach("waits", "Pending")
+        namespace.ask("label", "namespace", namespace.namespace, "kubestrace.io/tracing=disabled")
+        namespace.reach("waits", "Failed")
+        namespace.ask("label", "pod", "shop-1", "app=later", "--overwrite")
+        finished = namespace.condition("waits", "Finished")
+        phase = namespace.get("runs")["status"]["phase"]
+    finally:
+        if some:
+            monkeypatch.undo()
+            lab.kill_operator()
+            lab.start_operator()
+
+    assert finished["reason"] == "NotAuthorized"
+    assert phase == "Tracing"
+    assert not lab.heard_of(uid)
+
+
 def test_sessions_of_a_namespace_wait_for_their_turn(
     lab: Lab, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

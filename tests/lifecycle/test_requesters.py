@@ -9,9 +9,14 @@ import pytest
 from lab import Document, Lab, Namespace, document, eventually
 from rendering import Chart
 
+from kubestrace_operator.kube.schedules import ScheduleRow
+from kubestrace_operator.schedules import objects
+from kubestrace_operator.schedules.spec import parse
+from kubestrace_operator.sessions import requests
+
 REQUESTED_BY = "kubestrace.io/requested-by"
 RULES = [
-    {"apiGroups": ["kubestrace.io"], "resources": ["tracesessions"], "verbs": ["*"]},
+    {"apiGroups": ["kubestrace.io"], "resources": ["tracesessions", "traceschedules"], "verbs": ["*"]},
     {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]},
 ]
 
@@ -189,6 +194,30 @@ def test_without_the_policy_nobody_is_named(lab: Lab, namespace: Namespace) -> N
     assert "jane" not in found["message"]
 
 
+def test_a_session_of_a_schedule_names_who_created_that(policies: Policies) -> None:
+    """The operator copies the name, and no other: not one that stands in the template."""
+    namespace = policies.namespace
+    template = {"metadata": {"annotations": {REQUESTED_BY: "joe", "team": "shop"}}, "spec": document("", 1)["spec"]}
+    schedule = {
+        "apiVersion": "kubestrace.io/v1alpha1",
+        "kind": "TraceSchedule",
+        "metadata": {"name": "nightly", "annotations": {REQUESTED_BY: "jane"}},
+        "spec": {"schedule": "0 0 1 1 *", "sessionTemplate": template},
+    }
+    made = namespace.created(schedule, "--as=jane")
+    spec = parse(made)
+    session = objects.session(ScheduleRow.of(made), spec, "nightly-1", {})
+    create = ("create", "--dry-run=server", f"--as={policies.operator}", "-f", "-")
+
+    refusal = namespace.refusal("create", "--dry-run=server", "--as=joe", "-f", "-", document=session)
+    namespace.ask(*create, document=session)
+    read = requests.read(session, proven=True)
+
+    assert "it must be joe or be left out" in refusal
+    assert session["metadata"]["annotations"] == {"team": "shop", REQUESTED_BY: "jane"}
+    assert read.sentence().startswith("TraceSchedule nightly (created by jane) asks for 1 s")
+
+
 def test_a_session_that_is_deleted_leaves_its_end(lab: Lab, namespace: Namespace) -> None:
     """Its events outlive it."""
     namespace.session("short-lived")
@@ -202,13 +231,23 @@ def test_a_session_that_is_deleted_leaves_its_end(lab: Lab, namespace: Namespace
     assert found["message"] == "Deleted as Tracing (Tracing), requested by an unverified user."
 
 
+def asked(entry: Document) -> dict[str, set[str]]:
+    """Return what an entry of the audit log has of what was asked for."""
+    told = (key.partition("-requesters/") for key in entry["annotations"])
+    return {key: set(entry["annotations"][f"{policy}{mark}{key}"].split(", ")) for policy, mark, key in told if mark}
+
+
 def test_the_audit_log_has_the_user_and_what_was_asked_for(lab: Lab, policies: Policies) -> None:
     """Also at the level at which it has no objects. What comes from a map is in no order: CEL has none to give."""
     namespace = policies.namespace
     name = namespace.namespace
     sessions = {
         "by-label": {},
-        "by-name": {"target": {"podName": "shop-1"}, "views": {"files": {}, "network": {"top": 5}}},
+        "by-name": {
+            "target": {"podName": "shop-1"},
+            "profile": "Storage",
+            "views": {"files": {}, "network": {"top": 5}},
+        },
         "by-kind": {"target": {"workload": {"kind": "Deployment", "name": "web"}}},
         "all": {"target": {"selector": {}}},
     }
@@ -218,26 +257,46 @@ def test_the_audit_log_has_the_user_and_what_was_asked_for(lab: Lab, policies: P
         namespace.ask("create", "--as=jane", "-f", "-", document=made)
 
     def told() -> dict[str, Document]:
-        of_here = [each for each in lab.audited() if each["objectRef"]["namespace"] == name]
+        of_here = [each for each in lab.audited("tracesessions") if each["objectRef"]["namespace"] == name]
         return {each["objectRef"]["name"]: each for each in of_here if each["objectRef"].get("name") in sessions}
 
     assert eventually(lambda: len(told()) == len(sessions), 90)
-    prefix = f"{name}-requesters/"
-    found = {
-        session: {
-            key.removeprefix(prefix): set(value.split(", "))
-            for key, value in each["annotations"].items()
-            if prefix in key
-        }
-        for session, each in told().items()
-    }
+    found = {session: asked(each) for session, each in told().items()}
     assert {each["impersonatedUser"]["username"] for each in told().values()} == {"jane"}
     assert found == {
         "by-label": {"target": {"pods with app=shop"}, "duration": {"1 s"}},
-        "by-name": {"target": {"pod shop-1"}, "views": {"files", "network"}, "duration": {"1 s"}},
+        "by-name": {
+            "target": {"pod shop-1"},
+            "profile": {"Storage"},
+            "views": {"files", "network"},
+            "duration": {"1 s"},
+        },
         "by-kind": {"target": {"Deployment web"}, "duration": {"1 s"}},
         "all": {"target": {"pods by selector"}, "duration": {"1 s"}},
     }
+
+
+def test_the_audit_log_has_who_made_or_changed_a_schedule(lab: Lab, policies: Policies) -> None:
+    """It asks for all sessions that it makes; a label asks for nothing."""
+    namespace = policies.namespace
+    template = {"spec": document("", 1, profile="Storage")["spec"]}
+    schedule = {"apiVersion": "kubestrace.io/v1alpha1", "kind": "TraceSchedule", "metadata": {"name": "nightly"}}
+    schedule["spec"] = {"schedule": "0 0 1 1 *", "sessionTemplate": template}
+    namespace.ask("create", "--as=jane", "-f", "-", document=schedule)
+    changed = {"spec": {"sessionTemplate": {"spec": {"views": {"files": {}}}}}}
+    patch = ("patch", "tsched", "nightly", "--type=merge", "--as=joe", "--patch-file=/dev/stdin")
+    namespace.ask(*patch, document=changed)
+    namespace.ask(*patch, document={"metadata": {"labels": {"team": "shop"}}})
+
+    def told() -> list[tuple[str, dict[str, set[str]]]]:
+        entries = lab.audited("traceschedules") + lab.audited("traceschedules", "patch")
+        of_people = [each for each in entries if "subresource" not in each["objectRef"] and "impersonatedUser" in each]
+        of_here = [each for each in of_people if each["objectRef"]["namespace"] == namespace.namespace]
+        return [(each["impersonatedUser"]["username"], asked(each)) for each in of_here]
+
+    assert eventually(lambda: len(told()) == 3, 90)
+    plain = {"target": {"pods with app=shop"}, "profile": {"Storage"}, "duration": {"1 s"}}
+    assert told() == [("jane", plain), ("joe", {**plain, "views": {"files"}}), ("joe", {})]
 
 
 def test_a_resource_quota_bounds_the_sessions_that_exist(lab: Lab, namespace: Namespace) -> None:

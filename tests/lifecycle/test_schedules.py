@@ -55,6 +55,17 @@ class Schedules:
         patch = json.dumps({"status": {"observedScheduleTime": then}})
         self.namespace.ask("patch", "tsched", name, "--subresource=status", "--type=merge", "-p", patch)
 
+    def set_ready(self, *, ready: bool) -> None:
+        """Write the pod's status as kubelet does when a readiness probe fails or passes again."""
+        pod = json.loads(self.namespace.ask("get", "pod", "shop-1", "-o", "json"))
+        (container,) = pod["status"]["containerStatuses"]
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        kinds = ("Ready", "ContainersReady")
+        conditions = [{"type": kind, "status": str(ready), "lastTransitionTime": now} for kind in kinds]
+        status = {"containerStatuses": [container | {"ready": ready}], "conditions": conditions}
+        patch = ("patch", "pod/shop-1", "--subresource=status", "--type=merge", "--patch-file=/dev/stdin")
+        self.namespace.ask(*patch, document={"status": status})
+
     def restart_container(self, reason: str = "Error") -> None:
         """Write the pod's status as kubelet does when its container runs again."""
         pod = json.loads(self.namespace.ask("get", "pod", "shop-1", "-o", "json"))
@@ -91,6 +102,20 @@ def test_an_event_of_a_pod_makes_a_session_that_is_owned_by_the_schedule(schedul
     # The restart that the kill led to came within the cool-down.
     assert status["skipped"]["coolDown"] == 1
     assert eventually(lambda: not schedules.sessions(), 90)
+
+
+def test_a_probe_that_fails_again_makes_another_session(schedules: Schedules) -> None:
+    """In the same life of its container, and while the session of the first time is still there."""
+    schedules.create("probe", podEvents=["ProbeFailing"], coolDownSeconds=0)
+    time.sleep(2)
+    for number in (1, 2):
+        schedules.set_ready(ready=False)
+        schedules.wait("probe", "created", number)
+        schedules.wait("probe", "activeCount", 0)
+        schedules.set_ready(ready=True)
+        time.sleep(1)
+
+    assert len(schedules.sessions()) == 2
 
 
 def test_a_slot_that_was_missed_is_made_up_for_by_the_next_operator(lab: Lab, schedules: Schedules) -> None:

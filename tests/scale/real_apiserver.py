@@ -32,6 +32,11 @@ _AUDIT = {
     "rules": [
         # Who asked for what, without what was in the objects.
         {"level": "Metadata", "verbs": ["create"], "resources": [{"group": "kubestrace.io"}]},
+        {
+            "level": "Metadata",
+            "verbs": ["patch"],
+            "resources": [{"group": "kubestrace.io", "resources": ["traceschedules"]}],
+        },
         {"level": "None", "verbs": ["get", "list", "watch"]},
         {"level": "Request", "users": list(REPLICAS), "resources": [{"group": "coordination.k8s.io"}]},
         {"level": "Metadata", "users": list(REPLICAS)},

@@ -135,6 +135,39 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 {{- end }}
 
+{{- /* For the policies: the user that the operator is. */}}
+{{- define "kubestrace.operatorUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "kubestrace.fullname" . }}-operator
+{{- end }}
+
+{{- /* For the policies: the operator makes a session of a schedule. */}}
+{{- define "kubestrace.ofSchedule" -}}
+(request.userInfo.username == '{{ include "kubestrace.operatorUser" . }}' && has(object.metadata.ownerReferences) && object.metadata.ownerReferences.exists(owner, owner.kind == 'TraceSchedule'))
+{{- end }}
+
+{{- /* For the bindings of the policies: where they hold. Elsewhere nobody serves sessions, or another release does, whose
+       operator makes sessions of schedules. */}}
+{{- define "kubestrace.bound" -}}
+{{- with .Values.operator.watchNamespaces -}}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: In
+        values: {{ toJson . }}
+{{- end -}}
+{{- end }}
+
+{{- /* For the policies: an update may enable views without a change of the spec. Client-side `kubectl apply` drops views that
+       are null, so the operator reads these in its annotation; one without the word null enables none. */}}
+{{- define "kubestrace.appliedChanges" -}}
+{{- $name := "kubectl.kubernetes.io/last-applied-configuration" -}}
+(has(object.metadata.annotations) && '{{ $name }}' in object.metadata.annotations &&
+object.metadata.annotations['{{ $name }}'].contains('null') &&
+!(has(oldObject.metadata.annotations) && '{{ $name }}' in oldObject.metadata.annotations &&
+oldObject.metadata.annotations['{{ $name }}'] == object.metadata.annotations['{{ $name }}']))
+{{- end }}
+
 {{- /* Who may trace, for the policies: the dictionary has the release (root), the path of a session's spec in the object,
        and what is allowed beside the right (mayToo). */}}
 {{- define "kubestrace.whoMayTrace" -}}

@@ -43,6 +43,8 @@ FIELD_MANAGER = "kubestrace-operator"
 # They decide who may write.
 _LEASES = "/apis/coordination.k8s.io/"
 _REJECTED = frozenset({400, 413, 422})
+# The cause of a 403, as the API server has it.
+_TERMINATING = "NamespaceTerminating"
 
 
 class Lane(Enum):
@@ -197,7 +199,8 @@ class ApiServer:
             response: aiohttp.ClientResponse = answer.response
             metrics.api_request(method, path, response.status)
             if response.status >= 400:
-                _raise_for(response.status, await _message(response), f"{method} {path}")
+                message, terminating = await _refusal(response)
+                _raise_for(response.status, message, f"{method} {path}", terminating=terminating)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             metrics.api_request(method, path, None)
             raise ClusterError(f"{method} {path}: the API server does not answer: {_words(error)}") from error
@@ -216,8 +219,11 @@ def _fenced(fence: Fence) -> aiohttp.TraceConfig:
     return trace
 
 
-def _raise_for(code: int, message: str, what: str) -> None:
+def _raise_for(code: int, message: str, what: str, *, terminating: bool = False) -> None:
+    """Raise what an answer means; `terminating`: its namespace is being deleted and takes nothing new."""
     sentence = f"{what}: {message or 'refused'} ({code})"
+    if terminating:
+        raise RejectedError(sentence)
     if code == 403:
         raise ForbiddenError(sentence)
     if code == 404:
@@ -234,9 +240,12 @@ def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-async def _message(response: aiohttp.ClientResponse) -> str:
+async def _refusal(response: aiohttp.ClientResponse) -> tuple[str, bool]:
+    """Return what an error says, and whether it says that the namespace is being deleted."""
     text = await response.text()
     try:
-        return str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        return text[:200]
+        status = json.loads(text)
+        causes = (status.get("details") or {}).get("causes") or ()
+        return str(status["message"]), any(each.get("reason") == _TERMINATING for each in causes)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return text[:200], False

@@ -1,22 +1,27 @@
 """What the operator reads and writes in its cluster: sessions, workloads, Secrets."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.api.spec import InvalidSpecError, Selector, Workload, parse_selector
+from kubestrace_operator.kube import namespaces, session_rows
 from kubestrace_operator.kube import pods as pod_objects
-from kubestrace_operator.kube import session_rows
 from kubestrace_operator.kube.api_client import JSON_PATCH, MERGE_PATCH, ApiServer, Lane
 from kubestrace_operator.kube.errors import ClusterError, ConflictError, Listener, NotFoundError, RejectedError
-from kubestrace_operator.kube.namespaces import NamespaceTable
+from kubestrace_operator.kube.namespaces import NamespaceRow, NamespaceTable
 from kubestrace_operator.kube.pod_cache import PodCache
 from kubestrace_operator.kube.session_rows import SessionRow, SessionTable
 from kubestrace_operator.kube.watches import Changes, Collection, Trimmed
 
+_log = logging.getLogger(__name__)
 SESSIONS = "/apis/kubestrace.io/v1alpha1"
 _UNFINISHED = ",".join(f"status.phase!={phase}" for phase in sorted(conditions.FINISHED_PHASES))
 _CONFLICTS = 5
+# Between two looks at namespaces that may not be watched.
+_LOOK_SECONDS = 3.0
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _WORKLOADS = {
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments/{}",
@@ -68,9 +73,27 @@ class Cluster:
         listed = await self._server.request("GET", _sessions_path(namespace), query=query, accept=table.accept)
         return [row for _, row in table.items(listed) if row.finished]
 
-    def namespaces(self) -> AsyncIterator[Changes[str]]:
-        """Yield the names of namespaces that are being deleted, by UID, and an empty name for others; never ends."""
+    def namespaces(self) -> AsyncIterator[Changes[NamespaceRow]]:
+        """Yield all namespaces by UID, and then every change; never ends."""
         return Collection(self._server, "/api/v1/namespaces", NamespaceTable(), {}).follow()
+
+    async def some_namespaces(self, names: Callable[[], Iterable[str]]) -> AsyncIterator[Changes[NamespaceRow]]:
+        """Yield some namespaces by UID, again and again, unless they are being deleted; never ends.
+
+        `names` are those that matter now. Who may read single namespaces only cannot watch them.
+        """
+        while True:
+            for name in sorted(names()):
+                try:
+                    found = await self._namespace_metadata(name)
+                except ClusterError as error:
+                    _log.info("namespace %s is not read now: %s", name, error)
+                    continue
+                row = namespaces.from_metadata(found)
+                # Its sessions are deleted with it. From when on there is a new one of its name would be found too late.
+                if not row.deleting:
+                    yield Changes({found["uid"]: row})
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def session(self, row: SessionRow) -> Mapping[str, Any]:
         """Return a session's whole object. Raises NotFoundError when it is gone, or another one has its name."""
@@ -179,9 +202,13 @@ class Cluster:
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """Return a namespace's labels. Raises NotFoundError, ClusterError."""
-        found = await self._server.request("GET", f"/api/v1/namespaces/{namespace}", accept=_METADATA)
-        labels: Mapping[str, str] = found["metadata"].get("labels") or {}
+        labels: Mapping[str, str] = (await self._namespace_metadata(namespace)).get("labels") or {}
         return labels
+
+    async def _namespace_metadata(self, name: str) -> Mapping[str, Any]:
+        found = await self._server.request("GET", f"/api/v1/namespaces/{name}", accept=_METADATA)
+        metadata: Mapping[str, Any] = found["metadata"]
+        return metadata
 
     async def services(self, namespace: str) -> dict[str, str]:
         """Return the names of a namespace's Services by their addresses, as of lately. Raises ClusterError."""

@@ -42,6 +42,7 @@ def trimmed(pod: Mapping[str, Any]) -> Pod:
             "ready": any(
                 each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()
             ),
+            **_ready_changed(status.get("conditions") or ()),
             "containerStatuses": _statuses(status.get("containerStatuses") or ()),
             "initContainerStatuses": _statuses(status.get("initContainerStatuses") or ()),
             "ephemeralContainerStatuses": _statuses(status.get("ephemeralContainerStatuses") or ()),
@@ -75,6 +76,12 @@ def _mirrored(annotations: Mapping[str, str]) -> dict[str, Any]:
 def _further_addresses(addresses: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     """Keep all addresses of a pod that has one of each family."""
     return {"podIPs": [own(each["ip"]) for each in addresses]} if len(addresses) > 1 else {}
+
+
+def _ready_changed(conditions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Keep when the pod's containers last became ready, or ceased to be: of a single one no time is told."""
+    times = [each.get("lastTransitionTime") for each in conditions if each["type"] == "ContainersReady"]
+    return {"containersReadyChanged": own(times[0])} if times and times[0] else {}
 
 
 def _controller(owners: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

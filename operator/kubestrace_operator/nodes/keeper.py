@@ -8,7 +8,7 @@ and that goes with the node; so no right on nodes is needed.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from kubestrace_operator.agents.client import AgentError, Endpoint
@@ -20,6 +20,8 @@ from kubestrace_protos.v1 import agent_pb2
 
 _log = logging.getLogger(__name__)
 PERIOD_SECONDS = 10.0
+# How often it is read: somebody may have deleted it and had the chart make it anew, without data.
+_READ_AGAIN = timedelta(minutes=5)
 # Agents that are asked at a time.
 _AT_ONCE = 8
 
@@ -65,6 +67,7 @@ class Nodes:
         self._said: dict[str, tuple[str, table.NodeState]] = {}
         self._since: dict[str, str] = {}
         self._written: dict[str, str] | None = None
+        self._read_at = now()
 
     async def run(self, period_seconds: float = PERIOD_SECONDS) -> None:
         """Keep it; never ends. Where the API server refuses, the next turn tries again."""
@@ -82,16 +85,24 @@ class Nodes:
     async def look(self) -> None:
         """Ask the agents that are new, and write what has changed. Raises ClusterError."""
         if self._written is None:
-            self._written = dict(await self._store.nodes(self._name))
+            self._written = await self._read()
             self._since = table.since_of(self._written)
+        elif self._now() >= self._read_at + _READ_AGAIN:
+            self._written = await self._read()
         if (pods := self._directory.pods()) is None:
             return
         unanswered = await self._ask_new(pods)
         data = table.data({node: self._state(node, pod, unanswered.get(node)) for node, pod in pods.items()})
         self._since = {node: since for node, since in self._since.items() if node in pods}
-        if data != self._written:
+        # What others have added to it is left alone.
+        if data.items() - self._written.items():
             await self._store.write_nodes(self._name, data)
             self._written = data
+
+    async def _read(self) -> dict[str, str]:
+        found = dict(await self._store.nodes(self._name))
+        self._read_at = self._now()
+        return found
 
     def _state(self, node: str, pod: AgentPod, error: str | None) -> table.NodeState:
         known = self._said.get(node)

@@ -10,6 +10,7 @@ from kubestrace_operator.kube.schedules import SCHEDULE_UID_LABEL, ScheduleRow
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.schedules.pod_events import PodEvent
 from kubestrace_operator.schedules.spec import ScheduleSpec
+from kubestrace_operator.sessions.requests import REQUESTED_BY
 
 SCHEDULE_LABEL = "kubestrace.io/schedule"
 SCHEDULED_AT = "kubestrace.io/scheduled-at"
@@ -18,6 +19,10 @@ EVENT, EVENT_POD, EVENT_CONTAINER = (f"kubestrace.io/event{part}" for part in ("
 
 def session(row: ScheduleRow, spec: ScheduleSpec, name: str, cause: Mapping[str, str]) -> dict[str, Any]:
     """Return a session; `cause` are annotations that say why it was made."""
+    # What the template says of a requester could name anybody.
+    annotations = {name: value for name, value in spec.annotations.items() if name != REQUESTED_BY}
+    if spec.requester:
+        annotations[REQUESTED_BY] = spec.requester
     labels = {**spec.labels, SCHEDULE_LABEL: row.name, SCHEDULE_UID_LABEL: row.uid}
     # Without blockOwnerDeletion: where the API server checks it, that would need a right on all schedules' finalizers.
     owner = {
@@ -34,7 +39,7 @@ def session(row: ScheduleRow, spec: ScheduleSpec, name: str, cause: Mapping[str,
             "name": name,
             "namespace": row.namespace,
             "labels": labels,
-            "annotations": {**spec.annotations, **cause},
+            "annotations": {**annotations, **cause},
             "ownerReferences": [owner],
         },
         "spec": dict(spec.session_spec),

@@ -35,6 +35,8 @@ class _Life:
     back_off: bool
     # Lives that the kernel ended for want of memory, as far as a status tells: this one and the one before.
     killed: frozenset[int]
+    # When readiness last changed in its pod: a probe may fail more than once in a life.
+    ready_changed: str
 
 
 class PodEvents:
@@ -66,8 +68,8 @@ class PodEvents:
         ]
 
 
-def _happened(before: _Life | None, now: _Life) -> Iterator[tuple[str, int]]:
-    """Yield what happened to a container, with the number of the life that it concerns."""
+def _happened(before: _Life | None, now: _Life) -> Iterator[tuple[str, int | str]]:
+    """Yield what happened to a container, with the life that it concerns, and when where one may have several."""
     if now.back_off and (before is None or not before.back_off or before.restarts != now.restarts):
         yield BACK_OFF, now.restarts
     if before is None:
@@ -77,17 +79,17 @@ def _happened(before: _Life | None, now: _Life) -> Iterator[tuple[str, int]]:
     if now.restarts > before.restarts:
         yield RESTARTED, now.restarts
     elif before.running and now.running and before.ready and not now.ready:
-        yield PROBE_FAILING, now.restarts
+        yield PROBE_FAILING, f"{now.restarts}/{now.ready_changed}"
 
 
 def _lives(pod: Pod) -> Iterator[tuple[str, _Life]]:
     status = pod["status"]
     for part in ("initContainerStatuses", "containerStatuses"):
         for each in status.get(part) or ():
-            yield each["name"], _life(each)
+            yield each["name"], _life(each, status.get("containersReadyChanged", ""))
 
 
-def _life(status: Mapping[str, Any]) -> _Life:
+def _life(status: Mapping[str, Any], ready_changed: str) -> _Life:
     state, restarts = status["state"], status["restartCount"]
     ended, last = state.get("terminated") or {}, status["lastState"].get("terminated") or {}
     killed = {restarts} if ended.get("reason") == _OOM else set()
@@ -101,4 +103,5 @@ def _life(status: Mapping[str, Any]) -> _Life:
         ready=bool(status.get("ready")),
         back_off=(state.get("waiting") or {}).get("reason") == _CRASH_LOOP,
         killed=frozenset(killed),
+        ready_changed=ready_changed,
     )

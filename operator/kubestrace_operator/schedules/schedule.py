@@ -147,6 +147,8 @@ class Schedule:
         state = self._record.state
         starts = State(state.considered, starts={**known, **state.starts}).recent(self._around.now())
         self._record.state = replace(state, starts=starts)
+        # Of a schedule that goes on for years the others are many; none of them is met again.
+        self._counted &= known.keys() | starts.keys()
         self._record.last_successful = status.last_successful(rows, self._record.last_successful)
 
     async def _at_slots(self, spec: ScheduleSpec, rows: list[SessionRow]) -> list[SessionRow]:

@@ -15,6 +15,7 @@ from kubestrace_operator.schedules import decision
 from kubestrace_operator.schedules.cron import Cron, CronError
 from kubestrace_operator.schedules.decision import Rules
 from kubestrace_operator.schedules.pod_events import KINDS
+from kubestrace_operator.sessions.requests import REQUESTED_BY
 
 DEFAULT_COOL_DOWN_SECONDS = 300
 MAX_COOL_DOWN_SECONDS = 86400
@@ -46,6 +47,8 @@ class ScheduleSpec:
     session_spec: Mapping[str, Any]
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    # Who created the schedule, as its annotation says; empty: it does not.
+    requester: str
     successful_history: int
     failed_history: int
 
@@ -75,7 +78,8 @@ def parse(body: Mapping[str, Any]) -> ScheduleSpec:
     failed = top.integer("failedSessionsHistoryLimit", DEFAULT_FAILED_HISTORY, 0, MAX_HISTORY)
     if top.problems or target is None:
         raise InvalidSpecError(tuple(top.problems))
-    return ScheduleSpec(rules, events, target, given, labels, annotations, successful, failed)
+    requester = str((body["metadata"].get("annotations") or {}).get(REQUESTED_BY) or "")
+    return ScheduleSpec(rules, events, target, given, labels, annotations, requester, successful, failed)
 
 
 def _cron(top: fields.Fields) -> Cron | None:

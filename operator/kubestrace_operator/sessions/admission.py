@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError
+from kubestrace_operator.kube.namespaces import TRACING_LABEL
 
-# A label of namespaces.
-TRACING_LABEL = "kubestrace.io/tracing"
 ENABLED, DISABLED = "enabled", "disabled"
 
 
@@ -88,6 +87,8 @@ class Admission:
         self._namespace = namespace
         self._uid = uid
         self._created = created
+        # How often it was asked for the namespace's labels: only the answer to the last time counts.
+        self._checks = 0
 
     @property
     def full(self) -> str:
@@ -108,17 +109,23 @@ class Admission:
         only_enabled: bool,
     ) -> None:
         """Ask the API server for the namespace's labels until it answers. `only_enabled`: others are closed."""
-        while self.refusal is None:
+        self.refusal = None
+        self._checks += 1
+        check = self._checks
+        while check == self._checks and self.refusal is None:
             try:
-                found = await labels(self._namespace)
-                self.refusal = refusal(self._namespace, found, only_enabled=only_enabled)
+                found = refusal(self._namespace, await labels(self._namespace), only_enabled=only_enabled)
             except NotFoundError:
                 # Its sessions go with it.
-                self.refusal = ""
+                found = ""
             except ClusterError as error:
                 self.problem = f"The namespace could not be read: {error}."
+                changed()
                 await asyncio.sleep(retry_seconds)
-            changed()
+                continue
+            if check == self._checks:
+                self.refusal = found
+                changed()
 
     def take_up(self) -> None:
         """Let a session go on that an earlier operator had begun."""

@@ -15,6 +15,8 @@ _TICK_SECONDS = 1.0
 # What is older is in no window any more; kept by the minute.
 _DAY = timedelta(days=1)
 _MINUTE_SECONDS = 60
+# How often what is too old is looked for.
+_FORGET = timedelta(minutes=10)
 
 
 @dataclass
@@ -104,9 +106,13 @@ class Ledger:
 
     async def run(self) -> None:
         """Count each second, end sessions of namespaces that have used theirs, and wake those that wait; never ends."""
+        forgotten = self.now()
         while self.is_on:
             await asyncio.sleep(_TICK_SECONDS)
             self._count()
+            if self.now() >= forgotten + _FORGET:
+                self._forget_old()
+                forgotten = self.now()
             for each in self._followed.values():
                 if self.used_up(each.namespace):
                     each.wake.set()
@@ -132,11 +138,15 @@ class Ledger:
         minutes[minute] = minutes.get(minute, 0.0) + used
 
     def _within(self, namespace: str, span: timedelta) -> float:
-        minutes = self._used.get(namespace, {})
-        now = self.now()
-        for minute in [each for each in minutes if each < (now - _DAY).timestamp() // _MINUTE_SECONDS]:
-            del minutes[minute]
-        if not minutes:
-            self._used.pop(namespace, None)
-        first = (now - span).timestamp() // _MINUTE_SECONDS
-        return sum(used for minute, used in minutes.items() if minute > first)
+        first = (self.now() - span).timestamp() // _MINUTE_SECONDS
+        return sum(used for minute, used in self._used.get(namespace, {}).items() if minute > first)
+
+    def _forget_old(self) -> None:
+        """Let go of what no window reaches: also of namespaces that are gone, or trace nothing any more."""
+        first = (self.now() - _DAY).timestamp() // _MINUTE_SECONDS
+        for namespace, minutes in list(self._used.items()):
+            kept = {minute: used for minute, used in minutes.items() if minute > first}
+            if kept:
+                self._used[namespace] = kept
+            else:
+                del self._used[namespace]

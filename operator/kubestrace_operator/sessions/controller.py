@@ -13,9 +13,10 @@ from typing import Any
 
 from kubestrace_operator.api import conditions
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError, RejectedError
+from kubestrace_operator.kube.namespaces import TRACING_LABEL, NamespaceRow
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.watches import Changes
-from kubestrace_operator.sessions import remaining_traces, requests
+from kubestrace_operator.sessions import admission, remaining_traces, requests
 from kubestrace_operator.sessions.expiry import Expiry
 from kubestrace_operator.sessions.interfaces import Dependencies
 from kubestrace_operator.sessions.requests import Request
@@ -94,20 +95,33 @@ class Sessions:
             if each.listed:
                 self._spawn(self._look_at_finished(finished))
 
-    async def follow_namespaces(self, changes: AsyncIterator[Changes[str]]) -> None:
-        """End the sessions of namespaces that are being deleted; ends when the watch does.
+    def namespaces(self) -> set[str]:
+        """Return the namespaces in which sessions run or wait."""
+        return {each.row.namespace for each in self._running.values()}
+
+    async def follow_namespaces(self, changes: AsyncIterator[Changes[NamespaceRow]]) -> None:
+        """End the sessions of namespaces that are being deleted, and refuse those that wait in one that was closed.
 
         Kubernetes deletes what is in such a namespace after 5 s, and looks again 5 s after it has found a finalizer.
+        Ends when the watch does.
         """
         async for each in changes:
-            for uid, name in each.items.items():
-                if name:
-                    self._ending[uid] = name
+            for uid, row in each.items.items():
+                if row is not None and row.deleting:
+                    self._ending[uid] = row.name
                 else:
                     self._ending.pop(uid, None)
             going = frozenset(self._ending.values())
-            for running in [each for each in self._running.values() if each.row.namespace in going]:
-                self._end(running.row.uid, running.row)
+            closed = {row.name for row in each.items.values() if row is not None and self._is_closed(row)}
+            for running in list(self._running.values()):
+                if running.row.namespace in going:
+                    self._end(running.row.uid, running.row)
+                elif running.row.namespace in closed and running.session is not None:
+                    running.session.namespace_closed()
+
+    def _is_closed(self, row: NamespaceRow) -> bool:
+        only_enabled = self._dependencies.only_enabled_namespaces
+        return bool(admission.refusal(row.name, {TRACING_LABEL: row.tracing}, only_enabled=only_enabled))
 
     async def _look_at_finished(self, finished: Finished) -> None:
         """Take over finished sessions: what is to be deleted, acknowledged or let go.
@@ -285,7 +299,8 @@ class Sessions:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
             _log.info("%s: deleted%s", running.row.path, _standing(running), extra=_about(running))
-            if row is not None:
+            # A namespace that is being deleted takes no events.
+            if row is not None and row.namespace not in self._ending.values():
                 self._post(row, "Normal", "Deleted", f"Deleted{_standing(running)}.", "deleted")
         if session is not None:
             await session.stop_traces()
@@ -371,4 +386,4 @@ def _standing(running: _Running) -> str:
     if running.session is None or running.request is None:
         return ""
     standing = running.session.standing
-    return f" as {standing.phase} ({standing.reason}), requested by {running.request.requester or 'an unverified user'}"
+    return f" as {standing.phase} ({standing.reason}), requested by {running.request.who}"

@@ -137,12 +137,17 @@ def completed(summary: Summary, *, unanswered: Sequence[str]) -> Outcome:
 
 
 def critical(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the critical findings of a status for its events: what names each in the session, and its words."""
+    """Yield the critical findings of a status for its events: what names each in the session, and a message.
+
+    Who may read events need not be allowed to read results, so no path, no peer and no number of a finding is in it.
+    """
     seen: Counter[str] = Counter()
     for each in status.get("findings", ()):
         if each["severity"] == "critical":
             # A rule may find several; their order is the status's.
-            yield f"finding {each['id']} {seen[each['id']]}", f"{each['id']}: {each['summary']} {each['advice']}"
+            where = f" in {each['pods']} of {each['ofPods']} pods" if "pods" in each else ""
+            message = f"{each['id']}: found{where}. status.report of the session says what was seen and what to do."
+            yield f"finding {each['id']} {seen[each['id']]}", message
             seen[each["id"]] += 1
 
 

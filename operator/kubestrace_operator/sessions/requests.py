@@ -2,7 +2,7 @@
 
 The API server alone knows who creates an object: managedFields name a program, not a user. The chart's admission policy
 refuses a session whose annotation names another user than the one who creates it, so where the policy is in force the
-annotation is proven. Where it is not, nobody is named.
+annotation is proven. Where it is not, nobody is named. A session of a schedule has the annotation of that.
 """
 
 from collections.abc import Mapping
@@ -29,10 +29,18 @@ class Request:
     duration_seconds: int
     # Empty: nobody has proven who it was.
     requester: str
+    # The TraceSchedule that made the session, which the requester created; empty: none.
+    schedule: str
+
+    @property
+    def who(self) -> str:
+        """Who asks, for people."""
+        person = self.requester or "an unverified user"
+        return f"TraceSchedule {self.schedule} (created by {person})" if self.schedule else person
 
     def sentence(self) -> str:
         """Return it for people."""
-        who = self.requester or "An unverified user"
+        who = self.who if self.requester or self.schedule else "An unverified user"
         views = f" with {', '.join(self.views)}" if self.views else ""
         profile = f" and the profile {self.profile}" if self.profile else ""
         return f"{who} asks for {self.duration_seconds} s of {self.target}{views}{profile}."
@@ -45,13 +53,15 @@ class Request:
             "profile": self.profile,
             "durationSeconds": self.duration_seconds,
             "requester": self.requester or None,
+            "schedule": self.schedule or None,
         }
 
 
 def read(body: Mapping[str, Any], *, proven: bool) -> Request:
     """Return what an object asks for; `proven`: the admission policy holds its annotation against its creator."""
     spec = applied.spec(body)
-    annotations = _mapping(_mapping(body.get("metadata")).get("annotations"))
+    metadata = _mapping(body.get("metadata"))
+    annotations = _mapping(metadata.get("annotations"))
     duration = spec.get("durationSeconds", DEFAULT_DURATION_SECONDS)
     views = _mapping(spec.get("views"))
     on = (name for name, given in views.items() if _mapping(given).get("enabled") is not False)
@@ -61,7 +71,16 @@ def read(body: Mapping[str, Any], *, proven: bool) -> Request:
         profile=_short(spec.get("profile") or ""),
         duration_seconds=duration if isinstance(duration, int) else 0,
         requester=_short(annotations.get(REQUESTED_BY) or "") if proven else "",
+        schedule=_schedule(metadata.get("ownerReferences")),
     )
+
+
+def _schedule(owners: object) -> str:
+    """Return the name of the schedule that controls an object."""
+    for each in map(_mapping, owners if isinstance(owners, list) else ()):
+        if each.get("controller") and each.get("kind") == "TraceSchedule":
+            return _short(each.get("name") or "")
+    return ""
 
 
 def _target(target: Mapping[str, Any]) -> str:

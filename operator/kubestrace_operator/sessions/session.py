@@ -112,7 +112,9 @@ class Session:
         self._admission = Admission(dependencies.places, row.namespace, row.uid, created)
         self._only_enabled = dependencies.only_enabled_namespaces
         self._ledger = dependencies.ledger
-        self._state.container_seconds = lambda: self._ledger.used_by(row.uid)
+        # What its status says that it has used: before it was suspended, or under an earlier operator.
+        self._used_before: int = known.get("containerSeconds") or 0
+        self._state.container_seconds = self._container_seconds
         # Those of an earlier operator's last status.
         self._containers_before = len(known.get("containers") or ())
         # It has its turn among the sessions of its namespace.
@@ -142,6 +144,11 @@ class Session:
             self._latency.cancelled()
         self._suspended = self._suspended or spec.get("suspend") is True
         self._wake.set()
+
+    def namespace_closed(self) -> None:
+        """Ask again whether the namespace may be traced: the watch says that it may not. One that runs goes on."""
+        if self._spec is not None and self._state.start is None and not self.suspended:
+            self._check_namespace()
 
     async def run(self) -> None:
         """Serve the session to its end. When this is cancelled the agents go on: another operator takes it up."""
@@ -226,8 +233,7 @@ class Session:
             self._admission.take_up()
             await self._find_traces(self._state.start)
         else:
-            labels, retry = self._cluster.namespace_labels, self._timing.retry
-            self._spawn(self._admission.check(labels, retry, self._wake.set, only_enabled=self._only_enabled))
+            self._check_namespace()
         # At once: until the end it may be deleted.
         self._spawn(self._read_baseline(spec))
         if spec.syscalls and self._state.start is None:
@@ -242,6 +248,10 @@ class Session:
             # All nodes of a session that begins are asked for the same.
             self._views_asked = span, registry.requests(spec.views, span)
         return self._views_asked[1]
+
+    def _check_namespace(self) -> None:
+        labels, retry = self._cluster.namespace_labels, self._timing.retry
+        self._spawn(self._admission.check(labels, retry, self._wake.set, only_enabled=self._only_enabled))
 
     async def _until_over(self, spec: TraceSpec) -> Outcome:
         while True:
@@ -282,7 +292,15 @@ class Session:
         if self._state.start is not None and (used_up := self._ledger.used_up(self.row.namespace)):
             await self._stop_nodes()
             return outcomes.quota_used(used_up, self._state.summary(self._schedule.elapsed, final=True))
-        return outcomes.not_authorized(self._admission.refusal) if self._admission.refusal else None
+        return await self._refused()
+
+    async def _refused(self) -> Outcome | None:
+        """Return how it ends where its namespace is closed before it runs."""
+        if self._state.start is not None or not self._admission.refusal:
+            return None
+        # Agents may have been asked before it was closed.
+        await self._stop_nodes()
+        return outcomes.not_authorized(self._admission.refusal)
 
     def _enter(self, spec: TraceSpec) -> bool:
         """Take the session's turn among those of its namespace; False: it has to wait for others."""
@@ -511,6 +529,14 @@ class Session:
         write = partial(self._cluster.write_status, self.row, self._state.suspended(outcome))
         if not self._known_as_suspended and await write_last(self.row.path, [write]):
             self._notify("Normal", outcome.reason, outcome.message)
+
+    def _container_seconds(self) -> int | None:
+        """Return what it has used in all; None: nobody counts."""
+        used = self._ledger.used_by(self.row.uid)
+        if used is None:
+            return self._used_before or None
+        # Of traces that were taken up the ledger knows what they used from their start.
+        return max(used, self._used_before) if self._resumed else self._used_before + used
 
     def _say(self, outcome: Outcome) -> None:
         if outcome != self._state.outcome:

@@ -1,8 +1,13 @@
 """Settings, the agents' directory and the operator's own health."""
 
 import asyncio
+import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -204,3 +209,16 @@ def test_wrong_settings_are_named(variables: dict[str, str], named: str) -> None
     """The operator does not start with a setting that it cannot use."""
     with pytest.raises(EnvironmentProblem, match=named):
         environment.read(variables)
+
+
+def test_why_the_operator_ends_is_in_the_log(tmp_path: Path) -> None:
+    """As every line of it, so that programs can read it."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
+    variables = {**outside, "KUBESTRACE_NAMESPACE": "system", "KUBECONFIG": str(tmp_path / "none")}
+    command = [sys.executable, "-m", "kubestrace_operator", "--log-format", "json"]
+
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=120)
+
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 1
+    assert lines[-1]["message"].startswith("the operator ends: no cluster to connect to")

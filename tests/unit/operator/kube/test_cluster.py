@@ -12,6 +12,7 @@ from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
 from kubestrace_operator.api.spec import Selector, Workload
+from kubestrace_operator.kube import cluster as cluster_module
 from kubestrace_operator.kube import watches
 from kubestrace_operator.kube.api_client import ApiServer, Lane
 from kubestrace_operator.kube.cluster import Cluster
@@ -25,6 +26,7 @@ from kubestrace_operator.kube.errors import (
 )
 from kubestrace_operator.kube.events import Events
 from kubestrace_operator.kube.fence import Fence
+from kubestrace_operator.kube.namespaces import NamespaceRow
 from kubestrace_operator.kube.pods import Pod, apply, trimmed
 from kubestrace_operator.kube.session_rows import SessionRow, SessionTable
 
@@ -356,10 +358,10 @@ async def test_sessions_are_watched_as_short_rows(server: FakeServer, cluster: C
     assert len(heard) >= 4
 
 
-async def test_namespaces_that_are_deleted(server: FakeServer, cluster: Cluster) -> None:
-    """Of others no more is kept than that they are there."""
+async def test_namespaces_that_are_closed_or_deleted(server: FakeServer, cluster: Cluster) -> None:
+    """No more is kept of one than that, and no other change of one is told."""
 
-    def namespace(name: str, **metadata: str) -> Document:
+    def namespace(name: str, **metadata: Any) -> Document:
         return {"cells": [name], "object": {"metadata": {"name": name, "uid": f"uid-{name}", **metadata}}}
 
     answer = {"metadata": {"resourceVersion": "1"}, "rows": [namespace("shop"), namespace("office")]}
@@ -373,10 +375,33 @@ async def test_namespaces_that_are_deleted(server: FakeServer, cluster: Cluster)
     second = await anext(changes)
     server.events.put_nowait({"type": "DELETED", "object": {"rows": [going]}})
     third = await anext(changes)
+    closed = namespace("office", labels={"kubestrace.io/tracing": "disabled", "team": "x"}, resourceVersion="3")
+    server.events.put_nowait({"type": "MODIFIED", "object": {"rows": [closed]}})
+    fourth = await anext(changes)
 
-    assert first.items == {"uid-shop": "", "uid-office": ""}
-    assert second.items == {"uid-shop": "shop"}
+    assert first.items == {"uid-shop": NamespaceRow("shop"), "uid-office": NamespaceRow("office")}
+    assert second.items == {"uid-shop": NamespaceRow("shop", deleting=True)}
     assert third.items == {"uid-shop": None}
+    assert fourth.items == {"uid-office": NamespaceRow("office", tracing="disabled")}
+
+
+async def test_namespaces_that_may_not_be_watched(
+    server: FakeServer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that matters is read again and again; what cannot be read now holds up no other."""
+    monkeypatch.setattr(cluster_module, "_LOOK_SECONDS", 0.01)
+    for name, labels in (("office", {}), ("shop", {"kubestrace.io/tracing": "disabled"})):
+        answer = {"metadata": {"name": name, "uid": f"uid-{name}", "labels": labels}}
+        server.answer("GET", f"/api/v1/namespaces/{name}", {"message": "away"}, status=500)
+        server.answer("GET", f"/api/v1/namespaces/{name}", answer)
+    going = {"metadata": {"name": "bank", "uid": "uid-bank", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    server.answer("GET", "/api/v1/namespaces/bank", going)
+    changes = cluster.some_namespaces(lambda: {"shop", "bank", "office", "gone"})
+
+    told = [(await anext(changes)).items for _ in range(3)]
+
+    office, shop = NamespaceRow("office"), NamespaceRow("shop", tracing="disabled")
+    assert told == [{"uid-office": office}, {"uid-shop": shop}, {"uid-office": office}]
 
 
 async def test_an_api_server_that_cannot_select_sessions(server: FakeServer, cluster: Cluster) -> None:
@@ -690,6 +715,24 @@ async def test_an_event_that_is_there_is_not_posted_again(server: FakeServer, cl
     first, again, other = (each["metadata"]["name"] for each in server.sent("POST"))
     assert first == again != other
     assert first.startswith("s1.")
+
+
+async def test_events_in_a_namespace_that_is_being_deleted(server: FakeServer, cluster: Cluster) -> None:
+    """None can be made there, so each is tried once; those of other namespaces do not wait for it."""
+    path = "/api/v1/namespaces/shop/events"
+    causes = [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]
+    server.answer("POST", path, {"message": "forbidden", "details": {"causes": causes}}, status=403)
+    api_server = ApiServer(Configuration(host=server.url))
+    events = Events(api_server)
+    running = asyncio.create_task(events.run())
+
+    events.post(ROW, "Normal", "Tracing", "begun")
+    events.post(ROW, "Normal", "Deleted", "Deleted.")
+    await asyncio.sleep(0.5)
+    running.cancel()
+    await api_server.close()
+
+    assert [each["reason"] for each in server.sent("POST")] == ["Tracing", "Deleted"]
 
 
 async def test_events_that_find_no_room(caplog: pytest.LogCaptureFixture) -> None:

@@ -75,6 +75,7 @@ def pod() -> tuple[Any, Any]:
                     "podIP": "10.0.0.1",
                     "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}],
                     "containerStatuses": [status],
+                    "conditions": [{"type": "ContainersReady", "status": "False", "lastTransitionTime": TIME}],
                 },
             }
         )
@@ -83,8 +84,9 @@ def pod() -> tuple[Any, Any]:
 
 
 def namespace() -> tuple[Any, Any]:
-    """Return a table of a namespace that goes, and what is kept of it."""
-    metadata = {"uid": "uid-1", "name": "shop", "deletionTimestamp": TIME}
+    """Return a table of a namespace, and what is kept of it."""
+    labels = {"kubestrace.io/tracing": "disabled"}
+    metadata = {"uid": "uid-1", "name": "shop", "deletionTimestamp": TIME, "labels": labels}
     document = json.loads(json.dumps({"rows": [{"object": {"metadata": metadata}}]}))
     return document, list(NamespaceTable().items(document))
 

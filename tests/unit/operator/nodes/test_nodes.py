@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -36,6 +36,7 @@ class World:
         self.data: dict[str, str] = {}
         self.writes = 0
         self.away = False
+        self.now = NOW
 
     def on(self, node: str) -> Endpoint | None:
         """Return the ready agent of a node."""
@@ -67,7 +68,7 @@ class World:
 
     def keeper(self) -> Nodes:
         """Return another operator."""
-        return Nodes(self, self.describe, self, "kubestrace-nodes", lambda: NOW)
+        return Nodes(self, self.describe, self, "kubestrace-nodes", lambda: self.now)
 
     def states(self) -> dict[str, dict[str, object]]:
         """Return what programs read."""
@@ -222,3 +223,19 @@ def test_what_has_no_room_is_told_and_troubles_come_first() -> None:
 def test_what_somebody_else_wrote_says_nothing(earlier: dict[str, str]) -> None:
     """Whoever may write the ConfigMap cannot stop the operator."""
     assert table.since_of(earlier) == {}
+
+
+async def test_a_config_map_that_was_emptied_is_filled_again() -> None:
+    """It was deleted, say, and the chart made another; what others wrote beside is left alone."""
+    world = World("n1")
+    world.answers["n1"] = answer()
+    keeper = world.keeper()
+    await keeper.look()
+    before = dict(world.data)
+    world.data = {"theirs": "x"}
+    for minutes in (1, 6, 7, 13):
+        world.now = NOW + timedelta(minutes=minutes)
+        await keeper.look()
+
+    assert world.data == {**before, "theirs": "x"}
+    assert world.writes == 2

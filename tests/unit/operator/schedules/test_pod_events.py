@@ -15,14 +15,17 @@ CREATING = {"waiting": {"reason": "ContainerCreating"}}
 PULLING = {"waiting": {"reason": "ImagePullBackOff"}}
 
 
-def pod(state: dict[str, Any], restarts: int = 0, *, last: Any = None, ready: bool = True, **metadata: Any) -> Any:
-    """Return a pod with one container, as the cache keeps it."""
+def pod(
+    state: dict[str, Any], restarts: int = 0, *, last: Any = None, ready: bool = True, at: str = "", **metadata: Any
+) -> Any:
+    """Return a pod with one container, as the cache keeps it; its readiness changed at a minute."""
+    ready_changed = {"type": "ContainersReady", "status": str(ready), "lastTransitionTime": f"2026-11-28T12:{at}:00Z"}
     status = {"name": "app", "state": state, "lastState": last or {}, "restartCount": restarts, "ready": ready}
     return trimmed(
         {
             "metadata": {"name": "shop-1", "namespace": "shop", "uid": "uid-1", **metadata},
             "spec": {"containers": [{"name": "app"}]},
-            "status": {"containerStatuses": [status]},
+            "status": {"containerStatuses": [status], "conditions": [ready_changed] if at else []},
         }
     )
 
@@ -87,3 +90,16 @@ def test_the_same_happening_has_the_same_key_for_every_operator() -> None:
     other.see(pod(BACK_OFF, 2, last=ENDED), ["app"])
     assert first.key in {each.key for each in again}
     assert len({each.key for each in again}) == len(again)
+
+
+def test_a_probe_that_fails_again_is_another_event() -> None:
+    """Also in the same life; whoever saw the same one fail has the same key."""
+    events, other = PodEvents(KINDS), PodEvents(KINDS)
+    keys = []
+    for at, ready in (("00", True), ("01", False), ("02", True), ("03", False)):
+        keys += [each.key for each in events.see(pod(RUNNING, ready=ready, at=at), ["app"])]
+    other.see(pod(RUNNING, at="02"), ["app"])
+    (again,) = other.see(pod(RUNNING, ready=False, at="03"), ["app"])
+
+    assert len(set(keys)) == 2
+    assert again.key == keys[1]

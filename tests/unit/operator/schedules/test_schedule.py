@@ -15,11 +15,13 @@ from kubestrace_operator.api.spec import InvalidSpecError
 from kubestrace_operator.kube.errors import ClusterError, ConflictError, ForbiddenError, NotFoundError
 from kubestrace_operator.kube.schedules import ScheduleRow
 from kubestrace_operator.kube.session_rows import SessionRow
+from kubestrace_operator.schedules import objects
 from kubestrace_operator.schedules.interfaces import Surroundings
 from kubestrace_operator.schedules.pod_events import PodEvent
 from kubestrace_operator.schedules.schedule import Schedule
 from kubestrace_operator.schedules.spec import parse
 from kubestrace_operator.sessions.admission import refusal
+from kubestrace_operator.sessions.requests import REQUESTED_BY
 
 
 def body(**spec: Any) -> dict[str, Any]:
@@ -124,6 +126,18 @@ class World:
 def event(number: int = 0) -> list[PodEvent]:
     """Return an event."""
     return [PodEvent("Restarted", "shop-1", "app", f"key-{number}")]
+
+
+@pytest.mark.parametrize(("creator", "annotations"), [("jane", {"a": "b", REQUESTED_BY: "jane"}), ("", {"a": "b"})])
+def test_a_session_has_the_requester_of_its_schedule(creator: str, annotations: dict[str, str]) -> None:
+    """Whoever changes the template cannot name another one there."""
+    given = body(schedule="@daily")
+    given["metadata"]["annotations"] = {REQUESTED_BY: creator} if creator else {}
+    given["spec"]["sessionTemplate"]["metadata"]["annotations"] = {"a": "b", REQUESTED_BY: "joe"}
+
+    made = objects.session(ScheduleRow.of(given), parse(given), "nightly-1", {})
+
+    assert made["metadata"]["annotations"] == annotations
 
 
 @in_no_time
@@ -317,3 +331,15 @@ def test_a_view_that_kubectl_dropped_from_the_template_is_there() -> None:
     given["metadata"]["annotations"] = {applied.ANNOTATION: json.dumps(dropped)}
 
     assert parse(given).session_spec["views"] == {"errors": None}
+
+
+@in_no_time
+async def test_a_schedule_remembers_no_session_for_ever() -> None:
+    """Those of the last hour count for the cap; of the others only those that are there are known."""
+    world = World()
+    schedule, task = world.schedule(schedule="* * * * *", concurrencyPolicy="Replace", maxSessionsPerHour=60)
+    await asyncio.sleep(5 * 3600)
+    task.cancel()
+
+    assert world.status["created"] >= 290
+    assert len(schedule._counted) <= 62

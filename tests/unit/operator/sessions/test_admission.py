@@ -1,13 +1,16 @@
 """Who may trace now: namespaces that are closed, and sessions that wait for their turn."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from operator_fakes import Stage, in_no_time, pod
 
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError
+from kubestrace_operator.kube.namespaces import NamespaceRow
 from kubestrace_operator.kube.session_rows import SessionRow
+from kubestrace_operator.kube.watches import Changes
 from kubestrace_operator.sessions.admission import Places, refusal
 from kubestrace_operator.sessions.controller import Sessions
 
@@ -100,6 +103,23 @@ class Crowd:
         self.stage.cluster.objects[uid] = {"metadata": metadata, "spec": body, "status": {}}
         self.sessions.see(SessionRow(uid, namespace, f"s{number}", "1", generation, phase=phase))
 
+    async def close_namespace(self) -> None:
+        """Give the namespace the label that closes it, and let the watch tell of that."""
+        self.stage.cluster.labels = {"kubestrace.io/tracing": "disabled"}
+        await self.hear_that_it_is_closed()
+
+    async def hear_that_it_is_closed(self) -> None:
+        """Let the watch tell that the namespace is closed."""
+
+        async def told() -> AsyncIterator[Changes[NamespaceRow]]:
+            yield Changes({"n1": NamespaceRow("shop", tracing="disabled")})
+
+        await self.sessions.follow_namespaces(told())
+
+    def standing(self, number: int) -> tuple[str, str]:
+        """Return phase and reason of a session that runs or waits."""
+        return dict(zip(self.sessions._running, self.sessions.standings(), strict=True))[f"u{number}"]
+
     @property
     def traced(self) -> list[str]:
         """The sessions that an agent was asked for, in their order."""
@@ -176,3 +196,64 @@ async def test_no_place_is_left_behind() -> None:
     await asyncio.sleep(100)
 
     assert crowd.stage.places._namespaces == {}
+
+
+@in_no_time
+async def test_a_namespace_that_is_closed_while_a_session_waits_for_its_turn() -> None:
+    """It does not begin when the one before has ended, and that one goes on."""
+    crowd = Crowd(1)
+    crowd.see(1)
+    crowd.see(2)
+    await asyncio.sleep(3)
+    await crowd.close_namespace()
+    await asyncio.sleep(1)
+    running = crowd.standing(1)
+    await asyncio.sleep(20)
+
+    assert running == ("Tracing", "Tracing")
+    assert crowd.traced == ["u1"]
+    ends = [each["conditions"][0]["reason"] for each in crowd.stage.cluster.written if "completionTime" in each]
+    assert ends == ["NotAuthorized", "Completed"]
+
+
+@in_no_time
+async def test_a_namespace_that_is_closed_while_a_session_waits_for_its_pods() -> None:
+    """Pods that come later are not traced."""
+    crowd = Crowd(0)
+    crowd.see(1, target={"podName": "b"})
+    await asyncio.sleep(3)
+    await crowd.close_namespace()
+    crowd.stage.cluster.become(pod("b"))
+    await asyncio.sleep(20)
+
+    assert crowd.traced == []
+    assert crowd.stage.condition("Finished") == ("True", "NotAuthorized")
+
+
+@in_no_time
+async def test_a_namespace_that_is_closed_while_an_agent_is_asked() -> None:
+    """The agent is told to stop what it has just begun."""
+    crowd = Crowd(0)
+    crowd.stage.agents["n1"].start_seconds = 5
+    crowd.see(1)
+    await asyncio.sleep(2)
+    await crowd.close_namespace()
+    await asyncio.sleep(20)
+
+    assert crowd.traced == ["u1"]
+    assert crowd.stage.agents["n1"].stops == ["u1"]
+    assert crowd.stage.condition("Finished") == ("True", "NotAuthorized")
+
+
+@in_no_time
+async def test_a_namespace_that_is_open_again_when_it_is_asked() -> None:
+    """The watch may be behind; what the API server answers counts."""
+    crowd = Crowd(0)
+    crowd.see(1, target={"podName": "b"})
+    await asyncio.sleep(3)
+    await crowd.hear_that_it_is_closed()
+    crowd.stage.cluster.become(pod("b"))
+    await asyncio.sleep(20)
+
+    assert crowd.traced == ["u1"]
+    assert crowd.stage.condition("Finished") == ("True", "Completed")

@@ -123,8 +123,12 @@ async def test_each_critical_finding_has_an_event() -> None:
     critical = [each for each in status["findings"] if each["severity"] == "critical"]
     events = [event for event in stage.events if event[1] == "CriticalFinding"]
     assert [each["id"] for each in critical] == ["crash-loop"]
-    assert [(kind, message.partition(":")[0]) for kind, _, message in events] == [("Warning", "crash-loop")]
+    assert [(kind, message.partition(".")[0]) for kind, _, message in events] == [
+        ("Warning", "crash-loop: found in 1 of 1 pods")
+    ]
     assert stage.keys == ["finding crash-loop 0"]
+    # Readers of events may not read results.
+    assert critical[0]["summary"] not in events[0][2]
 
 
 @pytest.mark.parametrize("spec", [{}, {"compareTo": "before"}])

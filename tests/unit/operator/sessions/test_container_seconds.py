@@ -30,6 +30,15 @@ class Bounded:
         self.stage.cluster.objects[uid] = {"metadata": metadata, "spec": spec, "status": {}}
         self.sessions.see(SessionRow(uid, namespace, f"s{number}", "1"))
 
+    def change(self, number: int, generation: int, **spec: bool) -> None:
+        """Let a person change a session's spec."""
+        made = self.stage.cluster.objects[f"u{number}"]
+        made["metadata"]["generation"] = generation
+        made["spec"] |= spec
+        # As it was written last.
+        made.pop("status", None)
+        self.sessions.see(SessionRow(f"u{number}", "shop", f"s{number}", "1", generation))
+
     def ends(self) -> Iterator[tuple[str, str, int]]:
         """Yield phase, reason and container-seconds of each status that is a session's last."""
         for status in self.stage.cluster.written:
@@ -109,6 +118,40 @@ async def test_deleting_a_session_gives_nothing_back() -> None:
     assert 4 <= used <= 8
 
 
+@pytest.mark.parametrize("how", ["ends", "is cancelled"])
+@in_no_time
+async def test_what_was_used_before_a_suspension_is_used(how: str) -> None:
+    """Its counts are dropped; the containers were traced all the same."""
+    bounded = Bounded(per_hour=1000)
+    bounded.see(1, 20)
+    await asyncio.sleep(10)
+    bounded.change(1, 2, suspend=True)
+    await asyncio.sleep(100)
+    held = bounded.stage.cluster.status["containerSeconds"]
+    bounded.change(1, 3, suspend=how == "is cancelled", cancel=how == "is cancelled")
+    await asyncio.sleep(100)
+
+    ((_, _, used),) = bounded.ends()
+    assert 9 <= held <= 12
+    assert used - held in (range(19, 23) if how == "ends" else {0})
+    assert int(bounded.stage.ledger._within("shop", timedelta(hours=1))) in range(used - 2, used + 1)
+
+
+@in_no_time
+async def test_a_session_that_was_cancelled_while_no_operator_was_there_has_used_what_it_says() -> None:
+    """It ends before anything of it is counted here; its namespace is charged all the same."""
+    bounded = Bounded(per_hour=50)
+    bounded.stage.cluster.status = {"startTime": BEGIN.isoformat(), "phase": "Tracing", "containerSeconds": 60}
+    bounded.see(1, 600)
+    bounded.change(1, 2, cancel=True)
+    await asyncio.sleep(10)
+    ((_, _, used),) = bounded.ends()
+    bounded.sessions.see(row(1, now().isoformat(), used))
+
+    assert used == 60
+    assert bounded.stage.ledger.used_up("shop")
+
+
 def row(number: int, completed: str, used: int) -> SessionRow:
     """Return a finished session as the first list of an operator has it."""
     return SessionRow(
@@ -151,14 +194,16 @@ def test_a_session_that_is_taken_up_is_charged_with_its_time_before() -> None:
     assert "100 container-seconds of an hour" in ledger.used_up("shop")
 
 
-def test_what_is_older_than_a_day_is_forgotten() -> None:
-    """A namespace that traces now and then keeps nothing in memory."""
-    moment = [BEGIN]
-    ledger = Ledger(per_day=100, now=lambda: moment[0])
-    ledger.recall(row(1, BEGIN.isoformat(), 100))
+@in_no_time
+async def test_what_is_older_than_a_day_is_forgotten() -> None:
+    """A namespace that traces nothing any more keeps nothing in memory, also if nobody asks for it again."""
+    ledger = Ledger(per_day=100, now=now)
+    ledger.recall(row(1, now().isoformat(), 100))
     before = ledger.used_up("shop")
-    moment[0] += timedelta(days=1, minutes=2)
+    running = asyncio.create_task(ledger.run())
+    await asyncio.sleep(timedelta(hours=25).total_seconds())
+    running.cancel()
 
     assert before
-    assert ledger.used_up("shop") == ""
     assert ledger._used == {}
+    assert ledger.used_up("shop") == ""

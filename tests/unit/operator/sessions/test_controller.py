@@ -9,6 +9,7 @@ from operator_fakes import Document, FakeTrace, Stage, in_no_time, now, pod
 
 from kubestrace_operator.agents.client import Endpoint
 from kubestrace_operator.kube.errors import ClusterError, NotFoundError
+from kubestrace_operator.kube.namespaces import NamespaceRow
 from kubestrace_operator.kube.session_rows import SessionRow
 from kubestrace_operator.kube.watches import Changes
 from kubestrace_operator.sessions import session_state
@@ -149,7 +150,10 @@ async def test_deleting_stops_a_trace_that_is_being_started() -> None:
     assert harness.stage.agents["n2"].stops == []
 
 
-async def namespaces(*batches: dict[str, str | None]) -> AsyncIterator[Changes[str]]:
+GOING = {name: NamespaceRow(name, deleting=True) for name in ("shop", "office")}
+
+
+async def namespaces(*batches: dict[str, NamespaceRow | None]) -> AsyncIterator[Changes[NamespaceRow]]:
     """Yield what happens to namespaces, a second apart."""
     for each in batches:
         yield Changes(each)
@@ -162,11 +166,12 @@ async def test_a_namespace_that_is_deleted_does_not_wait_for_its_sessions() -> N
     harness = Harness(pod("a"))
     harness.see()
     await asyncio.sleep(3)
-    others = asyncio.create_task(harness.sessions.follow_namespaces(namespaces({"n1": "", "n2": "office"})))
+    told = harness.sessions.follow_namespaces(namespaces({"n1": NamespaceRow("shop"), "n2": GOING["office"]}))
+    others = asyncio.create_task(told)
     await asyncio.sleep(2)
     before = list(harness.stage.agents["n1"].stops), set(harness.cluster.held)
 
-    await harness.sessions.follow_namespaces(namespaces({"n1": "shop"}))
+    await harness.sessions.follow_namespaces(namespaces({"n1": GOING["shop"]}))
     harness.see()
     await asyncio.sleep(1)
     await others
@@ -177,16 +182,35 @@ async def test_a_namespace_that_is_deleted_does_not_wait_for_its_sessions() -> N
     assert harness.sessions.running == 0
 
 
+@pytest.mark.parametrize(
+    ("going", "told"), [(NamespaceRow("shop"), True), (GOING["shop"], False)], ids=["stays", "goes"]
+)
+@in_no_time
+async def test_an_event_of_the_deletion_where_one_can_be_made(going: NamespaceRow, told: bool) -> None:
+    """A namespace that is being deleted takes none."""
+    harness = Harness(pod("a"))
+    posted: list[str] = []
+    harness.sessions = Sessions(harness.stage.dependencies, lambda *event: posted.append(event[2]))
+    harness.see()
+    await asyncio.sleep(1)
+
+    await harness.sessions.follow_namespaces(namespaces({"n1": going}))
+    harness.see(**DELETING)
+    await asyncio.sleep(1)
+
+    assert ("Deleted" in posted) == told
+
+
 @in_no_time
 async def test_a_session_that_is_found_in_a_namespace_that_is_deleted() -> None:
     """An operator that starts at that moment begins nothing; in a new namespace of the same name it does."""
     harness = Harness(pod("a"))
-    await harness.sessions.follow_namespaces(namespaces({"n1": "shop"}))
+    await harness.sessions.follow_namespaces(namespaces({"n1": GOING["shop"]}))
     harness.see(finalizers=(FINALIZER,))
     await asyncio.sleep(1)
     meanwhile = harness.sessions.running, list(harness.stage.agents["n1"].requests)
 
-    await harness.sessions.follow_namespaces(namespaces({"n1": None, "n2": ""}))
+    await harness.sessions.follow_namespaces(namespaces({"n1": None, "n2": NamespaceRow("shop")}))
     harness.sessions.gone("u1")
     harness.see()
     await asyncio.sleep(1)

@@ -49,6 +49,20 @@ def test_a_spec_that_cannot_be_served_is_told_all_the_same(spec: object) -> None
     assert requests.read(body(spec), proven=True).sentence().startswith("An unverified user asks for ")
 
 
+@pytest.mark.parametrize(
+    ("proven", "person", "requester"), [(True, "jane", "jane"), (False, "an unverified user", None)]
+)
+def test_a_request_of_a_schedule(proven: bool, person: str, requester: str | None) -> None:
+    """The annotation names who created the schedule, not who made the session."""
+    made = body({"target": {"podName": "a"}}, {requests.REQUESTED_BY: "jane"})
+    owners = [{"kind": "Other", "name": "x", "controller": True}, {"kind": "TraceSchedule", "name": "y"}]
+    made["metadata"]["ownerReferences"] = [*owners, {"kind": "TraceSchedule", "name": "nightly", "controller": True}]
+    request = requests.read(made, proven=proven)
+
+    assert request.sentence() == f"TraceSchedule nightly (created by {person}) asks for 30 s of pod a."
+    assert (request.fields()["schedule"], request.fields()["requester"]) == ("nightly", requester)
+
+
 def test_a_name_cannot_write_lines_of_its_own() -> None:
     """Users' names come from elsewhere, and annotations of an earlier time from anybody."""
     annotations = {requests.REQUESTED_BY: "jane\nERROR: all is lost\x1b[2J" + "x" * 1000}
