@@ -106,8 +106,8 @@ class Cluster:
     async def write_status(self, row: SessionRow, status: Mapping[str, Any], *, awaited: bool = True) -> None:
         """Replace a session's status; no part of the one before stays.
 
-        `awaited`: somebody waits for what is new in it. Raises NotFoundError when the session is gone or another one has
-        its name, RejectedError, ClusterError.
+        `awaited`: somebody waits for what is new in it. Raises NotFoundError when the session is gone or another one
+        has its name, RejectedError, ClusterError.
         """
         is_result = not awaited or status.get("phase") in conditions.FINISHED_PHASES
         lane = Lane.RESULT if is_result else Lane.PROMPT
