@@ -15,6 +15,7 @@ from kubestrace_operator import environment, memory, metrics
 from kubestrace_operator.agents.client import IDLE_SECONDS, Agents, Certificates
 from kubestrace_operator.agents.endpoints import Directory
 from kubestrace_operator.environment import Environment, EnvironmentProblem
+from kubestrace_operator.event_loop import EventLoop
 from kubestrace_operator.kube import handlers, health
 from kubestrace_operator.kube.api_client import ApiServer
 from kubestrace_operator.kube.cluster import Cluster
@@ -63,7 +64,8 @@ def main() -> None:
 def _run(settings: Environment) -> int:
     """Serve; return the exit status. Why it ended is in the log, which programs may read."""
     try:
-        asyncio.run(_serve(settings))
+        with asyncio.Runner(loop_factory=EventLoop) as runner:
+            runner.run(_serve(settings))
     except asyncio.CancelledError:
         # A signal came before kopf was there to take it.
         return 0
