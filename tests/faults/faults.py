@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import clocks
 import tls_secrets
 from kubectl import CommandError, run, until
 from rig import SYSTEM, Parts, daemon, is_running, memory_cgroup, on_control, operator_pod, partitioned, stopped
@@ -24,6 +25,8 @@ from workloads import RIG
 _ETCD = "http://127.0.0.1:2379"
 # What an agent has left when somebody else begins to fill its memory.
 _ROOM_BYTES = 16 << 20
+# Whole hours: invariants.py reads times by what they have beyond these.
+_MOVED_SECONDS = 3 * 3600
 _OPERATOR = "kubestrace-operator"
 _AGENTS = "kubestrace-agent"
 
@@ -224,6 +227,34 @@ def node_partitioned(place: Place) -> Iterator[None]:
 
 
 @contextmanager
+def agent_clock_ahead(place: Place) -> Iterator[None]:
+    """The agent's time of day is three hours ahead for a while."""
+    with clocks.moved(place.agent, _MOVED_SECONDS):
+        yield
+
+
+@contextmanager
+def agent_clock_behind(place: Place) -> Iterator[None]:
+    """The agent's time of day is three hours behind for a while."""
+    with clocks.moved(place.agent, -_MOVED_SECONDS):
+        yield
+
+
+@contextmanager
+def operator_clock_ahead(place: Place) -> Iterator[None]:
+    """The time of day of the operator that leads is three hours ahead for a while."""
+    with clocks.moved(place.parts.operator, _MOVED_SECONDS):
+        yield
+
+
+@contextmanager
+def operator_clock_behind(place: Place) -> Iterator[None]:
+    """The time of day of the operator that leads is three hours behind for a while."""
+    with clocks.moved(place.parts.operator, -_MOVED_SECONDS):
+        yield
+
+
+@contextmanager
 def certificate_renewed(place: Place) -> Iterator[None]:
     """The agents' and the operator's certificates are deleted, and a new operator makes others."""
     SYSTEM.kubectl("delete", "secret", *tls_secrets.LEAVES, "--ignore-not-found")
@@ -331,6 +362,10 @@ FAULTS = (
     Fault(kubelet_killed, 0, 8),
     Fault(kubelet_stopped, 2, 8),
     Fault(node_partitioned, 2, 20),
+    Fault(agent_clock_ahead, 1, 20),
+    Fault(agent_clock_behind, 1, 20),
+    Fault(operator_clock_ahead, 1, 20),
+    Fault(operator_clock_behind, 1, 20),
     Fault(certificate_renewed),
     Fault(certificate_expired, 1, 2, at_start=1),
 )

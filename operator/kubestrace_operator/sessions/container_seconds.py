@@ -1,20 +1,23 @@
 """How long containers of a namespace were traced: what a chart's value bounds per hour and per day.
 
 One container that is traced for a second is a container-second. It is counted while sessions run. After a restart the
-operator knows what finished sessions say that they used, so what was deleted before is forgotten then.
+operator knows what finished sessions say that they used, so what was deleted before is forgotten then. All goes by a
+clock that is never set; a date only says when a session of an earlier operator ended.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from kubestrace_operator.kube.session_rows import SessionRow
 
 _TICK_SECONDS = 1.0
 # What is older is in no window any more; kept by the minute.
-_DAY = timedelta(days=1)
 _MINUTE_SECONDS = 60
+_HOUR_SECONDS = 60 * _MINUTE_SECONDS
+_DAY_SECONDS = 24 * _HOUR_SECONDS
 
 
 @dataclass
@@ -34,14 +37,16 @@ class Ledger:
     per_hour: int = 0
     per_day: int = 0
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-    # Container-seconds by namespace and minute.
+    # In seconds.
+    clock: Callable[[], float] = time.monotonic
+    # Container-seconds by namespace and minute, of the clock.
     _used: dict[str, dict[int, float]] = field(default_factory=dict)
     _followed: dict[str, _Followed] = field(default_factory=dict)
     # Sessions that wait, by UID: of which namespace, and what wakes them.
     _waiting: dict[str, tuple[str, asyncio.Event]] = field(default_factory=dict)
     # Finished sessions that are charged already, by UID.
     _charged: set[str] = field(default_factory=set)
-    _counted_at: datetime | None = None
+    _counted_at: float | None = None
 
     @property
     def is_on(self) -> bool:
@@ -50,7 +55,7 @@ class Ledger:
 
     def used_up(self, namespace: str) -> str:
         """Return what a namespace has used up, in words; empty: nothing."""
-        for most, span, words in ((self.per_hour, timedelta(hours=1), "an hour"), (self.per_day, _DAY, "a day")):
+        for most, span, words in ((self.per_hour, _HOUR_SECONDS, "an hour"), (self.per_day, _DAY_SECONDS, "a day")):
             if most and self._within(namespace, span) >= most:
                 return f"Namespace {namespace} has used its {most} container-seconds of {words}"
         return ""
@@ -66,10 +71,10 @@ class Ledger:
             self._count()
             self._followed[uid] = _Followed(namespace, containers, wake)
 
-    def take_up(self, uid: str, containers: int, since: datetime) -> None:
+    def take_up(self, uid: str, containers: int, seconds: float) -> None:
         """Charge a followed session with its time before: an earlier operator has begun it."""
         if uid in self._followed:
-            self._add(self._followed[uid], containers * max(0.0, (self.now() - since).total_seconds()))
+            self._add(self._followed[uid], containers * seconds)
 
     def used_by(self, uid: str) -> int | None:
         """Return what a followed session has used, in whole container-seconds, rounded up; None: nobody counts."""
@@ -96,7 +101,8 @@ class Ledger:
         except ValueError:
             return
         if ended.tzinfo is not None:
-            self._charge(row.namespace, row.container_seconds, min(ended, self.now()))
+            seconds_ago = max(0.0, (self.now() - ended).total_seconds())
+            self._charge(row.namespace, row.container_seconds, self.clock() - seconds_ago)
 
     def forget(self, uid: str) -> None:
         """Note that a session's object is gone; what it used stays used."""
@@ -116,27 +122,27 @@ class Ledger:
 
     def _count(self) -> None:
         """Charge the time since the last look."""
-        now = self.now()
-        seconds = max(0.0, (now - (self._counted_at or now)).total_seconds())
+        now = self.clock()
+        seconds = now - (self._counted_at if self._counted_at is not None else now)
         self._counted_at = now
         for each in self._followed.values():
             self._add(each, each.containers() * seconds)
 
     def _add(self, followed: _Followed, used: float) -> None:
         followed.used += used
-        self._charge(followed.namespace, used, self.now())
+        self._charge(followed.namespace, used, self.clock())
 
-    def _charge(self, namespace: str, used: float, at: datetime) -> None:
+    def _charge(self, namespace: str, used: float, at: float) -> None:
         minutes = self._used.setdefault(namespace, {})
-        minute = int(at.timestamp() // _MINUTE_SECONDS)
+        minute = int(at // _MINUTE_SECONDS)
         minutes[minute] = minutes.get(minute, 0.0) + used
 
-    def _within(self, namespace: str, span: timedelta) -> float:
+    def _within(self, namespace: str, seconds: int) -> float:
         minutes = self._used.get(namespace, {})
-        now = self.now()
-        for minute in [each for each in minutes if each < (now - _DAY).timestamp() // _MINUTE_SECONDS]:
+        now = self.clock()
+        for minute in [each for each in minutes if each < (now - _DAY_SECONDS) // _MINUTE_SECONDS]:
             del minutes[minute]
         if not minutes:
             self._used.pop(namespace, None)
-        first = (now - span).timestamp() // _MINUTE_SECONDS
+        first = (now - seconds) // _MINUTE_SECONDS
         return sum(used for minute, used in minutes.items() if minute > first)
