@@ -10,7 +10,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVarTuple, Unpack
+from typing import Any, TypeVarTuple
 
 _GRPC_QUEUE = "PollerCompletionQueue"
 _MOST_BYTES = 1 << 16
@@ -21,7 +21,7 @@ _Arguments = TypeVarTuple("_Arguments")
 class EventLoop(asyncio.SelectorEventLoop):
     """Hears of all that gRPC has to tell in one turn."""
 
-    def add_reader(self, fd: Any, callback: Callable[[Unpack[_Arguments]], Any], *args: Unpack[_Arguments]) -> None:
+    def add_reader(self, fd: Any, callback: Callable[[*_Arguments], Any], *args: *_Arguments) -> None:
         """Have a callback called whenever there is something to read."""
         function = callback.func if isinstance(callback, partial) else callback
         if type(getattr(function, "__self__", None)).__name__ == _GRPC_QUEUE and isinstance(fd, socket.socket):

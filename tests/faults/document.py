@@ -20,10 +20,10 @@ and know how many they made. Three sessions trace both: `whole` lasts longer tha
 ends amid them, `deleted` has views and is deleted while the fault holds. The fault comes at a time by the seed, or it
 holds already when the sessions are created. When it is over, these must hold:
 
-- each session ends by itself, with a reason that a fault can have;
+- each session ends by itself, with a reason that a fault can have, less than half an hour after its start by its dates;
 - no count of calls or errors is above what the programs made;
 - of `whole`, what is missing is no more than the programs can have made in the spans that `trust.gaps`, `failures`, and
-  the session's own start and end tell, with 0.1 s at each end;
+  the session's own start and end tell, with 0.1 s at each end, and without the hours by which a clock is moved;
 - `DataComplete` is true exactly if nothing is told;
 - the agents have nothing attached, no entry of a container, pod or process in their maps, no more maps and no more
   files than before the run;

@@ -4,7 +4,6 @@ None asks the API server for what it needs first: some of them have taken it awa
 nobody would repair in a real cluster (a daemon that is away), it repairs itself.
 """
 
-import json
 import os
 import resource
 import signal
@@ -15,30 +14,19 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import clocks
+import control_plane
 import tls_secrets
-from kubectl import CommandError, run, until
-from rig import SYSTEM, Parts, daemon, is_running, memory_cgroup, on_control, operator_pod, partitioned, stopped
+from kubectl import until
+from rig import SYSTEM, Place, away, is_running, memory_cgroup, operator_pod, partitioned, paused, stopped
 from schedule import Bounds
-from workloads import RIG
 
-_ETCD = "http://127.0.0.1:2379"
 # What an agent has left when somebody else begins to fill its memory.
 _ROOM_BYTES = 16 << 20
+# Whole hours: invariants.py reads times by what they have beyond these.
+_MOVED_SECONDS = 3 * 3600
 _OPERATOR = "kubestrace-operator"
 _AGENTS = "kubestrace-agent"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a fault is provoked."""
-
-    node: str
-    parts: Parts
-
-    @property
-    def agent(self) -> int:
-        """PID of the node's agent before the fault."""
-        return self.parts.agents[self.node]
 
 
 @contextmanager
@@ -150,69 +138,30 @@ def rolling_update(place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def api_server_killed(place: Place) -> Iterator[None]:
-    """SIGKILL to the API server; it is away for a while."""
-    run(str(RIG / "apiserver"), "stop", timeout_seconds=60)
-    try:
-        yield
-    finally:
-        run(str(RIG / "apiserver"), "start", timeout_seconds=200)
-
-
-@contextmanager
-def api_server_stopped(place: Place) -> Iterator[None]:
-    """SIGSTOP to the API server: connections stay open, and nothing answers."""
-    with _paused("apiserver"):
-        yield
-
-
-@contextmanager
-def etcd_killed(place: Place) -> Iterator[None]:
-    """SIGKILL to etcd; it is away for a while."""
-    with _away("etcd"):
-        yield
-
-
-@contextmanager
-def etcd_full(place: Place) -> Iterator[None]:
-    """Etcd's quota is used up: nothing can be written until somebody gives it room and takes the alarm back."""
-    daemon("kill", "etcd")
-    daemon("start", "etcd", "--quota-backend-bytes", "1000000")
-    try:
-        # With the first write of anybody.
-        until(_is_full, "etcd is full", 30)
-        yield
-    finally:
-        daemon("kill", "etcd")
-        daemon("start", "etcd")
-        until(_disarmed, "etcd takes its alarm back", 30)
-
-
-@contextmanager
 def container_runtime_killed(place: Place) -> Iterator[None]:
     """SIGKILL to a node's containerd: its containers go on, its socket is a new one."""
-    with _away(f"{place.node}-containerd"):
+    with away(f"{place.node}-containerd"):
         yield
 
 
 @contextmanager
 def container_runtime_stopped(place: Place) -> Iterator[None]:
     """SIGSTOP to a node's containerd: its socket takes connections and answers nobody."""
-    with _paused(f"{place.node}-containerd"):
+    with paused(f"{place.node}-containerd"):
         yield
 
 
 @contextmanager
 def kubelet_killed(place: Place) -> Iterator[None]:
     """SIGKILL to a node's kubelet."""
-    with _away(f"{place.node}-kubelet"):
+    with away(f"{place.node}-kubelet"):
         yield
 
 
 @contextmanager
 def kubelet_stopped(place: Place) -> Iterator[None]:
     """SIGSTOP to a node's kubelet."""
-    with _paused(f"{place.node}-kubelet"):
+    with paused(f"{place.node}-kubelet"):
         yield
 
 
@@ -220,6 +169,34 @@ def kubelet_stopped(place: Place) -> Iterator[None]:
 def node_partitioned(place: Place) -> Iterator[None]:
     """A rule in the node's network namespace drops every packet from and to the outside."""
     with partitioned(place.node):
+        yield
+
+
+@contextmanager
+def agent_clock_ahead(place: Place) -> Iterator[None]:
+    """The agent's time of day is three hours ahead for a while."""
+    with clocks.moved(place.agent, _MOVED_SECONDS):
+        yield
+
+
+@contextmanager
+def agent_clock_behind(place: Place) -> Iterator[None]:
+    """The agent's time of day is three hours behind for a while."""
+    with clocks.moved(place.agent, -_MOVED_SECONDS):
+        yield
+
+
+@contextmanager
+def operator_clock_ahead(place: Place) -> Iterator[None]:
+    """The time of day of the operator that leads is three hours ahead for a while."""
+    with clocks.moved(place.parts.operator, _MOVED_SECONDS):
+        yield
+
+
+@contextmanager
+def operator_clock_behind(place: Place) -> Iterator[None]:
+    """The time of day of the operator that leads is three hours behind for a while."""
+    with clocks.moved(place.parts.operator, -_MOVED_SECONDS):
         yield
 
 
@@ -247,45 +224,6 @@ def certificate_expired(place: Place) -> Iterator[None]:
 def _delete(component: str, *words: str) -> None:
     selector = f"app.kubernetes.io/component={component}"
     SYSTEM.kubectl("delete", "pod", "-l", selector, "--wait=false", *words)
-
-
-@contextmanager
-def _paused(name: str) -> Iterator[None]:
-    daemon("pause", name)
-    try:
-        yield
-    finally:
-        daemon("resume", name)
-
-
-@contextmanager
-def _away(name: str) -> Iterator[None]:
-    daemon("kill", name)
-    try:
-        yield
-    finally:
-        daemon("start", name)
-
-
-def _disarmed() -> bool:
-    """Take back every alarm of etcd, by the gateway that it has for HTTP; tells whether there is none any more."""
-    with suppress(CommandError):
-        for alarm in (alarms := _alarms(action="GET")):
-            _alarms(action="DEACTIVATE", **alarm)
-        return not alarms
-    return False
-
-
-def _is_full() -> bool:
-    with suppress(CommandError):
-        return bool(_alarms(action="GET"))
-    return False
-
-
-def _alarms(**request: str) -> list[dict[str, str]]:
-    words = ("curl", "-sf", "-m", "5", f"{_ETCD}/v3/maintenance/alarm", "-d", json.dumps(request))
-    found: list[dict[str, str]] = json.loads(on_control(*words)).get("alarms", [])
-    return found
 
 
 @dataclass(frozen=True)
@@ -322,15 +260,19 @@ FAULTS = (
     Fault(leader_lost),
     Fault(operator_away, 2, 20),
     Fault(rolling_update),
-    Fault(api_server_killed, 2, 15, at_start=0),
-    Fault(api_server_stopped, 2, 10, at_start=0),
-    Fault(etcd_killed, 1, 8, at_start=0),
-    Fault(etcd_full, 3, 10, at_start=0),
+    Fault(control_plane.api_server_killed, 2, 15, at_start=0),
+    Fault(control_plane.api_server_stopped, 2, 10, at_start=0),
+    Fault(control_plane.etcd_killed, 1, 8, at_start=0),
+    Fault(control_plane.etcd_full, 3, 10, at_start=0),
     Fault(container_runtime_killed, 0, 5),
     Fault(container_runtime_stopped, 2, 8),
     Fault(kubelet_killed, 0, 8),
     Fault(kubelet_stopped, 2, 8),
     Fault(node_partitioned, 2, 20),
+    Fault(agent_clock_ahead, 1, 20),
+    Fault(agent_clock_behind, 1, 20),
+    Fault(operator_clock_ahead, 1, 20),
+    Fault(operator_clock_behind, 1, 20),
     Fault(certificate_renewed),
     Fault(certificate_expired, 1, 2, at_start=1),
 )

@@ -14,6 +14,8 @@ ENDINGS = frozenset({"Completed", "PartiallyCompleted", "AgentUnavailable", "Dea
 _NO_TIME = frozenset(
     {"ContainerStateUnknown", "ViewUnsupported", "StacksUnavailable", "RuntimeCallsCounted", "TasksNotRead"}
 )
+# No session of a round takes so long; clocks are moved by more.
+_MOST_SECONDS = 1800
 # A call that is under way as a gap begins or ends, at the programs' rate.
 _SLACK_SECONDS = 0.1
 
@@ -57,6 +59,7 @@ def ended_with_a_reason(name: str, session: Document) -> list[str]:
     if finished.get("reason") not in ENDINGS:
         wrong.append(f"{name}: ended as {finished.get('reason')}: {finished.get('message')}")
     wrong += _tells_whether_it_is_complete(name, status)
+    wrong += _tells_how_long_it_took(name, status)
     if session["metadata"].get("finalizers"):
         wrong.append(f"{name}: finished with the finalizers {session['metadata']['finalizers']}")
     return wrong
@@ -70,6 +73,13 @@ def _tells_whether_it_is_complete(name: str, status: Document) -> list[str]:
     if not complete and not reasons and not _losses(status) and status.get("containers"):
         return [f"{name}: not DataComplete, and nothing says why"]
     return []
+
+
+def _tells_how_long_it_took(name: str, status: Document) -> list[str]:
+    if not status.get("startTime") or not status.get("completionTime"):
+        return []
+    took = seconds(status["completionTime"]) - seconds(status["startTime"])
+    return [] if 0 <= took < _MOST_SECONDS else [f"{name}: took {took:.1f} s by its dates"]
 
 
 def never_more_than_the_truth(name: str, status: Document, programs: Sequence[Program]) -> list[str]:
@@ -129,7 +139,7 @@ def _told_of(session: Document, program: Program) -> float:
     status = session.get("status", {})
     start, end = _session_span(session, program)
     spans = [(program.begun, start), (end, program.ended)]
-    spans += [_span(gap, end) for gap in _gaps(status) if gap.get("node") in {program.node, None}]
+    spans += [_span(gap, end, program) for gap in _gaps(status) if gap.get("node") in {program.node, None}]
     traced = any(row.get("node") == program.node for row in status.get("containers", []))
     if not traced and any(failure.get("node") == program.node for failure in status.get("failures", [])):
         spans.append((start, end))
@@ -141,12 +151,18 @@ def _told_of(session: Document, program: Program) -> float:
 def _session_span(session: Document, program: Program) -> tuple[float, float]:
     """When counting began and ended. A session that never began traced nothing."""
     start_time = session.get("status", {}).get("startTime")
-    start = seconds(start_time) if start_time else program.ended
+    start = _unmoved(start_time, program) if start_time else program.ended
     return start, start + session["spec"]["durationSeconds"]
 
 
-def _span(gap: Document, session_end: float) -> tuple[float, float]:
-    return seconds(gap["startTime"]), seconds(gap["endTime"]) if gap.get("endTime") else session_end
+def _span(gap: Document, session_end: float, program: Program) -> tuple[float, float]:
+    return _unmoved(gap["startTime"], program), _unmoved(gap["endTime"], program) if gap.get("endTime") else session_end
+
+
+def _unmoved(time: str, program: Program) -> float:
+    """When something was, as the program's clock tells it: that of who wrote the time may be off by whole hours."""
+    moved = seconds(time) - program.begun
+    return program.begun + moved - 3600 * round(moved / 3600)
 
 
 def _union(spans: Iterable[tuple[float, float]]) -> float:

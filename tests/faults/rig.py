@@ -22,6 +22,19 @@ class Parts:
     operator: int = 0
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a fault is provoked."""
+
+    node: str
+    parts: Parts
+
+    @property
+    def agent(self) -> int:
+        """PID of the node's agent before the fault."""
+        return self.parts.agents[self.node]
+
+
 def parts() -> Parts:
     """Find the processes of the operator and of the agents."""
     return Parts({node: process(agent_pod(SYSTEM, node)) for node in NODES}, process(operator_pod()))
@@ -50,6 +63,26 @@ def process(pod: str, namespace: Namespace = SYSTEM) -> int:
 def daemon(action: str, name: str, *arguments: str) -> None:
     """Kill, start, pause or resume one of the rig's daemons."""
     run(str(RIG / "daemon"), action, name, *arguments, timeout_seconds=60)
+
+
+@contextmanager
+def paused(name: str) -> Iterator[None]:
+    """Have one of the rig's daemons stopped for a while."""
+    daemon("pause", name)
+    try:
+        yield
+    finally:
+        daemon("resume", name)
+
+
+@contextmanager
+def away(name: str) -> Iterator[None]:
+    """Kill one of the rig's daemons, and start it again after a while."""
+    daemon("kill", name)
+    try:
+        yield
+    finally:
+        daemon("start", name)
 
 
 @contextmanager

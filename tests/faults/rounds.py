@@ -11,10 +11,10 @@ from typing import Any
 
 import invariants
 import leftovers
-from faults import BY_NAME, Place
+from faults import BY_NAME
 from invariants import NodeLeft, Program
 from kubectl import CommandError, Document, Namespace, Session, fresh_namespace, run, until
-from rig import SYSTEM, Parts, parts, process
+from rig import SYSTEM, Parts, Place, parts, process
 from schedule import NODES, Planned
 from workloads import calls_pod
 

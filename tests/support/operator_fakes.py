@@ -80,6 +80,11 @@ def now() -> datetime:
     return BEGIN + timedelta(seconds=asyncio.get_running_loop().time())
 
 
+def clock() -> float:
+    """Return the loop's time."""
+    return asyncio.get_running_loop().time()
+
+
 def now_ns() -> int:
     """Return the loop's time as the wire has it."""
     return int(now().timestamp() * 1e9)
@@ -488,7 +493,9 @@ class Stage:
         self.agents = FakeAgents(*nodes)
         self.events: list[tuple[str, str, str]] = []
         self.places = Places()
-        self.ledger = Ledger(now=now)
+        self.ledger = Ledger(now=now, clock=clock)
+        # The world's clock as the operator sees it.
+        self.now: Callable[[], datetime] = now
         # None: each session knows only what it has heard itself.
         self.descriptions: Descriptions | None = None
         self.only_enabled = False
@@ -503,7 +510,7 @@ class Stage:
             self.cluster,
             self.agents,
             self.agents,
-            now=now,
+            now=self.now,
             offload=_at_once,
             only_enabled_namespaces=self.only_enabled,
             requesters_proven=self.requesters_proven,

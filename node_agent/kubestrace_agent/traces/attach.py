@@ -159,7 +159,8 @@ class Attacher:
         state = reports.tracing(container, found)
         traced = trace.counted(state, acquired, self._clock_ns())
         if late:
-            traced.gaps += reports.late(self.node.name, state, found, trace.session_start_ns)
+            session_start_ns = trace.session_start_by(state.start_time_unix_nanoseconds)
+            traced.gaps += reports.late(self.node.name, state, found, session_start_ns)
         traced.gaps += self.missing_views(trace, state, acquired)
         return traced
 

@@ -65,7 +65,7 @@ class Running:
     # One has no more rows.
     max_containers: int
     clock_ns: Callable[[], int]
-    # Called with a trace that gets a container and when that one began (Unix time, nanoseconds).
+    # Called with a trace that gets a container and when that one began (CLOCK_MONOTONIC, nanoseconds).
     begin: Callable[[Trace, int], None]
 
 
@@ -121,7 +121,7 @@ class Claims:
             if trace.final is not None or acquired is None or (found is not None and found.state.phase != _FAILED):
                 return
             state.container.MergeFrom(trace.told.pop(known.container_id, agent_pb2.Container()))
-            self._begin(trace, state.start_time_unix_nanoseconds)
+            self._begin(trace, _began_ns(followed.life))
             traced = trace.counted(state, acquired, state.start_time_unix_nanoseconds)
             traced.gaps += self._attacher.missing_views(trace, state, acquired)
             if trace.frozen:
@@ -139,12 +139,14 @@ class Claims:
             found = trace.containers.get(known.container_id)
             if trace.final is not None:
                 return
+            began_ns = time.monotonic_ns()
             if found is None or found.state.phase == _FAILED:
+                began_ns = _began_ns(followed.life)
                 await self._update()
                 ended_ns = followed.life.container.emptied_ns or time.monotonic_ns()
                 state.end_time_unix_nanoseconds = self._unix_ns(ended_ns)
                 found = reports.not_counted(self._node, state)
-            self._begin(trace, found.state.start_time_unix_nanoseconds)
+            self._begin(trace, began_ns)
             self._take(followed, trace, known.container_id, found)
 
     @staticmethod
@@ -167,7 +169,7 @@ class Claims:
             container=container,
             phase=agent_pb2.ContainerState.PHASE_TRACING,
             from_start=life.counter is not None,
-            start_time_unix_nanoseconds=self._unix_ns(life.container.started_ns or life.container.created_ns),
+            start_time_unix_nanoseconds=self._unix_ns(_began_ns(life)),
         )
 
     def _unix_ns(self, monotonic_ns: int) -> int:
@@ -192,6 +194,11 @@ class Claims:
             if trace is not None and not followed.traced:
                 await self._thread.call(self._counters.let_go, followed.life, user)
                 _note(trace, reports.life_lost(self._node, followed.life.container.name, error, self._clock_ns()))
+
+
+def _began_ns(life: PodLife) -> int:
+    """Return when a life's program was executed, or before that when its container was created."""
+    return life.container.started_ns or life.container.created_ns
 
 
 def _note(trace: Trace, gap: agent_pb2.Gap) -> None:

@@ -162,7 +162,7 @@ class Traces:
             elif request.elapsed_milliseconds:
                 self._join(trace, request)
             elif any(each.counter for each in trace.containers.values()):
-                self._begin(trace, self._clock_ns())
+                self._begin(trace, time.monotonic_ns())
         return self._started(trace, created=created)
 
     def _create(self, request: agent_pb2.StartTraceRequest, views: ViewRequests) -> Trace:
@@ -189,6 +189,7 @@ class Traces:
             lease_seconds=request.lease_seconds or self._limits.default_lease_seconds,
             start_ns=(start_ns := self._clock_ns()),
             session_start_ns=start_ns - 1_000_000 * request.elapsed_milliseconds,
+            session_began_ns=time.monotonic_ns() - 1_000_000 * request.elapsed_milliseconds,
             start_skipped_calls=self._counters.skipped_calls,
             start_walk_failures=self._counters.walk_failures.count,
             pods=self._pods.counters if self._pods else None,
@@ -232,12 +233,13 @@ class Traces:
         trace.deadline = asyncio.get_running_loop().call_later(seconds, end)
 
     def _begin(self, trace: Trace, since_ns: int) -> None:
-        """Let the time of a trace run that has waited for its first container, which was there since then (Unix)."""
+        """Let the time of a trace run that has waited for its first container, which came then (CLOCK_MONOTONIC)."""
         if not trace.waits or trace.final is not None:
             return
-        now_ns = self._clock_ns()
-        trace.start_ns = trace.session_start_ns = min(since_ns, now_ns)
-        self._let_run(trace, trace.duration_seconds - (now_ns - trace.start_ns) / 1e9)
+        ago_ns = max(0, (now_ns := time.monotonic_ns()) - since_ns)
+        trace.start_ns = trace.session_start_ns = self._clock_ns() - ago_ns
+        trace.session_began_ns = now_ns - ago_ns
+        self._let_run(trace, trace.duration_seconds - ago_ns / 1e9)
 
     def _join(self, trace: Trace, request: agent_pb2.StartTraceRequest) -> None:
         """Let the time of a trace run that waits for its first container: that of the session does, on other nodes."""
@@ -245,6 +247,7 @@ class Traces:
             trace.ask_views = lambda: views_registry.requests(request.views, redact=request.redact)
             trace.start_ns = self._clock_ns()
             trace.session_start_ns = trace.start_ns - 1_000_000 * request.elapsed_milliseconds
+            trace.session_began_ns = time.monotonic_ns() - 1_000_000 * request.elapsed_milliseconds
             self._let_run(trace, request.duration_milliseconds / 1000)
 
     def _let_run(self, trace: Trace, seconds: float) -> None:

@@ -107,12 +107,15 @@ def tracing(container: agent_pb2.Container, found: Resolved) -> agent_pb2.Contai
 def late(node: str, state: agent_pb2.ContainerState, found: Resolved, session_start_ns: int) -> list[agent_pb2.Gap]:
     """Give the gap of a container that joined a session that ran already: its calls before that were not counted.
 
-    The gap begins when the container started, or when the session did if that was later (or the start is not known).
+    The gap begins when the container started, or when the session did if that was later, or if the start is not known.
+    One in the future is not: the clock was set since.
     """
-    begin, end = max(found.start_time_unix_ns, session_start_ns), state.start_time_unix_nanoseconds
+    end = state.start_time_unix_nanoseconds
+    started_ns = found.start_time_unix_ns if found.start_time_unix_ns <= end else 0
+    begin = max(started_ns, session_start_ns)
     if begin >= end:
         return []
-    since = "the container started" if begin == found.start_time_unix_ns else "the session began"
+    since = "the container started" if begin == started_ns else "the session began"
     return [
         agent_pb2.Gap(
             node=node,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from kubestrace_agent.views.registry import ViewRequests
     from kubestrace_protos.v1 import agent_pb2
 
+# Between two readings of clocks a thread may wait, and clocks may run at slightly different speeds.
+_STEP_NS = 1_000_000_000
+
 
 @dataclass(eq=False, kw_only=True)
 class Trace(Session):
@@ -22,8 +25,9 @@ class Trace(Session):
 
     session_name: str
     lease_seconds: int
-    # Of the session, which other nodes may have counted for before.
+    # Of the session, which other nodes may have counted for before: Unix, and CLOCK_MONOTONIC.
     session_start_ns: int
+    session_began_ns: int
     # Held while containers change or are read, so that the end comes before or after, never between.
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Those whose containers are counted from their first call, by UID (32 hex digits).
@@ -46,6 +50,11 @@ class Trace(Session):
     final: agent_pb2.Report | None = None
     # Somebody was given the final report.
     fetched: bool = False
+
+    def session_start_by(self, now_ns: int) -> int:
+        """Return when the session began by the clock that is at `now_ns` now: it may have been set since."""
+        start_ns = now_ns - (time.monotonic_ns() - self.session_began_ns)
+        return self.session_start_ns if abs(start_ns - self.session_start_ns) < _STEP_NS else start_ns
 
     def lease_is_over(self) -> bool:
         """Tell whether nobody has watched or called for too long."""

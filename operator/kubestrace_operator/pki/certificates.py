@@ -15,8 +15,8 @@ CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=30)
 # A leaf is renewed after this share of its life: what is left is time for an operator that is away.
 RENEW_AFTER = 2 / 3
-# Clocks of nodes differ a little.
-BACKDATED = timedelta(minutes=5)
+# The clock of a node may be hours behind: set late after a boot, or by the hours of a time zone.
+BACKDATED = timedelta(days=1)
 OPERATOR_URI = "spiffe://kubestrace.io/operator"
 
 
@@ -64,8 +64,8 @@ def renewal_due(pair: Pair, ca: Pair, now: datetime) -> bool:
         _matching_key(pair)
     except (CertificateError, InvalidSignature, ValueError, TypeError):
         return True
-    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return now >= start + RENEW_AFTER * (end - start)
+    made, end = certificate.not_valid_before_utc + BACKDATED, certificate.not_valid_after_utc
+    return now >= made + RENEW_AFTER * (end - made)
 
 
 def check_ca(ca: Pair, now: datetime) -> None:

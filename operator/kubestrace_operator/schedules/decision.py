@@ -12,6 +12,8 @@ from kubestrace_operator.schedules.cron import Cron
 
 ALLOW, FORBID, REPLACE = "Allow", "Forbid", "Replace"
 HOUR = timedelta(hours=1)
+# Clocks of different nodes may differ by so much.
+_SKEW = timedelta(minutes=1)
 # Missed slots are counted up to here, so that a minutely schedule that slept for a year does not count for long.
 MOST_MISSED = 1000
 
@@ -54,6 +56,19 @@ class State:
     def recent(self, now: datetime) -> dict[str, datetime]:
         """Return the sessions of the last hour; one that a wrong clock put into the future is among them."""
         return {name: when for name, when in self.starts.items() if when > now - HOUR}
+
+    def believable(self, now: datetime) -> "State":
+        """Return the state without dates of the future: a clock was ahead, and nothing would come until then.
+
+        Slots that came by that clock have their sessions, by which they are known when they come again.
+        """
+        latest = now + _SKEW
+        return replace(
+            self,
+            considered=self.considered if self.considered <= latest else now,
+            held=self.held if self.held is None or self.held <= latest else None,
+            last_event=self.last_event if self.last_event is None or self.last_event <= latest else now,
+        )
 
 
 @dataclass(frozen=True)

@@ -144,8 +144,9 @@ class Schedule:
     def _learn(self, rows: list[SessionRow]) -> None:
         """Take over what the sessions say: an operator may have ended between a session and its status."""
         known = {row.name: when for row in rows if (when := status.time_of(row.created)) is not None}
-        state = self._record.state
-        starts = State(state.considered, starts={**known, **state.starts}).recent(self._around.now())
+        now = self._around.now()
+        state = self._record.state.believable(now)
+        starts = State(state.considered, starts={**known, **state.starts}).recent(now)
         self._record.state = replace(state, starts=starts)
         # Of a schedule that goes on for years the others are many; none of them is met again.
         self._counted &= known.keys() | starts.keys()

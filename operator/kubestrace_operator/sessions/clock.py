@@ -1,4 +1,8 @@
-"""A session's time: what is due, and how long until then. Durations by the loop's clock, dates by the world's."""
+"""A session's time: what is due, and how long until then. Durations by the loop's clock, dates by the world's.
+
+Dates say how much passed under an earlier operator; from then on the loop's clock counts, which is never set. So a step
+of the world's clock makes no session shorter or longer.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +10,9 @@ from datetime import datetime, timedelta
 
 from kubestrace_operator.sessions.interfaces import Timing
 from kubestrace_operator.sessions.session_state import SessionState
+
+# The two clocks may run at slightly different speeds.
+_STEP_SECONDS = 1.0
 
 
 class Schedule:
@@ -18,20 +25,23 @@ class Schedule:
         self._now = now
         self._clock = asyncio.get_running_loop().time
         self._begun = self._clock()
+        self._waiting_since = self._begun - self._seconds_since(state.first_seen)
+        # None: nothing is counted yet.
+        self._counting_since = None if state.start is None else self._begun - self._seconds_since(state.start)
         self._announce_at = self._begun + timing.settle
         # When this operator first saw that the time is over.
         self._over_at: float | None = None
 
     def begin_again(self) -> None:
         """Count the waiting from now on: it waited for its turn before."""
-        self._begun = self._clock()
+        self._begun = self._waiting_since = self._clock()
         self._announce_at = self._begun + self._timing.settle
 
     @property
     def remaining(self) -> float:
         """Seconds until the counting ends; negative afterwards."""
-        start = self._state.start
-        return self.duration_seconds - ((self._now() - start).total_seconds() if start else 0.0)
+        since = self._counting_since
+        return self.duration_seconds - (self._clock() - since if since is not None else 0.0)
 
     @property
     def elapsed(self) -> float:
@@ -74,11 +84,20 @@ class Schedule:
     def started(self, seconds_ago: float = 0.0) -> datetime:
         """Return the start, now or some time ago; the slower nodes' time runs from here."""
         self._announce_at = self._clock() + self._timing.settle
+        self._counting_since = self._clock() - seconds_ago
         return self._now() - timedelta(seconds=seconds_ago)
+
+    def follow_clock(self) -> None:
+        """Have the start by the world's clock as it is now: it may have been set since, and the end will go by it."""
+        if self._state.start is None or self._counting_since is None:
+            return
+        start = self._now() - timedelta(seconds=self._clock() - self._counting_since)
+        if abs((start - self._state.start).total_seconds()) > _STEP_SECONDS:
+            self._state.start = start
 
     def until_due(self) -> float:
         """Return the seconds until something is due."""
-        if self._state.start is None:
+        if self._counting_since is None:
             own = self._clock() - self._begun
             due = [self._timing.patience - own, self._timing.look - own, self.duration_seconds - self._waited()]
         else:
@@ -89,6 +108,8 @@ class Schedule:
         return min((each for each in due if each > 0), default=self._timing.retry)
 
     def _waited(self) -> float:
-        first_seen = self._state.first_seen
-        since_status = (self._now() - first_seen).total_seconds() if first_seen else 0.0
-        return max(since_status, self._clock() - self._begun)
+        return self._clock() - self._waiting_since
+
+    def _seconds_since(self, moment: datetime | None) -> float:
+        """Return how long ago an earlier operator's date was; one that is in the future by our clock was just now."""
+        return max(0.0, (self._now() - moment).total_seconds()) if moment else 0.0

@@ -1,22 +1,25 @@
 """How long containers of a namespace were traced: what a chart's value bounds per hour and per day.
 
 One container that is traced for a second is a container-second. It is counted while sessions run. After a restart the
-operator knows what finished sessions say that they used, so what was deleted before is forgotten then.
+operator knows what finished sessions say that they used, so what was deleted before is forgotten then. All goes by a
+clock that is never set; a date only says when a session of an earlier operator ended.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from kubestrace_operator.kube.session_rows import SessionRow
 
 _TICK_SECONDS = 1.0
 # What is older is in no window any more; kept by the minute.
-_DAY = timedelta(days=1)
 _MINUTE_SECONDS = 60
+_HOUR_SECONDS = 60 * _MINUTE_SECONDS
+_DAY_SECONDS = 24 * _HOUR_SECONDS
 # How often what is too old is looked for.
-_FORGET = timedelta(minutes=10)
+_FORGET_SECONDS = 10 * _MINUTE_SECONDS
 
 
 @dataclass
@@ -36,14 +39,16 @@ class Ledger:
     per_hour: int = 0
     per_day: int = 0
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-    # Container-seconds by namespace and minute.
+    # In seconds.
+    clock: Callable[[], float] = time.monotonic
+    # Container-seconds by namespace and minute, of the clock.
     _used: dict[str, dict[int, float]] = field(default_factory=dict)
     _followed: dict[str, _Followed] = field(default_factory=dict)
     # Sessions that wait, by UID: of which namespace, and what wakes them.
     _waiting: dict[str, tuple[str, asyncio.Event]] = field(default_factory=dict)
     # Finished sessions that are charged already, by UID.
     _charged: set[str] = field(default_factory=set)
-    _counted_at: datetime | None = None
+    _counted_at: float | None = None
 
     @property
     def is_on(self) -> bool:
@@ -52,7 +57,7 @@ class Ledger:
 
     def used_up(self, namespace: str) -> str:
         """Return what a namespace has used up, in words; empty: nothing."""
-        for most, span, words in ((self.per_hour, timedelta(hours=1), "an hour"), (self.per_day, _DAY, "a day")):
+        for most, span, words in ((self.per_hour, _HOUR_SECONDS, "an hour"), (self.per_day, _DAY_SECONDS, "a day")):
             if most and self._within(namespace, span) >= most:
                 return f"Namespace {namespace} has used its {most} container-seconds of {words}"
         return ""
@@ -68,10 +73,10 @@ class Ledger:
             self._count()
             self._followed[uid] = _Followed(namespace, containers, wake)
 
-    def take_up(self, uid: str, containers: int, since: datetime) -> None:
+    def take_up(self, uid: str, containers: int, seconds: float) -> None:
         """Charge a followed session with its time before: an earlier operator has begun it."""
         if uid in self._followed:
-            self._add(self._followed[uid], containers * max(0.0, (self.now() - since).total_seconds()))
+            self._add(self._followed[uid], containers * seconds)
 
     def used_by(self, uid: str) -> int | None:
         """Return what a followed session has used, in whole container-seconds, rounded up; None: nobody counts."""
@@ -98,7 +103,8 @@ class Ledger:
         except ValueError:
             return
         if ended.tzinfo is not None:
-            self._charge(row.namespace, row.container_seconds, min(ended, self.now()))
+            seconds_ago = max(0.0, (self.now() - ended).total_seconds())
+            self._charge(row.namespace, row.container_seconds, self.clock() - seconds_ago)
 
     def forget(self, uid: str) -> None:
         """Note that a session's object is gone; what it used stays used."""
@@ -106,13 +112,13 @@ class Ledger:
 
     async def run(self) -> None:
         """Count each second, end sessions of namespaces that have used theirs, and wake those that wait; never ends."""
-        forgotten = self.now()
+        forgotten = self.clock()
         while self.is_on:
             await asyncio.sleep(_TICK_SECONDS)
             self._count()
-            if self.now() >= forgotten + _FORGET:
+            if self.clock() >= forgotten + _FORGET_SECONDS:
                 self._forget_old()
-                forgotten = self.now()
+                forgotten = self.clock()
             for each in self._followed.values():
                 if self.used_up(each.namespace):
                     each.wake.set()
@@ -122,28 +128,28 @@ class Ledger:
 
     def _count(self) -> None:
         """Charge the time since the last look."""
-        now = self.now()
-        seconds = max(0.0, (now - (self._counted_at or now)).total_seconds())
+        now = self.clock()
+        seconds = now - (self._counted_at if self._counted_at is not None else now)
         self._counted_at = now
         for each in self._followed.values():
             self._add(each, each.containers() * seconds)
 
     def _add(self, followed: _Followed, used: float) -> None:
         followed.used += used
-        self._charge(followed.namespace, used, self.now())
+        self._charge(followed.namespace, used, self.clock())
 
-    def _charge(self, namespace: str, used: float, at: datetime) -> None:
+    def _charge(self, namespace: str, used: float, at: float) -> None:
         minutes = self._used.setdefault(namespace, {})
-        minute = int(at.timestamp() // _MINUTE_SECONDS)
+        minute = int(at // _MINUTE_SECONDS)
         minutes[minute] = minutes.get(minute, 0.0) + used
 
-    def _within(self, namespace: str, span: timedelta) -> float:
-        first = (self.now() - span).timestamp() // _MINUTE_SECONDS
+    def _within(self, namespace: str, seconds: int) -> float:
+        first = (self.clock() - seconds) // _MINUTE_SECONDS
         return sum(used for minute, used in self._used.get(namespace, {}).items() if minute > first)
 
     def _forget_old(self) -> None:
         """Let go of what no window reaches: also of namespaces that are gone, or trace nothing any more."""
-        first = (self.now() - _DAY).timestamp() // _MINUTE_SECONDS
+        first = (self.clock() - _DAY_SECONDS) // _MINUTE_SECONDS
         for namespace, minutes in list(self._used.items()):
             kept = {minute: used for minute, used in minutes.items() if minute > first}
             if kept:

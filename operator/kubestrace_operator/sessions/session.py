@@ -264,6 +264,7 @@ class Session:
                 continue
             self._order_nodes()
             self._note_start()
+            self._schedule.follow_clock()
             self._note_lost_agents()
             outcome = self._over() if self._state.start is not None else self._hopeless(spec)
             if outcome is None:
@@ -316,7 +317,7 @@ class Session:
             return False
         self._ledger.follow(self.row.uid, self.row.namespace, self._state.containers_now, self._wake)
         if self._state.start is not None:
-            self._ledger.take_up(self.row.uid, self._containers_before, self._state.start)
+            self._ledger.take_up(self.row.uid, self._containers_before, self._schedule.elapsed)
         self._entered = True
         if self._admission.waited:
             self._schedule.begin_again()
@@ -496,6 +497,7 @@ class Session:
         if outcome.phase == conditions.SUSPENDED and not self._gone:
             await self._suspend(outcome)
             return
+        self._schedule.follow_clock()
         state.outcome, state.completion = outcome, self._now()
         if self._gone:
             await self.stop_traces()

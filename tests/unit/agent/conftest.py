@@ -196,7 +196,9 @@ async def make_traces(tracer: FakeTracer, node: FakeNode) -> AsyncIterator[MakeT
     """Make traces on the fake node; they are shut down after the test."""
     made: list[registry.Traces] = []
 
-    def make(*, can_trace: bool = True, **limits: int | float) -> registry.Traces:
+    def make(
+        *, can_trace: bool = True, clock_ns: Callable[[], int] = time.time_ns, **limits: int | float
+    ) -> registry.Traces:
         cannot = None if can_trace else ("UnsupportedKernel", "this kernel is too old")
         made.append(
             registry.Traces(
@@ -204,6 +206,7 @@ async def make_traces(tracer: FakeTracer, node: FakeNode) -> AsyncIterator[MakeT
                 node,
                 node=Node("n1", "agent-1", cannot),
                 limits=admission.Limits(**limits),  # type: ignore[arg-type]
+                clock_ns=clock_ns,
             )
         )
         return made[-1]

@@ -70,6 +70,8 @@ def test_nothing_is_wrong_with_a_whole_session() -> None:
         ({"trust": {"gaps": [gap("03", "04")]}}, "DataComplete in spite of AgentRestarted"),
         ({"failures": [{"reason": "AgentUnavailable", "node": "node-1"}]}, "DataComplete in spite of AgentUnavailable"),
         ({"complete": False}, "nothing says why"),
+        ({"completionTime": "2026-01-01T13:00:10.000000Z"}, "took 10810.0 s by its dates"),
+        ({"completionTime": "2026-01-01T07:00:10.000000Z"}, "took -10790.0 s by its dates"),
     ],
 )
 def test_an_end_without_a_reason_is_noticed(status: dict[str, Any], said: str) -> None:
@@ -134,6 +136,14 @@ def test_a_session_that_was_over_before_the_programs_misses_the_rest() -> None:
     # 0.1 s, and a tenth, on two nodes.
     assert invariants.missing_lies_in_gaps("s", early, PROGRAMS[:1]) == []
     assert invariants.told_seconds(early, PROGRAMS)["node-1"] == pytest.approx(0.2)
+
+
+def test_clocks_that_are_off_by_hours_tell_the_same_spans() -> None:
+    """Of the operator, which writes the start, or of an agent, which tells a gap."""
+    apart = gap("03", "04") | {"startTime": "2026-01-01T13:00:03Z", "endTime": "2026-01-01T07:00:04Z"}
+    moved = session(startTime="2026-01-01T13:00:03.000000Z", **trust(apart))
+
+    assert invariants.told_seconds(moved, PROGRAMS) == pytest.approx({"node-1": 2.1, "node-2": 1.1})
 
 
 def test_a_node_that_was_not_traced_misses_all() -> None:

@@ -77,8 +77,19 @@ def test_leaves_are_renewed_after_two_thirds_of_their_life() -> None:
     ca = certificates.new_ca(NOW)
     leaf = certificates.agent_leaf(ca, NOW)
 
-    assert not certificates.renewal_due(leaf, ca, NOW + timedelta(days=19))
-    assert certificates.renewal_due(leaf, ca, NOW + timedelta(days=21))
+    assert not certificates.renewal_due(leaf, ca, NOW + timedelta(days=19, hours=23))
+    assert certificates.renewal_due(leaf, ca, NOW + timedelta(days=20))
+
+
+@pytest.mark.parametrize("hours", [-14, 14])
+def test_nodes_whose_clock_is_hours_off_take_new_certificates(hours: int) -> None:
+    """One in a zone's local time, where UTC was meant."""
+    ca = certificates.new_ca(NOW)
+    by_their_clock = NOW + timedelta(hours=hours)
+
+    for pair in (ca, certificates.agent_leaf(ca, NOW), certificates.operator_leaf(ca, NOW)):
+        made = load(pair.certificate)
+        assert made.not_valid_before_utc <= by_their_clock < made.not_valid_after_utc
 
 
 def test_leaves_of_another_ca_are_renewed() -> None:

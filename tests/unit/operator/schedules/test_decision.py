@@ -1,5 +1,6 @@
 """What a schedule does when: every slot once at most, never more than the cap, and nothing left out without a word."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -57,6 +58,33 @@ def test_of_missed_slots_the_last_is_made_up_for() -> None:
     step = at_time(Rules(HOURLY), State(NOON), 0, after(hours=5.5))
 
     assert (step.start, step.slot, reasons(step)) == (True, after(hours=5), {MISSED: 4})
+
+
+def test_a_clock_that_was_ahead_stops_no_schedule() -> None:
+    """Once it is right again the next slot comes, and the cool-down lasts as long as it says."""
+    rules = Rules(HOURLY, cool_down=timedelta(minutes=5))
+    ahead = replace(at_time(rules, State(NOON), 0, after(days=900)).state, last_event=after(days=900))
+    state = ahead.believable(after(minutes=30))
+
+    assert at_time(rules, state, 0, after(minutes=59)) == Step(state)
+    assert at_time(rules, state, 0, after(hours=1)).slot == after(hours=1)
+    assert [at_event(rules, state, 0, after(minutes=minutes)).start for minutes in (34, 35)] == [False, True]
+
+
+def test_a_slot_that_waits_by_a_clock_that_was_ahead_is_let_go() -> None:
+    """It comes again in its time."""
+    rules = Rules(HOURLY, FORBID)
+    state = at_time(rules, State(NOON), 1, after(hours=3)).state.believable(after(minutes=30))
+
+    assert state == State(after(minutes=30))
+    assert at_time(rules, state, 1, after(hours=3)).state.held == after(hours=3)
+
+
+def test_clocks_of_two_nodes_may_differ_a_little() -> None:
+    """An operator that is half a minute behind the one before it does no slot again."""
+    state = replace(at_time(Rules(HOURLY), State(NOON), 0, after(hours=1)).state, last_event=after(hours=1))
+
+    assert state.believable(after(minutes=59.5)) == state
 
 
 def test_the_deadline_of_a_missed_slot() -> None:
