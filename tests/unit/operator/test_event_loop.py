@@ -26,7 +26,7 @@ def address() -> Iterator[str]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}"
-    server.stop(None).wait()
+    server.stop(None).wait(timeout=30)
 
 
 async def turns_until_all_are_heard(address: str) -> int:
