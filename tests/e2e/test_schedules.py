@@ -57,7 +57,8 @@ def fading_pod(name: str) -> Document:
 
 def test_what_happens_to_containers_makes_sessions(namespace: Namespace, tmp_path: Path) -> None:
     """Killed for memory, waiting after crashes, not ready any more: each session says why, and has the next lives."""
-    seconds = {"killed": 45, "loop": 45, "fading": 5}
+    # Two lives of the loop at least: kubelet may tell of its wait when that ends, and then they begin 40 s apart.
+    seconds = {"killed": 45, "loop": 75, "fading": 5}
     namespace.apply(
         life(tmp_path),
         schedule("killed", seconds["killed"], podEvents=["OOMKilled"], coolDownSeconds=0),
