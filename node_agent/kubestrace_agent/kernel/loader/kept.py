@@ -134,10 +134,19 @@ def key(sizes: Mapping[str, int], parts: Iterable[str]) -> str:
     uname = platform.uname()
     digest.update(json.dumps([uname.release, uname.version, uname.machine, dict(sizes), sorted(parts)]).encode())
     digest.update(hashlib.sha256(_BTF.read_bytes()).digest())
-    for path in sorted(each for kind in ("*.c", "*.h", "*.py") for each in PACKAGE.rglob(kind)):
+    for path in _sources():
         digest.update(str(path.relative_to(PACKAGE)).encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _sources() -> list[Path]:
+    """Return the package's files, without what Python keeps beside them: that comes and goes, with its folders."""
+    found: list[Path] = []
+    for folder, below, names in os.walk(PACKAGE):
+        below[:] = [each for each in below if each != "__pycache__"]
+        found += [Path(folder, name) for name in names if name.endswith((".c", ".h", ".py"))]
+    return sorted(found)
 
 
 def compiler_files() -> dict[str, tuple[int, int]]:

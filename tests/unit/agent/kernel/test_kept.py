@@ -202,6 +202,18 @@ def test_other_types_and_sources_have_another_name(tmp_path: Path, monkeypatch: 
     assert len(names) == 5
 
 
+def test_what_python_keeps_beside_the_sources_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes and goes, with its folders, while the sources are read."""
+    monkeypatch.setattr(kept, "PACKAGE", tmp_path)
+    (tmp_path / "view").mkdir()
+    (tmp_path / "view" / "view.py").write_text("view")
+    before = kept.key({}, [])
+    (tmp_path / "view" / "__pycache__").mkdir()
+    (tmp_path / "view" / "__pycache__" / "view.py").write_text("other")
+
+    assert kept.key({}, []) == before
+
+
 def test_the_name_changes_with_all_that_programs_depend_on() -> None:
     """The order of parts does not matter."""
     name = kept.key({"MAX_SLOTS": 3}, ["a", "b"])
