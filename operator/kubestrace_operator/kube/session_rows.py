@@ -4,7 +4,7 @@ The API server gives any collection as a table of its printer columns, so a fini
 row. The whole object is read only when a session is begun.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,13 +104,11 @@ def from_metadata(metadata: Mapping[str, Any], **of_table: Any) -> SessionRow:
         finalizers=tuple(shared(each) for each in metadata.get("finalizers") or ()),
         deleting=bool(metadata.get("deletionTimestamp")),
         created=own(str(metadata.get("creationTimestamp") or "")),
-        schedule_uid=_schedule(metadata.get("ownerReferences") or ()),
+        schedule_uid=own(str(controlling_schedule(metadata.get("ownerReferences") or ()).get("uid") or "")),
         **of_table,
     )
 
 
-def _schedule(owners: Sequence[Mapping[str, Any]]) -> str:
-    """Return the UID of the schedule that controls an object."""
-    return next(
-        (own(str(each["uid"])) for each in owners if each.get("controller") and each["kind"] == "TraceSchedule"), ""
-    )
+def controlling_schedule(owners: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the reference to the TraceSchedule that controls an object; an empty one where none does."""
+    return next((each for each in owners if each.get("controller") and each.get("kind") == "TraceSchedule"), {})

@@ -12,6 +12,7 @@ from typing import Any
 from kubestrace_operator.agents.reports import text
 from kubestrace_operator.api import applied
 from kubestrace_operator.api.spec import DEFAULT_DURATION_SECONDS
+from kubestrace_operator.kube.session_rows import controlling_schedule
 
 # An annotation of sessions.
 REQUESTED_BY = "kubestrace.io/requested-by"
@@ -62,6 +63,8 @@ def read(body: Mapping[str, Any], *, proven: bool) -> Request:
     spec = applied.spec(body)
     metadata = _mapping(body.get("metadata"))
     annotations = _mapping(metadata.get("annotations"))
+    references = metadata.get("ownerReferences")
+    owners = map(_mapping, references if isinstance(references, list) else ())
     duration = spec.get("durationSeconds", DEFAULT_DURATION_SECONDS)
     views = _mapping(spec.get("views"))
     on = (name for name, given in views.items() if _mapping(given).get("enabled") is not False)
@@ -71,16 +74,8 @@ def read(body: Mapping[str, Any], *, proven: bool) -> Request:
         profile=_short(spec.get("profile") or ""),
         duration_seconds=duration if isinstance(duration, int) else 0,
         requester=_short(annotations.get(REQUESTED_BY) or "") if proven else "",
-        schedule=_schedule(metadata.get("ownerReferences")),
+        schedule=_short(controlling_schedule(owners).get("name") or ""),
     )
-
-
-def _schedule(owners: object) -> str:
-    """Return the name of the schedule that controls an object."""
-    for each in map(_mapping, owners if isinstance(owners, list) else ()):
-        if each.get("controller") and each.get("kind") == "TraceSchedule":
-            return _short(each.get("name") or "")
-    return ""
 
 
 def _target(target: Mapping[str, Any]) -> str:

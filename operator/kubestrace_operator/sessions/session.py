@@ -463,10 +463,10 @@ class Session:
             # They have waited for containers that never came, and have no end of their own.
             self._idle_asked = True
             self._spawn(self._stop_all(idle))
-        to_ask = {name: node for name, node in open_nodes.items() if late >= self._patience(node)}
-        if to_ask.keys() - self._asked:
-            self._spawn(self._stop_all([node for name, node in to_ask.items() if name not in self._asked]))
-            self._asked |= to_ask.keys()
+        due = {name: node for name, node in open_nodes.items() if late >= self._patience(node)}
+        if to_ask := due.keys() - self._asked:
+            self._asked |= to_ask
+            self._spawn(self._stop_all([due[name] for name in to_ask]))
         if any(late < self._allowance(node) for node in open_nodes.values()):
             return None
         silent = self._note_silent()
